@@ -1,0 +1,114 @@
+// The tape: an eager record of op calls.  Program order is the topological order, backward is a reverse loop.
+//
+//   Tape t; tape_init(&t, &device, step_arena, scratch_arena);
+//   for each step:  tape_reset(&t);  y = tape_linear(&t, x, w, b);  loss = ...;  tape_backward(&t, loss);
+//
+// Every tape_<op> checks its shapes (a mismatch is a bug: CHECK), allocates outputs in the step arena, runs the
+// device's forward kernel and, when some input needs a gradient, records the call.  Values live until tape_reset.
+// Gradients: tensors that need none have g = NULL and cost nothing; activations get g (zeroed) inside tape_backward;
+// leaves (parameters) bring their own g buffer, to which backward ADDS: zero it before each step.
+#ifndef LEAD_AUTOGRAD_TAPE_H
+#define LEAD_AUTOGRAD_TAPE_H
+
+#include "tensor/device.h"
+#include "tensor/ops.h"
+#include "tensor/philox.h"
+
+// Time and work by op, filled when tape->profile is set (`lead train --profile`).
+typedef struct Profile {
+    struct { int64_t calls; double seconds, flops, bytes; } fwd[OP_COUNT], bwd[OP_COUNT];
+} Profile;
+
+typedef struct Tape {
+    const Device *dev;
+    Arena *step, *scratch;
+    OpCall **node;           // recorded calls, in program order; grows in the step arena
+    int n_nodes, cap;
+    bool record;             // false: inference, nothing is kept for backward
+    bool training;           // dropout is on
+    uint64_t seed;           // with rng_step and a per-call counter: the address of dropout's random numbers
+    uint32_t rng_step;
+    uint32_t n_dropout;
+    size_t step_mark;        // tape_reset rewinds the step arena to here
+    Profile *profile;        // NULL: off
+} Tape;
+
+void tape_init(Tape *t, const Device *dev, Arena *step, Arena *scratch);
+void tape_reset(Tape *t);                       // forgets nodes, rewinds the step arena to where tape_init found it
+void tape_backward(Tape *t, Tensor *loss);      // loss has one value; d loss / d loss = 1
+void tape_backward_from(Tape *t, Tensor *y);    // y->g was set by the caller (tape_grad): any shape
+void *tape_grad(Tape *t, Tensor *y);            // y's gradient buffer, allocated and zeroed when it has none
+
+// Data of one step: a tensor in the step arena that needs no gradient.
+Tensor *tape_tensor(Tape *t, Shape s);
+Tensor *tape_from_f32(Tape *t, Shape s, const float *src);
+Tensor *tape_from_i32(Tape *t, Shape s, const int32_t *src);
+Tensor *tape_zeros(Tape *t, Shape s);
+
+// Generic call: outputs as given by shapes, params copied.  The checked calls below are built on it.
+OpCall *tape_op(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, const Shape *out, const void *p, size_t p_size);
+// Runs a kernel in place on tensors that exist (optimiser ops); never recorded.
+void tape_run(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, Tensor *const *out, const void *p);
+
+// ---- elementwise.c
+Tensor *tape_add(Tape *t, Tensor *a, Tensor *b);          // b's shape is a's, or a suffix of it (bias, position)
+Tensor *tape_mul(Tape *t, Tensor *a, Tensor *b);          // the same
+Tensor *tape_mul_rows(Tape *t, Tensor *a, Tensor *s);     // a [P.., R..] * s [P.., (1)]: one factor for each row
+Tensor *tape_scale(Tape *t, Tensor *a, double alpha, double beta);   // alpha a + beta
+Tensor *tape_relu(Tape *t, Tensor *a);
+Tensor *tape_silu(Tape *t, Tensor *a);
+Tensor *tape_gelu_tanh(Tape *t, Tensor *a);
+Tensor *tape_gelu_erf(Tape *t, Tensor *a);
+Tensor *tape_sigmoid(Tape *t, Tensor *a);
+Tensor *tape_tanh(Tape *t, Tensor *a);
+Tensor *tape_softplus(Tape *t, Tensor *a);
+Tensor *tape_dropout(Tape *t, Tensor *a, double p);       // a itself when not training or p = 0
+
+// ---- linear.c
+Tensor *tape_matmul(Tape *t, Tensor *a, Tensor *b, bool trans_a, bool trans_b);   // [M,K][K,N] or batched [B,M,K][B,K,N]
+Tensor *tape_linear(Tape *t, Tensor *x, Tensor *w, Tensor *b);        // [..,K] [K,N] [N] or NULL -> [..,N]
+Tensor *tape_linear_gelu(Tape *t, Tensor *x, Tensor *w, Tensor *b);   // gelu_tanh(x w + b)
+
+// ---- conv.c
+Tensor *tape_conv2d(Tape *t, Tensor *x, Tensor *w, Tensor *b, int stride, int pad);   // [N,H,W,C] [KH,KW,C,O] [O]|NULL
+Tensor *tape_dwconv1d(Tape *t, Tensor *x, Tensor *w, Tensor *b);      // [N,T,C] [K,C] [C]|NULL, K odd, same length
+Tensor *tape_upsample2(Tape *t, Tensor *x);                           // nearest, [N,H,W,C] -> [N,2H,2W,C]
+Tensor *tape_avgpool2(Tape *t, Tensor *x);                            // 2x2, H and W even
+Tensor *tape_global_avgpool(Tape *t, Tensor *x);                      // [N,..,C] -> [N,C]
+Tensor *tape_global_maxpool(Tape *t, Tensor *x);
+
+// ---- norm.c    (S = everything between the first and the last dimension)
+Tensor *tape_layer_norm(Tape *t, Tensor *x, Tensor *gamma, Tensor *beta, double eps);               // over the last dim
+Tensor *tape_group_norm(Tape *t, Tensor *x, Tensor *gamma, Tensor *beta, int groups, bool silu);    // [N,S..,C], eps 1e-5
+Tensor *tape_adagn(Tape *t, Tensor *x, Tensor *s, int groups, bool silu);   // s [N,2C] = (gamma, beta): (1+gamma) GN(x) + beta
+Tensor *tape_film(Tape *t, Tensor *x, Tensor *s, bool silu);                // (1+gamma) x + beta
+
+// ---- attention.c
+Tensor *tape_softmax(Tape *t, Tensor *x);                                   // over the last dim
+Tensor *tape_attention(Tape *t, Tensor *q, Tensor *k, Tensor *v, int heads, bool causal);   // [N,Tq,D] [N,Tk,D] [N,Tk,D]
+
+// ---- shape.c
+Tensor *tape_reshape(Tape *t, Tensor *x, Shape s);                          // a view: same numel, shares x and g
+Tensor *tape_embedding(Tape *t, Tensor *table, Tensor *idx);                // [V,D], I32 [..] -> [..,D]
+Tensor *tape_concat(Tape *t, Tensor *const *in, int n, int axis);           // 1 <= n <= OP_MAX_IN
+Tensor *tape_slice(Tape *t, Tensor *x, int axis, int64_t start, int64_t len);
+Tensor *tape_permute(Tape *t, Tensor *x, const int *perm);                  // out axis i = in axis perm[i]
+Tensor *tape_pad2d(Tape *t, Tensor *x, int top, int bottom, int left, int right);   // zeros around [N,H,W,C]
+Tensor *tape_crop2d(Tape *t, Tensor *x, int top, int bottom, int left, int right);
+
+// ---- loss.c    (all return one value, shape [1]; mean over all elements unless said)
+Tensor *tape_sum(Tape *t, Tensor *x);
+Tensor *tape_mean(Tape *t, Tensor *x);
+Tensor *tape_mse(Tape *t, Tensor *a, Tensor *b);
+Tensor *tape_wmse(Tape *t, Tensor *a, Tensor *b, Tensor *w);                // w [P]: weight of each row; sum w (a-b)^2 / numel
+Tensor *tape_huber(Tape *t, Tensor *a, Tensor *b, double delta);
+Tensor *tape_cross_entropy(Tape *t, Tensor *logits, Tensor *target);        // [R,V], I32 [R], mean over rows; target -1 = ignored
+
+// ---- diffusion.c (E7; ab = alpha_bar of each row, [N])
+Tensor *tape_timestep_embed(Tape *t, Tensor *time, int dim);                // [N] -> [N,dim], sin then cos, max period 10000
+Tensor *tape_q_sample(Tape *t, Tensor *x0, Tensor *eps, Tensor *ab);        // sqrt(ab) x0 + sqrt(1-ab) eps
+Tensor *tape_convert(Tape *t, Tensor *a, Tensor *b, Tensor *ab, ConvertKind kind);
+Tensor *tape_sampler_step(Tape *t, Tensor *x, Tensor *d, Tensor *z, double a, double b, double c);   // a x + b d + c z; z may be NULL
+Tensor *tape_randn(Tape *t, Shape s, RandomAddress at, int64_t row0);       // row r holds the draws of row row0+r of the address
+
+#endif

@@ -1,0 +1,40 @@
+// Parameters: one registry = optimiser + checkpoint + `lead info`.  Every trainable or frozen weight of every module is
+// a Param with a unique dotted name ("unet.down.0.conv1.weight"); registration order is the order everywhere.
+#ifndef LEAD_NN_PARAMS_H
+#define LEAD_NN_PARAMS_H
+
+#include "tensor/device.h"
+
+typedef enum InitKind { INIT_ZERO, INIT_ONE, INIT_NORMAL, INIT_UNIFORM } InitKind;
+typedef struct Init { InitKind kind; double scale; } Init;   // normal: std; uniform: half width
+
+typedef struct Param {
+    Tensor t;            // value and gradient (g = NULL when frozen)
+    Tensor m, v;         // Adam's moments; x = NULL when frozen
+    Tensor ema;          // exponential moving average of the value; x = NULL when frozen
+    bool frozen, decay;  // decay: weight decay applies (matrices and kernels; not biases, norms, embeddings)
+} Param;
+
+typedef struct ParamSet {
+    Arena *perm;
+    const Device *dev;
+    uint64_t seed;       // initial values: philox(seed, SITE_INIT << 32 | hash of the name): no param shifts another's draw
+    bool inference;      // no gradients, moments or EMA are allocated
+    Param **p;
+    int n, cap;
+} ParamSet;
+
+typedef enum ParamFlags { PARAM_PLAIN = 0, PARAM_FROZEN = 1, PARAM_NO_DECAY = 2 } ParamFlags;
+
+void paramset_init(ParamSet *ps, Arena *perm, const Device *dev, uint64_t seed, bool inference);
+
+// Adds "prefix.name" (or name, when prefix is "") and returns its tensor.  A duplicate name is a bug.
+Tensor *param_add(ParamSet *ps, const char *prefix, const char *name, Shape shape, Init init, ParamFlags flags);
+Param *param_find(const ParamSet *ps, const char *full_name);       // NULL when there is none
+
+int64_t paramset_count(const ParamSet *ps, bool trainable_only);    // number of values
+void paramset_zero_grad(ParamSet *ps);
+// Exchanges values and EMA in place (call again to undo): sampling and evaluation use the EMA weights.
+void paramset_swap_ema(ParamSet *ps);
+
+#endif

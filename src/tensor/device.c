@@ -1,0 +1,74 @@
+#include "tensor/device.h"
+
+#include <string.h>
+
+static const char *const isa_names[ISA_COUNT] = {"scalar", "avx2", "avx512"};
+
+const char *isa_name(Isa isa) { return isa_names[isa]; }
+
+Status isa_parse(const char *text, Isa *isa)
+{
+    for (int i = 0; i < ISA_COUNT; i++)
+        if (strcmp(text, isa_names[i]) == 0) {
+            *isa = (Isa)i;
+            return OK;
+        }
+    return USAGE_ERROR("instruction set: want scalar, avx2 or avx512, got '%s'", text);
+}
+
+Isa isa_detect(void)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return ISA_SCALAR;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+        return ISA_AVX512;
+    return ISA_AVX2;
+#else
+    return ISA_SCALAR;
+#endif
+}
+
+#if defined(__x86_64__)
+#define SLOT_Y(dev, dir, name, set, isaval) ((dev)->dir[OP_##name] = name##_##dir##_##set, (dev)->dir##_isa[OP_##name] = (isaval));
+#else
+#define SLOT_Y(dev, dir, name, set, isaval)
+#endif
+#define SLOT_N(dev, dir, name, set, isaval)
+
+Device device_cpu_f32(Isa cap)
+{
+    const Isa have = isa_detect(), isa = cap < have ? cap : have;
+    static const char *const names[ISA_COUNT] = {"cpu-f32 (scalar)", "cpu-f32 (avx2)", "cpu-f32 (avx512)"};
+    Device d = {.name = names[isa], .real_size = sizeof(float), .isa = isa};
+#define REF_Y(name) d.bwd[OP_##name] = name##_bwd_f32;
+#define REF_N(name)
+#define OP(name, diff, sf, sb, cf, cb, ulps, flops) d.fwd[OP_##name] = name##_fwd_f32; REF_##diff(name)
+#include "tensor/ops.def"
+#undef OP
+#undef REF_Y
+    if (isa >= ISA_AVX2) {
+#define OP(name, diff, sf, sb, cf, cb, ulps, flops) \
+    SLOT_##sf(&d, fwd, name, avx2, ISA_AVX2) SLOT_##sb(&d, bwd, name, avx2, ISA_AVX2)
+#include "tensor/ops.def"
+#undef OP
+    }
+    if (isa >= ISA_AVX512) {
+#define OP(name, diff, sf, sb, cf, cb, ulps, flops) \
+    SLOT_##sf(&d, fwd, name, avx512, ISA_AVX512) SLOT_##sb(&d, bwd, name, avx512, ISA_AVX512)
+#include "tensor/ops.def"
+#undef OP
+    }
+    return d;
+}
+
+Device device_cpu_f64(void)
+{
+    Device d = {.name = "cpu-f64", .real_size = sizeof(double), .isa = ISA_SCALAR};
+#define REF_Y(name) d.bwd[OP_##name] = name##_bwd_f64;
+#define OP(name, diff, sf, sb, cf, cb, ulps, flops) d.fwd[OP_##name] = name##_fwd_f64; REF_##diff(name)
+#include "tensor/ops.def"
+#undef OP
+    return d;
+}

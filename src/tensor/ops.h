@@ -1,0 +1,80 @@
+// What a kernel is called with, the parameter struct of each op that has one, and the kernel prototypes that
+// expanding ops.def yields.  Shapes of inputs and outputs are given in the op's ref/<op>.inl.
+#ifndef LEAD_TENSOR_OPS_H
+#define LEAD_TENSOR_OPS_H
+
+#include "tensor/tensor.h"
+
+enum { OP_MAX_IN = 8, OP_MAX_OUT = 4 };
+
+typedef enum OpId {
+#define OP(name, ...) OP_##name,
+#include "tensor/ops.def"
+#undef OP
+    OP_COUNT
+} OpId;
+
+// Forward reads in[i]->x and writes out[j]->x.  Backward reads in[i]->x, out[j]->x and out[0]->g, and ADDS to
+// in[i]->g of every input whose g is not NULL.  Optional inputs are NULL.  Kernels allocate nothing but scratch.
+typedef struct OpCall {
+    OpId op;
+    int n_in, n_out;
+    Tensor *in[OP_MAX_IN];
+    Tensor *out[OP_MAX_OUT];
+    const void *p;           // the op's parameter struct below, or NULL
+    Arena *scratch;          // rewound by the caller of the kernel
+} OpCall;
+
+typedef void Kernel(const OpCall *c);
+
+typedef struct { double alpha, beta; } ScaleParams;                      // y = alpha x + beta
+typedef struct { bool trans_a, trans_b; double alpha; } MatmulParams;    // alpha multiplies the product
+typedef struct { int stride, pad; } Conv2dParams;
+typedef struct { double eps; } LayerNormParams;
+typedef struct { int groups; bool silu; double eps; } GroupNormParams;   // also adagn; silu: SiLU after the affine part
+typedef struct { bool silu; } FilmParams;
+typedef struct { int heads; bool causal; } AttentionParams;              // scores scaled by 1/sqrt(head size)
+typedef struct { int axis; } ConcatParams;
+typedef struct { int axis; int64_t start; } SliceParams;                 // length: out's shape
+typedef struct { int perm[MAX_DIMS]; } PermuteParams;                    // out axis i = in axis perm[i]
+typedef struct { int top, bottom, left, right; } Pad2dParams;            // also crop2d
+typedef struct { double delta; } HuberParams;
+typedef enum ConvertKind {        // E7; a = first input, b = second, ab = alpha_bar of each row
+    V_FROM_X0_EPS,                // a = x0, b = eps:   v   = sqrt(ab) b - sqrt(1-ab) a
+    X0_FROM_XT_V,                 // a = x_t, b = v:    x0  = sqrt(ab) a - sqrt(1-ab) b
+    EPS_FROM_XT_V,                // a = x_t, b = v:    eps = sqrt(ab) b + sqrt(1-ab) a
+    X0_FROM_XT_EPS,               // a = x_t, b = eps:  x0  = (a - sqrt(1-ab) b) / sqrt(ab)
+    EPS_FROM_XT_X0,               // a = x_t, b = x0:   eps = (a - sqrt(ab) b) / sqrt(1-ab)
+} ConvertKind;
+typedef struct { ConvertKind kind; } ConvertParams;
+typedef struct { double max_period; } TimestepEmbedParams;
+typedef struct { double a, b, c; } SamplerStepParams;                    // y = a x + b d + c z
+// The address of random numbers: philox(seed, subsequence = site<<32 | step, draw offset); see philox.h.
+typedef struct { uint64_t seed; uint32_t site, step; uint64_t offset; } RandomAddress;
+typedef struct { RandomAddress at; double p; } DropoutParams;
+typedef struct { RandomAddress at; int64_t row0; } RandnParams;          // row r is draws of row row0+r
+typedef struct { double lr, beta1, beta2, eps, decay, grad_scale; int64_t step; } AdamwParams;
+typedef struct { double decay; } EmaParams;
+
+#define KERNEL_DECL_Y(sym) Kernel sym;
+#define KERNEL_DECL_N(sym)
+#define OP(name, diff, sf, sb, cf, cb, ulps, flops)                                          \
+    Kernel name##_fwd_f32, name##_fwd_f64;                                                   \
+    KERNEL_DECL_##diff(name##_bwd_f32) KERNEL_DECL_##diff(name##_bwd_f64)                    \
+    KERNEL_DECL_##sf(name##_fwd_avx2) KERNEL_DECL_##sf(name##_fwd_avx512)                    \
+    KERNEL_DECL_##sb(name##_bwd_avx2) KERNEL_DECL_##sb(name##_bwd_avx512)                    \
+    KERNEL_DECL_##cf(name##_fwd_cuda) KERNEL_DECL_##cb(name##_bwd_cuda)
+#include "tensor/ops.def"
+#undef OP
+
+typedef struct OpInfo {
+    const char *name;
+    bool diff;
+    double ulps;
+} OpInfo;
+
+const OpInfo *op_info(OpId op);
+double op_flops(const OpCall *c);    // of the forward pass, by the row's formula
+double op_bytes(const OpCall *c);    // every input read once, every output written once
+
+#endif

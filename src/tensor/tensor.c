@@ -1,0 +1,120 @@
+#include "tensor/tensor.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tensor/device.h"
+
+Shape shape_make(int n, const int64_t *d)
+{
+    CHECK(n >= 0 && n <= MAX_DIMS, "shape: want at most %d dimensions, got %d", MAX_DIMS, n);
+    Shape s = {.n = n};
+    for (int i = 0; i < n; i++) {
+        CHECK(d[i] >= 0, "shape: dimension %d is %lld", i, (long long)d[i]);
+        s.d[i] = d[i];
+    }
+    return s;
+}
+
+int64_t shape_numel(Shape s)
+{
+    int64_t n = 1;
+    for (int i = 0; i < s.n; i++) n *= s.d[i];
+    return n;
+}
+
+int64_t shape_last(Shape s) { return s.n ? s.d[s.n - 1] : 1; }
+
+int64_t shape_rows(Shape s)
+{
+    int64_t n = 1;
+    for (int i = 0; i + 1 < s.n; i++) n *= s.d[i];
+    return n;
+}
+
+bool shape_equal(Shape a, Shape b)
+{
+    if (a.n != b.n) return false;
+    for (int i = 0; i < a.n; i++)
+        if (a.d[i] != b.d[i]) return false;
+    return true;
+}
+
+const char *shape_text(Shape s, char buf[96])
+{
+    int at = snprintf(buf, 96, "[");
+    for (int i = 0; i < s.n && at < 80; i++) at += snprintf(buf + at, (size_t)(96 - at), "%s%lld", i ? "," : "", (long long)s.d[i]);
+    snprintf(buf + at, (size_t)(96 - at), "]");
+    return buf;
+}
+
+static size_t value_size(const Tensor *t) { return t->dtype == I32 ? sizeof(int32_t) : t->dev->real_size; }
+size_t tensor_bytes(const Tensor *t) { return (size_t)numel(t) * value_size(t); }
+
+Tensor *tensor_new(Arena *a, const Device *dev, DType dtype, Shape shape, const char *name)
+{
+    Tensor *t = arena_alloc(a, sizeof *t);
+    *t = (Tensor){.shape = shape, .dev = dev, .dtype = dtype, .name = name};
+    t->x = arena_alloc(a, tensor_bytes(t));
+    return t;
+}
+
+static void check_access(const Tensor *t, DType dtype, int64_t n)
+{
+    char buf[96];
+    CHECK(t->dtype == dtype && n == numel(t), "tensor %s %s: access of %lld values of the %s type",
+          t->name ? t->name : "?", shape_text(t->shape, buf), (long long)n, t->dtype == dtype ? "right" : "wrong");
+}
+
+void tensor_set_f32(Tensor *t, const float *src, int64_t n)
+{
+    check_access(t, REAL, n);
+    if (t->dev->real_size == sizeof(float)) memcpy(t->x, src, (size_t)n * sizeof(float));
+    else for (int64_t i = 0; i < n; i++) ((double *)t->x)[i] = (double)src[i];
+}
+
+void tensor_set_f64(Tensor *t, const double *src, int64_t n)
+{
+    check_access(t, REAL, n);
+    if (t->dev->real_size == sizeof(double)) memcpy(t->x, src, (size_t)n * sizeof(double));
+    else for (int64_t i = 0; i < n; i++) ((float *)t->x)[i] = (float)src[i];
+}
+
+void tensor_set_i32(Tensor *t, const int32_t *src, int64_t n)
+{
+    check_access(t, I32, n);
+    memcpy(t->x, src, (size_t)n * sizeof(int32_t));
+}
+
+void tensor_get_f32(const Tensor *t, float *dst, int64_t n)
+{
+    check_access(t, REAL, n);
+    if (t->dev->real_size == sizeof(float)) memcpy(dst, t->x, (size_t)n * sizeof(float));
+    else for (int64_t i = 0; i < n; i++) dst[i] = (float)((const double *)t->x)[i];
+}
+
+static void get_f64(const Tensor *t, const void *src, double *dst, int64_t n)
+{
+    check_access(t, REAL, n);
+    if (!src) memset(dst, 0, (size_t)n * sizeof(double));
+    else if (t->dev->real_size == sizeof(double)) memcpy(dst, src, (size_t)n * sizeof(double));
+    else for (int64_t i = 0; i < n; i++) dst[i] = (double)((const float *)src)[i];
+}
+
+void tensor_get_f64(const Tensor *t, double *dst, int64_t n) { get_f64(t, t->x, dst, n); }
+
+static const Tensor *grad_owner(const Tensor *t)
+{
+    while (t->view_of) t = t->view_of;
+    return t;
+}
+
+void tensor_get_grad_f64(const Tensor *t, double *dst, int64_t n) { get_f64(t, grad_owner(t)->g, dst, n); }
+
+void tensor_fill(Tensor *t, double value)
+{
+    check_access(t, REAL, numel(t));
+    for (int64_t i = 0, n = numel(t); i < n; i++)
+        if (t->dev->real_size == sizeof(double)) ((double *)t->x)[i] = value;
+        else ((float *)t->x)[i] = (float)value;
+}
