@@ -15,9 +15,8 @@
 #include "tensor/philox.h"
 
 // Time and work by op, filled when tape->profile is set (`lead train --profile`).
-typedef struct Profile {
-    struct { int64_t calls; double seconds, flops, bytes; } fwd[OP_COUNT], bwd[OP_COUNT];
-} Profile;
+typedef struct ProfileRow { int64_t calls; double seconds, flops, bytes; } ProfileRow;
+typedef struct Profile { ProfileRow fwd[OP_COUNT], bwd[OP_COUNT]; } Profile;
 
 typedef struct Tape {
     const Device *dev;

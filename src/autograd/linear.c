@@ -1,0 +1,31 @@
+// Checked calls of the matrix products.
+#include "autograd/check.h"
+
+Tensor *tape_matmul(Tape *t, Tensor *a, Tensor *b, bool trans_a, bool trans_b)
+{
+    const int n = a->shape.n;
+    CHECK(n == 2 || n == 3, "matmul: wants 2 or 3 dimensions, got %d", n);
+    check_dims("matmul", "b", b, n);
+    const int64_t *da = a->shape.d + n - 2, *db = b->shape.d + n - 2;
+    const int64_t M = da[trans_a], K = da[!trans_a], N = db[!trans_b];
+    char buf[96], buf2[96];
+    CHECK(db[trans_b] == K && (n == 2 || a->shape.d[0] == b->shape.d[0]), "matmul: %s%s times %s%s", shape_text(a->shape, buf),
+          trans_a ? "^T" : "", shape_text(b->shape, buf2), trans_b ? "^T" : "");
+    const Shape y = n == 2 ? SHAPE(M, N) : SHAPE(a->shape.d[0], M, N);
+    const MatmulParams p = {trans_a, trans_b, 1.0};
+    return tape_op(t, OP_matmul, 2, (Tensor *[]){a, b}, 1, &y, &p, sizeof p)->out[0];
+}
+
+static Tensor *affine(Tape *t, OpId op, Tensor *x, Tensor *w, Tensor *b)
+{
+    const char *name = op_info(op)->name;
+    check_dims(name, "w", w, 2);
+    check_last(name, "x", x, w->shape.d[0]);
+    if (b) check_shape(name, "b", b, SHAPE(w->shape.d[1]));
+    Shape y = x->shape;
+    y.d[y.n - 1] = w->shape.d[1];
+    return tape_op(t, op, 3, (Tensor *[]){x, w, b}, op == OP_linear ? 1 : 2, (Shape[]){y, y}, NULL, 0)->out[0];
+}
+
+Tensor *tape_linear(Tape *t, Tensor *x, Tensor *w, Tensor *b) { return affine(t, OP_linear, x, w, b); }
+Tensor *tape_linear_gelu(Tape *t, Tensor *x, Tensor *w, Tensor *b) { return affine(t, OP_linear_gelu, x, w, b); }

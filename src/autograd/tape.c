@@ -1,0 +1,153 @@
+#include "autograd/tape.h"
+
+#include <string.h>
+#include <time.h>
+
+void tape_init(Tape *t, const Device *dev, Arena *step, Arena *scratch)
+{
+    *t = (Tape){.dev = dev, .step = step, .scratch = scratch, .record = true, .training = true,
+                .step_mark = arena_mark(step)};
+}
+
+void tape_reset(Tape *t)
+{
+    arena_rewind(t->step, t->step_mark);
+    t->node = NULL;
+    t->n_nodes = t->cap = 0;
+    t->n_dropout = 0;
+}
+
+// ---- calling kernels
+
+static double now_seconds(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+static void call_kernel(Tape *t, const OpCall *c, bool backward)
+{
+    Kernel *k = backward ? t->dev->bwd[c->op] : t->dev->fwd[c->op];
+    CHECK(k, "device %s has no %s kernel of op %s", t->dev->name, backward ? "backward" : "forward", op_info(c->op)->name);
+    const size_t mark = arena_mark(t->scratch);
+    const double t0 = t->profile ? now_seconds() : 0;
+    k(c);
+    arena_rewind(t->scratch, mark);
+    if (!t->profile) return;
+    const int factor = backward ? 2 : 1;   // two products in backward for one in forward
+    ProfileRow *row = backward ? &t->profile->bwd[c->op] : &t->profile->fwd[c->op];
+    row->calls++;
+    row->seconds += now_seconds() - t0;
+    row->flops += factor * op_flops(c);
+    row->bytes += factor * op_bytes(c);
+}
+
+static void push_node(Tape *t, OpCall *c)
+{
+    if (t->n_nodes == t->cap) {
+        const int cap = t->cap ? 2 * t->cap : 256;
+        OpCall **grown = arena_alloc(t->step, (size_t)cap * sizeof *grown);
+        if (t->n_nodes) memcpy(grown, t->node, (size_t)t->n_nodes * sizeof *grown);
+        t->node = grown;
+        t->cap = cap;
+    }
+    t->node[t->n_nodes++] = c;
+}
+
+OpCall *tape_op(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, const Shape *out, const void *p, size_t p_size)
+{
+    CHECK(n_in <= OP_MAX_IN && n_out <= OP_MAX_OUT, "op %s: %d inputs, %d outputs", op_info(op)->name, n_in, n_out);
+    OpCall *c = arena_alloc(t->step, sizeof *c);
+    *c = (OpCall){.op = op, .n_in = n_in, .n_out = n_out, .scratch = t->scratch};
+    bool needs_grad = false;
+    for (int i = 0; i < n_in; i++) {
+        c->in[i] = in[i];
+        if (!in[i]) continue;
+        CHECK(in[i]->dev->real_size == t->dev->real_size, "op %s: input %d (%s) lives on another device", op_info(op)->name,
+              i, in[i]->name ? in[i]->name : "?");
+        needs_grad |= in[i]->needs_grad;
+    }
+    if (p) {
+        void *copy = arena_alloc(t->step, p_size);
+        memcpy(copy, p, p_size);
+        c->p = copy;
+    }
+    for (int j = 0; j < n_out; j++) c->out[j] = tensor_new(t->step, t->dev, REAL, out[j], op_info(op)->name);
+    call_kernel(t, c, false);
+    if (t->record && needs_grad && op_info(op)->diff) {
+        c->out[0]->needs_grad = true;
+        push_node(t, c);
+    }
+    return c;
+}
+
+void tape_run(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, Tensor *const *out, const void *p)
+{
+    OpCall c = {.op = op, .n_in = n_in, .n_out = n_out, .p = p, .scratch = t->scratch};
+    for (int i = 0; i < n_in; i++) c.in[i] = in[i];
+    for (int j = 0; j < n_out; j++) c.out[j] = out[j];
+    call_kernel(t, &c, false);
+}
+
+// ---- backward
+
+static Tensor *grad_owner(Tensor *y)
+{
+    while (y->view_of) y = y->view_of;
+    return y;
+}
+
+void *tape_grad(Tape *t, Tensor *y)
+{
+    Tensor *owner = grad_owner(y);
+    if (!owner->g) owner->g = arena_zalloc(t->step, tensor_bytes(owner));
+    return y->g = owner->g;
+}
+
+void tape_backward_from(Tape *t, Tensor *y)
+{
+    CHECK(grad_owner(y)->g, "tape_backward_from: %s has no gradient to start from", y->name ? y->name : "?");
+    for (int n = t->n_nodes - 1; n >= 0; n--) {
+        OpCall *c = t->node[n];
+        Tensor *out = c->out[0];
+        if (!(out->g = grad_owner(out)->g)) continue;   // nothing downstream reached the loss
+        for (int i = 0; i < c->n_in; i++)
+            if (c->in[i] && c->in[i]->needs_grad) tape_grad(t, c->in[i]);
+        call_kernel(t, c, true);
+    }
+}
+
+void tape_backward(Tape *t, Tensor *loss)
+{
+    CHECK(numel(loss) == 1, "tape_backward: the loss has %lld values", (long long)numel(loss));
+    void *g = tape_grad(t, loss);
+    if (t->dev->real_size == sizeof(double)) *(double *)g = 1;
+    else *(float *)g = 1;
+    tape_backward_from(t, loss);
+}
+
+// ---- data of one step
+
+Tensor *tape_tensor(Tape *t, Shape s) { return tensor_new(t->step, t->dev, REAL, s, "data"); }
+
+Tensor *tape_from_f32(Tape *t, Shape s, const float *src)
+{
+    Tensor *y = tape_tensor(t, s);
+    tensor_set_f32(y, src, shape_numel(s));
+    return y;
+}
+
+Tensor *tape_from_i32(Tape *t, Shape s, const int32_t *src)
+{
+    Tensor *y = tensor_new(t->step, t->dev, I32, s, "index");
+    tensor_set_i32(y, src, shape_numel(s));
+    return y;
+}
+
+Tensor *tape_zeros(Tape *t, Shape s)
+{
+    Tensor *y = tape_tensor(t, s);
+    tensor_fill(y, 0);
+    return y;
+}
