@@ -1,0 +1,102 @@
+#include "nn/params.h"
+
+#include <string.h>
+
+#include "tensor/philox.h"
+
+void paramset_init(ParamSet *ps, Arena *perm, const Device *dev, uint64_t seed, bool inference)
+{
+    *ps = (ParamSet){.perm = perm, .dev = dev, .seed = seed, .inference = inference};
+}
+
+Param *param_find(const ParamSet *ps, const char *full_name)
+{
+    for (int i = 0; i < ps->n; i++)
+        if (strcmp(ps->p[i]->t.name, full_name) == 0) return ps->p[i];
+    return NULL;
+}
+
+static uint32_t name_hash(const char *s)   // FNV-1a
+{
+    uint32_t h = 2166136261u;
+    for (; *s; s++) h = (h ^ (unsigned char)*s) * 16777619u;
+    return h;
+}
+
+static void fill_initial(const ParamSet *ps, Tensor *t, Init init)
+{
+    if (init.kind == INIT_ZERO || init.kind == INIT_ONE) {
+        tensor_fill(t, init.kind == INIT_ONE);
+        return;
+    }
+    const uint64_t sub = philox_subsequence(SITE_INIT, name_hash(t->name));
+    for (int64_t i = 0, n = numel(t); i < n; i++) {
+        const uint64_t at = (uint64_t)i;
+        const double u = init.kind == INIT_NORMAL ? (double)philox_normal(ps->seed, sub, at)
+                                                  : 2.0 * (double)philox_unit(philox_u32(ps->seed, sub, at)) - 1.0;
+        const double value = (double)(float)(u * init.scale);   // the f64 device starts from the same numbers
+        if (t->dev->real_size == sizeof(double)) ((double *)t->x)[i] = value;
+        else ((float *)t->x)[i] = (float)value;
+    }
+}
+
+static void add_state(ParamSet *ps, Tensor *state, const Tensor *like)
+{
+    *state = *like;
+    state->g = NULL;
+    state->needs_grad = false;
+    state->x = arena_zalloc(ps->perm, tensor_bytes(like));
+}
+
+Tensor *param_add(ParamSet *ps, const char *prefix, const char *name, Shape shape, Init init, ParamFlags flags)
+{
+    char *full = arena_printf(ps->perm, "%s%s%s", prefix, *prefix ? "." : "", name);
+    CHECK(!param_find(ps, full), "param_add: %s exists", full);
+    if (ps->n == ps->cap) {
+        const int cap = ps->cap ? 2 * ps->cap : 256;
+        Param **grown = arena_alloc(ps->perm, (size_t)cap * sizeof *grown);
+        if (ps->n) memcpy(grown, ps->p, (size_t)ps->n * sizeof *grown);
+        ps->p = grown;
+        ps->cap = cap;
+    }
+    Param *p = arena_zalloc(ps->perm, sizeof *p);
+    p->t = *tensor_new(ps->perm, ps->dev, REAL, shape, full);
+    p->frozen = flags & PARAM_FROZEN;
+    p->decay = !(flags & PARAM_NO_DECAY);
+    fill_initial(ps, &p->t, init);
+    if (!p->frozen && !ps->inference) {
+        p->t.needs_grad = true;
+        p->t.g = arena_zalloc(ps->perm, tensor_bytes(&p->t));
+        add_state(ps, &p->m, &p->t);
+        add_state(ps, &p->v, &p->t);
+        add_state(ps, &p->ema, &p->t);
+        memcpy(p->ema.x, p->t.x, tensor_bytes(&p->t));
+    }
+    ps->p[ps->n++] = p;
+    return &p->t;
+}
+
+int64_t paramset_count(const ParamSet *ps, bool trainable_only)
+{
+    int64_t n = 0;
+    for (int i = 0; i < ps->n; i++)
+        if (!trainable_only || !ps->p[i]->frozen) n += numel(&ps->p[i]->t);
+    return n;
+}
+
+void paramset_zero_grad(ParamSet *ps)
+{
+    for (int i = 0; i < ps->n; i++)
+        if (ps->p[i]->t.g) memset(ps->p[i]->t.g, 0, tensor_bytes(&ps->p[i]->t));
+}
+
+void paramset_swap_ema(ParamSet *ps)
+{
+    for (int i = 0; i < ps->n; i++) {
+        Param *p = ps->p[i];
+        if (!p->ema.x) continue;
+        void *x = p->t.x;   // only the buffers change places: &p->t stays what every layer points to
+        p->t.x = p->ema.x;
+        p->ema.x = x;
+    }
+}
