@@ -20,7 +20,7 @@ CLI     := $(wildcard src/cli/*.c)
 OBJ     := $(SRC:%.c=$(BUILD)/%.o) \
            $(REF:%.inl=$(BUILD)/%.f32.o) $(REF:%.inl=$(BUILD)/%.f64.o)
 ifeq ($(shell uname -m),x86_64)
-OBJ     += $(BUILD)/cpu_simd/avx2.o $(BUILD)/cpu_simd/avx512.o
+OBJ     += $(patsubst %.c,$(BUILD)/%.o,$(wildcard cpu_simd/avx2.c cpu_simd/avx512.c))
 endif
 
 all: $(BUILD)/lead $(BUILD)/liblead.a
@@ -58,3 +58,4 @@ clean:
 
 .PHONY: all clean
 -include $(OBJ:.o=.d) $(CLI:%.c=$(BUILD)/%.d)
+include tests/tests.mk

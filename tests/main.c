@@ -1,0 +1,188 @@
+// The test runner.  `build/tests/run [area...] [--quick]` runs tests/test_<area>.c of each named area, or all of them.
+// Each area runs in a process of its own, so that a CHECK that aborts one area fails that area and not the run.
+// Fails (exit 1) when a check failed, when an area ran no check at all, and when an area's name is unknown (exit 2).
+//   TMPDIR       where the scratch directory is made (default /tmp); it is removed at the end
+//   LEAD_SHARED  the shared data (default ../shared); tests that need it are skipped where it is missing
+#include <errno.h>
+#include <ftw.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/test.h"
+
+#define AREA(name) void test_##name(TestLog *log);
+#include "test_list.h"
+#undef AREA
+
+typedef struct Area {
+    const char *name;
+    void (*run)(TestLog *log);
+} Area;
+
+static const Area areas[] = {
+#define AREA(name) {#name, test_##name},
+#include "test_list.h"
+#undef AREA
+};
+enum { N_AREAS = sizeof areas / sizeof *areas, AREA_SECONDS_MAX = 900 };
+
+bool test_check(TestLog *log, bool ok, const char *file, int line, const char *cond, const char *fmt, ...)
+{
+    if (ok) {
+        log->passed++;
+        return true;
+    }
+    log->failed++;
+    printf("%s:%d: %s: FAILED (%s): ", file, line, log->area, cond);
+    va_list ap;
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    putchar('\n');
+    fflush(stdout);
+    return false;
+}
+
+void test_skip(TestLog *log, const char *fmt, ...)
+{
+    log->skipped++;
+    printf("%s: ", log->area);
+    va_list ap;
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    putchar('\n');
+    fflush(stdout);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static void remove_tree(const char *dir)
+{
+    if (nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0)
+        fprintf(stderr, "cannot remove %s: %s\n", dir, strerror(errno));
+}
+
+// Runs one area in a child and adds its counts to *total.  False: the run was interrupted.
+static bool area_run(const Area *area, TestLog *total)
+{
+    int fd[2];
+    fflush(stdout);
+    if (pipe(fd) != 0) {
+        perror("pipe");
+        exit(1);
+    }
+    const double start = now();
+    const pid_t pid = fork();
+    if (pid < 0) {
+        perror("fork");
+        exit(1);
+    }
+    if (pid == 0) {
+        close(fd[0]);
+        signal(SIGINT, SIG_DFL);
+        alarm(AREA_SECONDS_MAX);
+        TestLog log = *total;
+        log.area = area->name;
+        log.passed = log.failed = log.skipped = 0;
+        area->run(&log);
+        const long count[3] = {log.passed, log.failed, log.skipped};
+        fflush(stdout);
+        exit(write(fd[1], count, sizeof count) == sizeof count ? 0 : 1);
+    }
+    close(fd[1]);
+    long count[3] = {0, 0, 0};
+    const bool reported = read(fd[0], count, sizeof count) == sizeof count;
+    close(fd[0]);
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+    if (WIFSIGNALED(status)) {
+        printf("%s: FAILED: killed by signal %d (%s)\n", area->name, WTERMSIG(status), strsignal(WTERMSIG(status)));
+        count[1]++;
+    } else if (!reported || WEXITSTATUS(status) != 0) {
+        printf("%s: FAILED: exited with status %d%s\n", area->name, WEXITSTATUS(status),
+               reported ? "" : " before its checks were done");
+        count[1]++;
+    } else if (count[0] + count[1] + count[2] == 0) {
+        printf("%s: FAILED: no check was run\n", area->name);
+        count[1]++;
+    }
+    printf("%-16s %6ld passed %4ld failed %4ld skipped  %6.1f s\n", area->name, count[0], count[1], count[2], now() - start);
+    total->passed += count[0];
+    total->failed += count[1];
+    total->skipped += count[2];
+    return !(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+}
+
+static const Area *area_find(const char *name)
+{
+    for (int i = 0; i < N_AREAS; i++)
+        if (strcmp(areas[i].name, name) == 0) return &areas[i];
+    return NULL;
+}
+
+static bool is_dir(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+int main(int argc, char **argv)
+{
+    const Area *chosen[64];
+    int n = 0;
+    TestLog log = {0};
+    for (int i = 1; i < argc; i++) {
+        const Area *a = area_find(argv[i]);
+        if (strcmp(argv[i], "--quick") == 0) log.quick = true;
+        else if (a && n < 64) chosen[n++] = a;
+        else {
+            fprintf(stderr, "want [area...] [--quick], got '%s'; areas:", argv[i]);
+            for (int j = 0; j < N_AREAS; j++) fprintf(stderr, " %s", areas[j].name);
+            fputc('\n', stderr);
+            return 2;
+        }
+    }
+    char lead[PATH_MAX + 16], tmp[PATH_MAX];
+    const char *slash = strrchr(argv[0], '/'), *base = getenv("TMPDIR"), *shared = getenv("LEAD_SHARED");
+    snprintf(lead, sizeof lead, "%.*s../lead", slash ? (int)(slash + 1 - argv[0]) : 0, argv[0]);
+    log.lead = realpath(lead, tmp) ? strcpy(lead, tmp) : lead;
+    if (!shared) shared = "../shared";
+    log.shared = is_dir(shared) ? shared : NULL;
+    snprintf(tmp, sizeof tmp, "%s/lead-test.XXXXXX", base && *base ? base : "/tmp");
+    if (!mkdtemp(tmp)) {
+        perror(tmp);
+        return 1;
+    }
+    log.tmp = tmp;
+    signal(SIGINT, SIG_IGN);   // Ctrl-C ends the running area; the scratch directory is removed all the same
+    const int count = n ? n : N_AREAS;
+    for (int i = 0; i < count; i++)
+        if (!area_run(n ? chosen[i] : &areas[i], &log)) {
+            printf("interrupted\n");
+            break;
+        }
+    remove_tree(tmp);
+    if (log.passed == 0 && log.failed == 0) log.failed = 1;   // nothing was proved
+    printf("%ld passed, %ld failed, %ld skipped\n", log.passed, log.failed, log.skipped);
+    return log.failed != 0;
+}
