@@ -1,0 +1,20 @@
+// Forward oracles: what an op should give, derived another way than its reference kernel (scatter instead of gather,
+// the explicit T x T matrix, moments instead of two passes) and computed in long double.  A gradient check agrees with
+// a forward pass that is wrong and differentiated correctly; an oracle does not.
+#ifndef LEAD_CHECK_ORACLE_H
+#define LEAD_CHECK_ORACLE_H
+
+#include "tensor/ops.h"
+
+// c: a call on the f64 device, its inputs hold doubles (indices: int32).  Writes the values that c->out[j] should hold to
+// out[j], numel(c->out[j]) long doubles; out[j] == NULL: that output is not wanted.  Uses c->scratch, which the caller
+// rewinds.  Does not read c->out[j]->x.
+typedef void Oracle(const OpCall *c, long double *const *out);
+
+Oracle *oracle_find(OpId op);    // NULL: the op has none
+
+Oracle conv2d_oracle, dwconv1d_oracle, upsample2_oracle, avgpool2_oracle, global_avgpool_oracle, global_maxpool_oracle;
+Oracle layer_norm_oracle, group_norm_oracle, adagn_oracle, film_oracle, softmax_oracle, attention_oracle;
+Oracle timestep_embed_oracle, q_sample_oracle, convert_oracle, sampler_step_oracle;
+
+#endif
