@@ -1,0 +1,95 @@
+#include "diffusion/sampler.h"
+
+#include <math.h>
+#include <string.h>
+
+void sampler_times(int T, int steps, int *out)
+{
+    CHECK(steps >= 1 && steps <= T, "sampler: want 1 <= steps <= %d, got %d", T, steps);
+    for (int i = 0; i < steps; i++) out[i] = T - (int)((int64_t)i * T / steps);
+}
+
+static Tensor *full(Tape *t, int64_t rows, double value)
+{
+    Tensor *y = tape_tensor(t, SHAPE(rows));
+    tensor_fill(y, value);
+    return y;
+}
+
+static void clip_values(Tensor *x, double clip)
+{
+    for (int64_t i = 0, n = numel(x); i < n; i++)
+        if (x->dev->real_size == sizeof(double)) {
+            double *v = (double *)x->x + i;
+            *v = *v > clip ? clip : *v < -clip ? -clip : *v;
+        } else {
+            float *v = (float *)x->x + i, c = (float)clip;
+            *v = *v > c ? c : *v < -c ? -c : *v;
+        }
+}
+
+static Tensor *predict_x0(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Tensor *x, int time, Denoiser *net, void *ctx)
+{
+    const int64_t rows = x->shape.d[0];
+    Tensor *out = net(ctx, t, x, full(t, rows, time)), *ab = full(t, rows, sch->ab[time]);
+    Tensor *x0 = p == PREDICT_V ? tape_convert(t, x, out, ab, X0_FROM_XT_V)
+                 : p == PREDICT_EPS ? tape_convert(t, x, out, ab, X0_FROM_XT_EPS) : out;
+    if (s->clip > 0) clip_values(x0, s->clip);
+    return x0;
+}
+
+static Tensor *noise(const Sampler *s, Tape *t, Shape shape, int step, int64_t row0)
+{
+    return tape_randn(t, shape, (RandomAddress){.seed = s->seed, .site = SITE_SAMPLE, .step = (uint32_t)step}, row0);
+}
+
+// x_{t} -> x_{t'} from the estimate x0 of ddpm and ddim (ddpm is ddim with eta = 1):
+//   sigma = eta sqrt((1-ab')/(1-ab)) sqrt(1 - ab/ab');  x' = sqrt(ab') x0 + sqrt(1-ab'-sigma^2) eps + sigma z,
+//   eps = (x - sqrt(ab) x0)/sqrt(1-ab), collected as x' = a x + b x0 + c z.
+static Tensor *ddim_update(Tape *t, Tensor *x, Tensor *x0, Tensor *z, double ab, double ab_next, double eta)
+{
+    const double sigma = eta * sqrt((1 - ab_next) / (1 - ab)) * sqrt(1 - ab / ab_next);
+    const double dir = 1 - ab_next - sigma * sigma, a = sqrt(dir > 0 ? dir : 0) / sqrt(1 - ab);
+    return tape_sampler_step(t, x, x0, z, a, sqrt(ab_next) - a * sqrt(ab), sigma);
+}
+
+static double log_snr(double ab) { return 0.5 * log(ab / (1 - ab)); }   // lambda = log(alpha/sigma)
+
+Tensor *sampler_run(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Shape shape, int64_t row0, Denoiser *net,
+                    void *ctx)
+{
+    CHECK(!t->record, "sampler_run: the tape records; sampling needs no gradients");
+    int *times = arena_alloc(t->step, ((size_t)s->steps + 1) * sizeof *times);
+    sampler_times(sch->T, s->steps, times);
+    times[s->steps] = 0;
+    Tensor *x = noise(s, t, shape, 0, row0);                   // x and the previous estimate live below the mark
+    Tensor *prev = tape_zeros(t, shape);
+    double lambda_prev = 0, lambda_before = 0;                 // log-SNR at the last two times
+    for (int i = 0; i < s->steps; i++) {
+        const size_t mark = arena_mark(t->step);
+        const double ab = sch->ab[times[i]], ab_next = sch->ab[times[i + 1]];
+        Tensor *x0 = predict_x0(s, sch, p, t, x, times[i], net, ctx), *next;
+        if (times[i + 1] == 0) {
+            next = x0;
+        } else if (s->kind == SAMPLER_DPMPP2M) {
+            // x' = (sigma'/sigma) x - alpha' (e^{-h} - 1) D,   D = (1 + 1/(2r)) x0 - 1/(2r) prev,  r = h_prev / h
+            const double lambda = log_snr(ab), h = log_snr(ab_next) - lambda, b = -sqrt(ab_next) * expm1(-h);
+            lambda_before = lambda_prev;
+            lambda_prev = lambda;
+            Tensor *d = x0;
+            if (i > 0) {
+                const double half_r = 0.5 * h / (lambda - lambda_before);
+                d = tape_sampler_step(t, x0, prev, NULL, 1 + half_r, -half_r, 0);
+            }
+            next = tape_sampler_step(t, x, d, NULL, sqrt((1 - ab_next) / (1 - ab)), b, 0);
+        } else {
+            const double eta = s->kind == SAMPLER_DDPM ? 1 : s->eta;
+            Tensor *z = eta > 0 ? noise(s, t, shape, i + 1, row0) : NULL;
+            next = ddim_update(t, x, x0, z, ab, ab_next, eta);
+        }
+        memcpy(prev->x, x0->x, tensor_bytes(x0));
+        memcpy(x->x, next->x, tensor_bytes(next));
+        arena_rewind(t->step, mark);
+    }
+    return x;
+}

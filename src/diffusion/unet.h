@@ -1,0 +1,37 @@
+// The conditional U-Net (E7) with dual conditioning (E6).  Images [B,N,N,C], any N from 4 to 64.
+//   level l has base * mult[l] channels; 3x3 stride-2 convolution down (n -> ceil(n/2)), nearest + crop to what it was
+//   + 3x3 convolution up.  A residual block:
+//       h = conv1(silu(GN(x)));  h = AdaGN(h, g) = (1 + gamma(g)) GN(h) + beta(g);  h = silu(FiLM(h, t));  y = x + conv2(h)
+//   followed by cross-attention of the pixels to the condition sequence S: y += Attn(LN(y), S).
+//   Self-attention at the lowest level and in the middle.  conv2, attention outputs and the last convolution start at 0.
+#ifndef LEAD_DIFFUSION_UNET_H
+#define LEAD_DIFFUSION_UNET_H
+
+#include "nn/layers.h"
+
+enum { UNET_MAX_LEVELS = 4, UNET_MAX_BLOCKS = 3 };
+
+typedef struct UNetConfig {
+    int in_channels, out_channels;     // in: noisy target and context planes, concatenated
+    int base, levels, mult[UNET_MAX_LEVELS], blocks;
+    int cond_width, seq_width;         // g [B,cond_width], S [B,M,seq_width]
+    int heads;                         // lowered per level until it divides the channels
+} UNetConfig;
+
+typedef struct ResBlock { Norm norm1; Conv conv1, conv2; Linear from_g, from_t, shortcut; } ResBlock;
+typedef struct AttnBlock { Norm norm; Attention attn; } AttnBlock;
+typedef struct UNetStage { ResBlock res; AttnBlock cross, self; } UNetStage;   // self.norm.gamma = NULL: no self-attention
+
+typedef struct UNet {
+    UNetConfig cfg;
+    Linear time1, time2;
+    Conv conv_in, conv_out, down[UNET_MAX_LEVELS], up[UNET_MAX_LEVELS];
+    Norm norm_out;
+    UNetStage enc[UNET_MAX_LEVELS][UNET_MAX_BLOCKS], dec[UNET_MAX_LEVELS][UNET_MAX_BLOCKS], mid[2];
+} UNet;
+
+UNet unet_new(ParamSet *ps, const char *prefix, UNetConfig cfg);
+// x [B,N,N,in], time [B] (1..T), g [B,cond_width], s [B,M,seq_width] -> [B,N,N,out]
+Tensor *unet_apply(Tape *t, const UNet *u, Tensor *x, Tensor *time, Tensor *g, Tensor *s);
+
+#endif
