@@ -1,0 +1,201 @@
+#include "nn/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *kind_name(mode_t mode)
+{
+    return S_ISDIR(mode) ? "a directory" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
+// Opens a regular, non-empty file of at most max_bytes.  O_NONBLOCK: opening a pipe must not wait for its writer.
+static Status open_regular(int *fd, size_t *size, const char *path, size_t max_bytes)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0) return ERROR("%s: cannot open: %s", path, strerror(errno));
+    struct stat st;
+    Status s = OK;
+    if (fstat(*fd, &st) != 0)
+        s = ERROR("%s: cannot stat: %s", path, strerror(errno));
+    else if (!S_ISREG(st.st_mode))
+        s = ERROR("%s: want a regular file, got %s", path, kind_name(st.st_mode));
+    else if (st.st_size == 0)
+        s = ERROR("%s: the file is empty", path);
+    else if ((size_t)st.st_size > max_bytes)
+        s = ERROR("%s: want at most %zu bytes, got %zu", path, max_bytes, (size_t)st.st_size);
+    if (s.code)
+        close(*fd);
+    else
+        *size = (size_t)st.st_size;
+    return s;
+}
+
+Status file_read(char **text, size_t *size, Arena *a, const char *path, size_t max_bytes)
+{
+    int fd;
+    TRY(open_regular(&fd, size, path, max_bytes));
+    char *p = arena_alloc(a, *size + 1);
+    size_t got = 0;
+    while (got < *size) {
+        ssize_t n = read(fd, p + got, *size - got);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) {
+            int err = errno;
+            close(fd);
+            if (n == 0) return ERROR("%s: want %zu bytes, got %zu: shortened while it was read", path, *size, got);
+            return ERROR("%s: cannot read: %s", path, strerror(err));
+        }
+        got += (size_t)n;
+    }
+    close(fd);
+    p[got] = 0;
+    *text = p;
+    return OK;
+}
+
+Status file_map(FileMap *m, const char *path)
+{
+    int fd;
+    size_t size;
+    *m = (FileMap){0};
+    TRY(open_regular(&fd, &size, path, (size_t)PTRDIFF_MAX));
+    void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    int err = errno;
+    close(fd);
+    if (p == MAP_FAILED) return ERROR("%s: cannot map %zu bytes: %s", path, size, strerror(err));
+    *m = (FileMap){.data = p, .size = size};
+    return OK;
+}
+
+void file_unmap(FileMap *m)
+{
+    if (m->data) munmap((void *)(uintptr_t)m->data, m->size);
+    *m = (FileMap){0};
+}
+
+// A new file beside the target, which no other process uses.
+static Status open_temporary(FileWriter *w, mode_t mode)
+{
+    int fd = -1;
+    for (int i = 0; fd < 0 && i < 1000; i++) {
+        snprintf(w->tmp, sizeof w->tmp, "%s.tmp%ld.%d", w->path, (long)getpid(), i);
+        fd = open(w->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (fd < 0 && errno != EEXIST) break;
+    }
+    if (fd < 0) return ERROR("%s: cannot create a temporary file beside it: %s", w->path, strerror(errno));
+    w->f = fdopen(fd, "wb");
+    if (w->f) return OK;
+    Status s = ERROR("%s: cannot open: %s", w->path, strerror(errno));
+    close(fd);
+    unlink(w->tmp);
+    return s;
+}
+
+Status file_open(FileWriter *w, const char *path)
+{
+    w->f = NULL;
+    w->saved_errno = 0;
+    w->direct = false;
+    size_t len = strlen(path);
+    if (len == 0) return ERROR("want the name of an output file, got an empty name");
+    if (len >= sizeof w->path) return ERROR("%.100s...: the name has %zu bytes, at most %d are possible", path, len,
+                                            PATH_MAX - 1);
+    struct stat st;
+    if (stat(path, &st) != 0) {
+        if (errno != ENOENT) return ERROR("%s: cannot write: %s", path, strerror(errno));
+        memcpy(w->path, path, len + 1);
+        return open_temporary(w, 0666);
+    }
+    if (S_ISDIR(st.st_mode)) return ERROR("%s: want an output file, got a directory", path);
+    if (access(path, W_OK) != 0) return ERROR("%s: cannot write: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode)) {
+        memcpy(w->path, path, len + 1);
+        w->direct = true;
+        w->f = fopen(path, "wbe");
+        return w->f ? OK : ERROR("%s: cannot open: %s", path, strerror(errno));
+    }
+    if (!realpath(path, w->path)) return ERROR("%s: cannot resolve: %s", path, strerror(errno));
+    TRY(open_temporary(w, 0600));
+    (void)fchmod(fileno(w->f), st.st_mode & 0777);   // keep the access rights of the file that is replaced
+    return OK;
+}
+
+void file_put(FileWriter *w, const void *data, size_t bytes)
+{
+    if (bytes == 0 || w->saved_errno) return;
+    errno = 0;
+    if (fwrite(data, 1, bytes, w->f) != bytes) w->saved_errno = errno ? errno : EIO;
+}
+
+void file_abort(FileWriter *w)
+{
+    if (!w->f) return;
+    fclose(w->f);
+    w->f = NULL;
+    if (!w->direct) unlink(w->tmp);
+}
+
+static Status keep_previous_version(const char *path)
+{
+    char prev[PATH_MAX + 8];
+    snprintf(prev, sizeof prev, "%s.prev", path);
+    if (access(path, F_OK) != 0) return OK;
+    if (unlink(prev) != 0 && errno != ENOENT) return ERROR("%s: cannot replace: %s", prev, strerror(errno));
+    // A second name leaves no moment without a file; a file system without links gets the rename.
+    if (link(path, prev) != 0 && rename(path, prev) != 0)
+        return ERROR("%s: cannot keep the previous version: %s", prev, strerror(errno));
+    return OK;
+}
+
+static Status sync_directory(char *path)
+{
+    char copy[PATH_MAX];
+    memcpy(copy, path, strlen(path) + 1);
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return OK;   // a directory that may be written but not read: the rename itself succeeded
+    int rc = fsync(fd), err = errno;
+    close(fd);
+    if (rc != 0 && err != EINVAL) return ERROR("%s: cannot sync its directory: %s", path, strerror(err));
+    return OK;
+}
+
+Status file_commit(FileWriter *w, bool keep_previous)
+{
+    CHECK(w->f, "file_commit: the writer is closed");
+    int err = w->saved_errno;
+    errno = 0;
+    if (!err && fflush(w->f) != 0) err = errno;
+    if (!err && ferror(w->f)) err = EIO;             // an fprintf of the caller failed
+    if (!err && fsync(fileno(w->f)) != 0 && !(w->direct && errno != EIO && errno != ENOSPC)) err = errno;
+    if (err) {
+        file_abort(w);
+        return ERROR("%s: cannot write: %s", w->path, strerror(err));
+    }
+    if (fclose(w->f) != 0) err = errno;
+    w->f = NULL;
+    if (w->direct) return err ? ERROR("%s: cannot write: %s", w->path, strerror(err)) : OK;
+    Status s = err ? ERROR("%s: cannot write: %s", w->path, strerror(err)) : OK;
+    if (!s.code && keep_previous) s = keep_previous_version(w->path);
+    if (!s.code && rename(w->tmp, w->path) != 0)
+        s = ERROR("%s: cannot rename the finished file to it: %s", w->path, strerror(errno));
+    if (s.code) {
+        unlink(w->tmp);
+        return s;
+    }
+    return sync_directory(w->path);
+}
+
+Status file_write(const char *path, const void *data, size_t bytes)
+{
+    FileWriter w;
+    TRY(file_open(&w, path));
+    file_put(&w, data, bytes);
+    return file_commit(&w, false);
+}

@@ -1,0 +1,49 @@
+// Whole files: read into an arena, mapped read-only, or written whole or not at all.
+// Every Status names the file, what was wanted and what was found.
+#ifndef LEAD_NN_FILE_H
+#define LEAD_NN_FILE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "tensor/arena.h"
+#include "tensor/status.h"
+
+// The bytes of a file.  Trap: a mapped file that another process shortens raises SIGBUS when it is read.
+typedef struct FileMap {
+    const unsigned char *data;
+    size_t size;             // > 0
+} FileMap;
+
+// Reads a regular file of 1 .. max_bytes bytes into the arena; (*text)[*size] is a NUL that *size does not count.
+// Errors: missing, directory, device or pipe, empty, larger than max_bytes, shortened meanwhile.
+Status file_read(char **text, size_t *size, Arena *a, const char *path, size_t max_bytes);
+
+// Maps a regular, non-empty file read-only.  The owner calls file_unmap (which may be called twice).
+Status file_map(FileMap *m, const char *path);
+void file_unmap(FileMap *m);
+
+// An output file in the making.  Bytes go to a temporary file in the directory of the target; file_commit gives it
+// the name of the target in one step, so that a reader sees the old file or the new one, never a part.
+// A symbolic link is followed.  A target that is a device or a pipe (/dev/stdout, /dev/full) is written directly.
+typedef struct FileWriter {
+    FILE *f;                 // for fprintf; NULL when closed
+    int saved_errno;         // of the first write that failed
+    bool direct;             // target is a device or pipe: no temporary file, no rename
+    char path[PATH_MAX];     // the target, links resolved
+    char tmp[PATH_MAX + 32];
+} FileWriter;
+
+// open -> put ... -> commit | abort.  After an error of open or commit nothing is left behind and the writer is closed.
+Status file_open(FileWriter *w, const char *path);
+void file_put(FileWriter *w, const void *data, size_t bytes);   // errors are kept until file_commit
+// fsync, rename, fsync of the directory.  keep_previous: an existing target is kept as `path.prev`.
+Status file_commit(FileWriter *w, bool keep_previous);
+void file_abort(FileWriter *w);                                 // may be called on a closed writer
+
+// open, put, commit.
+Status file_write(const char *path, const void *data, size_t bytes);
+
+#endif

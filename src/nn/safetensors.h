@@ -1,0 +1,81 @@
+// safetensors: named arrays in one file.  Format and checks of https://github.com/huggingface/safetensors:
+//   8 bytes    length N of the header, little endian, N <= 100,000,000 and within the file
+//   N bytes    JSON {"name": {"dtype": "F32", "shape": [2,3], "data_offsets": [begin, end]}, ...,
+//              "__metadata__": {"key": "string", ...}}, begins with '{', may end in spaces
+//   the rest   the values, little endian, row-major; the tensors tile it from 0 to its end: no gap, no overlap
+// The reader maps the file and copies nothing until asked; values may lie at any byte, so read them with
+// safetensors_read_*.  The file must not be shortened while it is open (see file.h).
+#ifndef LEAD_NN_SAFETENSORS_H
+#define LEAD_NN_SAFETENSORS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nn/file.h"
+#include "tensor/arena.h"
+#include "tensor/status.h"
+
+// The types that can be read and written, in the order of the format (the writer sorts by it, largest first).
+// A file that holds another type of the format (F8_E4M3, C64, ...) is refused by name.
+typedef enum SafeType {
+    SAFE_BOOL, SAFE_U8, SAFE_I8, SAFE_I16, SAFE_U16, SAFE_F16, SAFE_BF16,
+    SAFE_I32, SAFE_U32, SAFE_F32, SAFE_F64, SAFE_I64, SAFE_U64, SAFE_TYPE_COUNT
+} SafeType;
+
+const char *safetensors_type_name(SafeType t);
+size_t safetensors_type_size(SafeType t);       // bytes of a value
+
+typedef struct SafeTensor {
+    const char *name;
+    SafeType type;
+    int n_dim;                   // 0 = a scalar, count 1
+    const int64_t *shape;
+    int64_t count;               // values; filled by the reader, ignored by the writer
+    const void *data;            // count values; when read: inside the mapped file, at any alignment
+} SafeTensor;
+
+typedef struct SafeMeta { const char *key, *value; } SafeMeta;
+
+typedef struct SafeFile {
+    const char *path;
+    FileMap map;
+    int64_t n_tensor, n_meta;
+    const SafeTensor *tensor;    // sorted by name
+    const SafeMeta *meta;        // in the order of the file
+} SafeFile;
+
+// Opens and checks a file; names, shapes and metadata live in the arena, values in the mapping.
+// After an error nothing is open.  safetensors_close may be called twice.
+Status safetensors_open(SafeFile *f, Arena *a, const char *path);
+void safetensors_close(SafeFile *f);
+
+const SafeTensor *safetensors_find(const SafeFile *f, const char *name);    // NULL when missing
+const char *safetensors_meta(const SafeFile *f, const char *key);           // NULL when missing
+
+// The tensor of that name and shape, or "wte: want [50257,768], got [50257,1024] in model.safetensors".
+// A dimension of -1 in shape accepts any.
+Status safetensors_get(const SafeTensor **out, const SafeFile *f, const char *name, int n_dim, const int64_t *shape);
+
+// Copies all values to out[t->count].  Every type can be read as f64 and f32 (round to nearest even; F16 and BF16
+// are exact, 64-bit integers beyond 2^53 are rounded to f64 first); only integer types and BOOL as i64: the others,
+// and U64 values beyond 2^63 - 1, are an error.
+void safetensors_read_f32(float *out, const SafeTensor *t);
+void safetensors_read_f64(double *out, const SafeTensor *t);
+Status safetensors_read_i64(int64_t *out, const SafeTensor *t);
+
+// get + read in one call: the usual way to load a parameter.
+Status safetensors_load_f32(float *out, const SafeFile *f, const char *name, int n_dim, const int64_t *shape);
+
+// Writes a file whole or not at all, byte for byte as the reference implementation does: tensors by type (largest
+// first) then name, metadata first in the header (sorted by key), header padded with spaces to a multiple of 8.
+// keep_previous: an existing file is kept as `path.prev`.  scratch is rewound.
+// Errors: a name or key twice, named "__metadata__" or not UTF-8; the file cannot be written.
+Status safetensors_write(const char *path, const SafeTensor *tensor, int64_t n_tensor, const SafeMeta *meta,
+                         int64_t n_meta, bool keep_previous, Arena *scratch);
+
+// Exact value of an IEEE binary16 / bfloat16.
+float f16_to_f32(uint16_t h);
+float bf16_to_f32(uint16_t h);
+
+#endif
