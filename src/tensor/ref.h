@@ -11,15 +11,16 @@
 
 #if defined(REF_F32)
 typedef float real;
-#define KERNEL(name, dir) void name##_##dir##_f32(const OpCall *c)
+#define SYMBOL(name, dir) name##_##dir##_f32
 #define R(fn) fn##f                  // R(exp)(x): expf or exp
 #elif defined(REF_F64)
 typedef double real;
-#define KERNEL(name, dir) void name##_##dir##_f64(const OpCall *c)
+#define SYMBOL(name, dir) name##_##dir##_f64
 #define R(fn) fn
 #else
 #error "ref.h wants REF_F32 or REF_F64"
 #endif
+#define KERNEL(name, dir) void SYMBOL(name, dir)(const OpCall *c)
 
 // Values and gradients of the i-th input and j-th output.  Missing optional inputs give NULL.
 static inline const real *in_x(const OpCall *c, int i) { return i < c->n_in && c->in[i] ? c->in[i]->x : NULL; }
