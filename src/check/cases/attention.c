@@ -1,0 +1,48 @@
+#include "check/case.h"
+
+static void build(Tape *t, Tensor *const *in, const Case *c)
+{
+    tape_attention(t, in[0], in[1], in[2], (int)c->i[0], c->i[1] != 0);
+}
+
+static void shape(CaseList *list, const char *label, int64_t N, int64_t Tq, int64_t Tk, int64_t heads, int64_t size,
+                  bool causal, bool large)
+{
+    const Shape q = SHAPE(N, Tq, heads * size), k = SHAPE(N, Tk, heads * size);
+    case_add(list, (Case){.op = OP_attention, .label = label, .n_in = 3, .build = build, .large = large,
+                          .in = {{.shape = q}, {.shape = k}, {.shape = k}}, .i = {heads, causal}});
+}
+
+void attention_cases(CaseList *list)
+{
+    shape(list, "one value", 1, 1, 1, 1, 1, false, false);
+    shape(list, "one key", 2, 3, 1, 2, 3, false, false);
+    shape(list, "one query", 2, 1, 5, 2, 4, false, false);
+    shape(list, "self", 2, 5, 5, 3, 4, false, false);
+    shape(list, "self, causal", 2, 5, 5, 3, 4, true, false);
+    shape(list, "T = 1, causal", 2, 1, 1, 2, 3, true, false);
+    shape(list, "one query after the others, causal", 2, 1, 7, 2, 3, true, false);
+    shape(list, "more queries than keys", 1, 9, 4, 2, 5, false, false);
+    shape(list, "fewer queries than keys", 1, 3, 11, 2, 5, false, false);
+    shape(list, "fewer queries than keys, causal", 1, 3, 11, 2, 5, true, false);
+    const int64_t head[] = {1, 3, 7, 8, 9, 12, 16, 17};
+    for (int i = 0; i < (int)(sizeof head / sizeof *head); i++) {
+        shape(list, "head size", 1, 4, 5, 2, head[i], false, false);
+        shape(list, "head size, causal", 1, 4, 4, 1, head[i], true, false);
+    }
+    shape(list, "head size 64", 1, 2, 3, 1, 64, false, false);
+    const int64_t keys[] = {7, 8, 9, 15, 16, 17, 29, 53};
+    for (int i = 0; i < (int)(sizeof keys / sizeof *keys); i++) {
+        shape(list, "keys at the vector edge", 1, 2, keys[i], 1, 3, false, false);
+        shape(list, "keys at the vector edge, causal", 1, 5, keys[i], 1, 2, true, false);
+    }
+    shape(list, "LEAD pixels to condition", 2, 144, 64, 1, 64, false, true);
+    shape(list, "LEAD pixels to condition, 4 heads of 16", 2, 144, 16, 4, 16, false, true);
+    shape(list, "LEAD 23x23 pixels to condition", 1, 529, 64, 2, 32, false, true);
+    shape(list, "LEAD self-attention of 9 pixels", 4, 9, 9, 8, 64, false, true);
+    shape(list, "LEAD temporal encoder", 4, 16, 16, 8, 64, true, true);
+    shape(list, "GPT-2, 64 tokens", 1, 64, 64, 12, 64, true, true);
+    shape(list, "GPT-2, 301 tokens", 1, 301, 301, 2, 64, true, true);
+    shape(list, "GPT-2, cached keys", 1, 3, 261, 12, 64, true, true);
+    shape(list, "odd everywhere", 3, 37, 131, 3, 29, true, true);
+}

@@ -1,0 +1,53 @@
+#include "check/case.h"
+
+static void build(Tape *t, Tensor *const *in, const Case *c)
+{
+    tape_conv2d(t, in[0], in[1], in[2], (int)c->i[0], (int)c->i[1]);
+}
+
+typedef struct { const char *label; int64_t N, H, W, C, KH, KW, O, stride, pad; bool no_bias, large; } Conv;
+
+static void conv(CaseList *list, Conv v)
+{
+    case_add(list, (Case){.op = OP_conv2d, .label = v.label, .n_in = 3, .build = build, .large = v.large,
+                          .in = {{.shape = SHAPE(v.N, v.H, v.W, v.C)}, {.shape = SHAPE(v.KH, v.KW, v.C, v.O)},
+                                 {.shape = SHAPE(v.O), .absent = v.no_bias}},
+                          .i = {v.stride, v.pad}});
+}
+
+void conv2d_cases(CaseList *list)
+{
+    //                                           N   H   W   C KH KW  O  s  p
+    conv(list, (Conv){"one value",               1,  1,  1,  1, 1, 1, 1, 1, 0, false, false});
+    conv(list, (Conv){"1x1",                     2,  3,  5,  7, 1, 1, 9, 1, 0, false, false});
+    conv(list, (Conv){"1x1 with pad 1",          1,  3,  3,  2, 1, 1, 3, 1, 1, false, false});
+    conv(list, (Conv){"3x3, no pad",             2,  5,  3,  3, 3, 3, 4, 1, 0, false, false});
+    conv(list, (Conv){"3x3, pad 1",              2,  5,  3,  3, 3, 3, 4, 1, 1, false, false});
+    conv(list, (Conv){"3x3, no bias",            1,  3,  5,  4, 3, 3, 3, 1, 1, true,  false});
+    conv(list, (Conv){"3x3, pad 2",              1,  3,  4,  2, 3, 3, 3, 1, 2, false, false});
+    conv(list, (Conv){"3x3, stride 2, even",     2,  6,  4,  3, 3, 3, 3, 2, 1, false, false});
+    conv(list, (Conv){"3x3, stride 2, odd",      1,  5,  7,  3, 3, 3, 2, 2, 1, false, false});
+    conv(list, (Conv){"3x3, stride 2, no pad",   1,  6,  5,  2, 3, 3, 3, 2, 0, true,  false});
+    conv(list, (Conv){"1x1, stride 2",           1,  5,  4,  3, 1, 1, 5, 2, 0, false, false});
+    conv(list, (Conv){"3x3, stride 3, pad 2",    1,  7,  5,  2, 3, 3, 2, 3, 2, false, false});
+    conv(list, (Conv){"5x5, pad 2",              1,  5,  4,  2, 5, 5, 3, 1, 2, false, false});
+    conv(list, (Conv){"7x7, pad 3",              1,  5,  5,  1, 7, 7, 2, 1, 3, false, false});
+    conv(list, (Conv){"7x7 on one pixel",        1,  1,  1,  2, 7, 7, 2, 1, 3, false, false});
+    conv(list, (Conv){"1x5, pad 1",              1,  3,  6,  2, 1, 5, 3, 1, 1, false, false});
+    conv(list, (Conv){"3x2, stride 2, pad 1",    1,  4,  5,  2, 3, 2, 3, 2, 1, false, false});
+    conv(list, (Conv){"12x12 image",             1, 12, 12,  1, 3, 3, 2, 1, 1, false, false});
+    conv(list, (Conv){"22x23 image, stride 2",   1, 22, 23,  1, 3, 3, 1, 2, 1, false, false});
+    const int64_t edge[] = {1, 7, 8, 9, 15, 16, 17, 29, 53};
+    for (int i = 0; i < (int)(sizeof edge / sizeof *edge); i++) {
+        conv(list, (Conv){"output channels at the vector edge", 1, 2, 3, 1, 3, 3, edge[i], 1, 1, false, false});
+        conv(list, (Conv){"input channels at the vector edge",  1, 3, 2, edge[i], 3, 3, 1, 1, 1, false, false});
+    }
+    conv(list, (Conv){"LEAD 12x12",              2, 12, 12, 64, 3, 3, 64, 1, 1, false, true});
+    conv(list, (Conv){"LEAD 23x23",              1, 23, 23, 32, 3, 3, 64, 1, 1, false, true});
+    conv(list, (Conv){"LEAD 23x23, stride 2",    1, 23, 23, 64, 3, 3, 64, 2, 1, false, true});
+    conv(list, (Conv){"LEAD 3x3, wide",          4,  3,  3, 256, 3, 3, 128, 1, 1, false, true});
+    conv(list, (Conv){"LEAD stem 7x7",           2, 23, 23,  3, 7, 7, 16, 1, 3, false, true});
+    conv(list, (Conv){"LEAD 1x1",                2, 12, 12, 96, 1, 1, 64, 1, 0, false, true});
+    conv(list, (Conv){"LEAD last layer",         2, 12, 12, 64, 3, 3, 3, 1, 1, false, true});
+    conv(list, (Conv){"odd everywhere",          3, 11, 13, 29, 3, 5, 53, 2, 1, true, true});
+}
