@@ -1,0 +1,6 @@
+// AVX2 builds of the kernel families in cpu_simd/*.inl.  Compiled with its own -m flags (Makefile); called only after
+// isa_detect has seen the instructions (src/tensor/device.c).
+#define SYMBOL(name, dir) name##_##dir##_avx2
+
+#include "cpu_simd/vec.h"
+

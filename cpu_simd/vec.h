@@ -1,0 +1,164 @@
+// The vector ABC of the fast CPU kernels: one source for AVX2 (8 floats) and AVX-512 (16 floats).
+// A kernel body is written once, in cpu_simd/<family>.inl; avx2.c and avx512.c include all families, each with its own
+// -m flags and its own SYMBOL suffix.  Everything here is static inline: no object may hold an instruction its CPU lacks.
+//
+//   VW                   floats in a vector
+//   vf, vi, vmask        a vector of floats, of 32-bit integers, a set of lanes
+//   vload/vstore         unaligned; the _m forms touch only the lanes of the mask (load: 0 in the others)
+//   vhead(n)             the first n lanes, 0 <= n <= VW (n above VW: all)
+//   vfma(a,b,c)          a b + c, rounded once;  vfnma(a,b,c)  c - a b
+//   vmin, vmax           yield the second operand when either is NaN
+//   vsum, vmaxall        over the lanes, in a fixed order
+//   vsel(m,a,b)          a in the lanes of m, else b
+//   vexp, vtanh, vsigmoid   error bounds in ulp at their definitions; measured by tests/test_vec.c
+#ifndef LEAD_CPU_SIMD_VEC_H
+#define LEAD_CPU_SIMD_VEC_H
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#include "tensor/ops.h"
+
+#define KERNEL(name, dir) void SYMBOL(name, dir)(const OpCall *c)
+
+static inline const float *in_x(const OpCall *c, int i) { return i < c->n_in && c->in[i] ? c->in[i]->x : NULL; }
+static inline float *in_g(const OpCall *c, int i) { return i < c->n_in && c->in[i] ? c->in[i]->g : NULL; }
+static inline float *out_x(const OpCall *c, int j) { return c->out[j]->x; }
+static inline const float *out_g(const OpCall *c, int j) { return c->out[j]->g; }
+
+static inline int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
+
+#if defined(__AVX512F__)
+
+enum { VW = 16 };
+typedef __m512 vf;
+typedef __m512i vi;
+typedef __mmask16 vmask;
+
+static inline vf vload(const float *p) { return _mm512_loadu_ps(p); }
+static inline void vstore(float *p, vf v) { _mm512_storeu_ps(p, v); }
+static inline vmask vhead(int64_t n) { return n >= VW ? (vmask)0xFFFF : (vmask)((1u << n) - 1); }
+static inline vf vload_m(const float *p, vmask m) { return _mm512_maskz_loadu_ps(m, p); }
+static inline void vstore_m(float *p, vmask m, vf v) { _mm512_mask_storeu_ps(p, m, v); }
+static inline vf vset1(float x) { return _mm512_set1_ps(x); }
+static inline vf vzero(void) { return _mm512_setzero_ps(); }
+static inline vf vadd(vf a, vf b) { return _mm512_add_ps(a, b); }
+static inline vf vsub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+static inline vf vmul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+static inline vf vdiv(vf a, vf b) { return _mm512_div_ps(a, b); }
+static inline vf vfma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+static inline vf vfnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
+static inline vf vmin(vf a, vf b) { return _mm512_min_ps(a, b); }
+static inline vf vmax(vf a, vf b) { return _mm512_max_ps(a, b); }
+static inline vf vsqrt(vf a) { return _mm512_sqrt_ps(a); }
+static inline vf vabs(vf a) { return _mm512_abs_ps(a); }
+static inline vmask vlt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }   // false when either is NaN
+static inline vf vsel(vmask m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
+static inline vf vround(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vf vscale2(vf a, vf n) { return _mm512_scalef_ps(a, n); }               // a 2^n, n whole
+
+static inline __m256 vhalves(vf v)   // low half + high half
+{
+    return _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+}
+
+static inline float vmaxall(vf v) { return _mm512_reduce_max_ps(v); }
+
+#else
+
+enum { VW = 8 };
+typedef __m256 vf;
+typedef __m256i vi;
+typedef __m256i vmask;
+
+static inline vf vload(const float *p) { return _mm256_loadu_ps(p); }
+static inline void vstore(float *p, vf v) { _mm256_storeu_ps(p, v); }
+static inline vmask vhead(int64_t n)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)min_i64(n, VW)), lane);
+}
+static inline vf vload_m(const float *p, vmask m) { return _mm256_maskload_ps(p, m); }
+static inline void vstore_m(float *p, vmask m, vf v) { _mm256_maskstore_ps(p, m, v); }
+static inline vf vset1(float x) { return _mm256_set1_ps(x); }
+static inline vf vzero(void) { return _mm256_setzero_ps(); }
+static inline vf vadd(vf a, vf b) { return _mm256_add_ps(a, b); }
+static inline vf vsub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+static inline vf vmul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+static inline vf vdiv(vf a, vf b) { return _mm256_div_ps(a, b); }
+static inline vf vfma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vf vfnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
+static inline vf vmin(vf a, vf b) { return _mm256_min_ps(a, b); }
+static inline vf vmax(vf a, vf b) { return _mm256_max_ps(a, b); }
+static inline vf vsqrt(vf a) { return _mm256_sqrt_ps(a); }
+static inline vf vabs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+static inline vmask vlt(vf a, vf b) { return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+static inline vf vsel(vmask m, vf a, vf b) { return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(m)); }
+static inline vf vround(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+
+static inline vf vscale2(vf a, vf n)   // a 2^n, n whole, |n| <= 252: in two factors, since 2^n alone may overflow
+{
+    const __m256i i = _mm256_cvtps_epi32(n), h = _mm256_srai_epi32(i, 1), bias = _mm256_set1_epi32(127);
+    const __m256i f0 = _mm256_slli_epi32(_mm256_add_epi32(h, bias), 23);
+    const __m256i f1 = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(i, h), bias), 23);
+    return _mm256_mul_ps(_mm256_mul_ps(a, _mm256_castsi256_ps(f0)), _mm256_castsi256_ps(f1));
+}
+
+static inline __m256 vhalves(vf v) { return v; }
+
+static inline float vmaxall(vf v)
+{
+    __m128 x = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+}
+
+#endif
+
+static inline float vsum(vf v)
+{
+    const __m256 a = vhalves(v);
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+
+// e^x: n = round(x log2 e), r = x - n ln 2 in two parts, polynomial of Cephes' expf (S. Moshier), times 2^n.
+// Error below 1.1 ulp where the result is a normal number; inf above 88.73, 0 below -104, NaN stays NaN.
+static inline vf vexp(vf x)
+{
+    x = vmax(vset1(-104.0f), vmin(vset1(89.0f), x));   // in this operand order a NaN passes
+    const vf n = vround(vmul(x, vset1(1.44269504088896341f)));
+    vf r = vfnma(n, vset1(0.693359375f), x);
+    r = vfnma(n, vset1(-2.12194440e-4f), r);
+    vf p = vset1(1.9875691500e-4f);
+    p = vfma(p, r, vset1(1.3981999507e-3f));
+    p = vfma(p, r, vset1(8.3334519073e-3f));
+    p = vfma(p, r, vset1(4.1665795894e-2f));
+    p = vfma(p, r, vset1(1.6666665459e-1f));
+    p = vfma(p, r, vset1(5.0000001201e-1f));
+    p = vadd(vfma(p, vmul(r, r), r), vset1(1.0f));
+    return vscale2(p, n);
+}
+
+// 1 / (1 + e^-x).  Error below 2.6 ulp for x > -87; below that within 2^-127 of the truth.
+static inline vf vsigmoid(vf x) { return vdiv(vset1(1.0f), vadd(vset1(1.0f), vexp(vsub(vzero(), x)))); }
+
+// tanh x: below 0.625 the odd polynomial of Cephes' tanhf, above 1 - 2 / (e^2|x| + 1).  Error below 1.5 ulp.
+static inline vf vtanh(vf x)
+{
+    const vf a = vabs(x), z = vmul(x, x);
+    vf p = vset1(-5.70498872745e-3f);
+    p = vfma(p, z, vset1(2.06390887954e-2f));
+    p = vfma(p, z, vset1(-5.37397155531e-2f));
+    p = vfma(p, z, vset1(1.33314422036e-1f));
+    p = vfma(p, z, vset1(-3.33332819422e-1f));
+    const vf small = vfma(vmul(p, z), x, x);
+    const vf e = vexp(vadd(a, a));
+    const vf big = vsub(vset1(1.0f), vdiv(vset1(2.0f), vadd(e, vset1(1.0f))));
+    const vf signed_big = vsel(vlt(x, vzero()), vsub(vzero(), big), big);
+    return vsel(vlt(a, vset1(0.625f)), small, signed_big);
+}
+
+#endif
