@@ -38,9 +38,20 @@ static Tensor *predict_x0(const Sampler *s, const Schedule *sch, Prediction p, T
     return x0;
 }
 
-static Tensor *noise(const Sampler *s, Tape *t, Shape shape, int step, int64_t row0)
+// Rows of one address; neighbours in `row` are drawn in one call.
+static Tensor *noise(const Sampler *s, Tape *t, Shape shape, int step, const int64_t *row)
 {
-    return tape_randn(t, shape, (RandomAddress){.seed = s->seed, .site = SITE_SAMPLE, .step = (uint32_t)step}, row0);
+    const RandomAddress at = {.seed = s->seed, .site = SITE_SAMPLE, .step = (uint32_t)step};
+    Tensor *y = tape_tensor(t, shape);
+    const int64_t rows = shape.d[0];
+    const size_t row_bytes = tensor_bytes(y) / (size_t)(rows ? rows : 1);
+    for (int64_t r = 0, n; r < rows; r += n) {
+        for (n = 1; r + n < rows && row[r + n] == row[r] + n; n++) {}
+        Shape part = shape;
+        part.d[0] = n;
+        memcpy((char *)y->x + (size_t)r * row_bytes, tape_randn(t, part, at, row[r])->x, (size_t)n * row_bytes);
+    }
+    return y;
 }
 
 // x_{t} -> x_{t'} from the estimate x0 of ddpm and ddim (ddpm is ddim with eta = 1):
@@ -55,14 +66,14 @@ static Tensor *ddim_update(Tape *t, Tensor *x, Tensor *x0, Tensor *z, double ab,
 
 static double log_snr(double ab) { return 0.5 * log(ab / (1 - ab)); }   // lambda = log(alpha/sigma)
 
-Tensor *sampler_run(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Shape shape, int64_t row0, Denoiser *net,
-                    void *ctx)
+Tensor *sampler_run(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Shape shape, const int64_t *row,
+                    Denoiser *net, void *ctx)
 {
     CHECK(!t->record, "sampler_run: the tape records; sampling needs no gradients");
     int *times = arena_alloc(t->step, ((size_t)s->steps + 1) * sizeof *times);
     sampler_times(sch->T, s->steps, times);
     times[s->steps] = 0;
-    Tensor *x = noise(s, t, shape, 0, row0);                   // x and the previous estimate live below the mark
+    Tensor *x = noise(s, t, shape, 0, row);                   // x and the previous estimate live below the mark
     Tensor *prev = tape_zeros(t, shape);
     double lambda_prev = 0, lambda_before = 0;                 // log-SNR at the last two times
     for (int i = 0; i < s->steps; i++) {
@@ -84,7 +95,7 @@ Tensor *sampler_run(const Sampler *s, const Schedule *sch, Prediction p, Tape *t
             next = tape_sampler_step(t, x, d, NULL, sqrt((1 - ab_next) / (1 - ab)), b, 0);
         } else {
             const double eta = s->kind == SAMPLER_DDPM ? 1 : s->eta;
-            Tensor *z = eta > 0 ? noise(s, t, shape, i + 1, row0) : NULL;
+            Tensor *z = eta > 0 ? noise(s, t, shape, i + 1, row) : NULL;
             next = ddim_update(t, x, x0, z, ab, ab_next, eta);
         }
         memcpy(prev->x, x0->x, tensor_bytes(x0));

@@ -2,8 +2,8 @@
 //   ddpm      ancestral sampling (Ho et al. 2020) on the chosen times
 //   ddim      Song et al. 2021, eta = 0 deterministic .. 1
 //   dpm++2m   DPM-Solver++(2M), Lu et al. 2022: second-order multistep in the log-SNR, data prediction
-// Randomness: sample row r of a call draws from RandomAddress {seed, SITE_SAMPLE, step 0..steps} at row row0 + r, so a
-// sample's numbers do not depend on how many rows are drawn together.
+// Randomness: row r of a call draws from RandomAddress {seed, SITE_SAMPLE, step 0..steps} at row row[r], so a sample's
+// numbers do not depend on which rows are drawn together.
 #ifndef LEAD_DIFFUSION_SAMPLER_H
 #define LEAD_DIFFUSION_SAMPLER_H
 
@@ -24,8 +24,8 @@ typedef struct Sampler {
 typedef Tensor *Denoiser(void *ctx, Tape *t, Tensor *x, Tensor *time);
 
 // Returns x_0 [R,..] in the tape's step arena.  The tape must not record; memory of each network call is rewound.
-Tensor *sampler_run(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Shape shape, int64_t row0, Denoiser *net,
-                    void *ctx);
+Tensor *sampler_run(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Shape shape, const int64_t *row,
+                    Denoiser *net, void *ctx);
 
 // The times visited: out[0] = T > out[1] > .. > out[steps-1] >= 1, evenly spaced.
 void sampler_times(int T, int steps, int *out);

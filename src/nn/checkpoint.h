@@ -1,19 +1,25 @@
-// A checkpoint = one safetensors file: every parameter under its name, "<name>#m", "<name>#v", "<name>#ema" for the
-// optimiser's state, and a string map of metadata (configuration, manifest, step, random address, data cursor).
-// Written atomically; the previous file stays as <path>.prev.  Frozen parameters are stored too unless skip_frozen.
+// A checkpoint = one safetensors file: every trainable parameter under its name, "<name>#m", "<name>#v", "<name>#ema"
+// for the optimiser's state, named arrays of statistics ("stat.<name>", F64) and a string map of metadata
+// (configuration, manifest, step).  Frozen parameters are not stored: their file is named, and hashed, in the metadata.
+// Written whole or not at all; the previous file stays as <path>.prev.
 #ifndef LEAD_NN_CHECKPOINT_H
 #define LEAD_NN_CHECKPOINT_H
 
 #include "nn/params.h"
+#include "nn/safetensors.h"
 
-typedef struct MetaPair { const char *key, *value; } MetaPair;
+typedef struct StatArray { const char *name; int64_t n; const double *x; } StatArray;
 
-Status checkpoint_save(const char *path, const ParamSet *ps, const MetaPair *meta, int n_meta, bool with_state, Arena *scratch);
-// Loads every parameter of ps by name: a missing name, another shape or an unknown name is an error that says which.
-// *step_state tells whether the optimiser's state was there (and loaded, unless ps->inference).
-Status checkpoint_load(const char *path, ParamSet *ps, bool *step_state, Arena *scratch);
-// Metadata only (to build the model before loading it).  *meta in arena.
-Status checkpoint_meta(const char *path, MetaPair **meta, int *n_meta, Arena *arena);
-const char *meta_get(const MetaPair *meta, int n_meta, const char *key);   // NULL when missing
+Status checkpoint_save(const char *path, const ParamSet *ps, const SafeMeta *meta, int n_meta, const StatArray *stat,
+                       int n_stat, Arena *scratch);
+
+// Reading: open, take metadata and statistics to build the model, load its parameters, close.
+Status checkpoint_open(SafeFile *f, Arena *a, const char *path);        // refuses a file that is no checkpoint of ours
+// Missing key or array: an error that names it and the file.
+Status checkpoint_meta(const SafeFile *f, const char *key, const char **value);
+Status checkpoint_stat(const SafeFile *f, const char *name, Arena *a, const double **x, int64_t *n);
+// Every trainable parameter of ps by name and shape; also the optimiser's state, unless ps->inference: then the EMA
+// values become the parameters' values.  A tensor in the file that ps does not know is an error.
+Status checkpoint_load(const SafeFile *f, ParamSet *ps);
 
 #endif
