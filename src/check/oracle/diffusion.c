@@ -1,0 +1,67 @@
+// The schedule's ops.  Conversions are not written out kind by kind: the two given quantities are linear forms of
+// (x0, eps), so the 2 x 2 system is solved and the wanted form is evaluated.  With sqrt(ab) = cos phi:
+//   x_t = cos phi x0 + sin phi eps,   v = d x_t / d phi = -sin phi x0 + cos phi eps
+#include <complex.h>
+#include <math.h>
+
+#include "check/oracle.h"
+
+void timestep_embed_oracle(const OpCall *c, long double *const *out)
+{
+    const double *t = c->in[0]->x;
+    const int64_t D = c->out[0]->shape.d[1], half = D / 2;
+    const long double ratio = powl(((const TimestepEmbedParams *)c->p)->max_period, -1.0L / (long double)half);
+    for (int64_t r = 0; r < c->out[0]->shape.d[0]; r++) {
+        long double angle = t[r];               // angle of frequency i: t ratio^i
+        for (int64_t i = 0; i < half; i++, angle *= ratio) {
+            const complex long double turn = cexpl(CMPLXL(0, angle));
+            out[0][r * D + i] = cimagl(turn);
+            out[0][r * D + half + i] = creall(turn);
+        }
+    }
+}
+
+void q_sample_oracle(const OpCall *c, long double *const *out)
+{
+    const double *x0 = c->in[0]->x, *eps = c->in[1]->x, *ab = c->in[2]->x;
+    const int64_t len = numel(c->in[0]) / numel(c->in[2]);
+    for (int64_t i = 0; i < numel(c->in[0]); i++) {
+        const long double phi = acosl(sqrtl(ab[i / len]));
+        out[0][i] = cosl(phi) * x0[i] + sinl(phi) * eps[i];
+    }
+}
+
+typedef struct Form { long double x0, eps; } Form;   // a linear form of (x0, eps)
+
+void convert_oracle(const OpCall *c, long double *const *out)
+{
+    const double *a = c->in[0]->x, *b = c->in[1]->x, *ab = c->in[2]->x;
+    const ConvertKind kind = ((const ConvertParams *)c->p)->kind;
+    const int64_t len = numel(c->in[0]) / numel(c->in[2]);
+    for (int64_t i = 0; i < numel(c->in[0]); i++) {
+        const long double cs = sqrtl(ab[i / len]), sn = sqrtl(1 - (long double)ab[i / len]);
+        const Form x0 = {1, 0}, eps = {0, 1}, xt = {cs, sn}, v = {-sn, cs};
+        Form first = xt, second = v, want = x0;
+        switch (kind) {
+        case V_FROM_X0_EPS:  first = x0;    second = eps;   want = v;     break;
+        case X0_FROM_XT_V:   first = xt;    second = v;     want = x0;    break;
+        case EPS_FROM_XT_V:  first = xt;    second = v;     want = eps;   break;
+        case X0_FROM_XT_EPS: first = xt;    second = eps;   want = x0;    break;
+        case EPS_FROM_XT_X0: first = xt;    second = x0;    want = eps;   break;
+        }
+        const long double det = first.x0 * second.eps - first.eps * second.x0;      // Cramer
+        const long double x0_is = (a[i] * second.eps - first.eps * b[i]) / det;
+        const long double eps_is = (first.x0 * b[i] - a[i] * second.x0) / det;
+        out[0][i] = want.x0 * x0_is + want.eps * eps_is;
+    }
+}
+
+void sampler_step_oracle(const OpCall *c, long double *const *out)
+{
+    const SamplerStepParams *p = c->p;
+    const long double factor[3] = {p->a, p->b, p->c};
+    for (int64_t i = 0; i < numel(c->out[0]); i++) out[0][i] = 0;
+    for (int j = c->n_in - 1; j >= 0; j--)
+        for (int64_t i = 0; c->in[j] && i < numel(c->in[j]); i++)
+            out[0][i] = fmal(factor[j], ((const double *)c->in[j]->x)[i], out[0][i]);
+}
