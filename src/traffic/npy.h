@@ -1,0 +1,34 @@
+// NumPy .npy files (format 1.0, 2.0, 3.0; https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html), the
+// part traffic data needs: little-endian '<f4', '<f8' and '<i8', C order, regular files.  The size of the file must be
+// exactly what the header promises: a truncated file and one with bytes left over are both refused.
+#ifndef LEAD_TRAFFIC_NPY_H
+#define LEAD_TRAFFIC_NPY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tensor/arena.h"
+#include "tensor/status.h"
+
+enum { NPY_MAX_DIMS = 8 };
+
+typedef struct NpyArray {
+    char type[4];                   // "<f4", "<f8" or "<i8"
+    int n_dims;
+    int64_t dims[NPY_MAX_DIMS];
+    int64_t count;                  // product of dims, > 0
+    const void *data;               // count elements of `type`, in the arena, 64-byte aligned
+} NpyArray;
+
+// Reads the whole array into the arena.  Errors: missing, not a regular file, no magic, unknown version, header larger
+// than the file or than 64 KiB, header not understood, other dtype, Fortran order, zero or overflowing sizes, file size
+// other than the header says.
+Status npy_read(NpyArray *out, Arena *a, const char *path);
+
+// Reads a regular file into the arena (and a NUL byte after it).
+Status file_read(char **bytes, size_t *size, Arena *a, const char *path);
+
+// Writes data ("<f4" or "<i8", dims[n_dims]) whole or not at all: temporary file beside it, fsync, rename.
+Status npy_write(const char *path, const char *type, const int64_t *dims, int n_dims, const void *data);
+
+#endif
