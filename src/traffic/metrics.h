@@ -1,0 +1,66 @@
+// E9: forecast errors, accumulated value by value in double and always in the same order (callers merge the sums of
+// single windows in window order), so results do not depend on the number of threads.  y = truth, p = point forecast.
+//   mse, rmse, mae   over all flows and windows of one horizon
+//   mae_median       the same with the median of the distribution as the forecast (the best one for this error)
+//   mape             mean |p - y| / y over values with y > mape_above, in percent
+//   nrmse            rmse / mean |y|        (the definition of GluonTS)
+//   r2               1 - sum (p-y)^2 / sum (y - mean y)^2, the mean taken over all flows and windows of that horizon
+// Distributions come as S ascending values z_1..z_S per flow, of one of two kinds:
+//   DIST_SAMPLES   S exchangeable draws (diffusion)
+//   DIST_LEVELS    quantiles at the levels i/(S+1) (naive forecasts)
+//   crps           samples: the fair estimator  1/S sum |z_i - y| - 1/(S(S-1)) sum_{i<j} (z_j - z_i), unbiased in S
+//                  (Ferro 2014); levels: the mean over the S levels of 2 rho_level(y - z), which is the same with
+//                  S(S+1) in the denominator
+//   crps_ensemble  samples: the same with S*S in the denominator: the CRPS of the step function itself (properscoring);
+//                  levels: equal to crps
+//   crps_quantile  as CSDI and GluonTS print: levels q = 0.05 .. 0.95, mean over q of
+//                  sum 2 |(z_q - y)(1[y <= z_q] - q)| / sum |y|; z_q by linear interpolation as numpy does (type 7) for
+//                  samples; a ratio, not a volume
+//   cover50/90     share of y inside [z_0.25, z_0.75], [z_0.05, z_0.95], ends included, position q(S+1) (type 6): with it
+//                  S draws from the truth cover exactly 50 % and 90 % on average.  A flow silent in both truth and
+//                  forecast counts as covered.
+//   energy         1/S sum ||z_i - y|| - 1/(S(S-1)) sum_{i<j} ||z_i - z_j|| over whole matrices (fair), samples only
+// A metric that was never accumulated is NaN, never 0.  NaN in a forecast makes its metrics NaN.
+#ifndef LEAD_TRAFFIC_METRICS_H
+#define LEAD_TRAFFIC_METRICS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { METRIC_QUANTILES = 19 };
+
+typedef enum DistKind { DIST_NONE, DIST_SAMPLES, DIST_LEVELS } DistKind;
+
+// What one value contributes; crps, ql and the errors are homogeneous, so a linear change of unit only multiplies them.
+typedef struct MetricTerms {
+    double y, error, median_error;      // error = p - y
+    double crps, crps_ensemble, ql;     // ql = mean over q of 2 |...|
+    bool in50, in90;
+} MetricTerms;
+
+// z [S] ascending (ignored for DIST_NONE).
+MetricTerms metric_terms(float y, float p, const float *z, int S, DistKind kind);
+
+// Quantile q of z [S] ascending: linear between neighbours, position q(S+1)-1 for type 6, q(S-1) for type 7, clamped.
+double metric_quantile(const float *z, int S, double q, int type);
+
+typedef struct MetricSums {
+    int64_t values, windows, ape_values, dist_values, energy_windows;
+    double se, ae, ae_median, ape, y, y_abs, y2, crps, crps_ensemble, ql, in50, in90, energy;
+} MetricSums;
+
+// Adds one value: terms times unit (scaled values per kbit/s; 1 in kbit/s).  mape_above is in the unit of the sums.
+void metric_sums_add(MetricSums *m, const MetricTerms *v, double unit, double mape_above, DistKind kind);
+void metric_sums_merge(MetricSums *into, const MetricSums *from);
+
+// Energy score of one window and horizon: samples s at z + s*stride, F values each, y [F].
+double metric_energy(const float *y, const float *z, int S, int64_t stride, int F);
+
+typedef struct MetricResult {
+    int64_t windows, values;
+    double mse, rmse, mae, mae_median, mape, nrmse, r2, crps, crps_ensemble, crps_quantile, cover50, cover90, energy;
+} MetricResult;
+
+MetricResult metric_sums_result(const MetricSums *m);
+
+#endif

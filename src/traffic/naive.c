@@ -1,0 +1,131 @@
+#include "traffic/naive.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "traffic/metrics.h"
+
+enum { MAX_RESIDUAL_WINDOWS = 4096, MAX_CHOICE_WINDOWS = 2048 };
+
+const char *const naive_names[NAIVE_KINDS] = {"persistence", "yesterday", "lastweek", "average", "ridge"};
+
+static void predict_average(const TrafficSeries *s, int64_t t, int w, int K, int F, float *out)
+{
+    for (int f = 0; f < F; f++) {
+        double sum = 0;
+        for (int l = 0; l < w; l++) sum += (double)s->x[(t - l) * F + f];
+        for (int h = 0; h < K; h++) out[h * F + f] = (float)(sum / w);
+    }
+}
+
+static int64_t source_row(const NaiveModel *m, const TrafficSeries *s, int64_t t, int h)
+{
+    int64_t row = -1;
+    if (m->kind == NAIVE_LASTWEEK) row = traffic_row_at(s, t, traffic_season_offset(s, h, true, 0));
+    if (m->kind != NAIVE_PERSISTENCE && row < 0) row = traffic_row_at(s, t, traffic_season_offset(s, h, false, 0));
+    return row < 0 ? t : row;
+}
+
+void naive_predict(const NaiveModel *m, const TrafficSeries *s, int64_t t, float *out)
+{
+    if (m->kind == NAIVE_RIDGE) ridge_predict(&m->ridge, s, t, out);
+    else if (m->kind == NAIVE_AVERAGE) predict_average(s, t, m->average, m->K, m->F, out);
+    else for (int h = 1; h <= m->K; h++)
+        memcpy(out + (int64_t)(h - 1) * m->F, s->x + source_row(m, s, t, h) * m->F, (size_t)m->F * sizeof *out);
+}
+
+void naive_spread(const NaiveModel *m, const float *point, float *dist)
+{
+    const int64_t KF = (int64_t)m->K * m->F;
+    for (int64_t q = 0; q < NAIVE_LEVELS; q++)
+        for (int64_t k = 0; k < KF; k++) dist[q * KF + k] = fmaxf(0, point[k] + m->residual_kbps[q * KF + k]);
+}
+
+// Mean squared error of the window length w over some windows, flows divided by unit[f].
+static double average_error(const TrafficSeries *s, const int64_t *starts, int64_t n, int history, int w, int K, int F,
+                            const float *unit)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t t = starts[i] + history - 1;
+        for (int f = 0; f < F; f++) {
+            double mean = 0;
+            for (int l = 0; l < w; l++) mean += (double)s->x[(t - l) * F + f] / w;
+            for (int h = 1; h <= K; h++) {
+                double e = ((double)s->x[(t + h) * F + f] - mean) / (unit[f] > 0 ? (double)unit[f] : 1);
+                sum += e * e;
+            }
+        }
+    }
+    return sum;
+}
+
+static int choose_average(Arena *a, const TrafficSeries *s, TrafficRange train, TrafficRange val, int history, int K)
+{
+    static const int choices[] = {2, 3, 4, 6, 8, 12, 16};
+    const int F = s->N * s->N;
+    size_t mark = arena_mark(a);
+    int64_t *starts, stride = (val.end - val.begin) / MAX_CHOICE_WINDOWS + 1;
+    int64_t n = traffic_windows(s, a, val, history, K, stride, &starts);
+    float *unit = arena_zalloc(a, (size_t)F * sizeof *unit);
+    for (int64_t t = train.begin; t < train.end; t++)
+        for (int f = 0; s->valid[t] && f < F; f++) unit[f] = fmaxf(unit[f], s->x[t * F + f]);
+    int best = 1;
+    double least = INFINITY;
+    for (size_t c = 0; c < sizeof choices / sizeof *choices && choices[c] <= history; c++) {
+        double e = average_error(s, starts, n, history, choices[c], K, F, unit);
+        if (e < least) {
+            least = e;
+            best = choices[c];
+        }
+    }
+    arena_rewind(a, mark);
+    return best;
+}
+
+static int compare_float(const void *p, const void *q)
+{
+    float a = *(const float *)p, b = *(const float *)q;
+    return (a > b) - (a < b);
+}
+
+static Status fit_residuals(NaiveModel *m, Arena *a, const TrafficSeries *s, TrafficRange train)
+{
+    const int64_t KF = (int64_t)m->K * m->F;
+    int64_t *starts, all = traffic_windows(s, a, train, m->history, m->K, 1, &starts);
+    if (!all)
+        return ERROR("%s: want training windows of %d + %d snapshots, got none in rows %lld .. %lld", naive_names[m->kind],
+                     m->history, m->K, (long long)train.begin, (long long)train.end - 1);
+    int64_t n = all < MAX_RESIDUAL_WINDOWS ? all : MAX_RESIDUAL_WINDOWS;
+    float *r = arena_alloc(a, (size_t)(n * KF) * sizeof *r);   // [KF][n]: sorted in place below
+    float *point = arena_alloc(a, (size_t)KF * sizeof *point);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t t = starts[i * all / n] + m->history - 1;
+        naive_predict(m, s, t, point);
+        for (int64_t k = 0; k < KF; k++) r[k * n + i] = s->x[(t + 1) * m->F + k] - point[k];
+    }
+#pragma omp parallel for schedule(static)
+    for (int64_t k = 0; k < KF; k++) {
+        qsort(r + k * n, (size_t)n, sizeof *r, compare_float);
+        for (int64_t q = 0; q < NAIVE_LEVELS; q++)
+            m->residual_kbps[q * KF + k] = (float)metric_quantile(r + k * n, (int)n, (double)(q + 1) / (NAIVE_LEVELS + 1), 6);
+    }
+    return OK;
+}
+
+Status naive_fit(NaiveModel *m, Arena *a, NaiveKind kind, const TrafficSeries *s, TrafficRange train, TrafficRange val,
+                 int history, int K)
+{
+    *m = (NaiveModel){.kind = kind, .F = s->N * s->N, .K = K, .history = history};
+    m->residual_kbps = arena_alloc(a, (size_t)NAIVE_LEVELS * (size_t)K * (size_t)m->F * sizeof *m->residual_kbps);
+    if (kind == NAIVE_AVERAGE) m->average = choose_average(a, s, train, val, history, K);
+    if (kind == NAIVE_RIDGE) {
+        if (history < RIDGE_LAGS) return ERROR("ridge: want a history of at least %d snapshots, got %d", RIDGE_LAGS, history);
+        TRY(ridge_fit(&m->ridge, a, s, train, K, RIDGE_LAMBDA));
+    }
+    size_t mark = arena_mark(a);
+    Status status = fit_residuals(m, a, s, train);
+    arena_rewind(a, mark);
+    return status;
+}
