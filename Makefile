@@ -15,7 +15,7 @@ LDLIBS  := -lm
 REFFLAGS := -fno-tree-vectorize
 
 REF     := $(wildcard src/tensor/ref/*.inl)
-SRC     := $(filter-out src/cli/%,$(wildcard src/*/*.c))
+SRC     := $(filter-out src/cli/%,$(wildcard src/*/*.c src/check/*/*.c))
 CLI     := $(wildcard src/cli/*.c)
 OBJ     := $(SRC:%.c=$(BUILD)/%.o) \
            $(REF:%.inl=$(BUILD)/%.f32.o) $(REF:%.inl=$(BUILD)/%.f64.o)
@@ -25,9 +25,10 @@ endif
 
 all: $(BUILD)/lead $(BUILD)/liblead.a
 
+# q, not r: check/cases/linear.o must not replace autograd/linear.o.
 $(BUILD)/liblead.a: $(OBJ)
 	@rm -f $@
-	ar rcs $@ $(OBJ)
+	ar qcs $@ $(OBJ)
 
 $(BUILD)/lead: $(CLI:%.c=$(BUILD)/%.o) $(BUILD)/liblead.a
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)

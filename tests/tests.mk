@@ -32,3 +32,10 @@ $(BUILD)/tests/%.o: override EXTRA += -Wno-missing-prototypes -I$(BUILD)/tests
 
 .PHONY: test asan layers FORCE
 -include $(TEST_OBJ:.o=.d)
+
+# One op alone, while its kernel is written: make build/tests/checker MISSING=ok && build/tests/checker --isa scalar linear
+checker: $(BUILD)/tests/checker
+$(BUILD)/tests/checker: $(BUILD)/tests/mutants/checker.o $(BUILD)/liblead.a
+	$(CC) $(CFLAGS) $(TEST_LINK) -o $@ $(BUILD)/tests/mutants/checker.o $(BUILD)/liblead.a $(LDLIBS)
+.PHONY: checker
+-include $(BUILD)/tests/mutants/checker.d

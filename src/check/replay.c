@@ -1,0 +1,139 @@
+#include "check/replay.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { CANARY_BYTES = 128, CANARY = 0xFF };
+
+static unsigned char *guard_new(Replay *r, Arena *mem, const char *what, int index, int role, size_t bytes, size_t offset)
+{
+    CHECK(r->n_guards < REPLAY_GUARDS, "replay: too many buffers");
+    Guard *g = &r->guard[r->n_guards++];
+    *g = (Guard){.what = what, .index = index, .role = role};
+    g->low = arena_alloc(mem, 2 * CANARY_BYTES + bytes + offset);
+    g->data = g->low + CANARY_BYTES + offset;
+    g->high = g->data + bytes;
+    g->end = g->high + CANARY_BYTES;
+    g->saved = arena_alloc(mem, bytes);
+    memset(g->low, CANARY, (size_t)(g->end - g->low));   // the data too: NaN until it is written
+    return g->data;
+}
+
+// A copy of t (on the f64 device) on r->dev; values converted.
+static Tensor copy_tensor(Replay *r, Arena *mem, const Tensor *t, const char *what, int index, int role, int offset)
+{
+    Tensor y = {.shape = t->shape, .dev = r->dev, .dtype = t->dtype, .needs_grad = t->needs_grad, .name = t->name};
+    const size_t size = t->dtype == I32 ? sizeof(int32_t) : r->dev->real_size;
+    y.x = guard_new(r, mem, what, index, role, (size_t)numel(t) * size, size * (size_t)offset);
+    if (t->dtype == I32) memcpy(y.x, t->x, tensor_bytes(t));
+    else tensor_set_f64(&y, t->x, numel(t));
+    return y;
+}
+
+Replay *replay_new(Arena *mem, const Device *dev, const OpCall *c, const double *cotangent, int offset)
+{
+    Replay *r = arena_zalloc(mem, sizeof *r);
+    const size_t shift = dev->real_size * (size_t)offset;
+    r->dev = dev;
+    r->call = (OpCall){.op = c->op, .n_in = c->n_in, .n_out = c->n_out, .p = c->p, .scratch = c->scratch};
+    for (int i = 0; i < c->n_in; i++) {
+        if (!c->in[i]) continue;
+        r->in[i] = copy_tensor(r, mem, c->in[i], "input", i, READ_ALWAYS, offset);
+        r->call.in[i] = &r->in[i];
+        if (cotangent && c->in[i]->needs_grad)
+            r->in[i].g = guard_new(r, mem, "gradient of input", i, WRITTEN_BACKWARD, tensor_bytes(&r->in[i]), shift);
+    }
+    for (int j = 0; j < c->n_out; j++) {
+        int alias = -1;   // an op in place (adamw, ema) writes one of its inputs
+        for (int i = 0; i < c->n_in; i++)
+            if (c->in[i] && c->in[i]->x == c->out[j]->x) alias = i;
+        if (alias >= 0) {
+            for (int g = 0; g < r->n_guards; g++)
+                if (r->guard[g].data == r->in[alias].x) r->guard[g].role = WRITTEN_FORWARD;
+            r->call.out[j] = &r->in[alias];
+            continue;
+        }
+        r->out[j] = (Tensor){.shape = c->out[j]->shape, .dev = dev, .dtype = c->out[j]->dtype, .name = c->out[j]->name};
+        r->out[j].x = guard_new(r, mem, "output", j, WRITTEN_FORWARD, tensor_bytes(&r->out[j]), shift);
+        r->call.out[j] = &r->out[j];
+    }
+    if (cotangent) {
+        Tensor dy = r->out[0];
+        dy.x = guard_new(r, mem, "cotangent", 0, READ_ALWAYS, tensor_bytes(&dy), shift);
+        tensor_set_f64(&dy, cotangent, numel(&dy));
+        r->out[0].g = dy.x;
+        replay_zero_grad(r);
+    }
+    return r;
+}
+
+void replay_zero_grad(Replay *r)
+{
+    for (int g = 0; g < r->n_guards; g++)
+        if (r->guard[g].role == WRITTEN_BACKWARD) memset(r->guard[g].data, 0, (size_t)(r->guard[g].high - r->guard[g].data));
+}
+
+void replay_call(Replay *r, bool backward)
+{
+    Kernel *k = backward ? r->dev->bwd[r->call.op] : r->dev->fwd[r->call.op];
+    const size_t mark = arena_mark(r->call.scratch);
+    k(&r->call);
+    arena_rewind(r->call.scratch, mark);
+}
+
+static bool read_only(const Guard *g, bool backward)
+{
+    return g->role == READ_ALWAYS || g->role == (backward ? WRITTEN_FORWARD : WRITTEN_BACKWARD);
+}
+
+static void fault(Replay *r, const Guard *g, bool backward, const char *how)
+{
+    if (!r->fault[0])
+        snprintf(r->fault, sizeof r->fault, "%s %s %s %d", backward ? "backward" : "forward", how, g->what, g->index);
+}
+
+static void guarded_call(Replay *r, bool backward)
+{
+    for (int i = 0; i < r->n_guards; i++) {
+        const Guard *g = &r->guard[i];
+        if (read_only(g, backward)) memcpy(g->saved, g->data, (size_t)(g->high - g->data));
+    }
+    replay_call(r, backward);
+    for (int i = 0; i < r->n_guards; i++) {
+        const Guard *g = &r->guard[i];
+        for (const unsigned char *p = g->low; p < g->data; p++)
+            if (*p != CANARY) fault(r, g, backward, "wrote before");
+        for (const unsigned char *p = g->high; p < g->end; p++)
+            if (*p != CANARY) fault(r, g, backward, "wrote behind");
+        if (read_only(g, backward) && memcmp(g->saved, g->data, (size_t)(g->high - g->data)) != 0)
+            fault(r, g, backward, "changed");
+    }
+}
+
+void replay_forward(Replay *r) { guarded_call(r, false); }
+void replay_backward(Replay *r) { guarded_call(r, true); }
+
+Results replay_results(Arena *mem, const Replay *r)
+{
+    Results s = {.n_out = r->call.n_out};
+    for (int j = 0; j < r->call.n_out; j++) {
+        s.n[j] = numel(r->call.out[j]);
+        s.v[j] = arena_alloc(mem, (size_t)s.n[j] * sizeof(double));
+        tensor_get_f64(r->call.out[j], s.v[j], s.n[j]);
+    }
+    for (int i = 0; i < r->call.n_in; i++) {
+        if (!r->call.in[i] || !r->call.in[i]->g) continue;
+        const int k = s.n_out + i;
+        s.n[k] = numel(r->call.in[i]);
+        s.v[k] = arena_alloc(mem, (size_t)s.n[k] * sizeof(double));
+        tensor_get_grad_f64(r->call.in[i], s.v[k], s.n[k]);
+    }
+    return s;
+}
+
+const char *results_name(const Results *s, int k, char buf[32])
+{
+    if (k < s->n_out) snprintf(buf, 32, "out %d", k);
+    else snprintf(buf, 32, "grad %d", k - s->n_out);
+    return buf;
+}
