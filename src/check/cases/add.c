@@ -1,4 +1,4 @@
-#include "check/case.h"
+#include "check/cases/common.h"
 
 static void build(Tape *t, Tensor *const *in, const Case *c)
 {
@@ -8,9 +8,8 @@ static void build(Tape *t, Tensor *const *in, const Case *c)
 
 void add_cases(CaseList *list)
 {
-    const int64_t edge[] = {1, 7, 8, 9, 15, 16, 17, 29, 53};
-    for (int i = 0; i < (int)(sizeof edge / sizeof *edge); i++) {
-        const int64_t n = edge[i];
+    for (int i = 0; i < VECTOR_EDGES; i++) {
+        const int64_t n = vector_edge[i];
         case_add(list, (Case){.op = OP_add, .label = "same shape", .n_in = 2, .build = build,
                               .in = {{.shape = SHAPE(3, n)}, {.shape = SHAPE(3, n)}}});
         case_add(list, (Case){.op = OP_add, .label = "suffix", .n_in = 2, .build = build,
@@ -18,4 +17,6 @@ void add_cases(CaseList *list)
         case_add(list, (Case){.op = OP_add, .label = "bias", .n_in = 2, .build = build,
                               .in = {{.shape = SHAPE(5, n)}, {.shape = SHAPE(n)}}});
     }
+    case_add(list, (Case){.op = OP_add, .label = "many rows", .n_in = 2, .build = build, .large = true,
+                          .in = {{.shape = SHAPE(1031, 67)}, {.shape = SHAPE(67)}}});
 }

@@ -1,0 +1,28 @@
+#include "check/cases/common.h"
+
+// i: rows, row length, row0, offset
+static void build(Tape *t, Tensor *const *in, const Case *c)
+{
+    (void)in;
+    const RandomAddress at = {.seed = 0x0123456789abcdefULL, .site = SITE_TEST, .step = 7, .offset = (uint64_t)c->i[3]};
+    tape_randn(t, SHAPE(c->i[0], c->i[1]), at, c->i[2]);
+}
+
+static void shape(CaseList *list, const char *label, int64_t rows, int64_t len, int64_t row0, int64_t offset)
+{
+    case_add(list, (Case){.op = OP_randn, .label = label, .build = build, .i = {rows, len, row0, offset}});
+}
+
+void randn_cases(CaseList *list)
+{
+    for (int i = 0; i < VECTOR_EDGES; i++) {
+        shape(list, "vector edge", 3, vector_edge[i], 0, 0);
+        shape(list, "one value a row", vector_edge[i], 1, 2, 0);
+        shape(list, "quads at the vector edge", 2, 4 * vector_edge[i], 0, 0);
+        shape(list, "not from the first row", 2, 4 * vector_edge[i] + 3, 1000003, 0);
+    }
+    shape(list, "offset", 2, 67, 0, 400);
+    shape(list, "offset above 2^32 quads", 3, 67, 5, (int64_t)1 << 40);
+    shape(list, "the low counter word overflows", 2, 515, 0, (int64_t)4 * 0xFFFFFFF0);
+    shape(list, "many values", 37, 4099, 1, 0);
+}
