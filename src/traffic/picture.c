@@ -140,7 +140,10 @@ static void mask_segment(Picture *p, Point a, Point b, double width)
 static void mask_dashes(Picture *p, Point a, Point b, double width, double dash, double *at)
 {
     double len = hypot(b.x - a.x, b.y - a.y);
-    if (len > 4.0 * (p->w + p->h)) return;   // far outside the picture: not worth a million dashes
+    if (len > 4.0 * (p->w + p->h)) {   // far outside the picture: not worth a million dashes
+        mask_segment(p, a, b, width);
+        return;
+    }
     for (double s = 0; s < len;) {
         double phase = fmod(*at, 2 * dash), left = phase < dash ? dash - phase : 2 * dash - phase;
         double e = fmin(s + left + 1e-6, len);
@@ -162,7 +165,7 @@ void picture_stroke(Picture *p, const Point *points, int n, Ink ink)
         x0 = fmin(x0, points[i].x), x1 = fmax(x1, points[i].x);
         y0 = fmin(y0, points[i].y), y1 = fmax(y1, points[i].y);
         bool before = i > 0 && finite_point(points[i - 1]), after = i + 1 < n && finite_point(points[i + 1]);
-        if (!before && !after) mask_segment(p, points[i], points[i], ink.width + 2);
+        if (!before && !after) mask_segment(p, points[i], points[i], ink.width + 3);
         if (before && ink.dash > 0) mask_dashes(p, points[i - 1], points[i], ink.width, ink.dash, &at);
         if (before && !(ink.dash > 0)) mask_segment(p, points[i - 1], points[i], ink.width);
     }

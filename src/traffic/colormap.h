@@ -1,0 +1,17 @@
+// Colour maps: t in [0,1] (clamped) to a colour, linear in sRGB between published anchors.  NaN gives COLOR_MISSING.
+//   sequential: viridis (van der Walt and Smith, matplotlib 1.5), 10 anchors, dark = low
+//   diverging:  RdBu (Brewer, ColorBrewer 2.0), 11 anchors, reversed: blue = low, white = 0.5, red = high
+// Categories: the colours of Okabe and Ito (2008), told apart by colour-blind readers too.
+#ifndef LEAD_TRAFFIC_COLORMAP_H
+#define LEAD_TRAFFIC_COLORMAP_H
+
+#include "traffic/picture.h"
+
+#define COLOR_MISSING ((Color){200, 200, 200})
+
+typedef enum ColorMap { MAP_SEQUENTIAL, MAP_DIVERGING } ColorMap;
+
+Color color_map(ColorMap map, double t);
+Color color_category(int i);     // 0 blue, 1 vermillion, 2 green, ... ; seven in all, without the yellow that vanishes on white
+
+#endif
