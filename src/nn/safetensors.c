@@ -366,7 +366,8 @@ static Status sort_and_check(SafeTensor *t, int64_t n_tensor, SafeMeta *m, int64
     for (int64_t i = 0; i < n_tensor; i++) {
         TRY(check_utf8(t[i].name, path));
         if (strcmp(t[i].name, "__metadata__") == 0) return ERROR("%s: no tensor can be named __metadata__", path);
-        if (i && strcmp(t[i].name, t[i - 1].name) == 0) return ERROR("%s: %s: two tensors of that name", path, t[i].name);
+        if (i && strcmp(t[i].name, t[i - 1].name) == 0)
+            return ERROR("%s: %s: two tensors of that name", path, t[i].name);
     }
     for (int64_t i = 0; i < n_meta; i++) {
         TRY(check_utf8(m[i].key, path));
