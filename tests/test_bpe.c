@@ -145,7 +145,8 @@ static void long_pieces(TestLog *log, const Bpe *b, Arena *a)
 static void any_bytes(TestLog *log, const Bpe *b, Arena *a)
 {
     static const char *const parts[] = {"hello", " ", "\n", "'ll", " \xC3\xA9t\xC3\xA9", "\xE4\xB8\xAD",
-                                        "\xF0\x9F\xA6\x99", "\xE2\x80\x83", "12", "<|endoftext|>", "\xED\xA0\x80", "\xC3", "\0"};
+                                        "\xF0\x9F\xA6\x99", "\xE2\x80\x83", "12", "<|endoftext|>",
+                                        "\xED\xA0\x80", "\xC3", "\0"};
     uint64_t state = 5;
     int wrong = 0;
     for (int trial = 0; trial < (log->quick ? 50 : 500); trial++) {
