@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "nn/sha256.h"
 #include "tensor/philox.h"
 
 void paramset_init(ParamSet *ps, Arena *perm, const Device *dev, uint64_t seed, bool inference)
@@ -99,4 +100,12 @@ void paramset_swap_ema(ParamSet *ps)
         p->t.x = p->ema.x;
         p->ema.x = x;
     }
+}
+
+const char *paramset_frozen_hash(const ParamSet *ps, Arena *a)
+{
+    Sha256 h = sha256_new();
+    for (int i = 0; i < ps->n; i++)
+        if (ps->p[i]->frozen) sha256_add(&h, ps->p[i]->t.x, tensor_bytes(&ps->p[i]->t));
+    return arena_printf(a, "%s", sha256_hex(&h).s);
 }

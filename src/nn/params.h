@@ -37,4 +37,7 @@ void paramset_zero_grad(ParamSet *ps);
 // Exchanges values and EMA in place (call again to undo): sampling and evaluation use the EMA weights.
 void paramset_swap_ema(ParamSet *ps);
 
+// SHA-256 over the values of the frozen parameters, in registration order, as hex in a.
+const char *paramset_frozen_hash(const ParamSet *ps, Arena *a);
+
 #endif
