@@ -4,3 +4,4 @@
 
 #include "cpu_simd/vec.h"
 
+#include "cpu_simd/linear.inl"

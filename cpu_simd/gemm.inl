@@ -1,0 +1,419 @@
+// Matrix product, the engine of linear, matmul and conv2d:   C [M,N] = or += alpha A [M,K] B [K,N]  (+ bias [N])
+//
+// Register tile MR x 2 vectors (12x32 with AVX-512, 6x16 with AVX2; Goto, van de Geijn, "Anatomy of High-Performance
+// Matrix Multiplication", 2008): per k two loads of B, MR broadcasts of A, 2 MR multiply-adds.  B is copied into panels
+// [kc][2 VW] that stay in the L2 cache, A is read where it is, or copied row by row when its strides would hurt.
+//
+// Order of sums (D0): k runs upwards inside blocks of kc terms; kc depends on K alone, blocks are added in order.  So an
+// element has the same bits whatever M, its row, the number of threads, or the path (packed or not) that computed it.
+#ifndef LEAD_CPU_SIMD_GEMM_INL
+#define LEAD_CPU_SIMD_GEMM_INL
+
+#include <omp.h>
+
+#include "cpu_simd/vec.h"
+
+typedef struct Gemm Gemm;
+
+// Writes the block of `rows` x `cols` of a matrix that does not exist in memory; row-major, ld floats from row to row.
+typedef void GemmFetch(const Gemm *g, int64_t row0, int64_t rows, int64_t col0, int64_t cols, float *dst, int64_t ld);
+
+struct Gemm {
+    int64_t M, N, K;
+    const float *a;            // element (m,k) at a[m ra + k ca]; one of ra, ca is 1
+    int64_t ra, ca;
+    const float *b;            // element (k,n) at b[k rb + n cb]; one of rb, cb is 1
+    int64_t rb, cb;
+    float *c;                  // element (m,n) at c[m rc + n cc]; one of rc, cc is 1
+    int64_t rc, cc;
+    float alpha;
+    bool add;                  // C += instead of C =
+    const float *bias;         // [N] or NULL; wants add = false, cc = 1
+    float *gelu;               // NULL, or [M,N]: gelu_tanh(C), rows rc apart
+    GemmFetch *fetch_a;        // NULL, or makes A block by block: rows m of it when ca = 1, rows k when ra = 1
+    GemmFetch *fetch_b;        // NULL, or makes B block by block, rows k
+    float *(*c_row)(const Gemm *g, int64_t m);   // NULL, or where row m of C is; wants cc = 1
+    const void *ctx;           // for the two functions above
+    int64_t batch, a_step, b_step, c_step;       // 0, or this many products, operands so many floats apart
+};
+
+#if defined(__AVX512F__)
+enum { MR = 12 };
+#else
+enum { MR = 6 };
+#endif
+enum { NV = 2, NR = NV * VW, KC = 512, NC = 4096, A_BLOCK = 61440, TASKS = 16 };
+
+// Blocks along k: the smallest number of blocks of at most KC terms, all of them alike.
+static inline int64_t gemm_kc(int64_t K)
+{
+    const int64_t blocks = (K + KC - 1) / KC;
+    return blocks > 1 ? (K + blocks - 1) / blocks : K;
+}
+
+static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// ---- register tiles
+
+typedef struct Store {
+    float *c;
+    int64_t ldc;
+    const float *bias;
+    float alpha;
+    bool add;
+} Store;
+
+typedef void TileFn(int64_t K, const float *a, int64_t ra, int64_t ca, const float *b, int64_t ldb, int64_t n,
+                    const Store *s);
+
+// rows x nv vectors, the last of them `n - (nv-1) VW` lanes wide when partial.  rows, nv, partial are constants of each
+// instance below.  Groups of three rows share a pointer, so that rows need only base + {0,1,2} ra addressing.
+static inline __attribute__((always_inline)) void tile_body(const int rows, const int nv, const bool partial, int64_t K,
+                                                            const float *a, int64_t ra, int64_t ca, const float *b,
+                                                            int64_t ldb, int64_t n, const Store *s)
+{
+    vf acc[12][8];
+    const float *pa[4];
+    const vmask m = vhead(n - (nv - 1) * VW);
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < nv; j++) acc[i][j] = vzero();
+#pragma GCC unroll 4
+    for (int i = 0; i < (rows + 2) / 3; i++) pa[i] = a + 3 * i * ra;
+    for (int64_t k = 0; k < K; k++) {
+        vf vb[8];
+#pragma GCC unroll 8
+        for (int j = 0; j < nv; j++) vb[j] = partial && j == nv - 1 ? vload_m(b + j * VW, m) : vload(b + j * VW);
+#pragma GCC unroll 12
+        for (int i = 0; i < rows; i++) {
+            const vf va = vset1(pa[i / 3][i % 3 * ra]);
+#pragma GCC unroll 8
+            for (int j = 0; j < nv; j++) acc[i][j] = vfma(va, vb[j], acc[i][j]);
+        }
+#pragma GCC unroll 4
+        for (int i = 0; i < (rows + 2) / 3; i++) pa[i] += ca;
+        b += ldb;
+    }
+    const vf alpha = vset1(s->alpha);
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++) {
+        float *c = s->c + i * s->ldc;
+#pragma GCC unroll 8
+        for (int j = 0; j < nv; j++) {
+            const bool cut = partial && j == nv - 1;
+            vf v = vmul(alpha, acc[i][j]);
+            if (s->bias) v = vadd(v, cut ? vload_m(s->bias + j * VW, m) : vload(s->bias + j * VW));
+            if (s->add) v = vadd(cut ? vload_m(c + j * VW, m) : vload(c + j * VW), v);
+            if (cut) vstore_m(c + j * VW, m, v);
+            else vstore(c + j * VW, v);
+        }
+    }
+}
+
+#define TILE(name, rows, nv, partial)                                                                              \
+    static void name(int64_t K, const float *a, int64_t ra, int64_t ca, const float *b, int64_t ldb, int64_t n,    \
+                     const Store *s)                                                                               \
+    {                                                                                                              \
+        tile_body(rows, nv, partial, K, a, ra, ca, b, ldb, n, s);                                                  \
+    }
+#define TILES(rows) TILE(tile_##rows##_full, rows, 2, false) \
+    TILE(tile_##rows##_cut, rows, 2, true) TILE(tile_##rows##_half, rows, 1, true)
+#define NAMES(rows) {tile_##rows##_half, tile_##rows##_cut, tile_##rows##_full}
+TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+TILE(tile_1_wide, 1, 8, false)   // one or two rows alone: more columns, for as many independent sums as the FMA unit wants
+TILE(tile_2_wide, 2, 4, false)
+#if defined(__AVX512F__)
+TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12)
+#endif
+
+static TileFn *const tiles[MR + 1][3] = {   // [rows][columns <= VW, < NR, = NR]
+    {NULL, NULL, NULL}, NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6),
+#if defined(__AVX512F__)
+    NAMES(7), NAMES(8), NAMES(9), NAMES(10), NAMES(11), NAMES(12),
+#endif
+};
+#undef TILE
+#undef TILES
+#undef NAMES
+
+// ---- copies
+
+static inline void copy_floats(float *dst, const float *src, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + VW <= n; i += VW) vstore(dst + i, vload(src + i));
+    if (i < n) vstore_m(dst + i, vhead(n - i), vload_m(src + i, vhead(n - i)));
+}
+
+static inline void zero_floats(float *dst, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + VW <= n; i += VW) vstore(dst + i, vzero());
+    if (i < n) vstore_m(dst + i, vhead(n - i), vzero());
+}
+
+// dst[j][i] = src[i][j], i, j < 8
+static inline void transpose_8x8(const float *src, int64_t ls, float *dst, int64_t ld)
+{
+    __m256 r[8], t[8];
+    for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(src + i * ls);
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xEE);
+        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xEE);
+    }
+    for (int i = 0; i < 4; i++) {
+        _mm256_storeu_ps(dst + i * ld, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+        _mm256_storeu_ps(dst + (i + 4) * ld, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    }
+}
+
+// dst[j][i] = src[i][j] for `rows` x `cols` of src
+static void transpose_block(const float *src, int64_t ls, int64_t rows, int64_t cols, float *dst, int64_t ld)
+{
+    const int64_t r8 = rows / 8 * 8, c8 = cols / 8 * 8;
+    for (int64_t j = 0; j < c8; j += 8)
+        for (int64_t i = 0; i < r8; i += 8) transpose_8x8(src + i * ls + j, ls, dst + j * ld + i, ld);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = i < r8 ? c8 : 0; j < cols; j++) dst[j * ld + i] = src[i * ls + j];
+}
+
+// Columns n0.. of rows k0..k0+kc of B, as a panel [kc][NR], zero beyond N.
+static void pack_panel(const Gemm *g, int64_t k0, int64_t kc, int64_t n0, float *dst)
+{
+    const int64_t n = min_i64(NR, g->N - n0);
+    if (g->fetch_b) {
+        g->fetch_b(g, k0, kc, n0, n, dst, NR);
+        for (int64_t k = 0; k < kc; k++) zero_floats(dst + k * NR + n, NR - n);
+        return;
+    }
+    if (g->cb == 1) {
+        const float *src = g->b + k0 * g->rb + n0;
+        if (n == NR)
+            for (int64_t k = 0; k < kc; k++)
+                for (int j = 0; j < NV; j++) vstore(dst + k * NR + j * VW, vload(src + k * g->rb + j * VW));
+        else
+            for (int64_t k = 0; k < kc; k++) {
+                copy_floats(dst + k * NR, src + k * g->rb, n);
+                zero_floats(dst + k * NR + n, NR - n);
+            }
+        return;
+    }
+    if (n < NR) zero_floats(dst, kc * NR);
+    transpose_block(g->b + k0 + n0 * g->cb, g->cb, n, kc, dst, NR);
+}
+
+// ---- one block
+
+// A block of A as the tiles read it.
+typedef struct ABlock { const float *a; int64_t ra, ca; } ABlock;
+
+// Reading A in place hurts when it is not there, when 12 rows fall on the same cache sets, and when each k lies on
+// another page.
+static inline bool copies_a(const Gemm *g)
+{
+    if (g->fetch_a) return true;
+    if (g->N <= NR || g->M < MR) return false;
+    return g->ra == 1 ? g->K > 1 : g->ra % 512 == 0;
+}
+
+static ABlock block_of_a(const Gemm *g, int64_t m0, int64_t mc, int64_t k0, int64_t kc, float *copy)
+{
+    if (!copies_a(g)) return (ABlock){g->a + m0 * g->ra + k0 * g->ca, g->ra, g->ca};
+    const bool by_k = g->ra == 1;
+    const int64_t cols = by_k ? mc : kc, rows = by_k ? kc : mc, ld = ceil_div(cols, 32) * 32 + 16;   // odd in cache lines
+    if (g->fetch_a)
+        g->fetch_a(g, by_k ? k0 : m0, rows, by_k ? m0 : k0, cols, copy, ld);
+    else
+        for (int64_t i = 0; i < rows; i++)
+            copy_floats(copy + i * ld, by_k ? g->a + m0 + (k0 + i) * g->ca : g->a + (m0 + i) * g->ra + k0, cols);
+    return by_k ? (ABlock){copy, 1, ld} : (ABlock){copy, ld, 1};
+}
+
+#define GELU_ROOT 0.79788456080286535588f   // see src/tensor/ref/act.h
+#define GELU_CUBE 0.044715f
+
+static inline vf vgelu_tanh(vf x)
+{
+    const vf u = vmul(vset1(GELU_ROOT), vfma(vmul(vmul(x, x), x), vset1(GELU_CUBE), x));
+    return vmul(vmul(vset1(0.5f), x), vadd(vset1(1.0f), vtanh(u)));
+}
+
+static inline vf vgelu_tanh_grad(vf x)
+{
+    const vf one = vset1(1.0f), half = vset1(0.5f), x2 = vmul(x, x);
+    const vf t = vtanh(vmul(vset1(GELU_ROOT), vfma(vmul(x2, x), vset1(GELU_CUBE), x)));
+    const vf du = vmul(vset1(GELU_ROOT), vfma(vset1(3 * GELU_CUBE), x2, one));
+    return vfma(vmul(vmul(half, x), vfnma(t, t, one)), du, vmul(half, vadd(one, t)));
+}
+
+static void gelu_rows(float *y, const float *h, int64_t ld, int64_t rows, int64_t n)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < n; j += VW) {
+            const vmask m = vhead(n - j);
+            vstore_m(y + i * ld + j, m, vgelu_tanh(vload_m(h + i * ld + j, m)));
+        }
+}
+
+// A finished tile [rows][NR] goes to a C that is transposed or whose rows lie anywhere.
+static void scatter(const Gemm *g, const float *tile, int64_t m0, int64_t rows, int64_t n0, int64_t n, bool add)
+{
+    if (g->c_row) {
+        for (int64_t i = 0; i < rows; i++) {
+            float *c = g->c_row(g, m0 + i) + n0;
+            for (int64_t j = 0; j < n; j += VW) {
+                const vmask m = vhead(n - j);
+                const vf v = vload(tile + i * NR + j);
+                vstore_m(c + j, m, add ? vadd(vload_m(c + j, m), v) : v);
+            }
+        }
+        return;
+    }
+    for (int64_t j = 0; j < n; j++) {
+        float *c = g->c + m0 + (n0 + j) * g->cc;
+        for (int64_t i = 0; i < rows; i++) c[i] = add ? c[i] + tile[i * NR + j] : tile[i * NR + j];
+    }
+}
+
+// Rows m0..m0+mc times columns n0..n1 of one block along k.  panels: the packed B of columns nc0.., or NULL: B in place.
+static void block_product(const Gemm *g, ABlock a, int64_t m0, int64_t mc, int64_t n0, int64_t n1, int64_t nc0, int64_t k0,
+                          int64_t kc, const float *panels)
+{
+    const bool add = g->add || k0 > 0, direct = g->cc == 1 && !g->c_row;
+    const int64_t n_tiles = ceil_div(mc, MR);
+    float buf[MR * NR] __attribute__((aligned(64)));
+    for (int64_t n = n0; n < n1;) {
+        int64_t width = min_i64(NR, g->N - n);
+        const int kind = width == NR ? 2 : width > VW ? 1 : 0;
+        const float *b = panels ? panels + (n - nc0) * kc : g->b + k0 * g->rb + n;
+        const int64_t ldb = panels ? NR : g->rb;
+        for (int64_t t = 0; t < n_tiles; t++) {   // tiles of nearly equal height: no last tile of one row
+            const int64_t i = t * mc / n_tiles, rows = (t + 1) * mc / n_tiles - i, m = m0 + i;
+            TileFn *fn = tiles[rows][kind];
+            if (!panels && direct && g->M <= 2) {
+                const int64_t wide = g->M == 1 ? 8 * VW : 4 * VW;
+                if (n + wide <= n1) {
+                    fn = g->M == 1 ? tile_1_wide : tile_2_wide;
+                    width = wide;
+                }
+            }
+            const Store s = {.c = direct ? g->c + m * g->rc + n : buf, .ldc = direct ? g->rc : NR,
+                             .bias = g->bias && k0 == 0 ? g->bias + n : NULL, .alpha = g->alpha, .add = add && direct};
+            fn(kc, a.a + i * a.ra, a.ra, a.ca, b, ldb, width, &s);
+            if (!direct) scatter(g, buf, m, rows, n, width, add);
+            if (g->gelu && k0 + kc == g->K) gelu_rows(g->gelu + m * g->rc + n, g->c + m * g->rc + n, g->rc, rows, width);
+        }
+        n += width;
+    }
+}
+
+// ---- the whole product
+
+typedef struct Plan {
+    bool pack_b;
+    int64_t kc, mc, nc, group;   // group: columns of one task
+    int64_t a_floats, b_floats;  // scratch of the copies of A (one a thread) and B
+} Plan;
+
+static Plan gemm_plan(const Gemm *g)
+{
+    Plan p = {.kc = gemm_kc(g->K)};
+    // Up to MR rows B is read once: nothing to win by copying it.  A little above, in place is as fast when B fits L2.
+    p.pack_b = g->cb != 1 || g->fetch_b || g->M > 2 * MR;
+    p.nc = p.pack_b ? min_i64(ceil_div(g->N, NR) * NR, NC) : g->N;
+    const int64_t m_max = A_BLOCK / p.kc / MR * MR > MR ? A_BLOCK / p.kc / MR * MR : MR;
+    const int64_t panels = ceil_div(p.nc, NR);
+    p.mc = min_i64(m_max, g->fetch_a ? ceil_div(ceil_div(g->M, TASKS), MR) * MR : g->M);
+    const int64_t m_blocks = ceil_div(g->M, p.mc);
+    p.group = copies_a(g) ? p.nc : ceil_div(panels * m_blocks, TASKS) * NR;
+    if (p.group > p.nc) p.group = ceil_div(p.nc, NR) * NR;
+    const int64_t ld_m = ceil_div(p.mc, 32) * 32 + 16, ld_k = ceil_div(p.kc, 32) * 32 + 16;
+    p.a_floats = copies_a(g) ? (g->ra == 1 ? ld_m * p.kc : ld_k * p.mc) : 0;
+    p.b_floats = p.pack_b ? panels * NR * p.kc : 0;
+    return p;
+}
+
+// What thread `tid` of `n` does; all of them share `panels`, each has its own `copy`.
+static void gemm_member(const Gemm *g, const Plan *p, float *panels, float *copy, int tid, int n)
+{
+    const int64_t m_blocks = ceil_div(g->M, p->mc);
+    for (int64_t nc0 = 0; nc0 < g->N; nc0 += p->nc) {
+        const int64_t nc1 = min_i64(nc0 + p->nc, g->N), groups = ceil_div(nc1 - nc0, p->group);
+        for (int64_t k0 = 0; k0 < g->K; k0 += p->kc) {
+            const int64_t kc = min_i64(p->kc, g->K - k0);
+            if (p->pack_b) {
+                for (int64_t j = nc0 + tid * NR; j < nc1; j += n * NR)
+                    pack_panel(g, k0, kc, j, panels + (j - nc0) * kc);
+                if (n > 1) {
+#pragma omp barrier
+                }
+            }
+            for (int64_t task = tid; task < m_blocks * groups; task += n) {
+                const int64_t m0 = task / groups * p->mc, mc = min_i64(p->mc, g->M - m0);
+                const int64_t n0 = nc0 + task % groups * p->group, n1 = min_i64(n0 + p->group, nc1);
+                const ABlock a = block_of_a(g, m0, mc, k0, kc, copy);
+                block_product(g, a, m0, mc, n0, n1, nc0, k0, kc, p->pack_b ? panels : NULL);
+            }
+            if (p->pack_b && n > 1) {
+#pragma omp barrier
+            }
+        }
+    }
+}
+
+static inline int64_t gemm_work(const Gemm *g) { return g->M * g->N * g->K; }
+
+static inline size_t padded(int64_t floats) { return (size_t)ceil_div(floats, 16) * 16; }
+
+// C^T = B^T A^T: for a C stored transposed; and where B is, which must be copied anyway, when A^T is less to copy.
+static Gemm gemm_oriented(const Gemm *g)
+{
+    if (g->bias || g->gelu || g->fetch_a || g->fetch_b || g->c_row) return *g;
+    if (g->cc == 1 && (g->cb == 1 || (g->N <= g->M && g->ra != 1))) return *g;
+    Gemm t = *g;
+    t.M = g->N, t.N = g->M;
+    t.a = g->b, t.ra = g->cb, t.ca = g->rb, t.a_step = g->b_step;
+    t.b = g->a, t.rb = g->ca, t.cb = g->ra, t.b_step = g->a_step;
+    t.rc = g->cc, t.cc = g->rc;
+    return t;
+}
+
+// Product r of the batch.
+static Gemm gemm_nth(const Gemm *g, int64_t r)
+{
+    Gemm one = *g;
+    one.a += r * g->a_step, one.b += r * g->b_step, one.c += r * g->c_step;
+    return one;
+}
+
+// Few products: all threads on each.  Many: each thread its own ones, since two barriers cost more than a small product.
+static void gemm(const Gemm *want, Arena *scratch)
+{
+    const Gemm g = gemm_oriented(want);
+    const Plan p = gemm_plan(&g);
+    const int64_t batch = g.batch ? g.batch : 1;
+    const bool many = batch >= 4;
+    const int threads = gemm_work(&g) * (many ? batch : 1) > 200000 ? omp_get_max_threads() : 1;
+    const size_t mark = arena_mark(scratch), a_floats = padded(p.a_floats), b_floats = padded(p.b_floats);
+    float *panels = arena_alloc(scratch, b_floats * (size_t)(many ? threads : 1) * sizeof(float));
+    float *copies = arena_alloc(scratch, a_floats * (size_t)threads * sizeof(float));
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+        const int tid = omp_get_thread_num(), n = omp_get_num_threads();
+        float *copy = copies + a_floats * (size_t)tid;
+        for (int64_t r = many ? tid : 0; r < batch; r += many ? n : 1) {
+            const Gemm one = gemm_nth(&g, r);
+            gemm_member(&one, &p, panels + (many ? b_floats * (size_t)tid : 0), copy, many ? 0 : tid, many ? 1 : n);
+        }
+    }
+    arena_rewind(scratch, mark);
+}
+
+#endif

@@ -1,0 +1,121 @@
+// linear, linear_gelu, matmul on the product of gemm.inl.  Formulas and shapes: src/tensor/ref/{linear,linear_gelu,matmul}.inl
+#include "cpu_simd/gemm.inl"
+
+typedef struct LinearDims { int64_t M, K, N; } LinearDims;
+
+static LinearDims linear_dims(const OpCall *c)
+{
+    const int64_t *w = c->in[1]->shape.d;
+    return (LinearDims){numel(c->in[0]) / w[0], w[0], w[1]};
+}
+
+// gelu: NULL, or where gelu_tanh(y) goes.
+static void linear_product(const OpCall *c, float *y, float *gelu)
+{
+    const LinearDims d = linear_dims(c);
+    const Gemm g = {.M = d.M, .N = d.N, .K = d.K, .a = in_x(c, 0), .ra = d.K, .ca = 1, .b = in_x(c, 1), .rb = d.N, .cb = 1,
+                    .c = y, .rc = d.N, .cc = 1, .alpha = 1, .bias = in_x(c, 2), .gelu = gelu};
+    gemm(&g, c->scratch);
+}
+
+// db[n] += sum of column n of dy [M,N].  A chunk of columns belongs to one thread; rows are added in order, in runs of
+// 64 that are summed first: the error grows with the run and the number of runs, not with M.
+static void column_sums(const float *dy, int64_t M, int64_t N, float *db)
+{
+    enum { WIDE = 4 * VW, RUN = 64 };
+#pragma omp parallel for if (M * N > 65536)
+    for (int64_t n0 = 0; n0 < N; n0 += WIDE) {
+        for (int64_t m0 = 0; m0 < M; m0 += RUN) {
+            const int64_t m1 = min_i64(M, m0 + RUN);
+            for (int64_t n = n0; n < min_i64(N, n0 + WIDE); n += VW) {
+                const vmask mask = vhead(N - n);
+                vf sum = vzero();
+                for (int64_t m = m0; m < m1; m++) sum = vadd(sum, vload_m(dy + m * N + n, mask));
+                vstore_m(db + n, mask, vadd(vload_m(db + n, mask), sum));
+            }
+        }
+    }
+}
+
+static void linear_gradients(const OpCall *c, const float *dy)
+{
+    const LinearDims d = linear_dims(c);
+    if (in_g(c, 0)) {   // dX += dY W^T
+        const Gemm g = {.M = d.M, .N = d.K, .K = d.N, .a = dy, .ra = d.N, .ca = 1, .b = in_x(c, 1), .rb = 1, .cb = d.N,
+                        .c = in_g(c, 0), .rc = d.K, .cc = 1, .alpha = 1, .add = true};
+        gemm(&g, c->scratch);
+    }
+    if (in_g(c, 1)) {   // dW += X^T dY
+        const Gemm g = {.M = d.K, .N = d.N, .K = d.M, .a = in_x(c, 0), .ra = 1, .ca = d.K, .b = dy, .rb = d.N, .cb = 1,
+                        .c = in_g(c, 1), .rc = d.N, .cc = 1, .alpha = 1, .add = true};
+        gemm(&g, c->scratch);
+    }
+    if (in_g(c, 2)) column_sums(dy, d.M, d.N, in_g(c, 2));
+}
+
+KERNEL(linear, fwd) { linear_product(c, out_x(c, 0), NULL); }
+
+KERNEL(linear, bwd) { linear_gradients(c, out_g(c, 0)); }
+
+KERNEL(linear_gelu, fwd) { linear_product(c, out_x(c, 1), out_x(c, 0)); }
+
+KERNEL(linear_gelu, bwd)
+{
+    const float *h = out_x(c, 1), *dy = out_g(c, 0);
+    const int64_t n = numel(c->out[0]);
+    float *dh = arena_alloc(c->scratch, (size_t)n * sizeof *dh);
+#pragma omp parallel for if (n > 16384)
+    for (int64_t i = 0; i < n; i += VW) {
+        const vmask m = vhead(n - i);
+        vstore_m(dh + i, m, vmul(vload_m(dy + i, m), vgelu_tanh_grad(vload_m(h + i, m))));
+    }
+    linear_gradients(c, dh);
+}
+
+// ---- matmul
+
+// A matrix of a batch: element (i,j) of matrix r at x[r batch + i row + j col].
+typedef struct MatView { const float *x; int64_t row, col, batch; } MatView;
+
+static MatView mat_view(const float *x, int64_t rows, int64_t cols, bool transposed)
+{
+    return transposed ? (MatView){x, 1, rows, rows * cols} : (MatView){x, cols, 1, rows * cols};
+}
+
+static MatView flipped(MatView v) { return (MatView){v.x, v.col, v.row, v.batch}; }
+
+// y, placed as `at` says, += or = alpha a b, M x N x K, for each of the batch.
+static void matmul_views(const OpCall *c, int64_t M, int64_t N, int64_t K, bool add, MatView a, MatView b, float *y,
+                         MatView at)
+{
+    const Shape s = c->out[0]->shape;
+    const Gemm g = {.M = M, .N = N, .K = K, .a = a.x, .ra = a.row, .ca = a.col, .a_step = a.batch,
+                    .b = b.x, .rb = b.row, .cb = b.col, .b_step = b.batch,
+                    .c = y, .rc = at.row, .cc = at.col, .c_step = at.batch,
+                    .batch = s.n == 3 ? s.d[0] : 1, .alpha = (float)((const MatmulParams *)c->p)->alpha, .add = add};
+    gemm(&g, c->scratch);
+}
+
+typedef struct MatmulDims { int64_t M, N, K; MatView a, b; } MatmulDims;
+
+static MatmulDims matmul_dims(const OpCall *c)
+{
+    const MatmulParams *p = c->p;
+    const Shape a = c->in[0]->shape, y = c->out[0]->shape;
+    const int64_t M = y.d[y.n - 2], N = y.d[y.n - 1], K = a.d[p->trans_a ? a.n - 2 : a.n - 1];
+    return (MatmulDims){M, N, K, mat_view(in_x(c, 0), M, K, p->trans_a), mat_view(in_x(c, 1), K, N, p->trans_b)};
+}
+
+KERNEL(matmul, fwd)
+{
+    const MatmulDims d = matmul_dims(c);
+    matmul_views(c, d.M, d.N, d.K, false, d.a, d.b, out_x(c, 0), mat_view(NULL, d.M, d.N, false));
+}
+
+KERNEL(matmul, bwd)
+{
+    const MatmulDims d = matmul_dims(c);
+    const MatView dy = mat_view(out_g(c, 0), d.M, d.N, false);
+    if (in_g(c, 0)) matmul_views(c, d.M, d.K, d.N, true, dy, flipped(d.b), in_g(c, 0), d.a);
+    if (in_g(c, 1)) matmul_views(c, d.K, d.N, d.M, true, flipped(d.a), dy, in_g(c, 1), d.b);
+}
