@@ -23,6 +23,9 @@ ifeq ($(shell uname -m),x86_64)
 OBJ     += $(patsubst %.c,$(BUILD)/%.o,$(wildcard cpu_simd/avx2.c cpu_simd/avx512.c))
 endif
 
+# What a result was made with: into the manifest (src/cli/support.c).
+$(BUILD)/src/cli/support.o: override CFLAGS += -DLEAD_COMMIT='"$(COMMIT)"' -DLEAD_FLAGS='"$(filter -O% -m% -f% -std=%,$(CFLAGS))"'
+
 all: $(BUILD)/lead $(BUILD)/liblead.a
 
 # q, not r: check/cases/linear.o must not replace autograd/linear.o.
@@ -31,28 +34,34 @@ $(BUILD)/liblead.a: $(OBJ)
 	ar qcs $@ $(OBJ)
 
 $(BUILD)/lead: $(CLI:%.c=$(BUILD)/%.o) $(BUILD)/liblead.a
-	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	@echo "  LD $@"
+	@$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c -o $@ $<
+	@echo "  CC $@"
+	@$(CC) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/src/tensor/ref/%.f32.o: src/tensor/ref/%.inl
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(REFFLAGS) -DREF_F32 -x c -c -o $@ $<
+	@echo "  CC $@"
+	@$(CC) $(CFLAGS) $(REFFLAGS) -DREF_F32 -x c -c -o $@ $<
 
 $(BUILD)/src/tensor/ref/%.f64.o: src/tensor/ref/%.inl
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(REFFLAGS) -DREF_F64 -x c -c -o $@ $<
+	@echo "  CC $@"
+	@$(CC) $(CFLAGS) $(REFFLAGS) -DREF_F64 -x c -c -o $@ $<
 
 # Instruction-set flags stay on their own file; no other object may hold an instruction the CPU lacks.
 $(BUILD)/cpu_simd/avx2.o: cpu_simd/avx2.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -O3 -mavx2 -mfma -mf16c -c -o $@ $<
+	@echo "  CC $@"
+	@$(CC) $(CFLAGS) -O3 -mavx2 -mfma -mf16c -c -o $@ $<
 
 $(BUILD)/cpu_simd/avx512.o: cpu_simd/avx512.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512 -c -o $@ $<
+	@echo "  CC $@"
+	@$(CC) $(CFLAGS) -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512 -c -o $@ $<
 
 clean:
 	rm -rf $(BUILD)
