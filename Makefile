@@ -10,6 +10,8 @@ WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -W
 CFLAGS  ?= -O2 -g
 override CFLAGS += -std=c11 $(WARN) -ffp-contract=off -fno-math-errno -fopenmp -D_GNU_SOURCE -Isrc -I. -MMD -MP $(EXTRA)
 LDLIBS  := -lm
+# What a result was made with: goes into the manifest (src/cli/support.c).
+MADE_BY := -DLEAD_COMMIT='"$(COMMIT)"' -DLEAD_FLAGS='"$(filter -O% -m% -f% -std=%,$(CFLAGS))"'
 
 # Reference kernels stay scalar, so that a speed-up is an honest one.
 REFFLAGS := -fno-tree-vectorize
@@ -22,9 +24,6 @@ OBJ     := $(SRC:%.c=$(BUILD)/%.o) \
 ifeq ($(shell uname -m),x86_64)
 OBJ     += $(patsubst %.c,$(BUILD)/%.o,$(wildcard cpu_simd/avx2.c cpu_simd/avx512.c))
 endif
-
-# What a result was made with: into the manifest (src/cli/support.c).
-$(BUILD)/src/cli/support.o: override CFLAGS += -DLEAD_COMMIT='"$(COMMIT)"' -DLEAD_FLAGS='"$(filter -O% -m% -f% -std=%,$(CFLAGS))"'
 
 all: $(BUILD)/lead $(BUILD)/liblead.a
 
@@ -40,7 +39,7 @@ $(BUILD)/lead: $(CLI:%.c=$(BUILD)/%.o) $(BUILD)/liblead.a
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC $@"
-	@$(CC) $(CFLAGS) -c -o $@ $<
+	@$(CC) $(CFLAGS) $(if $(findstring cli/support,$@),$(MADE_BY)) -c -o $@ $<
 
 $(BUILD)/src/tensor/ref/%.f32.o: src/tensor/ref/%.inl
 	@mkdir -p $(@D)
