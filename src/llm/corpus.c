@@ -1,0 +1,282 @@
+#include "llm/corpus.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tensor/philox.h"
+#include "tensor/status.h"
+
+// Trap: C leaves the order open in which arguments and initialiser lists are evaluated, so every draw has a statement or
+// a declarator of its own.  Cosines are philox.h's, not libm's: the same text on every machine.
+
+// A document in the making and its random numbers: document d of a part draws philox(seed, SITE_SYNTH << 32 | CORPUS
+// << 16 | part) at offsets d * 4096, d * 4096 + 1, ...  (a document takes a few hundred draws).
+typedef struct Doc {
+    char *text;
+    size_t len;
+    uint64_t seed, subsequence, offset, end;
+} Doc;
+
+enum { CORPUS_SITE_STEP = 0xC0, DRAWS = 4096 };
+
+__attribute__((format(printf, 2, 3))) static void put(Doc *d, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    const int n = vsnprintf(d->text + d->len, CORPUS_DOCUMENT_MAX - d->len, fmt, ap);
+    va_end(ap);
+    CHECK(n >= 0 && (size_t)n < CORPUS_DOCUMENT_MAX - d->len, "corpus: a document is longer than %d bytes", CORPUS_DOCUMENT_MAX);
+    d->len += (size_t)n;
+}
+
+static uint32_t draw(Doc *d)
+{
+    CHECK(d->offset < d->end, "corpus: a document draws more than %d numbers", DRAWS);
+    return philox_u32(d->seed, d->subsequence, d->offset++);
+}
+
+// Uniform in lo..hi.
+static int range(Doc *d, int lo, int hi) { return lo + (int)((uint64_t)draw(d) * (uint64_t)(hi - lo + 1) >> 32); }
+static double uniform(Doc *d) { return (double)philox_unit(draw(d)); }
+
+#define PICK(d, list) (list)[range((d), 0, (int)(sizeof(list) / sizeof *(list)) - 1)]
+
+static const char *const cities[] = {
+    "Amber", "Birch", "Cedar", "Delta", "Ember", "Fjord", "Grove", "Haven", "Inlet", "Juniper", "Kestrel", "Larch",
+    "Maple", "North", "Orchid", "Poplar", "Quarry", "River", "Summit", "Tundra", "Upland", "Valley", "Willow", "Yarrow",
+};
+static const char *const days[] = {"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"};
+
+typedef struct Pair { const char *from, *to; } Pair;
+
+static Pair two_cities(Doc *d)
+{
+    enum { N = sizeof cities / sizeof *cities };
+    const int a = range(d, 0, N - 1), b = range(d, 1, N - 1);
+    return (Pair){cities[a], cities[(a + b) % N]};
+}
+
+// ---- a day of traffic -----------------------------------------------------------------------------------------------
+
+// Share of the peak at an hour: lowest near 4:00, highest near the peak hour; weekends are flatter and lower.
+static double daily(double hour, double peak_hour, double night, bool weekend)
+{
+    float sine, cosine;
+    philox_sincos((uint32_t)((hour - peak_hour + 240) / 24 * 0x1p24) & 0xFFFFFF, &sine, &cosine);
+    const double c = 0.5 + 0.5 * (double)cosine;
+    return weekend ? night + 0.6 * (1 - night) * c : night + (1 - night) * c * (0.6 + 0.4 * c);
+}
+
+static const char *period(int hour)
+{
+    return hour < 6 ? "night" : hour < 9 ? "early morning" : hour < 12 ? "morning" : hour < 14 ? "midday" :
+           hour < 18 ? "afternoon" : hour < 22 ? "evening" : "late evening";
+}
+
+static const char *level(double share) { return share < 0.4 ? "low" : share < 0.6 ? "moderate" : share < 0.8 ? "high" : "very high"; }
+
+typedef struct Day { double peak, peak_hour, night, noise; int weekday; } Day;
+
+static Day day_draw(Doc *d)
+{
+    Day day;
+    day.peak = range(d, 20, 980);
+    day.peak_hour = range(d, 13, 20);
+    day.night = 0.1 + 0.3 * uniform(d);
+    day.noise = 0.06 * uniform(d);
+    day.weekday = range(d, 0, 6);
+    return day;
+}
+
+static int value_at(Doc *d, const Day *day, double hour)
+{
+    const double share = daily(hour, day->peak_hour, day->night, day->weekday >= 5);
+    return (int)(day->peak * share * (1 + day->noise * (2 * uniform(d) - 1)) + 0.5);
+}
+
+static void hourly_series(Doc *d)
+{
+    const Day day = day_draw(d);
+    const Pair p = two_cities(d);
+    const int first = range(d, 0, 23), known = range(d, 6, 24), next = range(d, 3, 8);
+    put(d, "Link %s-%s, %s, Mbit/s by hour from %02d:00:", p.from, p.to, days[day.weekday], first);
+    for (int i = 0; i < known; i++) put(d, " %d", value_at(d, &day, first + i));
+    put(d, "\nThe next %d hours:", next);
+    for (int i = 0; i < next; i++) put(d, " %d", value_at(d, &day, first + known + i));
+    put(d, "\n");
+}
+
+static void two_days(Doc *d)
+{
+    const Day day = day_draw(d);
+    const Pair p = two_cities(d);
+    const int step = PICK(d, ((const int[]){2, 3, 4}));
+    put(d, "Flow %s to %s, one value every %d hours.\n", p.from, p.to, step);
+    for (int k = 0; k < 2; k++) {
+        put(d, "Day %d:", k + 1);
+        for (int h = 0; h < 24; h += step) put(d, " %d", value_at(d, &day, h));
+        put(d, "\n");
+    }
+    put(d, "Day 2 is much like day 1: the cycle repeats.\n");
+}
+
+static void slot_report(Doc *d)
+{
+    const Day day = day_draw(d);
+    const Pair p = two_cities(d);
+    const int hour = range(d, 0, 23), minute = 5 * range(d, 0, 11), lines = range(d, 2, 5);
+    int before = value_at(d, &day, hour - 1);
+    for (int i = 0; i < lines; i++) {
+        const int h = (hour + i) % 24, now = value_at(d, &day, hour + i);
+        const double share = (double)now / day.peak;
+        put(d, "%s %02d:%02d (%s): traffic from %s to %s is %d Mbit/s, ", days[(day.weekday + (hour + i) / 24) % 7], h, minute,
+            period(h), p.from, p.to, now);
+        if (now > before) put(d, "up %d from %d. ", now - before, before);
+        else if (now < before) put(d, "down %d from %d. ", before - now, before);
+        else put(d, "unchanged. ");
+        put(d, "The load is %s.\n", level(share));
+        before = now;
+    }
+}
+
+static void matrix_report(Doc *d)
+{
+    const int n = range(d, 2, 4);
+    const int base = range(d, 5, 60);
+    int out[4], at = range(d, -1, 14), total = 0, best = -1, from = 0, to = 0;
+    for (int i = 0; i < n; i++) out[i] = at += range(d, 1, 2);
+    put(d, "Traffic matrix, %d nodes, Mbit/s. Rows send, columns receive.\n", n);
+    for (int i = 0; i < n; i++) {
+        put(d, "%s:", cities[out[i]]);
+        for (int j = 0; j < n; j++) {
+            const int v = i == j ? 0 : range(d, 1, base);
+            total += v;
+            if (v > best) best = v, from = i, to = j;
+            put(d, " %d", v);
+        }
+        put(d, "\n");
+    }
+    put(d, "The total is %d. The largest flow is %s to %s with %d.\n", total, cities[out[from]], cities[out[to]], best);
+}
+
+// ---- time, numbers --------------------------------------------------------------------------------------------------
+
+static void clock_sums(Doc *d)
+{
+    const int lines = range(d, 3, 6);
+    for (int i = 0; i < lines; i++) {
+        const int m = 5 * range(d, 0, 287), add = PICK(d, ((const int[]){5, 10, 15, 20, 30, 45, 60, 90, 120})), s = (m + add) % 1440;
+        put(d, "%d minutes after %02d:%02d it is %02d:%02d.\n", add, m / 60, m % 60, s / 60, s % 60);
+    }
+}
+
+static void time_facts(Doc *d)
+{
+    const int lines = range(d, 3, 6);
+    for (int i = 0; i < lines; i++) {
+        const int hour = range(d, 0, 23), w = range(d, 0, 6);
+        switch (range(d, 0, 3)) {
+        case 0: put(d, "At %02d:00 it is %s.\n", hour, period(hour)); break;
+        case 1: put(d, "After %s comes %s.\n", days[w], days[(w + 1) % 7]); break;
+        case 2: put(d, "%s is a %s.\n", days[w], w < 5 ? "working day: the network is busy" : "weekend day: the network is quieter"); break;
+        default: put(d, "At %02d:00 the load is usually %s.\n", hour, level(daily(hour, 15, 0.2, false)));
+        }
+    }
+}
+
+static void arithmetic(Doc *d)
+{
+    const int lines = range(d, 4, 9);
+    for (int i = 0; i < lines; i++) {
+        const int big = PICK(d, ((const int[]){9, 20, 99, 500})), a = range(d, 0, big), b = range(d, 0, big), c = range(d, 2, 12);
+        switch (range(d, 0, 4)) {
+        case 0: put(d, "%d + %d = %d\n", a, b, a + b); break;
+        case 1: put(d, "%d - %d = %d\n", a + b, a, b); break;
+        case 2: put(d, "%d * %d = %d\n", c, a % 13, c * (a % 13)); break;
+        case 3: put(d, "half of %d is %d\n", 2 * a, a); break;
+        default: put(d, "%d is %s %d\n", a, a < b ? "less than" : a > b ? "more than" : "equal to", b);
+        }
+    }
+}
+
+static void sequence(Doc *d)
+{
+    const int lines = range(d, 2, 4);
+    for (int i = 0; i < lines; i++) {
+        const int kind = range(d, 0, 3), a = range(d, 0, 60), step = range(d, 1, 12), n = range(d, 8, 14), period_len = range(d, 2, 5);
+        int cycle[5];
+        for (int k = 0; k < 5; k++) cycle[k] = range(d, 1, 99);
+        put(d, "%s:", kind == 0 ? "Rising" : kind == 1 ? "Falling" : kind == 2 ? "Repeating" : "Doubling");
+        for (int k = 0; k < (kind == 3 ? 8 : n); k++)
+            put(d, " %d", kind == 0 ? a + k * step : kind == 1 ? a + (n - k) * step : kind == 2 ? cycle[k % period_len] : (a % 9 + 1) << k);
+        put(d, "\n");
+    }
+}
+
+// ---- words ----------------------------------------------------------------------------------------------------------
+
+static void incident(Doc *d)
+{
+    static const char *const causes[] = {"a fibre cut", "a power failure", "a failed line card", "planned maintenance", "a routing error"};
+    const Pair p = two_cities(d);
+    const char *day = PICK(d, days), *cause = PICK(d, causes);
+    const int m = 5 * range(d, 0, 287), lost = 5 * range(d, 1, 24), end = (m + lost) % 1440;
+    const int more = range(d, 20, 900), percent = range(d, 10, 90);
+    put(d, "Incident on %s: at %02d:%02d the node %s went down after %s.\n", day, m / 60, m % 60, p.from, cause);
+    put(d, "Its flows fell to 0, and the link to %s carried %d Mbit/s more, up %d %%.\n", p.to, more, percent);
+    put(d, "After %d minutes, at %02d:%02d, %s was back and traffic returned to normal.\n", lost, end / 60, end % 60, p.from);
+}
+
+static void burst(Doc *d)
+{
+    const Pair p = two_cities(d);
+    const int v = range(d, 20, 400), times = range(d, 2, 6), m = 5 * range(d, 0, 287), minutes = 5 * range(d, 1, 6);
+    put(d, "At %02d:%02d a burst from %s to %s took the flow from %d to %d Mbit/s, %d times its usual level. ", m / 60, m % 60,
+        p.from, p.to, v, v * times, times);
+    put(d, "It lasted %d minutes; then the flow was back at %d.\n", minutes, v);
+}
+
+static void glossary(Doc *d)
+{
+    static const char *const lines[] = {
+        "A traffic matrix holds, for every pair of nodes, how much one sends to the other in a slot of time.",
+        "The row of a traffic matrix is the sender, the column is the receiver, and the diagonal is often small.",
+        "Traffic follows the day: it is low at night, rises in the morning, and is highest in the afternoon or evening.",
+        "Traffic follows the week: Saturday and Sunday carry less than the working days.",
+        "A forecast says what the next matrices will hold; a good one also says how sure it is.",
+        "The simplest forecast repeats the last matrix; another repeats the matrix of the same time yesterday.",
+        "A few large flows carry most of the traffic, and many small flows carry the rest.",
+        "A burst is a short rise of a flow far above its usual level; it is hard to foresee.",
+        "When a node fails, its row and its column fall to zero, and other links take over its traffic.",
+        "The gravity model says that the flow between two nodes grows with what each of them sends and receives.",
+        "The interval between the 5 % and the 95 % quantile should hold nine of ten observations.",
+        "If the errors of a forecast are large in the afternoon, that is because the traffic is large then.",
+    };
+    const int n = range(d, 2, 4);
+    for (int i = 0; i < n; i++) put(d, "%s%c", PICK(d, lines), i + 1 < n ? ' ' : '\n');
+}
+
+size_t corpus_document(char text[CORPUS_DOCUMENT_MAX], uint64_t seed, CorpusPart part, uint64_t index)
+{
+    static void (*const kinds[])(Doc *) = {
+        hourly_series, hourly_series, hourly_series, two_days, two_days, slot_report, slot_report, matrix_report,
+        clock_sums, time_facts, arithmetic, arithmetic, sequence, sequence, incident, burst, glossary,
+    };
+    Doc d = {.text = text, .seed = seed, .subsequence = philox_subsequence(SITE_SYNTH, (uint32_t)CORPUS_SITE_STEP << 16 | (uint32_t)part),
+             .offset = index * DRAWS, .end = (index + 1) * DRAWS};
+    text[0] = 0;
+    PICK(&d, kinds)(&d);
+    return d.len;
+}
+
+void corpus_generate(int32_t *token, int64_t n, uint64_t seed, CorpusPart part)
+{
+    char text[CORPUS_DOCUMENT_MAX];
+    int64_t at = 0;
+    for (uint64_t i = 0; at < n; i++) {
+        const size_t len = corpus_document(text, seed, part, i);
+        for (size_t k = 0; k < len && at < n; k++) token[at++] = (unsigned char)text[k];
+        if (at < n) token[at++] = CORPUS_END;
+    }
+}

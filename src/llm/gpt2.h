@@ -1,0 +1,92 @@
+// GPT-2 (Radford et al. 2019), any size, from Hugging Face's config.json + model.safetensors.  E5: the frozen LLM.
+//   h0 = wte[token] + wpe[position]                                      [N,T,D]
+//   h <- h + c_proj(attention(c_attn(ln_1 h)))       causal, heads of D/heads, scores / sqrt(D/heads)
+//   h <- h + mlp.c_proj(gelu_tanh(mlp.c_fc(ln_2 h)))
+//   logits = ln_f(h) wte^T   (tied head), or ln_f(h) lm_head^T (+ lm_head.bias)
+// Pre-norm; weights are [in,out] as in OpenAI's release.  Dropout is not applied.
+// Frozen weights (PARAM_FROZEN) get no gradient buffer and no dW, while dx flows through every block.
+// Parameters are owned by the ParamSet; the Gpt2 struct lives in its arena.
+#ifndef LEAD_LLM_GPT2_H
+#define LEAD_LLM_GPT2_H
+
+#include "autograd/tape.h"
+#include "nn/params.h"
+
+typedef struct Gpt2Config {
+    int64_t vocab, positions, width, inner, layers, heads;   // inner: hidden width of the MLP, 4 * width in the release
+    double eps;                                              // of every layer norm
+    bool tied;                                               // the head is wte
+    bool head_bias;                                          // lm_head.bias exists (never in OpenAI's release)
+    int64_t end_token;                                       // eos_token_id; -1 = none
+} Gpt2Config;
+
+// y = x w + b, plus lora_scale * (x lora_a) lora_b when lora.h attached a low-rank term.
+typedef struct Gpt2Projection {
+    Tensor *w, *b;               // [in,out] [out]
+    Tensor *lora_a, *lora_b;     // [in,r] [r,out], or NULL
+    double lora_scale;
+} Gpt2Projection;
+
+typedef struct Gpt2Block {
+    Tensor *ln_1_w, *ln_1_b, *ln_2_w, *ln_2_b;
+    Gpt2Projection c_attn, c_proj, mlp_fc, mlp_proj;
+} Gpt2Block;
+
+// One row per tensor of the model: Hugging Face's name without "transformer.", shape, and the parameter.
+typedef struct Gpt2Weight {
+    const char *name;
+    Shape shape;
+    Init init;                   // of a model that is trained from nothing
+    Tensor **slot;
+} Gpt2Weight;
+
+typedef struct Gpt2 {
+    Gpt2Config c;
+    Tensor *wte, *wpe, *ln_f_w, *ln_f_b;
+    Tensor *head_w, *head_b;     // NULL: tied; NULL: none
+    Gpt2Block *block;            // c.layers of them
+    Gpt2Weight *weight;
+    int n_weights;
+} Gpt2;
+
+typedef enum Gpt2Flags {
+    GPT2_TRAINABLE = 0,
+    GPT2_FROZEN = 1,
+    GPT2_BLANK = 2,              // zeros instead of random initial values: the weights come from a file or checkpoint
+} Gpt2Flags;
+
+// Says by name what this implementation cannot run: want .., got ..  `where` opens the message.
+Status gpt2_config_check(const Gpt2Config *c, const char *where);
+// Reads DIR/config.json.  Rejects by name what would change the mathematics (activation, scaling, cross-attention).
+// tied and head_bias are what config.json says; gpt2_load looks for lm_head.bias itself.
+Status gpt2_config_read(Gpt2Config *c, const char *dir, Arena *scratch);
+
+// Registers the parameters as "<prefix>.wte.weight", "<prefix>.h.0.attn.c_attn.weight", ...  c must have passed
+// gpt2_config_check.  Random values as in the release: normal 0.02, projections into the residual 0.02/sqrt(2 layers).
+Gpt2 *gpt2_new(ParamSet *ps, const char *prefix, const Gpt2Config *c, Gpt2Flags flags);
+
+// Reads DIR/config.json and DIR/model.safetensors (F32, F16, BF16 or F64; names with or without "transformer.";
+// attn.bias and attn.masked_bias are skipped; a tied model may carry lm_head.weight when it equals wte.weight).
+// The file is checked against the config before any parameter is registered: on error ps is as it was.
+Status gpt2_load(Gpt2 **m, ParamSet *ps, const char *prefix, const char *dir, Gpt2Flags flags, Arena *scratch);
+// Writes DIR/config.json and DIR/model.safetensors (F32, names with "transformer."), each whole or not at all.
+// DIR is made when it is missing.
+Status gpt2_save(const Gpt2 *m, const char *dir, Arena *scratch);
+
+// What a caller may do inside the forward pass; every member may be NULL.
+typedef struct Gpt2Hook {
+    // h of block `layer`, after both residuals -> what the next block gets (adapters: adapter.h)
+    Tensor *(*after_block)(void *arg, Tape *t, int layer, Tensor *h);
+    // sees ln_1 q k v attn c_proj ln_2 fc mlp_proj of each layer, "embedding" and "ln_f" with layer -1
+    void (*probe)(void *arg, int layer, const char *what, const Tensor *x);
+    void *arg;
+} Gpt2Hook;
+
+// Input embeddings x [N,T,D] (positions are added here), or token ids [N,T] (I32, each below c.vocab)
+//   -> ln_f(h) [N,T,D].  T <= c.positions: a bug otherwise.  hook may be NULL.
+Tensor *gpt2_forward_embeds(Tape *t, const Gpt2 *m, Tensor *x, const Gpt2Hook *hook);
+Tensor *gpt2_forward_tokens(Tape *t, const Gpt2 *m, Tensor *token, const Gpt2Hook *hook);
+// [N,T,D] -> [N*T,V]
+Tensor *gpt2_logits(Tape *t, const Gpt2 *m, Tensor *hidden);
+
+#endif

@@ -1,0 +1,244 @@
+// GPT-2 in files: config.json, model.safetensors.  Contract: gpt2.h.
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "llm/gpt2.h"
+#include "llm/gpt2_weights.h"
+#include "nn/file.h"
+#include "nn/json.h"
+#include "nn/safetensors.h"
+
+enum { CONFIG_MAX_BYTES = 1 << 20, MAX_LAYERS = 4096, MAX_WIDTH = 1 << 20, MAX_VOCAB = 1 << 28 };
+
+// ---- config.json ----------------------------------------------------------------------------------------------------
+
+Status gpt2_config_check(const Gpt2Config *c, const char *where)
+{
+    const struct { const char *name; int64_t value, max; } field[] = {
+        {"vocab_size", c->vocab, MAX_VOCAB}, {"n_positions", c->positions, MAX_WIDTH}, {"n_embd", c->width, MAX_WIDTH},
+        {"n_inner", c->inner, MAX_WIDTH},    {"n_layer", c->layers, MAX_LAYERS},       {"n_head", c->heads, MAX_WIDTH},
+    };
+    for (size_t i = 0; i < sizeof field / sizeof *field; i++)
+        if (field[i].value < 1 || field[i].value > field[i].max)
+            return ERROR("%s: %s: want 1..%lld, got %lld", where, field[i].name, (long long)field[i].max,
+                         (long long)field[i].value);
+    if (c->width % c->heads)
+        return ERROR("%s: n_head: want a divisor of n_embd = %lld, got %lld", where, (long long)c->width, (long long)c->heads);
+    if (!(c->eps > 0 && c->eps < 1)) return ERROR("%s: layer_norm_epsilon: want 0 < eps < 1, got %g", where, c->eps);
+    return OK;
+}
+
+// A flag of GPT-2 variants that changes the mathematics: only `want` can be run.  Absent = the library's default = want.
+static Status want_flag(const Json *root, const char *key, bool want, const char *where)
+{
+    const Json *v = json_find(root, key);
+    if (!v || v->type == JSON_NULL || (v->type == JSON_BOOL && v->boolean == want)) return OK;
+    return ERROR("%s: %s: want %s, got %s", where, key, want ? "true" : "false", json_describe(v).s);
+}
+
+static Status optional_bool(bool *out, const Json *root, const char *key, bool absent, const char *where)
+{
+    *out = absent;
+    return json_find(root, key) ? json_get_bool(out, root, key, where) : OK;
+}
+
+static Status check_kind(const Json *root, const char *where)
+{
+    const char *s;
+    if (json_find(root, "model_type")) {
+        TRY(json_get_string(&s, root, "model_type", where));
+        if (strcmp(s, "gpt2")) return ERROR("%s: model_type: want \"gpt2\", got \"%s\"", where, s);
+    }
+    if (json_find(root, "activation_function")) {
+        TRY(json_get_string(&s, root, "activation_function", where));
+        if (strcmp(s, "gelu_new") && strcmp(s, "gelu_pytorch_tanh"))
+            return ERROR("%s: activation_function: want \"gelu_new\" or \"gelu_pytorch_tanh\", got \"%s\"", where, s);
+    }
+    TRY(want_flag(root, "scale_attn_weights", true, where));
+    TRY(want_flag(root, "scale_attn_by_inverse_layer_idx", false, where));
+    TRY(want_flag(root, "add_cross_attention", false, where));
+    return OK;    // reorder_and_upcast_attn is the same mathematics
+}
+
+Status gpt2_config_read(Gpt2Config *c, const char *dir, Arena *scratch)
+{
+    const size_t mark = arena_mark(scratch);
+    const char *path = arena_printf(scratch, "%s/config.json", dir);
+    const Json *root;
+    TRY(json_read(&root, scratch, path, CONFIG_MAX_BYTES));
+    if (root->type != JSON_OBJECT) return ERROR("%s: want an object, got %s", path, json_describe(root).s);
+    TRY(check_kind(root, path));
+    *c = (Gpt2Config){.eps = 1e-5, .end_token = -1};
+    TRY(json_get_int(&c->vocab, root, "vocab_size", 1, MAX_VOCAB, path));
+    TRY(json_get_int(&c->positions, root, json_find(root, "n_positions") ? "n_positions" : "n_ctx", 1, MAX_WIDTH, path));
+    TRY(json_get_int(&c->width, root, "n_embd", 1, MAX_WIDTH, path));
+    TRY(json_get_int(&c->layers, root, "n_layer", 1, MAX_LAYERS, path));
+    TRY(json_get_int(&c->heads, root, "n_head", 1, MAX_WIDTH, path));
+    c->inner = 4 * c->width;
+    const Json *inner = json_find(root, "n_inner"), *end = json_find(root, "eos_token_id");
+    if (inner && inner->type != JSON_NULL) TRY(json_get_int(&c->inner, root, "n_inner", 1, MAX_WIDTH, path));
+    if (end && end->type != JSON_NULL) TRY(json_get_int(&c->end_token, root, "eos_token_id", 0, INT32_MAX, path));
+    if (json_find(root, "layer_norm_epsilon")) TRY(json_get_number(&c->eps, root, "layer_norm_epsilon", path));
+    TRY(optional_bool(&c->tied, root, "tie_word_embeddings", true, path));
+    TRY(gpt2_config_check(c, path));
+    arena_rewind(scratch, mark);
+    return OK;
+}
+
+static Status config_write(const Gpt2Config *c, const char *dir, Arena *scratch)
+{
+    JsonWriter w = json_writer(scratch, 2);
+    json_object(&w, NULL);
+    json_string(&w, "model_type", "gpt2");
+    json_array(&w, "architectures");
+    json_string(&w, NULL, "GPT2LMHeadModel");
+    json_end(&w);
+    json_string(&w, "activation_function", "gelu_new");
+    json_double(&w, "layer_norm_epsilon", c->eps);
+    json_int(&w, "n_embd", c->width);
+    json_int(&w, "n_head", c->heads);
+    json_int(&w, "n_inner", c->inner);
+    json_int(&w, "n_layer", c->layers);
+    json_int(&w, "n_positions", c->positions);
+    json_int(&w, "vocab_size", c->vocab);
+    if (c->end_token >= 0) json_int(&w, "eos_token_id", c->end_token);
+    json_bool(&w, "tie_word_embeddings", c->tied);
+    json_end(&w);
+    size_t len;
+    const char *text = json_text(&w, &len);
+    return file_write(arena_printf(scratch, "%s/config.json", dir), text, len);
+}
+
+// ---- model.safetensors ----------------------------------------------------------------------------------------------
+
+static const char *plain_name(const char *name)
+{
+    static const char prefix[] = "transformer.";
+    return strncmp(name, prefix, sizeof prefix - 1) ? name : name + sizeof prefix - 1;
+}
+
+// h.<l>.attn.bias and h.<l>.attn.masked_bias: the causal mask that old files carry.
+static bool is_mask(const char *name)
+{
+    if (strncmp(name, "h.", 2)) return false;
+    const char *rest = name + 2 + strspn(name + 2, "0123456789");
+    return !strcmp(rest, ".attn.bias") || !strcmp(rest, ".attn.masked_bias");
+}
+
+static Shape safe_shape(const SafeTensor *s) { return s->n_dim <= MAX_DIMS ? shape_make(s->n_dim, s->shape) : (Shape){.n = -1}; }
+
+static Status check_shape(const SafeTensor *s, Shape want, const char *path)
+{
+    char a[96], b[96];
+    const Shape got = safe_shape(s);
+    if (got.n < 0) return ERROR("%s: want %s, got %d dimensions in %s", plain_name(s->name), shape_text(want, a), s->n_dim, path);
+    if (!shape_equal(got, want))
+        return ERROR("%s: want %s, got %s in %s", plain_name(s->name), shape_text(want, a), shape_text(got, b), path);
+    if (s->type != SAFE_F32 && s->type != SAFE_F16 && s->type != SAFE_BF16 && s->type != SAFE_F64)
+        return ERROR("%s: want F32, F16, BF16 or F64, got %s in %s", plain_name(s->name), safetensors_type_name(s->type), path);
+    return OK;
+}
+
+// A tied model whose file carries the head as well: it must be the embedding, else one of them would be ignored.
+static Status check_tied_head(const SafeTensor *head, const SafeTensor *wte, Shape want, const char *path)
+{
+    TRY(check_shape(head, want, path));
+    if (!wte || wte->type != head->type || memcmp(wte->data, head->data, (size_t)wte->count * safetensors_type_size(wte->type)))
+        return ERROR("lm_head.weight: want the values of wte.weight (tie_word_embeddings is true), got others in %s", path);
+    return OK;
+}
+
+static int find_weight(const Gpt2 *m, const char *name)
+{
+    for (int i = 0; i < m->n_weights; i++)
+        if (!strcmp(m->weight[i].name, name)) return i;
+    return -1;
+}
+
+// source[i] = the file's tensor for m->weight[i].  Every tensor of the file must have its place, and every place one.
+static Status match_tensors(const SafeTensor **source, const Gpt2 *m, const SafeFile *f)
+{
+    const SafeTensor *spare_head = NULL;
+    for (int64_t j = 0; j < f->n_tensor; j++) {
+        const SafeTensor *s = &f->tensor[j];
+        const char *name = plain_name(s->name);
+        const int i = find_weight(m, name);
+        if (i < 0 && m->c.tied && !strcmp(name, "lm_head.weight")) spare_head = s;
+        else if (i < 0 && !is_mask(name))
+            return ERROR("%s: want a tensor of GPT-2 with %lld layers, got an unknown one in %s", s->name,
+                         (long long)m->c.layers, f->path);
+        else if (i >= 0 && source[i]) return ERROR("%s: want it once, got it with and without \"transformer.\" in %s", name, f->path);
+        else if (i >= 0) source[i] = s;
+    }
+    for (int i = 0; i < m->n_weights; i++) {
+        char buf[96];
+        if (!source[i])
+            return ERROR("%s: want %s, got no such tensor in %s", m->weight[i].name, shape_text(m->weight[i].shape, buf), f->path);
+        TRY(check_shape(source[i], m->weight[i].shape, f->path));
+    }
+    if (spare_head) TRY(check_tied_head(spare_head, source[0], m->weight[0].shape, f->path));
+    return OK;
+}
+
+static void copy_values(Tensor *t, const SafeTensor *s)
+{
+    if (t->dev->real_size == sizeof(float)) safetensors_read_f32(t->x, s);
+    else safetensors_read_f64(t->x, s);
+}
+
+static bool has_head_bias(const SafeFile *f)
+{
+    return safetensors_find(f, "lm_head.bias") || safetensors_find(f, "transformer.lm_head.bias");
+}
+
+static Status load_open(Gpt2 **out, ParamSet *ps, const char *prefix, Gpt2Config *c, const SafeFile *f, Gpt2Flags flags,
+                        Arena *scratch)
+{
+    c->head_bias = has_head_bias(f);
+    const Gpt2 *wanted = gpt2_weights_list(c, scratch);
+    const SafeTensor **source = arena_zalloc(scratch, (size_t)wanted->n_weights * sizeof *source);
+    TRY(match_tensors(source, wanted, f));
+    Gpt2 *m = gpt2_new(ps, prefix, c, flags | GPT2_BLANK);
+    for (int i = 0; i < m->n_weights; i++) copy_values(*m->weight[i].slot, source[i]);
+    *out = m;
+    return OK;
+}
+
+Status gpt2_load(Gpt2 **m, ParamSet *ps, const char *prefix, const char *dir, Gpt2Flags flags, Arena *scratch)
+{
+    const size_t mark = arena_mark(scratch);
+    Gpt2Config c;
+    TRY(gpt2_config_read(&c, dir, scratch));
+    SafeFile f;
+    TRY(safetensors_open(&f, scratch, arena_printf(scratch, "%s/model.safetensors", dir)));
+    const Status s = load_open(m, ps, prefix, &c, &f, flags, scratch);
+    safetensors_close(&f);
+    arena_rewind(scratch, mark);
+    return s;
+}
+
+static const float *values_f32(const Tensor *t, Arena *scratch)
+{
+    float *x = arena_alloc(scratch, (size_t)numel(t) * sizeof *x);
+    tensor_get_f32(t, x, numel(t));
+    return x;
+}
+
+Status gpt2_save(const Gpt2 *m, const char *dir, Arena *scratch)
+{
+    const size_t mark = arena_mark(scratch);
+    if (mkdir(dir, 0777) && errno != EEXIST) return ERROR("%s: cannot make the directory: %s", dir, strerror(errno));
+    SafeTensor *list = arena_zalloc(scratch, (size_t)m->n_weights * sizeof *list);
+    for (int i = 0; i < m->n_weights; i++) {
+        const Gpt2Weight *w = &m->weight[i];
+        const bool head = !strncmp(w->name, "lm_head.", 8);
+        list[i] = (SafeTensor){.name = head ? w->name : arena_printf(scratch, "transformer.%s", w->name), .type = SAFE_F32,
+                               .n_dim = w->shape.n, .shape = w->shape.d, .data = values_f32(*w->slot, scratch)};
+    }
+    const SafeMeta meta = {"format", "pt"};    // what transformers asks for
+    TRY(config_write(&m->c, dir, scratch));
+    TRY(safetensors_write(arena_printf(scratch, "%s/model.safetensors", dir), list, m->n_weights, &meta, 1, false, scratch));
+    arena_rewind(scratch, mark);
+    return OK;
+}

@@ -1,0 +1,56 @@
+#include "llm/lora.h"
+
+#include <math.h>
+#include <string.h>
+
+static const struct { const char *option, *name; LoraTarget target; } known[] = {
+    {"c_attn", "attn.c_attn", LORA_C_ATTN},
+    {"c_proj", "attn.c_proj", LORA_C_PROJ},
+    {"mlp.c_fc", "mlp.c_fc", LORA_MLP_FC},
+    {"mlp.c_proj", "mlp.c_proj", LORA_MLP_PROJ},
+    {"all", NULL, LORA_ALL},
+};
+enum { N_KNOWN = sizeof known / sizeof *known };
+
+Status lora_targets_parse(const char *text, unsigned *targets)
+{
+    unsigned all = 0;
+    for (const char *at = text;; ) {
+        const size_t len = strcspn(at, ",");
+        unsigned found = 0;
+        for (int i = 0; i < N_KNOWN; i++)
+            if (strlen(known[i].option) == len && !strncmp(at, known[i].option, len)) found = known[i].target;
+        if (!found)
+            return USAGE_ERROR("LoRA targets: want c_attn, c_proj, mlp.c_fc, mlp.c_proj (with commas) or all, got '%.*s'",
+                               (int)len, at);
+        all |= found;
+        if (!at[len]) break;
+        at += len + 1;
+    }
+    *targets = all;
+    return OK;
+}
+
+static Gpt2Projection *projection(Gpt2Block *b, LoraTarget target)
+{
+    return target == LORA_C_ATTN ? &b->c_attn : target == LORA_C_PROJ ? &b->c_proj : target == LORA_MLP_FC ? &b->mlp_fc : &b->mlp_proj;
+}
+
+static void attach(ParamSet *ps, const char *prefix, Gpt2Projection *p, const char *name, const LoraConfig *c)
+{
+    const int64_t in = p->w->shape.d[0], out = p->w->shape.d[1];
+    p->lora_a = param_add(ps, prefix, arena_printf(ps->perm, "%s.lora_A.weight", name), SHAPE(in, c->rank),
+                          (Init){INIT_UNIFORM, 1.0 / sqrt((double)in)}, PARAM_PLAIN);
+    p->lora_b = param_add(ps, prefix, arena_printf(ps->perm, "%s.lora_B.weight", name), SHAPE(c->rank, out),
+                          (Init){INIT_ZERO, 0}, PARAM_PLAIN);
+    p->lora_scale = c->alpha / (double)c->rank;
+}
+
+void lora_attach(ParamSet *ps, const char *prefix, Gpt2 *m, const LoraConfig *c)
+{
+    CHECK(c->rank >= 1 && c->targets && !(c->targets & ~(unsigned)LORA_ALL), "lora: rank %lld, targets %u", (long long)c->rank, c->targets);
+    for (int l = 0; l < m->c.layers; l++)
+        for (int i = 0; i < N_KNOWN; i++)
+            if (known[i].name && (c->targets & known[i].target))
+                attach(ps, prefix, projection(&m->block[l], known[i].target), arena_printf(ps->perm, "h.%d.%s", l, known[i].name), c);
+}

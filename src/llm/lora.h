@@ -1,0 +1,24 @@
+// LoRA (Hu et al. 2021) on the projections of a frozen GPT-2; the alternative that E5 names beside the adapters.
+//   y = x W + b + (alpha / r) (x A) B      A [in,r] uniform +-1/sqrt(in), B [r,out] zero: starts as plain GPT-2, bitwise
+// A and B are stored [in,out] like all weights here; PEFT's lora_A.weight and lora_B.weight are their transposes.
+#ifndef LEAD_LLM_LORA_H
+#define LEAD_LLM_LORA_H
+
+#include "llm/gpt2.h"
+
+typedef enum LoraTarget {        // which projections of every block
+    LORA_C_ATTN = 1, LORA_C_PROJ = 2, LORA_MLP_FC = 4, LORA_MLP_PROJ = 8, LORA_ALL = 15
+} LoraTarget;
+
+typedef struct LoraConfig {
+    int64_t rank;                // r >= 1
+    double alpha;
+    unsigned targets;            // LoraTarget, or'ed
+} LoraConfig;
+
+// Parses "c_attn,c_proj,mlp.c_fc,mlp.c_proj" (any non-empty subset; "all") into targets.
+Status lora_targets_parse(const char *text, unsigned *targets);
+// Registers "<prefix>.h.0.attn.c_attn.lora_A.weight", ... and attaches them to m: every forward pass uses them.
+void lora_attach(ParamSet *ps, const char *prefix, Gpt2 *m, const LoraConfig *c);
+
+#endif

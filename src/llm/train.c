@@ -1,0 +1,188 @@
+#include "llm/train.h"
+
+#include <math.h>
+#include <time.h>
+
+#include "llm/corpus.h"
+#include "llm/generate.h"
+#include "nn/file.h"
+
+static double seconds_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+// Mean cross entropy of windows that start at start[0..N): token i of a window predicts token i + 1.
+static Tensor *window_loss(Tape *t, const Gpt2 *m, const int32_t *token, const int64_t *start, int64_t N, int64_t T)
+{
+    Tensor *x = tensor_new(t->step, t->dev, I32, SHAPE(N, T), "tokens"), *y = tensor_new(t->step, t->dev, I32, SHAPE(N * T), "next");
+    int32_t *xs = x->x, *ys = y->x;
+    for (int64_t n = 0; n < N; n++)
+        for (int64_t i = 0; i < T; i++) {
+            xs[n * T + i] = token[start[n] + i];
+            ys[n * T + i] = token[start[n] + i + 1];
+        }
+    return tape_cross_entropy(t, gpt2_logits(t, m, gpt2_forward_tokens(t, m, x, NULL)), y);
+}
+
+static double scalar(const Tensor *x)
+{
+    double v;
+    tensor_get_f64(x, &v, 1);
+    return v;
+}
+
+Status gpt2_train(Tape *t, const Gpt2 *m, ParamSet *ps, Optim *o, const int32_t *token, int64_t n,
+                  const Gpt2TrainOptions *opt, Gpt2TrainFn *progress, void *arg)
+{
+    const int64_t N = opt->batch, T = opt->context, places = n - T;
+    CHECK(N >= 1 && T >= 1 && T <= m->c.positions, "gpt2_train: batch %lld, context %lld", (long long)N, (long long)T);
+    if (places < 1) return ERROR("training text: want more than %lld tokens, got %lld", (long long)T, (long long)n);
+    const double begin = seconds_now();
+    while (o->step < o->total) {
+        tape_reset(t);
+        paramset_zero_grad(ps);
+        int64_t *start = arena_alloc(t->step, (size_t)N * sizeof *start);
+        const uint64_t sub = philox_subsequence(SITE_SHUFFLE, (uint32_t)o->step);
+        for (int64_t i = 0; i < N; i++)
+            start[i] = (int64_t)((uint64_t)philox_u32(opt->seed, sub, (uint64_t)i) * (uint64_t)places >> 32);
+        Tensor *loss = window_loss(t, m, token, start, N, T);
+        tape_backward(t, loss);
+        Gpt2TrainProgress p = {.steps = o->total, .loss = scalar(loss), .lr = optim_lr(o, o->step)};
+        p.grad_norm = optim_step(o, t, ps);
+        if (!isfinite(p.loss) || !isfinite(p.grad_norm))
+            return ERROR("step %lld: want a finite loss and gradient, got loss %g, gradient norm %g", (long long)o->step, p.loss, p.grad_norm);
+        p.step = o->step;
+        p.seconds = seconds_now() - begin;
+        if (progress && !progress(arg, &p)) break;
+    }
+    return OK;
+}
+
+double gpt2_text_loss(Tape *t, const Gpt2 *m, const int32_t *token, int64_t n, int64_t context)
+{
+    enum { BATCH = 8 };
+    const bool record = t->record;
+    t->record = false;
+    const int64_t windows = (n - 1) / context;
+    CHECK(windows >= 1, "gpt2_text_loss: %lld tokens, windows of %lld", (long long)n, (long long)context);
+    double sum = 0;
+    for (int64_t w = 0; w < windows; w += BATCH) {
+        int64_t start[BATCH], N = 0;
+        for (; N < BATCH && w + N < windows; N++) start[N] = (w + N) * context;
+        tape_reset(t);
+        sum += (double)N * scalar(window_loss(t, m, token, start, N, context));
+    }
+    t->record = record;
+    return sum / (double)windows;
+}
+
+// ---- the bundled model ----------------------------------------------------------------------------------------------
+
+enum { TRAIN_TOKENS = 8000000, HELD_OUT_TOKENS = 128 * 256 + 1, BATCH = 16, CONTEXT = 128 };
+
+typedef struct Bundle {
+    Arena *perm, *step, *scratch;
+    ParamSet ps;
+    Tape t;
+    Gpt2 *m;
+    int32_t *held_out;
+    double first, last;          // held-out loss before and after, nats a token
+    double seconds;
+    Optim o;
+} Bundle;
+
+static const Gpt2Config bundled_config = {
+    .vocab = CORPUS_VOCAB, .positions = CONTEXT, .width = 128, .inner = 512, .layers = 4, .heads = 4, .eps = 1e-5,
+    .tied = true, .end_token = CORPUS_END,
+};
+
+static Status bundle_train(Bundle *b, const Device *dev, int64_t steps, uint64_t seed, Gpt2TrainFn *progress, void *arg)
+{
+    paramset_init(&b->ps, b->perm, dev, seed, false);
+    tape_init(&b->t, dev, b->step, b->scratch);
+    b->m = gpt2_new(&b->ps, "", &bundled_config, GPT2_TRAINABLE);
+    int32_t *token = arena_alloc(b->perm, TRAIN_TOKENS * sizeof *token);
+    b->held_out = arena_alloc(b->perm, HELD_OUT_TOKENS * sizeof *token);
+    corpus_generate(token, TRAIN_TOKENS, seed, CORPUS_TRAIN);
+    corpus_generate(b->held_out, HELD_OUT_TOKENS, seed, CORPUS_HELD_OUT);
+    b->o = (Optim){.lr = 2e-3, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-8, .decay = 0.05, .clip = 1,
+                   .warmup = steps < 200 ? steps / 10 + 1 : 50, .total = steps, .floor = 0.02};
+    b->first = gpt2_text_loss(&b->t, b->m, b->held_out, HELD_OUT_TOKENS, CONTEXT);
+    const double begin = seconds_now();
+    TRY(gpt2_train(&b->t, b->m, &b->ps, &b->o, token, TRAIN_TOKENS, &(Gpt2TrainOptions){BATCH, CONTEXT, seed}, progress, arg));
+    b->seconds = seconds_now() - begin;
+    b->last = gpt2_text_loss(&b->t, b->m, b->held_out, HELD_OUT_TOKENS, CONTEXT);
+    return OK;
+}
+
+static const char *sample_text(Bundle *b, const char *prompt)
+{
+    int32_t token[CONTEXT];
+    int64_t n = 0, n_out;
+    for (const char *p = prompt; *p; p++) token[n++] = (unsigned char)*p;
+    const Gpt2Sampling greedy = {.stop_at_end = true};
+    char *text = arena_zalloc(b->scratch, CONTEXT + 1);
+    const Status s = gpt2_generate(&b->t, b->m, NULL, token, n, CONTEXT - n, &greedy, &n_out, NULL, NULL);
+    for (int64_t i = 0; !s.code && i < n_out && token[i] != CORPUS_END; i++) text[i] = (char)token[i];
+    return text;
+}
+
+static Status card_write(Bundle *b, const Device *dev, const char *dir, int64_t steps, uint64_t seed, const char *command)
+{
+    const double nat = 1 / log(2.0);
+    const char *text = arena_printf(b->scratch,
+        "# Model card: the bundled small GPT-2\n\n"
+        "Written by the training run itself; every figure below was measured in it.\n\n"
+        "| | |\n|---|---|\n"
+        "| architecture | GPT-2: %lld layers, %lld heads, width %lld, %lld positions, tied head, F32 |\n"
+        "| parameters | %lld |\n"
+        "| vocabulary | 257: the bytes 0..255, and 256 = end of text. No tokenizer file |\n"
+        "| training text | %d tokens generated by `src/llm/corpus.c` (written by this project, no outside text) |\n"
+        "| training | %lld of %lld steps of %d windows of %d tokens = %.2f million tokens seen, AdamW, peak rate %g, cosine decay |\n"
+        "| held-out loss, before | %.4f nats a byte (%.3f bits) |\n"
+        "| held-out loss, after | %.4f nats a byte (%.3f bits), over %d tokens of documents that were not trained on |\n"
+        "| device | %s, %.0f s |\n"
+        "| seed | %llu |\n"
+        "| command | `%s` |\n\n"
+        "## What the text is\n"
+        "Short generated documents: hourly link loads of a daily cycle with their continuation, slot reports, small traffic\n"
+        "matrices with their total and largest flow, incidents and bursts, times of day, clock sums, arithmetic, number\n"
+        "sequences, and a dozen sentences on traffic matrices.\n\n"
+        "## What it can and cannot do\n"
+        "At best it continues text of these few templates; how far this run got is what the held-out loss and the greedy\n"
+        "continuations below show. It knows no language, no world and no networks beyond the templates. It carries far less\n"
+        "than GPT-2 124M (one %.0fth of the parameters, and none of its reading). It stands in as LEAD's frozen LLM where GPT-2's\n"
+        "weights are not at hand (`--llm DIR` takes those), so that everything runs from a fresh checkout.\n\n"
+        "## Greedy continuations (the prompt is the first part of each)\n",
+        (long long)b->m->c.layers, (long long)b->m->c.heads, (long long)b->m->c.width, (long long)b->m->c.positions,
+        (long long)paramset_count(&b->ps, false), TRAIN_TOKENS, (long long)b->o.step, (long long)steps, BATCH, CONTEXT,
+        (double)b->o.step * BATCH * CONTEXT / 1e6, b->o.lr, b->first, b->first * nat, b->last, b->last * nat,
+        HELD_OUT_TOKENS, dev->name, b->seconds, (unsigned long long)seed, command,
+        124439808.0 / (double)paramset_count(&b->ps, false));
+    static const char *const prompts[] = {"30 minutes after 13:45 it is", "Repeating: 7 19 4 7 19 4 7", "Traffic follows the day:"};
+    for (size_t i = 0; i < sizeof prompts / sizeof *prompts; i++)
+        text = arena_printf(b->scratch, "%s```\n%s\n```\n", text, sample_text(b, prompts[i]));
+    FileWriter w;
+    TRY(file_open(&w, arena_printf(b->scratch, "%s/MODEL_CARD.md", dir)));
+    fputs(text, w.f);
+    return file_commit(&w, false);
+}
+
+Status gpt2_train_bundled(const Device *dev, const char *out_dir, int64_t steps, uint64_t seed, const char *command,
+                          Gpt2TrainFn *progress, void *arg)
+{
+    if (steps < 1) return USAGE_ERROR("steps: want 1 or more, got %lld", (long long)steps);
+    Bundle b = {.perm = arena_new("gpt2 perm", (size_t)1 << 30, NULL), .step = arena_new("gpt2 step", (size_t)8 << 30, NULL),
+                .scratch = arena_new("gpt2 scratch", (size_t)1 << 30, NULL)};
+    Status s = b.perm && b.step && b.scratch ? OK : ERROR("memory: want address space for training GPT-2, got none");
+    if (!s.code) s = bundle_train(&b, dev, steps, seed, progress, arg);
+    if (!s.code) s = gpt2_save(b.m, out_dir, b.scratch);
+    if (!s.code) s = card_write(&b, dev, out_dir, steps, seed, command);
+    arena_delete(b.perm);
+    arena_delete(b.step);
+    arena_delete(b.scratch);
+    return s;
+}
