@@ -545,6 +545,6 @@ const char *json_text(JsonWriter *w, size_t *len)
 {
     CHECK(w->depth == 0 && w->done, "json writer: the text is not complete, %d levels are open", w->depth);
     if (w->text[w->len - 1] != '\n') append(w, "\n", 1);
-    *len = w->len;
+    if (len) *len = w->len;
     return w->text;
 }

@@ -117,7 +117,7 @@ Status csv_read(int *N, int64_t *T, float **x, int64_t **time, Arena *a, const c
 {
     char *text;
     size_t size;
-    TRY(file_read(&text, &size, a, path));
+    TRY(npy_file_read(&text, &size, a, path));
     if (strlen(text) != size) return ERROR("%s: want text, got a NUL byte after %zu bytes", path, strlen(text));
     if (!size) return ERROR("%s: the file is empty", path);
     if (!strncmp(text, "\xef\xbb\xbf", 3)) text += 3;   // byte order mark

@@ -40,7 +40,7 @@ static Status read_exactly(int fd, void *to, size_t size, const char *path)
     return OK;
 }
 
-Status file_read(char **bytes, size_t *size, Arena *a, const char *path)
+Status npy_file_read(char **bytes, size_t *size, Arena *a, const char *path)
 {
     int fd;
     TRY(file_open(&fd, size, path));

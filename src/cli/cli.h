@@ -1,0 +1,89 @@
+// The command line.  One option table per verb yields the parser, --help and the manifest.  stdout is for programs
+// (TSV, CSV, JSON lines), stderr for people.  Exit: 0 done, 1 failed, 2 usage.  Only this directory prints and exits.
+#ifndef LEAD_CLI_CLI_H
+#define LEAD_CLI_CLI_H
+
+#include <signal.h>
+#include <stdio.h>
+
+#include "lead/config.h"
+#include "tensor/device.h"
+#include "traffic/series.h"
+
+typedef enum OptType { OPT_FLAG, OPT_INT, OPT_NUMBER, OPT_TEXT } OptType;   // bool, int64_t, double, const char *
+
+typedef struct Option {
+    const char *name;            // "data": --data X
+    OptType type;
+    size_t offset;               // into the verb's values struct
+    const char *meta;            // "FILE"
+    const char *help;
+    double min, max;             // numbers
+} Option;
+
+typedef struct Verb Verb;
+
+typedef struct Cli {
+    const Verb *verb;
+    const Option *option;        // the verb's table, the shared options included, as they were parsed
+    int n_options;
+    const void *values;
+    Arena *perm, *step, *scratch;
+    Device device;
+    LeadConfig config;           // verbs with config_keys: preset, then --config-file, then options
+    const char *config_name;
+    const char *positional;      // NULL when none was given
+    const char *lead_path;       // argv[0]
+    volatile sig_atomic_t *stop; // set by SIGINT and SIGTERM
+} Cli;
+
+struct Verb {
+    const char *name;            // "train", "data info"
+    const char *summary;         // one line
+    const char *positional;      // name of the one positional argument, or NULL
+    const char *text;            // paragraphs under the usage line, or NULL
+    const Option *option;
+    int n_options;
+    size_t size;                 // of the values struct
+    bool config_keys;            // also takes --config NAME, --config-file F and every key of lead/config.h
+    void (*defaults)(void *values);
+    Status (*run)(Cli *cli, void *values);
+};
+
+#define OPTIONS(table) (table), (int)(sizeof(table) / sizeof *(table))
+
+// Options that every verb has.
+typedef struct CommonOptions { bool help; int64_t threads; const char *isa; } CommonOptions;
+
+// Parses argv[0..argc) after the verb's words.  *help is set when --help was given (it was printed).
+Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptions *common, void *values);
+void options_help(const Verb *v, FILE *out);
+
+// JSON of what made a result: verb, options as given, seed, commit, compiler, flags, device, time.
+const char *manifest_json(const Cli *cli, Arena *a);
+
+// A progress bar on stderr: redrawn in place on a terminal, a line now and then elsewhere.
+typedef struct Progress { double last; bool tty; } Progress;
+Progress progress_new(void);
+void progress_show(Progress *p, int64_t done, int64_t total, double eta_seconds, const char *text, bool force);
+
+double cli_seconds(void);
+
+// The data options shared by the verbs that read traffic.
+typedef struct DataOptions {
+    const char *data, *times, *gaps, *invalid;
+    int64_t slot_seconds, calendar_shift;
+    bool keep_all;
+} DataOptions;
+#define DATA_OPTIONS(S) \
+    {"data", OPT_TEXT, offsetof(S, data.data), "FILE", "traffic matrices: .npy [T,N,N] or CSV, kbit/s", 0, 0}, \
+    {"times", OPT_TEXT, offsetof(S, data.times), "FILE", "times.npy, Unix seconds (default: beside FILE)", 0, 0}, \
+    {"gaps", OPT_TEXT, offsetof(S, data.gaps), "ROWS", "rows that begin a new run, 12,40,..", 0, 0}, \
+    {"invalid", OPT_TEXT, offsetof(S, data.invalid), "ROWS", "rows to leave out, 12,40-50,..", 0, 0}, \
+    {"slot-seconds", OPT_INT, offsetof(S, data.slot_seconds), "S", "length of a slot (default: from the times, else 300)", 0, 86400}, \
+    {"calendar-shift", OPT_INT, offsetof(S, data.calendar_shift), "S", "added to the times before hour and weekday are read off", -1e10, 1e10}, \
+    {"keep-all", OPT_FLAG, offsetof(S, data.keep_all), NULL, "keep suspicious snapshots", 0, 0}
+// Reads the series and marks suspicious snapshots, unless keep_all; says on stderr what it found.
+Status data_read(Cli *cli, const DataOptions *o, TrafficSeries *s);
+
+#endif

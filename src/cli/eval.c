@@ -1,0 +1,113 @@
+// lead eval
+#include <string.h>
+
+#include "cli/verbs.h"
+#include "lead/forecast.h"
+#include "nn/file.h"
+
+typedef struct Values {
+    DataOptions data;
+    const char *model, *llm, *protocol, *out, *split;
+    bool naive_only, details;
+    int64_t stride, batch, samples, sample_steps, limit;
+    double guidance;
+} Values;
+
+static const Option table[] = {
+    DATA_OPTIONS(Values),
+    {"model", OPT_TEXT, offsetof(Values, model), "RUN", "run directory of lead train", 0, 0},
+    {"llm", OPT_TEXT, offsetof(Values, llm), "DIR", "the run's LLM, where it moved", 0, 0},
+    {"naive-only", OPT_FLAG, offsetof(Values, naive_only), NULL, "score the naive forecasts only", 0, 0},
+    {"protocol", OPT_TEXT, offsetof(Values, protocol), "NAME", "clean or flow-by-flow [clean]", 0, 0},
+    {"split", OPT_TEXT, offsetof(Values, split), "NAME", "test, or val for tuning [test]", 0, 0},
+    {"stride", OPT_INT, offsetof(Values, stride), "N", "every N-th window only: a look, not a result [1]", 1, 1e9},
+    {"samples", OPT_INT, offsetof(Values, samples), "S", "sample paths (default: the run's)", 2, 4096},
+    {"sample-steps", OPT_INT, offsetof(Values, sample_steps), "N", "network calls of a sample (default: the run's)", 1, 10000},
+    {"guidance", OPT_NUMBER, offsetof(Values, guidance), "W", "guidance weight (default: the run's)", 0, 100},
+    {"batch", OPT_INT, offsetof(Values, batch), "N", "windows drawn together [8]", 1, 4096},
+    {"out", OPT_TEXT, offsetof(Values, out), "FILE", "write the table here as TSV too", 0, 0},
+};
+
+static void defaults(void *values)
+{
+    Values *v = values;
+    v->protocol = "clean";
+    v->split = "test";
+    v->stride = 1;
+    v->batch = 8;
+}
+
+// A forecaster that shows its progress.
+typedef struct Watched { Forecaster inner; Progress bar; int64_t done, total; double t0; } Watched;
+
+static Status watched_run(void *ctx, const TrafficSeries *s, const EvalBatch *b)
+{
+    Watched *w = ctx;
+    TRY(w->inner.run(w->inner.ctx, s, b));
+    w->done += b->n;
+    progress_show(&w->bar, w->done, w->total, (cli_seconds() - w->t0) / (double)w->done * (double)(w->total - w->done), "windows",
+                  w->done == w->total);
+    return OK;
+}
+
+static Status print_table(const EvalTable *t, const char *comment, FILE *out)
+{
+    fprintf(out, "# %s\n", comment);
+    eval_table_print(t, out);
+    return OK;
+}
+
+static Status run(Cli *cli, void *values)
+{
+    Values *v = values;
+    const bool fbf = strcmp(v->protocol, "flow-by-flow") == 0, val = strcmp(v->split, "val") == 0;
+    if (!fbf && strcmp(v->protocol, "clean")) return USAGE_ERROR("--protocol: want clean or flow-by-flow, got '%s'", v->protocol);
+    if (!val && strcmp(v->split, "test")) return USAGE_ERROR("--split: want test or val, got '%s'", v->split);
+    if (!v->naive_only && !v->model) return USAGE_ERROR("lead eval: wants --model RUN, or --naive-only");
+    if (fbf) v->data.keep_all = true;
+    TrafficSeries raw;
+    TRY(data_read(cli, &v->data, &raw));
+    const TrafficSeries s = fbf ? traffic_series_flatten(&raw, cli->perm) : raw;
+    TrafficSplits split = traffic_splits(s.T, fbf ? PROTOCOL_FLOW_BY_FLOW : PROTOCOL_CLEAN);
+    if (fbf) split.train.end = split.val.end;   // ridge is fitted on the first 80 %
+    LeadRun run = {0};
+    if (!v->naive_only) {
+        TRY(lead_run_load(&run, v->model, v->llm, &cli->device, cli->perm, cli->step, cli->scratch));
+        if (v->samples) run.cfg.samples = (int)v->samples;
+        if (v->sample_steps) run.cfg.sample_steps = (int)v->sample_steps;
+        if (v->guidance > 0) run.cfg.guidance = v->guidance;
+    }
+    EvalTask task = {.series = &s, .history = fbf ? 12 : 16, .K = fbf ? 3 : 20, .mape_above_kbps = 1000, .mape_above_scaled = 0.01};
+    if (!v->naive_only) {
+        task.history = run.cfg.history;
+        task.K = run.cfg.horizon;
+    }
+    TrafficScale scale;
+    if (fbf) TRY(eval_whole_series_scale(&scale, cli->perm, &s));
+    else TRY(scale_fit(&scale, cli->perm, &s, split.train, SCALE_FLOWMAX));
+    task.scale = &scale;
+    int64_t *starts;
+    task.n_windows = traffic_windows(&s, cli->perm, val ? split.val : split.test, task.history, task.K, v->stride, &starts);
+    task.starts = starts;
+    EvalTable t = eval_table_new(cli->perm, 4096);
+    if (!v->naive_only) {
+        Watched w = {.inner = lead_forecaster(&run, (int)v->batch), .bar = progress_new(), .total = task.n_windows, .t0 = cli_seconds()};
+        Forecaster f = w.inner;
+        f.run = watched_run;
+        f.ctx = &w;
+        TRY(evaluate(&t, cli->perm, &task, &f));
+    }
+    TRY(evaluate_naive(&t, cli->perm, &task, split.train, split.val));
+    const char *comment = arena_printf(cli->perm, "protocol %s, split %s, scale flowmax (%s), history %d, horizon %d, %lld windows, stride %lld",
+                                       v->protocol, v->split, fbf ? "maximum over the whole series: looks ahead" : "training rows",
+                                       task.history, task.K, (long long)task.n_windows, (long long)v->stride);
+    TRY(print_table(&t, comment, stdout));
+    if (!v->out) return OK;
+    FileWriter w;
+    TRY(file_open(&w, v->out));
+    TRY(print_table(&t, comment, w.f));
+    return file_commit(&w, false);
+}
+
+const Verb verb_eval = {"eval", "Scores every window of the test split: the model beside naive forecasts.", NULL, NULL, OPTIONS(table),
+                        sizeof(Values), false, defaults, run};

@@ -1,0 +1,103 @@
+// lead: finds the verb, parses its options, builds arenas and device, runs it, prints its one error line.
+#include <errno.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/verbs.h"
+
+static volatile sig_atomic_t stop_flag;   // the one mutable global: signals leave no other way
+
+static void on_signal(int sig)
+{
+    (void)sig;
+    if (stop_flag) _Exit(130);   // asked twice
+    stop_flag = 1;
+}
+
+static void out_of_memory(const char *msg)
+{
+    fprintf(stderr, "lead: %s\n", msg);
+    exit(1);
+}
+
+static const Verb *const verbs[] = {
+#define VERB_ROW(name) &verb_##name,
+    VERBS(VERB_ROW)
+#undef VERB_ROW
+};
+enum { N_VERBS = (int)(sizeof verbs / sizeof *verbs) };
+
+static void print_help(FILE *out)
+{
+    fprintf(out, "lead: forecasts network traffic matrices with a frozen GPT-2, adapters and conditional diffusion (LEAD,\n"
+                 "arXiv 2601.21437), written from scratch in C.\n\nusage: lead VERB [options]      lead VERB --help\n\n");
+    for (int i = 0; i < N_VERBS; i++) fprintf(out, "  %-14s %s\n", verbs[i]->name, verbs[i]->summary);
+    fprintf(out, "\nstdout is for programs, stderr for people.  Exit 0 done, 1 failed, 2 usage.\n");
+}
+
+// The verb whose words open argv; *words = how many they are.
+static const Verb *find_verb(int argc, char **argv, int *words)
+{
+    for (int i = 0; i < N_VERBS; i++) {
+        const char *name = verbs[i]->name, *space = strchr(name, ' ');
+        const size_t first = space ? (size_t)(space - name) : strlen(name);
+        if (strlen(argv[0]) != first || strncmp(argv[0], name, first)) continue;
+        if (space && (argc < 2 || strcmp(argv[1], space + 1))) continue;
+        *words = space ? 2 : 1;
+        return verbs[i];
+    }
+    return NULL;
+}
+
+static Status make_device(Cli *cli, const CommonOptions *common)
+{
+    Isa cap = ISA_AVX512;
+    const char *env = getenv("LEAD_ISA"), *text = common->isa ? common->isa : env;
+    if (text && *text) TRY(isa_parse(text, &cap));
+    cli->device = device_cpu_f32(cap);
+    if (common->threads) omp_set_num_threads((int)common->threads);
+    return OK;
+}
+
+static int fail(Status s)
+{
+    fprintf(stderr, "lead: %s\n", s.msg);
+    return s.code;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
+        print_help(argc < 2 ? stderr : stdout);
+        return argc < 2 ? 2 : 0;
+    }
+    int words = 0;
+    const Verb *v = find_verb(argc - 1, argv + 1, &words);
+    if (!v) return fail(USAGE_ERROR("unknown verb '%s%s%s'; lead --help lists them", argv[1], argc > 2 && argv[2][0] != '-' ? " " : "",
+                                    argc > 2 && argv[2][0] != '-' ? argv[2] : ""));
+    Cli cli = {.verb = v, .lead_path = argv[0], .stop = &stop_flag};
+    cli.perm = arena_new("perm", (size_t)64 << 30, out_of_memory);
+    cli.step = arena_new("step", (size_t)64 << 30, out_of_memory);
+    cli.scratch = arena_new("scratch", (size_t)16 << 30, out_of_memory);
+    if (!cli.perm || !cli.step || !cli.scratch) return fail(ERROR("out of memory: not even 64 MiB of address space to be had"));
+    void *values = arena_zalloc(cli.perm, v->size + 1);
+    if (v->defaults) v->defaults(values);
+    CommonOptions common = {0};
+    Status s = options_parse(&cli, v, argc - 1 - words, argv + 1 + words, &common, values);
+    if (!s.code && common.help) {
+        options_help(v, stdout);
+        return 0;
+    }
+    if (!s.code) s = make_device(&cli, &common);
+    if (s.code) return fail(s);
+    cli.option = v->option;
+    cli.n_options = v->n_options;
+    cli.values = values;
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    signal(SIGPIPE, SIG_IGN);
+    s = v->run(&cli, values);
+    if (!s.code && (fflush(stdout) || ferror(stdout))) s = ERROR("stdout: write failed: %s", strerror(errno));
+    return s.code ? fail(s) : 0;
+}

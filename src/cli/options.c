@@ -1,0 +1,164 @@
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/file.h"
+
+static const Option common_table[] = {
+    {"help", OPT_FLAG, offsetof(CommonOptions, help), NULL, "this text", 0, 0},
+    {"threads", OPT_INT, offsetof(CommonOptions, threads), "N", "worker threads (default: one a core)", 1, 1024},
+    {"isa", OPT_TEXT, offsetof(CommonOptions, isa), "SET", "cap of the instruction set: scalar, avx2, avx512 (or LEAD_ISA)", 0, 0},
+};
+enum { N_COMMON = (int)(sizeof common_table / sizeof *common_table) };
+
+static bool same_name(const char *option, const char *given, size_t len)
+{
+    if (strlen(option) != len) return false;
+    for (size_t i = 0; i < len; i++)
+        if (option[i] != given[i] && !(option[i] == '_' && given[i] == '-')) return false;
+    return true;
+}
+
+static Status set_value(const Option *o, void *values, const char *text)
+{
+    void *at = (char *)values + o->offset;
+    if (o->type == OPT_TEXT) {
+        *(const char **)at = text;
+        return OK;
+    }
+    char *end;
+    errno = 0;
+    const double v = strtod(text, &end);
+    const bool whole = o->type == OPT_NUMBER || v == floor(v);
+    if (!*text || *end || errno || !(v >= o->min && v <= o->max) || !whole)
+        return USAGE_ERROR("--%s: want %s in %.10g..%.10g, got '%s'", o->name, o->type == OPT_NUMBER ? "a number" : "an integer",
+                           o->min, o->max, text);
+    if (o->type == OPT_NUMBER) *(double *)at = v;
+    else *(int64_t *)at = (int64_t)v;
+    return OK;
+}
+
+static Status read_config_file(LeadConfig *c, const char *path, Arena *a)
+{
+    const Json *root;
+    TRY(json_read(&root, a, path, 1 << 20));
+    return config_read_json(c, root, path);
+}
+
+typedef struct Given { const char *name; size_t len; const char *value; } Given;
+
+// Splits "--name=value" or "--name value"; flags take no value.
+static Status next_option(int argc, char **argv, int *i, bool flag, Given *g)
+{
+    const char *eq = strchr(argv[*i], '=');
+    g->name = argv[*i] + 2;
+    g->len = eq ? (size_t)(eq - g->name) : strlen(g->name);
+    g->value = eq ? eq + 1 : NULL;
+    if (flag) return g->value ? USAGE_ERROR("--%.*s: takes no value", (int)g->len, g->name) : OK;
+    if (!g->value) {
+        if (*i + 1 >= argc) return USAGE_ERROR("--%.*s: wants a value", (int)g->len, g->name);
+        g->value = argv[++*i];
+    }
+    return OK;
+}
+
+static const Option *find_option(const Option *table, int n, const char *name, size_t len)
+{
+    for (int i = 0; i < n; i++)
+        if (same_name(table[i].name, name, len)) return &table[i];
+    return NULL;
+}
+
+static bool is_config_key(const char *name, size_t len)
+{
+    int n;
+    const ConfigKey *k = config_keys(&n);
+    for (int i = 0; i < n; i++)
+        if (same_name(k[i].name, name, len)) return true;
+    return false;
+}
+
+static Status parse_one(Cli *cli, const Verb *v, int argc, char **argv, int *i, CommonOptions *common, void *values, bool config_pass)
+{
+    const char *name = argv[*i] + 2;
+    const size_t len = strcspn(name, "=");
+    const Option *own = find_option(v->option, v->n_options, name, len), *shared = find_option(common_table, N_COMMON, name, len);
+    const Option *o = own ? own : shared;
+    const bool preset = v->config_keys && same_name("config", name, len), file = v->config_keys && same_name("config-file", name, len);
+    const bool key = !o && v->config_keys && is_config_key(name, len);
+    if (!o && !preset && !file && !key) return USAGE_ERROR("unknown option --%.*s; lead %s --help lists them", (int)len, name, v->name);
+    Given g;
+    TRY(next_option(argc, argv, i, o && o->type == OPT_FLAG, &g));
+    // presets come first, whatever the order of the options: pass 0 reads them and the verb's own, pass 1 the keys
+    if (!config_pass) {
+        if (preset) {
+            cli->config_name = g.value;
+            return config_preset(&cli->config, g.value);
+        }
+        if (!o) return OK;
+        void *into = own ? values : (void *)common;
+        if (o->type == OPT_FLAG) *(bool *)((char *)into + o->offset) = true;
+        return o->type == OPT_FLAG ? OK : set_value(o, into, g.value);
+    }
+    if (file) return read_config_file(&cli->config, g.value, cli->perm);
+    return key ? config_set(&cli->config, arena_printf(cli->perm, "%.*s", (int)g.len, g.name), g.value) : OK;
+}
+
+Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptions *common, void *values)
+{
+    if (v->config_keys && !cli->config_name) {
+        cli->config_name = "small";
+        TRY(config_preset(&cli->config, cli->config_name));
+    }
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < argc; i++) {
+            if (strncmp(argv[i], "--", 2) == 0 && argv[i][2]) {
+                TRY(parse_one(cli, v, argc, argv, &i, common, values, pass == 1));
+                continue;
+            }
+            if (pass) continue;
+            if (!v->positional || cli->positional)
+                return USAGE_ERROR("lead %s: unexpected argument '%s'", v->name, argv[i]);
+            cli->positional = argv[i];
+        }
+    return OK;
+}
+
+static void help_line(FILE *out, const char *name, const char *meta, const char *help)
+{
+    char left[80];
+    snprintf(left, sizeof left, "--%s%s%s", name, meta ? " " : "", meta ? meta : "");
+    for (char *p = left; *p; p++)
+        if (*p == '_') *p = '-';
+    fprintf(out, "  %-24s %s\n", left, help);
+}
+
+void options_help(const Verb *v, FILE *out)
+{
+    fprintf(out, "usage: lead %s%s%s [options]\n\n%s\n", v->name, v->positional ? " " : "", v->positional ? v->positional : "",
+            v->summary);
+    if (v->text) fprintf(out, "%s\n", v->text);
+    fprintf(out, "\noptions:\n");
+    for (int i = 0; i < v->n_options; i++) help_line(out, v->option[i].name, v->option[i].meta, v->option[i].help);
+    for (int i = 0; i < N_COMMON; i++) help_line(out, common_table[i].name, common_table[i].meta, common_table[i].help);
+    if (!v->config_keys) return;
+    fprintf(out, "\nconfiguration (--config gives all, each key can be set by itself; value of `small` in brackets):\n");
+    help_line(out, "config", "NAME", "paper, small, demo or tiny");
+    help_line(out, "config-file", "FILE", "a JSON object of keys");
+    LeadConfig small;
+    const Status s = config_preset(&small, "small");
+    int n;
+    const ConfigKey *k = config_keys(&n);
+    for (int i = 0; i < n && !s.code; i++) {
+        char text[1100], line[1400], names[256] = "";
+        for (int c = 0; k[i].choice && k[i].choice[c]; c++) {
+            const size_t at = strlen(names);
+            snprintf(names + at, sizeof names - at, "%s%s", c ? "|" : ": ", k[i].choice[c]);
+        }
+        snprintf(line, sizeof line, "%s%s [%s]", k[i].help, names, config_text(&small, &k[i], text));
+        help_line(out, k[i].name, NULL, line);
+    }
+}

@@ -1,0 +1,135 @@
+// What the verbs share: manifest, progress bar, reading data.
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+#ifndef LEAD_COMMIT
+#define LEAD_COMMIT "unknown"
+#endif
+#ifndef LEAD_FLAGS
+#define LEAD_FLAGS ""
+#endif
+
+double cli_seconds(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+const char *manifest_json(const Cli *cli, Arena *a)
+{
+    JsonWriter w = json_writer(a, 1);
+    json_object(&w, NULL);
+    json_string(&w, "program", "lead");
+    json_string(&w, "verb", cli->verb->name);
+    json_string(&w, "commit", LEAD_COMMIT);
+    json_string(&w, "compiler", __VERSION__);
+    json_string(&w, "flags", LEAD_FLAGS);
+    json_string(&w, "device", cli->device.name);
+    json_int(&w, "threads", omp_get_max_threads());
+    char when[40];
+    const time_t now = time(NULL);
+    struct tm tm;
+    gmtime_r(&now, &tm);
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    json_string(&w, "date", when);
+    if (cli->positional) json_string(&w, "argument", cli->positional);
+    json_object(&w, "options");
+    for (int i = 0; i < cli->n_options; i++) {
+        const Option *o = &cli->option[i];
+        const void *at = (const char *)cli->values + o->offset;
+        if (o->type == OPT_FLAG) json_bool(&w, o->name, *(const bool *)at);
+        else if (o->type == OPT_INT) json_int(&w, o->name, *(const int64_t *)at);
+        else if (o->type == OPT_NUMBER) json_double(&w, o->name, *(const double *)at);
+        else if (*(const char *const *)at) json_string(&w, o->name, *(const char *const *)at);
+    }
+    json_end(&w);
+    if (cli->verb->config_keys) {
+        json_string(&w, "config_name", cli->config_name);
+        config_write_json(&cli->config, &w, "config");
+    }
+    json_end(&w);
+    return json_text(&w, NULL);
+}
+
+// ---- progress
+
+Progress progress_new(void) { return (Progress){.last = -1e9, .tty = isatty(2)}; }
+
+void progress_show(Progress *p, int64_t done, int64_t total, double eta, const char *text, bool force)
+{
+    const double now = cli_seconds(), every = p->tty ? 0.2 : 10;
+    if (!force && now - p->last < every) return;
+    p->last = now;
+    enum { WIDTH = 24 };
+    char bar[WIDTH + 1];
+    const int full = total > 0 ? (int)(WIDTH * done / total) : 0;
+    for (int i = 0; i < WIDTH; i++) bar[i] = i < full ? '#' : '.';
+    bar[WIDTH] = 0;
+    const int64_t left = eta > 0 ? (int64_t)(eta + 0.5) : 0;
+    fprintf(stderr, "%s[%s] %lld/%lld  %s  ETA %lld:%02lld%s", p->tty ? "\r" : "", bar, (long long)done, (long long)total, text,
+            (long long)(left / 60), (long long)(left % 60), p->tty ? "\033[K" : "\n");
+    if (p->tty && done == total) fputc('\n', stderr);
+    fflush(stderr);
+}
+
+// ---- data
+
+// "12,40-50": sorted or not; rows are checked by who uses them.
+static Status parse_rows(const char *text, const char *name, Arena *a, int64_t **rows, int64_t *n)
+{
+    enum { MOST = 10000000 };
+    int64_t count = 0, cap = 64, *out = arena_alloc(a, (size_t)cap * sizeof *out);
+    for (const char *p = text; *p;) {
+        char *end;
+        const long long from = strtoll(p, &end, 10);
+        long long to = from;
+        bool ok = end != p && from >= 0;
+        if (ok && *end == '-') {
+            p = end + 1;
+            to = strtoll(p, &end, 10);
+            ok = end != p && to >= from && to - from < MOST;
+        }
+        if (!ok || (*end && *end != ',')) return USAGE_ERROR("--%s: want rows such as 12,40-50, got '%s'", name, text);
+        for (long long r = from; r <= to; r++) {
+            if (count == cap) {
+                int64_t *grown = arena_alloc(a, (size_t)cap * 2 * sizeof *grown);
+                memcpy(grown, out, (size_t)cap * sizeof *grown);
+                out = grown;
+                cap *= 2;
+            }
+            out[count++] = r;
+        }
+        p = *end ? end + 1 : end;
+    }
+    *rows = out;
+    *n = count;
+    return OK;
+}
+
+Status data_read(Cli *cli, const DataOptions *o, TrafficSeries *s)
+{
+    const char *path = o->data ? o->data : cli->positional;
+    if (!path) return USAGE_ERROR("lead %s: wants --data FILE", cli->verb->name);
+    TrafficReadOptions r = {.times_path = o->times, .slot_seconds = (int)o->slot_seconds, .calendar_shift_s = o->calendar_shift};
+    int64_t *rows;
+    if (o->gaps) {
+        TRY(parse_rows(o->gaps, "gaps", cli->perm, &rows, &r.n_gaps));
+        r.gaps = rows;
+    }
+    TRY(traffic_series_read(s, cli->perm, path, &r));
+    if (o->invalid) {
+        int64_t n;
+        TRY(parse_rows(o->invalid, "invalid", cli->perm, &rows, &n));
+        TRY(traffic_series_mark_invalid(s, rows, n));
+    }
+    const int64_t marked = o->keep_all ? 0 : traffic_suspects_mark(s, cli->perm);
+    fprintf(stderr, "%s: %lld snapshots of %d x %d, %d s each, %lld runs, %lld suspicious left out\n", path, (long long)s->T, s->N,
+            s->N, s->slot_seconds, (long long)s->n_runs, (long long)marked);
+    return OK;
+}

@@ -1,0 +1,242 @@
+#include "lead/config.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const encodings[] = {"rgb", "grey", NULL};
+static const char *const scales[] = {"max", "flowmax", "log", "quantile", NULL};
+static const char *const targets[] = {"level", "residual", NULL};
+static const char *const bases[] = {"last", "ridge", NULL};
+static const char *const horizons[] = {"direct", "rollout", NULL};
+static const char *const schedules[] = {"cosine", "linear", "scaled-linear", NULL};
+static const char *const predictions[] = {"epsilon", "v", "x0", NULL};
+static const char *const samplers[] = {"ddpm", "ddim", "dpm++2m", NULL};
+
+#define AT(field) offsetof(LeadConfig, field)
+#define INT(field, lo, hi, help) {#field, KEY_INT, AT(field), lo, hi, NULL, help}
+#define NUM(field, lo, hi, help) {#field, KEY_DOUBLE, AT(field), lo, hi, NULL, help}
+#define PICK(field, names, help) {#field, KEY_CHOICE, AT(field), 0, 0, names, help}
+
+static const ConfigKey keys[] = {
+    INT(history, 2, 512, "matrices that the model sees, slots"),
+    INT(horizon, 1, 64, "matrices that it forecasts, slots"),
+    PICK(encoding, encodings, "image of a matrix (E2)"),
+    PICK(scale, scales, "volume to [0,1] (E1)"),
+    PICK(target, targets, "what the diffusion draws (E7): the next images, or their change from a cheap forecast"),
+    PICK(base, bases, "the cheap forecast of target residual"),
+    PICK(horizons, horizons, "all steps at once as channels, or one step fed back (E8)"),
+    {"pixel_condition", KEY_BOOL, AT(pixel_condition), 0, 1, NULL, "per-pixel context planes beside the noise"},
+    INT(enc_base, 4, 128, "vision encoder: channels of the first stage (E3)"),
+    INT(enc_stages, 1, 4, "vision encoder: stages, each with twice the channels"),
+    INT(enc_width, 8, 2048, "width of a frame's feature vector d_v"),
+    INT(agg_layers, 1, 12, "causal transformer layers over the frames (E4)"),
+    INT(agg_heads, 1, 32, "their attention heads"),
+    INT(tokens, 1, 256, "tokens M given to the LLM"),
+    {"llm", KEY_STRING, AT(llm), 0, 0, NULL, "directory of a GPT-2: config.json, model.safetensors (E5)"},
+    INT(adapter_width, 0, 1024, "bottleneck of the adapters; 0 = none"),
+    INT(lora_rank, 0, 256, "rank of LoRA on c_attn; 0 = none"),
+    NUM(lora_alpha, 0, 1024, "LoRA's scale is alpha / rank"),
+    INT(cond_width, 8, 2048, "width of the conditions g and S (E6)"),
+    INT(unet_base, 8, 512, "U-Net: channels of the first level (E7)"),
+    INT(unet_levels, 1, UNET_MAX_LEVELS, "U-Net: levels, each with twice the channels"),
+    INT(unet_blocks, 1, UNET_MAX_BLOCKS, "U-Net: residual blocks of a level"),
+    INT(unet_heads, 1, 32, "U-Net: attention heads"),
+    INT(diffusion_steps, 2, 10000, "diffusion times T"),
+    PICK(schedule, schedules, "noise schedule"),
+    PICK(prediction, predictions, "what the network predicts"),
+    NUM(min_snr_gamma, 0, 1000, "min-SNR weighting; 0 = none"),
+    NUM(cond_drop, 0, 1, "share of training samples whose conditions are dropped, for guidance"),
+    NUM(loss_traffic, 0, 100, "weight of the traffic-weighted error of the implied x0"),
+    NUM(loss_pool, 0, 100, "weight of its 2x-pooled error"),
+    NUM(loss_sobel, 0, 100, "weight of its Sobel gradient error"),
+    INT(batch, 1, 4096, "windows in a training step"),
+    INT(steps, 1, 100000000, "training steps"),
+    INT(warmup, 0, 1000000, "steps of learning-rate warm-up"),
+    NUM(minutes, 0, 100000, "stop after this many minutes, the cosine decay fitted to it; 0 = by steps alone"),
+    NUM(lr, 0, 1, "peak learning rate of AdamW"),
+    NUM(decay, 0, 10, "weight decay"),
+    NUM(clip, 0, 1e6, "largest global norm of the gradient; 0 = off"),
+    NUM(ema, 0, 0.999999, "decay of the weights' moving average"),
+    NUM(dropout, 0, 0.9, "dropout in the aggregator"),
+    {"seed", KEY_INT64, AT(seed), 0, 9e15, NULL, "seed of every random number"},
+    PICK(sampler, samplers, "sampler"),
+    INT(sample_steps, 1, 10000, "network calls of a sample"),
+    INT(samples, 1, 4096, "sample paths S"),
+    NUM(guidance, 0, 100, "classifier-free guidance weight; 1 = the conditional output"),
+    NUM(eta, 0, 1, "ddim: 0 deterministic .. 1 ancestral"),
+    NUM(sample_clip, 0, 1e6, "x0 estimates are clipped to this; 0 = off"),
+};
+
+const ConfigKey *config_keys(int *n)
+{
+    *n = (int)(sizeof keys / sizeof *keys);
+    return keys;
+}
+
+// ---- presets
+
+static const LeadConfig paper = {
+    .history = 16, .horizon = 20, .encoding = ENCODING_RGB, .scale = SCALE_FLOWMAX, .target = TARGET_RESIDUAL,
+    .base = BASE_RIDGE, .horizons = HORIZON_DIRECT, .pixel_condition = true,
+    .enc_base = 32, .enc_stages = 4, .enc_width = 512, .agg_layers = 4, .agg_heads = 8, .tokens = 64,
+    .llm = "data/gpt2-small", .adapter_width = 128, .lora_rank = 0, .lora_alpha = 16,
+    .cond_width = 512, .unet_base = 128, .unet_levels = 3, .unet_blocks = 2, .unet_heads = 8,
+    .diffusion_steps = 1000, .schedule = SCHEDULE_COSINE, .prediction = PREDICT_V,
+    .min_snr_gamma = 5, .cond_drop = 0.15,
+    .batch = 32, .steps = 200000, .warmup = 1000, .lr = 1e-4, .decay = 0.01, .clip = 0.5, .ema = 0.999, .dropout = 0.1,
+    .seed = 1, .sampler = SAMPLER_DPMPP2M, .sample_steps = 20, .samples = 32, .guidance = 1, .eta = 0, .sample_clip = 6,
+};
+
+Status config_preset(LeadConfig *c, const char *name)
+{
+    *c = paper;
+    if (strcmp(name, "paper") == 0) return OK;
+    c->enc_base = 16, c->enc_stages = 3, c->enc_width = 128, c->agg_layers = 2, c->tokens = 16;
+    c->adapter_width = 64, c->cond_width = 128, c->unet_base = 32, c->unet_heads = 4;
+    c->steps = 20000, c->warmup = 200, c->lr = 6e-4, c->minutes = 35, c->clip = 1;
+    c->sample_steps = 10, c->dropout = 0;
+    if (strcmp(name, "small") == 0) return OK;
+    c->enc_base = 8, c->enc_stages = 2, c->enc_width = 64, c->agg_layers = 1, c->agg_heads = 4, c->tokens = 8;
+    c->adapter_width = 32, c->cond_width = 64, c->unet_base = 16, c->batch = 16;
+    c->steps = 700, c->warmup = 50, c->minutes = 1.2, c->lr = 1e-3, c->sample_steps = 8, c->ema = 0.99;
+    if (strcmp(name, "demo") == 0) return OK;
+    c->history = 4, c->horizon = 2, c->enc_base = 4, c->enc_stages = 2, c->enc_width = 8, c->agg_heads = 2, c->tokens = 3;
+    c->adapter_width = 4, c->cond_width = 8, c->unet_base = 8, c->unet_levels = 2, c->unet_blocks = 1, c->unet_heads = 2;
+    c->batch = 4, c->steps = 20, c->warmup = 2, c->minutes = 0, c->sample_steps = 3, c->samples = 4, c->base = BASE_LAST;
+    if (strcmp(name, "tiny") == 0) return OK;
+    return USAGE_ERROR("config: want paper, small, demo or tiny, got '%s'", name);
+}
+
+// ---- one key
+
+static const ConfigKey *key_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *a = keys[i].name, *b = name;
+        for (; *a && *b && (*a == *b || (*a == '_' && *b == '-')); a++, b++) {}
+        if (!*a && !*b) return &keys[i];
+    }
+    return NULL;
+}
+
+static Status set_number(LeadConfig *c, const ConfigKey *k, const char *value)
+{
+    char *end;
+    errno = 0;
+    const double v = strtod(value, &end);
+    const bool whole = k->type == KEY_DOUBLE || v == floor(v);
+    if (*value == 0 || *end || errno || !(v >= k->min && v <= k->max) || !whole)
+        return USAGE_ERROR("%s: want %s in %.10g..%.10g, got '%s'", k->name, k->type == KEY_DOUBLE ? "a number" : "an integer",
+                           k->min, k->max, value);
+    void *at = (char *)c + k->offset;
+    if (k->type == KEY_DOUBLE) *(double *)at = v;
+    else if (k->type == KEY_INT64) *(int64_t *)at = (int64_t)v;
+    else *(int *)at = (int)v;
+    return OK;
+}
+
+static Status set_choice(LeadConfig *c, const ConfigKey *k, const char *value)
+{
+    char names[200] = "";
+    for (int i = 0; k->choice[i]; i++) {
+        if (strcmp(value, k->choice[i]) == 0) {
+            *(int *)((char *)c + k->offset) = i;
+            return OK;
+        }
+        const size_t at = strlen(names);
+        snprintf(names + at, sizeof names - at, "%s%s", i ? ", " : "", k->choice[i]);
+    }
+    return USAGE_ERROR("%s: want one of %s, got '%s'", k->name, names, value);
+}
+
+Status config_set(LeadConfig *c, const char *key, const char *value)
+{
+    const ConfigKey *k = key_find(key);
+    if (!k) return USAGE_ERROR("unknown configuration key '%s'", key);
+    switch (k->type) {
+    case KEY_INT:
+    case KEY_INT64:
+    case KEY_DOUBLE: return set_number(c, k, value);
+    case KEY_CHOICE: return set_choice(c, k, value);
+    case KEY_BOOL:
+        if (strcmp(value, "true") && strcmp(value, "false"))
+            return USAGE_ERROR("%s: want true or false, got '%s'", k->name, value);
+        *(bool *)((char *)c + k->offset) = strcmp(value, "true") == 0;
+        return OK;
+    case KEY_STRING:
+        if (strlen(value) >= sizeof c->llm)
+            return USAGE_ERROR("%s: want less than %zu bytes, got %zu", k->name, sizeof c->llm, strlen(value));
+        strcpy((char *)c + k->offset, value);
+        return OK;
+    }
+    return OK;
+}
+
+const char *config_text(const LeadConfig *c, const ConfigKey *k, char buf[1100])
+{
+    const void *at = (const char *)c + k->offset;
+    switch (k->type) {
+    case KEY_INT: snprintf(buf, 1100, "%d", *(const int *)at); break;
+    case KEY_INT64: snprintf(buf, 1100, "%lld", (long long)*(const int64_t *)at); break;
+    case KEY_DOUBLE: snprintf(buf, 1100, "%.17g", *(const double *)at); break;
+    case KEY_BOOL: snprintf(buf, 1100, "%s", *(const bool *)at ? "true" : "false"); break;
+    case KEY_STRING: snprintf(buf, 1100, "%s", (const char *)at); break;
+    case KEY_CHOICE: snprintf(buf, 1100, "%s", k->choice[*(const int *)at]); break;
+    }
+    return buf;
+}
+
+Status config_check(const LeadConfig *c)
+{
+    if (c->enc_width % c->agg_heads)
+        return USAGE_ERROR("agg_heads: want a divisor of enc_width = %d, got %d", c->enc_width, c->agg_heads);
+    if (c->unet_base % 2) return USAGE_ERROR("unet_base: want an even number, got %d", c->unet_base);
+    if (c->sample_steps > c->diffusion_steps)
+        return USAGE_ERROR("sample_steps: want at most diffusion_steps = %d, got %d", c->diffusion_steps, c->sample_steps);
+    if (c->base == BASE_RIDGE && c->target == TARGET_RESIDUAL && c->history < 12)
+        return USAGE_ERROR("history: the ridge forecast wants at least 12, got %d", c->history);
+    if (c->horizons == HORIZON_ROLLOUT && c->target == TARGET_RESIDUAL && c->base == BASE_RIDGE)
+        return USAGE_ERROR("base: rollout feeds samples back, which the ridge forecast does not see; want base last, got ridge");
+    return OK;
+}
+
+// ---- JSON
+
+void config_write_json(const LeadConfig *c, JsonWriter *w, const char *name)
+{
+    json_object(w, name);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const ConfigKey *k = &keys[i];
+        const void *at = (const char *)c + k->offset;
+        char buf[1100];
+        switch (k->type) {
+        case KEY_INT: json_int(w, k->name, *(const int *)at); break;
+        case KEY_INT64: json_int(w, k->name, *(const int64_t *)at); break;
+        case KEY_DOUBLE: json_double(w, k->name, *(const double *)at); break;
+        case KEY_BOOL: json_bool(w, k->name, *(const bool *)at); break;
+        case KEY_STRING:
+        case KEY_CHOICE: json_string(w, k->name, config_text(c, k, buf)); break;
+        }
+    }
+    json_end(w);
+}
+
+Status config_read_json(LeadConfig *c, const Json *object, const char *where)
+{
+    if (!object || object->type != JSON_OBJECT)
+        return USAGE_ERROR("%s: want an object of configuration keys, got %s", where, json_describe(object).s);
+    for (const Json *m = object->child; m; m = m->next) {
+        char buf[64];
+        const char *text = buf;
+        if (m->type == JSON_STRING) text = m->string;
+        else if (m->type == JSON_BOOL) text = m->boolean ? "true" : "false";
+        else if (m->type == JSON_NUMBER) snprintf(buf, sizeof buf, "%.17g", m->number);
+        else return USAGE_ERROR("%s: %s: want a number, a string or a truth value, got %s", where, m->key, json_describe(m).s);
+        const Status s = config_set(c, m->key, text);
+        if (s.code) return USAGE_ERROR("%s: %s", where, s.msg);
+    }
+    return OK;
+}

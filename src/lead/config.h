@@ -1,0 +1,66 @@
+// Every choice of the model, its training and its sampling, in one struct and one table.  The table yields the
+// configuration file, the command-line options, --help and the copy stored in each checkpoint.
+#ifndef LEAD_LEAD_CONFIG_H
+#define LEAD_LEAD_CONFIG_H
+
+#include "diffusion/sampler.h"
+#include "diffusion/unet.h"
+#include "nn/json.h"
+#include "traffic/scaling.h"
+
+typedef enum Encoding { ENCODING_RGB, ENCODING_GREY } Encoding;
+typedef enum TargetKind { TARGET_LEVEL, TARGET_RESIDUAL } TargetKind;
+typedef enum BaseKind { BASE_LAST, BASE_RIDGE } BaseKind;               // the cheap forecast that a residual corrects
+typedef enum HorizonKind { HORIZON_DIRECT, HORIZON_ROLLOUT } HorizonKind;
+
+typedef struct LeadConfig {
+    // data
+    int history, horizon;            // H, K slots
+    int encoding, scale, target, base, horizons;    // Encoding, ScaleKind, TargetKind, BaseKind, HorizonKind
+    bool pixel_condition;            // context planes beside the noisy target (our decision, docs/design.md)
+    // vision encoder and temporal aggregator (E3, E4)
+    int enc_base, enc_stages, enc_width, agg_layers, agg_heads, tokens;
+    // LLM (E5)
+    char llm[1024];                  // directory of config.json + model.safetensors
+    int adapter_width, lora_rank;
+    double lora_alpha;
+    // conditions and U-Net (E6, E7)
+    int cond_width, unet_base, unet_levels, unet_blocks, unet_heads;
+    // diffusion
+    int diffusion_steps, schedule, prediction;      // T, ScheduleKind, Prediction
+    double min_snr_gamma, cond_drop, loss_traffic, loss_pool, loss_sobel;
+    // training
+    int batch, steps, warmup;
+    double minutes, lr, decay, clip, ema, dropout;
+    int64_t seed;
+    // sampling
+    int sampler, sample_steps, samples;             // SamplerKind
+    double guidance, eta, sample_clip;
+} LeadConfig;
+
+typedef enum KeyType { KEY_INT, KEY_INT64, KEY_DOUBLE, KEY_BOOL, KEY_STRING, KEY_CHOICE } KeyType;
+
+typedef struct ConfigKey {
+    const char *name;                // "unet_base"; the option is --unet-base
+    KeyType type;
+    size_t offset;
+    double min, max;                 // numbers
+    const char *const *choice;       // KEY_CHOICE: names, NULL-terminated; the value is the index
+    const char *help;                // with the unit
+} ConfigKey;
+
+const ConfigKey *config_keys(int *n);
+
+// "paper" (the sizes of LEAD.md, GPT-2 124M), "small" (half an hour on 2 cores), "demo" (a minute), "tiny" (tests).
+Status config_preset(LeadConfig *c, const char *name);
+// One key by name ('-' and '_' are the same); checks type and range: "unet_base: want an integer in 8..512, got 'x'".
+Status config_set(LeadConfig *c, const char *key, const char *value);
+// The value as config_set would read it.  Returns buf.
+const char *config_text(const LeadConfig *c, const ConfigKey *k, char buf[1100]);
+// What single keys cannot say: widths that heads must divide, horizon with rollout, ...
+Status config_check(const LeadConfig *c);
+// One JSON object, every key; reading rejects unknown keys by name.
+void config_write_json(const LeadConfig *c, JsonWriter *w, const char *name);
+Status config_read_json(LeadConfig *c, const Json *object, const char *where);
+
+#endif

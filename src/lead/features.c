@@ -1,0 +1,384 @@
+#include "lead/features.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { FIT_WINDOWS = 4096 };   // evenly spaced training windows that the target statistics are taken from
+
+static int image_channels(const LeadConfig *cfg) { return cfg->encoding == ENCODING_RGB ? 3 : 1; }
+static int target_steps(const LeadConfig *cfg) { return cfg->horizons == HORIZON_ROLLOUT ? 1 : cfg->horizon; }
+
+LeadShape stats_shape(const LeadStats *st, const LeadConfig *cfg)
+{
+    const int per_step = cfg->target == TARGET_LEVEL ? image_channels(cfg) : 1;
+    return (LeadShape){.N = st->N, .slots_per_day = st->per_day, .image_channels = image_channels(cfg),
+                       .target_channels = st->Kt * per_step,
+                       .context_channels = cfg->pixel_condition ? cfg->history + 3 * st->Kt : 0};
+}
+
+// ---- looking up matrices around a moment: "now" is row t plus n drawn matrices
+
+static const float *row_x(const TrafficSeries *s, int64_t row) { return s->x + row * (int64_t)s->N * s->N; }
+
+// The matrix `back` slots before now, inside the history window.
+static const float *history_x(const TrafficSeries *s, const Moment *m, int back)
+{
+    const int F = s->N * s->N;
+    return back < m->n ? m->path + (int64_t)(m->n - 1 - back) * F : row_x(s, m->t - (back - m->n));
+}
+
+// The predecessor of the oldest history matrix may lie outside the run: NULL then.
+static const float *previous_x(const TrafficSeries *s, const Moment *m, int back)
+{
+    if (back < m->n) return history_x(s, m, back);
+    const int64_t row = traffic_row_at(s, m->t, -(int64_t)(back - m->n));
+    return row < 0 ? NULL : row_x(s, row);
+}
+
+// The matrix at the time of now + k, one day (or the least number of days that makes it known) earlier; else now.
+static const float *yesterday_x(const TrafficSeries *s, const Moment *m, int k)
+{
+    const int64_t row = traffic_row_at(s, m->t, traffic_season_offset(s, m->n + k, false, 0));
+    return row < 0 ? history_x(s, m, 0) : row_x(s, row);
+}
+
+// base[k][f] in kbit/s of steps 1..Kt after now.
+static void base_forecast(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *m, float *base)
+{
+    if (cfg->base == BASE_RIDGE && m->n == 0) {
+        ridge_predict(&st->ridge, s, m->t, base);
+        return;
+    }
+    for (int k = 0; k < st->Kt; k++) memcpy(base + (int64_t)k * st->F, history_x(s, m, 0), (size_t)st->F * sizeof *base);
+}
+
+// ---- statistics
+
+typedef struct Moments1 { double sum, sum2, n; } Moments1;
+
+static void fit_level(LeadStats *st, const TrafficSeries *s, TrafficRange rows, Arena *a)
+{
+    Moments1 *acc = arena_zalloc(a, (size_t)st->F * sizeof *acc);
+    float *u = arena_alloc(a, (size_t)st->F * sizeof *u);
+    for (int64_t t = rows.begin; t < rows.end; t++) {
+        if (!s->valid[t]) continue;
+        scale_forward(&st->scale, row_x(s, t), u);
+        for (int f = 0; f < st->F; f++) {
+            acc[f].sum += (double)u[f];
+            acc[f].sum2 += (double)u[f] * (double)u[f];
+            acc[f].n++;
+        }
+    }
+    double all = 0;
+    for (int f = 0; f < st->F; f++) {
+        const double mean = acc[f].sum / acc[f].n, var = acc[f].sum2 / acc[f].n - mean * mean;
+        st->mean[f] = (float)mean;
+        st->std[f] = (float)sqrt(var > 0 ? var : 0);
+        all += sqrt(var > 0 ? var : 0) / st->F;
+    }
+    for (int f = 0; f < st->F; f++)     // a silent flow divides by a hundredth of the usual spread, not by 0
+        if (!(st->std[f] > 0.01f * (float)all)) st->std[f] = 0.01f * (float)all;
+}
+
+// s(X_{t+k}) - s(base_k) of one training window -> d [Kt][F]
+static void window_residual(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t, float *base,
+                            float *u, float *d)
+{
+    const Moment m = {.t = t};
+    base_forecast(st, cfg, s, &m, base);
+    for (int k = 0; k < st->Kt; k++) {
+        float *dk = d + (int64_t)k * st->F;
+        scale_forward(&st->scale, row_x(s, t + 1 + k), dk);
+        scale_forward(&st->scale, base + (int64_t)k * st->F, u);
+        for (int f = 0; f < st->F; f++) dk[f] -= u[f];
+    }
+}
+
+static void fit_residual(LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const int64_t *starts, int64_t n, Arena *a)
+{
+    const int64_t KF = (int64_t)st->Kt * st->F, stride = (n + FIT_WINDOWS - 1) / FIT_WINDOWS;
+    float *base = arena_alloc(a, (size_t)KF * sizeof *base), *u = arena_alloc(a, (size_t)st->F * sizeof *u);
+    float *d = arena_alloc(a, (size_t)KF * sizeof *d);
+    double *abs_sum = arena_zalloc(a, (size_t)KF * sizeof *abs_sum), count = 0, all = 0;
+    for (int64_t i = 0; i < n; i += stride, count++) {
+        window_residual(st, cfg, s, starts[i] + cfg->history - 1, base, u, d);
+        for (int64_t j = 0; j < KF; j++) abs_sum[j] += fabs((double)d[j]);
+    }
+    for (int64_t j = 0; j < KF; j++) all += abs_sum[j] / count / (double)KF;
+    for (int64_t j = 0; j < KF; j++) {
+        const double sigma = abs_sum[j] / count;
+        st->sigma[j] = (float)(sigma > 0.01 * all ? sigma : 0.01 * all);
+    }
+    Moments1 *acc = arena_zalloc(a, (size_t)KF * sizeof *acc);
+    memset(st->low, 0, (size_t)KF * sizeof(float));
+    memset(st->high, 0, (size_t)KF * sizeof(float));
+    for (int64_t i = 0; i < n; i += stride) {
+        window_residual(st, cfg, s, starts[i] + cfg->history - 1, base, u, d);
+        for (int64_t j = 0; j < KF; j++) {
+            const float y = asinhf(d[j] / st->sigma[j]);
+            acc[j].sum += (double)y;
+            acc[j].sum2 += (double)y * (double)y;
+            if (y < st->low[j]) st->low[j] = y;
+            if (y > st->high[j]) st->high[j] = y;
+        }
+    }
+    for (int64_t j = 0; j < KF; j++) {   // about 0: the mean is part of what the network draws
+        const float g = (float)sqrt(acc[j].sum2 / count);
+        st->gamma[j] = g > 0.05f ? g : 0.05f;
+        st->low[j] *= 1.1f / st->gamma[j];
+        st->high[j] *= 1.1f / st->gamma[j];
+    }
+}
+
+static void stats_alloc(LeadStats *st, Arena *a)
+{
+    const size_t F = (size_t)st->F, KF = (size_t)st->Kt * F;
+    st->mean = arena_zalloc(a, F * sizeof(float));
+    st->std = arena_zalloc(a, F * sizeof(float));
+    st->sigma = arena_zalloc(a, KF * sizeof(float));
+    st->gamma = arena_zalloc(a, KF * sizeof(float));
+    st->low = arena_zalloc(a, KF * sizeof(float));
+    st->high = arena_zalloc(a, KF * sizeof(float));
+}
+
+Status stats_fit(LeadStats *st, Arena *a, const TrafficSeries *s, TrafficRange train, const LeadConfig *cfg)
+{
+    *st = (LeadStats){.N = s->N, .F = s->N * s->N, .per_day = (int)traffic_slots_per_day(s), .slot_seconds = s->slot_seconds,
+                      .Kt = target_steps(cfg)};
+    TRY(scale_fit(&st->scale, a, s, train, (ScaleKind)cfg->scale));
+    slot_means_fit(&st->means, a, s, train, &st->scale);
+    st->gains = encode_gains_fit(a, s, train, &st->scale, &st->means);
+    stats_alloc(st, a);
+    if (cfg->base == BASE_RIDGE && cfg->target == TARGET_RESIDUAL) TRY(ridge_fit(&st->ridge, a, s, train, st->Kt, RIDGE_LAMBDA));
+    const size_t mark = arena_mark(a);
+    int64_t *starts;
+    const int64_t n = traffic_windows(s, a, train, cfg->history, st->Kt, 1, &starts);
+    if (n < 1)
+        return ERROR("training rows %lld..%lld: want a window of %d + %d valid consecutive snapshots, found none",
+                     (long long)train.begin, (long long)train.end - 1, cfg->history, st->Kt);
+    fit_level(st, s, train, a);
+    fit_residual(st, cfg, s, starts, n, a);
+    arena_rewind(a, mark);
+    return OK;
+}
+
+// ---- checkpoint arrays
+
+static const double *widen(Arena *a, const float *x, int64_t n)
+{
+    double *y = arena_alloc(a, (size_t)n * sizeof *y);
+    for (int64_t i = 0; i < n; i++) y[i] = (double)x[i];
+    return y;
+}
+
+typedef struct FlatArray { const char *name; size_t offset; bool per_step; } FlatArray;
+static const FlatArray flat[] = {
+    {"mean", offsetof(LeadStats, mean), false}, {"std", offsetof(LeadStats, std), false},
+    {"sigma", offsetof(LeadStats, sigma), true}, {"gamma", offsetof(LeadStats, gamma), true},
+    {"low", offsetof(LeadStats, low), true}, {"high", offsetof(LeadStats, high), true},
+};
+enum { N_FLAT = (int)(sizeof flat / sizeof *flat), N_HEADER = 7 };
+
+int stats_pack(const LeadStats *st, Arena *a, StatArray out[STATS_MAX_ARRAYS])
+{
+    int n = 0;
+    const float head[N_HEADER] = {(float)st->N, (float)st->per_day, (float)st->slot_seconds, (float)st->Kt, st->gains.k_g,
+                                  st->gains.k_b, (float)(st->ridge.coef != NULL)};
+    out[n++] = (StatArray){"head", N_HEADER, widen(a, head, N_HEADER)};
+    for (int i = 0; i < N_FLAT; i++) {
+        const int64_t len = (int64_t)st->F * (flat[i].per_step ? st->Kt : 1);
+        out[n++] = (StatArray){flat[i].name, len, widen(a, *(float *const *)((const char *)st + flat[i].offset), len)};
+    }
+    float *buf = arena_alloc(a, (size_t)scale_pack_size(&st->scale) * sizeof *buf);
+    scale_pack(&st->scale, buf);
+    out[n++] = (StatArray){"scale", scale_pack_size(&st->scale), widen(a, buf, scale_pack_size(&st->scale))};
+    buf = arena_alloc(a, (size_t)slot_means_pack_size(&st->means) * sizeof *buf);
+    slot_means_pack(&st->means, buf);
+    out[n++] = (StatArray){"slot_means", slot_means_pack_size(&st->means), widen(a, buf, slot_means_pack_size(&st->means))};
+    if (st->ridge.coef) {
+        buf = arena_alloc(a, (size_t)ridge_pack_size(&st->ridge) * sizeof *buf);
+        ridge_pack(&st->ridge, buf);
+        out[n++] = (StatArray){"ridge", ridge_pack_size(&st->ridge), widen(a, buf, ridge_pack_size(&st->ridge))};
+    }
+    return n;
+}
+
+static Status narrow_stat(const SafeFile *f, const char *name, Arena *a, int64_t want, float **out, int64_t *n)
+{
+    const double *x;
+    TRY(checkpoint_stat(f, name, a, &x, n));
+    if (want >= 0 && *n != want)
+        return ERROR("stat.%s: want %lld values, got %lld in %s", name, (long long)want, (long long)*n, f->path);
+    *out = arena_alloc(a, (size_t)*n * sizeof **out);
+    for (int64_t i = 0; i < *n; i++) {
+        if (!isfinite(x[i])) return ERROR("stat.%s: value %lld is not finite in %s", name, (long long)i, f->path);
+        (*out)[i] = (float)x[i];
+    }
+    return OK;
+}
+
+Status stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadConfig *cfg)
+{
+    float *h;
+    int64_t n;
+    TRY(narrow_stat(f, "head", a, N_HEADER, &h, &n));
+    if (!(h[0] >= 2 && h[0] <= 1024 && h[1] >= 1 && h[1] <= 86400 && h[2] >= 1 && h[2] <= 86400))
+        return ERROR("stat.head: want nodes, slots a day and seconds a slot, got %g, %g, %g in %s", (double)h[0], (double)h[1],
+                     (double)h[2], f->path);
+    *st = (LeadStats){.N = (int)h[0], .F = (int)h[0] * (int)h[0], .per_day = (int)h[1], .slot_seconds = (int)h[2],
+                      .Kt = target_steps(cfg), .gains = {h[4], h[5]}};
+    if ((int)h[3] != st->Kt) return ERROR("stat.head: want %d steps, got %d in %s", st->Kt, (int)h[3], f->path);
+    for (int i = 0; i < N_FLAT; i++)
+        TRY(narrow_stat(f, flat[i].name, a, (int64_t)st->F * (flat[i].per_step ? st->Kt : 1),
+                        (float **)((char *)st + flat[i].offset), &n));
+    float *x;
+    TRY(narrow_stat(f, "scale", a, -1, &x, &n));
+    TRY(scale_unpack(&st->scale, a, x, n, f->path));
+    TRY(narrow_stat(f, "slot_means", a, -1, &x, &n));
+    TRY(slot_means_unpack(&st->means, a, x, n, f->path));
+    if (h[6] != 0) {
+        TRY(narrow_stat(f, "ridge", a, -1, &x, &n));
+        TRY(ridge_unpack(&st->ridge, a, x, n, f->path));
+    }
+    if (st->scale.F != st->F || st->means.F != st->F || (h[6] != 0 && (st->ridge.F != st->F || st->ridge.K != st->Kt)))
+        return ERROR("%s: statistics of %d flows and %d steps wanted, others found", f->path, st->F, st->Kt);
+    return OK;
+}
+
+// ---- batches
+
+static void fill_frames(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *m, float *frames,
+                        int32_t *slot, int32_t *dow)
+{
+    const int C = image_channels(cfg), F = st->F;
+    for (int i = 0; i < cfg->history; i++) {
+        const int back = cfg->history - 1 - i;
+        float *image = frames + (int64_t)i * F * C;
+        if (C == 3) encode_rgb(image, history_x(s, m, back), previous_x(s, m, back + 1),
+                               slot_means_at(&st->means, s, m->t, m->n - back), &st->scale, st->gains);
+        else encode_grey(image, history_x(s, m, back), &st->scale);
+        int sod, day;
+        traffic_calendar(s, m->t, m->n - back, &sod, &day);
+        slot[i] = sod;
+        dow[i] = day;
+    }
+}
+
+typedef struct Work { float *base, *u, *now; } Work;   // [Kt][F], [F], [F]
+
+static Work work_new(Arena *a, const LeadStats *st)
+{
+    return (Work){arena_alloc(a, (size_t)st->Kt * (size_t)st->F * sizeof(float)), arena_alloc(a, (size_t)st->F * sizeof(float)),
+                  arena_alloc(a, (size_t)st->F * sizeof(float))};
+}
+
+// One plane of the context: out[f*Cc] = asinh((u - now)/unit)
+static void put_plane(float *out, int Cc, const float *u, const float *now, const float *unit, int F)
+{
+    for (int f = 0; f < F; f++) out[(int64_t)f * Cc] = asinhf((u[f] - now[f]) / unit[f]);
+}
+
+static void fill_context(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *m, Work w, float *out)
+{
+    const int F = st->F, Cc = cfg->history + 3 * st->Kt;
+    scale_forward(&st->scale, history_x(s, m, 0), w.now);
+    put_plane(out++, Cc, w.now, st->mean, st->std, F);
+    for (int i = 1; i < cfg->history; i++) {
+        scale_forward(&st->scale, history_x(s, m, i), w.u);
+        put_plane(out++, Cc, w.u, w.now, st->sigma, F);
+    }
+    for (int k = 0; k < st->Kt; k++) {
+        const float *unit = st->sigma + (int64_t)k * F;
+        scale_forward(&st->scale, w.base + (int64_t)k * F, w.u);
+        put_plane(out++, Cc, w.u, w.now, unit, F);
+        scale_forward(&st->scale, yesterday_x(s, m, k + 1), w.u);
+        put_plane(out++, Cc, w.u, w.now, unit, F);
+        put_plane(out++, Cc, slot_means_at(&st->means, s, m->t, m->n + k + 1), w.now, unit, F);
+    }
+}
+
+static void fill_target(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *m, Work w,
+                        float *target, float *weight)
+{
+    const int F = st->F, C = image_channels(cfg), level = cfg->target == TARGET_LEVEL, Ct = st->Kt * (level ? C : 1);
+    for (int k = 0; k < st->Kt; k++) {
+        const float *x = row_x(s, m->t + 1 + k);
+        scale_forward(&st->scale, x, w.u);
+        double mean = 0;
+        for (int f = 0; f < F; f++) mean += (double)w.u[f] / F;
+        for (int f = 0; f < F; f++) {
+            const float share = mean > 0 ? sqrtf(w.u[f] / (float)mean) : 1;
+            for (int c = 0; c < Ct / st->Kt; c++) weight[(int64_t)f * Ct + k * (Ct / st->Kt) + c] = share;
+        }
+        if (level) {
+            float image[3];
+            const float *prev = row_x(s, m->t + k), *means = slot_means_at(&st->means, s, m->t, k + 1);
+            for (int f = 0; f < F; f++) {
+                const float now = w.u[f], before = scale_forward_flow(&st->scale, f, prev[f]);
+                image[0] = 2 * now - 1;
+                image[1] = tanhf(st->gains.k_g * (now - before));
+                image[2] = tanhf(st->gains.k_b * (now - means[f]));
+                for (int c = 0; c < C; c++) target[(int64_t)f * Ct + k * C + c] = image[c];
+            }
+            continue;
+        }
+        const float *sigma = st->sigma + (int64_t)k * F, *gamma = st->gamma + (int64_t)k * F;
+        scale_forward(&st->scale, w.base + (int64_t)k * F, w.now);
+        for (int f = 0; f < F; f++) target[(int64_t)f * Ct + k] = asinhf((w.u[f] - w.now[f]) / sigma[f]) / gamma[f];
+    }
+}
+
+LeadBatch features_batch(Tape *tape, const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *at,
+                         int B, bool with_target)
+{
+    const LeadShape sh = stats_shape(st, cfg);
+    const int64_t N = st->N, F = st->F, H = cfg->history, C = sh.image_channels, Cc = sh.context_channels, Ct = sh.target_channels;
+    Arena *a = tape->step;
+    float *frames = arena_alloc(a, (size_t)(B * H * F * C) * sizeof *frames);
+    float *context = arena_alloc(a, (size_t)(B * F * Cc) * sizeof *context);
+    float *target = arena_alloc(a, (size_t)(B * F * Ct) * sizeof *target), *weight = arena_alloc(a, (size_t)(B * F * Ct) * sizeof *weight);
+    int32_t *slot = arena_alloc(a, (size_t)(B * H) * sizeof *slot), *dow = arena_alloc(a, (size_t)(B * H) * sizeof *dow);
+    Work *work = arena_alloc(a, (size_t)B * sizeof *work);
+    for (int b = 0; b < B; b++) work[b] = work_new(a, st);
+#pragma omp parallel for schedule(static)
+    for (int b = 0; b < B; b++) {
+        fill_frames(st, cfg, s, &at[b], frames + b * H * F * C, slot + b * H, dow + b * H);
+        if (Cc || with_target) base_forecast(st, cfg, s, &at[b], work[b].base);
+        if (Cc) fill_context(st, cfg, s, &at[b], work[b], context + b * F * Cc);
+        if (with_target) fill_target(st, cfg, s, &at[b], work[b], target + b * F * Ct, weight + b * F * Ct);
+    }
+    LeadBatch out = {.frames = tape_from_f32(tape, SHAPE(B, H, N, N, C), frames), .slot = tape_from_i32(tape, SHAPE(B, H), slot),
+                     .dow = tape_from_i32(tape, SHAPE(B, H), dow)};
+    if (Cc) out.context = tape_from_f32(tape, SHAPE(B, N, N, Cc), context);
+    if (with_target) {
+        out.target = tape_from_f32(tape, SHAPE(B, N, N, Ct), target);
+        out.weight = tape_from_f32(tape, SHAPE(B, N, N, Ct), weight);
+    }
+    return out;
+}
+
+// ---- decoding
+
+static float clamp(float v, float lo, float hi) { return v < lo ? lo : v > hi ? hi : v; }
+
+void features_decode(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *at, int B, int S,
+                     const float *x, float *out, Arena *scratch)
+{
+    const int F = st->F, C = cfg->target == TARGET_LEVEL ? image_channels(cfg) : 1, Ct = st->Kt * C;
+    const size_t mark = arena_mark(scratch);
+    float *base = arena_alloc(scratch, (size_t)st->Kt * (size_t)F * sizeof *base);
+    for (int b = 0; b < B; b++) {
+        base_forecast(st, cfg, s, &at[b], base);
+        for (int k = 0; k < st->Kt; k++) scale_forward(&st->scale, base + (int64_t)k * F, base + (int64_t)k * F);
+        for (int r = b * S; r < (b + 1) * S; r++)
+            for (int k = 0; k < st->Kt; k++)
+                for (int f = 0; f < F; f++) {
+                    const int64_t kf = (int64_t)k * F + f;
+                    const float v = x[((int64_t)r * F + f) * Ct + k * C];
+                    const float u = cfg->target == TARGET_LEVEL ? (v + 1) / 2
+                                    : base[kf] + st->sigma[kf] * sinhf(st->gamma[kf] * clamp(v, st->low[kf], st->high[kf]));
+                    out[(int64_t)r * st->Kt * F + kf] = scale_inverse_flow(&st->scale, f, u);
+                }
+    }
+    arena_rewind(scratch, mark);
+}

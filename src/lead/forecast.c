@@ -1,0 +1,158 @@
+#include "lead/forecast.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+// ---- loading
+
+static const char *find_file(const char *path, Arena *a)
+{
+    struct stat sb;
+    if (stat(path, &sb) || !S_ISDIR(sb.st_mode)) return path;
+    const char *best = arena_printf(a, "%s/best.safetensors", path);
+    return stat(best, &sb) == 0 ? best : arena_printf(a, "%s/checkpoint.safetensors", path);
+}
+
+static Status load_open(LeadRun *r, const SafeFile *f, const char *llm, const Device *dev, Arena *perm, Arena *step,
+                        Arena *scratch)
+{
+    const char *config, *rows, *steps, *hash;
+    TRY(checkpoint_meta(f, "lead.config", &config));
+    TRY(checkpoint_meta(f, "lead.rows", &rows));
+    TRY(checkpoint_meta(f, "lead.step", &steps));
+    TRY(checkpoint_meta(f, "lead.llm_sha256", &hash));
+    TRY(checkpoint_meta(f, "lead.manifest", &r->manifest));
+    TRY(checkpoint_meta(f, "lead.data", &r->data_path));
+    const Json *json;
+    TRY(json_parse(&json, perm, config, strlen(config), f->path));
+    TRY(config_preset(&r->cfg, "paper"));
+    TRY(config_read_json(&r->cfg, json, f->path));
+    if (llm && strlen(llm) >= sizeof r->cfg.llm) return USAGE_ERROR("llm: want a shorter path, got %zu bytes", strlen(llm));
+    if (llm) strcpy(r->cfg.llm, llm);
+    long long v[4];
+    if (sscanf(rows, "%lld %lld %lld %lld", &v[0], &v[1], &v[2], &v[3]) != 4)
+        return ERROR("%s: lead.rows: want four row numbers, got '%s'", f->path, rows);
+    r->train = (TrafficRange){v[0], v[1]};
+    r->val = (TrafficRange){v[2], v[3]};
+    r->step = strtoll(steps, NULL, 10);
+    TRY(stats_unpack(&r->stats, perm, f, &r->cfg));
+    paramset_init(&r->ps, perm, dev, (uint64_t)r->cfg.seed, true);
+    const LeadShape shape = stats_shape(&r->stats, &r->cfg);
+    TRY(lead_model_new(&r->model, &r->ps, &r->cfg, &shape, scratch));
+    if (strcmp(hash, paramset_frozen_hash(&r->ps, perm)))
+        return ERROR("%s: trained with an LLM of SHA-256 %.12s.., but %s holds %.12s..", f->path, hash, r->cfg.llm,
+                     paramset_frozen_hash(&r->ps, perm));
+    TRY(checkpoint_load(f, &r->ps));
+    tape_init(&r->tape, dev, step, scratch);
+    r->tape.record = r->tape.training = false;
+    return OK;
+}
+
+Status lead_run_load(LeadRun *r, const char *path, const char *llm, const Device *dev, Arena *perm, Arena *step,
+                     Arena *scratch)
+{
+    *r = (LeadRun){0};
+    SafeFile f;
+    TRY(checkpoint_open(&f, perm, find_file(path, perm)));
+    const Status s = load_open(r, &f, llm, dev, perm, step, scratch);
+    safetensors_close(&f);
+    return s;
+}
+
+Status lead_run_check(const LeadRun *r, const TrafficSeries *s)
+{
+    if (s->N != r->stats.N) return ERROR("data: want %d nodes as the model was trained on, got %d", r->stats.N, s->N);
+    if (s->slot_seconds != r->stats.slot_seconds)
+        return ERROR("data: want slots of %d s as the model was trained on, got %d s", r->stats.slot_seconds, s->slot_seconds);
+    return OK;
+}
+
+// ---- forecasting
+
+// direct: one draw gives all K steps.
+static void forecast_direct(LeadRun *r, const TrafficSeries *s, const int64_t *t, int n, float *out)
+{
+    Tape *tape = &r->tape;
+    tape_reset(tape);
+    Moment *at = arena_alloc(tape->step, (size_t)n * sizeof *at);
+    for (int i = 0; i < n; i++) at[i] = (Moment){.t = t[i]};
+    const LeadBatch b = features_batch(tape, &r->stats, &r->cfg, s, at, n, false);
+    Tensor *x = lead_sample(tape, &r->model, &b, n, r->cfg.samples, t);
+    features_decode(&r->stats, &r->cfg, s, at, n, r->cfg.samples, x->x, out, tape->scratch);
+}
+
+// rollout: each of the n*S paths is a moment of its own and feeds its samples back.
+static void forecast_rollout(LeadRun *r, const TrafficSeries *s, const int64_t *t, int n, float *out)
+{
+    Tape *tape = &r->tape;
+    const int S = r->cfg.samples, K = r->cfg.horizon, F = r->stats.F, R = n * S;
+    const uint64_t seed = (uint64_t)r->model.cfg.seed;
+    for (int k = 0; k < K; k++) {
+        tape_reset(tape);
+        Moment *at = arena_alloc(tape->step, (size_t)R * sizeof *at);
+        int64_t *row = arena_alloc(tape->step, (size_t)R * sizeof *row);
+        for (int i = 0; i < R; i++) {
+            at[i] = (Moment){.t = t[i / S], .n = k, .path = out + (int64_t)i * K * F};
+            row[i] = t[i / S] * S + i % S;
+        }
+        const LeadBatch b = features_batch(tape, &r->stats, &r->cfg, s, at, R, false);
+        r->model.cfg.seed = (int64_t)(seed + (uint64_t)k);   // a step's noise has an address of its own
+        Tensor *x = lead_sample(tape, &r->model, &b, R, 1, row);
+        float *next = arena_alloc(tape->step, (size_t)R * (size_t)F * sizeof *next);
+        features_decode(&r->stats, &r->cfg, s, at, R, 1, x->x, next, tape->scratch);
+        for (int i = 0; i < R; i++) memcpy(out + ((int64_t)i * K + k) * F, next + (int64_t)i * F, (size_t)F * sizeof *out);
+    }
+    r->model.cfg.seed = (int64_t)seed;
+}
+
+Status lead_forecast(LeadRun *r, const TrafficSeries *s, const int64_t *t, int n, float *out)
+{
+    TRY(lead_run_check(r, s));
+    r->model.cfg = r->cfg;   // sampling keys may have been changed since loading
+    for (int i = 0; i < n; i++)
+        for (int b = 0; b < r->cfg.history; b++)
+            if (t[i] - b < 0 || traffic_row_at(s, t[i], -b) != t[i] - b)
+                return ERROR("forecast after row %lld: want %d valid consecutive snapshots up to it, row %lld is missing or invalid",
+                             (long long)t[i], r->cfg.history, (long long)t[i] - b);
+    if (r->cfg.horizons == HORIZON_ROLLOUT) forecast_rollout(r, s, t, n, out);
+    else forecast_direct(r, s, t, n, out);
+    return OK;
+}
+
+// ---- as a row of the evaluation
+
+static Status run_batch(void *ctx, const TrafficSeries *s, const EvalBatch *b)
+{
+    LeadRun *r = ctx;
+    TRY(lead_forecast(r, s, b->last, b->n, b->dist));
+    const int64_t KF = (int64_t)r->cfg.horizon * r->stats.F;
+    for (int i = 0; i < b->n; i++)
+        for (int64_t j = 0; j < KF; j++) {
+            double sum = 0;
+            for (int q = 0; q < r->cfg.samples; q++) sum += (double)b->dist[((int64_t)i * r->cfg.samples + q) * KF + j];
+            b->point[(int64_t)i * KF + j] = (float)(sum / r->cfg.samples);
+        }
+    return OK;
+}
+
+Forecaster lead_forecaster(LeadRun *r, int batch)
+{
+    return (Forecaster){.name = "lead", .kind = DIST_SAMPLES, .S = r->cfg.samples, .batch = batch, .run = run_batch, .ctx = r};
+}
+
+float forecast_mean(const float *v, int S)
+{
+    double sum = 0;
+    for (int i = 0; i < S; i++) sum += (double)v[i];
+    return (float)(sum / S);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+void forecast_sort(float *v, int S) { qsort(v, (size_t)S, sizeof *v, compare); }

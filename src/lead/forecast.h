@@ -1,0 +1,39 @@
+// A trained run, loaded to forecast (E8): S sample paths of the next K matrices in physical units.
+#ifndef LEAD_LEAD_FORECAST_H
+#define LEAD_LEAD_FORECAST_H
+
+#include "lead/features.h"
+#include "traffic/evaluate.h"
+
+typedef struct LeadRun {
+    LeadConfig cfg;              // as trained; sampling keys may be changed before forecasting
+    LeadStats stats;
+    LeadModel model;
+    ParamSet ps;
+    Tape tape;
+    int64_t step;                // training steps done
+    const char *manifest, *data_path;
+    TrafficRange train, val;     // rows of the training data it was fitted and validated on
+} LeadRun;
+
+// Loads dir/best.safetensors, or dir/checkpoint.safetensors when there is none, or the file itself.  llm: overrides the
+// recorded directory of the LLM (NULL: as recorded); weights other than those trained with are an error.
+Status lead_run_load(LeadRun *r, const char *path, const char *llm, const Device *dev, Arena *perm, Arena *step,
+                     Arena *scratch);
+
+// The series must fit the run: same N and slot length.
+Status lead_run_check(const LeadRun *r, const TrafficSeries *s);
+
+// Samples of rows t+1 .. t+K after each of n rows t (which have cfg.history rows of one run up to them) ->
+// out [n][S][K][F] kbit/s, S = cfg.samples, K = cfg.horizon.  Sample s after row t depends only on the data up to t, s
+// and the seed: not on n.
+Status lead_forecast(LeadRun *r, const TrafficSeries *s, const int64_t *t, int n, float *out);
+
+// The run as a row of the evaluation table: point = mean of the samples.
+Forecaster lead_forecaster(LeadRun *r, int batch);
+
+// Order statistics of S values: mean and quantiles (type 7, never crossing).  sorted [S] is sorted in place.
+float forecast_mean(const float *v, int S);
+void forecast_sort(float *v, int S);
+
+#endif

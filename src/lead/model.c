@@ -1,0 +1,205 @@
+#include "lead/model.h"
+
+#include "llm/lora.h"
+
+enum { PIXEL_WIDTH = 8 };
+
+#define SUB(...) arena_printf(ps->perm, __VA_ARGS__)
+
+Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const LeadShape *shape, Arena *scratch)
+{
+    *m = (LeadModel){.cfg = *cfg, .shape = *shape, .ps = ps};
+    TRY(config_check(cfg));
+    const int d = cfg->enc_width, w = cfg->cond_width, M = cfg->tokens;
+    m->schedule = schedule_new(ps->perm, (ScheduleKind)cfg->schedule, cfg->diffusion_steps);
+    TRY(gpt2_load(&m->llm, ps, "llm", cfg->llm, GPT2_FROZEN | GPT2_BLANK, scratch));
+    const int D = (int)m->llm->c.width;
+    if (M > m->llm->c.positions)
+        return USAGE_ERROR("tokens: want at most the %lld positions of %s, got %d", (long long)m->llm->c.positions, cfg->llm, M);
+    m->vision = vision_new(ps, "vision", shape->N, shape->image_channels, cfg->enc_base, cfg->enc_stages, d);
+    m->agg = aggregator_new(ps, "agg", cfg->history, shape->slots_per_day, d, cfg->agg_layers, cfg->agg_heads, M, cfg->dropout);
+    m->in_norm = layernorm_new(ps, "to_llm.norm", d);
+    m->in1 = linear_new(ps, "to_llm.1", d, D, false);
+    m->in2 = linear_new(ps, "to_llm.2", D, D, false);
+    m->out_norm = layernorm_new(ps, "to_llm.norm_out", D);
+    if (cfg->adapter_width)
+        m->adapters = adapter_new(ps, "adapter", (int)m->llm->c.layers, D,
+                                  &(AdapterConfig){.bottleneck = cfg->adapter_width});
+    if (cfg->lora_rank)
+        lora_attach(ps, "lora", m->llm, &(LoraConfig){cfg->lora_rank, cfg->lora_alpha, LORA_C_ATTN});
+    m->pool = linear_new(ps, "cond.pool", D, 1, false);
+    m->g1 = linear_new(ps, "cond.g1", D, w, false);
+    m->g2 = linear_new(ps, "cond.g2", w, w, false);
+    m->s_norm = layernorm_new(ps, "cond.s_norm", D);
+    m->s_proj = linear_new(ps, "cond.s", D, w, false);
+    m->null_g = param_add(ps, "cond", "null_g", SHAPE(w), (Init){INIT_ZERO, 0}, PARAM_NO_DECAY);
+    m->null_s = param_add(ps, "cond", "null_s", SHAPE(M, w), (Init){INIT_ZERO, 0}, PARAM_NO_DECAY);
+    m->pixel = param_add(ps, "", "pixel", SHAPE(shape->N, shape->N, PIXEL_WIDTH), (Init){INIT_NORMAL, 0.5}, PARAM_NO_DECAY);
+    UNetConfig u = {.in_channels = shape->target_channels + shape->context_channels + PIXEL_WIDTH,
+                    .out_channels = shape->target_channels, .base = cfg->unet_base, .levels = cfg->unet_levels,
+                    .blocks = cfg->unet_blocks, .cond_width = w, .seq_width = w, .heads = cfg->unet_heads};
+    for (int l = 0; l < u.levels; l++) u.mult[l] = 1 << l;
+    m->unet = unet_new(ps, "unet", u);
+    return OK;
+}
+
+// ---- conditions (E3..E6)
+
+Condition lead_condition(Tape *t, const LeadModel *m, const LeadBatch *b)
+{
+    const Shape s = b->frames->shape;   // [B,H,N,N,C]
+    Tensor *frames = tape_reshape(t, b->frames, SHAPE(s.d[0] * s.d[1], s.d[2], s.d[3], s.d[4]));
+    Tensor *f = tape_reshape(t, vision_apply(t, &m->vision, frames), SHAPE(s.d[0], s.d[1], m->cfg.enc_width));
+    Tensor *tok = aggregator_apply(t, &m->agg, f, b->slot, b->dow);
+    tok = tape_linear_gelu(t, norm_apply(t, &m->in_norm, tok, false), m->in1.w, m->in1.b);
+    tok = norm_apply(t, &m->out_norm, linear_apply(t, &m->in2, tok), false);
+    Gpt2Hook hook = {0};
+    if (m->adapters) hook = adapter_hook(m->adapters);
+    Tensor *z = gpt2_forward_embeds(t, m->llm, tok, &hook);   // [B,M,D]
+    const int64_t B = z->shape.d[0], M = z->shape.d[1], D = z->shape.d[2];
+    // attention pooling: p = softmax(Z w) over the tokens, g = MLP(p Z)
+    Tensor *p = tape_softmax(t, tape_reshape(t, linear_apply(t, &m->pool, z), SHAPE(B, 1, M)));
+    Tensor *pooled = tape_reshape(t, tape_matmul(t, p, z, false, false), SHAPE(B, D));
+    return (Condition){.g = linear_apply(t, &m->g2, tape_linear_gelu(t, pooled, m->g1.w, m->g1.b)),
+                       .s = linear_apply(t, &m->s_proj, norm_apply(t, &m->s_norm, z, false))};
+}
+
+// keep * c + (1 - keep) * null, row by row; the second term as a product [B,1] [1,W].
+static Tensor *drop_rows(Tape *t, Tensor *c, Tensor *null, Tensor *keep, Tensor *drop)
+{
+    const int64_t B = c->shape.d[0], W = numel(null);
+    Tensor *n = tape_linear(t, tape_reshape(t, drop, SHAPE(B, 1)), tape_reshape(t, null, SHAPE(1, W)), NULL);
+    return tape_add(t, tape_mul_rows(t, c, keep), tape_reshape(t, n, c->shape));
+}
+
+Condition lead_condition_drop(Tape *t, const LeadModel *m, Condition c, const float *keep)
+{
+    Tensor *k = tape_from_f32(t, SHAPE(c.g->shape.d[0]), keep), *d = tape_scale(t, k, -1, 1);
+    return (Condition){.g = drop_rows(t, c.g, m->null_g, k, d), .s = drop_rows(t, c.s, m->null_s, k, d)};
+}
+
+// ---- diffusion (E7)
+
+Tensor *lead_denoise(Tape *t, const LeadModel *m, Tensor *x, Tensor *time, Condition c, Tensor *context)
+{
+    const Shape s = x->shape;
+    Tensor *pixel = tape_add(t, tape_zeros(t, SHAPE(s.d[0], s.d[1], s.d[2], PIXEL_WIDTH)), m->pixel);
+    Tensor *in = context ? tape_concat(t, (Tensor *[]){x, context, pixel}, 3, 3) : tape_concat(t, (Tensor *[]){x, pixel}, 2, 3);
+    return unet_apply(t, &m->unet, in, time, c.g, c.s);
+}
+
+static Tensor *implied_x0(Tape *t, const LeadModel *m, Tensor *xt, Tensor *out, Tensor *ab)
+{
+    switch ((Prediction)m->cfg.prediction) {
+    case PREDICT_V: return tape_convert(t, xt, out, ab, X0_FROM_XT_V);
+    case PREDICT_EPS: return tape_convert(t, xt, out, ab, X0_FROM_XT_EPS);
+    case PREDICT_X0: return out;
+    }
+    return out;
+}
+
+// Gradients of both directions of every channel by Sobel's 3x3 kernels: [B,N,N,C] -> [B*C,N,N,2].
+static Tensor *sobel(Tape *t, Tensor *x)
+{
+    static const float k[18] = {-1, -1, 0, -2, 1, -1, -2, 0, 0, 0, 2, 0, -1, 1, 0, 2, 1, 1};
+    const Shape s = x->shape;
+    Tensor *y = tape_permute(t, x, (int[]){0, 3, 1, 2});
+    return tape_conv2d(t, tape_reshape(t, y, SHAPE(s.d[0] * s.d[3], s.d[1], s.d[2], 1)), tape_from_f32(t, SHAPE(3, 3, 1, 2), k),
+                       NULL, 1, 1);
+}
+
+static Tensor *pool_even(Tape *t, Tensor *x)
+{
+    const int h = (int)(x->shape.d[1] % 2), w = (int)(x->shape.d[2] % 2);
+    return tape_avgpool2(t, h || w ? tape_crop2d(t, x, 0, h, 0, w) : x);
+}
+
+static Tensor *add_term(Tape *t, Tensor *loss, double weight, Tensor *term)
+{
+    return tape_add(t, loss, tape_scale(t, term, weight, 0));
+}
+
+Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *b, uint32_t step)
+{
+    const LeadConfig *cfg = &m->cfg;
+    const int B = (int)b->target->shape.d[0], T = m->schedule.T;
+    const uint64_t seed = (uint64_t)cfg->seed;
+    float *time = arena_alloc(t->step, (size_t)B * 4 * sizeof *time), *ab = time + B, *w = ab + B, *keep = w + B;
+    for (int i = 0; i < B; i++) {
+        // stratified: row i draws from the i-th of B equal parts of 1..T
+        const float u = philox_unit(philox_u32(seed, philox_subsequence(SITE_TIMESTEP, step), (uint64_t)i));
+        const int ti = 1 + (int)((((double)i + (double)u) / (double)B) * (double)T);
+        const int tt = ti > T ? T : ti;
+        time[i] = (float)tt;
+        ab[i] = (float)m->schedule.ab[tt];
+        w[i] = (float)schedule_min_snr(&m->schedule, (Prediction)cfg->prediction, tt, cfg->min_snr_gamma);
+        const float v = philox_unit(philox_u32(seed, philox_subsequence(SITE_COND_DROP, step), (uint64_t)i));
+        keep[i] = (double)v >= cfg->cond_drop;
+    }
+    Condition c = lead_condition(t, m, b);
+    if (cfg->cond_drop > 0) c = lead_condition_drop(t, m, c, keep);
+    Tensor *abt = tape_from_f32(t, SHAPE(B), ab);
+    Tensor *eps = tape_randn(t, b->target->shape, (RandomAddress){.seed = seed, .site = SITE_NOISE, .step = step}, 0);
+    Tensor *xt = tape_q_sample(t, b->target, eps, abt);
+    Tensor *out = lead_denoise(t, m, xt, tape_from_f32(t, SHAPE(B), time), c, b->context);
+    Tensor *want = cfg->prediction == PREDICT_V ? tape_convert(t, b->target, eps, abt, V_FROM_X0_EPS)
+                   : cfg->prediction == PREDICT_EPS ? eps : b->target;
+    Tensor *loss = tape_wmse(t, out, want, tape_from_f32(t, SHAPE(B), w));
+    if (cfg->loss_traffic <= 0 && cfg->loss_pool <= 0 && cfg->loss_sobel <= 0) return loss;
+    Tensor *x0 = implied_x0(t, m, xt, out, abt), *abw = tape_from_f32(t, SHAPE(B), ab);   // weighted by ab: x0 means little in noise
+    if (cfg->loss_traffic > 0 && b->weight)
+        loss = add_term(t, loss, cfg->loss_traffic, tape_wmse(t, tape_mul(t, x0, b->weight), tape_mul(t, b->target, b->weight), abw));
+    if (cfg->loss_pool > 0)
+        loss = add_term(t, loss, cfg->loss_pool, tape_wmse(t, pool_even(t, x0), pool_even(t, b->target), abw));
+    if (cfg->loss_sobel > 0) {
+        Tensor *a = sobel(t, x0), *d = sobel(t, b->target);
+        const Shape s = SHAPE(B, numel(a) / B);
+        loss = add_term(t, loss, cfg->loss_sobel, tape_wmse(t, tape_reshape(t, a, s), tape_reshape(t, d, s), abw));
+    }
+    return loss;
+}
+
+// ---- sampling
+
+typedef struct SampleContext { const LeadModel *m; Condition c, null; Tensor *context; } SampleContext;
+
+static Tensor *sample_denoise(void *ctx, Tape *t, Tensor *x, Tensor *time)
+{
+    const SampleContext *s = ctx;
+    const double w = s->m->cfg.guidance;
+    Tensor *out = lead_denoise(t, s->m, x, time, s->c, s->context);
+    if (w == 1) return out;
+    Tensor *un = lead_denoise(t, s->m, x, time, s->null, s->context);
+    return tape_sampler_step(t, out, un, NULL, w, 1 - w, 0);   // un + w (out - un)
+}
+
+// Each of the B rows S times in a row.
+static Tensor *repeat_rows(Tape *t, Tensor *x, int S)
+{
+    const int64_t B = x->shape.d[0];
+    int32_t *ix = arena_alloc(t->step, (size_t)(B * S) * sizeof *ix);
+    for (int64_t i = 0; i < B * S; i++) ix[i] = (int32_t)(i / S);
+    Shape s = x->shape;
+    s.d[0] = B * S;
+    Tensor *flat = tape_reshape(t, x, SHAPE(B, numel(x) / B));
+    return tape_reshape(t, tape_embedding(t, flat, tape_from_i32(t, SHAPE(B * S), ix)), s);
+}
+
+Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int S, const int64_t *window)
+{
+    CHECK(!t->record, "lead_sample: the tape records; sampling needs no gradients");
+    const LeadConfig *cfg = &m->cfg;
+    Condition c = lead_condition(t, m, b);
+    SampleContext ctx = {.m = m, .c = {repeat_rows(t, c.g, S), repeat_rows(t, c.s, S)},
+                         .context = b->context ? repeat_rows(t, b->context, S) : NULL};
+    if (cfg->guidance != 1) {
+        const float *none = arena_zalloc(t->step, (size_t)(B * S) * sizeof *none);
+        ctx.null = lead_condition_drop(t, m, ctx.c, none);
+    }
+    const Sampler sampler = {.kind = (SamplerKind)cfg->sampler, .steps = cfg->sample_steps, .eta = cfg->eta,
+                             .clip = cfg->sample_clip, .seed = (uint64_t)cfg->seed};
+    int64_t *row = arena_alloc(t->step, (size_t)(B * S) * sizeof *row);
+    for (int64_t i = 0; i < (int64_t)B * S; i++) row[i] = window[i / S] * S + i % S;
+    return sampler_run(&sampler, &m->schedule, (Prediction)cfg->prediction, t,
+                       SHAPE((int64_t)B * S, m->shape.N, m->shape.N, m->shape.target_channels), row, sample_denoise, &ctx);
+}

@@ -1,0 +1,57 @@
+// LEAD composed: frames -> vision encoder (E3) -> aggregator (E4) -> frozen GPT-2 with adapters (E5) -> conditions g and
+// S (E6) -> conditional diffusion (E7).
+#ifndef LEAD_LEAD_MODEL_H
+#define LEAD_LEAD_MODEL_H
+
+#include "lead/config.h"
+#include "lead/vision.h"
+#include "llm/adapter.h"
+#include "llm/gpt2.h"
+
+// What the data set fixes about the networks.
+typedef struct LeadShape {
+    int N, slots_per_day;
+    int image_channels;       // 3 or 1 (E2)
+    int target_channels;      // channels that the diffusion draws
+    int context_channels;     // per-pixel context planes; 0 = none
+} LeadShape;
+
+typedef struct LeadModel {
+    LeadConfig cfg;
+    LeadShape shape;
+    ParamSet *ps;
+    Schedule schedule;
+    Vision vision;
+    Aggregator agg;
+    Norm in_norm, out_norm, s_norm;
+    Linear in1, in2, pool, g1, g2, s_proj;
+    Gpt2 *llm;
+    AdapterSet *adapters;             // NULL: none
+    Tensor *null_g, *null_s;          // [cond_width], [M,cond_width]: the dropped conditions
+    Tensor *pixel;                    // [N,N,P] learned embedding of each origin-destination pair
+    UNet unet;
+} LeadModel;
+
+typedef struct Condition { Tensor *g, *s; } Condition;   // [B,cond_width], [B,M,cond_width]
+
+// One batch on the tape.  frames [B,H,N,N,image], slot and dow I32 [B,H], context [B,N,N,context] or NULL,
+// target [B,N,N,target] (training only), weight [B,N,N,target]: traffic share of each pixel, or NULL.
+typedef struct LeadBatch { Tensor *frames, *slot, *dow, *context, *target, *weight; } LeadBatch;
+
+// Builds all parameters in ps; the LLM is read from cfg.llm.
+Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const LeadShape *shape, Arena *scratch);
+
+Condition lead_condition(Tape *t, const LeadModel *m, const LeadBatch *b);
+// Replaces the conditions of rows with keep[i] = 0 by the learned null condition (classifier-free guidance).
+Condition lead_condition_drop(Tape *t, const LeadModel *m, Condition c, const float *keep);
+// The network's output (eps, v or x0) at x [R,N,N,target], time [R].
+Tensor *lead_denoise(Tape *t, const LeadModel *m, Tensor *x, Tensor *time, Condition c, Tensor *context);
+
+// Training loss of a batch, one value.  Times, noise and condition dropout come from the addresses (seed, site, step).
+Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *b, uint32_t step);
+
+// S samples for each of the B windows -> [B*S,N,N,target], row b*S + s.  Sample s of window b draws the random numbers
+// of row (window[b] * S + s) of the address (seed, SITE_SAMPLE): independent of how windows are batched.
+Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int S, const int64_t *window);
+
+#endif

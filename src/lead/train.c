@@ -1,0 +1,254 @@
+#include "lead/train.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum { SPEED_STEPS = 12, VAL_BATCHES = 6, VAL_REPORTS = 40 };
+
+typedef struct Trainer {
+    const LeadConfig *cfg;
+    const TrafficSeries *s;
+    const TrainOptions *o;
+    LeadStats stats;
+    LeadModel model;
+    ParamSet ps;
+    Optim optim;
+    Tape tape;
+    Arena *scratch;
+    const int64_t *train, *val;      // window starts
+    int64_t n_train, n_val;
+    double best_val, smooth;
+    const char *config_json, *llm_hash;
+    FILE *log;
+} Trainer;
+
+static double now_seconds(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+// ---- saving
+
+static Status save(Trainer *tr, const char *name)
+{
+    Arena *a = tr->scratch;
+    const size_t mark = arena_mark(a);
+    StatArray stat[STATS_MAX_ARRAYS];
+    const int n_stat = stats_pack(&tr->stats, a, stat);
+    const char *range = arena_printf(a, "%lld %lld %lld %lld", (long long)tr->o->train.begin, (long long)tr->o->train.end,
+                                     (long long)tr->o->val.begin, (long long)tr->o->val.end);
+    const SafeMeta meta[] = {
+        {"lead.config", tr->config_json},
+        {"lead.manifest", tr->o->manifest ? tr->o->manifest : "{}"},
+        {"lead.data", tr->o->data_path ? tr->o->data_path : ""},
+        {"lead.rows", range},
+        {"lead.llm_sha256", tr->llm_hash},
+        {"lead.step", arena_printf(a, "%lld", (long long)tr->optim.step)},
+        {"lead.total", arena_printf(a, "%lld", (long long)tr->optim.total)},
+        {"lead.best_val", arena_printf(a, "%.17g", tr->best_val)},
+        {"lead.smooth_loss", arena_printf(a, "%.17g", tr->smooth)},
+    };
+    const Status st = checkpoint_save(arena_printf(a, "%s/%s", tr->o->out, name), &tr->ps, meta,
+                                      (int)(sizeof meta / sizeof *meta), stat, n_stat, a);
+    arena_rewind(a, mark);
+    return st;
+}
+
+// ---- one step
+
+static LeadBatch shuffled_batch(Trainer *tr, int64_t step)
+{
+    const int B = tr->cfg->batch;
+    Moment *at = arena_alloc(tr->tape.step, (size_t)B * sizeof *at);
+    for (int i = 0; i < B; i++) {
+        const uint32_t u = philox_u32((uint64_t)tr->cfg->seed, philox_subsequence(SITE_SHUFFLE, (uint32_t)step), (uint64_t)i);
+        const int64_t w = (int64_t)(((uint64_t)u * (uint64_t)tr->n_train) >> 32);
+        at[i] = (Moment){.t = tr->train[w] + tr->cfg->history - 1};
+    }
+    return features_batch(&tr->tape, &tr->stats, tr->cfg, tr->s, at, B, true);
+}
+
+static double loss_value(Tensor *loss)
+{
+    double v;
+    tensor_get_f64(loss, &v, 1);
+    return v;
+}
+
+static Status train_step(Trainer *tr, double *loss, double *norm)
+{
+    Tape *t = &tr->tape;
+    tape_reset(t);
+    t->record = t->training = true;
+    t->rng_step = (uint32_t)tr->optim.step;
+    paramset_zero_grad(&tr->ps);
+    const LeadBatch b = shuffled_batch(tr, tr->optim.step);
+    Tensor *l = lead_loss(t, &tr->model, &b, (uint32_t)tr->optim.step);
+    *loss = loss_value(l);
+    if (!isfinite(*loss))
+        return ERROR("training: the loss is %g at step %lld; try a smaller lr", *loss, (long long)tr->optim.step);
+    tape_backward(t, l);
+    *norm = optim_step(&tr->optim, t, &tr->ps);
+    if (!isfinite(*norm)) return ERROR("training: the gradient's norm is %g at step %lld", *norm, (long long)tr->optim.step);
+    return OK;
+}
+
+// The diffusion loss of fixed, evenly spaced validation windows with fixed times and noise, EMA weights.
+static double validation_loss(Trainer *tr)
+{
+    Tape *t = &tr->tape;
+    const int B = tr->cfg->batch;
+    double sum = 0;
+    paramset_swap_ema(&tr->ps);
+    for (int v = 0; v < VAL_BATCHES; v++) {
+        tape_reset(t);
+        t->record = t->training = false;
+        Moment *at = arena_alloc(t->step, (size_t)B * sizeof *at);
+        for (int i = 0; i < B; i++) {
+            const int64_t w = ((int64_t)i * VAL_BATCHES + v) * tr->n_val / ((int64_t)B * VAL_BATCHES);
+            at[i] = (Moment){.t = tr->val[w] + tr->cfg->history - 1};
+        }
+        const LeadBatch b = features_batch(t, &tr->stats, tr->cfg, tr->s, at, B, true);
+        sum += loss_value(lead_loss(t, &tr->model, &b, (uint32_t)(0xF0000000u + (unsigned)v)));
+    }
+    paramset_swap_ema(&tr->ps);
+    return sum / VAL_BATCHES;
+}
+
+// ---- the run
+
+static void write_log(Trainer *tr, const TrainReport *r)
+{
+    fprintf(tr->log, "{\"step\":%lld,\"loss\":%.9g,\"smooth_loss\":%.9g,\"grad_norm\":%.6g,\"lr\":%.6g,\"seconds\":%.3f",
+            (long long)r->step, r->loss, r->smooth_loss, r->grad_norm, r->lr, r->seconds);
+    if (isfinite(r->val_loss)) fprintf(tr->log, ",\"val_loss\":%.9g", r->val_loss);
+    fputs("}\n", tr->log);
+    fflush(tr->log);
+}
+
+static bool stop_asked(const Trainer *tr) { return tr->o->stop && *tr->o->stop; }
+
+static Status train_loop(Trainer *tr)
+{
+    Optim *op = &tr->optim;
+    const double t0 = now_seconds(), every = tr->o->checkpoint_seconds > 0 ? tr->o->checkpoint_seconds : 120;
+    const int64_t first = op->step;
+    double saved = t0;
+    const bool timed = tr->cfg->minutes > 0 && first == 0;   // a resumed run keeps the total that was fitted at its start
+    while (op->step < op->total && !stop_asked(tr)) {
+        TrainReport r = {.total = op->total, .lr = optim_lr(op, op->step), .val_loss = NAN};
+        TRY(train_step(tr, &r.loss, &r.grad_norm));
+        const double now = now_seconds();
+        r.seconds = now - t0;
+        if (timed && op->step == SPEED_STEPS) {
+            const double fit = tr->cfg->minutes * 60 / (r.seconds / SPEED_STEPS);
+            if (fit < (double)op->total) op->total = (int64_t)fit > SPEED_STEPS ? (int64_t)fit : SPEED_STEPS + 1;
+        }
+        tr->smooth = op->step == 1 ? r.loss : 0.98 * tr->smooth + 0.02 * r.loss;
+        r.step = op->step;
+        r.total = op->total;
+        r.smooth_loss = tr->smooth;
+        r.eta_seconds = r.seconds / (double)(op->step - first) * (double)(op->total - op->step);
+        const int64_t period = op->total / VAL_REPORTS > 0 ? op->total / VAL_REPORTS : 1;
+        if (tr->n_val > 0 && (op->step % period == 0 || op->step == op->total)) {
+            r.val_loss = validation_loss(tr);
+            if (r.val_loss < tr->best_val) {
+                tr->best_val = r.val_loss;
+                TRY(save(tr, "best.safetensors"));
+            }
+        }
+        if (op->step % 10 == 0 || op->step == op->total || isfinite(r.val_loss)) write_log(tr, &r);
+        if (tr->o->report) tr->o->report(tr->o->ctx, &r);
+        if (now_seconds() - saved > every) {
+            TRY(save(tr, "checkpoint.safetensors"));
+            saved = now_seconds();
+        }
+    }
+    return save(tr, "checkpoint.safetensors");
+}
+
+static Status resume(Trainer *tr, const char *path, Arena *a)
+{
+    SafeFile f;
+    TRY(checkpoint_open(&f, a, path));
+    const char *config, *hash, *step, *total, *best, *smooth;
+    Status s = checkpoint_meta(&f, "lead.config", &config);
+    if (!s.code) s = checkpoint_meta(&f, "lead.llm_sha256", &hash);
+    if (!s.code) s = checkpoint_meta(&f, "lead.step", &step);
+    if (!s.code) s = checkpoint_meta(&f, "lead.total", &total);
+    if (!s.code) s = checkpoint_meta(&f, "lead.best_val", &best);
+    if (!s.code) s = checkpoint_meta(&f, "lead.smooth_loss", &smooth);
+    if (!s.code && strcmp(config, tr->config_json))
+        s = ERROR("%s: want the configuration of this run, got another one (compare config.json)", path);
+    if (!s.code && strcmp(hash, tr->llm_hash)) s = ERROR("%s: trained with other LLM weights than %s", path, tr->cfg->llm);
+    if (!s.code) s = checkpoint_load(&f, &tr->ps);
+    if (!s.code) {
+        tr->optim.step = strtoll(step, NULL, 10);
+        tr->optim.total = strtoll(total, NULL, 10);
+        tr->best_val = strtod(best, NULL);
+        tr->smooth = strtod(smooth, NULL);
+    }
+    safetensors_close(&f);
+    return s;
+}
+
+static Status prepare_directory(const TrainOptions *o, Arena *a)
+{
+    if (mkdir(o->out, 0777) && errno != EEXIST) return ERROR("%s: cannot make the directory: %s", o->out, strerror(errno));
+    struct stat sb;
+    const bool there = stat(arena_printf(a, "%s/checkpoint.safetensors", o->out), &sb) == 0;
+    if (there && !o->resume) return ERROR("%s: holds a run already; --resume goes on with it, or give another --out", o->out);
+    if (!there && o->resume) return ERROR("%s: want checkpoint.safetensors to resume from, found none", o->out);
+    return OK;
+}
+
+static Status setup(Trainer *tr, const Device *dev, Arena *perm, Arena *step)
+{
+    const LeadConfig *cfg = tr->cfg;
+    const TrainOptions *o = tr->o;
+    TRY(config_check(cfg));
+    JsonWriter w = json_writer(perm, 1);
+    config_write_json(cfg, &w, NULL);
+    tr->config_json = json_text(&w, NULL);
+    int64_t *train, *val;
+    TRY(stats_fit(&tr->stats, perm, tr->s, o->train, cfg));
+    tr->n_train = traffic_windows(tr->s, perm, o->train, cfg->history, tr->stats.Kt, 1, &train);
+    tr->n_val = traffic_windows(tr->s, perm, o->val, cfg->history, tr->stats.Kt, 1, &val);
+    tr->train = train;
+    tr->val = val;
+    paramset_init(&tr->ps, perm, dev, (uint64_t)cfg->seed, false);
+    const LeadShape shape = stats_shape(&tr->stats, cfg);
+    TRY(lead_model_new(&tr->model, &tr->ps, cfg, &shape, tr->scratch));
+    tr->llm_hash = paramset_frozen_hash(&tr->ps, perm);
+    tr->optim = (Optim){.lr = cfg->lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = cfg->decay, .clip = cfg->clip,
+                        .ema = cfg->ema, .warmup = cfg->warmup, .total = cfg->steps, .floor = 0.02};
+    tr->best_val = INFINITY;
+    tape_init(&tr->tape, dev, step, tr->scratch);
+    tr->tape.seed = (uint64_t)cfg->seed;
+    tr->tape.profile = o->profile;
+    return OK;
+}
+
+Status lead_train(const LeadConfig *cfg, const TrafficSeries *s, const TrainOptions *o, const Device *dev, Arena *perm,
+                  Arena *step, Arena *scratch)
+{
+    Trainer tr = {.cfg = cfg, .s = s, .o = o, .scratch = scratch};
+    TRY(prepare_directory(o, scratch));
+    TRY(setup(&tr, dev, perm, step));
+    if (o->resume) TRY(resume(&tr, arena_printf(perm, "%s/checkpoint.safetensors", o->out), perm));
+    const char *log_path = arena_printf(perm, "%s/log.jsonl", o->out);
+    TRY(file_write(arena_printf(perm, "%s/config.json", o->out), tr.config_json, strlen(tr.config_json)));
+    tr.log = fopen(log_path, o->resume ? "a" : "w");
+    if (!tr.log) return ERROR("%s: cannot write: %s", log_path, strerror(errno));
+    const Status st = train_loop(&tr);
+    const bool bad = ferror(tr.log) != 0;
+    if (fclose(tr.log) || bad) return st.code ? st : ERROR("%s: write failed: %s", log_path, strerror(errno));
+    return st;
+}

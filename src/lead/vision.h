@@ -1,0 +1,37 @@
+// The vision encoder, one frame at a time (E3), and the temporal aggregator over its features (E4).
+#ifndef LEAD_LEAD_VISION_H
+#define LEAD_LEAD_VISION_H
+
+#include "nn/layers.h"
+
+enum { VISION_MAX_STAGES = 4, VISION_MAX_STEM = 4, AGG_MAX_LAYERS = 12 };
+
+// Residual block: conv-norm-GELU-conv-norm + shortcut, GELU; then spatial attention a = sigmoid(W2 relu(W1 h)), h <- a h.
+typedef struct VisionBlock { Conv conv1, conv2, shortcut; Norm norm1, norm2; Linear att1, att2; } VisionBlock;
+
+typedef struct Vision {
+    int n_stem, n_stages;
+    Conv stem[VISION_MAX_STEM];       // 1x1, 3x3, 5x5 and, for N >= 16, 7x7; concatenated and fused by 1x1
+    Linear fuse, fc1, fc2;
+    VisionBlock stage[VISION_MAX_STAGES];   // channels base, 2 base, ..; stages after the first halve the image
+} Vision;
+
+Vision vision_new(ParamSet *ps, const char *prefix, int N, int channels, int base, int stages, int width);
+Tensor *vision_apply(Tape *t, const Vision *v, Tensor *frames);   // [B*H,N,N,channels] -> [B*H,width]
+
+typedef struct AggLayer { Norm norm; Attention attn; Mlp mlp; } AggLayer;
+
+typedef struct Aggregator {
+    int n_layers;
+    Tensor *time, *slot_of_day, *day_of_week, *queries;   // [H,D] [slots,D] [7,D] [M,D], learned
+    AggLayer layer[AGG_MAX_LAYERS], cross[2];
+    Norm norm_kv;
+    double dropout;
+} Aggregator;
+
+Aggregator aggregator_new(ParamSet *ps, const char *prefix, int history, int slots_per_day, int width, int layers, int heads,
+                          int tokens, double dropout);
+// f [B,H,D], slot and dow I32 [B,H] -> [B,M,D]
+Tensor *aggregator_apply(Tape *t, const Aggregator *a, Tensor *f, Tensor *slot, Tensor *dow);
+
+#endif
