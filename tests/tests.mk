@@ -36,6 +36,11 @@ $(BUILD)/tests/%.o: override EXTRA += -Wno-missing-prototypes -I$(BUILD)/tests
 # One op alone, while its kernel is written: make build/tests/checker MISSING=ok && build/tests/checker --isa scalar linear
 checker: $(BUILD)/tests/checker
 $(BUILD)/tests/checker: $(BUILD)/tests/mutants/checker.o $(BUILD)/liblead.a
-	$(CC) $(CFLAGS) $(TEST_LINK) -o $@ $(BUILD)/tests/mutants/checker.o $(BUILD)/liblead.a $(LDLIBS)
-.PHONY: checker
+	$(CC) $(CFLAGS) $(TEST_LINK) -Wl,--dynamic-list=tests/mutants/exports.txt -o $@ $(BUILD)/tests/mutants/checker.o $(BUILD)/liblead.a -ldl $(LDLIBS)
+
+# Mutants of every reference kernel (minutes), and of the harness itself.  `make test` takes a sample of them (test_mutants).
+mutants: $(BUILD)/tests/checker
+	sh tests/mutants/run.sh $(BUILD)/tests/checker 1 $(OP)
+
+.PHONY: checker mutants
 -include $(BUILD)/tests/mutants/checker.d

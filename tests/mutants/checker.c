@@ -1,7 +1,11 @@
-// The checks of one or more ops, as a program: `build/tests/checker [--isa scalar|avx2|avx512] [--quick] op...`
-// Exit 0: every check passed; 1: one failed; 2: usage.  `make mutants` links it with a mutated kernel in front of the
-// library; whoever writes a kernel calls it by hand.
+// The checks of one or more ops, as a program:
+//   build/tests/checker [--isa scalar|avx2|avx512] [--quick] op...
+//   build/tests/checker --kernels FILE.so op     `make mutants`: the op's f64 kernels come from FILE.so (a mutated source
+//                                                compiled alone); f64 checks only, and out at the first failure
+// Exit 0: every check passed; 1: one failed; 2: usage.
+#include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "check/check.h"
@@ -12,6 +16,42 @@ static void say(void *ctx, const char *message)
     printf("%s\n", message);
 }
 
+static void say_and_exit(void *ctx, const char *message)
+{
+    say(ctx, message);
+    exit(1);
+}
+
+static Kernel *kernel_of(void *library, const char *op, const char *direction)
+{
+    char name[64];
+    Kernel *k = NULL;
+    snprintf(name, sizeof name, "%s_%s_f64", op, direction);
+    void *symbol = dlsym(library, name);
+    memcpy(&k, &symbol, sizeof k);   // ISO C has no cast from void * to a function
+    return k;
+}
+
+// Puts the kernels of file into the f64 device.
+static bool plant(CheckOptions *o, Device *f64, const char *file, const char *op)
+{
+    void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    if (!library) {
+        fprintf(stderr, "%s\n", dlerror());
+        return false;
+    }
+    for (int i = 0; i < OP_COUNT; i++) {
+        if (strcmp(op_info((OpId)i)->name, op) != 0) continue;
+        f64->fwd[i] = kernel_of(library, op, "fwd");
+        f64->bwd[i] = kernel_of(library, op, "bwd");
+        o->n_f32 = 0;
+        o->quick = true;
+        o->say = say_and_exit;
+        return f64->fwd[i] != NULL;
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     Isa cap = ISA_AVX512;
@@ -20,17 +60,20 @@ int main(int argc, char **argv)
     CheckReport report;
     int first = 1, failures = 0;
     bool quick = false;
+    const char *kernels = NULL;
     for (; first < argc && argv[first][0] == '-'; first++) {
         if (strcmp(argv[first], "--quick") == 0) quick = true;
+        else if (strcmp(argv[first], "--kernels") == 0 && first + 1 < argc) kernels = argv[++first];
         else if (strcmp(argv[first], "--isa") != 0 || ++first == argc || isa_parse(argv[first], &cap).code) first = argc;
     }
     if (first >= argc) {
-        fprintf(stderr, "want [--isa scalar|avx2|avx512] [--quick] op...\n");
+        fprintf(stderr, "want [--isa scalar|avx2|avx512] [--quick] [--kernels FILE.so] op...\n");
         return 2;
     }
     check_devices(&devices, &o, cap);
     o.quick = quick;
     o.say = say;
+    if (kernels && !plant(&o, &devices.f64, kernels, argv[first])) return 2;
     for (int i = first; i < argc; i++) {
         check_run(&report, &o, argv[i]);
         check_print(stdout, &report);
