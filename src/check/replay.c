@@ -3,19 +3,49 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CANARY_BYTES = 128, CANARY = 0xFF };
+enum { CANARY_BYTES = 128 };
 
-static unsigned char *guard_new(Replay *r, Arena *mem, const char *what, int index, int role, size_t bytes, size_t offset)
+// The canary of one word: a signalling NaN whose payload says which buffer and where.
+static void canary_word(const Guard *g, const unsigned char *at, int number, unsigned char word[8])
+{
+    const uint32_t payload = (uint32_t)(number + 1) << 16 | ((uint32_t)((uintptr_t)(at - g->low) / g->word) & 0xFFFF);
+    const uint64_t wide = 0x7FF0000000000000u | payload;
+    const uint32_t narrow = 0x7F800000u | (payload & 0x3FFFFF);
+    if (g->word == sizeof wide) memcpy(word, &wide, sizeof wide);
+    else memcpy(word, &narrow, sizeof narrow);
+}
+
+static void canary_write(const Guard *g, unsigned char *from, const unsigned char *to, int number)
+{
+    unsigned char word[8];
+    for (; from < to; from += g->word) {
+        canary_word(g, from, number, word);
+        memcpy(from, word, g->word);
+    }
+}
+
+static bool canary_intact(const Guard *g, const unsigned char *from, const unsigned char *to, int number)
+{
+    unsigned char word[8];
+    for (; from < to; from += g->word) {
+        canary_word(g, from, number, word);
+        if (memcmp(from, word, g->word) != 0) return false;
+    }
+    return true;
+}
+
+static unsigned char *guard_new(Replay *r, Arena *mem, const char *what, int index, int role, size_t bytes, size_t word, int offset)
 {
     CHECK(r->n_guards < REPLAY_GUARDS, "replay: too many buffers");
     Guard *g = &r->guard[r->n_guards++];
-    *g = (Guard){.what = what, .index = index, .role = role};
-    g->low = arena_alloc(mem, 2 * CANARY_BYTES + bytes + offset);
-    g->data = g->low + CANARY_BYTES + offset;
+    *g = (Guard){.what = what, .index = index, .role = role, .word = word};
+    const size_t shift = word * (size_t)offset;
+    g->low = arena_alloc(mem, 2 * CANARY_BYTES + bytes + shift);
+    g->data = g->low + CANARY_BYTES + shift;
     g->high = g->data + bytes;
     g->end = g->high + CANARY_BYTES;
     g->saved = arena_alloc(mem, bytes);
-    memset(g->low, CANARY, (size_t)(g->end - g->low));   // the data too: NaN until it is written
+    canary_write(g, g->low, g->end, r->n_guards);   // the data too: NaN until it is written
     return g->data;
 }
 
@@ -24,7 +54,7 @@ static Tensor copy_tensor(Replay *r, Arena *mem, const Tensor *t, const char *wh
 {
     Tensor y = {.shape = t->shape, .dev = r->dev, .dtype = t->dtype, .needs_grad = t->needs_grad, .name = t->name};
     const size_t size = t->dtype == I32 ? sizeof(int32_t) : r->dev->real_size;
-    y.x = guard_new(r, mem, what, index, role, (size_t)numel(t) * size, size * (size_t)offset);
+    y.x = guard_new(r, mem, what, index, role, (size_t)numel(t) * size, size, offset);
     if (t->dtype == I32) memcpy(y.x, t->x, tensor_bytes(t));
     else tensor_set_f64(&y, t->x, numel(t));
     return y;
@@ -33,7 +63,7 @@ static Tensor copy_tensor(Replay *r, Arena *mem, const Tensor *t, const char *wh
 Replay *replay_new(Arena *mem, const Device *dev, const OpCall *c, const double *cotangent, int offset)
 {
     Replay *r = arena_zalloc(mem, sizeof *r);
-    const size_t shift = dev->real_size * (size_t)offset;
+    const size_t word = dev->real_size;
     r->dev = dev;
     r->call = (OpCall){.op = c->op, .n_in = c->n_in, .n_out = c->n_out, .p = c->p, .scratch = c->scratch};
     for (int i = 0; i < c->n_in; i++) {
@@ -41,7 +71,7 @@ Replay *replay_new(Arena *mem, const Device *dev, const OpCall *c, const double 
         r->in[i] = copy_tensor(r, mem, c->in[i], "input", i, READ_ALWAYS, offset);
         r->call.in[i] = &r->in[i];
         if (cotangent && c->in[i]->needs_grad)
-            r->in[i].g = guard_new(r, mem, "gradient of input", i, WRITTEN_BACKWARD, tensor_bytes(&r->in[i]), shift);
+            r->in[i].g = guard_new(r, mem, "gradient of input", i, WRITTEN_BACKWARD, tensor_bytes(&r->in[i]), word, offset);
     }
     for (int j = 0; j < c->n_out; j++) {
         int alias = -1;   // an op in place (adamw, ema) writes one of its inputs
@@ -54,12 +84,12 @@ Replay *replay_new(Arena *mem, const Device *dev, const OpCall *c, const double 
             continue;
         }
         r->out[j] = (Tensor){.shape = c->out[j]->shape, .dev = dev, .dtype = c->out[j]->dtype, .name = c->out[j]->name};
-        r->out[j].x = guard_new(r, mem, "output", j, WRITTEN_FORWARD, tensor_bytes(&r->out[j]), shift);
+        r->out[j].x = guard_new(r, mem, "output", j, WRITTEN_FORWARD, tensor_bytes(&r->out[j]), word, offset);
         r->call.out[j] = &r->out[j];
     }
     if (cotangent) {
         Tensor dy = r->out[0];
-        dy.x = guard_new(r, mem, "cotangent", 0, READ_ALWAYS, tensor_bytes(&dy), shift);
+        dy.x = guard_new(r, mem, "cotangent", 0, READ_ALWAYS, tensor_bytes(&dy), word, offset);
         tensor_set_f64(&dy, cotangent, numel(&dy));
         r->out[0].g = dy.x;
         replay_zero_grad(r);
@@ -101,10 +131,8 @@ static void guarded_call(Replay *r, bool backward)
     replay_call(r, backward);
     for (int i = 0; i < r->n_guards; i++) {
         const Guard *g = &r->guard[i];
-        for (const unsigned char *p = g->low; p < g->data; p++)
-            if (*p != CANARY) fault(r, g, backward, "wrote before");
-        for (const unsigned char *p = g->high; p < g->end; p++)
-            if (*p != CANARY) fault(r, g, backward, "wrote behind");
+        if (!canary_intact(g, g->low, g->data, i + 1)) fault(r, g, backward, "wrote before");
+        if (!canary_intact(g, g->high, g->end, i + 1)) fault(r, g, backward, "wrote behind");
         if (read_only(g, backward) && memcmp(g->saved, g->data, (size_t)(g->high - g->data)) != 0)
             fault(r, g, backward, "changed");
     }

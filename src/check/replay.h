@@ -1,5 +1,6 @@
-// Replay of one op call on another device, on guarded copies of its tensors.  Every buffer stands between canaries of
-// 0xFF bytes (NaN for a kernel that reads them); outputs start as NaN, so that an element never written shows.
+// Replay of one op call on another device, on guarded copies of its tensors.  Every buffer stands between canaries:
+// signalling NaNs, numbered.  A kernel that reads one computes NaN, one that computes with it or copies it changes its
+// bits (with quiet NaN, NaN + x has the bits of NaN: a trap).  Outputs start as NaN: an element never written shows.
 #ifndef LEAD_CHECK_REPLAY_H
 #define LEAD_CHECK_REPLAY_H
 
@@ -10,6 +11,7 @@ enum { REPLAY_TENSORS = OP_MAX_IN + OP_MAX_OUT, REPLAY_GUARDS = 2 * REPLAY_TENSO
 typedef struct Guard {
     const char *what;                 // "input", "output", "gradient of input", "cotangent"
     int index;
+    size_t word;                      // bytes of one value: 4 or 8
     unsigned char *low, *data, *high, *end;   // canaries are [low,data) and [high,end)
     unsigned char *saved;             // copy of the data, where the running kernel must not change it
     enum { READ_ALWAYS, WRITTEN_FORWARD, WRITTEN_BACKWARD } role;

@@ -46,7 +46,7 @@ function last_assignment(    at, i, left) {
     at = last_assignment()
     if (at && match(substr($0, at), /^[^;]*;/)) {
         right = substr($0, at, RLENGTH - 1)
-        put("scale", substr($0, 1, at - 1) "1.001 * (" right ")" substr($0, at + RLENGTH - 1))
+        if (right != "0") put("scale", substr($0, 1, at - 1) "1.001 * (" right ")" substr($0, at + RLENGTH - 1))
         if (right != "0") put("drop", substr($0, 1, at - 1) "0 * (" right ")" substr($0, at + RLENGTH - 1))
         else put("drop", substr($0, 1, at - 1) "0.001" substr($0, at + RLENGTH - 1))
     }
