@@ -244,7 +244,7 @@ static void check_parity(Checker *k, const Device *dev, const Results *s, const 
         const int64_t n = k->truth.n[t];
         const double largest = max_abs(k->truth.v[t], n), ulp = float_ulp(largest);
         const double err = s->v[t] ? max_error(s->v[t], k->truth.v[t], n) / ulp : INFINITY;
-        double bound = PLAIN_TOL / FLT_EPSILON;
+        double bound = fmax(PLAIN_TOL * largest, 4 * (double)FLT_EPSILON) / ulp;
         if (plain) {
             bound = 2 * max_error(plain->v[t], k->truth.v[t], n) / ulp + op_info(k->c->op)->ulps;
             if (!(err / bound <= k->row->parity / k->row->bound)) {

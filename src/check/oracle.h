@@ -10,10 +10,11 @@
 // out[j], numel(c->out[j]) long doubles.  Uses c->scratch, which the caller rewinds.  Does not read c->out[j]->x.
 typedef void Oracle(const OpCall *c, long double *const *out);
 
-Oracle *oracle_find(OpId op);    // NULL: the op has none
+Oracle *oracle_find(OpId op);
 
-Oracle conv2d_oracle, dwconv1d_oracle, upsample2_oracle, avgpool2_oracle, global_avgpool_oracle, global_maxpool_oracle;
-Oracle layer_norm_oracle, group_norm_oracle, adagn_oracle, film_oracle, softmax_oracle, attention_oracle;
-Oracle timestep_embed_oracle, q_sample_oracle, convert_oracle, sampler_step_oracle;
+// src/check/oracle/<family>.c defines one for each row of ops.def; a row without it does not link.
+#define OP(name, ...) Oracle name##_oracle;
+#include "tensor/ops.def"
+#undef OP
 
 #endif

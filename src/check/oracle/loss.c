@@ -1,0 +1,54 @@
+// Reductions and losses in long double, added from the end.
+#include <math.h>
+
+#include "check/oracle.h"
+
+static long double total(const OpCall *c, long double (*term)(const OpCall *c, int64_t i))
+{
+    long double sum = 0;
+    for (int64_t i = numel(c->in[0]) - 1; i >= 0; i--) sum += term(c, i);
+    return sum;
+}
+
+static long double value(const OpCall *c, int64_t i) { return ((const double *)c->in[0]->x)[i]; }
+static long double square(const OpCall *c, int64_t i) { return value(c, i) * value(c, i); }
+static long double difference(const OpCall *c, int64_t i) { return value(c, i) - ((const double *)c->in[1]->x)[i]; }
+static long double squared(const OpCall *c, int64_t i) { return difference(c, i) * difference(c, i); }
+
+static long double weighted(const OpCall *c, int64_t i)
+{
+    return squared(c, i) * ((const double *)c->in[2]->x)[i * numel(c->in[2]) / numel(c->in[0])];
+}
+
+// With m = min(|d|, delta): m (|d| - m/2) is d^2/2 inside and delta (|d| - delta/2) outside.
+static long double bent(const OpCall *c, int64_t i)
+{
+    const long double d = fabsl(difference(c, i)), m = fminl(d, ((const HuberParams *)c->p)->delta);
+    return m * (d - m / 2);
+}
+
+void sum_oracle(const OpCall *c, long double *const *out) { out[0][0] = total(c, value); }
+void sumsq_oracle(const OpCall *c, long double *const *out) { out[0][0] = total(c, square); }
+void mean_oracle(const OpCall *c, long double *const *out) { out[0][0] = total(c, value) / (long double)numel(c->in[0]); }
+void mse_oracle(const OpCall *c, long double *const *out) { out[0][0] = total(c, squared) / (long double)numel(c->in[0]); }
+void wmse_oracle(const OpCall *c, long double *const *out) { out[0][0] = total(c, weighted) / (long double)numel(c->in[0]); }
+void huber_oracle(const OpCall *c, long double *const *out) { out[0][0] = total(c, bent) / (long double)numel(c->in[0]); }
+
+// Without subtracting the maximum: long double reaches exp(11000).
+void cross_entropy_oracle(const OpCall *c, long double *const *out)
+{
+    const double *x = c->in[0]->x;
+    const int32_t *target = c->in[1]->x;
+    const int64_t R = c->in[0]->shape.d[0], V = c->in[0]->shape.d[1];
+    long double loss = 0;
+    int64_t counted = 0;
+    for (int64_t r = 0; r < R; r++) {
+        long double sum = 0;
+        for (int64_t v = 0; v < V; v++) sum += expl(x[r * V + v]);
+        out[1][r] = logl(sum);
+        if (target[r] < 0) continue;
+        loss -= logl(expl(x[r * V + target[r]]) / sum);
+        counted++;
+    }
+    out[0][0] = counted ? loss / (long double)counted : 0;
+}
