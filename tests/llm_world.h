@@ -1,4 +1,5 @@
-// What tests of src/llm share: a device with arenas, parameters and a tape; tiny models; comparisons in which NaN fails.
+// What tests of src/llm share: a device with arenas, parameters and a tape; tiny models; comparisons in which
+// NaN fails.
 #ifndef LEAD_TESTS_LLM_WORLD_H
 #define LEAD_TESTS_LLM_WORLD_H
 

@@ -1,5 +1,5 @@
-// Adapters and LoRA (E5): exact identity at the start, gradients of every parameter through frozen blocks, a frozen base
-// that stays as it is, what the hooks see.
+// Adapters and LoRA (E5): exact identity at the start, gradients of every parameter through frozen blocks, a frozen
+// base that stays as it is, what the hooks see.
 #include <stdio.h>
 
 #include "llm/adapter.h"
@@ -30,7 +30,8 @@ static Model *model_new(Device dev, With with, double scale)
     md->w = w;
     md->m = gpt2_new(&w->ps, "llm", &c, GPT2_FROZEN);
     world_randomise(w, 0.3);
-    if (with.adapter) md->adapters = adapter_new(&w->ps, "adapter", 2, D, &(AdapterConfig){4, with.up_std, with.causal});
+    if (with.adapter)
+        md->adapters = adapter_new(&w->ps, "adapter", 2, D, &(AdapterConfig){4, with.up_std, with.causal});
     if (with.lora) lora_attach(&w->ps, "lora", md->m, &(LoraConfig){.rank = 3, .alpha = 6, .targets = with.lora});
     if (scale > 0) world_randomise(w, scale);
     md->x = param_add(&w->ps, "", "x", SHAPE(N, T, D), (Init){INIT_ZERO, 0}, PARAM_PLAIN);
@@ -62,18 +63,23 @@ static void logits_values(double out[Y], Device dev, With with, double scale)
 // Up = 0 and B = 0: the logits of plain GPT-2, bit for bit, on both devices.
 static void identity(TestLog *log)
 {
-    static const With kinds[] = {{.adapter = true}, {.adapter = true, .causal = true}, {.lora = LORA_C_ATTN}, {.lora = LORA_ALL},
+    static const With kinds[] = {{.adapter = true},
+                                 {.adapter = true, .causal = true},
+                                 {.lora = LORA_C_ATTN},
+                                 {.lora = LORA_ALL},
                                  {.adapter = true, .lora = LORA_ALL}};
     for (int d = 0; d < 2; d++) {
         const Device dev = d ? device_cpu_f64() : world_f32();
         double plain[Y], other[Y];
         logits_values(plain, dev, (With){0}, 0);
         for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-            const bool fused = kinds[i].lora & LORA_MLP_FC;    // linear_gelu becomes linear, then gelu: rounding may differ
+            const bool fused =
+                kinds[i].lora & LORA_MLP_FC; // linear_gelu becomes linear, then gelu: rounding may differ
             logits_values(other, dev, kinds[i], 0);
             double worst = 0;
             for (int k = 0; k < Y; k++) worst = check_fold(worst, fabs(plain[k] - other[k]));
-            TEST(log, fused ? worst < 1e-6 : !memcmp(plain, other, sizeof plain), "%s: kind %zu starts %g away from plain GPT-2", dev.name, i, worst);
+            TEST(log, fused ? worst < 1e-6 : !memcmp(plain, other, sizeof plain),
+                 "%s: kind %zu starts %g away from plain GPT-2", dev.name, i, worst);
         }
         logits_values(other, dev, (With){.adapter = true, .up_std = 1e-3}, 0);
         double worst = 0;
@@ -91,8 +97,8 @@ static void gradients(TestLog *log, const char *label, With with, int expected)
         if (!md->w->ps.p[i]->frozen) x[n++] = &md->w->ps.p[i]->t;
     TEST(log, n == expected, "%s: want %d trainable tensors, got %d", label, expected, n);
     const ModuleReport r = check_module_gradient(&md->w->dev, loss_of, md, x, n);
-    TEST(log, r.wrong == 0, "%s: %ld of %ld gradients wrong, worst %g in %s[%lld]: analytic %g, numeric %g", label, r.wrong,
-         r.elements, r.worst, r.worst_name, (long long)r.worst_at, r.analytic, r.numeric);
+    TEST(log, r.wrong == 0, "%s: %ld of %ld gradients wrong, worst %g in %s[%lld]: analytic %g, numeric %g", label,
+         r.wrong, r.elements, r.worst, r.worst_name, (long long)r.worst_at, r.analytic, r.numeric);
     // every trainable tensor moves the loss, the input and the first layer's adapter too
     int silent = 0;
     tape_reset(&md->w->t);
@@ -119,14 +125,24 @@ static void frozen_base(TestLog *log)
         frozen += p->frozen;
         buffers += p->frozen && (p->t.g || p->m.x || p->v.x || p->ema.x);
     }
-    TEST(log, frozen == md->m->n_weights && buffers == 0, "%d frozen tensors, %d of them with a buffer", frozen, buffers);
-    Optim o = {.lr = 1e-2, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.1, .clip = 1, .warmup = 0, .total = 20, .floor = 1};
+    TEST(log, frozen == md->m->n_weights && buffers == 0, "%d frozen tensors, %d of them with a buffer", frozen,
+         buffers);
+    Optim o = {.lr = 1e-2,
+               .beta1 = 0.9,
+               .beta2 = 0.999,
+               .eps = 1e-8,
+               .decay = 0.1,
+               .clip = 1,
+               .warmup = 0,
+               .total = 20,
+               .floor = 1};
     const int32_t target[N * T] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
     double first = 0, last = 0;
     for (int step = 0; step < 20; step++) {
         tape_reset(&md->w->t);
         paramset_zero_grad(&md->w->ps);
-        Tensor *loss = tape_cross_entropy(&md->w->t, logits_of(&md->w->t, md), tape_from_i32(&md->w->t, SHAPE(N * T), target));
+        Tensor *loss =
+            tape_cross_entropy(&md->w->t, logits_of(&md->w->t, md), tape_from_i32(&md->w->t, SHAPE(N * T), target));
         tensor_get_f64(loss, step ? &last : &first, 1);
         tape_backward(&md->w->t, loss);
         optim_step(&o, &md->w->t, &md->w->ps);
@@ -147,7 +163,8 @@ static void causality(TestLog *log)
         for (int k = 4 * D; k < 5 * D; k++) x[k] += 1;    // the last time of row 0
         tensor_set_f32(md->x, x, X);
         tensor_get_f32(adapter_apply(&md->w->t, md->adapters, 1, md->x), b, X);
-        TEST(log, (memcmp(a, b, 4 * D * sizeof *a) == 0) == (causal == 1), "%s adapter: earlier times %s", causal ? "causal" : "centred", causal ? "changed" : "did not change");
+        TEST(log, (memcmp(a, b, 4 * D * sizeof *a) == 0) == (causal == 1), "%s adapter: earlier times %s",
+             causal ? "causal" : "centred", causal ? "changed" : "did not change");
         TEST(log, !memcmp(a, b, 2 * D * sizeof *a), "kernel 5 reaches further than 2 back");
         TEST(log, !memcmp(a + 5 * D, b + 5 * D, 5 * D * sizeof *a), "row 1 depends on row 0");
         world_delete(md->w);
@@ -161,12 +178,14 @@ static void lora_is_low_rank(TestLog *log)
     double with[Y], merged[Y];
     tensor_get_f64(logits_of(&md->w->t, md), with, Y);
     for (int l = 0; l < 2; l++) {
-        Gpt2Projection *p[] = {&md->m->block[l].c_attn, &md->m->block[l].c_proj, &md->m->block[l].mlp_fc, &md->m->block[l].mlp_proj};
+        Gpt2Projection *p[] = {&md->m->block[l].c_attn, &md->m->block[l].c_proj, &md->m->block[l].mlp_fc,
+                               &md->m->block[l].mlp_proj};
         for (int i = 0; i < 4; i++) {
             const int64_t in = p[i]->w->shape.d[0], out = p[i]->w->shape.d[1];
             double *w = p[i]->w->x;
             const double *a = p[i]->lora_a->x, *b = p[i]->lora_b->x;
-            TEST(log, p[i]->lora_scale == 2 && p[i]->lora_a->shape.d[1] == 3, "scale %g, want alpha / r = 2", p[i]->lora_scale);
+            TEST(log, p[i]->lora_scale == 2 && p[i]->lora_a->shape.d[1] == 3, "scale %g, want alpha / r = 2",
+                 p[i]->lora_scale);
             for (int64_t r = 0; r < in; r++)
                 for (int64_t c = 0; c < out; c++)
                     for (int64_t k = 0; k < 3; k++) w[r * out + c] += 2 * a[r * 3 + k] * b[k * out + c];
@@ -187,7 +206,8 @@ static void target_names(TestLog *log)
 {
     unsigned t = 0;
     TEST(log, !lora_targets_parse("c_attn", &t).code && t == LORA_C_ATTN, "c_attn: %u", t);
-    TEST(log, !lora_targets_parse("mlp.c_proj,c_proj,mlp.c_fc", &t).code && t == (LORA_ALL & ~LORA_C_ATTN), "three: %u", t);
+    TEST(log, !lora_targets_parse("mlp.c_proj,c_proj,mlp.c_fc", &t).code && t == (LORA_ALL & ~LORA_C_ATTN), "three: %u",
+         t);
     TEST(log, !lora_targets_parse("all", &t).code && t == LORA_ALL, "all: %u", t);
     static const char *const bad[] = {"", "c_attn,", "c_attn, c_proj", "q", "c_att"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -1,4 +1,5 @@
-// GPT-2: published goldens, gradients through the blocks, files good and bad, generation, corpus, training, bundled model.
+// GPT-2: published goldens, gradients through the blocks, files good and bad, generation, corpus, training, the bundled
+// model.
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -59,10 +60,12 @@ static void tiny_goldens(TestLog *log, Device dev, double bound)
 {
     World *w = world_new(dev, true);
     Gpt2 *m;
-    Status s = gpt2_load(&m, &w->ps, "llm", arena_printf(w->perm, "%s/gpt2/tiny-random-gpt2", log->shared), GPT2_FROZEN, w->scratch);
+    Status s = gpt2_load(&m, &w->ps, "llm", arena_printf(w->perm, "%s/gpt2/tiny-random-gpt2", log->shared), GPT2_FROZEN,
+                         w->scratch);
     SafeFile f;
     if (TEST(log, !s.code, "%s", s.msg))
-        s = safetensors_open(&f, w->perm, arena_printf(w->perm, "%s/gpt2/tiny-random-gpt2/golden_f64.safetensors", log->shared));
+        s = safetensors_open(&f, w->perm,
+                             arena_printf(w->perm, "%s/gpt2/tiny-random-gpt2/golden_f64.safetensors", log->shared));
     if (s.code || !TEST(log, m->n_weights == 64, "want 64 tensors, got %d", m->n_weights)) {
         world_delete(w);
         return;
@@ -87,9 +90,12 @@ static void tiny_goldens(TestLog *log, Device dev, double bound)
         const double *want = golden(&f, w->perm, &n, &T, arena_printf(w->perm, "case%d.logits", c));
         worst_logits = check_fold(worst_logits, max_error(y, want, n, w->scratch));
     }
-    TEST(log, worst_logits <= bound, "%s: logits: want within %g of the f64 golden, got %g", w->dev.name, bound, worst_logits);
-    TEST(log, worst_hidden <= bound, "%s: hidden states: want within %g of the f64 golden, got %g", w->dev.name, bound, worst_hidden);
-    printf("gpt2: tiny-random-gpt2 on %s: logits err %.2e, hidden err %.2e, bound %.0e\n", w->dev.name, worst_logits, worst_hidden, bound);
+    TEST(log, worst_logits <= bound, "%s: logits: want within %g of the f64 golden, got %g", w->dev.name, bound,
+         worst_logits);
+    TEST(log, worst_hidden <= bound, "%s: hidden states: want within %g of the f64 golden, got %g", w->dev.name, bound,
+         worst_hidden);
+    printf("gpt2: tiny-random-gpt2 on %s: logits err %.2e, hidden err %.2e, bound %.0e\n", w->dev.name, worst_logits,
+           worst_hidden, bound);
     safetensors_close(&f);
     world_delete(w);
 }
@@ -107,8 +113,11 @@ static void published_greedy(TestLog *log)
     World *w = world_new(world_f32(), true);
     Gpt2 *m;
     const Json *root;
-    Status s = gpt2_load(&m, &w->ps, "", arena_printf(w->perm, "%s/gpt2/tiny-random-gpt2", log->shared), GPT2_FROZEN, w->scratch);
-    if (!s.code) s = json_read(&root, w->perm, arena_printf(w->perm, "%s/gpt2/tiny-random-gpt2/golden.json", log->shared), 1 << 20);
+    Status s = gpt2_load(&m, &w->ps, "", arena_printf(w->perm, "%s/gpt2/tiny-random-gpt2", log->shared), GPT2_FROZEN,
+                         w->scratch);
+    if (!s.code)
+        s = json_read(&root, w->perm, arena_printf(w->perm, "%s/gpt2/tiny-random-gpt2/golden.json", log->shared),
+                      1 << 20);
     if (!TEST(log, !s.code, "%s", s.msg)) return;
     const Json *pub = json_find(root, "published");
     const Json *in = json_find(pub, "input_ids")->child, *out = json_find(pub, "greedy_output_ids")->child;
@@ -118,8 +127,8 @@ static void published_greedy(TestLog *log)
         const int n = json_ids(got, in), total = json_ids(want, out);
         int64_t n_out;
         s = gpt2_generate(&w->t, m, NULL, got, n, total - n, &(Gpt2Sampling){0}, &n_out, NULL, NULL);
-        TEST(log, !s.code && n_out == total && !memcmp(got, want, (size_t)total * sizeof *got), "greedy row %d: %s", rows,
-             s.code ? s.msg : "other tokens than published");
+        TEST(log, !s.code && n_out == total && !memcmp(got, want, (size_t)total * sizeof *got), "greedy row %d: %s",
+             rows, s.code ? s.msg : "other tokens than published");
     }
     TEST(log, rows == 2, "want 2 published rows, got %d", rows);
     world_delete(w);
@@ -127,10 +136,22 @@ static void published_greedy(TestLog *log)
 
 // ---- gpt2-basic-463k: a trained model with an untied head and bias; vectors in Q20.12 -------------------------------
 
-static const struct { const char *row, *part; double bound; } basic_parts[] = {    // bounds: META.txt
-    {"embedding", "embedding", 0.0002}, {"ln1", "ln_1", 0.0065}, {"q", "q", 0.0101}, {"k", "k", 0.0119}, {"v", "v", 0.0102},
-    {"attn", "attn", 0.0227}, {"proj", "c_proj", 0.0203}, {"ln2", "ln_2", 0.0120}, {"ff1", "fc", 0.0200},
-    {"ff2", "mlp_proj", 0.0139}, {"hidden", "hidden", 0.0163}, {"final_ln", "ln_f", 0.0175}, {"logits", "logits", 0.0502},
+static const struct { const char *row, *part; double bound;
+} basic_parts[] = {
+    // bounds: META.txt
+    {"embedding", "embedding", 0.0002},
+    {"ln1", "ln_1", 0.0065},
+    {"q", "q", 0.0101},
+    {"k", "k", 0.0119},
+    {"v", "v", 0.0102},
+    {"attn", "attn", 0.0227},
+    {"proj", "c_proj", 0.0203},
+    {"ln2", "ln_2", 0.0120},
+    {"ff1", "fc", 0.0200},
+    {"ff2", "mlp_proj", 0.0139},
+    {"hidden", "hidden", 0.0163},
+    {"final_ln", "ln_f", 0.0175},
+    {"logits", "logits", 0.0502},
 };
 enum { N_BASIC = sizeof basic_parts / sizeof *basic_parts };
 
@@ -198,14 +219,17 @@ static void basic_vectors(TestLog *log)
     if (!s.code) s = file_read(&text, &size, w->perm, arena_printf(w->perm, "%s/GPT2VEC.TXT", dir), 1 << 20);
     if (!TEST(log, !s.code, "%s", s.msg)) return;
     TEST(log, b->m->head_w && b->m->head_b && !b->m->c.tied, "want an untied head with bias");
-    TEST(log, paramset_count(&w->ps, false) == 463168, "want 463168 parameters, got %lld", (long long)paramset_count(&w->ps, false));
+    TEST(log, paramset_count(&w->ps, false) == 463168, "want 463168 parameters, got %lld",
+         (long long)paramset_count(&w->ps, false));
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) basic_line(b, line);
-    TEST(log, b->vectors == 3 && b->rows == 3 * N_BASIC, "want 3 vectors of %d rows, got %d and %d", N_BASIC, b->vectors, b->rows);
+    TEST(log, b->vectors == 3 && b->rows == 3 * N_BASIC, "want 3 vectors of %d rows, got %d and %d", N_BASIC,
+         b->vectors, b->rows);
     TEST(log, b->top1 == 3, "top-1 token: want 3 of 3 equal, got %d", b->top1);
     printf("gpt2: gpt2-basic-463k err/bound:");
     for (int i = 0; i < N_BASIC; i++) {
         // META.txt states the measured errors of an f64 pass to 4 digits: half a digit of rounding, and f32 on top
-        TEST(log, b->worst[i] <= basic_parts[i].bound + 6e-5, "%s: want within %g, got %g", basic_parts[i].row, basic_parts[i].bound, b->worst[i]);
+        TEST(log, b->worst[i] <= basic_parts[i].bound + 6e-5, "%s: want within %g, got %g", basic_parts[i].row,
+             basic_parts[i].bound, b->worst[i]);
         printf(" %s %.4f/%.4f", basic_parts[i].row, b->worst[i], basic_parts[i].bound);
     }
     printf("\n");
@@ -240,10 +264,12 @@ static void gradients(TestLog *log, bool tied)
     Tensor *x[128];
     for (int i = 0; i < w->ps.n; i++) x[i] = &w->ps.p[i]->t;
     const ModuleReport r = check_module_gradient(&w->dev, cotangent_loss, &ctx, x, w->ps.n);
-    TEST(log, r.wrong == 0, "%s head: %ld of %ld gradients wrong, worst %g in %s[%lld]: analytic %g, numeric %g", tied ? "tied" : "own",
-         r.wrong, r.elements, r.worst, r.worst_name, (long long)r.worst_at, r.analytic, r.numeric);
+    TEST(log, r.wrong == 0, "%s head: %ld of %ld gradients wrong, worst %g in %s[%lld]: analytic %g, numeric %g",
+         tied ? "tied" : "own", r.wrong, r.elements, r.worst, r.worst_name, (long long)r.worst_at, r.analytic,
+         r.numeric);
     TEST(log, r.elements == paramset_count(&w->ps, false), "%ld gradients compared", r.elements);
-    printf("gpt2: gradient of %ld values (%s head): worst %.1e, bound %.0e\n", r.elements, tied ? "tied" : "own", r.worst, GRADIENT_TOL);
+    printf("gpt2: gradient of %ld values (%s head): worst %.1e, bound %.0e\n", r.elements, tied ? "tied" : "own",
+           r.worst, GRADIENT_TOL);
     world_delete(w);
 }
 
@@ -265,10 +291,12 @@ static void frozen_gradient(TestLog *log)
         tensor_get_grad_f64(ctx.x, dx[frozen], 80);
         int with_gradient = 0;
         for (int i = 0; i < w->ps.n; i++) with_gradient += w->ps.p[i]->t.g != NULL;
-        TEST(log, with_gradient == (frozen ? 0 : w->ps.n), "%s: %d parameters have a gradient buffer", frozen ? "frozen" : "trainable", with_gradient);
+        TEST(log, with_gradient == (frozen ? 0 : w->ps.n), "%s: %d parameters have a gradient buffer",
+             frozen ? "frozen" : "trainable", with_gradient);
         world_delete(w);
     }
-    TEST(log, fabs(dx[0][3]) > 0 && !memcmp(dx[0], dx[1], sizeof dx[0]), "dx through frozen blocks is another: %g, %g", dx[0][3], dx[1][3]);
+    TEST(log, fabs(dx[0][3]) > 0 && !memcmp(dx[0], dx[1], sizeof dx[0]), "dx through frozen blocks is another: %g, %g",
+         dx[0][3], dx[1][3]);
 }
 
 // A row's logits depend neither on the other rows of the batch nor on later tokens.
@@ -278,11 +306,16 @@ static void independence(TestLog *log)
     const Gpt2Config c = tiny_config();
     Gpt2 *m = gpt2_new(&w->ps, "", &c, GPT2_FROZEN);
     world_randomise(w, 0.3);
-    const int32_t a[] = {1, 2, 3, 4, 5, 6, 7}, both[] = {9, 8, 7, 6, 5, 4, 3, 1, 2, 3, 4, 5, 6, 7}, changed[] = {1, 2, 3, 4, 5, 0, 10};
+    const int32_t a[] = {1, 2, 3, 4, 5, 6, 7}, both[] = {9, 8, 7, 6, 5, 4, 3, 1, 2, 3, 4, 5, 6, 7},
+                  changed[] = {1, 2, 3, 4, 5, 0, 10};
     float one[77], two[154], other[77];
-    tensor_get_f32(gpt2_logits(&w->t, m, gpt2_forward_tokens(&w->t, m, tape_from_i32(&w->t, SHAPE(1, 7), a), NULL)), one, 77);
-    tensor_get_f32(gpt2_logits(&w->t, m, gpt2_forward_tokens(&w->t, m, tape_from_i32(&w->t, SHAPE(2, 7), both), NULL)), two, 154);
-    tensor_get_f32(gpt2_logits(&w->t, m, gpt2_forward_tokens(&w->t, m, tape_from_i32(&w->t, SHAPE(1, 7), changed), NULL)), other, 77);
+    tensor_get_f32(gpt2_logits(&w->t, m, gpt2_forward_tokens(&w->t, m, tape_from_i32(&w->t, SHAPE(1, 7), a), NULL)),
+                   one, 77);
+    tensor_get_f32(gpt2_logits(&w->t, m, gpt2_forward_tokens(&w->t, m, tape_from_i32(&w->t, SHAPE(2, 7), both), NULL)),
+                   two, 154);
+    tensor_get_f32(
+        gpt2_logits(&w->t, m, gpt2_forward_tokens(&w->t, m, tape_from_i32(&w->t, SHAPE(1, 7), changed), NULL)), other,
+        77);
     TEST(log, !memcmp(one, two + 77, sizeof one), "a row's logits depend on its batch");
     TEST(log, !memcmp(one, other, 55 * sizeof *one), "logits of tokens 0..4 depend on tokens 5 and 6");
     TEST(log, memcmp(one + 55, other + 55, 22 * sizeof *one), "logits do not depend on the tokens");
@@ -312,7 +345,8 @@ static void round_trip(TestLog *log)
     s = gpt2_load(&n, &v->ps, "b.c", dir, GPT2_TRAINABLE, v->scratch);
     if (TEST(log, !s.code, "%s", s.msg)) {
         int same = 0;
-        for (int i = 0; i < w->ps.n; i++) same += !memcmp(w->ps.p[i]->t.x, v->ps.p[i]->t.x, tensor_bytes(&w->ps.p[i]->t));
+        for (int i = 0; i < w->ps.n; i++)
+            same += !memcmp(w->ps.p[i]->t.x, v->ps.p[i]->t.x, tensor_bytes(&w->ps.p[i]->t));
         TEST(log, same == w->ps.n && v->ps.n == w->ps.n, "%d of %d tensors equal after save and load", same, w->ps.n);
         TEST(log, !memcmp(&n->c, &m->c, sizeof n->c), "the config is another after save and load");
         TEST(log, param_find(&v->ps, "b.c.h.1.attn.c_attn.weight"), "the prefix is not where it belongs");
@@ -326,20 +360,28 @@ static void round_trip(TestLog *log)
 // config.json with one change; the message must name the key and what was found.
 static void bad_configs(TestLog *log)
 {
-    static const struct { const char *json, *message; } bad[] = {
+    static const struct { const char *json, *message;
+    } bad[] = {
         {"", "config.json"},
         {"[1]", "want an object, got an array of 1"},
         {"{\"n_embd\": 8}", "vocab_size: want an integer"},
-        {"{\"vocab_size\": 11, \"n_positions\": 4, \"n_embd\": 8, \"n_layer\": 1, \"n_head\": 3}", "n_head: want a divisor of n_embd = 8, got 3"},
-        {"{\"vocab_size\": 11, \"n_positions\": 4, \"n_embd\": 8, \"n_layer\": 0, \"n_head\": 2}", "n_layer: want an integer in 1..4096, got 0"},
-        {"{\"vocab_size\": 11, \"n_positions\": 4, \"n_embd\": 8.5, \"n_layer\": 1, \"n_head\": 2}", "n_embd: want an integer in 1.."},
-        {"{\"vocab_size\": 1e300, \"n_positions\": 4, \"n_embd\": 8, \"n_layer\": 1, \"n_head\": 2}", "vocab_size: want an integer in 1.."},
-        {"{\"activation_function\": \"relu\"}", "activation_function: want \"gelu_new\" or \"gelu_pytorch_tanh\", got \"relu\""},
+        {"{\"vocab_size\": 11, \"n_positions\": 4, \"n_embd\": 8, \"n_layer\": 1, \"n_head\": 3}",
+         "n_head: want a divisor of n_embd = 8, got 3"},
+        {"{\"vocab_size\": 11, \"n_positions\": 4, \"n_embd\": 8, \"n_layer\": 0, \"n_head\": 2}",
+         "n_layer: want an integer in 1..4096, got 0"},
+        {"{\"vocab_size\": 11, \"n_positions\": 4, \"n_embd\": 8.5, \"n_layer\": 1, \"n_head\": 2}",
+         "n_embd: want an integer in 1.."},
+        {"{\"vocab_size\": 1e300, \"n_positions\": 4, \"n_embd\": 8, \"n_layer\": 1, \"n_head\": 2}",
+         "vocab_size: want an integer in 1.."},
+        {"{\"activation_function\": \"relu\"}",
+         "activation_function: want \"gelu_new\" or \"gelu_pytorch_tanh\", got \"relu\""},
         {"{\"scale_attn_by_inverse_layer_idx\": true}", "scale_attn_by_inverse_layer_idx: want false, got true"},
         {"{\"scale_attn_weights\": false}", "scale_attn_weights: want true, got false"},
         {"{\"add_cross_attention\": true}", "add_cross_attention: want false, got true"},
         {"{\"model_type\": \"llama\"}", "model_type: want \"gpt2\", got \"llama\""},
-        {"{\"vocab_size\": 11, \"n_positions\": 4, \"n_embd\": 8, \"n_layer\": 1, \"n_head\": 2, \"layer_norm_epsilon\": -1}", "layer_norm_epsilon: want 0 < eps < 1, got -1"},
+        {"{\"vocab_size\": 11, \"n_positions\": 4, \"n_embd\": 8, \"n_layer\": 1, \"n_head\": 2, "
+         "\"layer_norm_epsilon\": -1}",
+         "layer_norm_epsilon: want 0 < eps < 1, got -1"},
     };
     World *w = world_new(world_f32(), true);
     const char *dir = temp_dir(log, w->perm, "config"), *path = arena_printf(w->perm, "%s/config.json", dir);
@@ -347,7 +389,8 @@ static void bad_configs(TestLog *log)
         Gpt2Config c;
         file_write(path, bad[i].json, strlen(bad[i].json));
         const Status s = gpt2_config_read(&c, dir, w->scratch);
-        TEST(log, s.code == 1 && strstr(s.msg, bad[i].message), "%s: want '%s', got '%s'", bad[i].json, bad[i].message, s.msg);
+        TEST(log, s.code == 1 && strstr(s.msg, bad[i].message), "%s: want '%s', got '%s'", bad[i].json, bad[i].message,
+             s.msg);
     }
     Gpt2Config c;
     const Status s = gpt2_config_read(&c, arena_printf(w->perm, "%s/none", dir), w->scratch);
@@ -384,17 +427,24 @@ static void changed_file(TestLog *log, const Change *ch, const char *dir)
         const Gpt2Weight *x = &m->weight[i];
         if (ch->drop && !strcmp(x->name, ch->drop)) continue;
         const bool other = ch->reshape && !strcmp(x->name, ch->reshape);
-        list[count++] = (SafeTensor){.name = file_name(w->perm, ch, x->name), .type = SAFE_F32, .n_dim = other ? 2 : x->shape.n,
-                                     .shape = other ? other_shape : x->shape.d, .data = (*x->slot)->x};
+        list[count++] = (SafeTensor){.name = file_name(w->perm, ch, x->name),
+                                     .type = SAFE_F32,
+                                     .n_dim = other ? 2 : x->shape.n,
+                                     .shape = other ? other_shape : x->shape.d,
+                                     .data = (*x->slot)->x};
     }
     if (ch->add)    // wte's first values, or the causal mask that old files carry
-        list[count++] = (SafeTensor){.name = ch->add, .type = ch->add_type, .n_dim = 2, .shape = ch->add_shape, .data = m->wte->x};
+        list[count++] =
+            (SafeTensor){.name = ch->add, .type = ch->add_type, .n_dim = 2, .shape = ch->add_shape, .data = m->wte->x};
     Status s = gpt2_save(m, dir, w->scratch);
-    if (!s.code) s = safetensors_write(arena_printf(w->perm, "%s/model.safetensors", dir), list, count, NULL, 0, false, w->scratch);
+    if (!s.code)
+        s = safetensors_write(arena_printf(w->perm, "%s/model.safetensors", dir), list, count, NULL, 0, false,
+                              w->scratch);
     TEST(log, !s.code, "%s", s.msg);
     s = gpt2_load(&n, &v->ps, "", dir, GPT2_FROZEN, v->scratch);
     if (!ch->message)
-        TEST(log, !s.code && !memcmp(n->wte->x, m->wte->x, tensor_bytes(m->wte)), "want a file that loads, got '%s'", s.msg);
+        TEST(log, !s.code && !memcmp(n->wte->x, m->wte->x, tensor_bytes(m->wte)), "want a file that loads, got '%s'",
+             s.msg);
     else {
         TEST(log, s.code == 1 && strstr(s.msg, ch->message), "want '%s', got '%s'", ch->message, s.msg);
         TEST(log, v->ps.n == 0, "%s: parameters were registered from a bad file", ch->message);
@@ -410,17 +460,33 @@ static void changed_files(TestLog *log)
         {.add = "transformer.h.1.attn.bias", .add_shape = {8, 8}, .add_type = SAFE_U8},
         {.add = "transformer.h.0.attn.masked_bias", .add_shape = {1, 1}, .add_type = SAFE_F32},
         {.add = "lm_head.weight", .add_shape = {11, 8}, .add_type = SAFE_F32},
-        {.add = "lm_head.weight", .add_shape = {8, 11}, .add_type = SAFE_F32, .message = "lm_head.weight: want [11,8], got [8,11] in "},
+        {.add = "lm_head.weight",
+         .add_shape = {8, 11},
+         .add_type = SAFE_F32,
+         .message = "lm_head.weight: want [11,8], got [8,11] in "},
         {.drop = "h.1.ln_2.bias", .message = "h.1.ln_2.bias: want [8], got no such tensor in "},
         {.drop = "wte.weight", .bare = true, .message = "wte.weight: want [11,8], got no such tensor in "},
         {.reshape = "h.1.mlp.c_fc.weight", .message = "h.1.mlp.c_fc.weight: want [8,32], got [8,7] in "},
-        {.rename_from = "ln_f.bias", .rename_to = "ln_g.bias", .message = "transformer.ln_g.bias: want a tensor of GPT-2 with 2 layers, got an unknown one in "},
-        {.add = "h.2.attn.c_attn.weight", .add_shape = {8, 8}, .add_type = SAFE_F32, .message = "h.2.attn.c_attn.weight: want a tensor of GPT-2 with 2 layers"},
-        {.add = "wte.weight", .add_shape = {11, 8}, .add_type = SAFE_F32, .message = "wte.weight: want it once, got it with and without \"transformer.\" in "},
-        {.drop = "wpe.weight", .add = "wpe.weight", .add_shape = {16, 8}, .add_type = SAFE_I16, .message = "wpe.weight: want F32, F16, BF16 or F64, got I16 in "},
+        {.rename_from = "ln_f.bias",
+         .rename_to = "ln_g.bias",
+         .message = "transformer.ln_g.bias: want a tensor of GPT-2 with 2 layers, got an unknown one in "},
+        {.add = "h.2.attn.c_attn.weight",
+         .add_shape = {8, 8},
+         .add_type = SAFE_F32,
+         .message = "h.2.attn.c_attn.weight: want a tensor of GPT-2 with 2 layers"},
+        {.add = "wte.weight",
+         .add_shape = {11, 8},
+         .add_type = SAFE_F32,
+         .message = "wte.weight: want it once, got it with and without \"transformer.\" in "},
+        {.drop = "wpe.weight",
+         .add = "wpe.weight",
+         .add_shape = {16, 8},
+         .add_type = SAFE_I16,
+         .message = "wpe.weight: want F32, F16, BF16 or F64, got I16 in "},
     };
     Arena *a = arena_new("names", 1 << 26, NULL);
-    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) changed_file(log, &changes[i], temp_dir(log, a, "changed"));
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
+        changed_file(log, &changes[i], temp_dir(log, a, "changed"));
     arena_delete(a);
 }
 
@@ -428,12 +494,15 @@ static void changed_files(TestLog *log)
 static void partial_124m(TestLog *log)
 {
     World *w = world_new(world_f32(), true);
-    const char *dir = temp_dir(log, w->perm, "partial"), *json =
-        "{\"vocab_size\":50257,\"n_positions\":1024,\"n_embd\":768,\"n_layer\":12,\"n_head\":12,\"activation_function\":\"gelu_new\"}";
+    const char *dir = temp_dir(log, w->perm, "partial"),
+               *json = "{\"vocab_size\":50257,\"n_positions\":1024,\"n_embd\":768,\"n_layer\":12,\"n_head\":12,"
+                       "\"activation_function\":\"gelu_new\"}";
     char target[PATH_MAX];
     Status s = file_write(arena_printf(w->perm, "%s/config.json", dir), json, strlen(json));
-    TEST(log, !s.code && realpath(arena_printf(w->perm, "%s/gpt2/gpt2-124M/partial.safetensors", log->shared), target) &&
-         !symlink(target, arena_printf(w->perm, "%s/model.safetensors", dir)), "%s", s.msg);
+    TEST(log,
+         !s.code && realpath(arena_printf(w->perm, "%s/gpt2/gpt2-124M/partial.safetensors", log->shared), target) &&
+             !symlink(target, arena_printf(w->perm, "%s/model.safetensors", dir)),
+         "%s", s.msg);
     Gpt2 *m;
     s = gpt2_load(&m, &w->ps, "", dir, GPT2_FROZEN, w->scratch);
     TEST(log, s.code == 1 && strstr(s.msg, "wte.weight: want [50257,768], got no such tensor in "), "got '%s'", s.msg);
@@ -454,8 +523,10 @@ static void sampling(TestLog *log)
         top2[gpt2_sample(logits, 4, &k2, u, a)]++;
         hot[gpt2_sample(logits, 4, &cold, u, a)]++;
     }
-    TEST(log, abs(count[0] - 1000) < 5 && abs(count[1] - 3000) < 5 && abs(count[2] - 6000) < 5, "sampled %d %d %d", count[0], count[1], count[2]);
-    TEST(log, abs(top2[1] - 3333) < 5 && abs(top2[2] - 6667) < 5 && !top2[0], "top-2 sampled %d %d %d", top2[0], top2[1], top2[2]);
+    TEST(log, abs(count[0] - 1000) < 5 && abs(count[1] - 3000) < 5 && abs(count[2] - 6000) < 5, "sampled %d %d %d",
+         count[0], count[1], count[2]);
+    TEST(log, abs(top2[1] - 3333) < 5 && abs(top2[2] - 6667) < 5 && !top2[0], "top-2 sampled %d %d %d", top2[0],
+         top2[1], top2[2]);
     TEST(log, hot[2] == 10000, "temperature 0.05 took the best token %d of 10000 times", hot[2]);
     const float ties[] = {1, 2, 2};
     TEST(log, gpt2_sample(ties, 3, &(Gpt2Sampling){0}, 0.99, a) == 1, "greedy takes the lowest id among equals");
@@ -474,7 +545,8 @@ static void generation(TestLog *log)
     const Gpt2Config c = tiny_config();
     Gpt2 *m = gpt2_new(&w->ps, "", &c, GPT2_FROZEN);
     world_randomise(w, 0.3);
-    const Gpt2Sampling warm = {.temperature = 1, .seed = 3}, other = {.temperature = 1, .seed = 4}, k1 = {.temperature = 1, .top_k = 1};
+    const Gpt2Sampling warm = {.temperature = 1, .seed = 3}, other = {.temperature = 1, .seed = 4},
+                       k1 = {.temperature = 1, .top_k = 1};
     int32_t x[5][16] = {{1, 2}, {1, 2}, {1, 2}, {1, 2}, {1, 2}};
     int64_t n[5];
     gpt2_generate(&w->t, m, NULL, x[0], 2, 14, &warm, &n[0], NULL, NULL);
@@ -508,7 +580,8 @@ static void corpus(TestLog *log)
 {
     enum { N = 200000 };
     Arena *a = arena_new("corpus", 1 << 26, NULL);
-    int32_t *x = arena_alloc(a, N * sizeof *x), *y = arena_alloc(a, N * sizeof *y), *held = arena_alloc(a, N * sizeof *held);
+    int32_t *x = arena_alloc(a, N * sizeof *x), *y = arena_alloc(a, N * sizeof *y),
+            *held = arena_alloc(a, N * sizeof *held);
     corpus_generate(x, N, 1, CORPUS_TRAIN);
     corpus_generate(y, N / 2, 1, CORPUS_TRAIN);
     corpus_generate(held, N, 1, CORPUS_HELD_OUT);
@@ -541,11 +614,27 @@ static void training(TestLog *log)
     double loss[2][STEPS], eval[2];
     for (int run = 0; run < 2; run++) {
         World *w = world_new(world_f32(), false);
-        const Gpt2Config c = {.vocab = CORPUS_VOCAB, .positions = 32, .width = 16, .inner = 64, .layers = 1, .heads = 2, .eps = 1e-5, .tied = true, .end_token = CORPUS_END};
+        const Gpt2Config c = {.vocab = CORPUS_VOCAB,
+                              .positions = 32,
+                              .width = 16,
+                              .inner = 64,
+                              .layers = 1,
+                              .heads = 2,
+                              .eps = 1e-5,
+                              .tied = true,
+                              .end_token = CORPUS_END};
         Gpt2 *m = gpt2_new(&w->ps, "", &c, GPT2_TRAINABLE);
         int32_t *x = arena_alloc(w->perm, N * sizeof *x);
         corpus_generate(x, N, 1, CORPUS_TRAIN);
-        Optim o = {.lr = 1e-2, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-8, .decay = 0.05, .clip = 1, .warmup = 5, .total = STEPS, .floor = 0.1};
+        Optim o = {.lr = 1e-2,
+                   .beta1 = 0.9,
+                   .beta2 = 0.98,
+                   .eps = 1e-8,
+                   .decay = 0.05,
+                   .clip = 1,
+                   .warmup = 5,
+                   .total = STEPS,
+                   .floor = 0.1};
         const Status s = gpt2_train(&w->t, m, &w->ps, &o, x, N, &(Gpt2TrainOptions){4, 32, 1}, keep_losses, loss[run]);
         TEST(log, !s.code && o.step == STEPS, "%s", s.msg);
         eval[run] = gpt2_text_loss(&w->t, m, x, 1000, 32);
@@ -569,7 +658,8 @@ static void bundled(TestLog *log)
     struct stat st;
     if (!s.code) s = file_read(&card, &size, w->perm, "data/gpt2-small/MODEL_CARD.md", 1 << 20);
     if (!TEST(log, !s.code, "%s", s.msg)) return;
-    TEST(log, !stat("data/gpt2-small/model.safetensors", &st) && st.st_size <= 8 << 20, "want at most 8 MiB, got %lld bytes", (long long)st.st_size);
+    TEST(log, !stat("data/gpt2-small/model.safetensors", &st) && st.st_size <= 8 << 20,
+         "want at most 8 MiB, got %lld bytes", (long long)st.st_size);
     const char *at = strstr(card, "held-out loss, after | ");
     const double stated = at ? atof(at + strlen("held-out loss, after | ")) : NAN;
     const int windows = log->quick || w->dev.isa == ISA_SCALAR ? 8 : 256;
@@ -578,7 +668,8 @@ static void bundled(TestLog *log)
     corpus_generate(x, n, 1, CORPUS_HELD_OUT);
     const double loss = gpt2_text_loss(&w->t, m, x, n, 128);
     const double bound = windows == 256 ? 1e-3 : 0.3;    // few windows: a sample of the same text
-    TEST(log, fabs(loss - stated) <= bound, "held-out loss: the card says %g, got %g over %d windows", stated, loss, windows);
+    TEST(log, fabs(loss - stated) <= bound, "held-out loss: the card says %g, got %g over %d windows", stated, loss,
+         windows);
     world_delete(w);
 }
 

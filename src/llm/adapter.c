@@ -8,7 +8,8 @@ static AdapterScale scale_new(ParamSet *ps, const char *prefix, int kernel, int6
 {
     AdapterScale s;
     const char *name = arena_printf(ps->perm, "%s.dw%d", prefix, kernel);
-    s.w = param_add(ps, name, "weight", SHAPE(kernel, C), (Init){INIT_UNIFORM, 1.0 / sqrt((double)kernel)}, PARAM_PLAIN);
+    s.w =
+        param_add(ps, name, "weight", SHAPE(kernel, C), (Init){INIT_UNIFORM, 1.0 / sqrt((double)kernel)}, PARAM_PLAIN);
     s.b = param_add(ps, name, "bias", SHAPE(C), (Init){INIT_ZERO, 0}, PARAM_NO_DECAY);
     s.point = linear_new(ps, arena_printf(ps->perm, "%s.point%d", prefix, kernel), C, C, false);
     return s;
@@ -55,7 +56,8 @@ static Tensor *temporal(Tape *t, const AdapterScale *s, Tensor *x, int k, bool c
 static Tensor *msconv(Tape *t, const Adapter *a, Tensor *x, bool causal)
 {
     Tensor *scale[2];
-    for (int i = 0; i < 2; i++) scale[i] = linear_apply(t, &a->scale[i].point, temporal(t, &a->scale[i], x, kernels[i], causal));
+    for (int i = 0; i < 2; i++)
+        scale[i] = linear_apply(t, &a->scale[i].point, temporal(t, &a->scale[i], x, kernels[i], causal));
     Tensor *conv = linear_apply(t, &a->fuse, tape_concat(t, scale, 2, 2));
     Tensor *g = tape_sigmoid(t, linear_apply(t, &a->gate, x));
     return tape_add(t, tape_mul(t, g, conv), tape_mul(t, tape_scale(t, g, -1, 1), x));

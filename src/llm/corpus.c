@@ -7,8 +7,8 @@
 #include "tensor/philox.h"
 #include "tensor/status.h"
 
-// Trap: C leaves the order open in which arguments and initialiser lists are evaluated, so every draw has a statement or
-// a declarator of its own.  Cosines are philox.h's, not libm's: the same text on every machine.
+// Trap: C leaves the order open in which arguments and initialiser lists are evaluated, so every draw has a statement
+// or a declarator of its own.  Cosines are philox.h's, not libm's: the same text on every machine.
 
 // A document in the making and its random numbers: document d of a part draws philox(seed, SITE_SYNTH << 32 | CORPUS
 // << 16 | part) at offsets d * 4096, d * 4096 + 1, ...  (a document takes a few hundred draws).
@@ -26,7 +26,8 @@ __attribute__((format(printf, 2, 3))) static void put(Doc *d, const char *fmt, .
     va_start(ap, fmt);
     const int n = vsnprintf(d->text + d->len, CORPUS_DOCUMENT_MAX - d->len, fmt, ap);
     va_end(ap);
-    CHECK(n >= 0 && (size_t)n < CORPUS_DOCUMENT_MAX - d->len, "corpus: a document is longer than %d bytes", CORPUS_DOCUMENT_MAX);
+    CHECK(n >= 0 && (size_t)n < CORPUS_DOCUMENT_MAX - d->len, "corpus: a document is longer than %d bytes",
+          CORPUS_DOCUMENT_MAX);
     d->len += (size_t)n;
 }
 
@@ -74,7 +75,10 @@ static const char *period(int hour)
            hour < 18 ? "afternoon" : hour < 22 ? "evening" : "late evening";
 }
 
-static const char *level(double share) { return share < 0.4 ? "low" : share < 0.6 ? "moderate" : share < 0.8 ? "high" : "very high"; }
+static const char *level(double share)
+{
+    return share < 0.4 ? "low" : share < 0.6 ? "moderate" : share < 0.8 ? "high" : "very high";
+}
 
 typedef struct Day { double peak, peak_hour, night, noise; int weekday; } Day;
 
@@ -111,7 +115,7 @@ static void two_days(Doc *d)
 {
     const Day day = day_draw(d);
     const Pair p = two_cities(d);
-    const int step = PICK(d, ((const int[]){2, 3, 4}));
+    const int step = range(d, 2, 4);
     put(d, "Flow %s to %s, one value every %d hours.\n", p.from, p.to, step);
     for (int k = 0; k < 2; k++) {
         put(d, "Day %d:", k + 1);
@@ -130,8 +134,8 @@ static void slot_report(Doc *d)
     for (int i = 0; i < lines; i++) {
         const int h = (hour + i) % 24, now = value_at(d, &day, hour + i);
         const double share = (double)now / day.peak;
-        put(d, "%s %02d:%02d (%s): traffic from %s to %s is %d Mbit/s, ", days[(day.weekday + (hour + i) / 24) % 7], h, minute,
-            period(h), p.from, p.to, now);
+        put(d, "%s %02d:%02d (%s): traffic from %s to %s is %d Mbit/s, ", days[(day.weekday + (hour + i) / 24) % 7], h,
+            minute, period(h), p.from, p.to, now);
         if (now > before) put(d, "up %d from %d. ", now - before, before);
         else if (now < before) put(d, "down %d from %d. ", before - now, before);
         else put(d, "unchanged. ");
@@ -164,9 +168,10 @@ static void matrix_report(Doc *d)
 
 static void clock_sums(Doc *d)
 {
+    static const int steps[] = {5, 10, 15, 20, 30, 45, 60, 90, 120};
     const int lines = range(d, 3, 6);
     for (int i = 0; i < lines; i++) {
-        const int m = 5 * range(d, 0, 287), add = PICK(d, ((const int[]){5, 10, 15, 20, 30, 45, 60, 90, 120})), s = (m + add) % 1440;
+        const int m = 5 * range(d, 0, 287), add = PICK(d, steps), s = (m + add) % 1440;
         put(d, "%d minutes after %02d:%02d it is %02d:%02d.\n", add, m / 60, m % 60, s / 60, s % 60);
     }
 }
@@ -179,7 +184,10 @@ static void time_facts(Doc *d)
         switch (range(d, 0, 3)) {
         case 0: put(d, "At %02d:00 it is %s.\n", hour, period(hour)); break;
         case 1: put(d, "After %s comes %s.\n", days[w], days[(w + 1) % 7]); break;
-        case 2: put(d, "%s is a %s.\n", days[w], w < 5 ? "working day: the network is busy" : "weekend day: the network is quieter"); break;
+        case 2:
+            put(d, "%s is a %s.\n", days[w],
+                w < 5 ? "working day: the network is busy" : "weekend day: the network is quieter");
+            break;
         default: put(d, "At %02d:00 the load is usually %s.\n", hour, level(daily(hour, 15, 0.2, false)));
         }
     }
@@ -187,9 +195,10 @@ static void time_facts(Doc *d)
 
 static void arithmetic(Doc *d)
 {
+    static const int bounds[] = {9, 20, 99, 500};
     const int lines = range(d, 4, 9);
     for (int i = 0; i < lines; i++) {
-        const int big = PICK(d, ((const int[]){9, 20, 99, 500})), a = range(d, 0, big), b = range(d, 0, big), c = range(d, 2, 12);
+        const int big = PICK(d, bounds), a = range(d, 0, big), b = range(d, 0, big), c = range(d, 2, 12);
         switch (range(d, 0, 4)) {
         case 0: put(d, "%d + %d = %d\n", a, b, a + b); break;
         case 1: put(d, "%d - %d = %d\n", a + b, a, b); break;
@@ -202,14 +211,18 @@ static void arithmetic(Doc *d)
 
 static void sequence(Doc *d)
 {
+    static const char *const names[] = {"Rising", "Falling", "Repeating", "Doubling"};
     const int lines = range(d, 2, 4);
     for (int i = 0; i < lines; i++) {
-        const int kind = range(d, 0, 3), a = range(d, 0, 60), step = range(d, 1, 12), n = range(d, 8, 14), period_len = range(d, 2, 5);
+        const int kind = range(d, 0, 3), a = range(d, 0, 60), step = range(d, 1, 12);
+        const int n = range(d, 8, 14), length = range(d, 2, 5);
         int cycle[5];
         for (int k = 0; k < 5; k++) cycle[k] = range(d, 1, 99);
-        put(d, "%s:", kind == 0 ? "Rising" : kind == 1 ? "Falling" : kind == 2 ? "Repeating" : "Doubling");
-        for (int k = 0; k < (kind == 3 ? 8 : n); k++)
-            put(d, " %d", kind == 0 ? a + k * step : kind == 1 ? a + (n - k) * step : kind == 2 ? cycle[k % period_len] : (a % 9 + 1) << k);
+        put(d, "%s:", names[kind]);
+        for (int k = 0; k < (kind == 3 ? 8 : n); k++) {
+            const int term[] = {a + k * step, a + (n - k) * step, cycle[k % length], (a % 9 + 1) << (k & 7)};
+            put(d, " %d", term[kind]);
+        }
         put(d, "\n");
     }
 }
@@ -218,22 +231,24 @@ static void sequence(Doc *d)
 
 static void incident(Doc *d)
 {
-    static const char *const causes[] = {"a fibre cut", "a power failure", "a failed line card", "planned maintenance", "a routing error"};
+    static const char *const causes[] = {"a fibre cut", "a power failure", "a failed line card", "planned maintenance",
+                                         "a routing error"};
     const Pair p = two_cities(d);
     const char *day = PICK(d, days), *cause = PICK(d, causes);
     const int m = 5 * range(d, 0, 287), lost = 5 * range(d, 1, 24), end = (m + lost) % 1440;
     const int more = range(d, 20, 900), percent = range(d, 10, 90);
     put(d, "Incident on %s: at %02d:%02d the node %s went down after %s.\n", day, m / 60, m % 60, p.from, cause);
     put(d, "Its flows fell to 0, and the link to %s carried %d Mbit/s more, up %d %%.\n", p.to, more, percent);
-    put(d, "After %d minutes, at %02d:%02d, %s was back and traffic returned to normal.\n", lost, end / 60, end % 60, p.from);
+    put(d, "After %d minutes, at %02d:%02d, %s was back and traffic returned to normal.\n", lost, end / 60, end % 60,
+        p.from);
 }
 
 static void burst(Doc *d)
 {
     const Pair p = two_cities(d);
     const int v = range(d, 20, 400), times = range(d, 2, 6), m = 5 * range(d, 0, 287), minutes = 5 * range(d, 1, 6);
-    put(d, "At %02d:%02d a burst from %s to %s took the flow from %d to %d Mbit/s, %d times its usual level. ", m / 60, m % 60,
-        p.from, p.to, v, v * times, times);
+    put(d, "At %02d:%02d a burst from %s to %s took the flow from %d to %d Mbit/s, %d times its usual level. ", m / 60,
+        m % 60, p.from, p.to, v, v * times, times);
     put(d, "It lasted %d minutes; then the flow was back at %d.\n", minutes, v);
 }
 
@@ -242,7 +257,8 @@ static void glossary(Doc *d)
     static const char *const lines[] = {
         "A traffic matrix holds, for every pair of nodes, how much one sends to the other in a slot of time.",
         "The row of a traffic matrix is the sender, the column is the receiver, and the diagonal is often small.",
-        "Traffic follows the day: it is low at night, rises in the morning, and is highest in the afternoon or evening.",
+        "Traffic follows the day: it is low at night, rises in the morning, and is highest in the afternoon or "
+        "evening.",
         "Traffic follows the week: Saturday and Sunday carry less than the working days.",
         "A forecast says what the next matrices will hold; a good one also says how sure it is.",
         "The simplest forecast repeats the last matrix; another repeats the matrix of the same time yesterday.",
@@ -263,8 +279,11 @@ size_t corpus_document(char text[CORPUS_DOCUMENT_MAX], uint64_t seed, CorpusPart
         hourly_series, hourly_series, hourly_series, two_days, two_days, slot_report, slot_report, matrix_report,
         clock_sums, time_facts, arithmetic, arithmetic, sequence, sequence, incident, burst, glossary,
     };
-    Doc d = {.text = text, .seed = seed, .subsequence = philox_subsequence(SITE_SYNTH, (uint32_t)CORPUS_SITE_STEP << 16 | (uint32_t)part),
-             .offset = index * DRAWS, .end = (index + 1) * DRAWS};
+    Doc d = {.text = text,
+             .seed = seed,
+             .subsequence = philox_subsequence(SITE_SYNTH, (uint32_t)CORPUS_SITE_STEP << 16 | (uint32_t)part),
+             .offset = index * DRAWS,
+             .end = (index + 1) * DRAWS};
     text[0] = 0;
     PICK(&d, kinds)(&d);
     return d.len;

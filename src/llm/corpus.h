@@ -1,6 +1,6 @@
 // The text that the bundled small GPT-2 is trained on: generated, deterministic, written by this project.  Short
-// documents about networks: daily cycles as numbers with their continuation, slot-by-slot reports, statements about time
-// of day, arithmetic, comparisons, number sequences, incidents, glossary sentences.  Bytes, and one end-of-text token.
+// documents about networks: daily cycles as numbers with their continuation, slot-by-slot reports, statements about
+// time of day, arithmetic, comparisons, number sequences, incidents, glossary sentences.  Bytes, and one end-of-text token.
 #ifndef LEAD_LLM_CORPUS_H
 #define LEAD_LLM_CORPUS_H
 

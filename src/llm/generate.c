@@ -43,10 +43,12 @@ Status gpt2_tokens_check(const Gpt2 *m, const int32_t *token, int64_t n)
 {
     if (n < 1) return ERROR("prompt: want at least 1 token, got none");
     if (n > m->c.positions)
-        return ERROR("prompt: want at most %lld tokens (n_positions), got %lld", (long long)m->c.positions, (long long)n);
+        return ERROR("prompt: want at most %lld tokens (n_positions), got %lld", (long long)m->c.positions,
+                     (long long)n);
     for (int64_t i = 0; i < n; i++)
         if (token[i] < 0 || token[i] >= m->c.vocab)
-            return ERROR("prompt: token %lld: want an id in 0..%lld, got %d", (long long)i, (long long)m->c.vocab - 1, token[i]);
+            return ERROR("prompt: token %lld: want an id in 0..%lld, got %d", (long long)i, (long long)m->c.vocab - 1,
+                         token[i]);
     return OK;
 }
 
@@ -58,8 +60,8 @@ static Status last_logits(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, const in
     tensor_get_f32(gpt2_logits(t, m, tape_slice(t, h, 1, n - 1, 1)), logits, m->c.vocab);
     for (int64_t i = 0; i < m->c.vocab; i++)
         if (!isfinite(logits[i]))
-            return ERROR("logits after %lld tokens: want finite values, got %g for token %lld", (long long)n, (double)logits[i],
-                         (long long)i);
+            return ERROR("logits after %lld tokens: want finite values, got %g for token %lld", (long long)n,
+                         (double)logits[i], (long long)i);
     return OK;
 }
 
@@ -85,8 +87,8 @@ Status gpt2_generate(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *out,
     *n_out = n_prompt;
     TRY(gpt2_tokens_check(m, out, n_prompt));
     if (n_new > m->c.positions - n_prompt)
-        return ERROR("generate: want prompt + new tokens <= %lld (n_positions), got %lld + %lld", (long long)m->c.positions,
-                     (long long)n_prompt, (long long)n_new);
+        return ERROR("generate: want prompt + new tokens <= %lld (n_positions), got %lld + %lld",
+                     (long long)m->c.positions, (long long)n_prompt, (long long)n_new);
     const bool record = t->record, training = t->training;
     const size_t mark = arena_mark(t->scratch);
     t->record = t->training = false;

@@ -136,7 +136,8 @@ Tensor *gpt2_forward_embeds(Tape *t, const Gpt2 *m, Tensor *x, const Gpt2Hook *h
 Tensor *gpt2_forward_tokens(Tape *t, const Gpt2 *m, Tensor *token, const Gpt2Hook *hook)
 {
     char buf[96];
-    CHECK(token->shape.n == 2 && token->dtype == I32, "gpt2: want token ids [N,T], got %s", shape_text(token->shape, buf));
+    CHECK(token->shape.n == 2 && token->dtype == I32, "gpt2: want token ids [N,T], got %s",
+          shape_text(token->shape, buf));
     return gpt2_forward_embeds(t, m, tape_embedding(t, m->wte, token), hook);
 }
 

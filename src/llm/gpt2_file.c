@@ -24,12 +24,13 @@ Status gpt2_config_check(const Gpt2Config *c, const char *where)
             return ERROR("%s: %s: want 1..%lld, got %lld", where, field[i].name, (long long)field[i].max,
                          (long long)field[i].value);
     if (c->width % c->heads)
-        return ERROR("%s: n_head: want a divisor of n_embd = %lld, got %lld", where, (long long)c->width, (long long)c->heads);
+        return ERROR("%s: n_head: want a divisor of n_embd = %lld, got %lld", where, (long long)c->width,
+                     (long long)c->heads);
     if (!(c->eps > 0 && c->eps < 1)) return ERROR("%s: layer_norm_epsilon: want 0 < eps < 1, got %g", where, c->eps);
     return OK;
 }
 
-// A flag of GPT-2 variants that changes the mathematics: only `want` can be run.  Absent = the library's default = want.
+// A flag of GPT-2 variants that changes the mathematics: only `want` runs.  Absent = the library's default = want.
 static Status want_flag(const Json *root, const char *key, bool want, const char *where)
 {
     const Json *v = json_find(root, key);
@@ -71,7 +72,8 @@ Status gpt2_config_read(Gpt2Config *c, const char *dir, Arena *scratch)
     TRY(check_kind(root, path));
     *c = (Gpt2Config){.eps = 1e-5, .end_token = -1};
     TRY(json_get_int(&c->vocab, root, "vocab_size", 1, MAX_VOCAB, path));
-    TRY(json_get_int(&c->positions, root, json_find(root, "n_positions") ? "n_positions" : "n_ctx", 1, MAX_WIDTH, path));
+    TRY(json_get_int(&c->positions, root, json_find(root, "n_positions") ? "n_positions" : "n_ctx", 1, MAX_WIDTH,
+                     path));
     TRY(json_get_int(&c->width, root, "n_embd", 1, MAX_WIDTH, path));
     TRY(json_get_int(&c->layers, root, "n_layer", 1, MAX_LAYERS, path));
     TRY(json_get_int(&c->heads, root, "n_head", 1, MAX_WIDTH, path));
@@ -126,17 +128,22 @@ static bool is_mask(const char *name)
     return !strcmp(rest, ".attn.bias") || !strcmp(rest, ".attn.masked_bias");
 }
 
-static Shape safe_shape(const SafeTensor *s) { return s->n_dim <= MAX_DIMS ? shape_make(s->n_dim, s->shape) : (Shape){.n = -1}; }
+static Shape safe_shape(const SafeTensor *s)
+{
+    return s->n_dim <= MAX_DIMS ? shape_make(s->n_dim, s->shape) : (Shape){.n = -1};
+}
 
 static Status check_shape(const SafeTensor *s, Shape want, const char *path)
 {
     char a[96], b[96];
     const Shape got = safe_shape(s);
-    if (got.n < 0) return ERROR("%s: want %s, got %d dimensions in %s", plain_name(s->name), shape_text(want, a), s->n_dim, path);
+    if (got.n < 0)
+        return ERROR("%s: want %s, got %d dimensions in %s", plain_name(s->name), shape_text(want, a), s->n_dim, path);
     if (!shape_equal(got, want))
         return ERROR("%s: want %s, got %s in %s", plain_name(s->name), shape_text(want, a), shape_text(got, b), path);
     if (s->type != SAFE_F32 && s->type != SAFE_F16 && s->type != SAFE_BF16 && s->type != SAFE_F64)
-        return ERROR("%s: want F32, F16, BF16 or F64, got %s in %s", plain_name(s->name), safetensors_type_name(s->type), path);
+        return ERROR("%s: want F32, F16, BF16 or F64, got %s in %s", plain_name(s->name),
+                     safetensors_type_name(s->type), path);
     return OK;
 }
 
@@ -144,8 +151,10 @@ static Status check_shape(const SafeTensor *s, Shape want, const char *path)
 static Status check_tied_head(const SafeTensor *head, const SafeTensor *wte, Shape want, const char *path)
 {
     TRY(check_shape(head, want, path));
-    if (!wte || wte->type != head->type || memcmp(wte->data, head->data, (size_t)wte->count * safetensors_type_size(wte->type)))
-        return ERROR("lm_head.weight: want the values of wte.weight (tie_word_embeddings is true), got others in %s", path);
+    if (!wte || wte->type != head->type ||
+        memcmp(wte->data, head->data, (size_t)wte->count * safetensors_type_size(wte->type)))
+        return ERROR("lm_head.weight: want the values of wte.weight (tie_word_embeddings is true), got others in %s",
+                     path);
     return OK;
 }
 
@@ -168,13 +177,15 @@ static Status match_tensors(const SafeTensor **source, const Gpt2 *m, const Safe
         else if (i < 0 && !is_mask(name))
             return ERROR("%s: want a tensor of GPT-2 with %lld layers, got an unknown one in %s", s->name,
                          (long long)m->c.layers, f->path);
-        else if (i >= 0 && source[i]) return ERROR("%s: want it once, got it with and without \"transformer.\" in %s", name, f->path);
+        else if (i >= 0 && source[i])
+            return ERROR("%s: want it once, got it with and without \"transformer.\" in %s", name, f->path);
         else if (i >= 0) source[i] = s;
     }
     for (int i = 0; i < m->n_weights; i++) {
         char buf[96];
         if (!source[i])
-            return ERROR("%s: want %s, got no such tensor in %s", m->weight[i].name, shape_text(m->weight[i].shape, buf), f->path);
+            return ERROR("%s: want %s, got no such tensor in %s", m->weight[i].name,
+                         shape_text(m->weight[i].shape, buf), f->path);
         TRY(check_shape(source[i], m->weight[i].shape, f->path));
     }
     if (spare_head) TRY(check_tied_head(spare_head, source[0], m->weight[0].shape, f->path));
@@ -233,12 +244,16 @@ Status gpt2_save(const Gpt2 *m, const char *dir, Arena *scratch)
     for (int i = 0; i < m->n_weights; i++) {
         const Gpt2Weight *w = &m->weight[i];
         const bool head = !strncmp(w->name, "lm_head.", 8);
-        list[i] = (SafeTensor){.name = head ? w->name : arena_printf(scratch, "transformer.%s", w->name), .type = SAFE_F32,
-                               .n_dim = w->shape.n, .shape = w->shape.d, .data = values_f32(*w->slot, scratch)};
+        list[i] = (SafeTensor){.name = head ? w->name : arena_printf(scratch, "transformer.%s", w->name),
+                               .type = SAFE_F32,
+                               .n_dim = w->shape.n,
+                               .shape = w->shape.d,
+                               .data = values_f32(*w->slot, scratch)};
     }
     const SafeMeta meta = {"format", "pt"};    // what transformers asks for
     TRY(config_write(&m->c, dir, scratch));
-    TRY(safetensors_write(arena_printf(scratch, "%s/model.safetensors", dir), list, m->n_weights, &meta, 1, false, scratch));
+    TRY(safetensors_write(arena_printf(scratch, "%s/model.safetensors", dir), list, m->n_weights, &meta, 1, false,
+                          scratch));
     arena_rewind(scratch, mark);
     return OK;
 }

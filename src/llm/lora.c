@@ -21,7 +21,7 @@ Status lora_targets_parse(const char *text, unsigned *targets)
         for (int i = 0; i < N_KNOWN; i++)
             if (strlen(known[i].option) == len && !strncmp(at, known[i].option, len)) found = known[i].target;
         if (!found)
-            return USAGE_ERROR("LoRA targets: want c_attn, c_proj, mlp.c_fc, mlp.c_proj (with commas) or all, got '%.*s'",
+            return USAGE_ERROR("LoRA targets: want all, or some of c_attn,c_proj,mlp.c_fc,mlp.c_proj, got '%.*s'",
                                (int)len, at);
         all |= found;
         if (!at[len]) break;
@@ -33,7 +33,9 @@ Status lora_targets_parse(const char *text, unsigned *targets)
 
 static Gpt2Projection *projection(Gpt2Block *b, LoraTarget target)
 {
-    return target == LORA_C_ATTN ? &b->c_attn : target == LORA_C_PROJ ? &b->c_proj : target == LORA_MLP_FC ? &b->mlp_fc : &b->mlp_proj;
+    if (target == LORA_C_ATTN) return &b->c_attn;
+    if (target == LORA_C_PROJ) return &b->c_proj;
+    return target == LORA_MLP_FC ? &b->mlp_fc : &b->mlp_proj;
 }
 
 static void attach(ParamSet *ps, const char *prefix, Gpt2Projection *p, const char *name, const LoraConfig *c)
@@ -48,9 +50,11 @@ static void attach(ParamSet *ps, const char *prefix, Gpt2Projection *p, const ch
 
 void lora_attach(ParamSet *ps, const char *prefix, Gpt2 *m, const LoraConfig *c)
 {
-    CHECK(c->rank >= 1 && c->targets && !(c->targets & ~(unsigned)LORA_ALL), "lora: rank %lld, targets %u", (long long)c->rank, c->targets);
+    CHECK(c->rank >= 1 && c->targets && !(c->targets & ~(unsigned)LORA_ALL), "lora: rank %lld, targets %u",
+          (long long)c->rank, c->targets);
     for (int l = 0; l < m->c.layers; l++)
         for (int i = 0; i < N_KNOWN; i++)
             if (known[i].name && (c->targets & known[i].target))
-                attach(ps, prefix, projection(&m->block[l], known[i].target), arena_printf(ps->perm, "h.%d.%s", l, known[i].name), c);
+                attach(ps, prefix, projection(&m->block[l], known[i].target),
+                       arena_printf(ps->perm, "h.%d.%s", l, known[i].name), c);
 }

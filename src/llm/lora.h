@@ -1,5 +1,5 @@
 // LoRA (Hu et al. 2021) on the projections of a frozen GPT-2; the alternative that E5 names beside the adapters.
-//   y = x W + b + (alpha / r) (x A) B      A [in,r] uniform +-1/sqrt(in), B [r,out] zero: starts as plain GPT-2, bitwise
+//   y = x W + b + (alpha / r) (x A) B      A [in,r] uniform +-1/sqrt(in), B [r,out] zero: starts as plain GPT-2
 // A and B are stored [in,out] like all weights here; PEFT's lora_A.weight and lora_B.weight are their transposes.
 #ifndef LEAD_LLM_LORA_H
 #define LEAD_LLM_LORA_H

@@ -1,5 +1,5 @@
-// Training GPT-2 on a stream of tokens: windows of `context` tokens from random places, cross entropy of each next token,
-// AdamW with clipping and cosine decay.  And the one command that makes the bundled model, data/gpt2-small.
+// Training GPT-2 on a stream of tokens: windows of `context` tokens from random places, cross entropy of each next
+// token, AdamW with clipping and cosine decay.  And the one command that makes the bundled model, data/gpt2-small.
 #ifndef LEAD_LLM_TRAIN_H
 #define LEAD_LLM_TRAIN_H
 
