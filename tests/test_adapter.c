@@ -152,6 +152,89 @@ static void frozen_base(TestLog *log)
     world_delete(md->w);
 }
 
+// ---- E5 a second time, in plain loops over one row's T times, from the parameters' names ----------------------------
+
+typedef struct Plain { const ParamSet *ps; int causal; } Plain;
+
+static const double *weight(const Plain *p, const char *layer, const char *name)
+{
+    char full[64];
+    snprintf(full, sizeof full, "adapter.1.%s.%s", layer, name);
+    const Param *found = param_find(p->ps, full);
+    CHECK(found, "no parameter %s", full);
+    return found->t.x;
+}
+
+static void plain_linear(const Plain *p, const char *layer, double *y, const double *x, int in, int out)
+{
+    const double *w = weight(p, layer, "weight"), *b = weight(p, layer, "bias");
+    for (int o = 0; o < out; o++) {
+        y[o] = b[o];
+        for (int i = 0; i < in; i++) y[o] += x[i] * w[i * out + o];
+    }
+}
+
+static void plain_norm(const Plain *p, const char *layer, double *x, int n)
+{
+    const double *w = weight(p, layer, "weight"), *b = weight(p, layer, "bias");
+    double mean = 0, var = 0;
+    for (int i = 0; i < n; i++) mean += x[i] / n;
+    for (int i = 0; i < n; i++) var += (x[i] - mean) * (x[i] - mean) / n;
+    for (int i = 0; i < n; i++) x[i] = (x[i] - mean) / sqrt(var + 1e-5) * w[i] + b[i];
+}
+
+// Depthwise convolution at time t: taps t-k/2..t+k/2, or t-k+1..t when causal; zeros outside.
+static void plain_temporal(const Plain *p, int k, double *y, double x[T][4], int t)
+{
+    const char *layer = k == 3 ? "dw3" : "dw5";
+    const double *w = weight(p, layer, "weight"), *b = weight(p, layer, "bias");
+    const int first = p->causal ? t - k + 1 : t - k / 2;
+    for (int c = 0; c < 4; c++) {
+        y[c] = b[c];
+        for (int j = 0; j < k; j++)
+            if (first + j >= 0 && first + j < T) y[c] += w[j * 4 + c] * x[first + j][c];
+    }
+}
+
+static void plain_adapter(const Plain *p, double h[T][D])
+{
+    double x[T][4], dw[4], pair[8], conv[4], gate[4], y[4], up[D];
+    for (int t = 0; t < T; t++) {
+        plain_linear(p, "down", x[t], h[t], D, 4);
+        plain_norm(p, "ln_in", x[t], 4);
+    }
+    for (int t = 0; t < T; t++) {
+        for (int s = 0; s < 2; s++) {
+            plain_temporal(p, s ? 5 : 3, dw, x, t);
+            plain_linear(p, s ? "point5" : "point3", pair + 4 * s, dw, 4, 4);
+        }
+        plain_linear(p, "fuse", conv, pair, 8, 4);
+        plain_linear(p, "gate", gate, x[t], 4, 4);
+        for (int c = 0; c < 4; c++) {
+            const double g = 1 / (1 + exp(-gate[c])), m = g * conv[c] + (1 - g) * x[t][c];
+            y[c] = 0.5 * m * (1 + tanh(sqrt(2 / 3.14159265358979324) * (m + 0.044715 * m * m * m)));
+        }
+        plain_norm(p, "ln_out", y, 4);
+        plain_linear(p, "up", up, y, 4, D);
+        const double *a = param_find(p->ps, "adapter.1.scale")->t.x;
+        for (int i = 0; i < D; i++) h[t][i] += *a * up[i];
+    }
+}
+
+static void formula(TestLog *log)
+{
+    for (int causal = 0; causal < 2; causal++) {
+        Model *md = model_new(device_cpu_f64(), (With){.adapter = true, .causal = causal}, 0.3);
+        double h[N][T][D], got[X], worst = 0;
+        tensor_get_f64(md->x, &h[0][0][0], X);
+        tensor_get_f64(adapter_apply(&md->w->t, md->adapters, 1, md->x), got, X);
+        for (int n = 0; n < N; n++) plain_adapter(&(Plain){&md->w->ps, causal}, h[n]);
+        for (int i = 0; i < X; i++) worst = check_fold(worst, fabs(got[i] - (&h[0][0][0])[i]));
+        TEST(log, worst < 1e-12, "%s adapter: %g away from E5 in plain loops", causal ? "causal" : "centred", worst);
+        world_delete(md->w);
+    }
+}
+
 // x's adapter output at time i must not depend on times after it (causal), and does when the kernels look both ways.
 static void causality(TestLog *log)
 {
@@ -219,6 +302,7 @@ static void target_names(TestLog *log)
 void test_adapter(TestLog *log)
 {
     identity(log);
+    formula(log);
     // an adapter has down, ln, 2 x (dw, point), fuse, gate, ln, up of two tensors each, and a_l: 21; x is one more
     gradients(log, "adapters", (With){.adapter = true}, 2 * 21 + 1);
     gradients(log, "causal adapters", (With){.adapter = true, .causal = true}, 2 * 21 + 1);
