@@ -30,6 +30,7 @@ double gpt2_text_loss(Tape *t, const Gpt2 *m, const int32_t *token, int64_t n, i
 
 // Trains the bundled model (4 layers, 4 heads, width 128, 128 positions, bytes + end of text) on corpus.h's text and
 // writes out_dir/{config.json, model.safetensors, MODEL_CARD.md}.  The card states what was measured in this run.
+// Stopped early by progress, it writes what was reached and says so.
 // `command` goes into the card: the line that reproduces the model.
 Status gpt2_train_bundled(const Device *dev, const char *out_dir, int64_t steps, uint64_t seed, const char *command,
                           Gpt2TrainFn *progress, void *arg);
