@@ -6,6 +6,7 @@
 //   vf, vi, vmask        a vector of floats, of 32-bit integers, a set of lanes
 //   vload/vstore         unaligned; the _m forms touch only the lanes of the mask (load: 0 in the others)
 //   vhead(n)             the first n lanes, 0 <= n <= VW (n above VW: all)
+//   vload_n/vstore_n     the first n floats, all when n >= VW: a loop body that serves the tail too, at a predicted branch
 //   vfma(a,b,c)          a b + c, rounded once;  vfnma(a,b,c)  c - a b
 //   vmin, vmax           yield the second operand when either is NaN
 //   vsum, vmaxall        over the lanes, in a fixed order
@@ -115,6 +116,14 @@ static inline float vmaxall(vf v)
 }
 
 #endif
+
+// Masked stores are slow on some CPUs, so full vectors do without.
+static inline vf vload_n(const float *p, int64_t n) { return n >= VW ? vload(p) : vload_m(p, vhead(n)); }
+static inline void vstore_n(float *p, int64_t n, vf v)
+{
+    if (n >= VW) vstore(p, v);
+    else vstore_m(p, vhead(n), v);
+}
 
 static inline float vsum(vf v)
 {
