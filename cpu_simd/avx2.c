@@ -7,7 +7,6 @@
 #include "cpu_simd/range.inl"
 
 #include "cpu_simd/linear.inl"
-
 #include "cpu_simd/elementwise.inl"
 #include "cpu_simd/optim.inl"
 #include "cpu_simd/random.inl"

@@ -22,36 +22,12 @@ static inline __attribute__((always_inline)) void slope_range(const float *x, co
 
 static inline vf relu_of(vf x) { return vsel(vlt(x, vzero()), vzero(), x); }
 static inline vf relu_slope(vf x) { return vsel(vlt(vzero(), x), vset1(1.0f), vzero()); }
-static inline vf silu_of(vf x) { return vmul(x, vsigmoid(x)); }
-
-static inline vf silu_slope(vf x)
-{
-    const vf s = vsigmoid(x);
-    return vmul(s, vfma(x, vsub(vset1(1.0f), s), vset1(1.0f)));
-}
-
-// (1 + tanh u)/2 = sigmoid(2u): one exponential, and no cancellation for u < 0
-static inline vf gelu_gate(vf x)
-{
-    const vf u = vmul(x, vfma(vmul(x, x), vset1(2 * 0.7978845608f * 0.044715f), vset1(2 * 0.7978845608f)));
-    return vsigmoid(u);
-}
-
-static inline vf gelu_of(vf x) { return vmul(x, gelu_gate(x)); }
-
-static inline vf gelu_slope(vf x)   // s + x s (1 - s) u',  u = 2 r (x + k x^3)
-{
-    const vf s = gelu_gate(x);
-    const vf du = vfma(vmul(x, x), vset1(6 * 0.7978845608f * 0.044715f), vset1(2 * 0.7978845608f));
-    return vfma(vmul(vmul(x, s), vsub(vset1(1.0f), s)), du, s);
-}
-
 static inline vf sigmoid_slope(vf y) { return vmul(y, vsub(vset1(1.0f), y)); }
 static inline vf tanh_slope(vf y) { return vfnma(y, y, vset1(1.0f)); }
 
 static void relu_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, relu_of); }
-static void silu_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, silu_of); }
-static void gelu_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, gelu_of); }
+static void silu_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vsilu); }
+static void gelu_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vgelu_tanh); }
 static void sigmoid_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vsigmoid); }
 static void tanh_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vtanh); }
 
@@ -61,11 +37,11 @@ static void relu_back(const OpCall *c, int64_t i, int64_t n)
 }
 static void silu_back(const OpCall *c, int64_t i, int64_t n)
 {
-    slope_range(in_x(c, 0), out_g(c, 0), in_g(c, 0), i, n, silu_slope);
+    slope_range(in_x(c, 0), out_g(c, 0), in_g(c, 0), i, n, vsilu_grad);
 }
 static void gelu_back(const OpCall *c, int64_t i, int64_t n)
 {
-    slope_range(in_x(c, 0), out_g(c, 0), in_g(c, 0), i, n, gelu_slope);
+    slope_range(in_x(c, 0), out_g(c, 0), in_g(c, 0), i, n, vgelu_tanh_grad);
 }
 static void sigmoid_back(const OpCall *c, int64_t i, int64_t n)
 {

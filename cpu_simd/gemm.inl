@@ -236,23 +236,6 @@ static ABlock block_of_a(const Gemm *g, int64_t m0, int64_t mc, int64_t k0, int6
     return by_k ? (ABlock){copy, 1, ld} : (ABlock){copy, ld, 1};
 }
 
-#define GELU_ROOT 0.79788456080286535588f   // see src/tensor/ref/act.h
-#define GELU_CUBE 0.044715f
-
-static inline vf vgelu_tanh(vf x)
-{
-    const vf u = vmul(vset1(GELU_ROOT), vfma(vmul(vmul(x, x), x), vset1(GELU_CUBE), x));
-    return vmul(vmul(vset1(0.5f), x), vadd(vset1(1.0f), vtanh(u)));
-}
-
-static inline vf vgelu_tanh_grad(vf x)
-{
-    const vf one = vset1(1.0f), half = vset1(0.5f), x2 = vmul(x, x);
-    const vf t = vtanh(vmul(vset1(GELU_ROOT), vfma(vmul(x2, x), vset1(GELU_CUBE), x)));
-    const vf du = vmul(vset1(GELU_ROOT), vfma(vset1(3 * GELU_CUBE), x2, one));
-    return vfma(vmul(vmul(half, x), vfnma(t, t, one)), du, vmul(half, vadd(one, t)));
-}
-
 static void gelu_rows(float *y, const float *h, int64_t ld, int64_t rows, int64_t n)
 {
     for (int64_t i = 0; i < rows; i++)

@@ -21,14 +21,23 @@ static inline vf vi_float(vi a) { return _mm512_cvtepi32_ps(a); }
 static inline vf vi_as_vf(vi a) { return _mm512_castsi512_ps(a); }
 static inline vi vf_as_vi(vf a) { return _mm512_castps_si512(a); }
 // a where bit 0 of q is set, else b
-static inline vf vi_pick(vi q, vf a, vf b) { return _mm512_mask_blend_ps(_mm512_test_epi32_mask(q, _mm512_set1_epi32(1)), b, a); }
+static inline vf vi_pick(vi q, vf a, vf b)
+{
+    return _mm512_mask_blend_ps(_mm512_test_epi32_mask(q, _mm512_set1_epi32(1)), b, a);
+}
 // Element e counts quad 4 (e % 4) + e / 4: after the 4 x 4 transpose of vstore_quads they lie in order.
 static inline vi quad_even(void) { return _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11); }
 static inline vi quad_odd(void) { return _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15); }
 static inline vf vf_unpack_lo(vf a, vf b) { return _mm512_unpacklo_ps(a, b); }
 static inline vf vf_unpack_hi(vf a, vf b) { return _mm512_unpackhi_ps(a, b); }
-static inline vf vf_pairs_lo(vf a, vf b) { return _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b))); }
-static inline vf vf_pairs_hi(vf a, vf b) { return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b))); }
+static inline vf vf_pairs_lo(vf a, vf b)
+{
+    return _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+}
+static inline vf vf_pairs_hi(vf a, vf b)
+{
+    return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+}
 #else
 static inline vi vi_set1(uint32_t x) { return _mm256_set1_epi32((int)x); }
 static inline vi vi_set64(uint64_t x) { return _mm256_set1_epi64x((long long)x); }
@@ -51,8 +60,14 @@ static inline vi quad_even(void) { return _mm256_setr_epi64x(0, 4, 1, 5); }   //
 static inline vi quad_odd(void) { return _mm256_setr_epi64x(2, 6, 3, 7); }
 static inline vf vf_unpack_lo(vf a, vf b) { return _mm256_unpacklo_ps(a, b); }
 static inline vf vf_unpack_hi(vf a, vf b) { return _mm256_unpackhi_ps(a, b); }
-static inline vf vf_pairs_lo(vf a, vf b) { return _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b))); }
-static inline vf vf_pairs_hi(vf a, vf b) { return _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b))); }
+static inline vf vf_pairs_lo(vf a, vf b)
+{
+    return _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
+}
+static inline vf vf_pairs_hi(vf a, vf b)
+{
+    return _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
+}
 #endif
 
 typedef struct { vi c0, c1, c2, c3; } QuadHalf;   // VW / 2 quads: words in the low halves of 64-bit lanes
@@ -123,7 +138,8 @@ static inline void normals_of_quads(uint64_t seed, uint64_t subsequence, uint64_
     vf n0, n1, n2, n3;
     v_philox_normal2(vi_merge(a.c0, b.c0), vi_merge(a.c1, b.c1), &n0, &n1);
     v_philox_normal2(vi_merge(a.c2, b.c2), vi_merge(a.c3, b.c3), &n2, &n3);
-    const vf l01 = vf_unpack_lo(n0, n1), h01 = vf_unpack_hi(n0, n1), l23 = vf_unpack_lo(n2, n3), h23 = vf_unpack_hi(n2, n3);
+    const vf l01 = vf_unpack_lo(n0, n1), h01 = vf_unpack_hi(n0, n1);
+    const vf l23 = vf_unpack_lo(n2, n3), h23 = vf_unpack_hi(n2, n3);
     vstore(y, vf_pairs_lo(l01, l23));
     vstore(y + VW, vf_pairs_hi(l01, l23));
     vstore(y + 2 * VW, vf_pairs_lo(h01, h23));

@@ -6,11 +6,12 @@
 //   vf, vi, vmask        a vector of floats, of 32-bit integers, a set of lanes
 //   vload/vstore         unaligned; the _m forms touch only the lanes of the mask (load: 0 in the others)
 //   vhead(n)             the first n lanes, 0 <= n <= VW (n above VW: all)
-//   vload_n/vstore_n     the first n floats, all when n >= VW: a loop body that serves the tail too, at a predicted branch
+//   vload_n/vstore_n     the first n floats, all when n >= VW: one loop body serves the tail too, for a predicted branch
 //   vfma(a,b,c)          a b + c, rounded once;  vfnma(a,b,c)  c - a b
 //   vmin, vmax           yield the second operand when either is NaN
 //   vsum, vmaxall        over the lanes, in a fixed order
 //   vsel(m,a,b)          a in the lanes of m, else b
+//   vsilu, vgelu_tanh    and their derivatives, _grad
 //   vexp, vtanh, vsigmoid   error bounds in ulp at their definitions; measured by tests/test_vec.c
 #ifndef LEAD_CPU_SIMD_VEC_H
 #define LEAD_CPU_SIMD_VEC_H
@@ -168,6 +169,38 @@ static inline vf vtanh(vf x)
     const vf big = vsub(vset1(1.0f), vdiv(vset1(2.0f), vadd(e, vset1(1.0f))));
     const vf signed_big = vsel(vlt(x, vzero()), vsub(vzero(), big), big);
     return vsel(vlt(a, vset1(0.625f)), small, signed_big);
+}
+
+// Activations and their derivatives: src/tensor/ref/act.h.
+static inline vf vsilu(vf x) { return vmul(x, vsigmoid(x)); }
+
+// s = sigmoid(x) and s (1 - s), from e = exp(-|x|): s = 1/(1+e) or e/(1+e), s (1 - s) = e/(1+e)^2 without cancellation.
+static inline vf vsigmoid_grad(vf x, vf *ds)
+{
+    const vf e = vexp(vsub(vzero(), vabs(x))), r = vdiv(vset1(1.0f), vadd(vset1(1.0f), e)), er = vmul(e, r);
+    *ds = vmul(er, r);
+    return vsel(vlt(x, vzero()), er, r);
+}
+
+static inline vf vsilu_grad(vf x)
+{
+    vf ds;
+    const vf s = vsigmoid_grad(x, &ds);
+    return vfma(x, ds, s);
+}
+
+// gelu_tanh(x) = x (1 + tanh u)/2 = x sigmoid(2u), u = r (x + k x^3): one exponential, and no cancellation for u < 0.
+#define GELU_2R 1.5957691216057308f    // 2 sqrt(2/pi)
+#define GELU_2RK 0.07135481282608978f  // the same times 0.044715
+
+static inline vf vgelu_2u(vf x) { return vmul(x, vfma(vmul(x, x), vset1(GELU_2RK), vset1(GELU_2R))); }
+static inline vf vgelu_tanh(vf x) { return vmul(x, vsigmoid(vgelu_2u(x))); }
+
+static inline vf vgelu_tanh_grad(vf x)   // s + x s (1 - s) 2u'
+{
+    vf ds;
+    const vf s = vsigmoid_grad(vgelu_2u(x), &ds), du = vfma(vmul(x, x), vset1(3 * GELU_2RK), vset1(GELU_2R));
+    return vfma(vmul(x, ds), du, s);
 }
 
 #endif

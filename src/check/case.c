@@ -38,6 +38,7 @@ void fill_f64(double *x, int64_t n, Fill fill, uint64_t seed, uint32_t step)
         const uint32_t draw = philox_u32(seed, sub, (uint64_t)i);
         const double u = (double)philox_unit(draw);
         if (fill == FILL_NORMAL) x[i] = (double)philox_normal(seed, sub, (uint64_t)i);
+        if (fill == FILL_WIDE) x[i] = 30 * (double)philox_normal(seed, sub, (uint64_t)i);
         if (fill == FILL_UNIT) x[i] = 0.02 + 0.96 * u;
         if (fill == FILL_POSITIVE) x[i] = 0.5 + 1.5 * u;
         if (fill == FILL_STEPS) x[i] = (double)(draw % 1000);

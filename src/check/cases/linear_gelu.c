@@ -15,7 +15,9 @@ static void shape(CaseList *list, const char *label, Shape x, int64_t N, bool bi
 
 void linear_gelu_cases(CaseList *list)
 {
-    shape(list, "one value", SHAPE(1, 1), 1, true, false);
+    const CaseInput one = {.shape = SHAPE(1, 1), .fill = FILL_POSITIVE};   // away from the zero of gelu'
+    case_add(list, (Case){.op = OP_linear_gelu, .label = "one value", .n_in = 3, .build = build,
+                          .in = {one, one, {.shape = SHAPE(1), .fill = FILL_POSITIVE}}});
     shape(list, "odd", SHAPE(5, 7), 3, true, false);
     shape(list, "no bias", SHAPE(4, 9), 17, false, false);
     shape(list, "tokens", SHAPE(2, 3, 5), 6, true, false);
