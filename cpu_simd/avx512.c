@@ -10,3 +10,4 @@
 #include "cpu_simd/elementwise.inl"
 #include "cpu_simd/optim.inl"
 #include "cpu_simd/random.inl"
+#include "cpu_simd/conv.inl"

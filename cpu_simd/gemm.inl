@@ -34,6 +34,7 @@ struct Gemm {
     GemmFetch *fetch_b;        // NULL, or makes B block by block, rows k
     float *(*c_row)(const Gemm *g, int64_t m);   // NULL, or where row m of C is; wants cc = 1
     const void *ctx;           // for the two functions above
+    int64_t kc;                // terms of a block along k; 0: gemm_kc(K)
     int64_t batch, a_step, b_step, c_step;       // 0, or this many products, operands so many floats apart
 };
 
@@ -139,18 +140,17 @@ static TileFn *const tiles[MR + 1][3] = {   // [rows][columns <= VW, < NR, = NR]
 
 // ---- copies
 
+// Both may write up to VW - 1 floats beyond n: what lies there is written later, or nobody's.
 static inline void copy_floats(float *dst, const float *src, int64_t n)
 {
     int64_t i = 0;
     for (; i + VW <= n; i += VW) vstore(dst + i, vload(src + i));
-    if (i < n) vstore_m(dst + i, vhead(n - i), vload_m(src + i, vhead(n - i)));
+    if (i < n) vstore(dst + i, vload_m(src + i, vhead(n - i)));
 }
 
 static inline void zero_floats(float *dst, int64_t n)
 {
-    int64_t i = 0;
-    for (; i + VW <= n; i += VW) vstore(dst + i, vzero());
-    if (i < n) vstore_m(dst + i, vhead(n - i), vzero());
+    for (int64_t i = 0; i < n; i += VW) vstore(dst + i, vzero());
 }
 
 // dst[j][i] = src[i][j], i, j < 8
@@ -188,25 +188,19 @@ static void transpose_block(const float *src, int64_t ls, int64_t rows, int64_t 
 static void pack_panel(const Gemm *g, int64_t k0, int64_t kc, int64_t n0, float *dst)
 {
     const int64_t n = min_i64(NR, g->N - n0);
+    if (n < NR) zero_floats(dst, kc * NR);
     if (g->fetch_b) {
         g->fetch_b(g, k0, kc, n0, n, dst, NR);
-        for (int64_t k = 0; k < kc; k++) zero_floats(dst + k * NR + n, NR - n);
-        return;
-    }
-    if (g->cb == 1) {
+    } else if (g->cb != 1) {
+        transpose_block(g->b + k0 + n0 * g->cb, g->cb, n, kc, dst, NR);
+    } else {
         const float *src = g->b + k0 * g->rb + n0;
         if (n == NR)
             for (int64_t k = 0; k < kc; k++)
                 for (int j = 0; j < NV; j++) vstore(dst + k * NR + j * VW, vload(src + k * g->rb + j * VW));
         else
-            for (int64_t k = 0; k < kc; k++) {
-                copy_floats(dst + k * NR, src + k * g->rb, n);
-                zero_floats(dst + k * NR + n, NR - n);
-            }
-        return;
+            for (int64_t k = 0; k < kc; k++) copy_floats(dst + k * NR, src + k * g->rb, n);
     }
-    if (n < NR) zero_floats(dst, kc * NR);
-    transpose_block(g->b + k0 + n0 * g->cb, g->cb, n, kc, dst, NR);
 }
 
 // ---- one block
@@ -307,7 +301,7 @@ typedef struct Plan {
 
 static Plan gemm_plan(const Gemm *g)
 {
-    Plan p = {.kc = gemm_kc(g->K)};
+    Plan p = {.kc = g->kc ? min_i64(g->kc, g->K) : gemm_kc(g->K)};
     // Up to MR rows B is read once: nothing to win by copying it.  A little above, in place is as fast when B fits L2.
     p.pack_b = g->cb != 1 || g->fetch_b || g->M > 2 * MR;
     p.nc = p.pack_b ? min_i64(ceil_div(g->N, NR) * NR, NC) : g->N;
@@ -397,6 +391,25 @@ static void gemm(const Gemm *want, Arena *scratch)
         }
     }
     arena_rewind(scratch, mark);
+}
+
+// db[n] += sum of column n of dy [M,N].  A chunk of columns belongs to one thread; rows are added in order, in runs of
+// 64 that are summed first: the error grows with the run and the number of runs, not with M.
+static void column_sums(const float *dy, int64_t M, int64_t N, float *db)
+{
+    enum { WIDE = 4 * VW, RUN = 64 };
+#pragma omp parallel for if (M * N > 65536)
+    for (int64_t n0 = 0; n0 < N; n0 += WIDE) {
+        for (int64_t m0 = 0; m0 < M; m0 += RUN) {
+            const int64_t m1 = min_i64(M, m0 + RUN);
+            for (int64_t n = n0; n < min_i64(N, n0 + WIDE); n += VW) {
+                const vmask mask = vhead(N - n);
+                vf sum = vzero();
+                for (int64_t m = m0; m < m1; m++) sum = vadd(sum, vload_m(dy + m * N + n, mask));
+                vstore_m(db + n, mask, vadd(vload_m(db + n, mask), sum));
+            }
+        }
+    }
 }
 
 #endif

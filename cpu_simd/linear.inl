@@ -18,25 +18,6 @@ static void linear_product(const OpCall *c, float *y, float *gelu)
     gemm(&g, c->scratch);
 }
 
-// db[n] += sum of column n of dy [M,N].  A chunk of columns belongs to one thread; rows are added in order, in runs of
-// 64 that are summed first: the error grows with the run and the number of runs, not with M.
-static void column_sums(const float *dy, int64_t M, int64_t N, float *db)
-{
-    enum { WIDE = 4 * VW, RUN = 64 };
-#pragma omp parallel for if (M * N > 65536)
-    for (int64_t n0 = 0; n0 < N; n0 += WIDE) {
-        for (int64_t m0 = 0; m0 < M; m0 += RUN) {
-            const int64_t m1 = min_i64(M, m0 + RUN);
-            for (int64_t n = n0; n < min_i64(N, n0 + WIDE); n += VW) {
-                const vmask mask = vhead(N - n);
-                vf sum = vzero();
-                for (int64_t m = m0; m < m1; m++) sum = vadd(sum, vload_m(dy + m * N + n, mask));
-                vstore_m(db + n, mask, vadd(vload_m(db + n, mask), sum));
-            }
-        }
-    }
-}
-
 static void linear_gradients(const OpCall *c, const float *dy)
 {
     const LinearDims d = linear_dims(c);
