@@ -278,12 +278,19 @@ static void damaged_vocabularies(TestLog *log, Arena *a, Arena *scratch)
     s = bpe_load_dir(&b, a, scratch, log->tmp);
     TEST(log, s.code && strstr(s.msg, "found neither"), "%s", s.msg);
 
-    // Two merges that make one token, the second out of order: all occurrences of a rank come before new pairs.
-    s = load_texts(log, &b, a, scratch, arena_printf(a, "%s,\"ab\":256,\"aba\":257}", bytes), "a b\nab a\n");
-    int32_t ab = bpe_find(&b, "ab", 2), aba = bpe_find(&b, "aba", 3), c = b.byte_id['a'];
-    TEST(log, !s.code && ab == 256 && aba == 257, "%s", s.msg);
-    check_encoding(log, &b, a, "ababa", 5, (int32_t[]){ab, aba}, 2, true);
-    check_encoding(log, &b, a, "abaa", 4, (int32_t[]){aba, c}, 2, true);
+    // Two merges make "abc", and the second has a higher rank than "abc a": still all occurrences of a pair are merged
+    // before new pairs are looked at, in short and in long pieces.
+    s = load_texts(log, &b, a, scratch, arena_printf(a, "%s,\"bc\":256,\"ab\":257,\"abc\":258,\"abca\":259}", bytes),
+                   "b c\na b\nab c\nabc a\na bc\n");
+    TEST(log, !s.code && b.n_merge == 5 && b.merge[4].result == 258, "%s", s.msg);
+    enum { TIMES = 60 };
+    char text[3 * TIMES + 1] = "";
+    int32_t want[TIMES];
+    for (int i = 0; i < TIMES; i++) {
+        memcpy(text + 3 * i, "abc", 4);
+        want[i] = 258;
+        check_encoding(log, &b, a, text, 3 * (size_t)i + 3, want, i + 1, true);
+    }
 }
 
 static void learning(TestLog *log, Arena *a, Arena *scratch)
