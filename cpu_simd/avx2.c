@@ -11,3 +11,4 @@
 #include "cpu_simd/optim.inl"
 #include "cpu_simd/random.inl"
 #include "cpu_simd/conv.inl"
+#include "cpu_simd/attention.inl"
