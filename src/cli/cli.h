@@ -30,7 +30,7 @@ typedef struct Cli {
     const void *values;
     Arena *perm, *step, *scratch;
     Device device;
-    LeadConfig config;           // verbs with config_keys: preset, then --config-file, then options
+    LeadConfig config;           // verbs with a preset: --config, then --config-file, then options
     const char *config_name;
     const char *positional;      // NULL when none was given
     const char *lead_path;       // argv[0]
@@ -45,7 +45,7 @@ struct Verb {
     const Option *option;
     int n_options;
     size_t size;                 // of the values struct
-    bool config_keys;            // also takes --config NAME, --config-file F and every key of lead/config.h
+    const char *preset;          // not NULL: also takes --config NAME [preset], --config-file F, every key of lead/config.h
     void (*defaults)(void *values);
     Status (*run)(Cli *cli, void *values);
 };

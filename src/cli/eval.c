@@ -1,15 +1,16 @@
 // lead eval
 #include <string.h>
 
+#include "cli/show.h"
 #include "cli/verbs.h"
 #include "lead/forecast.h"
 #include "nn/file.h"
 
 typedef struct Values {
     DataOptions data;
-    const char *model, *llm, *protocol, *out, *split;
+    const char *model, *llm, *protocol, *out, *split, *png;
     bool naive_only, details;
-    int64_t stride, batch, samples, sample_steps, limit;
+    int64_t stride, batch, samples, sample_steps;
     double guidance;
 } Values;
 
@@ -25,7 +26,9 @@ static const Option table[] = {
     {"sample-steps", OPT_INT, offsetof(Values, sample_steps), "N", "network calls of a sample (default: the run's)", 1, 10000},
     {"guidance", OPT_NUMBER, offsetof(Values, guidance), "W", "guidance weight (default: the run's)", 0, 100},
     {"batch", OPT_INT, offsetof(Values, batch), "N", "windows drawn together [8]", 1, 4096},
+    {"details", OPT_FLAG, offsetof(Values, details), NULL, "every metric, scaled and in kbit/s", 0, 0},
     {"out", OPT_TEXT, offsetof(Values, out), "FILE", "write the table here as TSV too", 0, 0},
+    {"png", OPT_TEXT, offsetof(Values, png), "FILE", "draw RMSE and CRPS by horizon", 0, 0},
 };
 
 static void defaults(void *values)
@@ -50,11 +53,21 @@ static Status watched_run(void *ctx, const TrafficSeries *s, const EvalBatch *b)
     return OK;
 }
 
-static Status print_table(const EvalTable *t, const char *comment, FILE *out)
+// The table of the scaled space in the columns that programs read; `all` prints every metric of both spaces instead.
+static void print_table(const EvalTable *t, const char *comment, bool all, FILE *out)
 {
     fprintf(out, "# %s\n", comment);
-    eval_table_print(t, out);
-    return OK;
+    if (all) {
+        eval_table_print(t, out);
+        return;
+    }
+    fprintf(out, "model\thorizon\trmse\tmae\tnrmse\tcrps\tcover50\tcover90\twindows\tmse\n");
+    for (int64_t i = 0; i < t->n; i++) {
+        const EvalRow *r = &t->row[i];
+        if (strcmp(r->space, "scaled") || r->horizon == 0) continue;
+        fprintf(out, "%s\t%d\t%.6g\t%.6g\t%.6g\t%.6g\t%.4f\t%.4f\t%lld\t%.6g\n", r->model, r->horizon, r->r.rmse, r->r.mae,
+                r->r.nrmse, r->r.crps, r->r.cover50, r->r.cover90, (long long)r->r.windows, r->r.mse);
+    }
 }
 
 static Status run(Cli *cli, void *values)
@@ -101,13 +114,15 @@ static Status run(Cli *cli, void *values)
     const char *comment = arena_printf(cli->perm, "protocol %s, split %s, scale flowmax (%s), history %d, horizon %d, %lld windows, stride %lld",
                                        v->protocol, v->split, fbf ? "maximum over the whole series: looks ahead" : "training rows",
                                        task.history, task.K, (long long)task.n_windows, (long long)v->stride);
-    TRY(print_table(&t, comment, stdout));
+    print_table(&t, comment, v->details, stdout);
+    show_table(&t, comment, task.K, stderr);
+    if (v->png) TRY(show_eval_png(&t, task.K, v->png, cli->perm));
     if (!v->out) return OK;
     FileWriter w;
     TRY(file_open(&w, v->out));
-    TRY(print_table(&t, comment, w.f));
+    print_table(&t, comment, v->details, w.f);
     return file_commit(&w, false);
 }
 
 const Verb verb_eval = {"eval", "Scores every window of the test split: the model beside naive forecasts.", NULL, NULL, OPTIONS(table),
-                        sizeof(Values), false, defaults, run};
+                        sizeof(Values), NULL, defaults, run};

@@ -87,8 +87,8 @@ static Status parse_one(Cli *cli, const Verb *v, int argc, char **argv, int *i, 
     const size_t len = strcspn(name, "=");
     const Option *own = find_option(v->option, v->n_options, name, len), *shared = find_option(common_table, N_COMMON, name, len);
     const Option *o = own ? own : shared;
-    const bool preset = v->config_keys && same_name("config", name, len), file = v->config_keys && same_name("config-file", name, len);
-    const bool key = !o && v->config_keys && is_config_key(name, len);
+    const bool preset = v->preset && same_name("config", name, len), file = v->preset && same_name("config-file", name, len);
+    const bool key = !o && v->preset && is_config_key(name, len);
     if (!o && !preset && !file && !key) return USAGE_ERROR("unknown option --%.*s; lead %s --help lists them", (int)len, name, v->name);
     Given g;
     TRY(next_option(argc, argv, i, o && o->type == OPT_FLAG, &g));
@@ -109,8 +109,8 @@ static Status parse_one(Cli *cli, const Verb *v, int argc, char **argv, int *i, 
 
 Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptions *common, void *values)
 {
-    if (v->config_keys && !cli->config_name) {
-        cli->config_name = "small";
+    if (v->preset && !cli->config_name) {
+        cli->config_name = v->preset;
         TRY(config_preset(&cli->config, cli->config_name));
     }
     for (int pass = 0; pass < 2; pass++)
@@ -144,12 +144,12 @@ void options_help(const Verb *v, FILE *out)
     fprintf(out, "\noptions:\n");
     for (int i = 0; i < v->n_options; i++) help_line(out, v->option[i].name, v->option[i].meta, v->option[i].help);
     for (int i = 0; i < N_COMMON; i++) help_line(out, common_table[i].name, common_table[i].meta, common_table[i].help);
-    if (!v->config_keys) return;
-    fprintf(out, "\nconfiguration (--config gives all, each key can be set by itself; value of `small` in brackets):\n");
+    if (!v->preset) return;
+    fprintf(out, "\nconfiguration (--config gives all, each key can be set by itself; value of `%s` in brackets):\n", v->preset);
     help_line(out, "config", "NAME", "paper, small, demo or tiny");
     help_line(out, "config-file", "FILE", "a JSON object of keys");
-    LeadConfig small;
-    const Status s = config_preset(&small, "small");
+    LeadConfig preset;
+    const Status s = config_preset(&preset, v->preset);
     int n;
     const ConfigKey *k = config_keys(&n);
     for (int i = 0; i < n && !s.code; i++) {
@@ -158,7 +158,7 @@ void options_help(const Verb *v, FILE *out)
             const size_t at = strlen(names);
             snprintf(names + at, sizeof names - at, "%s%s", c ? "|" : ": ", k[i].choice[c]);
         }
-        snprintf(line, sizeof line, "%s%s [%s]", k[i].help, names, config_text(&small, &k[i], text));
+        snprintf(line, sizeof line, "%s%s [%s]", k[i].help, names, config_text(&preset, &k[i], text));
         help_line(out, k[i].name, NULL, line);
     }
 }

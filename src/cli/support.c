@@ -49,7 +49,7 @@ const char *manifest_json(const Cli *cli, Arena *a)
         else if (*(const char *const *)at) json_string(&w, o->name, *(const char *const *)at);
     }
     json_end(&w);
-    if (cli->verb->config_keys) {
+    if (cli->verb->preset) {
         json_string(&w, "config_name", cli->config_name);
         config_write_json(&cli->config, &w, "config");
     }

@@ -1,10 +1,12 @@
-// The verbs, one file each.
+// The verbs.  A new one: its Verb in a file of its own, its name here.
 #ifndef LEAD_CLI_VERBS_H
 #define LEAD_CLI_VERBS_H
 
 #include "cli/cli.h"
 
-#define VERBS(X) X(train) X(eval)
+#define VERBS(X) \
+    X(demo) X(data_info) X(data_synth) X(data_render) X(train) X(forecast) X(eval) \
+    X(gpt2_logits) X(gpt2_generate) X(gpt2_train_bundled) X(check) X(ops) X(info)
 
 #define VERB_DECL(name) extern const Verb verb_##name;
 VERBS(VERB_DECL)

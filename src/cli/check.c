@@ -1,0 +1,75 @@
+// lead check, lead ops, lead info
+#include <omp.h>
+#include <string.h>
+
+#include "check/check.h"
+#include "check/oracle.h"
+#include "cli/verbs.h"
+
+// ---- check
+
+typedef struct CheckValues { const char *op; bool full; } CheckValues;
+
+static const Option check_table[] = {
+    {"op", OPT_TEXT, offsetof(CheckValues, op), "NAME", "this op only", 0, 0},
+    {"full", OPT_FLAG, offsetof(CheckValues, full), NULL, "large cases too", 0, 0},
+};
+
+static void say(void *ctx, const char *message) { fprintf(ctx, "FAILED %s\n", message); }
+
+static Status check_verb(Cli *cli, void *values)
+{
+    const CheckValues *v = values;
+    Devices *d = arena_alloc(cli->perm, sizeof *d);
+    CheckReport *report = arena_alloc(cli->perm, sizeof *report);
+    CheckOptions o;
+    check_devices(d, &o, cli->device.isa);
+    o.quick = !v->full;
+    o.say = say;
+    o.ctx = stderr;
+    check_run(report, &o, v->op);
+    check_print(stdout, report);
+    return report->failures ? ERROR("%d of the ops' checks failed", report->failures) : OK;
+}
+
+const Verb verb_check = {"check", "Verifies every op on this machine: gradients, oracles, parity of the fast kernels.", NULL, NULL,
+                         OPTIONS(check_table), sizeof(CheckValues), NULL, NULL, check_verb};
+
+// ---- ops
+
+static const char *yes(bool b) { return b ? "yes" : "-"; }
+
+// What ops.def promises; avx2 and avx512 come together.
+static Status ops_verb(Cli *cli, void *values)
+{
+    (void)cli, (void)values;
+#define Y true
+#define N false
+    static const struct { bool simd_fwd, simd_bwd, cuda_fwd, cuda_bwd; } has[OP_COUNT] = {
+#define OP(name, diff, sf, sb, cf, cb, ulps, flops) {sf, sb, cf, cb},
+#include "tensor/ops.def"
+#undef OP
+    };
+#undef Y
+#undef N
+    printf("op\tscalar f32, f64\tbackward\toracle\tsimd fwd\tsimd bwd\tcuda fwd\tcuda bwd\tthis device fwd\tthis device bwd\n");
+    for (int i = 0; i < OP_COUNT; i++)
+        printf("%s\tyes\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", op_info((OpId)i)->name, yes(op_info((OpId)i)->diff), yes(oracle_find((OpId)i) != NULL),
+               yes(has[i].simd_fwd), yes(has[i].simd_bwd), yes(has[i].cuda_fwd), yes(has[i].cuda_bwd), isa_name(cli->device.fwd_isa[i]),
+               op_info((OpId)i)->diff ? isa_name(cli->device.bwd_isa[i]) : "-");
+    return OK;
+}
+
+const Verb verb_ops = {"ops", "Prints the coverage matrix: op by variant.", NULL, NULL, NULL, 0, 0, NULL, NULL, ops_verb};
+
+// ---- info
+
+static Status info_verb(Cli *cli, void *values)
+{
+    (void)values;
+    printf("%s", manifest_json(cli, cli->perm));
+    printf("cpu instruction sets: %s; in use: %s; threads: %d\n", isa_name(isa_detect()), cli->device.name, omp_get_max_threads());
+    return OK;
+}
+
+const Verb verb_info = {"info", "Prints version, compiler, instruction sets, threads.", NULL, NULL, NULL, 0, 0, NULL, NULL, info_verb};

@@ -1,0 +1,202 @@
+#include "cli/show.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "nn/file.h"
+#include "nn/json.h"
+#include "traffic/plot.h"
+
+// ---- evaluation
+
+static const EvalRow *row_at(const EvalTable *t, const char *model, int h) { return eval_table_find(t, model, "scaled", h); }
+
+// The i-th distinct model of the table, or NULL.
+static const char *model_name(const EvalTable *t, int i)
+{
+    for (int64_t r = 0; r < t->n; r++) {
+        bool seen = false;
+        for (int64_t q = 0; q < r; q++) seen |= strcmp(t->row[q].model, t->row[r].model) == 0;
+        if (!seen && i-- == 0) return t->row[r].model;
+    }
+    return NULL;
+}
+
+void show_table(const EvalTable *t, const char *comment, int K, FILE *out)
+{
+    int h[5], n = 0;
+    const int want[5] = {1, (K + 3) / 4, (K + 1) / 2, 3 * K / 4, K};
+    for (int i = 0; i < 5; i++)
+        if (want[i] >= 1 && (n == 0 || want[i] > h[n - 1])) h[n++] = want[i];
+    fprintf(out, "\n%s\n%-14s", comment, "");
+    for (int i = 0; i < n; i++) fprintf(out, "      step %-6d", h[i]);
+    fprintf(out, "   90 %%\n%-14s", "");
+    for (int i = 0; i < n; i++) fprintf(out, "   RMSE     CRPS ");
+    fprintf(out, " covers\n");
+    const char *m;
+    for (int i = 0; (m = model_name(t, i)); i++) {
+        fprintf(out, "%-14s", m);
+        for (int k = 0; k < n; k++) fprintf(out, " %8.5f %7.5f", row_at(t, m, h[k])->r.rmse, row_at(t, m, h[k])->r.crps);
+        fprintf(out, " %6.1f %%\n", 100 * row_at(t, m, 0)->r.cover90);
+    }
+    fputc('\n', out);
+}
+
+enum { MAX_MODELS = 12 };
+
+Status show_eval_png(const EvalTable *t, int K, const char *path, Arena *a)
+{
+    Series series[2][MAX_MODELS];
+    int n = 0;
+    double *x = arena_alloc(a, (size_t)K * sizeof *x);
+    for (int k = 0; k < K; k++) x[k] = k + 1;
+    for (const char *m; n < MAX_MODELS && (m = model_name(t, n)); n++) {
+        double *rmse = arena_alloc(a, (size_t)K * 2 * sizeof *rmse), *crps = rmse + K;
+        for (int k = 0; k < K; k++) {
+            rmse[k] = row_at(t, m, k + 1)->r.rmse;
+            crps[k] = row_at(t, m, k + 1)->r.crps;
+        }
+        const bool strong = strcmp(m, "lead") == 0;
+        series[0][n] = (Series){m, K, x, rmse, LOOK_LINE_DOTS, strong};
+        series[1][n] = (Series){m, K, x, crps, LOOK_LINE_DOTS, strong};
+    }
+    const LineChart c[2] = {
+        {.title = "RMSE by forecast step", .x_label = "step", .y_label = "RMSE, flow / its training maximum", .n_series = n, .series = series[0]},
+        {.title = "CRPS by forecast step", .x_label = "step", .y_label = "CRPS, flow / its training maximum", .n_series = n, .series = series[1]},
+    };
+    Picture *p;
+    TRY(plot_line_charts(a, NULL, 2, c, 2, &p));
+    return picture_write_png(p, path);
+}
+
+// ---- one window
+
+typedef struct Bands { float *mean, *median, *q05, *q25, *q75, *q95; } Bands;   // [K][F] kbit/s
+
+static Bands bands_of(const float *samples, int S, int64_t KF, Arena *a)
+{
+    float *all = arena_alloc(a, (size_t)KF * 6 * sizeof *all), *v = arena_alloc(a, (size_t)S * sizeof *v);
+    Bands b = {all, all + KF, all + 2 * KF, all + 3 * KF, all + 4 * KF, all + 5 * KF};
+    for (int64_t j = 0; j < KF; j++) {
+        for (int s = 0; s < S; s++) v[s] = samples[s * KF + j];
+        b.mean[j] = forecast_mean(v, S);
+        forecast_sort(v, S);
+        b.median[j] = (float)metric_quantile(v, S, 0.5, 7);
+        b.q05[j] = (float)metric_quantile(v, S, 0.05, 7);
+        b.q25[j] = (float)metric_quantile(v, S, 0.25, 7);
+        b.q75[j] = (float)metric_quantile(v, S, 0.75, 7);
+        b.q95[j] = (float)metric_quantile(v, S, 0.95, 7);
+    }
+    return b;
+}
+
+// n RGB images: matrix i is x + i*F kbit/s, of the slot `ahead0 + i` after row t; prev = the matrix before the first.
+static float *rgb_frames(const LeadRun *r, const TrafficSeries *s, int64_t t, int64_t ahead0, int n, const float *x, const float *prev, Arena *a)
+{
+    const int F = r->stats.F;
+    float *frames = arena_alloc(a, (size_t)n * (size_t)F * 3 * sizeof *frames);
+    for (int i = 0; i < n; i++, prev = x + (int64_t)(i - 1) * F)
+        encode_rgb(frames + (int64_t)i * F * 3, x + (int64_t)i * F, prev, slot_means_at(&r->stats.means, s, t, ahead0 + i), &r->stats.scale,
+                   r->stats.gains);
+    return frames;
+}
+
+static Status film_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int n_truth, const Bands *b, const char *path, Arena *a)
+{
+    const int H = r->cfg.history, K = r->cfg.horizon, F = r->stats.F;
+    const float *now = s->x + t * F;
+    FilmRow row[3] = {
+        {"history", H, rgb_frames(r, s, t, 1 - H, H, now - (int64_t)(H - 1) * F, NULL, a), NULL},
+        {"forecast (mean)", K, rgb_frames(r, s, t, 1, K, b->mean, now, a), NULL},
+        {"what came", n_truth, NULL, NULL},
+    };
+    if (n_truth) row[2].frames = rgb_frames(r, s, t, 1, n_truth, now + F, now, a);
+    const FilmStrip f = {.title = "Traffic matrices as images (E2)",
+                         .note = "one pixel = one origin-destination pair; red: volume, green: change, blue: deviation from the usual at that time",
+                         .n = r->stats.N, .n_rows = n_truth ? 3 : 2, .rows = row};
+    Picture *p;
+    TRY(plot_film_strip(a, &f, &p));
+    return picture_write_png(p, path);
+}
+
+static Status maps_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int n_truth, const Bands *b, const char *path, Arena *a)
+{
+    const int F = r->stats.F, k = n_truth ? n_truth - 1 : r->cfg.horizon - 1;
+    const HeatMaps h = {.title = arena_printf(a, "Step %d: truth, mean forecast, error", k + 1), .n = r->stats.N, .unit = "kbit/s", .log = true,
+                        .truth = n_truth ? s->x + (t + 1 + k) * F : NULL, .forecast = b->mean + (int64_t)k * F};
+    Picture *p;
+    TRY(plot_heat_maps(a, &h, &p));
+    return picture_write_png(p, path);
+}
+
+static Status fans_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int n_truth, const Bands *b, const char *path, Arena *a)
+{
+    enum { CHARTS = 6 };
+    const int F = r->stats.F, K = r->cfg.horizon, H = 3 * r->cfg.history < t ? 3 * r->cfg.history : r->cfg.history, N = r->stats.N;
+    FanChart c[CHARTS];
+    bool used[1 << 14] = {false};
+    int n = 0;
+    for (; n < CHARTS && n < F; n++) {
+        int best = -1;
+        for (int f = 0; f < F && f < (1 << 14); f++)
+            if (!used[f] && (best < 0 || r->stats.mean[f] * r->stats.scale.flowmax_kbps[f] > r->stats.mean[best] * r->stats.scale.flowmax_kbps[best])) best = f;
+        used[best] = true;
+        float *series = arena_alloc(a, (size_t)(H + 6 * K) * sizeof *series), *at = series;
+        for (int i = 0; i < H; i++) *at++ = s->x[(t - H + 1 + i) * F + best];
+        const float *from[6] = {n_truth ? s->x + (t + 1) * F : NULL, b->median, b->q05, b->q25, b->q75, b->q95};
+        float *out[6] = {NULL};
+        for (int q = 0; q < 6; q++) {
+            if (!from[q]) continue;
+            out[q] = at;
+            for (int k = 0; k < K; k++) *at++ = q == 0 && k >= n_truth ? NAN : from[q][(int64_t)k * F + best];
+        }
+        c[n] = (FanChart){.title = arena_printf(a, "%d to %d", best / N, best % N), .unit = "kbit/s",
+                          .t0 = s->time ? (double)s->time[t - H + 1] : 0, .step_s = s->time ? s->slot_seconds : 0, .n_history = H, .n_forecast = K,
+                          .history = series, .truth = out[0], .median = out[1], .q05 = out[2], .q25 = out[3], .q75 = out[4], .q95 = out[5]};
+    }
+    Picture *p;
+    TRY(plot_fan_charts(a, "The largest flows: history, forecast with its 50 % and 90 % bands, and what came", n, c, 2, &p));
+    return picture_write_png(p, path);
+}
+
+Status show_window_pngs(const LeadRun *r, const TrafficSeries *s, int64_t t, const float *samples, const char *dir, Arena *a)
+{
+    const int K = r->cfg.horizon;
+    const int n_truth = t + K < s->T ? K : 0;
+    const Bands b = bands_of(samples, r->cfg.samples, (int64_t)K * r->stats.F, a);
+    TRY(film_png(r, s, t, n_truth, &b, arena_printf(a, "%s/film.png", dir), a));
+    TRY(maps_png(r, s, t, n_truth, &b, arena_printf(a, "%s/maps.png", dir), a));
+    return fans_png(r, s, t, n_truth, &b, arena_printf(a, "%s/fans.png", dir), a);
+}
+
+// ---- training
+
+Status show_loss_png(const char *log_path, const char *path, Arena *a)
+{
+    char *text;
+    size_t size;
+    TRY(file_read(&text, &size, a, log_path, (size_t)1 << 30));
+    int lines = 0;
+    for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
+    double *x = arena_alloc(a, (size_t)(lines + 1) * 4 * sizeof *x), *y = x + lines + 1, *vx = y + lines + 1, *vy = vx + lines + 1;
+    int n = 0, nv = 0;
+    for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
+        const Json *j;
+        TRY(json_parse(&j, a, line, (size_t)(end - line), log_path));
+        double step, loss, val;
+        TRY(json_get_number(&step, j, "step", log_path));
+        TRY(json_get_number(&loss, j, "smooth_loss", log_path));
+        x[n] = step;
+        y[n++] = loss;
+        if (json_find(j, "val_loss")) {
+            TRY(json_get_number(&val, j, "val_loss", log_path));
+            vx[nv] = step;
+            vy[nv++] = val;
+        }
+    }
+    const Series series[2] = {{"training (smoothed)", n, x, y, LOOK_LINE, false}, {"validation (EMA weights)", nv, vx, vy, LOOK_LINE_DOTS, true}};
+    const LineChart c = {.title = "Training", .x_label = "step", .y_label = "diffusion loss", .n_series = 2, .series = series};
+    Picture *p;
+    TRY(plot_line_charts(a, NULL, 1, &c, 1, &p));
+    return picture_write_png(p, path);
+}
