@@ -12,6 +12,6 @@
 typedef enum ColorMap { MAP_SEQUENTIAL, MAP_DIVERGING } ColorMap;
 
 Color color_map(ColorMap map, double t);
-Color color_category(int i);     // 0 blue, 1 vermillion, 2 green, ... ; seven in all, without the yellow that vanishes on white
+Color color_category(int i);     // 0 blue, 1 vermillion, 2 green, ...; seven (yellow vanishes on white), then again
 
 #endif

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -301,12 +302,13 @@ static int write_and_close(const Picture *p, int fd, bool sync)
 Status picture_write_png(const Picture *p, const char *path)
 {
     struct stat st;
+    char target[PATH_MAX], tmp[PATH_MAX];
+    if (realpath(path, target)) path = target;
     if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
         int fd = open(path, O_WRONLY | O_CLOEXEC);
         int e = fd < 0 ? errno : write_and_close(p, fd, false);
         return e ? ERROR("picture: cannot write %s: %s", path, strerror(e)) : OK;
     }
-    char tmp[PATH_MAX];
     int n = snprintf(tmp, sizeof tmp, "%s.%ld.tmp", path, (long)getpid());
     if (n < 0 || (size_t)n >= sizeof tmp)
         return ERROR("picture: want a path of at most %d bytes, got %zu", PATH_MAX - 32, strlen(path));

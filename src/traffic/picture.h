@@ -51,7 +51,7 @@ Color picture_get(const Picture *p, int x, int y);
 
 void picture_fill(Picture *p, Rect r, Color color, double alpha);
 void picture_frame(Picture *p, Rect r, Color color);                         // the one-pixel border just outside r
-void picture_stroke(Picture *p, const Point *points, int n, Ink ink);        // a polyline; a lone point is a dot, width + 3
+void picture_stroke(Picture *p, const Point *points, int n, Ink ink);        // a polyline; a lone point is a dot
 void picture_polygon(Picture *p, const Point *points, int n, Ink ink);       // even-odd rule; no finite point missing
 // Pixels rgb[h][w][3] as squares of `side` pixels.
 void picture_image(Picture *p, int x, int y, int side, const uint8_t *rgb, int w, int h);
@@ -63,7 +63,7 @@ void picture_text(Picture *p, double x, double y, TextStyle style, const char *t
 const char *picture_text_fit(Arena *arena, const char *text, double size, double width);
 
 // Writes a PNG, whole or not at all: temporary file beside it, fsync, rename.  A path that exists and is no regular
-// file (a pipe, a device) is written to directly.
+// file (a pipe, a device) is written to directly; a symbolic link is followed.
 Status picture_write_png(const Picture *p, const char *path);
 
 #endif

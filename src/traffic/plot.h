@@ -45,7 +45,7 @@ typedef struct FanChart {
     const char *title;
     const char *unit;
     double t0;                       // Unix seconds of history[0] (of the first forecast when n_history is 0)
-    double step_s;                   // seconds from slot to slot; 0: no clock, slots are counted from the first forecast
+    double step_s;                   // seconds from slot to slot; 0: no clock, slots are counted, 1 = first forecast
     int n_history, n_forecast;
     const float *history;            // [n_history]
     const float *truth, *median;     // [n_forecast]; each may be NULL

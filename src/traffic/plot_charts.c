@@ -123,7 +123,8 @@ static void fan_band(Picture *p, const Frame *f, const FanChart *c, const float 
     if (!lo || !hi) return;
     size_t mark = arena_mark(p->arena);
     int n = c->n_forecast, first = isfinite(fan_start(c)) ? -1 : 0;
-    Point *q = arena_alloc(p->arena, (size_t)(n + 2) * 2 * sizeof *q), *back = q + n + 2;
+    size_t bytes = (size_t)(n + 2) * sizeof(Point);
+    Point *q = arena_alloc(p->arena, 2 * bytes), *back = arena_alloc(p->arena, bytes);   // the outline; its hi side
     int m = 0;
     for (int i = first; i <= n; i++) {
         Point a = {NAN, NAN}, b = a;
@@ -183,7 +184,8 @@ static void fan_chart(Picture *p, Rect r, const FanChart *c)
 Status plot_fan_charts(Arena *arena, const char *title, int n, const FanChart *charts, int columns, Picture **out)
 {
     const Key keys[] = {
-        {"history", INK_HISTORY, LOOK_LINE}, {"truth", INK_TRUTH, LOOK_LINE}, {"forecast, median", INK_MEDIAN, LOOK_LINE},
+        {"history", INK_HISTORY, LOOK_LINE}, {"truth", INK_TRUTH, LOOK_LINE},
+        {"forecast, median", INK_MEDIAN, LOOK_LINE},
         {"50 % band", INK_BAND_50, LOOK_LINE}, {"90 % band", INK_BAND_90, LOOK_LINE},
     };
     for (int i = 0; i < n; i++)
@@ -252,7 +254,8 @@ void plot_line_chart(Picture *p, Rect r, const LineChart *c)
             if (isfinite(s->x[k]) && isfinite(s->y[k])) range_add(&x, s->x[k]), range_add(&y, s->y[k]);
     }
     if (c->title) {
-        picture_text(p, r.x + 8, r.y + 18, STYLE_TITLE, picture_text_fit(p->arena, c->title, STYLE_TITLE.size, r.w - 8));
+        picture_text(p, r.x + 8, r.y + 18, STYLE_TITLE,
+                     picture_text_fit(p->arena, c->title, STYLE_TITLE.size, r.w - 8));
         r.y += 30, r.h -= 30;
     }
     int used = chart_legend(p->arena, p, r.x + 8, r.y, r.w - 8, c);

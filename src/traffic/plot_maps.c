@@ -142,7 +142,8 @@ static Axis error_axis(const HeatMaps *h, const float *error)
     range_add_f32(&r, error, (int64_t)h->n * h->n);
     double top = r.lo <= r.hi ? fmax(fabs(r.lo), fabs(r.hi)) : 0;
     if (top == 0) top = 1;
-    return (Axis){.kind = h->log ? AXIS_SYMLOG : AXIS_LINEAR, .lo = -top, .hi = top, .knee = top * 1e-2, .unit = h->unit};
+    AxisKind kind = h->log ? AXIS_SYMLOG : AXIS_LINEAR;
+    return (Axis){.kind = kind, .lo = -top, .hi = top, .knee = top * 1e-2, .unit = h->unit};
 }
 
 static Color heat_color(const HeatPanel *q, double v)
@@ -206,6 +207,13 @@ static void draw_labels(Picture *p, Rect map, int cell, int n, const HeatLabels 
     }
 }
 
+static bool any_missing(const float *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (isnan(v[i])) return true;
+    return false;
+}
+
 static void heat_panel(Picture *p, Rect map, int n, const HeatPanel *q)
 {
     int cell = map.w / n;
@@ -255,6 +263,9 @@ Status plot_heat_maps(Arena *arena, const HeatMaps *h, Picture **out)
         draw_labels(p, map, cell, h->n, &l, i == 0);
         color_bar(p, (Rect){map.x + max_int(side, 150) + BAR_GAP, top, BAR_W, side}, &panel[i]);
         picture_text(p, map.x + side / 2.0, top + side + labels_h + 20, s, "destination");
+        if (any_missing(panel[i].values, (size_t)h->n * (size_t)h->n))
+            picture_text(p, map.x + max_int(side, 150) + BAR_GAP - 20, top + side + labels_h + 20, STYLE_TICK,
+                         "grey: no value");
     }
     s.up = true;
     picture_text(p, MARGIN + 14, top + side / 2.0, s, "origin");
