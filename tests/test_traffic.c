@@ -26,8 +26,8 @@ static const char *scratch_write(TestLog *log, Arena *a, const char *name, const
 }
 
 // An .npy file with this dictionary, version and data; header_claims = 0 writes the true header length.
-static const char *scratch_npy(TestLog *log, Arena *a, const char *name, int version, const char *dict, const void *data,
-                               size_t data_bytes, size_t header_claims)
+static const char *scratch_npy(TestLog *log, Arena *a, const char *name, int version, const char *dict,
+                               const void *data, size_t data_bytes, size_t header_claims)
 {
     size_t len = strlen(dict), claims = header_claims ? header_claims : len, pre = version == 1 ? 10 : 12;
     char *all = arena_zalloc(a, pre + len + data_bytes);
@@ -43,7 +43,8 @@ static void refused(TestLog *log, Arena *a, const char *path, const TrafficReadO
 {
     TrafficSeries s;
     Status st = traffic_series_read(&s, a, path, o);
-    TEST(log, st.code == 1 && strstr(st.msg, want), "%s: want an error with '%s', got %d '%s'", path, want, st.code, st.msg);
+    TEST(log, st.code == 1 && strstr(st.msg, want), "%s: want an error with '%s', got %d '%s'", path, want, st.code,
+         st.msg);
 }
 
 // ---- .npy ----------------------------------------------------------------------------------------------------------
@@ -65,7 +66,8 @@ static void npy_accepted(TestLog *log, Arena *a)
         TrafficSeries s;
         Status st = traffic_series_read(&s, a, path, NULL);
         if (!TEST(log, !st.code, "case %zu: %s", i, st.msg)) continue;
-        TEST(log, s.N == 2 && s.T == 3 && !memcmp(s.x, x, sizeof x) && !s.time && s.n_runs == 1 && s.slot_seconds == 300,
+        TEST(log,
+             s.N == 2 && s.T == 3 && !memcmp(s.x, x, sizeof x) && !s.time && s.n_runs == 1 && s.slot_seconds == 300,
              "case %zu: N %d T %" PRId64 " runs %" PRId64, i, s.N, s.T, s.n_runs);
     }
 }
@@ -97,8 +99,8 @@ static void npy_refused(TestLog *log, Arena *a)
         {"one node", DICT("'<f4'", "False", "(12, 1, 1)"), 48, 0, 1, "at least 2 x 2"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        refused(log, a, scratch_npy(log, a, "bad.npy", bad[i].version, bad[i].dict, x, bad[i].bytes, bad[i].claims), NULL,
-                bad[i].want);
+        refused(log, a, scratch_npy(log, a, "bad.npy", bad[i].version, bad[i].dict, x, bad[i].bytes, bad[i].claims),
+                NULL, bad[i].want);
     refused(log, a, arena_printf(a, "%s/none.npy", log->tmp), NULL, "No such file");
     refused(log, a, log->tmp, NULL, "a directory");
     refused(log, a, scratch_write(log, a, "bad.npy", "", 0), NULL, "truncated");
@@ -141,7 +143,8 @@ static void times_and_gaps(TestLog *log, Arena *a)
          "a gap of unknown length can be looked across");
     o.gaps = (int64_t[]){6};
     refused(log, a, path, &o, "gaps: want increasing rows in 1 .. 5, got 6");
-    TrafficReadOptions bad = {.times_path = scratch_npy(log, a, "b.npy", 1, DICT("'<i8'", "False", "(5,)"), time, 40, 0)};
+    TrafficReadOptions bad = {.times_path =
+                                  scratch_npy(log, a, "b.npy", 1, DICT("'<i8'", "False", "(5,)"), time, 40, 0)};
     refused(log, a, path, &bad, "want 6 times");
     bad.times_path = scratch_npy(log, a, "b.npy", 1, DICT("'<f8'", "False", "(6,)"), time, 48, 0);
     refused(log, a, path, &bad, "want times '<i8'");
@@ -178,10 +181,13 @@ static void csv_times(TestLog *log)
 static void csv_files(TestLog *log, Arena *a)
 {
     static const char *const good[] = {
-        "1,2,3,4\n5,6,7,8\n9,10,11,0\n", "a,b,c,d\n1,2,3,4\n5,6,7,8\n9,10,11,0", "1,2,3,4,\r\n5,6,7,8,\r\n9,10,11,0,\r\n",
+        "1,2,3,4\n5,6,7,8\n9,10,11,0\n",
+        "a,b,c,d\n1,2,3,4\n5,6,7,8\n9,10,11,0",
+        "1,2,3,4,\r\n5,6,7,8,\r\n9,10,11,0,\r\n",
         "time;a;b;c;d\n2005-01-01-00-30;1;2;3;4\n2005-01-01-00-45;5;6;7;8\n2005-01-01-01-00;9;1e1;11;0\n",
         "2005-01-01 00:30:00\t1\t2\t3\t4\n2005-01-01T00:45:00Z\t5\t6\t7\t8\n\n2005-01-01 01:00\t9\t10\t11\t0\n",
-        "\xef\xbb\xbf" "1104539400, 1, 2, 3, 4,\n1104540300, 5, 6, 7, 8,\n1104541200, 9, 10, 11, 0,\n"};
+        "\xef\xbb\xbf"
+        "1104539400, 1, 2, 3, 4,\n1104540300, 5, 6, 7, 8,\n1104541200, 9, 10, 11, 0,\n"};
     const float x[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0};
     TrafficSeries s;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -265,7 +271,8 @@ static void write_and_read_back(TestLog *log, Arena *a)
     st = traffic_series_write(&s, path, NULL);
     TEST(log, !st.code, "%s", st.msg);
     st = traffic_series_read(&r, a, path, NULL);
-    TEST(log, !st.code && r.T == 50 && !memcmp(r.x, s.x, 800) && r.time && !memcmp(r.time, s.time, 400) && r.n_runs == 2,
+    TEST(log,
+         !st.code && r.T == 50 && !memcmp(r.x, s.x, 800) && r.time && !memcmp(r.time, s.time, 400) && r.n_runs == 2,
          "read back: %s", st.msg);
 }
 
@@ -273,14 +280,17 @@ static void write_and_read_back(TestLog *log, Arena *a)
 static void suspects(TestLog *log, Arena *a)
 {
     TrafficSeries s = small_series(a, 400, 3600, NULL, 0);
-    static const struct { int row; float factor; } change[] = {{100, 3}, {101, 3}, {150, 0.2f}, {200, 9}, {202, 9}, {300, 0},
-                                                                {303, 9}};
+    static const struct {
+        int row;
+        float factor;
+    } change[] = {{100, 3}, {101, 3}, {150, 0.2f}, {200, 9}, {202, 9}, {300, 0}, {303, 9}};
     for (size_t i = 0; i < sizeof change / sizeof *change; i++)
         for (int k = 0; k < 4; k++) s.x[change[i].row * 4 + k] = 4 * change[i].factor;
     TrafficSuspect *list;
     int64_t n = traffic_suspects_find(&s, a, &list);
     const int64_t want[] = {150, 200, 201, 202, 300, 303};
-    for (int64_t i = 0; i < n && i < 6; i++) TEST(log, list[i].row == want[i], "suspect %" PRId64 ": %" PRId64, i, list[i].row);
+    for (int64_t i = 0; i < n && i < 6; i++)
+        TEST(log, list[i].row == want[i], "suspect %" PRId64 ": %" PRId64, i, list[i].row);
     TEST(log, n == 6 && list[2].high && !list[0].high, "%" PRId64 " suspects", n);
     TEST(log, traffic_suspects_mark(&s, a) == 6 && !s.valid[201] && s.valid[203], "marking");
     for (int64_t k = 0; k < 24 * 4; k++) s.x[100 * 4 + k] = s.x[76 * 4 + k] = (float)(k * k % 31);
@@ -307,21 +317,23 @@ static void real_abilene(TestLog *log, Arena *a)
     TrafficSeries s;
     Status st = traffic_series_read(&s, a, arena_printf(a, "%s/data/abilene/abilene.npy", log->shared), NULL);
     if (!TEST(log, !st.code, "%s", st.msg)) return;
-    TEST(log, s.N == 12 && s.T == 48096 && s.slot_seconds == 300 && s.n_runs == 5 && s.runs[4].begin == 42048, "Abilene");
+    TEST(log, s.N == 12 && s.T == 48096 && s.slot_seconds == 300 && s.n_runs == 5 && s.runs[4].begin == 42048,
+         "Abilene");
     TEST(log, near((double)s.x[0], 26.66667, 1e-4) && near((double)s.x[1], 522.208, 1e-2), "first values");
     TrafficSuspect *list;
     int64_t n = traffic_suspects_find(&s, a, &list);
     TEST(log, n == 1 && list[0].row == 47429 && list[0].high, "%" PRId64 " suspects in Abilene", n);
     TrafficRange *same;
     n = traffic_duplicates_find(&s, a, &same);
-    TEST(log, n == 3 && same[0].begin == 18144 && same[1].begin == 34272 && same[2].begin == 42048 && same[2].end == 42336,
+    TEST(log,
+         n == 3 && same[0].begin == 18144 && same[1].begin == 34272 && same[2].begin == 42048 && same[2].end == 42336,
          "%" PRId64 " repeated blocks in Abilene", n);
     if (log->quick) return;
     traffic_suspects_mark(&s, a);
     TrafficStats x;
     traffic_stats(&x, a, &s);   // against the figures of META.txt
-    TEST(log, near(x.zero_share_off, 0.0524, 5e-5) && near(x.diag_share, 0.186, 5e-4), "zeros %g diag %g", x.zero_share_off,
-         x.diag_share);
+    TEST(log, near(x.zero_share_off, 0.0524, 5e-5) && near(x.diag_share, 0.186, 5e-4), "zeros %g diag %g",
+         x.zero_share_off, x.diag_share);
     TEST(log, near(x.quantile_kbps[0], 1142.05, 0.1) && near(x.quantile_kbps[4], 153949, 2), "quantiles");
     TEST(log, near(x.acf_total[2], 0.390, 6e-4) && near(x.acf_flow[3], 0.342, 6e-4), "autocorrelation %g %g",
          x.acf_total[2], x.acf_flow[3]);
@@ -343,8 +355,8 @@ static void real_geant(TestLog *log, Arena *a)
     int64_t n = traffic_suspects_find(&s, a, &list);
     TEST(log, s.n_runs == 8 && n == 24, "%" PRId64 " runs, %" PRId64 " suspects in GEANT", s.n_runs, n);
     for (int64_t i = 0; i < n && i < 24; i++) TEST(log, list[i].row == want[i], "suspect %" PRId64, list[i].row);
-    st = traffic_series_read(&c, a, arena_printf(a, "%s/data/formats/flat_csv/Geant_header_plus_24rows.csv", log->shared),
-                             NULL);
+    st = traffic_series_read(
+        &c, a, arena_printf(a, "%s/data/formats/flat_csv/Geant_header_plus_24rows.csv", log->shared), NULL);
     if (!TEST(log, !st.code, "%s", st.msg)) return;
     TEST(log, c.T == 24 && c.N == 23 && !memcmp(c.x, s.x, 24 * 529 * sizeof *c.x) && !memcmp(c.time, s.time, 24 * 8),
          "the CSV differs from geant.npy");
@@ -353,7 +365,8 @@ static void real_geant(TestLog *log, Arena *a)
     FILE *out = open_memstream(&text, &size);
     traffic_info_print(&c, "geant.csv", a, out);
     fclose(out);
-    TEST(log, strstr(text, "24 snapshots x 23 x 23") && strstr(text, "2005-01-01 00:30 .. 2005-01-01 06:15"), "%s", text);
+    TEST(log, strstr(text, "24 snapshots x 23 x 23") && strstr(text, "2005-01-01 00:30 .. 2005-01-01 06:15"), "%s",
+         text);
     free(text);
 }
 

@@ -1,4 +1,5 @@
-// Naive forecasts, ridge, the evaluation driver, the reference figures of protocol flow-by-flow, the synthetic generator.
+// Naive forecasts, ridge, the evaluation driver, the reference figures of protocol flow-by-flow, the synthetic
+// generator.
 #include <inttypes.h>
 #include <math.h>
 #include <omp.h>
@@ -111,8 +112,8 @@ static void ridge_recovers(TestLog *log, Arena *a)
     if (!TEST(log, !st.code, "%s", st.msg)) return;
     for (int fit = 0; fit < RIDGE_FITS; fit++) {
         const float *w = m.coef + (int64_t)fit * m.K * F * RIDGE_INPUTS;
-        TEST(log, near((double)w[0], 0.5, 0.1) && near((double)w[1], 0.3, 0.1) && near((double)w[5], 0, 0.1), "fit %d: %g %g %g",
-             fit, (double)w[0], (double)w[1], (double)w[5]);
+        TEST(log, near((double)w[0], 0.5, 0.1) && near((double)w[1], 0.3, 0.1) && near((double)w[5], 0, 0.1),
+             "fit %d: %g %g %g", fit, (double)w[0], (double)w[1], (double)w[5]);
     }
     int64_t n = ridge_pack_size(&m);
     float *packed = arena_alloc(a, (size_t)n * sizeof *packed), p1[3 * F], p2[3 * F], p3[3 * F];
@@ -130,7 +131,8 @@ static void ridge_recovers(TestLog *log, Arena *a)
     TEST(log, !memcmp(p1, p3, sizeof p1), "ridge looks ahead");
     RidgeModel again;
     st = ridge_fit(&again, a, &s, (TrafficRange){0, 50 * D}, 3, 1e-3);
-    TEST(log, !st.code && !memcmp(again.coef, m.coef, (size_t)(n - 3) * sizeof(float)), "rows outside training moved ridge");
+    TEST(log, !st.code && !memcmp(again.coef, m.coef, (size_t)(n - 3) * sizeof(float)),
+         "rows outside training moved ridge");
     st = ridge_fit(&m, a, &s, (TrafficRange){0, 40}, 3, 1e-3);
     TEST(log, st.code && strstr(st.msg, "want at least 34 training windows"), "%s", st.msg);
 }
@@ -181,7 +183,8 @@ static void ridge_oracle(TestLog *log, Arena *a)
     const float *w = m.coef + ((int64_t)(H - 1) * F + f) * RIDGE_INPUTS;
     for (int i = 0; i < 17; i++) {
         double want = G[i][17] / G[i][i] * (i == 16 ? unit : 1);
-        TEST(log, near((double)w[i], want, 1e-5 * (i == 16 ? unit : 1)), "coefficient %d: %g, want %g", i, (double)w[i], want);
+        TEST(log, near((double)w[i], want, 1e-5 * (i == 16 ? unit : 1)), "coefficient %d: %g, want %g", i, (double)w[i],
+             want);
     }
 }
 
@@ -199,7 +202,8 @@ static Status copycat_run(void *ctx, const TrafficSeries *s, const EvalBatch *b)
         memcpy(b->point + i * KF, truth, (size_t)KF * sizeof *truth);
         for (int j = 0; j < c->S; j++)
             for (int64_t k = 0; k < KF; k++)
-                b->dist[(i * c->S + j) * KF + k] = (float)((double)truth[k] * (1 + c->noise * (2 * ((j * 5 + 2) % c->S) - c->S + 1)));
+                b->dist[(i * c->S + j) * KF + k] =
+                    (float)((double)truth[k] * (1 + c->noise * (2 * ((j * 5 + 2) % c->S) - c->S + 1)));
     }
     return OK;
 }
@@ -230,7 +234,8 @@ static void driver(TestLog *log, Arena *a)
         if (!TEST(log, !st.code && r, "%s", st.msg)) return;
         TEST(log, r->r.rmse == 0 && near(r->r.cover90, 1, 1e-9) && r->r.windows == n && r->r.values == n * F * K,
              "copycat: rmse %g cover %g", r->r.rmse, r->r.cover90);
-        TEST(log, near(r->r.mae_median, 0, 1e-3) && near(r->r.r2, 1, 1e-12) && isfinite(r->r.energy), "copycat medians");
+        TEST(log, near(r->r.mae_median, 0, 1e-3) && near(r->r.r2, 1, 1e-12) && isfinite(r->r.energy),
+             "copycat medians");
         fc.run = failing_run;
         size_t mark = arena_mark(a);
         st = evaluate(&t, a, &task, &fc);
@@ -251,8 +256,10 @@ static void driver(TestLog *log, Arena *a)
     omp_set_num_threads(threads);
     if (!TEST(log, !st.code, "%s", st.msg)) return;
     for (int64_t i = 0; i < tables[0].n; i++)
-        TEST(log, !memcmp(&tables[0].row[i].r, &tables[1].row[i].r, sizeof(MetricResult)), "row %" PRId64 " depends on threads", i);
-    const EvalRow *p = eval_table_find(&tables[0], "persistence", "scaled", 1), *r = eval_table_find(&tables[0], "ridge", "scaled", 1);
+        TEST(log, !memcmp(&tables[0].row[i].r, &tables[1].row[i].r, sizeof(MetricResult)),
+             "row %" PRId64 " depends on threads", i);
+    const EvalRow *p = eval_table_find(&tables[0], "persistence", "scaled", 1),
+                  *r = eval_table_find(&tables[0], "ridge", "scaled", 1);
     if (!TEST(log, p && r && tables[0].n == 2 * NAIVE_KINDS * (K + 1), "rows are missing")) return;
     // persistence by hand
     double se = 0, unit;
@@ -262,15 +269,20 @@ static void driver(TestLog *log, Arena *a)
             double e = ((double)s.x[(starts[i] + 16) * F + f] - (double)s.x[(starts[i] + 15) * F + f]) / unit;
             se += e * e;
         }
-    TEST(log, near(p->r.mse, se / (double)(n * F), 1e-9 * p->r.mse), "persistence mse %g, by hand %g", p->r.mse, se / (double)(n * F));
-    TEST(log, r->r.mse < p->r.mse && r->r.crps < p->r.crps, "ridge %g is no better than persistence %g", r->r.mse, p->r.mse);
-    TEST(log, near(r->r.cover50, 0.5, 0.12) && near(r->r.cover90, 0.9, 0.08), "ridge covers %g %g", r->r.cover50, r->r.cover90);
+    TEST(log, near(p->r.mse, se / (double)(n * F), 1e-9 * p->r.mse), "persistence mse %g, by hand %g", p->r.mse,
+         se / (double)(n * F));
+    TEST(log, r->r.mse < p->r.mse && r->r.crps < p->r.crps, "ridge %g is no better than persistence %g", r->r.mse,
+         p->r.mse);
+    TEST(log, near(r->r.cover50, 0.5, 0.12) && near(r->r.cover90, 0.9, 0.08), "ridge covers %g %g", r->r.cover50,
+         r->r.cover90);
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     eval_table_print(&tables[0], out);
     fclose(out);
-    TEST(log, !strncmp(text, "model\tspace\thorizon\twindows\t", 28) && strstr(text, "\nridge\tscaled\tall\t") && strstr(text, "\tnan\n"),
+    TEST(log,
+         !strncmp(text, "model\tspace\thorizon\twindows\t", 28) && strstr(text, "\nridge\tscaled\tall\t") &&
+             strstr(text, "\tnan\n"),
          "%.300s", text);
     free(text);
 }
@@ -310,8 +322,10 @@ static void flow_by_flow(TestLog *log, Arena *a, const char *name, const double 
         if (!st.code) st = evaluate(&t, a, &task, &fc);
         if (!TEST(log, !st.code, "%s", st.msg)) return;
         for (int h = 1; h <= 3; h++) {
-            double want = (i ? ridge : persistence)[h - 1] * 1e-4, got = eval_table_find(&t, naive_names[kinds[i]], "scaled", h)->r.mse;
-            TEST(log, near(got, want, 0.01 * want), "%s %s step %d: MSE %.4g, reference %.4g", name, naive_names[kinds[i]], h, got, want);
+            double want = (i ? ridge : persistence)[h - 1] * 1e-4,
+                   got = eval_table_find(&t, naive_names[kinds[i]], "scaled", h)->r.mse;
+            TEST(log, near(got, want, 0.01 * want), "%s %s step %d: MSE %.4g, reference %.4g", name,
+                 naive_names[kinds[i]], h, got, want);
         }
     }
 }
@@ -331,12 +345,13 @@ static uint64_t fingerprint(const TrafficSeries *s)
 
 static void synth_same_bits(TestLog *log, Arena *a)
 {
-    TrafficSeries s = make_series(a, 4, 2000, 900, 1), again = make_series(a, 4, 2000, 900, 1), other = make_series(a, 4, 2000, 900, 2);
+    TrafficSeries s = make_series(a, 4, 2000, 900, 1), again = make_series(a, 4, 2000, 900, 1),
+                  other = make_series(a, 4, 2000, 900, 2);
     TrafficSeries longer = make_series(a, 4, 2500, 900, 1);
     TEST(log, fingerprint(&s) == fingerprint(&again) && fingerprint(&s) != fingerprint(&other), "the seed decides");
     TEST(log, !memcmp(s.x, longer.x, 2000 * 16 * sizeof *s.x), "a longer series begins differently");
-    TEST(log, fingerprint(&s) == UINT64_C(0x41addfaf2db54d87), "other bits than on the machine of the authors: %016" PRIx64,
-         fingerprint(&s));
+    TEST(log, fingerprint(&s) == UINT64_C(0x41addfaf2db54d87),
+         "other bits than on the machine of the authors: %016" PRIx64, fingerprint(&s));
     SynthOptions o = synth_defaults();
     o.N = 1;
     TEST(log, synth_generate(&s, a, &o).code == 2, "N = 1");
@@ -364,13 +379,19 @@ static void synth_statistics(TestLog *log, Arena *a)
         traffic_stats(&x, a, &s);
         for (int i = 0; i < 4; i++) {
             double got = x.quantile_kbps[level[i]] / x.quantile_kbps[1];
-            TEST(log, got < 1.6 * ratio[i] && got > ratio[i] / 1.6, "seed %d: p%g/p50 %g, Abilene %g", (int)seed, 100 * stats_levels[level[i]], got, ratio[i]);
-            TEST(log, near(x.acf_total[i], total[i], 0.20), "seed %d: total acf %d: %g, Abilene %g", (int)seed, i, x.acf_total[i], total[i]);
-            TEST(log, near(x.acf_flow[i], flow[i], 0.10), "seed %d: flow acf %d: %g, Abilene %g", (int)seed, i, x.acf_flow[i], flow[i]);
+            TEST(log, got < 1.6 * ratio[i] && got > ratio[i] / 1.6, "seed %d: p%g/p50 %g, Abilene %g", (int)seed,
+                 100 * stats_levels[level[i]], got, ratio[i]);
+            TEST(log, near(x.acf_total[i], total[i], 0.20), "seed %d: total acf %d: %g, Abilene %g", (int)seed, i,
+                 x.acf_total[i], total[i]);
+            TEST(log, near(x.acf_flow[i], flow[i], 0.10), "seed %d: flow acf %d: %g, Abilene %g", (int)seed, i,
+                 x.acf_flow[i], flow[i]);
         }
-        TEST(log, near(x.top10_share, 0.361, 0.06) && near(x.top_tenth_share, 0.419, 0.06), "shares %g %g", x.top10_share, x.top_tenth_share);
-        TEST(log, near(x.diag_share, 0.186, 0.06) && near(x.weekend_ratio, 0.75, 0.06), "diagonal %g weekend %g", x.diag_share, x.weekend_ratio);
-        TEST(log, abs(x.hour_of_peak - 19) <= 2 && x.zero_share_off > 0, "peak at %d h, zeros %g", x.hour_of_peak, x.zero_share_off);
+        TEST(log, near(x.top10_share, 0.361, 0.06) && near(x.top_tenth_share, 0.419, 0.06), "shares %g %g",
+             x.top10_share, x.top_tenth_share);
+        TEST(log, near(x.diag_share, 0.186, 0.06) && near(x.weekend_ratio, 0.75, 0.06), "diagonal %g weekend %g",
+             x.diag_share, x.weekend_ratio);
+        TEST(log, abs(x.hour_of_peak - 19) <= 2 && x.zero_share_off > 0, "peak at %d h, zeros %g", x.hour_of_peak,
+             x.zero_share_off);
         TrafficSuspect *list;
         TEST(log, traffic_suspects_find(&s, a, &list) == 0, "healthy synthetic snapshots are suspicious");
         arena_rewind(a, mark);

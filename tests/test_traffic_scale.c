@@ -53,7 +53,8 @@ static void scale_round_trip(TestLog *log, Arena *a, const TrafficSeries *s, Sca
             before = v;
             // one float step of s, in kbit/s, beside the relative error
             float step = scale_inverse_flow(&k, f, nextafterf(v, FLT_MAX)) - back;
-            worst = fmax(worst, (fabs((double)back - (double)volumes[i]) - (double)step) / fmax((double)volumes[i], 1e-6));
+            worst =
+                fmax(worst, (fabs((double)back - (double)volumes[i]) - (double)step) / fmax((double)volumes[i], 1e-6));
         }
         TEST(log, scale_forward_flow(&k, f, 0) == 0 && scale_inverse_flow(&k, f, 0) == 0, "%s: zero is not kept", name);
     }
@@ -92,7 +93,8 @@ static void scale_training_only(TestLog *log, Arena *a, const TrafficSeries *s)
         if (!TEST(log, !st.code && !su.code, "fit")) return;
         slot_means_fit(&m1, a, &q, train, &k1);
         slot_means_fit(&m2, a, &p, train, &k2);
-        float *a1 = arena_alloc(a, (size_t)scale_pack_size(&k1) * 4), *a2 = arena_alloc(a, (size_t)scale_pack_size(&k2) * 4);
+        float *a1 = arena_alloc(a, (size_t)scale_pack_size(&k1) * 4),
+              *a2 = arena_alloc(a, (size_t)scale_pack_size(&k2) * 4);
         scale_pack(&k1, a1);
         scale_pack(&k2, a2);
         TEST(log, scale_pack_size(&k1) == scale_pack_size(&k2) && !memcmp(a1, a2, (size_t)scale_pack_size(&k1) * 4),
@@ -141,7 +143,8 @@ static void slot_means_small(TestLog *log, Arena *a)
 static void encode_round_trip(TestLog *log, Arena *a, const TrafficSeries *s)
 {
     const int F = s->N * s->N;
-    float *rgb = arena_alloc(a, (size_t)F * 12), *grey = arena_alloc(a, (size_t)F * 4), *back = arena_alloc(a, (size_t)F * 4);
+    float *rgb = arena_alloc(a, (size_t)F * 12), *grey = arena_alloc(a, (size_t)F * 4),
+          *back = arena_alloc(a, (size_t)F * 4);
     for (int kind = 0; kind < SCALE_KINDS; kind++) {
         TrafficScale k;
         SlotMeans m;
@@ -149,7 +152,8 @@ static void encode_round_trip(TestLog *log, Arena *a, const TrafficSeries *s)
         if (!TEST(log, !st.code, "%s", st.msg)) return;
         slot_means_fit(&m, a, s, (TrafficRange){0, s->T / 2}, &k);
         EncodeGains g = encode_gains_fit(a, s, (TrafficRange){0, s->T / 2}, &k, &m);
-        TEST(log, g.k_g > 0 && g.k_g <= 1000 && g.k_b > 0 && g.k_b <= g.k_g, "gains %g %g", (double)g.k_g, (double)g.k_b);
+        TEST(log, g.k_g > 0 && g.k_g <= 1000 && g.k_b > 0 && g.k_b <= g.k_g, "gains %g %g", (double)g.k_g,
+             (double)g.k_b);
         double worst = 0, byte = 0, inside = 0;
         for (int64_t t = 1; t < s->T; t += 97) {
             const float *x = s->x + t * F;
@@ -166,10 +170,12 @@ static void encode_round_trip(TestLog *log, Arena *a, const TrafficSeries *s)
             }
         }
         TEST(log, worst <= 1.5e-7, "%s: float round trip %g in s", scale_kind_names[kind], worst);
-        TEST(log, byte <= 0.5 / 255 + 1e-6, "%s: 8-bit round trip %g, step %g", scale_kind_names[kind], byte, 1.0 / 255);
+        TEST(log, byte <= 0.5 / 255 + 1e-6, "%s: 8-bit round trip %g, step %g", scale_kind_names[kind], byte,
+             1.0 / 255);
         TEST(log, inside <= 1 && inside > 0.1, "G, B up to %g", inside);
     }
-    TEST(log, encode_to_byte(-1) == 0 && encode_to_byte(1) == 255 && encode_to_byte(9) == 255 && encode_to_byte(NAN) == 0,
+    TEST(log,
+         encode_to_byte(-1) == 0 && encode_to_byte(1) == 255 && encode_to_byte(9) == 255 && encode_to_byte(NAN) == 0,
          "bytes at the ends");
 }
 
@@ -186,12 +192,14 @@ static void metrics_by_hand(TestLog *log)
     const float z[4] = {1, 2, 4, 9};
     MetricTerms v = metric_terms(3, 2.5f, z, 4, DIST_SAMPLES);
     // mean |z-y| = (2+1+1+6)/4 = 2.5; sum of differences of pairs = 1+3+8+2+7+5 = 26
-    TEST(log, near(v.crps, 2.5 - 26 / 12.0, 1e-12) && near(v.crps_ensemble, 2.5 - 26 / 16.0, 1e-12), "crps %g %g", v.crps,
-         v.crps_ensemble);
-    TEST(log, near(v.median_error, 0, 1e-12) && near(v.error, -0.5, 1e-12) && v.in50 && v.in90, "median %g", v.median_error);
+    TEST(log, near(v.crps, 2.5 - 26 / 12.0, 1e-12) && near(v.crps_ensemble, 2.5 - 26 / 16.0, 1e-12), "crps %g %g",
+         v.crps, v.crps_ensemble);
+    TEST(log, near(v.median_error, 0, 1e-12) && near(v.error, -0.5, 1e-12) && v.in50 && v.in90, "median %g",
+         v.median_error);
     double ql = 0, pinball = 0;
     for (int i = 1; i < 20; i++) {
-        double q = i / 20.0, at = q * 3, zq = (double)z[(int)at] + (at - (int)at) * (double)(z[(int)at + 1] - z[(int)at]);
+        double q = i / 20.0, at = q * 3,
+               zq = (double)z[(int)at] + (at - (int)at) * (double)(z[(int)at + 1] - z[(int)at]);
         ql += 2 * fabs((zq - 3) * ((3 <= zq) - q)) / 19;
     }
     TEST(log, near(v.ql, ql, 1e-12), "ql %g %g", v.ql, ql);
@@ -213,7 +221,8 @@ static void metrics_by_hand(TestLog *log)
     TEST(log, r.values == 2 && near(r.mse, 500, 1e-9) && near(r.mae, 20, 1e-9) && near(r.mape, 50, 1e-9) &&
               near(r.nrmse, sqrt(500) / 10, 1e-9) && near(r.r2, 1 - 1000 / 200.0, 1e-9), "mse %g mae %g mape %g r2 %g",
          r.mse, r.mae, r.mape, r.r2);
-    TEST(log, isnan(r.crps) && isnan(r.cover50) && isnan(r.energy) && isnan(r.crps_quantile), "unscored metrics are numbers");
+    TEST(log, isnan(r.crps) && isnan(r.cover50) && isnan(r.energy) && isnan(r.crps_quantile),
+         "unscored metrics are numbers");
     MetricTerms bad = metric_terms(1, NAN, z, 4, DIST_SAMPLES);
     metric_sums_add(&a, &bad, 1, 5, DIST_SAMPLES);
     TEST(log, isnan(metric_sums_result(&a).mse), "a NaN forecast was scored");

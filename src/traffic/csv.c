@@ -140,7 +140,8 @@ Status csv_read(int *N, int64_t *T, float **x, int64_t **time, Arena *a, const c
             return ERROR("%s:%lld: want %lld fields as in line 1, got %lld", path, (long long)line_no,
                          (long long)l.n_fields, (long long)n);
         if (l.has_time && !csv_parse_time(fields[0], &(*time)[rows]))
-            return ERROR("%s:%lld: want a time such as 2005-01-31-23-45, got '%.30s'", path, (long long)line_no, fields[0]);
+            return ERROR("%s:%lld: want a time such as 2005-01-31-23-45, got '%.30s'", path, (long long)line_no,
+                         fields[0]);
         for (int64_t f = 0; f < F; f++) {
             const char *field = fields[f + l.has_time];
             if (!parse_value(field, &(*x)[rows * F + f]))

@@ -2,7 +2,8 @@
 
 #include <math.h>
 
-EncodeGains encode_gains_fit(Arena *a, const TrafficSeries *s, TrafficRange rows, const TrafficScale *k, const SlotMeans *m)
+EncodeGains encode_gains_fit(Arena *a, const TrafficSeries *s, TrafficRange rows, const TrafficScale *k,
+                             const SlotMeans *m)
 {
     const int64_t F = k->F;
     size_t mark = arena_mark(a);

@@ -14,7 +14,8 @@ typedef struct EncodeGains { float k_g, k_b; } EncodeGains;
 
 // k = 1/2 / (root mean square of the argument over the training pairs of neighbouring valid snapshots), at most 1000:
 // a typical change sits on the steep part of the tanh for every scale and data set.
-EncodeGains encode_gains_fit(Arena *a, const TrafficSeries *s, TrafficRange rows, const TrafficScale *k, const SlotMeans *m);
+EncodeGains encode_gains_fit(Arena *a, const TrafficSeries *s, TrafficRange rows, const TrafficScale *k,
+                             const SlotMeans *m);
 
 // x_kbps, prev_kbps [F] (prev NULL = no predecessor: G = 0), mean [F] from slot_means_at -> rgb [F][3].
 void encode_rgb(float *rgb, const float *x_kbps, const float *prev_kbps, const float *mean, const TrafficScale *k,

@@ -81,8 +81,8 @@ static void score_flow(MetricSums sums[SPACES], const EvalTask *task, const Fore
 }
 
 // Energy score of one horizon in both spaces.
-static void score_energy(MetricSums sums[SPACES], const EvalTask *task, const Forecaster *fc, const WindowView *v, int F,
-                         float *scaled)
+static void score_energy(MetricSums sums[SPACES], const EvalTask *task, const Forecaster *fc, const WindowView *v,
+                         int F, float *scaled)
 {
     sums[KBPS].energy += metric_energy(v->y, v->dist, fc->S, v->stride, F);
     for (int i = 0; i < fc->S; i++) scale_forward(task->scale, v->dist + i * v->stride, scaled + (int64_t)i * F);
@@ -149,8 +149,8 @@ Status evaluate(EvalTable *table, Arena *a, const EvalTask *task, const Forecast
 {
     CHECK(table->n + SPACES * (task->K + 1) <= table->room, "evaluate: the table has room for %lld rows",
           (long long)table->room);
-    CHECK((fc->kind == DIST_NONE) == (fc->S == 0) && fc->batch >= 1, "evaluate: kind %d, S %d, batch %d", fc->kind, fc->S,
-          fc->batch);
+    CHECK((fc->kind == DIST_NONE) == (fc->S == 0) && fc->batch >= 1, "evaluate: kind %d, S %d, batch %d", fc->kind,
+          fc->S, fc->batch);
     if (!task->n_windows)
         return ERROR("evaluate: want test windows of %d + %d snapshots, got none", task->history, task->K);
     size_t mark = arena_mark(a);

@@ -1,7 +1,8 @@
 // Scores forecasters over every window of a list (normally traffic_windows of the test split with stride 1) and fills a
 // table: one row per model, space and horizon.  Spaces: kbit/s, and the scale s of E1 (each value and each quantile is
 // transformed; for a non-linear scale the point forecast is too).
-// Protocol clean:         series with suspicious snapshots marked, splits 70/15/15, history 16, scale from training rows.
+// Protocol clean:         series with suspicious snapshots marked, splits 70/15/15, history 16, scale from the
+//   training rows.
 // Protocol flow-by-flow:  traffic_series_flatten of the series (gaps ignored, nothing left out: all rows count as
 //   consecutive), each flow divided by its maximum over ALL rows (it looks ahead; so does the published table), history
 //   12, windows lying wholly, history included, in the last 20 % (rows floor(0.8 T) .. T-1), K = 3; ridge is fitted on

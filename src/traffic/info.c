@@ -175,6 +175,12 @@ static const char *label_of(const TrafficSeries *s, int64_t t, char text[32])
     return text;
 }
 
+static const char *suspect_kind(const TrafficSuspect *u)
+{
+    if (!u->high) return "nearly empty";
+    return u->ratio > 5 ? "corrupt, too high" : "inside a corrupt block";
+}
+
 static void print_rows(const TrafficSeries *s, Arena *a, FILE *out)
 {
     char b[32], e[32];
@@ -190,7 +196,7 @@ static void print_rows(const TrafficSeries *s, Arena *a, FILE *out)
     fprintf(out, "suspicious   %lld snapshots (total against the median of the day before and after)\n", (long long)n);
     for (int64_t i = 0; i < n && i < 100; i++)
         fprintf(out, "  %8lld  %s  %s, %.3g x normal\n", (long long)list[i].row, label_of(s, list[i].row, b),
-                !list[i].high ? "nearly empty" : list[i].ratio > 5 ? "corrupt, too high" : "inside a corrupt block", list[i].ratio);
+                suspect_kind(&list[i]), list[i].ratio);
     if (n > 100) fprintf(out, "  and %lld more\n", (long long)n - 100);
     TrafficRange *same;
     n = traffic_duplicates_find(s, a, &same);
@@ -235,7 +241,8 @@ void traffic_info_print(const TrafficSeries *s, const char *name, Arena *a, FILE
     if (!s->time)
         fprintf(out, "times        unknown: the calendar below starts on Monday 00:00, a gap counts 2^32 slots\n");
     else if (s->calendar_shift_s)
-        fprintf(out, "times        hours and weekdays are those of the label + %lld s\n", (long long)s->calendar_shift_s);
+        fprintf(out, "times        hours and weekdays are those of the label + %lld s\n",
+                (long long)s->calendar_shift_s);
     print_rows(s, a, out);
     TrafficSeries kept = *s;
     kept.valid = memcpy(arena_alloc(a, (size_t)s->T), s->valid, (size_t)s->T);

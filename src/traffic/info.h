@@ -1,5 +1,5 @@
 // What `lead data info FILE` tells about a series: shape, span, gaps, zeros, quantiles, autocorrelation, calendar,
-// suspicious and repeated snapshots.  Statistics leave out invalid snapshots; "off" means off-diagonal entries (i != j).
+// suspicious and repeated snapshots.  Statistics leave out invalid snapshots; "off" means off-diagonal entries.
 #ifndef LEAD_TRAFFIC_INFO_H
 #define LEAD_TRAFFIC_INFO_H
 
@@ -21,7 +21,7 @@ typedef struct TrafficStats {
     // Pearson correlation of the pairs (t, t + lag) found by time: of the total; the median over the off-diagonal flows
     // that vary.  NaN without pairs.
     double acf_total[STATS_LAGS], acf_flow[STATS_LAGS];
-    double top10_share, top_tenth_share;      // of off-diagonal traffic: the 10 largest flows; the largest tenth of them
+    double top10_share, top_tenth_share; // of off-diagonal traffic: the 10 largest flows; the largest tenth of them
     double weekday_median_kbps[7];            // total, Monday first; NaN for days without data
     double weekend_ratio;                     // mean of the medians of Sat, Sun / mean of those of Mon .. Fri
     double hour_median_kbps[24];

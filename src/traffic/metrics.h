@@ -16,8 +16,8 @@
 //   crps_quantile  as CSDI and GluonTS print: levels q = 0.05 .. 0.95, mean over q of
 //                  sum 2 |(z_q - y)(1[y <= z_q] - q)| / sum |y|; z_q by linear interpolation as numpy does (type 7) for
 //                  samples; a ratio, not a volume
-//   cover50/90     share of y inside [z_0.25, z_0.75], [z_0.05, z_0.95], ends included, position q(S+1) (type 6): with it
-//                  S draws from the truth cover exactly 50 % and 90 % on average.  A flow silent in both truth and
+//   cover50/90     share of y inside [z_0.25, z_0.75], [z_0.05, z_0.95], ends included, position q(S+1) (type 6): with
+//                  it S draws from the truth cover exactly 50 % and 90 % on average.  A flow silent in both truth and
 //                  forecast counts as covered.
 //   energy         1/S sum ||z_i - y|| - 1/(S(S-1)) sum_{i<j} ||z_i - z_j|| over whole matrices (fair), samples only
 // A metric that was never accumulated is NaN, never 0.  NaN in a forecast makes its metrics NaN.

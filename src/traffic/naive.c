@@ -95,8 +95,8 @@ static Status fit_residuals(NaiveModel *m, Arena *a, const TrafficSeries *s, Tra
     const int64_t KF = (int64_t)m->K * m->F;
     int64_t *starts, all = traffic_windows(s, a, train, m->history, m->K, 1, &starts);
     if (!all)
-        return ERROR("%s: want training windows of %d + %d snapshots, got none in rows %lld .. %lld", naive_names[m->kind],
-                     m->history, m->K, (long long)train.begin, (long long)train.end - 1);
+        return ERROR("%s: want training windows of %d + %d snapshots, got none in rows %lld .. %lld",
+                     naive_names[m->kind], m->history, m->K, (long long)train.begin, (long long)train.end - 1);
     int64_t n = all < MAX_RESIDUAL_WINDOWS ? all : MAX_RESIDUAL_WINDOWS;
     float *r = arena_alloc(a, (size_t)(n * KF) * sizeof *r);   // [KF][n]: sorted in place below
     float *point = arena_alloc(a, (size_t)KF * sizeof *point);
@@ -109,7 +109,8 @@ static Status fit_residuals(NaiveModel *m, Arena *a, const TrafficSeries *s, Tra
     for (int64_t k = 0; k < KF; k++) {
         qsort(r + k * n, (size_t)n, sizeof *r, compare_float);
         for (int64_t q = 0; q < NAIVE_LEVELS; q++)
-            m->residual_kbps[q * KF + k] = (float)metric_quantile(r + k * n, (int)n, (double)(q + 1) / (NAIVE_LEVELS + 1), 6);
+            m->residual_kbps[q * KF + k] =
+                (float)metric_quantile(r + k * n, (int)n, (double)(q + 1) / (NAIVE_LEVELS + 1), 6);
     }
     return OK;
 }
@@ -121,7 +122,8 @@ Status naive_fit(NaiveModel *m, Arena *a, NaiveKind kind, const TrafficSeries *s
     m->residual_kbps = arena_alloc(a, (size_t)NAIVE_LEVELS * (size_t)K * (size_t)m->F * sizeof *m->residual_kbps);
     if (kind == NAIVE_AVERAGE) m->average = choose_average(a, s, train, val, history, K);
     if (kind == NAIVE_RIDGE) {
-        if (history < RIDGE_LAGS) return ERROR("ridge: want a history of at least %d snapshots, got %d", RIDGE_LAGS, history);
+        if (history < RIDGE_LAGS)
+            return ERROR("ridge: want a history of at least %d snapshots, got %d", RIDGE_LAGS, history);
         TRY(ridge_fit(&m->ridge, a, s, train, K, RIDGE_LAMBDA));
     }
     size_t mark = arena_mark(a);

@@ -7,8 +7,8 @@
 //   ridge         ridge.h
 // Yesterday and last week are looked up by time and reach across gaps.  Where the value is missing (gap, invalid
 // snapshot, before the first row), lastweek falls back to yesterday and yesterday to persistence, so that all models
-// score exactly the same windows.  (Not "the last day that has a value": in Abilene the rows of 2004-08-21 are a copy of
-// those of 08-19, and with 08-20 missing such a rule would copy the answers.)
+// score exactly the same windows.  (Not "the last day that has a value": in Abilene the rows of 2004-08-21 are a copy
+// of those of 08-19, and with 08-20 missing such a rule would copy the answers.)
 // Distribution: forecast + quantiles i/100, i = 1..99, of the residuals (truth - forecast) of up to 4096 training
 // windows, evenly spaced, one set per flow and horizon, cut off at 0.  Ridge residuals are those of the rows it was
 // fitted on (17 coefficients against thousands of windows).

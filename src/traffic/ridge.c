@@ -5,8 +5,8 @@
 #include <string.h>
 
 enum {
-    LAGS = RIDGE_LAGS, INPUTS = RIDGE_INPUTS, COLS = RIDGE_INPUTS + 1,   // columns of one block: inputs, then the target
-    ONE = INPUTS - 1, TARGET = INPUTS,
+    LAGS = RIDGE_LAGS, INPUTS = RIDGE_INPUTS, ONE = INPUTS - 1,
+    COLS = INPUTS + 1, TARGET = INPUTS,      // columns of one block: inputs, then the target
     BLOCK = 256,                             // rows of a block: 18 columns of doubles stay in L1/L2
     MIN_WINDOWS = 2 * INPUTS, FULL_WINDOWS = 20 * INPUTS, PACK_HEAD = 3,
 };
@@ -124,8 +124,8 @@ static void gram_fill(double (*gram)[COLS][COLS], const FitRows *r, const double
             for (int j = 0; j <= i; j++) gram[h][list[i]][list[j]] = common[list[i]][list[j]];
 }
 
-// Solves (G + lambda) w = g by Cholesky over the inputs in use; w is zero elsewhere.  Only entries [i][j] with i after j
-// in `list` order are filled in gram.
+// Solves (G + lambda) w = g by Cholesky over the inputs in use; w is zero elsewhere.  Only entries [i][j] with i after
+// j in `list` order are filled in gram.
 static void solve(const double gram[COLS][COLS], int n_season, double lambda, double w[INPUTS])
 {
     int list[INPUTS], n = 0;
@@ -209,10 +209,10 @@ Status ridge_fit(RidgeModel *m, Arena *a, const TrafficSeries *s, TrafficRange r
 
 void ridge_predict(const RidgeModel *m, const TrafficSeries *s, int64_t t, float *out)
 {
-    CHECK(s->N * s->N == m->F && traffic_slots_per_day(s) == m->per_day && t >= LAGS - 1 && t < s->T &&
-          s->slot[t] - s->slot[t - LAGS + 1] == LAGS - 1,
-          "ridge_predict: %d flows, %d slots a day, row %lld of %lld: fitted for %d flows, %d slots, 12 rows in one run",
-          s->N * s->N, (int)traffic_slots_per_day(s), (long long)t, (long long)s->T, m->F, m->per_day);
+    CHECK(s->N * s->N == m->F && traffic_slots_per_day(s) == m->per_day, "ridge_predict: %d flows, %d slots a day, "
+          "fitted for %d and %d", s->N * s->N, (int)traffic_slots_per_day(s), m->F, m->per_day);
+    CHECK(t >= LAGS - 1 && t < s->T && s->slot[t] - s->slot[t - LAGS + 1] == LAGS - 1,
+          "ridge_predict: row %lld of %lld has no %d rows of one run up to it", (long long)t, (long long)s->T, LAGS);
     const int F = m->F;
     for (int h = 0; h < m->K; h++) {
         int64_t season[RIDGE_SEASON];

@@ -193,7 +193,8 @@ Status scale_unpack(TrafficScale *k, Arena *a, const float *in, int64_t n, const
     *k = (TrafficScale){.F = 0};
     if (n < PACK_HEAD || !whole(in[0], 0, SCALE_KINDS - 1, &kind) || !whole(in[1], 4, 1 << 24, &k->F) ||
         !whole(in[2], 0, SEGMENTS + 2, &k->n_knots) || n != scale_pack_size(k))
-        return ERROR("%s: scale: want %d + F + 2*knots values, got %lld with another head", from, PACK_HEAD, (long long)n);
+        return ERROR("%s: scale: want %d + F + 2*knots values, got %lld with another head", from, PACK_HEAD,
+                     (long long)n);
     k->kind = (ScaleKind)kind;
     k->max_kbps = in[3];
     k->c_kbps = in[4];
@@ -236,7 +237,8 @@ void slot_means_fit(SlotMeans *m, Arena *a, const TrafficSeries *s, TrafficRange
 {
     int64_t used = 0, per_day = traffic_slots_per_day(s);
     for (int64_t t = rows.begin; t < rows.end; t++) used += s->valid[t];
-    *m = (SlotMeans){.F = k->F, .per_day = (int)per_day, .n_slots = (int)(used >= 14 * per_day ? 7 * per_day : per_day)};
+    *m =
+        (SlotMeans){.F = k->F, .per_day = (int)per_day, .n_slots = (int)(used >= 14 * per_day ? 7 * per_day : per_day)};
     m->mean = arena_zalloc(a, (size_t)m->n_slots * (size_t)m->F * sizeof *m->mean);
     size_t mark = arena_mark(a);
     double *sum = arena_zalloc(a, (size_t)m->n_slots * (size_t)m->F * sizeof *sum);
@@ -279,7 +281,8 @@ Status slot_means_unpack(SlotMeans *m, Arena *a, const float *in, int64_t n, con
     if (n < MEANS_HEAD || !whole(in[0], 4, 1 << 24, &m->F) || !whole(in[1], 1, 86400, &m->per_day) ||
         !whole(in[2], 1, 7 * 86400, &m->n_slots) || n != slot_means_pack_size(m) ||
         (m->n_slots != m->per_day && m->n_slots != 7 * m->per_day))
-        return ERROR("%s: slot means: want %d + slots*F values, got %lld with another head", from, MEANS_HEAD, (long long)n);
+        return ERROR("%s: slot means: want %d + slots*F values, got %lld with another head", from, MEANS_HEAD,
+                     (long long)n);
     m->mean = copy_floats(a, in + MEANS_HEAD, n - MEANS_HEAD);
     return OK;
 }

@@ -207,7 +207,8 @@ Status traffic_series_mark_invalid(TrafficSeries *s, const int64_t *rows, int64_
 {
     for (int64_t i = 0; i < n; i++)
         if (rows[i] < 0 || rows[i] >= s->T)
-            return ERROR("invalid snapshots: want rows in 0 .. %lld, got %lld", (long long)s->T - 1, (long long)rows[i]);
+            return ERROR("invalid snapshots: want rows in 0 .. %lld, got %lld", (long long)s->T - 1,
+                         (long long)rows[i]);
     for (int64_t i = 0; i < n; i++) s->valid[rows[i]] = 0;
     return OK;
 }
@@ -330,7 +331,8 @@ int64_t traffic_windows(const TrafficSeries *s, Arena *a, TrafficRange rows, int
     CHECK(rows.begin >= 0 && rows.end <= s->T && history >= 1 && horizon >= 0 && stride >= 1,
           "traffic_windows: rows %lld..%lld of %lld, history %d, horizon %d", (long long)rows.begin,
           (long long)rows.end, (long long)s->T, history, horizon);
-    int64_t n = 0, seen = 0, need = history + horizon, good = 0, span = rows.end > rows.begin ? rows.end - rows.begin : 1;
+    int64_t n = 0, seen = 0, need = history + horizon, good = 0,
+            span = rows.end > rows.begin ? rows.end - rows.begin : 1;
     *starts = arena_alloc(a, (size_t)span * sizeof **starts);
     int64_t run = 0;
     for (int64_t t = rows.begin; t < rows.end; t++) {

@@ -6,12 +6,12 @@
 // All arrays live in the arena given to the function that makes the series.
 //
 // Suspicious snapshots, the documented rule.  Let r_t = total_t / median of the totals of the snapshots t-D .. t+D
-// (D = slots of one day, clipped at the ends of the file).  r_t > 5: corrupt; r_t < 1/3: nearly empty; up to 3 snapshots
-// lying between two corrupt ones: corrupt as well (a broken block).  The three constants
-// were chosen by looking at Abilene and GEANT as a whole, once; they are the same for training and test rows, and nothing
-// is fitted.  The rule looks one day ahead, so it is a judgement on the measurement made afterwards and not something a
-// forecast may use: its only effect is that windows with such a snapshot are neither trained on nor scored, for every
-// model alike.  The count is printed; `--keep-all` style callers simply do not mark them.
+// (D = slots of one day, clipped at the ends of the file).  r_t > 5: corrupt; r_t < 1/3: nearly empty; up to 3
+// snapshots lying between two corrupt ones: corrupt as well (a broken block).  The three
+// constants were chosen by looking at Abilene and GEANT as a whole, once; they are the same for training and test rows,
+// and nothing is fitted.  The rule looks one day ahead, so it is a judgement on the measurement made afterwards and not
+// something a forecast may use: its only effect is that windows with such a snapshot are neither trained on nor scored,
+// for every model alike.  Callers print the count; who wants all rows does not mark them.
 // A centred median is needed: after a long burst the median of the past day alone calls normal traffic "nearly empty".
 #ifndef LEAD_TRAFFIC_SERIES_H
 #define LEAD_TRAFFIC_SERIES_H

@@ -219,9 +219,12 @@ Status synth_generate(TrafficSeries *s, Arena *a, const SynthOptions *o)
     TRY(traffic_series_init(s, a, "synthetic series", N, o->T, x, time, &read));
     size_t mark = arena_mark(a);
     double off = o->mean_flow_kbps * (F - N);
-    Synth y = {.o = o, .level = arena_alloc(a, (size_t)F * sizeof(double)),
+    Synth y = {.o = o,
+               .level = arena_alloc(a, (size_t)F * sizeof(double)),
                .phase = arena_alloc(a, (size_t)N * sizeof(double)),
-               .flow_phase = arena_alloc(a, (size_t)F * sizeof(double)), .burst = arena_zalloc(a, (size_t)F * sizeof(double)), .out_for = arena_zalloc(a, (size_t)N * sizeof(int)),
+               .flow_phase = arena_alloc(a, (size_t)F * sizeof(double)),
+               .burst = arena_zalloc(a, (size_t)F * sizeof(double)),
+               .out_for = arena_zalloc(a, (size_t)N * sizeof(int)),
                .burst_cap = off};
     // exp of a normal has mean exp(variance/2): taken off, so that the levels are means
     double bias = (variance(global_std) + variance(node_std) + variance(flow_std) +
@@ -230,7 +233,8 @@ Status synth_generate(TrafficSeries *s, Arena *a, const SynthOptions *o)
     assign_levels(a, o, true, off * plain_exp(-bias) * DIAGONAL_SHARE / (1 - DIAGONAL_SHARE), y.level);
     for (int i = 0; i < N; i++) y.phase[i] = (PEAK_HOUR + 2 * uniform(o->seed, STREAM_PHASE, i) - 1) / 24;
     for (int f = 0; f < F; f++) y.flow_phase[f] = uniform(o->seed, STREAM_FLOW_PHASE, f);
-    Bank global = bank_new(a, 1, STREAM_GLOBAL), nodes = bank_new(a, N, STREAM_NODE), flows = bank_new(a, F, STREAM_FLOW);
+    Bank global = bank_new(a, 1, STREAM_GLOBAL), nodes = bank_new(a, N, STREAM_NODE),
+         flows = bank_new(a, F, STREAM_FLOW);
     double common, *node = arena_alloc(a, (size_t)N * sizeof *node), *flow = arena_alloc(a, (size_t)F * sizeof *flow);
     for (int64_t t = 0; t < o->T; t++) {
         bank_step(&global, o, t, global_std, &common);

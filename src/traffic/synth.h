@@ -1,11 +1,12 @@
 // Synthetic traffic that looks like a backbone's: for tests, the demo, and whoever has no data of their own.
-//   x_ij(t) = level_ij * exp(d_i(t) + e_ij(t) + w(t) + g(t) + n_i(t) + v_ij(t)) + bursts_ij(t),   0 while i or j is out of order
-//   level   gravity with affinities: flows are ranked by z_i + z'_j + 0.7 z_ij (all normal) and take levels from a fixed
-//           curve of the rank, so the sizes of the flows do not depend on the seed, only who has them; the diagonal is
-//           ranked on its own and carries 18.6 % of all traffic
+//   x_ij(t) = level_ij * exp(d_i(t) + e_ij(t) + w(t) + g(t) + n_i(t) + v_ij(t)) + bursts_ij(t)
+//           0 while i or j is out of order
+//   level   gravity with affinities: flows are ranked by z_i + z'_j + 0.7 z_ij (all normal) and take levels from a
+//           fixed curve of the rank, so the sizes of the flows do not depend on the seed, only who has them; the
+//           diagonal is ranked on its own and carries 18.6 % of all traffic
 //   d, e, w a daily wave per origin (peak about 19 h), one per flow with a phase of its own, a weekend at 3/4
-//   g, n, v sums of AR(1) processes common to all, of the origin, of the flow, with memories of 20 days, 5 h, 40 min, 0:
-//           lognormal noise with temporal correlation
+//   g, n, v sums of AR(1) processes common to all, of the origin, of the flow, with memories of 20 days, 5 h, 40 min,
+//           0: lognormal noise with temporal correlation
 //   bursts  Poisson starts, one per flow and four weeks; Pareto heights (2 times the level and up, at most the mean
 //           total), exponential ends (mean 2 h)
 //   outages of a node: Poisson, one per node and 90 days, 10 .. 25 slots
