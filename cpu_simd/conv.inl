@@ -15,34 +15,41 @@ typedef struct Window {
     int64_t H, W, C, KH, KW, Ho, Wo, s, top, left;
 } Window;
 
-// Columns col0..col0+cols of the row of P at p: x's image, (i,j) the pixel.
-static inline void window_row(const Window *w, const float *x, int64_t i, int64_t j, int64_t col0, int64_t cols, float *dst)
+// Rows row0.. of P, columns begin..end of kernel row a (0 <= begin < end <= KW C), to dst, ld floats from row to row.
+static void window_run(const Window *w, int64_t row0, int64_t rows, int64_t a, int64_t begin, int64_t end, float *dst,
+                       int64_t ld)
 {
-    const int64_t run = w->KW * w->C, v = j * w->s + w->left;
-    const int64_t first = (v < 0 ? min_i64(-v, w->KW) : 0) * w->C;            // of a run, inside the image
-    const int64_t last = min_i64(w->KW, w->W - v > 0 ? w->W - v : 0) * w->C;
-    for (int64_t col = col0, a = col0 / run; col < col0 + cols; a++) {
-        const int64_t begin = col - a * run, end = min_i64(run, col0 + cols - a * run), h = i * w->s + w->top + a;
-        int64_t from = begin > first ? begin : first, to = end < last ? end : last;
-        if (h < 0 || h >= w->H || from >= to) from = to = end;
-        float *d = dst + (col - col0) - begin;
-        zero_floats(d + begin, from - begin);
-        copy_floats(d + from, x + (h * w->W + v) * w->C + from, to - from);
-        zero_floats(d + to, end - to);
-        col += end - begin;
+    int64_t n = row0 / (w->Ho * w->Wo), i = row0 / w->Wo % w->Ho, j = row0 % w->Wo;
+    for (int64_t r = 0; r < rows; r++, dst += ld) {
+        const int64_t h = i * w->s + w->top + a, v = j * w->s + w->left;
+        const float *x = w->x + ((n * w->H + h) * w->W + v) * w->C;
+        if (h < 0 || h >= w->H) {
+            zero_floats(dst, end - begin);
+        } else if (v >= 0 && v + w->KW <= w->W) {
+            copy_floats(dst, x + begin, end - begin);
+        } else {
+            int64_t from = v < 0 ? -v * w->C : 0, to = (w->W - v) * w->C;   // what of the run is inside the image
+            from = from < begin ? begin : min_i64(from, end);
+            to = to < from ? from : min_i64(to, end);
+            zero_floats(dst, from - begin);
+            copy_floats(dst + from - begin, x + from, to - from);
+            zero_floats(dst + to - begin, end - to);
+        }
+        if (++j == w->Wo) {
+            j = 0;
+            if (++i == w->Ho) i = 0, n++;
+        }
     }
 }
 
 static void window_fetch(const Gemm *g, int64_t row0, int64_t rows, int64_t col0, int64_t cols, float *dst, int64_t ld)
 {
     const Window *w = g->ctx;
-    int64_t n = row0 / (w->Ho * w->Wo), i = row0 / w->Wo % w->Ho, j = row0 % w->Wo;
-    for (int64_t r = 0; r < rows; r++) {
-        window_row(w, w->x + n * w->H * w->W * w->C, i, j, col0, cols, dst + r * ld);
-        if (++j == w->Wo) {
-            j = 0;
-            if (++i == w->Ho) i = 0, n++;
-        }
+    const int64_t run = w->KW * w->C;
+    for (int64_t col = col0; col < col0 + cols;) {
+        const int64_t a = col / run, begin = col % run, end = min_i64(run, begin + col0 + cols - col);
+        window_run(w, row0, rows, a, begin, end, dst + col - col0, ld);
+        col += end - begin;
     }
 }
 

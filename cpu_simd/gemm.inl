@@ -43,7 +43,7 @@ enum { MR = 12 };
 #else
 enum { MR = 6 };
 #endif
-enum { NV = 2, NR = NV * VW, KC = 512, NC = 4096, A_BLOCK = 61440, TASKS = 16 };
+enum { NV = 2, NR = NV * VW, KC = 512, NC = 4096, A_BLOCK = 61440, TASKS = 16, AHEAD = 16 };
 
 // Blocks along k: the smallest number of blocks of at most KC terms, all of them alike.
 static inline int64_t gemm_kc(int64_t K)
@@ -82,6 +82,10 @@ static inline __attribute__((always_inline)) void tile_body(const int rows, cons
         for (int j = 0; j < nv; j++) acc[i][j] = vzero();
 #pragma GCC unroll 4
     for (int i = 0; i < (rows + 2) / 3; i++) pa[i] = a + 3 * i * ra;
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++)   // C is wanted when the sums are done
+#pragma GCC unroll 8
+        for (int j = 0; j < nv; j += 64 / (4 * VW)) __builtin_prefetch(s->c + i * s->ldc + j * VW, 1);
     for (int64_t k = 0; k < K; k++) {
         vf vb[8];
 #pragma GCC unroll 8
@@ -196,8 +200,10 @@ static void pack_panel(const Gemm *g, int64_t k0, int64_t kc, int64_t n0, float 
     } else {
         const float *src = g->b + k0 * g->rb + n0;
         if (n == NR)
-            for (int64_t k = 0; k < kc; k++)
+            for (int64_t k = 0; k < kc; k++) {
+                for (int j = 0; j < NV; j += 64 / (4 * VW)) __builtin_prefetch(src + (k + AHEAD) * g->rb + j * VW);
                 for (int j = 0; j < NV; j++) vstore(dst + k * NR + j * VW, vload(src + k * g->rb + j * VW));
+            }
         else
             for (int64_t k = 0; k < kc; k++) copy_floats(dst + k * NR, src + k * g->rb, n);
     }
@@ -259,9 +265,13 @@ static void scatter(const Gemm *g, const float *tile, int64_t m0, int64_t rows, 
     }
 }
 
-// Rows m0..m0+mc times columns n0..n1 of one block along k.  panels: the packed B of columns nc0.., or NULL: B in place.
+// Where the tiles find B: where it is; in a panel that the thread fills when it comes to it; in panels that all threads
+// share (written by all, then a barrier).
+typedef enum BPlace { B_IN_PLACE, B_OWN_PANEL, B_SHARED_PANELS } BPlace;
+
+// Rows m0..m0+mc times columns n0..n1 of one block along k.  panels: the one, or those of columns nc0 on.
 static void block_product(const Gemm *g, ABlock a, int64_t m0, int64_t mc, int64_t n0, int64_t n1, int64_t nc0, int64_t k0,
-                          int64_t kc, const float *panels)
+                          int64_t kc, BPlace place, float *panels)
 {
     const bool add = g->add || k0 > 0, direct = g->cc == 1 && !g->c_row;
     const int64_t n_tiles = ceil_div(mc, MR);
@@ -269,12 +279,13 @@ static void block_product(const Gemm *g, ABlock a, int64_t m0, int64_t mc, int64
     for (int64_t n = n0; n < n1;) {
         int64_t width = min_i64(NR, g->N - n);
         const int kind = width == NR ? 2 : width > VW ? 1 : 0;
-        const float *b = panels ? panels + (n - nc0) * kc : g->b + k0 * g->rb + n;
-        const int64_t ldb = panels ? NR : g->rb;
+        const float *b = place == B_IN_PLACE ? g->b + k0 * g->rb + n : place == B_OWN_PANEL ? panels : panels + (n - nc0) * kc;
+        const int64_t ldb = place == B_IN_PLACE ? g->rb : NR;
+        if (place == B_OWN_PANEL) pack_panel(g, k0, kc, n, panels);
         for (int64_t t = 0; t < n_tiles; t++) {   // tiles of nearly equal height: no last tile of one row
             const int64_t i = t * mc / n_tiles, rows = (t + 1) * mc / n_tiles - i, m = m0 + i;
             TileFn *fn = tiles[rows][kind];
-            if (!panels && direct && g->M <= 2) {
+            if (place == B_IN_PLACE && direct && g->M <= 2) {
                 const int64_t wide = g->M == 1 ? 8 * VW : 4 * VW;
                 if (n + wide <= n1) {
                     fn = g->M == 1 ? tile_1_wide : tile_2_wide;
@@ -294,7 +305,7 @@ static void block_product(const Gemm *g, ABlock a, int64_t m0, int64_t mc, int64
 // ---- the whole product
 
 typedef struct Plan {
-    bool pack_b;
+    BPlace place;
     int64_t kc, mc, nc, group;   // group: columns of one task
     int64_t a_floats, b_floats;  // scratch of the copies of A (one a thread) and B
 } Plan;
@@ -302,22 +313,22 @@ typedef struct Plan {
 static Plan gemm_plan(const Gemm *g)
 {
     Plan p = {.kc = g->kc ? min_i64(g->kc, g->K) : gemm_kc(g->K)};
-    // Up to MR rows B is read once: nothing to win by copying it.  A little above, in place is as fast when B fits L2.
-    p.pack_b = g->cb != 1 || g->fetch_b || g->M > 2 * MR;
-    p.nc = p.pack_b ? min_i64(ceil_div(g->N, NR) * NR, NC) : g->N;
+    const bool copy = copies_a(g);
     const int64_t m_max = A_BLOCK / p.kc / MR * MR > MR ? A_BLOCK / p.kc / MR * MR : MR;
-    const int64_t panels = ceil_div(p.nc, NR);
-    p.mc = min_i64(m_max, g->fetch_a ? ceil_div(ceil_div(g->M, TASKS), MR) * MR : g->M);
+    p.mc = min_i64(m_max, copy ? ceil_div(ceil_div(g->M, TASKS), MR) * MR : g->M);
     const int64_t m_blocks = ceil_div(g->M, p.mc);
-    p.group = copies_a(g) ? p.nc : ceil_div(panels * m_blocks, TASKS) * NR;
-    if (p.group > p.nc) p.group = ceil_div(p.nc, NR) * NR;
+    // Up to MR rows B is read once: nothing to win by copying it.
+    p.place = g->cb == 1 && !g->fetch_b && g->M <= 2 * MR ? B_IN_PLACE : m_blocks == 1 ? B_OWN_PANEL : B_SHARED_PANELS;
+    p.nc = p.place == B_SHARED_PANELS ? min_i64(ceil_div(g->N, NR) * NR, NC) : g->N;
+    const int64_t panels = ceil_div(p.nc, NR);
+    p.group = copy ? panels * NR : ceil_div(panels * m_blocks, TASKS) * NR;
     const int64_t ld_m = ceil_div(p.mc, 32) * 32 + 16, ld_k = ceil_div(p.kc, 32) * 32 + 16;
-    p.a_floats = copies_a(g) ? (g->ra == 1 ? ld_m * p.kc : ld_k * p.mc) : 0;
-    p.b_floats = p.pack_b ? panels * NR * p.kc : 0;
+    p.a_floats = copy ? (g->ra == 1 ? ld_m * p.kc : ld_k * p.mc) : 0;
+    p.b_floats = p.place == B_IN_PLACE ? 0 : (p.place == B_OWN_PANEL ? 1 : panels) * NR * p.kc;
     return p;
 }
 
-// What thread `tid` of `n` does; all of them share `panels`, each has its own `copy`.
+// What thread `tid` of `n` does.  panels: shared by all, or its own, as the plan says; copy: its own.
 static void gemm_member(const Gemm *g, const Plan *p, float *panels, float *copy, int tid, int n)
 {
     const int64_t m_blocks = ceil_div(g->M, p->mc);
@@ -325,7 +336,7 @@ static void gemm_member(const Gemm *g, const Plan *p, float *panels, float *copy
         const int64_t nc1 = min_i64(nc0 + p->nc, g->N), groups = ceil_div(nc1 - nc0, p->group);
         for (int64_t k0 = 0; k0 < g->K; k0 += p->kc) {
             const int64_t kc = min_i64(p->kc, g->K - k0);
-            if (p->pack_b) {
+            if (p->place == B_SHARED_PANELS) {
                 for (int64_t j = nc0 + tid * NR; j < nc1; j += n * NR)
                     pack_panel(g, k0, kc, j, panels + (j - nc0) * kc);
                 if (n > 1) {
@@ -336,9 +347,9 @@ static void gemm_member(const Gemm *g, const Plan *p, float *panels, float *copy
                 const int64_t m0 = task / groups * p->mc, mc = min_i64(p->mc, g->M - m0);
                 const int64_t n0 = nc0 + task % groups * p->group, n1 = min_i64(n0 + p->group, nc1);
                 const ABlock a = block_of_a(g, m0, mc, k0, kc, copy);
-                block_product(g, a, m0, mc, n0, n1, nc0, k0, kc, p->pack_b ? panels : NULL);
+                block_product(g, a, m0, mc, n0, n1, nc0, k0, kc, p->place, panels);
             }
-            if (p->pack_b && n > 1) {
+            if (p->place == B_SHARED_PANELS && n > 1) {
 #pragma omp barrier
             }
         }
@@ -376,10 +387,10 @@ static void gemm(const Gemm *want, Arena *scratch)
     const Gemm g = gemm_oriented(want);
     const Plan p = gemm_plan(&g);
     const int64_t batch = g.batch ? g.batch : 1;
-    const bool many = batch >= 4;
+    const bool many = batch >= 4, own = many || p.place == B_OWN_PANEL;
     const int threads = gemm_work(&g) * (many ? batch : 1) > 200000 ? omp_get_max_threads() : 1;
     const size_t mark = arena_mark(scratch), a_floats = padded(p.a_floats), b_floats = padded(p.b_floats);
-    float *panels = arena_alloc(scratch, b_floats * (size_t)(many ? threads : 1) * sizeof(float));
+    float *panels = arena_alloc(scratch, b_floats * (size_t)(own ? threads : 1) * sizeof(float));
     float *copies = arena_alloc(scratch, a_floats * (size_t)threads * sizeof(float));
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
@@ -387,7 +398,7 @@ static void gemm(const Gemm *want, Arena *scratch)
         float *copy = copies + a_floats * (size_t)tid;
         for (int64_t r = many ? tid : 0; r < batch; r += many ? n : 1) {
             const Gemm one = gemm_nth(&g, r);
-            gemm_member(&one, &p, panels + (many ? b_floats * (size_t)tid : 0), copy, many ? 0 : tid, many ? 1 : n);
+            gemm_member(&one, &p, panels + (own ? b_floats * (size_t)tid : 0), copy, many ? 0 : tid, many ? 1 : n);
         }
     }
     arena_rewind(scratch, mark);
