@@ -12,3 +12,5 @@
 #include "cpu_simd/random.inl"
 #include "cpu_simd/conv.inl"
 #include "cpu_simd/attention.inl"
+#include "cpu_simd/norm.inl"
+#include "cpu_simd/modulate.inl"

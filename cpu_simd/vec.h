@@ -7,6 +7,7 @@
 //   vload/vstore         unaligned; the _m forms touch only the lanes of the mask (load: 0 in the others)
 //   vhead(n)             the first n lanes, 0 <= n <= VW (n above VW: all)
 //   vload_n/vstore_n     the first n floats, all when n >= VW: one loop body serves the tail too, for a predicted branch
+//   vpad_n(v,n,o)        v in the first n lanes, o in the others
 //   vfma(a,b,c)          a b + c, rounded once;  vfnma(a,b,c)  c - a b
 //   vmin, vmax           yield the second operand when either is NaN
 //   vsum, vmaxall        over the lanes, in a fixed order
@@ -117,6 +118,9 @@ static inline float vmaxall(vf v)
 }
 
 #endif
+
+// v in the first n lanes, `other` in the rest.
+static inline vf vpad_n(vf v, int64_t n, vf other) { return n >= VW ? v : vsel(vhead(n), v, other); }
 
 // Masked stores are slow on some CPUs, so full vectors do without.
 static inline vf vload_n(const float *p, int64_t n) { return n >= VW ? vload(p) : vload_m(p, vhead(n)); }
