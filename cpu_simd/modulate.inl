@@ -1,8 +1,8 @@
 // group_norm, adagn, film: [N,S,C] normalised in groups (not film), scaled and shifted by channel, optionally SiLU.
 // Formulas: src/tensor/ref/modulate.h, film.inl.
-// A unit of work is one sample and a span of channels: whole groups, 64 channels or a little more.  It is S rows of some
-// 256 bytes, so the passes after the first find it in the cache.  Lanes are channels; a group's sums are the sums of its
-// channels.  film is a group_norm whose mean is 0 and whose rstd is 1.
+// A unit of work is one sample and a span of channels: whole groups, 64 channels or a little more.  It is S rows of
+// some 256 bytes, so the passes after the first find it in the cache.  Lanes are channels; a group's sums are the sums
+// of its channels.  film is a group_norm whose mean is 0 and whose rstd is 1.
 
 #include <omp.h>
 
@@ -18,8 +18,8 @@ typedef struct Modulation {
 static Modulation modulation_of(const OpCall *c, int64_t groups, bool silu)
 {
     const int64_t N = c->in[0]->shape.d[0], C = shape_last(c->in[0]->shape);
-    Modulation m = {.x = in_x(c, 0), .gamma = in_x(c, 1), .beta = in_x(c, 2), .silu = silu, .norm = groups > 0, .N = N, .C = C,
-                    .S = numel(c->in[0]) / (N * C), .M = groups ? C / groups : 1};
+    Modulation m = {.x = in_x(c, 0), .gamma = in_x(c, 1), .beta = in_x(c, 2), .silu = silu, .norm = groups > 0,
+                    .N = N, .C = C, .S = numel(c->in[0]) / (N * C), .M = groups ? C / groups : 1};
     if (!m.beta) {   // one tensor s [N,2C] holds both
         m.beta = m.gamma + C;
         m.one = 1;
@@ -45,7 +45,7 @@ static Unit unit_of(const Modulation *m, int64_t u)
     return (Unit){n, c0, min_i64(m->span, m->C - c0), n * m->S * m->C + c0};
 }
 
-// Passes over the S rows of nv vectors of channels, rows ld apart.  n: channels left, which cuts the only vector when nv = 1.
+// Passes over the S rows of nv vectors of channels, rows ld apart.  n: channels left, fewer than VW only when nv = 1.
 #define PASS static inline __attribute__((always_inline)) void
 
 PASS sums_pass(const int nv, const float *x, int64_t S, int64_t ld, int64_t n, float *sum)
@@ -189,7 +189,8 @@ static void unit_bwd(const OpCall *c, const Modulation *m, Unit u, Slopes s, flo
     for (; i + 4 * VW <= u.w; i += 4 * VW)
         slopes_pass(4, m, x + i, dy + i, VW, at + i, beta + i, dz + i, m->span, s.sum_z + at + i, s.sum_zx + at + i);
     for (; i < u.w; i += VW)
-        slopes_pass(1, m, x + i, dy + i, u.w - i, at + i, beta + i, dz + i, m->span, s.sum_z + at + i, s.sum_zx + at + i);
+        slopes_pass(1, m, x + i, dy + i, u.w - i, at + i, beta + i, dz + i, m->span, s.sum_z + at + i,
+                    s.sum_zx + at + i);
     float *dx = in_g(c, 0);
     if (!dx) return;
     if (m->norm) {

@@ -1,9 +1,10 @@
 // Row kernels: layer_norm, softmax.  Formulas: src/tensor/ref/{layer_norm,softmax}.inl.
-// A row is read two or three times, from the first-level cache after the first; sums run in four vectors of lanes.
+// A row is read two or three times, from the first-level cache after the first; sums run in four vectors of
+// lanes, which are added in double.
 
-static inline float lanes4(const vf s[4]) { return vsum(vadd(vadd(s[0], s[1]), vadd(s[2], s[3]))); }
+static inline double lanes4(const vf s[4]) { return vsum_wide(vadd(vadd(s[0], s[1]), vadd(s[2], s[3]))); }
 
-static float row_sum(const float *x, int64_t n)
+static double row_sum(const float *x, int64_t n)
 {
     vf s[4] = {vzero(), vzero(), vzero(), vzero()};
     int64_t i = 0;
@@ -13,7 +14,7 @@ static float row_sum(const float *x, int64_t n)
     return lanes4(s);
 }
 
-static float row_squares(const float *x, int64_t n, float mean)   // sum (x - mean)^2
+static double row_squares(const float *x, int64_t n, float mean)   // sum (x - mean)^2
 {
     const vf m = vset1(mean);
     vf s[4] = {vzero(), vzero(), vzero(), vzero()};
@@ -30,7 +31,7 @@ static float row_squares(const float *x, int64_t n, float mean)   // sum (x - me
     return lanes4(s);
 }
 
-static float row_dot(const float *a, const float *b, int64_t n)
+static double row_dot(const float *a, const float *b, int64_t n)
 {
     vf s[4] = {vzero(), vzero(), vzero(), vzero()};
     int64_t i = 0;
@@ -46,13 +47,13 @@ KERNEL(layer_norm, fwd)
 {
     const float *x = in_x(c, 0), *gamma = in_x(c, 1), *beta = in_x(c, 2);
     float *y = out_x(c, 0), *mean = out_x(c, 1), *rstd = out_x(c, 2);
-    const float eps = (float)((const LayerNormParams *)c->p)->eps;
+    const double eps = ((const LayerNormParams *)c->p)->eps;
     const int64_t C = shape_last(c->in[0]->shape), rows = shape_rows(c->in[0]->shape);
 #pragma omp parallel for schedule(static) if (rows * C > PAR_VALUES)
     for (int64_t r = 0; r < rows; r++) {
         const float *xr = x + r * C;
-        mean[r] = row_sum(xr, C) / (float)C;
-        rstd[r] = 1 / sqrtf(row_squares(xr, C, mean[r]) / (float)C + eps);
+        mean[r] = (float)(row_sum(xr, C) / (double)C);
+        rstd[r] = (float)(1 / sqrt(row_squares(xr, C, mean[r]) / (double)C + eps));
         const vf m = vset1(mean[r]), s = vset1(rstd[r]);
         for (int64_t i = 0; i < C; i += VW) {
             const int64_t n = C - i;
@@ -74,7 +75,7 @@ static void layer_norm_dx(LnRow r, float *dx)
         sh = vadd(sh, h);
         shx = vfma(h, vmul(vsub(vload_n(r.x + i, n), m), s), shx);   // h is 0 in the lanes behind the row
     }
-    const vf mh = vset1(vsum(sh) / (float)r.C), mhx = vset1(vsum(shx) / (float)r.C);
+    const vf mh = vset1((float)(vsum_wide(sh) / (double)r.C)), mhx = vset1((float)(vsum_wide(shx) / (double)r.C));
     for (int64_t i = 0; i < r.C; i += VW) {
         const int64_t n = r.C - i;
         const vf h = vmul(vload_n(r.dy + i, n), vload_n(r.gamma + i, n));
@@ -153,7 +154,7 @@ KERNEL(softmax, bwd)
     for (int64_t r = 0; r < rows; r++) {
         const float *yr = y + r * C, *dyr = dy + r * C;
         float *dxr = dx + r * C;
-        const vf dot = vset1(row_dot(yr, dyr, C));
+        const vf dot = vset1((float)row_dot(yr, dyr, C));
         for (int64_t i = 0; i < C; i += VW) {
             const int64_t n = C - i;
             vstore_n(dxr + i, n, vfma(vload_n(yr + i, n), vsub(vload_n(dyr + i, n), dot), vload_n(dxr + i, n)));

@@ -1,16 +1,16 @@
 // The vector ABC of the fast CPU kernels: one source for AVX2 (8 floats) and AVX-512 (16 floats).
 // A kernel body is written once, in cpu_simd/<family>.inl; avx2.c and avx512.c include all families, each with its own
-// -m flags and its own SYMBOL suffix.  Everything here is static inline: no object may hold an instruction its CPU lacks.
+// -m flags and its own SYMBOL suffix.  All is static inline here: no object may hold an instruction that its CPU lacks.
 //
 //   VW                   floats in a vector
 //   vf, vi, vmask        a vector of floats, of 32-bit integers, a set of lanes
 //   vload/vstore         unaligned; the _m forms touch only the lanes of the mask (load: 0 in the others)
 //   vhead(n)             the first n lanes, 0 <= n <= VW (n above VW: all)
-//   vload_n/vstore_n     the first n floats, all when n >= VW: one loop body serves the tail too, for a predicted branch
+//   vload_n/vstore_n     the first n floats, all when n >= VW: one loop body serves the tail too, for a branch
 //   vpad_n(v,n,o)        v in the first n lanes, o in the others
 //   vfma(a,b,c)          a b + c, rounded once;  vfnma(a,b,c)  c - a b
 //   vmin, vmax           yield the second operand when either is NaN
-//   vsum, vmaxall        over the lanes, in a fixed order
+//   vsum, vsum_wide, vmaxall   over the lanes, in a fixed order; wide: in double
 //   vsel(m,a,b)          a in the lanes of m, else b
 //   vsilu, vgelu_tanh    and their derivatives, _grad
 //   vexp, vtanh, vsigmoid   error bounds in ulp at their definitions; measured by tests/test_vec.c
@@ -61,10 +61,8 @@ static inline vf vsel(vmask m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a
 static inline vf vround(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 static inline vf vscale2(vf a, vf n) { return _mm512_scalef_ps(a, n); }               // a 2^n, n whole
 
-static inline __m256 vhalves(vf v)   // low half + high half
-{
-    return _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
-}
+static inline __m256 vlow(vf v) { return _mm512_castps512_ps256(v); }
+static inline __m256 vhigh(vf v) { return _mm512_extractf32x8_ps(v, 1); }
 
 static inline float vmaxall(vf v) { return _mm512_reduce_max_ps(v); }
 
@@ -108,7 +106,8 @@ static inline vf vscale2(vf a, vf n)   // a 2^n, n whole, |n| <= 252: in two fac
     return _mm256_mul_ps(_mm256_mul_ps(a, _mm256_castsi256_ps(f0)), _mm256_castsi256_ps(f1));
 }
 
-static inline __m256 vhalves(vf v) { return v; }
+static inline __m256 vlow(vf v) { return v; }
+static inline __m256 vhigh(vf v) { (void)v; return _mm256_setzero_ps(); }
 
 static inline float vmaxall(vf v)
 {
@@ -132,10 +131,21 @@ static inline void vstore_n(float *p, int64_t n, vf v)
 
 static inline float vsum(vf v)
 {
-    const __m256 a = vhalves(v);
+    const __m256 a = VW == 8 ? vlow(v) : _mm256_add_ps(vlow(v), vhigh(v));
     __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     x = _mm_add_ps(x, _mm_movehl_ps(x, x));
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+
+// The lanes are added in double, in a fixed order.
+static inline double vsum_wide(vf v)
+{
+    const __m256 a = vlow(v), b = vhigh(v);
+    const __m256d s = _mm256_add_pd(
+        _mm256_add_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(a)), _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1))),
+        _mm256_add_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(b)), _mm256_cvtps_pd(_mm256_extractf128_ps(b, 1))));
+    const __m128d t = _mm_add_pd(_mm256_castpd256_pd128(s), _mm256_extractf128_pd(s, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(t, _mm_unpackhi_pd(t, t)));
 }
 
 // e^x: n = round(x log2 e), r = x - n ln 2 in two parts, polynomial of Cephes' expf (S. Moshier), times 2^n.
