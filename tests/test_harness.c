@@ -256,6 +256,7 @@ static void test_runs(TestLog *log)
     TEST(log, row.failures == 0 && row.cases == 1 && row.checks > 50, "the right kernel: %s", said.text);
     TEST(log, row.gradients == 15 + 20 + 4, "%ld gradients were compared, want all 39", row.gradients);
     TEST(log, run(&right, linear_none, false, &said).failures > 0, "zero cases passed");
+    TEST(log, run(&(Plant){.op = OP_randn}, linear_none, false, &said).failures > 0, "zero cases of an op without gradient passed");
     TEST(log, run(&right, NULL, false, &said).failures > 0, "no cases at all passed");
     TEST(log, run(&right, linear_large, true, &said).failures > 0, "an op whose cases are all left out passed");
     TEST(log, run(&right, linear_large, false, &said).failures > 0, "an op without a gradient check passed");
@@ -280,6 +281,12 @@ static Tensor *module_loss(Tape *t, void *ctx)
     Module *m = ctx;
     Tensor *y = tape_linear(t, tape_linear(t, m->x, m->w, m->b), m->w, m->b);   // weights used twice: gradients add
     return tape_mean(t, tape_mul(t, y, y));
+}
+
+static Tensor *module_once(Tape *t, void *ctx)
+{
+    Module *m = ctx;
+    return tape_sum(t, tape_tanh(t, tape_linear(t, m->x, m->w, m->b)));
 }
 
 static Tensor *leaf(Arena *a, const Device *dev, Shape s, const char *name)
@@ -308,6 +315,9 @@ static void test_module(TestLog *log)
         r = check_module_gradient(&f64, module_loss, &m, all, 3);
         TEST(log, r.wrong > 0 && !(r.worst <= GRADIENT_TOL), "wrong backward %d passed", i);
     }
+    f64.bwd[OP_linear] = bwd_flips;
+    r = check_module_gradient(&f64, module_once, &m, all, 1);   // right but for its sign
+    TEST(log, r.wrong == r.elements, "a flipped sign: %ld of %ld elements are wrong", r.wrong, r.elements);
     arena_delete(a);
 }
 

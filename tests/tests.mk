@@ -6,7 +6,7 @@ TEST_OBJ   := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(wildcard tests/*.c))
 comma      := ,
 TEST_LINK  := $(if $(MISSING),-no-pie -Wl$(comma)--unresolved-symbols=ignore-all)
 
-test: $(if $(CLI),all) $(BUILD)/tests/run
+test: $(if $(CLI),all) $(BUILD)/tests/run $(BUILD)/tests/checker
 	$(BUILD)/tests/run $(AREA) $(if $(QUICK),--quick)
 
 # The quick tests under the sanitizers, in a build of their own.  Leaks: arenas are never freed one by one, and
@@ -38,8 +38,10 @@ checker: $(BUILD)/tests/checker
 $(BUILD)/tests/checker: $(BUILD)/tests/mutants/checker.o $(BUILD)/liblead.a
 	$(CC) $(CFLAGS) $(TEST_LINK) -Wl,--dynamic-list=tests/mutants/exports.txt -o $@ $(BUILD)/tests/mutants/checker.o $(BUILD)/liblead.a -ldl $(LDLIBS)
 
-# Mutants of every reference kernel (minutes), and of the harness itself.  `make test` takes a sample of them (test_mutants).
+# Mutants of the harness itself and of every reference kernel (minutes; OP="linear add": of some).  `make test` takes a
+# sample of them (test_mutants).
 mutants: $(BUILD)/tests/checker
+	sh tests/mutants/harness.sh $(BUILD)
 	sh tests/mutants/run.sh $(BUILD)/tests/checker 1 $(OP)
 
 .PHONY: checker mutants

@@ -1,0 +1,32 @@
+// Mutants, a fixed sample: each 60th of those of `make mutants`, and all of those of the harness itself.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/test.h"
+
+// Runs a script of tests/mutants; shows what it said when it failed.
+static bool script(TestLog *log, const char *command)
+{
+    char cmd[8192];
+    snprintf(cmd, sizeof cmd, "TMPDIR='%s' %s > '%s/mutants.log' 2>&1 || { cat '%s/mutants.log'; exit 1; }", log->tmp, command,
+             log->tmp, log->tmp);
+    fflush(stdout);
+    return system(cmd) == 0;
+}
+
+void test_mutants(TestLog *log)
+{
+    char build[1024], cmd[4096];
+    snprintf(build, sizeof build, "%s", log->lead);
+    char *slash = strrchr(build, '/');
+    if (slash) *slash = '\0';
+    if (log->quick) {
+        test_skip(log, "skipped: mutants are compiled and run without sanitizers, in the full suite");
+        return;
+    }
+    snprintf(cmd, sizeof cmd, "sh tests/mutants/harness.sh '%s'", build);
+    TEST(log, script(log, cmd), "a mutant of the harness lives");
+    snprintf(cmd, sizeof cmd, "sh tests/mutants/run.sh '%s/tests/checker' 60", build);
+    TEST(log, script(log, cmd), "a mutant of a kernel lives");
+}
