@@ -36,6 +36,10 @@ void attention_cases(CaseList *list)
         shape(list, "keys at the vector edge", 1, 2, keys[i], 1, 3, false, false);
         shape(list, "keys at the vector edge, causal", 1, 5, keys[i], 1, 2, true, false);
     }
+    // Scores in the thousands, each one product: exp overflows without the shift by the maximum, also in double.
+    const CaseInput wide = {.shape = SHAPE(1, 13, 2), .fill = FILL_WIDE, .no_grad = true};
+    case_add(list, (Case){.op = OP_attention, .label = "overflows without the shift", .n_in = 3, .build = build, .i = {2},
+                          .in = {wide, wide, {.shape = SHAPE(1, 13, 2)}}});
     shape(list, "LEAD pixels to condition", 2, 144, 64, 1, 64, false, true);
     shape(list, "LEAD pixels to condition, 4 heads of 16", 2, 144, 16, 4, 16, false, true);
     shape(list, "LEAD 23x23 pixels to condition", 1, 529, 64, 2, 32, false, true);

@@ -19,6 +19,8 @@ void film_cases(CaseList *list)
     const int64_t edge[] = {1, 7, 8, 9, 15, 16, 17, 29, 53};
     for (int i = 0; i < (int)(sizeof edge / sizeof *edge); i++)
         shape(list, "channels at the vector edge", SHAPE(2, 3, edge[i]), false);
+    case_add(list, (Case){.op = OP_film, .label = "saturated SiLU", .n_in = 2, .build = build, .large = true, .i = {1},
+                          .in = {{.shape = SHAPE(3, 17, 29), .fill = FILL_WIDE}, {.shape = SHAPE(3, 58)}}});
     shape(list, "LEAD 12x12", SHAPE(4, 12, 12, 64), true);
     shape(list, "odd everywhere", SHAPE(3, 23, 22, 33), true);
 }

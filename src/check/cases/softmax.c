@@ -19,6 +19,8 @@ void softmax_cases(CaseList *list)
     const int64_t edge[] = {1, 2, 7, 8, 9, 15, 16, 17, 29, 53};
     for (int i = 0; i < (int)(sizeof edge / sizeof *edge); i++)
         shape(list, "width at the vector edge", SHAPE(3, edge[i]), false);
+    case_add(list, (Case){.op = OP_softmax, .label = "overflows without the shift", .n_in = 1, .build = build,
+                          .in = {{.shape = SHAPE(7, 29), .fill = FILL_WIDE}}});
     shape(list, "pooling weights", SHAPE(16, 64), true);
     shape(list, "wide", SHAPE(3, 5021), true);
 }
