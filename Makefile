@@ -1,4 +1,4 @@
-# lead: no configure step.  make | make demo | make test | make asan | make help
+# lead: no configure step.  make | make demo | make test | make check | make asan | make help
 CC      ?= gcc
 BUILD   ?= build
 VERSION := 0.1
@@ -25,7 +25,36 @@ ifeq ($(shell uname -m),x86_64)
 OBJ     += $(patsubst %.c,$(BUILD)/%.o,$(wildcard cpu_simd/avx2.c cpu_simd/avx512.c))
 endif
 
-all: $(BUILD)/lead $(BUILD)/liblead.a
+all: deps $(BUILD)/lead $(BUILD)/liblead.a
+
+# What Debian and Ubuntu call the one library we do not bring: PNG writing.  Installed when it is missing, after saying so.
+STB := $(firstword $(wildcard /usr/include/stb/stb_image_write.h /usr/local/include/stb/stb_image_write.h))
+deps:
+ifeq ($(STB),)
+	@echo "lead needs stb_image_write.h (Debian package libstb-dev); installing it with apt-get"
+	@if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq libstb-dev; \
+	else sudo apt-get update -qq && sudo apt-get install -y -qq libstb-dev; fi
+endif
+
+$(OBJ): | deps
+
+# Synthetic traffic, training, forecast, table and pictures, in under three minutes.
+demo: all
+	$(BUILD)/lead demo
+
+# Verifies every op on this machine.
+check: all
+	$(BUILD)/lead check
+
+help:
+	@echo "make          build/lead and build/liblead.a"
+	@echo "make demo     synthetic traffic, training, forecast, pictures: everything in three minutes"
+	@echo "make test     all tests (AREA=\"ops cli\": some)"
+	@echo "make check    gradients, oracles and parity of every op on this machine, one line an op"
+	@echo "make bench    kernels against this machine's ceilings"
+	@echo "make asan     quick tests under the address and undefined-behaviour sanitizers"
+	@echo "make layers   who may include whom"
+	@echo "make mutants  wrong kernels that the checks must notice"
 
 # q, not r: check/cases/linear.o must not replace autograd/linear.o.
 $(BUILD)/liblead.a: $(OBJ)
@@ -65,6 +94,6 @@ $(BUILD)/cpu_simd/avx512.o: cpu_simd/avx512.c
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all clean
+.PHONY: all deps demo check help clean
 -include $(OBJ:.o=.d) $(CLI:%.c=$(BUILD)/%.d)
 include tests/tests.mk
