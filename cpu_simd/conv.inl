@@ -143,10 +143,9 @@ static void conv_backward_class(const OpCall *c, const ConvDims *d, int64_t phas
     b.window = (Window){.x = out_g(c, 0), .H = d->Ho, .W = d->Wo, .C = d->O, .KH = b.v.taps, .KW = b.h.taps,
                         .Ho = b.v.pixels, .Wo = b.h.pixels, .s = 1, .top = b.v.shift - b.v.taps + 1,
                         .left = b.h.shift - b.h.taps + 1};
-    // Blocks of three taps (64 terms at least): one long chain of sums would err more than twice the reference, which
-    // adds tap by tap.
-    const int64_t taps = d->O * 3 <= KC ? 3 : KC / d->O, kc = taps ? (taps * d->O > 64 ? taps * d->O : 64) : 0;
-    const Gemm g = {.M = pixels, .N = d->C, .K = K, .kc = kc, .ra = 0, .ca = 1, .fetch_a = window_fetch,
+    // The reference adds tap by tap; one long chain of sums would err more than twice as much.
+    const int64_t run = d->O < 64 ? 64 : min_i64(d->O, 128);
+    const Gemm g = {.M = pixels, .N = d->C, .K = K, .run = run, .ra = 0, .ca = 1, .fetch_a = window_fetch,
                     .fetch_b = flipped_weights, .ctx = &b, .rb = d->C, .cb = 1, .c = in_g(c, 0), .rc = d->C, .cc = 1,
                     .c_row = d->s == 1 ? NULL : pixel_of_class, .alpha = 1, .add = true};
     gemm(&g, c->scratch);

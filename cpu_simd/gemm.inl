@@ -34,7 +34,7 @@ struct Gemm {
     GemmFetch *fetch_b;        // NULL, or makes B block by block, rows k
     float *(*c_row)(const Gemm *g, int64_t m);   // NULL, or where row m of C is; wants cc = 1
     const void *ctx;           // for the two functions above
-    int64_t kc;                // terms of a block along k; 0: gemm_kc(K)
+    int64_t run;               // terms of a sum before it is added to C; 0: a whole block along k
     int64_t batch, a_step, b_step, c_step;       // 0, or this many products, operands so many floats apart
 };
 
@@ -62,6 +62,7 @@ typedef struct Store {
     const float *bias;
     float alpha;
     bool add;
+    int64_t run;       // terms summed in registers before they are added to C
 } Store;
 
 typedef void TileFn(int64_t K, const float *a, int64_t ra, int64_t ca, const float *b, int64_t ldb, int64_t n,
@@ -76,42 +77,47 @@ static inline __attribute__((always_inline)) void tile_body(const int rows, cons
     vf acc[12][8];
     const float *pa[4];
     const vmask m = vhead(n - (nv - 1) * VW);
-#pragma GCC unroll 12
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 8
-        for (int j = 0; j < nv; j++) acc[i][j] = vzero();
+    const vf alpha = vset1(s->alpha);
 #pragma GCC unroll 4
     for (int i = 0; i < (rows + 2) / 3; i++) pa[i] = a + 3 * i * ra;
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++)   // C is wanted when the sums are done
 #pragma GCC unroll 8
         for (int j = 0; j < nv; j += 64 / (4 * VW)) __builtin_prefetch(s->c + i * s->ldc + j * VW, 1);
-    for (int64_t k = 0; k < K; k++) {
-        vf vb[8];
+    for (int64_t k0 = 0; k0 < K; k0 += s->run) {
+        const int64_t terms = min_i64(s->run, K - k0);
+        const bool add = s->add || k0 > 0;
+        const float *bias = k0 > 0 ? NULL : s->bias;
+#pragma GCC unroll 12
+        for (int i = 0; i < rows; i++)
 #pragma GCC unroll 8
-        for (int j = 0; j < nv; j++) vb[j] = partial && j == nv - 1 ? vload_m(b + j * VW, m) : vload(b + j * VW);
+            for (int j = 0; j < nv; j++) acc[i][j] = vzero();
+        for (int64_t k = 0; k < terms; k++) {
+            vf vb[8];
+#pragma GCC unroll 8
+            for (int j = 0; j < nv; j++) vb[j] = partial && j == nv - 1 ? vload_m(b + j * VW, m) : vload(b + j * VW);
+#pragma GCC unroll 12
+            for (int i = 0; i < rows; i++) {
+                const vf va = vset1(pa[i / 3][i % 3 * ra]);
+#pragma GCC unroll 8
+                for (int j = 0; j < nv; j++) acc[i][j] = vfma(va, vb[j], acc[i][j]);
+            }
+#pragma GCC unroll 4
+            for (int i = 0; i < (rows + 2) / 3; i++) pa[i] += ca;
+            b += ldb;
+        }
 #pragma GCC unroll 12
         for (int i = 0; i < rows; i++) {
-            const vf va = vset1(pa[i / 3][i % 3 * ra]);
+            float *c = s->c + i * s->ldc;
 #pragma GCC unroll 8
-            for (int j = 0; j < nv; j++) acc[i][j] = vfma(va, vb[j], acc[i][j]);
-        }
-#pragma GCC unroll 4
-        for (int i = 0; i < (rows + 2) / 3; i++) pa[i] += ca;
-        b += ldb;
-    }
-    const vf alpha = vset1(s->alpha);
-#pragma GCC unroll 12
-    for (int i = 0; i < rows; i++) {
-        float *c = s->c + i * s->ldc;
-#pragma GCC unroll 8
-        for (int j = 0; j < nv; j++) {
-            const bool cut = partial && j == nv - 1;
-            vf v = vmul(alpha, acc[i][j]);
-            if (s->bias) v = vadd(v, cut ? vload_m(s->bias + j * VW, m) : vload(s->bias + j * VW));
-            if (s->add) v = vadd(cut ? vload_m(c + j * VW, m) : vload(c + j * VW), v);
-            if (cut) vstore_m(c + j * VW, m, v);
-            else vstore(c + j * VW, v);
+            for (int j = 0; j < nv; j++) {
+                const bool cut = partial && j == nv - 1;
+                vf v = vmul(alpha, acc[i][j]);
+                if (bias) v = vadd(v, cut ? vload_m(bias + j * VW, m) : vload(bias + j * VW));
+                if (add) v = vadd(cut ? vload_m(c + j * VW, m) : vload(c + j * VW), v);
+                if (cut) vstore_m(c + j * VW, m, v);
+                else vstore(c + j * VW, v);
+            }
         }
     }
 }
@@ -293,7 +299,8 @@ static void block_product(const Gemm *g, ABlock a, int64_t m0, int64_t mc, int64
                 }
             }
             const Store s = {.c = direct ? g->c + m * g->rc + n : buf, .ldc = direct ? g->rc : NR,
-                             .bias = g->bias && k0 == 0 ? g->bias + n : NULL, .alpha = g->alpha, .add = add && direct};
+                             .bias = g->bias && k0 == 0 ? g->bias + n : NULL, .alpha = g->alpha, .add = add && direct,
+                             .run = g->run ? g->run : kc};
             fn(kc, a.a + i * a.ra, a.ra, a.ca, b, ldb, width, &s);
             if (!direct) scatter(g, buf, m, rows, n, width, add);
             if (g->gelu && k0 + kc == g->K) gelu_rows(g->gelu + m * g->rc + n, g->c + m * g->rc + n, g->rc, rows, width);
@@ -312,7 +319,7 @@ typedef struct Plan {
 
 static Plan gemm_plan(const Gemm *g)
 {
-    Plan p = {.kc = g->kc ? min_i64(g->kc, g->K) : gemm_kc(g->K)};
+    Plan p = {.kc = gemm_kc(g->K)};
     const bool copy = copies_a(g);
     const int64_t m_max = A_BLOCK / p.kc / MR * MR > MR ? A_BLOCK / p.kc / MR * MR : MR;
     p.mc = min_i64(m_max, copy ? ceil_div(ceil_div(g->M, TASKS), MR) * MR : g->M);
