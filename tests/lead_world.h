@@ -1,0 +1,85 @@
+// What tests of the composed model share: a tiny frozen GPT-2 on disk, a short synthetic series with statistics, the
+// tiny configuration, and models built from them.
+#ifndef LEAD_TESTS_LEAD_WORLD_H
+#define LEAD_TESTS_LEAD_WORLD_H
+
+#include <stdio.h>
+
+#include "lead/features.h"
+#include "llm_world.h"
+#include "tests/test.h"
+#include "traffic/synth.h"
+
+// A random GPT-2 of 2 layers, width 8, saved below log->tmp; returns its directory.
+static inline const char *tiny_llm(TestLog *log, Arena *a)
+{
+    const char *dir = arena_printf(a, "%s/tiny-llm", log->tmp);
+    World *w = world_new(device_cpu_f32(ISA_SCALAR), false);
+    const Gpt2Config c = tiny_config();
+    const Gpt2 *m = gpt2_new(&w->ps, "", &c, GPT2_TRAINABLE);
+    world_randomise(w, 0.2);
+    const Status s = gpt2_save(m, dir, w->scratch);
+    TEST(log, !s.code, "%s", s.msg);
+    world_delete(w);
+    return dir;
+}
+
+// Preset tiny with that LLM.
+static inline LeadConfig tiny_lead(const char *llm)
+{
+    LeadConfig c;
+    const Status s = config_preset(&c, "tiny");
+    CHECK(!s.code, "%s", s.msg);
+    snprintf(c.llm, sizeof c.llm, "%s", llm);
+    return c;
+}
+
+// Synthetic traffic of `days` days in slots of slot_seconds.
+static inline TrafficSeries synth_series(TestLog *log, Arena *a, int N, int64_t days, int slot_seconds)
+{
+    SynthOptions o = synth_defaults();
+    o.N = N;
+    o.slot_seconds = slot_seconds;
+    o.T = days * 86400 / slot_seconds;
+    TrafficSeries s = {0};
+    const Status st = synth_generate(&s, a, &o);
+    TEST(log, !st.code, "%s", st.msg);
+    CHECK(!st.code, "no series");
+    return s;
+}
+
+static inline LeadStats fitted(TestLog *log, Arena *a, const TrafficSeries *s, const LeadConfig *cfg)
+{
+    LeadStats st;
+    const Status r = stats_fit(&st, a, s, traffic_splits(s->T, PROTOCOL_CLEAN).train, cfg);
+    TEST(log, !r.code, "%s", r.msg);
+    CHECK(!r.code, "no statistics");
+    return st;
+}
+
+// A model in w->ps; randomise > 0 adds that much noise to every parameter, so that nothing is zero by construction.
+static inline LeadModel *lead_world_model(World *w, const LeadConfig *cfg, LeadShape shape, double randomise)
+{
+    LeadModel *m = arena_alloc(w->perm, sizeof *m);
+    const Status s = lead_model_new(m, &w->ps, cfg, &shape, w->scratch);
+    CHECK(!s.code, "%s", s.msg);
+    if (randomise > 0) world_randomise(w, randomise);
+    return m;
+}
+
+// A tensor of standard normal numbers that outlives tape_reset.
+static inline Tensor *normal_tensor(World *w, Shape shape, uint32_t id)
+{
+    Tensor *x = tensor_new(w->perm, &w->dev, REAL, shape, "input");
+    float *v = arena_alloc(w->perm, (size_t)numel(x) * sizeof *v);
+    random_f32(v, numel(x), id);
+    tensor_set_f32(x, v, numel(x));
+    return x;
+}
+
+static inline bool same_bits(const Tensor *a, const Tensor *b)
+{
+    return shape_equal(a->shape, b->shape) && memcmp(a->x, b->x, tensor_bytes(a)) == 0;
+}
+
+#endif
