@@ -1,7 +1,7 @@
 // group_norm, adagn, film: [N,S,C] normalised in groups (not film), scaled and shifted by channel, optionally SiLU.
 // Formulas: src/tensor/ref/modulate.h, film.inl.
-// A unit of work is one sample and a span of channels: whole groups, 64 channels or a little more.  It is S rows of
-// some 256 bytes, so the passes after the first find it in the cache.  Lanes are channels; a group's sums are the sums
+// A unit of work is one sample and a span of channels: whole groups, whole vectors where that can be, 64 channels or
+// more.  It is S rows of some 256 bytes, so the passes after the first find it in the cache.  Lanes are channels; a group's sums are the sums
 // of its channels.  film is a group_norm whose mean is 0 and whose rstd is 1.
 
 #include <omp.h>
@@ -25,15 +25,14 @@ static Modulation modulation_of(const OpCall *c, int64_t groups, bool silu)
         m.one = 1;
         m.step = 2 * C;
     }
-    m.span = (64 + m.M - 1) / m.M * m.M;
+    int64_t atom = m.M;   // channels that stay together
+    while (atom % 16 && atom <= 128) atom *= 2;
+    if (atom % 16) atom = m.M;
+    m.span = (64 + atom - 1) / atom * atom;
     m.spans = (C + m.span - 1) / m.span;
-    m.mean = arena_zalloc(c->scratch, (size_t)(N * C) * sizeof(float));
+    m.mean = arena_alloc(c->scratch, (size_t)(N * C) * sizeof(float));
     m.rstd = arena_alloc(c->scratch, (size_t)(N * C) * sizeof(float));
     m.scale = arena_alloc(c->scratch, (size_t)(N * C) * sizeof(float));
-    for (int64_t i = 0; i < N * C; i++) {
-        m.rstd[i] = 1;
-        m.scale[i] = m.one + m.gamma[i / C * m.step + i % C];
-    }
     return m;
 }
 
@@ -43,6 +42,19 @@ static Unit unit_of(const Modulation *m, int64_t u)
 {
     const int64_t n = u / m->spans, c0 = u % m->spans * m->span;
     return (Unit){n, c0, min_i64(m->span, m->C - c0), n * m->S * m->C + c0};
+}
+
+// The unit's part of mean, rstd (as forward saved them by group; 0 and 1 for film) and scale.
+static void recall(const OpCall *c, const Modulation *m, Unit u)
+{
+    const int64_t at = u.n * m->C + u.c0;
+    const float *gamma = m->gamma + u.n * m->step + u.c0;
+    for (int64_t g = 0; g < u.w; g += m->M)
+        for (int64_t i = g; i < g + m->M; i++) {
+            m->mean[at + i] = m->norm ? out_x(c, 1)[(at + g) / m->M] : 0;
+            m->rstd[at + i] = m->norm ? out_x(c, 2)[(at + g) / m->M] : 1;
+            m->scale[at + i] = m->one + gamma[i];
+        }
 }
 
 // Passes over the S rows of nv vectors of channels, rows ld apart.  n: channels left, fewer than VW only when nv = 1.
@@ -111,7 +123,7 @@ static void statistics(const Modulation *m, Unit u, float eps, float *out_mean, 
     spread_groups(m, rstd, u.w);
     for (i = 0; i < u.w; i++) rstd[i] = 1 / sqrtf(rstd[i] + eps);
     for (i = 0; i < u.w; i += m->M) {
-        const int64_t ng = u.n * (m->C / m->M) + (u.c0 + i) / m->M;
+        const int64_t ng = (u.n * m->C + u.c0 + i) / m->M;
         out_mean[ng] = mean[i];
         out_rstd[ng] = rstd[i];
     }
@@ -126,6 +138,7 @@ static void modulate_fwd(const OpCall *c, const Modulation *m, double eps)
         const int64_t at = u.n * m->C + u.c0;
         const float *x = m->x + u.at, *beta = m->beta + u.n * m->step + u.c0;
         if (m->norm) statistics(m, u, (float)eps, out_x(c, 1), out_x(c, 2));
+        recall(c, m, u);
         int64_t i = 0;
         for (; i + 4 * VW <= u.w; i += 4 * VW) apply_pass(4, m, x + i, VW, at + i, beta + i, y + u.at + i);
         for (; i < u.w; i += VW) apply_pass(1, m, x + i, u.w - i, at + i, beta + i, y + u.at + i);
@@ -166,17 +179,21 @@ PASS slopes_pass(const int nv, const Modulation *m, const float *x, const float 
 PASS inputs_pass(const int nv, const Modulation *m, const float *x, const float *dz, int64_t ldz, int64_t n, int64_t at,
                  const float *mh, const float *mhx, float *dx)
 {
+    vf mean[4], rstd[4], scale[4], vmh[4], vmhx[4];
     for (int v = 0; v < nv; v++) {
-        const vf mean = vload_n(m->mean + at + v * VW, n), rstd = vload_n(m->rstd + at + v * VW, n);
-        const vf scale = vload_n(m->scale + at + v * VW, n);
-        const vf vmh = vload_n(mh + v * VW, n), vmhx = vload_n(mhx + v * VW, n);
-        for (int64_t i = 0; i < m->S; i++) {
-            const vf xhat = vmul(vsub(vload_n(x + i * m->C + v * VW, n), mean), rstd);
-            const vf h = vfma(vload_n(dz + i * ldz + v * VW, n), scale, vsub(vzero(), vmh));
-            float *to = dx + i * m->C + v * VW;
-            vstore_n(to, n, vfma(rstd, vfnma(xhat, vmhx, h), vload_n(to, n)));
-        }
+        mean[v] = vload_n(m->mean + at + v * VW, n);
+        rstd[v] = vload_n(m->rstd + at + v * VW, n);
+        scale[v] = vload_n(m->scale + at + v * VW, n);
+        vmh[v] = vload_n(mh + v * VW, n);
+        vmhx[v] = vload_n(mhx + v * VW, n);
     }
+    for (int64_t i = 0; i < m->S; i++)
+        for (int v = 0; v < nv; v++) {
+            const vf xhat = vmul(vsub(vload_n(x + i * m->C + v * VW, n), mean[v]), rstd[v]);
+            const vf h = vsub(vmul(vload_n(dz + i * ldz + v * VW, n), scale[v]), vmh[v]);
+            float *to = dx + i * m->C + v * VW;
+            vstore_n(to, n, vfma(rstd[v], vfnma(xhat, vmhx[v], h), vload_n(to, n)));
+        }
 }
 
 typedef struct { float *sum_z, *sum_zx, *mh, *mhx, *dz; } Slopes;   // [N,C] each; dz: room for one unit a thread
@@ -185,6 +202,7 @@ static void unit_bwd(const OpCall *c, const Modulation *m, Unit u, Slopes s, flo
 {
     const int64_t at = u.n * m->C + u.c0;
     const float *x = m->x + u.at, *dy = out_g(c, 0) + u.at, *beta = m->beta + u.n * m->step + u.c0;
+    recall(c, m, u);
     int64_t i = 0;
     for (; i + 4 * VW <= u.w; i += 4 * VW)
         slopes_pass(4, m, x + i, dy + i, VW, at + i, beta + i, dz + i, m->span, s.sum_z + at + i, s.sum_zx + at + i);
@@ -241,19 +259,9 @@ KERNEL(group_norm, fwd)
     modulate_fwd(c, &m, ((const GroupNormParams *)c->p)->eps);
 }
 
-// Means and rstd by channel, as forward saved them by group.
-static void recall_statistics(const OpCall *c, const Modulation *m)
-{
-    for (int64_t i = 0; i < m->N * m->C; i++) {
-        m->mean[i] = out_x(c, 1)[i / m->M];
-        m->rstd[i] = out_x(c, 2)[i / m->M];
-    }
-}
-
 KERNEL(group_norm, bwd)
 {
     const Modulation m = group_modulation(c);
-    recall_statistics(c, &m);
     modulate_bwd(c, &m, in_g(c, 1), in_g(c, 2));
 }
 
@@ -266,7 +274,6 @@ KERNEL(adagn, fwd)
 KERNEL(adagn, bwd)
 {
     const Modulation m = group_modulation(c);
-    recall_statistics(c, &m);
     float *ds = in_g(c, 1);
     modulate_bwd(c, &m, ds, ds ? ds + m.C : NULL);
 }
