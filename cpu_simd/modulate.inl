@@ -1,8 +1,8 @@
 // group_norm, adagn, film: [N,S,C] normalised in groups (not film), scaled and shifted by channel, optionally SiLU.
 // Formulas: src/tensor/ref/modulate.h, film.inl.
 // A unit of work is one sample and a span of channels: whole groups, whole vectors where that can be, 64 channels or
-// more.  It is S rows of some 256 bytes, so the passes after the first find it in the cache.  Lanes are channels; a group's sums are the sums
-// of its channels.  film is a group_norm whose mean is 0 and whose rstd is 1.
+// more.  It is S rows of some 256 bytes, so the passes after the first find it in the cache.  Lanes are channels; a
+// group's sums are the sums of its channels.  film is a group_norm whose mean is 0 and whose rstd is 1.
 
 #include <omp.h>
 
