@@ -34,7 +34,7 @@ static void att_product(const AttProduct p)
         const int64_t left = min_i64(NR, p.N - n);
         const int width = left <= VW ? 0 : left < NR ? 1 : 2;
         for (int64_t m = 0; m < p.M; m += MR) {
-            const Store s = {.c = p.c + m * p.c_row + n, .ldc = p.c_row, .alpha = p.alpha, .add = p.add};
+            const Store s = {.c = p.c + m * p.c_row + n, .ldc = p.c_row, .alpha = p.alpha, .add = p.add, .run = p.K};
             tiles[min_i64(MR, p.M - m)][width](p.K, p.a + m * p.a_row, p.a_row, p.a_step, p.b + n, p.b_row, left, &s);
         }
     }
