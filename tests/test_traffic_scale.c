@@ -166,6 +166,10 @@ static void encode_round_trip(TestLog *log, Arena *a, const TrafficSeries *s)
                 if (v <= 1) byte = fmax(byte, fabs(((double)encode_from_byte(encode_to_byte(rgb[3 * f])) + 1) / 2 - v));
                 inside = fmax(inside, fmax(fabs((double)rgb[3 * f + 1]), fabs((double)rgb[3 * f + 2])));
                 TEST(log, (x[f] > 0) == (rgb[3 * f] > -1) || v < 1e-7, "silent and speaking flows get mixed up");
+                double s_prev = (double)scale_forward_flow(&k, f, x[f - F]),
+                       mean = (double)slot_means_at(&m, s, t, 0)[f];
+                TEST(log, near((double)rgb[3 * f + 1], tanh((double)g.k_g * (v - s_prev)), 1e-4) &&
+                          near((double)rgb[3 * f + 2], tanh((double)g.k_b * (v - mean)), 1e-4), "G or B of flow %d", f);
                 TEST(log, grey[f] == rgb[3 * f] && (x[f] > 0 || back[f] == 0), "grey, zero");
             }
         }
@@ -216,11 +220,14 @@ static void metrics_by_hand(TestLog *log)
     MetricSums a = {.values = 0}, b = a;
     metric_sums_add(&a, &(MetricTerms){.y = 2, .error = 1}, 10, 5, DIST_NONE);
     metric_sums_add(&b, &(MetricTerms){.y = 0, .error = -3}, 10, 5, DIST_NONE);
+    metric_sums_add(&b, &(MetricTerms){.y = 4, .error = -2}, 10, 5, DIST_NONE);
     metric_sums_merge(&a, &b);
     MetricResult r = metric_sums_result(&a);
-    TEST(log, r.values == 2 && near(r.mse, 500, 1e-9) && near(r.mae, 20, 1e-9) && near(r.mape, 50, 1e-9) &&
-              near(r.nrmse, sqrt(500) / 10, 1e-9) && near(r.r2, 1 - 1000 / 200.0, 1e-9), "mse %g mae %g mape %g r2 %g",
-         r.mse, r.mae, r.mape, r.r2);
+    // y 20 0 40, errors 10 -30 -20
+    TEST(log, r.values == 3 && near(r.mse, 1400 / 3.0, 1e-9) && near(r.mae, 20, 1e-9) && near(r.mape, 50, 1e-9),
+         "mse %g mae %g mape %g", r.mse, r.mae, r.mape);
+    TEST(log, near(r.nrmse, sqrt(1400 / 3.0) / 20, 1e-9) && near(r.r2, 1 - 1400 / 800.0, 1e-9), "nrmse %g r2 %g",
+         r.nrmse, r.r2);
     TEST(log, isnan(r.crps) && isnan(r.cover50) && isnan(r.energy) && isnan(r.crps_quantile),
          "unscored metrics are numbers");
     MetricTerms bad = metric_terms(1, NAN, z, 4, DIST_SAMPLES);

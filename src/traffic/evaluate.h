@@ -8,7 +8,7 @@
 //   12, windows lying wholly, history included, in the last 20 % (rows floor(0.8 T) .. T-1), K = 3; ridge is fitted on
 //   the first 80 %.  This reproduces, MSE in units of 1e-4 at steps 1/2/3:
 //     persistence  Abilene 9.51 14.67 17.40 (reference 9.50 14.67 17.39)   GEANT 4.59 7.46 8.95 (4.61 7.49 8.98)
-//     ridge        Abilene 7.30 11.21 13.55 (7.30 11.21 13.55)             GEANT 3.85 5.50 6.24 (3.87 5.52 6.27)
+//     ridge        Abilene 7.28 11.21 13.56 (7.30 11.21 13.55)             GEANT 3.86 5.50 6.25 (3.87 5.52 6.27)
 //   (The published "2 / 3 matrices ahead" figures are means over the steps 1..2, 1..3.)
 #ifndef LEAD_TRAFFIC_EVALUATE_H
 #define LEAD_TRAFFIC_EVALUATE_H
