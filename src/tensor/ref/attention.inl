@@ -32,28 +32,25 @@ KERNEL(attention, fwd)
     const real *q = in_x(c, 0), *k = in_x(c, 1), *v = in_x(c, 2);
     real *o = out_x(c, 0), *lse = out_x(c, 1);
     const Dims d = dims(c);
-    // one row of P for each (n, head)
-    real *row = arena_alloc(c->scratch, (size_t)(d.N * d.heads * d.Tk) * sizeof(real));
 #pragma omp parallel for if (d.N * d.Tq * d.Tk * d.D > PAR_MIN)
     for (int64_t nh = 0; nh < d.N * d.heads; nh++) {
         const int64_t n = nh / d.heads, e0 = nh % d.heads * d.E;
         const real *kh = k + n * d.Tk * d.D + e0, *vh = v + n * d.Tk * d.D + e0;
-        real *p = row + nh * d.Tk;
         for (int64_t i = 0; i < d.Tq; i++) {
             const int64_t at = (n * d.Tq + i) * d.D + e0, seen = keys_seen(&d, i);
             real max = -INFINITY, sum = 0;
             for (int64_t j = 0; j < seen; j++) {
-                p[j] = d.scale * dot(q + at, kh + j * d.D, d.E);
-                if (p[j] > max) max = p[j];
+                const real score = d.scale * dot(q + at, kh + j * d.D, d.E);
+                if (score > max) max = score;
             }
-            for (int64_t j = 0; j < seen; j++) {
-                p[j] = R(exp)(p[j] - max);
-                sum += p[j];
-            }
-            lse[nh * d.Tq + i] = max + R(log)(sum);
             for (int64_t e = 0; e < d.E; e++) o[at + e] = 0;
-            for (int64_t j = 0; j < seen; j++)
-                for (int64_t e = 0; e < d.E; e++) o[at + e] += p[j] / sum * vh[j * d.D + e];
+            for (int64_t j = 0; j < seen; j++) {
+                const real p = R(exp)(d.scale * dot(q + at, kh + j * d.D, d.E) - max);
+                sum += p;
+                for (int64_t e = 0; e < d.E; e++) o[at + e] += p * vh[j * d.D + e];
+            }
+            for (int64_t e = 0; e < d.E; e++) o[at + e] /= sum;
+            lse[nh * d.Tq + i] = max + R(log)(sum);
         }
     }
 }
