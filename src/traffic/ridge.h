@@ -5,9 +5,9 @@
 // Values are divided by the flow's maximum over the training rows; RIDGE_LAMBDA is added to the diagonal of the Gram
 // matrix of that scale (not to the intercept's).  Chosen on the validation split of protocol clean among 1e-6 .. 10:
 // Abilene does not care up to 1 and loses 3 % at step 1 with 10; GEANT's error at step 1 falls by a fifth between 1e-3
-// and 1, by flows that were nearly silent in training.  (On GEANT's test split the choice turned out 4 % worse than 1e-3
-// at step 1 and equal at 20; it was not revised for that.)  It also makes silent flows solvable.  Forecasts below 0
-// become 0.
+// and 1, by flows that were nearly silent in training.  (On GEANT's test split the choice turned out 4 % worse than
+// 1e-3 at step 1 and equal at 20; it was not revised for that.)  It also makes silent flows solvable.  Forecasts below
+// 0 become 0.
 // Yesterday and last week are looked up by time, across gaps.  Where one is missing (gap, invalid snapshot, start of
 // the data) a second fit without last week, or a third of the 12 lags alone, takes over: three fits, each on all
 // training windows that have its inputs.  A fit with fewer than 340 windows is replaced by the next smaller one.
