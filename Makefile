@@ -97,3 +97,4 @@ clean:
 .PHONY: all deps demo check help clean
 -include $(OBJ:.o=.d) $(CLI:%.c=$(BUILD)/%.d)
 include tests/tests.mk
+-include bench/bench.mk
