@@ -135,8 +135,8 @@ static void call_rival(Problem *p, const Rival *r, Pass pass)
     if (pass == FWD)
         r->sgemm(CBLAS_ROW_MAJOR, ta, tb, M, N, K, 1, p->x.x, (int)x[1], p->w.x, (int)w[1], 0, p->y.x, N);
     else if (pass == DX)   // dX += dY W^T
-        r->sgemm(CBLAS_ROW_MAJOR, CBLAS_NO_TRANS, t->trans_b ? CBLAS_NO_TRANS : CBLAS_TRANS, M, K, N, 1, p->y.g, N, p->w.x,
-                 (int)w[1], 1, p->dx, K);
+        r->sgemm(CBLAS_ROW_MAJOR, CBLAS_NO_TRANS, t->trans_b ? CBLAS_NO_TRANS : CBLAS_TRANS, M, K, N, 1, p->y.g, N,
+                 p->w.x, (int)w[1], 1, p->dx, K);
     else if (t->trans_b)   // dW [N,K] += dY^T X
         r->sgemm(CBLAS_ROW_MAJOR, CBLAS_TRANS, CBLAS_NO_TRANS, N, K, M, 1, p->y.g, N, p->x.x, K, 1, p->dw, K);
     else                   // dW [K,N] += X^T dY
@@ -259,18 +259,19 @@ static bool measure_shape(Bench *b, const BenchShape *s)
 
 #define LINEAR(M, K, N, why) {.op = OP_linear, .label = #M "x" #K "->" #N " " why, .x = SHAPE(M, K), .w = SHAPE(K, N), \
                               .y = SHAPE(M, N)}
-#define CONV(n, h, c, k, o, s, p, why) {.op = OP_conv2d, .label = #n "x" #h "x" #h " C" #c " k" #k " O" #o " s" #s " " why, \
+#define CONV(n, h, c, k, o, s, p, why) {.op = OP_conv2d,                                                               \
+    .label = #n "x" #h "x" #h " C" #c " k" #k " O" #o " s" #s " " why,                                                \
     .x = SHAPE(n, h, h, c), .w = SHAPE(k, k, c, o), .conv = {s, p},                                                   \
     .y = SHAPE(n, (h + 2 * p - k) / s + 1, (h + 2 * p - k) / s + 1, o)}
-#define MATMUL(m, k, n) {.op = OP_matmul, .label = #m "x" #k "x" #n, .x = SHAPE(m, k), .w = SHAPE(k, n), .y = SHAPE(m, n), \
-                         .matmul = {.alpha = 1}}
+#define MATMUL(m, k, n) {.op = OP_matmul, .label = #m "x" #k "x" #n, .x = SHAPE(m, k), .w = SHAPE(k, n), \
+                         .y = SHAPE(m, n), .matmul = {.alpha = 1}}
 
 static int run_all(Bench *b, const char *const *ops, int n_ops)
 {
     const BenchShape shapes[] = {
         MATMUL(512, 512, 512), MATMUL(1024, 1024, 1024),
-        {.op = OP_matmul, .label = "64x768x50257 NT lm-head", .x = SHAPE(64, 768), .w = SHAPE(50257, 768), .y = SHAPE(64, 50257),
-         .matmul = {.trans_b = true, .alpha = 1}},
+        {.op = OP_matmul, .label = "64x768x50257 NT lm-head", .x = SHAPE(64, 768), .w = SHAPE(50257, 768),
+         .y = SHAPE(64, 50257), .matmul = {.trans_b = true, .alpha = 1}},
         {.op = OP_matmul, .label = "96 x 64x64x64 NT scores", .x = SHAPE(96, 64, 64), .w = SHAPE(96, 64, 64),
          .y = SHAPE(96, 64, 64), .matmul = {.trans_b = true, .alpha = 1}},
         LINEAR(64, 768, 768, "GPT-2"), LINEAR(64, 768, 2304, "GPT-2"), LINEAR(64, 768, 3072, "GPT-2"),
@@ -279,10 +280,12 @@ static int run_all(Bench *b, const char *const *ops, int n_ops)
         LINEAR(1, 768, 3072, "decode"), LINEAR(16, 512, 512, "small"), LINEAR(32, 64, 64, "small"),
         LINEAR(64, 128, 128, "small"), LINEAR(4608, 128, 128, "pixels"), LINEAR(1152, 256, 256, "pixels"),
         LINEAR(288, 512, 512, "pixels"),
-        CONV(32, 12, 128, 3, 128, 1, 1, "U-Net"), CONV(32, 12, 256, 3, 128, 1, 1, "U-Net"), CONV(32, 6, 256, 3, 256, 1, 1, "U-Net"),
-        CONV(32, 3, 512, 3, 512, 1, 1, "U-Net"), CONV(8, 23, 128, 3, 128, 1, 1, "U-Net"), CONV(32, 12, 32, 3, 32, 1, 1, "encoder"),
-        CONV(32, 12, 64, 3, 64, 1, 1, "encoder"), CONV(32, 12, 3, 3, 32, 1, 1, "stem"), CONV(32, 12, 3, 5, 32, 1, 2, "stem"),
-        CONV(8, 23, 3, 7, 32, 1, 3, "stem"), CONV(32, 12, 40, 3, 128, 1, 1, "first"), CONV(32, 12, 128, 3, 256, 2, 1, "down"),
+        CONV(32, 12, 128, 3, 128, 1, 1, "U-Net"), CONV(32, 12, 256, 3, 128, 1, 1, "U-Net"),
+        CONV(32, 6, 256, 3, 256, 1, 1, "U-Net"), CONV(32, 3, 512, 3, 512, 1, 1, "U-Net"),
+        CONV(8, 23, 128, 3, 128, 1, 1, "U-Net"), CONV(32, 12, 32, 3, 32, 1, 1, "encoder"),
+        CONV(32, 12, 64, 3, 64, 1, 1, "encoder"), CONV(32, 12, 3, 3, 32, 1, 1, "stem"),
+        CONV(32, 12, 3, 5, 32, 1, 2, "stem"), CONV(8, 23, 3, 7, 32, 1, 3, "stem"),
+        CONV(32, 12, 40, 3, 128, 1, 1, "first"), CONV(32, 12, 128, 3, 256, 2, 1, "down"),
         CONV(32, 12, 128, 3, 3, 1, 1, "last"), CONV(32, 12, 256, 1, 128, 1, 0, "1x1"),
     };
     bool good = true;
@@ -300,7 +303,8 @@ static int run_all(Bench *b, const char *const *ops, int n_ops)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: bench_ops [--threads 1,2] [--reps 1..101] [--tsv FILE] [--scalar] [matmul|linear|conv2d ...]\n");
+    fprintf(stderr, "usage: bench_ops [--threads 1,2] [--reps 1..101] [--tsv FILE] [--scalar] "
+                    "[matmul|linear|conv2d ...]\n");
     return 2;
 }
 
@@ -341,7 +345,8 @@ int main(int argc, char **argv)
         omp_set_num_threads(b.threads);
         double peak[2][15];
         for (int i = 0; i < 15; i++)
-            for (int isa = 0; isa < 2; isa++) peak[isa][i] = isa + 1 <= (int)b.have ? fma_peak((Isa)(isa + 1), b.threads) : NAN;
+            for (Isa isa = ISA_AVX2; isa <= ISA_AVX512; isa++)
+                peak[isa - 1][i] = isa <= b.have ? fma_peak(isa, b.threads) : NAN;
         printf("threads %d: FMA ceiling avx2 %.1f, avx512 %.1f GFLOP/s; rival: %s\n", b.threads, median(peak[0], 15),
                median(peak[1], 15), b.rival.sgemm ? b.rival.name : "none (libopenblas.so.0 not found)");
         rc |= run_all(&b, (const char *const *)argv + first, argc - first);

@@ -28,8 +28,8 @@ static int list_tasks(int *tid)
     return n;
 }
 
-// Threads born since `before` go to the places of our own threads 1, 2, ... (OMP_PROC_BIND is set: the main thread is on
-// place 0, and what it creates would stay there).
+// Threads born since `before` go to the places of our own threads 1, 2, ... (OMP_PROC_BIND is set: the main thread is
+// on place 0, and what it creates would stay there).
 static void pin_new(const int *before, int n_before)
 {
     int now[MAX_TASKS], place = 0;
@@ -56,7 +56,7 @@ Rival rival_load(bool avx512, int max_threads)
     snprintf(threads, sizeof threads, "%d", max_threads);
     setenv("OPENBLAS_CORETYPE", avx512 ? "SkylakeX" : "Haswell", 0);   // old releases do not know new CPUs
     setenv("OPENBLAS_NUM_THREADS", threads, 1);
-    setenv("OPENBLAS_THREAD_TIMEOUT", "14", 0);                        // idle workers sleep instead of spinning beside us
+    setenv("OPENBLAS_THREAD_TIMEOUT", "14", 0);   // idle workers sleep, not spin
     int before[MAX_TASKS];
     const int n_before = list_tasks(before);
     void *lib = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);

@@ -1,7 +1,7 @@
 // conv2d and dwconv1d.  Formulas and shapes: src/tensor/ref/{conv2d,dwconv1d}.inl
 //
-// conv2d is three matrix products over a matrix P that never exists as a whole: row = a pixel, columns = the KH x KW x C
-// values of the window at this pixel (channels last: each kernel row is one run of KW C floats in the image).
+// conv2d is three matrix products over a matrix P that never exists as a whole: row = a pixel, columns = the values of
+// the KH x KW x C window at this pixel (channels last: each kernel row is one run of KW C floats in the image).
 //   forward           y  = P(x) w                     pixels of y    x  O        sum over the window
 //   backward, data    dx = P(dy) w', w' = w flipped   pixels of dx   x  C        sum over the taps that reach the pixel
 //   backward, weights dw = P(x)^T dy                  window         x  O        sum over pixels, in blocks of gemm_kc
@@ -65,8 +65,8 @@ static ConvDims conv_dims(const OpCall *c)
 
 static Window window_of(const ConvDims *d, const float *x)
 {
-    return (Window){.x = x, .H = d->H, .W = d->W, .C = d->C, .KH = d->KH, .KW = d->KW, .Ho = d->Ho, .Wo = d->Wo, .s = d->s,
-                    .top = -d->p, .left = -d->p};
+    return (Window){.x = x, .H = d->H, .W = d->W, .C = d->C, .KH = d->KH, .KW = d->KW, .Ho = d->Ho, .Wo = d->Wo,
+                    .s = d->s, .top = -d->p, .left = -d->p};
 }
 
 // A 1x1 convolution of every pixel is a linear layer: x itself is P.
@@ -136,8 +136,8 @@ static float *pixel_of_class(const Gemm *g, int64_t m)
 
 static void conv_backward_class(const OpCall *c, const ConvDims *d, int64_t phase_v, int64_t phase_h)
 {
-    BackwardX b = {.d = *d, .v = axis_of(phase_v, d->H, d->KH, d->s, d->p), .h = axis_of(phase_h, d->W, d->KW, d->s, d->p),
-                   .w = in_x(c, 1), .dx = in_g(c, 0)};
+    BackwardX b = {.d = *d, .v = axis_of(phase_v, d->H, d->KH, d->s, d->p),
+                   .h = axis_of(phase_h, d->W, d->KW, d->s, d->p), .w = in_x(c, 1), .dx = in_g(c, 0)};
     const int64_t pixels = d->N * b.v.pixels * b.h.pixels, K = b.v.taps * b.h.taps * d->O;
     if (pixels == 0 || K == 0) return;
     b.window = (Window){.x = out_g(c, 0), .H = d->Ho, .W = d->Wo, .C = d->O, .KH = b.v.taps, .KW = b.h.taps,
@@ -155,7 +155,8 @@ static void conv_backward_x(const OpCall *c, const ConvDims *d)
 {
     if (is_linear(d)) {
         const Gemm g = {.M = d->N * d->H * d->W, .N = d->C, .K = d->O, .a = out_g(c, 0), .ra = d->O, .ca = 1,
-                        .b = in_x(c, 1), .rb = 1, .cb = d->O, .c = in_g(c, 0), .rc = d->C, .cc = 1, .alpha = 1, .add = true};
+                        .b = in_x(c, 1), .rb = 1, .cb = d->O, .c = in_g(c, 0), .rc = d->C, .cc = 1, .alpha = 1,
+                        .add = true};
         gemm(&g, c->scratch);
         return;
     }
@@ -174,8 +175,8 @@ KERNEL(conv2d, bwd)
 // ---- dwconv1d
 
 // y[t,c] = or += bias[c] + sum_k w[k,c] x[t + sign (k - K/2), c] for the rows of one sequence [T,C].
-static void dwconv_sequence(const float *x, const float *w, const float *bias, int64_t T, int64_t C, int64_t K, int sign,
-                            bool add, float *y)
+static void dwconv_sequence(const float *x, const float *w, const float *bias, int64_t T, int64_t C, int64_t K,
+                            int sign, bool add, float *y)
 {
     for (int64_t t = 0; t < T; t++)
         for (int64_t i = 0; i < C; i += VW) {
@@ -199,7 +200,8 @@ KERNEL(dwconv1d, fwd)
 }
 
 // dw[k,c] for the channels of one vector; sequences are summed one by one, then added.
-static void dwconv_weights(const float *x, const float *dy, int64_t N, int64_t T, int64_t C, int64_t K, int64_t i, float *dw)
+static void dwconv_weights(const float *x, const float *dy, int64_t N, int64_t T, int64_t C, int64_t K, int64_t i,
+                           float *dw)
 {
     const vmask m = vhead(C - i);
     for (int64_t k = 0; k < K; k++) {

@@ -4,8 +4,8 @@
 // Matrix Multiplication", 2008): per k two loads of B, MR broadcasts of A, 2 MR multiply-adds.  B is copied into panels
 // [kc][2 VW] that stay in the L2 cache, A is read where it is, or copied row by row when its strides would hurt.
 //
-// Order of sums (D0): k runs upwards inside blocks of kc terms; kc depends on K alone, blocks are added in order.  So an
-// element has the same bits whatever M, its row, the number of threads, or the path (packed or not) that computed it.
+// Order of sums (D0): k runs upwards inside blocks of kc terms; kc depends on K alone, blocks are added in order.  So
+// an element has the same bits whatever M, its row, the number of threads, or the path (packed or not) taken.
 #ifndef LEAD_CPU_SIMD_GEMM_INL
 #define LEAD_CPU_SIMD_GEMM_INL
 
@@ -43,7 +43,8 @@ enum { MR = 12 };
 #else
 enum { MR = 6 };
 #endif
-enum { NV = 2, NR = NV * VW, KC = 512, NC = 4096, A_BLOCK = 61440, TASKS = 16, AHEAD = 16 };
+enum { NV = 2, NR = NV * VW, KC = 512, NC = 4096, A_BLOCK = 61440, TASKS = 16, AHEAD = 16, L1_FLOATS = 8192,
+       PAR_WORK = 200000 };   // multiply-adds worth waking the other threads for: a region costs about a microsecond
 
 // Blocks along k: the smallest number of blocks of at most KC terms, all of them alike.
 static inline int64_t gemm_kc(int64_t K)
@@ -132,7 +133,8 @@ static inline __attribute__((always_inline)) void tile_body(const int rows, cons
     TILE(tile_##rows##_cut, rows, 2, true) TILE(tile_##rows##_half, rows, 1, true)
 #define NAMES(rows) {tile_##rows##_half, tile_##rows##_cut, tile_##rows##_full}
 TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
-TILE(tile_1_wide, 1, 8, false)   // one or two rows alone: more columns, for as many independent sums as the FMA unit wants
+// One or two rows alone: more columns, for as many independent sums as the multiply-add units want.
+TILE(tile_1_wide, 1, 8, false)
 TILE(tile_2_wide, 2, 4, false)
 #if defined(__AVX512F__)
 TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12)
@@ -220,20 +222,23 @@ static void pack_panel(const Gemm *g, int64_t k0, int64_t kc, int64_t n0, float 
 // A block of A as the tiles read it.
 typedef struct ABlock { const float *a; int64_t ra, ca; } ABlock;
 
-// Reading A in place hurts when it is not there, when 12 rows fall on the same cache sets, and when each k lies on
-// another page.
+// Reading A in place hurts when it is not there, when 12 rows fall on the same cache sets, and when each k of a matrix
+// beyond the L1 cache lies on another line.
 static inline bool copies_a(const Gemm *g)
 {
     if (g->fetch_a) return true;
     if (g->N <= NR || g->M < MR) return false;
-    return g->ra == 1 ? g->K > 1 : g->ra % 512 == 0;
+    return g->ra == 1 ? g->K * g->ca > L1_FLOATS : g->ra % 512 == 0;
 }
+
+// Floats from row to row of a copy: an odd number of cache lines, so that rows do not meet in one set.
+static inline int64_t copy_stride(int64_t cols) { return ceil_div(cols, 32) * 32 + 16; }
 
 static ABlock block_of_a(const Gemm *g, int64_t m0, int64_t mc, int64_t k0, int64_t kc, float *copy)
 {
     if (!copies_a(g)) return (ABlock){g->a + m0 * g->ra + k0 * g->ca, g->ra, g->ca};
     const bool by_k = g->ra == 1;
-    const int64_t cols = by_k ? mc : kc, rows = by_k ? kc : mc, ld = ceil_div(cols, 32) * 32 + 16;   // odd in cache lines
+    const int64_t cols = by_k ? mc : kc, rows = by_k ? kc : mc, ld = copy_stride(cols);
     if (g->fetch_a)
         g->fetch_a(g, by_k ? k0 : m0, rows, by_k ? m0 : k0, cols, copy, ld);
     else
@@ -275,35 +280,39 @@ static void scatter(const Gemm *g, const float *tile, int64_t m0, int64_t rows, 
 // share (written by all, then a barrier).
 typedef enum BPlace { B_IN_PLACE, B_OWN_PANEL, B_SHARED_PANELS } BPlace;
 
-// Rows m0..m0+mc times columns n0..n1 of one block along k.  panels: the one, or those of columns nc0 on.
-static void block_product(const Gemm *g, ABlock a, int64_t m0, int64_t mc, int64_t n0, int64_t n1, int64_t nc0, int64_t k0,
-                          int64_t kc, BPlace place, float *panels)
+// Rows m0..m0+mc times columns n0..n1, terms k0..k0+kc.
+typedef struct Block { int64_t m0, mc, n0, n1, k0, kc; } Block;
+
+// panels: the thread's one, or the shared ones of columns nc0 on.
+static void block_product(const Gemm *g, const Block *s, ABlock a, BPlace place, float *panels, int64_t nc0)
 {
+    const int64_t k0 = s->k0, kc = s->kc, mc = s->mc, n_tiles = ceil_div(mc, MR);
     const bool add = g->add || k0 > 0, direct = g->cc == 1 && !g->c_row;
-    const int64_t n_tiles = ceil_div(mc, MR);
     float buf[MR * NR] __attribute__((aligned(64)));
-    for (int64_t n = n0; n < n1;) {
+    for (int64_t n = s->n0; n < s->n1;) {
         int64_t width = min_i64(NR, g->N - n);
         const int kind = width == NR ? 2 : width > VW ? 1 : 0;
-        const float *b = place == B_IN_PLACE ? g->b + k0 * g->rb + n : place == B_OWN_PANEL ? panels : panels + (n - nc0) * kc;
         const int64_t ldb = place == B_IN_PLACE ? g->rb : NR;
+        const float *b = place == B_IN_PLACE ? g->b + k0 * g->rb + n : panels;
+        if (place == B_SHARED_PANELS) b += (n - nc0) * kc;
         if (place == B_OWN_PANEL) pack_panel(g, k0, kc, n, panels);
         for (int64_t t = 0; t < n_tiles; t++) {   // tiles of nearly equal height: no last tile of one row
-            const int64_t i = t * mc / n_tiles, rows = (t + 1) * mc / n_tiles - i, m = m0 + i;
+            const int64_t i = t * mc / n_tiles, rows = (t + 1) * mc / n_tiles - i, m = s->m0 + i;
             TileFn *fn = tiles[rows][kind];
             if (place == B_IN_PLACE && direct && g->M <= 2) {
                 const int64_t wide = g->M == 1 ? 8 * VW : 4 * VW;
-                if (n + wide <= n1) {
+                if (n + wide <= s->n1) {
                     fn = g->M == 1 ? tile_1_wide : tile_2_wide;
                     width = wide;
                 }
             }
-            const Store s = {.c = direct ? g->c + m * g->rc + n : buf, .ldc = direct ? g->rc : NR,
+            const Store to = {.c = direct ? g->c + m * g->rc + n : buf, .ldc = direct ? g->rc : NR,
                              .bias = g->bias && k0 == 0 ? g->bias + n : NULL, .alpha = g->alpha, .add = add && direct,
                              .run = g->run ? g->run : kc};
-            fn(kc, a.a + i * a.ra, a.ra, a.ca, b, ldb, width, &s);
+            fn(kc, a.a + i * a.ra, a.ra, a.ca, b, ldb, width, &to);
             if (!direct) scatter(g, buf, m, rows, n, width, add);
-            if (g->gelu && k0 + kc == g->K) gelu_rows(g->gelu + m * g->rc + n, g->c + m * g->rc + n, g->rc, rows, width);
+            if (g->gelu && k0 + kc == g->K)
+                gelu_rows(g->gelu + m * g->rc + n, g->c + m * g->rc + n, g->rc, rows, width);
         }
         n += width;
     }
@@ -324,13 +333,13 @@ static Plan gemm_plan(const Gemm *g)
     const int64_t m_max = A_BLOCK / p.kc / MR * MR > MR ? A_BLOCK / p.kc / MR * MR : MR;
     p.mc = min_i64(m_max, copy ? ceil_div(ceil_div(g->M, TASKS), MR) * MR : g->M);
     const int64_t m_blocks = ceil_div(g->M, p.mc);
-    // Up to MR rows B is read once: nothing to win by copying it.
-    p.place = g->cb == 1 && !g->fetch_b && g->M <= 2 * MR ? B_IN_PLACE : m_blocks == 1 ? B_OWN_PANEL : B_SHARED_PANELS;
+    // Few rows read B once or twice, and a small B stays in the L1 cache: nothing to win by copying it.
+    const bool in_place = g->M <= 2 * MR || (g->M <= 64 && g->K * g->rb <= L1_FLOATS);
+    p.place = g->cb == 1 && !g->fetch_b && in_place ? B_IN_PLACE : m_blocks == 1 ? B_OWN_PANEL : B_SHARED_PANELS;
     p.nc = p.place == B_SHARED_PANELS ? min_i64(ceil_div(g->N, NR) * NR, NC) : g->N;
     const int64_t panels = ceil_div(p.nc, NR);
     p.group = copy ? panels * NR : ceil_div(panels * m_blocks, TASKS) * NR;
-    const int64_t ld_m = ceil_div(p.mc, 32) * 32 + 16, ld_k = ceil_div(p.kc, 32) * 32 + 16;
-    p.a_floats = copy ? (g->ra == 1 ? ld_m * p.kc : ld_k * p.mc) : 0;
+    p.a_floats = copy ? (g->ra == 1 ? copy_stride(p.mc) * p.kc : copy_stride(p.kc) * p.mc) : 0;
     p.b_floats = p.place == B_IN_PLACE ? 0 : (p.place == B_OWN_PANEL ? 1 : panels) * NR * p.kc;
     return p;
 }
@@ -353,8 +362,8 @@ static void gemm_member(const Gemm *g, const Plan *p, float *panels, float *copy
             for (int64_t task = tid; task < m_blocks * groups; task += n) {
                 const int64_t m0 = task / groups * p->mc, mc = min_i64(p->mc, g->M - m0);
                 const int64_t n0 = nc0 + task % groups * p->group, n1 = min_i64(n0 + p->group, nc1);
-                const ABlock a = block_of_a(g, m0, mc, k0, kc, copy);
-                block_product(g, a, m0, mc, n0, n1, nc0, k0, kc, p->place, panels);
+                const Block block = {m0, mc, n0, n1, k0, kc};
+                block_product(g, &block, block_of_a(g, m0, mc, k0, kc, copy), p->place, panels, nc0);
             }
             if (p->place == B_SHARED_PANELS && n > 1) {
 #pragma omp barrier
@@ -362,8 +371,6 @@ static void gemm_member(const Gemm *g, const Plan *p, float *panels, float *copy
         }
     }
 }
-
-static inline int64_t gemm_work(const Gemm *g) { return g->M * g->N * g->K; }
 
 static inline size_t padded(int64_t floats) { return (size_t)ceil_div(floats, 16) * 16; }
 
@@ -388,25 +395,40 @@ static Gemm gemm_nth(const Gemm *g, int64_t r)
     return one;
 }
 
-// Few products: all threads on each.  Many: each thread its own ones, since two barriers cost more than a small product.
+// What a call needs beside the product: its threads, and how they share the batch.
+typedef struct Team {
+    Plan plan;
+    bool many;                 // each thread has products of its own, else all threads work on each product
+    bool own;                  // each thread has panels of its own
+    float *panels, *copies;    // scratch
+    size_t b_floats, a_floats; // of one thread
+} Team;
+
+static void team_member(const Gemm *g, const Team *t, int tid, int n)
+{
+    float *panels = t->panels + (t->own ? t->b_floats * (size_t)tid : 0), *copy = t->copies + t->a_floats * (size_t)tid;
+    for (int64_t r = t->many ? tid : 0; r < (g->batch ? g->batch : 1); r += t->many ? n : 1) {
+        const Gemm one = gemm_nth(g, r);
+        gemm_member(&one, &t->plan, panels, copy, t->many ? 0 : tid, t->many ? 1 : n);
+    }
+}
+
+// Few products: all threads on each.  Many: each thread its own ones; two barriers cost more than a small product.
 static void gemm(const Gemm *want, Arena *scratch)
 {
     const Gemm g = gemm_oriented(want);
-    const Plan p = gemm_plan(&g);
-    const int64_t batch = g.batch ? g.batch : 1;
-    const bool many = batch >= 4, own = many || p.place == B_OWN_PANEL;
-    const int threads = gemm_work(&g) * (many ? batch : 1) > 200000 ? omp_get_max_threads() : 1;
-    const size_t mark = arena_mark(scratch), a_floats = padded(p.a_floats), b_floats = padded(p.b_floats);
-    float *panels = arena_alloc(scratch, b_floats * (size_t)(own ? threads : 1) * sizeof(float));
-    float *copies = arena_alloc(scratch, a_floats * (size_t)threads * sizeof(float));
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
-        const int tid = omp_get_thread_num(), n = omp_get_num_threads();
-        float *copy = copies + a_floats * (size_t)tid;
-        for (int64_t r = many ? tid : 0; r < batch; r += many ? n : 1) {
-            const Gemm one = gemm_nth(&g, r);
-            gemm_member(&one, &p, panels + (own ? b_floats * (size_t)tid : 0), copy, many ? 0 : tid, many ? 1 : n);
-        }
+    const size_t mark = arena_mark(scratch);
+    Team t = {.plan = gemm_plan(&g), .many = g.batch >= 4};
+    t.own = t.many || t.plan.place == B_OWN_PANEL;
+    t.a_floats = padded(t.plan.a_floats), t.b_floats = padded(t.plan.b_floats);
+    const int threads = g.M * g.N * g.K * (t.many ? g.batch : 1) > PAR_WORK ? omp_get_max_threads() : 1;
+    t.panels = arena_alloc(scratch, t.b_floats * (size_t)(t.own ? threads : 1) * sizeof(float));
+    t.copies = arena_alloc(scratch, t.a_floats * (size_t)threads * sizeof(float));
+    if (threads == 1) {   // even a team of one costs a tenth of a small product
+        team_member(&g, &t, 0, 1);
+    } else {
+#pragma omp parallel num_threads(threads)
+        team_member(&g, &t, omp_get_thread_num(), omp_get_num_threads());
     }
     arena_rewind(scratch, mark);
 }

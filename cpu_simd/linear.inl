@@ -1,4 +1,5 @@
-// linear, linear_gelu, matmul on the product of gemm.inl.  Formulas and shapes: src/tensor/ref/{linear,linear_gelu,matmul}.inl
+// linear, linear_gelu, matmul on the product of gemm.inl.
+// Formulas and shapes: src/tensor/ref/{linear,linear_gelu,matmul}.inl
 #include "cpu_simd/gemm.inl"
 
 typedef struct LinearDims { int64_t M, K, N; } LinearDims;
@@ -13,8 +14,9 @@ static LinearDims linear_dims(const OpCall *c)
 static void linear_product(const OpCall *c, float *y, float *gelu)
 {
     const LinearDims d = linear_dims(c);
-    const Gemm g = {.M = d.M, .N = d.N, .K = d.K, .a = in_x(c, 0), .ra = d.K, .ca = 1, .b = in_x(c, 1), .rb = d.N, .cb = 1,
-                    .c = y, .rc = d.N, .cc = 1, .alpha = 1, .bias = in_x(c, 2), .gelu = gelu};
+    const Gemm g = {.M = d.M, .N = d.N, .K = d.K, .a = in_x(c, 0), .ra = d.K, .ca = 1,
+                    .b = in_x(c, 1), .rb = d.N, .cb = 1, .c = y, .rc = d.N, .cc = 1, .alpha = 1,
+                    .bias = in_x(c, 2), .gelu = gelu};
     gemm(&g, c->scratch);
 }
 
