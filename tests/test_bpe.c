@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "llm/unicode.h"
-#include "nn/file.h"
+#include "tensor/file.h"
 #include "nn/json.h"
 #include "tests/test.h"
 

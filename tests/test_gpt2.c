@@ -7,7 +7,7 @@
 #include "llm/corpus.h"
 #include "llm/generate.h"
 #include "llm/train.h"
-#include "nn/file.h"
+#include "tensor/file.h"
 #include "nn/json.h"
 #include "nn/safetensors.h"
 #include "nn/sha256.h"

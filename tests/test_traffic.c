@@ -103,7 +103,7 @@ static void npy_refused(TestLog *log, Arena *a)
                 NULL, bad[i].want);
     refused(log, a, arena_printf(a, "%s/none.npy", log->tmp), NULL, "No such file");
     refused(log, a, log->tmp, NULL, "a directory");
-    refused(log, a, scratch_write(log, a, "bad.npy", "", 0), NULL, "truncated");
+    refused(log, a, scratch_write(log, a, "bad.npy", "", 0), NULL, "the file is empty");
     refused(log, a, scratch_write(log, a, "bad.npy", "\x93NUMPY\1", 7), NULL, "truncated");
     refused(log, a, scratch_write(log, a, "bad.npy", "PK\3\4 a zip file", 15), NULL, "magic");
     const float poison[] = {NAN, INFINITY, -INFINITY, -1, -FLT_MIN};

@@ -62,6 +62,9 @@ void options_help(const Verb *v, FILE *out);
 // JSON of what made a result: verb, options as given, seed, commit, compiler, flags, device, time.
 const char *manifest_json(const Cli *cli, Arena *a);
 
+// Writes it to <path>.manifest.json: what made the file at path.
+Status manifest_write(const Cli *cli, const char *path);
+
 // A progress bar on stderr: redrawn in place on a terminal, a line now and then elsewhere.
 typedef struct Progress { double last; bool tty; } Progress;
 Progress progress_new(void);

@@ -6,18 +6,18 @@
 #include "cli/show.h"
 #include "cli/verbs.h"
 #include "lead/train.h"
-#include "nn/file.h"
+#include "tensor/file.h"
 #include "traffic/synth.h"
 
 typedef struct Values { const char *out; int64_t days, windows; } Values;
 
 static const Option table[] = {
     {"out", OPT_TEXT, offsetof(Values, out), "DIR", "where everything goes [build/demo]", 0, 0},
-    {"days", OPT_INT, offsetof(Values, days), "D", "days of synthetic traffic [21]", 10, 3650},
+    {"days", OPT_INT, offsetof(Values, days), "D", "days of synthetic traffic [56]", 10, 3650},
     {"windows", OPT_INT, offsetof(Values, windows), "N", "test windows to score, evenly spaced [48]", 1, 100000},
 };
 
-static void defaults(void *values) { *(Values *)values = (Values){.out = "build/demo", .days = 21, .windows = 48}; }
+static void defaults(void *values) { *(Values *)values = (Values){.out = "build/demo", .days = 56, .windows = 48}; }
 
 static void report(void *ctx, const TrainReport *r)
 {

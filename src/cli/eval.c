@@ -4,7 +4,7 @@
 #include "cli/show.h"
 #include "cli/verbs.h"
 #include "lead/forecast.h"
-#include "nn/file.h"
+#include "tensor/file.h"
 
 typedef struct Values {
     DataOptions data;
@@ -121,7 +121,8 @@ static Status run(Cli *cli, void *values)
     FileWriter w;
     TRY(file_open(&w, v->out));
     print_table(&t, comment, v->details, w.f);
-    return file_commit(&w, false);
+    TRY(file_commit(&w, false));
+    return manifest_write(cli, v->out);
 }
 
 const Verb verb_eval = {"eval", "Scores every window of the test split: the model beside naive forecasts.", NULL, NULL, OPTIONS(table),

@@ -6,7 +6,7 @@
 
 #include "cli/show.h"
 #include "cli/verbs.h"
-#include "nn/file.h"
+#include "tensor/file.h"
 
 typedef struct Values {
     DataOptions data;
@@ -109,8 +109,7 @@ static Status run(Cli *cli, void *values)
     TRY(file_open(&w, v->out));
     print_forecast(w.f, &s, t, samples, (int)v->samples, K_all, K, q, nq, cli->perm);
     TRY(file_commit(&w, false));
-    const char *manifest = manifest_json(cli, cli->perm);
-    return file_write(arena_printf(cli->perm, "%s.manifest.json", v->out), manifest, strlen(manifest));
+    return manifest_write(cli, v->out);
 }
 
 const Verb verb_forecast = {"forecast", "Draws sample paths beyond the end of the data: mean and quantiles per flow and step, kbit/s.", NULL, NULL,

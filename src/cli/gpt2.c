@@ -116,6 +116,7 @@ const Verb verb_gpt2_logits = {"gpt2 logits", "Prints GPT-2's logits after a pro
 static bool print_token(void *arg, int32_t token)
 {
     const Prompt *p = arg;
+    if (token == p->m->c.end_token) return true;
     char *text;
     size_t len;
     if (p->bpe && !bpe_decode(&text, &len, p->bpe, p->a, &token, 1).code) fwrite(text, 1, len, stdout);

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "nn/file.h"
+#include "tensor/file.h"
 #include "nn/json.h"
 #include "traffic/plot.h"
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "tensor/file.h"
 
 #ifndef LEAD_COMMIT
 #define LEAD_COMMIT "unknown"
@@ -55,6 +56,12 @@ const char *manifest_json(const Cli *cli, Arena *a)
     }
     json_end(&w);
     return json_text(&w, NULL);
+}
+
+Status manifest_write(const Cli *cli, const char *path)
+{
+    const char *text = manifest_json(cli, cli->perm);
+    return file_write(arena_printf(cli->perm, "%s.manifest.json", path), text, strlen(text));
 }
 
 // ---- progress

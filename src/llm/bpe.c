@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "llm/unicode.h"
-#include "nn/file.h"
+#include "tensor/file.h"
 #include "nn/json.h"
 
 static const char endoftext[] = "<|endoftext|>";

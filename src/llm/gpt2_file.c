@@ -5,7 +5,7 @@
 
 #include "llm/gpt2.h"
 #include "llm/gpt2_weights.h"
-#include "nn/file.h"
+#include "tensor/file.h"
 #include "nn/json.h"
 #include "nn/safetensors.h"
 

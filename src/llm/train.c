@@ -5,7 +5,7 @@
 
 #include "llm/corpus.h"
 #include "llm/generate.h"
-#include "nn/file.h"
+#include "tensor/file.h"
 
 static double seconds_now(void)
 {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/file.h"
+#include "tensor/file.h"
 
 // ---- UTF-8 --------------------------------------------------------------------------------------------------------
 

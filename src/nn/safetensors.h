@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "nn/file.h"
+#include "tensor/file.h"
 #include "tensor/arena.h"
 #include "tensor/status.h"
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "traffic/npy.h"
+#include "tensor/file.h"
 
 // Days from 1970-01-01 to year-month-day of the Gregorian calendar (years are counted from March).
 static int64_t days_from_date(int year, int month, int day)
@@ -117,9 +117,8 @@ Status csv_read(int *N, int64_t *T, float **x, int64_t **time, Arena *a, const c
 {
     char *text;
     size_t size;
-    TRY(npy_file_read(&text, &size, a, path));
+    TRY(file_read(&text, &size, a, path, SIZE_MAX / 2));
     if (strlen(text) != size) return ERROR("%s: want text, got a NUL byte after %zu bytes", path, strlen(text));
-    if (!size) return ERROR("%s: the file is empty", path);
     if (!strncmp(text, "\xef\xbb\xbf", 3)) text += 3;   // byte order mark
     int64_t lines = count_char(text, '\n') + 1, line_no = 0, rows = 0;
     char *cursor = text, *line = next_line(&cursor);

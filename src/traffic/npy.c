@@ -1,55 +1,15 @@
 #include "traffic/npy.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "tensor/file.h"
 
 enum { MAX_HEADER = 65536 };
 
 // ---- reading -------------------------------------------------------------------------------------------------------
-
-static Status file_open(int *fd, size_t *size, const char *path)
-{
-    struct stat st;
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (*fd < 0) return ERROR("%s: cannot open: %s", path, strerror(errno));
-    if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        close(*fd);
-        return ERROR("%s: want a regular file, got %s", path, S_ISDIR(st.st_mode) ? "a directory" : "something else");
-    }
-    *size = (size_t)st.st_size;
-    return OK;
-}
-
-// Reads exactly size bytes; closes nothing.
-static Status read_exactly(int fd, void *to, size_t size, const char *path)
-{
-    char *p = to;
-    for (size_t done = 0; done < size; ) {
-        ssize_t n = read(fd, p + done, size - done);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return ERROR("%s: reading failed: %s", path, strerror(errno));
-        if (n == 0) return ERROR("%s: truncated: want %zu bytes, got %zu", path, size, done);
-        done += (size_t)n;
-    }
-    return OK;
-}
-
-Status npy_file_read(char **bytes, size_t *size, Arena *a, const char *path)
-{
-    int fd;
-    TRY(file_open(&fd, size, path));
-    *bytes = arena_alloc(a, *size + 1);
-    Status s = read_exactly(fd, *bytes, *size, path);
-    (*bytes)[*size] = 0;
-    close(fd);
-    return s;
-}
 
 // The text after 'key': in the header's Python dictionary, or NULL.
 static const char *header_value(const char *header, const char *key)
@@ -103,17 +63,16 @@ static Status parse_header(NpyArray *out, const char *header, const char *path)
     return parse_shape(out, shape, path);
 }
 
-static Status read_header(NpyArray *out, int fd, size_t size, size_t *at, const char *path)
+// bytes[0..size) opens with the header; *at = where the data begin.
+static Status read_header(NpyArray *out, const char *bytes, size_t size, size_t *at, const char *path)
 {
-    unsigned char pre[12] = {0};
-    if (size < 10) return ERROR("%s: truncated: want an npy header of at least 10 bytes, got %zu", path, size);
-    TRY(read_exactly(fd, pre, 10, path));
+    const unsigned char *pre = (const unsigned char *)bytes;
+    if (size < 12) return ERROR("%s: truncated: want an npy header of at least 12 bytes, got %zu", path, size);
     if (memcmp(pre, "\x93NUMPY", 6)) return ERROR("%s: want an .npy file (magic \\x93NUMPY), got other bytes", path);
     if (pre[6] < 1 || pre[6] > 3) return ERROR("%s: want npy version 1, 2 or 3, got %d.%d", path, pre[6], pre[7]);
     size_t len = (size_t)pre[8] | (size_t)pre[9] << 8;
     *at = 10;
     if (pre[6] > 1) {
-        TRY(read_exactly(fd, pre + 10, 2, path));
         len |= (size_t)pre[10] << 16 | (size_t)pre[11] << 24;
         *at = 12;
     }
@@ -121,55 +80,33 @@ static Status read_header(NpyArray *out, int fd, size_t size, size_t *at, const 
     if (len > size - *at)
         return ERROR("%s: truncated: the header claims %zu bytes, the file has %zu left", path, len, size - *at);
     char header[MAX_HEADER + 1];
-    TRY(read_exactly(fd, header, len, path));
+    memcpy(header, bytes + *at, len);
     header[len] = 0;
     *at += len;
     return parse_header(out, header, path);
 }
 
-static Status read_open(NpyArray *out, Arena *a, int fd, size_t size, const char *path)
-{
-    size_t at;
-    int64_t bytes;
-    TRY(read_header(out, fd, size, &at, path));
-    int64_t each = out->type[2] == '4' ? 4 : 8;
-    if (__builtin_mul_overflow(out->count, each, &bytes) || (uint64_t)bytes != (uint64_t)(size - at))
-        return ERROR("%s: the header promises %lld values of %lld bytes, the file has %zu bytes of data", path,
-                     (long long)out->count, (long long)each, size - at);
-    void *data = arena_alloc(a, size - at);
-    out->data = data;
-    return read_exactly(fd, data, size - at, path);
-}
-
 Status npy_read(NpyArray *out, Arena *a, const char *path)
 {
-    int fd;
-    size_t size;
+    char *bytes;
+    size_t size, at;
+    int64_t want;
     *out = (NpyArray){.n_dims = 0};
-    TRY(file_open(&fd, &size, path));
-    Status s = read_open(out, a, fd, size, path);
-    close(fd);
-    return s;
+    TRY(file_read(&bytes, &size, a, path, SIZE_MAX / 2));
+    TRY(read_header(out, bytes, size, &at, path));
+    const int64_t each = out->type[2] == '4' ? 4 : 8;
+    if (__builtin_mul_overflow(out->count, each, &want) || (uint64_t)want != (uint64_t)(size - at))
+        return ERROR("%s: the header promises %lld values of %lld bytes, the file has %zu bytes of data", path,
+                     (long long)out->count, (long long)each, size - at);
+    out->data = memmove(bytes, bytes + at, size - at);   // to the start of the allocation: aligned
+    return OK;
 }
 
 // ---- writing -------------------------------------------------------------------------------------------------------
 
-static Status fsync_parent(const char *path)
-{
-    char dir[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    if (!slash) snprintf(dir, sizeof dir, ".");
-    else snprintf(dir, sizeof dir, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return ERROR("%s: cannot open the directory to sync it: %s", dir, strerror(errno));
-    (void)fsync(fd);   // some file systems refuse to sync a directory; the rename below them is then already ordered
-    close(fd);
-    return OK;
-}
-
 Status npy_write(const char *path, const char *type, const int64_t *dims, int n_dims, const void *data)
 {
-    char shape[256] = "", header[512], tmp[PATH_MAX];
+    char shape[256] = "", header[512];
     size_t bytes = type[2] == '4' ? 4 : 8, at = 0;
     CHECK(n_dims >= 1 && n_dims <= NPY_MAX_DIMS, "npy_write: n_dims = %d", n_dims);
     for (int i = 0; i < n_dims; i++) {
@@ -183,17 +120,10 @@ Status npy_write(const char *path, const char *type, const int64_t *dims, int n_
     header[padded - 1] = '\n';
     unsigned char pre[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)(padded & 255),
                              (unsigned char)(padded >> 8)};
-    if (snprintf(tmp, sizeof tmp, "%s.tmp.%ld", path, (long)getpid()) >= (int)sizeof tmp)
-        return ERROR("%.80s...: the path is too long", path);
-    FILE *f = fopen(tmp, "wb");
-    if (!f) return ERROR("%s: cannot create: %s", tmp, strerror(errno));
-    bool ok = fwrite(pre, 1, 10, f) == 10 && fwrite(header, 1, (size_t)padded, f) == (size_t)padded &&
-              fwrite(data, 1, bytes, f) == bytes && fflush(f) == 0 && fsync(fileno(f)) == 0;
-    int err = errno;
-    ok = fclose(f) == 0 && ok && rename(tmp, path) == 0;
-    if (!ok) {
-        unlink(tmp);
-        return ERROR("%s: cannot write: %s", path, strerror(err ? err : errno));
-    }
-    return fsync_parent(path);
+    FileWriter w;
+    TRY(file_open(&w, path));
+    file_put(&w, pre, sizeof pre);
+    file_put(&w, header, (size_t)padded);
+    file_put(&w, data, bytes);
+    return file_commit(&w, false);
 }

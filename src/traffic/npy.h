@@ -25,9 +25,6 @@ typedef struct NpyArray {
 // other than the header says.
 Status npy_read(NpyArray *out, Arena *a, const char *path);
 
-// Reads a regular file into the arena (and a NUL byte after it).
-Status npy_file_read(char **bytes, size_t *size, Arena *a, const char *path);
-
 // Writes data ("<f4" or "<i8", dims[n_dims]) whole or not at all: temporary file beside it, fsync, rename.
 Status npy_write(const char *path, const char *type, const int64_t *dims, int n_dims, const void *data);
 

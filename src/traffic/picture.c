@@ -1,15 +1,10 @@
 #include "traffic/picture.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "tensor/file.h"
 #include "traffic/font.h"
 
 #define STB_IMAGE_WRITE_IMPLEMENTATION
@@ -272,51 +267,15 @@ const char *picture_text_fit(Arena *arena, const char *text, double size, double
     return "";
 }
 
-typedef struct PngSink {
-    int fd, error;
-} PngSink;
-
-static void sink_write(void *context, void *data, int size)
-{
-    PngSink *s = context;
-    const char *q = data;
-    for (size_t left = (size_t)size; left > 0 && !s->error;) {
-        ssize_t n = write(s->fd, q, left);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) { s->error = n < 0 ? errno : EIO; return; }
-        q += n;
-        left -= (size_t)n;
-    }
-}
-
-// Encodes to fd and closes it; 0 or an errno.
-static int write_and_close(const Picture *p, int fd, bool sync)
-{
-    PngSink sink = {.fd = fd};
-    if (!stbi_write_png_to_func(sink_write, &sink, p->w, p->h, 3, p->rgb, 3 * p->w) && !sink.error) sink.error = ENOMEM;
-    if (!sink.error && sync && fsync(fd)) sink.error = errno;
-    if (close(fd) && !sink.error) sink.error = errno;
-    return sink.error;
-}
+static void sink_write(void *context, void *data, int size) { file_put(context, data, (size_t)size); }
 
 Status picture_write_png(const Picture *p, const char *path)
 {
-    struct stat st;
-    char target[PATH_MAX], tmp[PATH_MAX];
-    if (realpath(path, target)) path = target;
-    if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
-        int fd = open(path, O_WRONLY | O_CLOEXEC);
-        int e = fd < 0 ? errno : write_and_close(p, fd, false);
-        return e ? ERROR("picture: cannot write %s: %s", path, strerror(e)) : OK;
+    FileWriter w;
+    TRY(file_open(&w, path));
+    if (!stbi_write_png_to_func(sink_write, &w, p->w, p->h, 3, p->rgb, 3 * p->w)) {
+        file_abort(&w);
+        return ERROR("%s: out of memory while packing a picture of %d x %d", path, p->w, p->h);
     }
-    int n = snprintf(tmp, sizeof tmp, "%s.%ld.tmp", path, (long)getpid());
-    if (n < 0 || (size_t)n >= sizeof tmp)
-        return ERROR("picture: want a path of at most %d bytes, got %zu", PATH_MAX - 32, strlen(path));
-    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) return ERROR("picture: cannot write %s: %s", path, strerror(errno));
-    int e = write_and_close(p, fd, true);
-    if (!e && rename(tmp, path)) e = errno;
-    if (!e) return OK;
-    unlink(tmp);
-    return ERROR("picture: cannot write %s: %s", path, strerror(e));
+    return file_commit(&w, false);
 }

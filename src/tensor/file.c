@@ -1,4 +1,4 @@
-#include "nn/file.h"
+#include "tensor/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
