@@ -91,6 +91,7 @@ static Status run(Cli *cli, void *values)
     if (v->sample_steps) r.cfg.sample_steps = (int)v->sample_steps;
     if (v->guidance > 0) r.cfg.guidance = v->guidance;
     if (v->seed >= 0) r.cfg.seed = v->seed;
+    if (r.cfg.horizons == HORIZON_ROLLOUT && v->horizon) r.cfg.horizon = (int)v->horizon;   // a path can be fed back as often as wanted
     const int K_all = r.cfg.horizon, K = v->horizon ? (int)v->horizon : K_all;
     if (K > K_all) return USAGE_ERROR("--horizon: want at most the %d steps that the run was trained for, got %d", K_all, K);
     if (v->row >= s.T) return USAGE_ERROR("--row: want a row of the data, 0..%lld, got %lld", (long long)s.T - 1, (long long)v->row);
