@@ -246,7 +246,7 @@ static void check_rows(TestLog *log, const Device *dev, const char *llm)
     World *w = world_new(*dev, true);
     w->t.record = w->t.training = false;
     LeadConfig cfg = model_config(llm);
-    cfg.sampler = SAMPLER_DDPM, cfg.guidance = 2;
+    cfg.sampler = SAMPLER_DDPM, cfg.guidance = 2, cfg.unet_levels = dev->isa == ISA_SCALAR ? 2 : 3;
     LeadModel *m = lead_world_model(w, &cfg, model_shape(), 0.1);
     const Source src = source_new(w, m);
     static const int64_t all[ROWS] = {0, 1, 2, 3}, turned[ROWS] = {2, 0, 3, 1};

@@ -1,0 +1,71 @@
+// Running the lead binary from tests: arguments in, exit code, stdout and stderr out.
+#ifndef LEAD_TESTS_RUN_LEAD_H
+#define LEAD_TESTS_RUN_LEAD_H
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tensor/arena.h"
+#include "tests/test.h"
+
+typedef struct Ran {
+    int code;                // exit status, or 128 + signal
+    const char *out, *err;   // NUL-terminated
+} Ran;
+
+static inline const char *slurp(Arena *a, const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f) return "";
+    fseek(f, 0, SEEK_END);
+    const long n = ftell(f);
+    rewind(f);
+    char *text = arena_zalloc(a, (size_t)n + 1);
+    const size_t got = fread(text, 1, (size_t)n, f);
+    fclose(f);
+    text[got] = 0;
+    return text;
+}
+
+// Starts lead with the words of `args`, split at blanks (no word may hold one).  out_path: where stdout goes.
+static inline pid_t lead_start(TestLog *log, Arena *a, const char *out_path, const char *err_path, const char *args)
+{
+    char *copy = arena_printf(a, "%s", args), *argv[64] = {(char *)(uintptr_t)log->lead};
+    int n = 1;
+    for (char *save, *w = strtok_r(copy, " ", &save); w && n < 63; w = strtok_r(NULL, " ", &save)) argv[n++] = w;
+    fflush(stdout);
+    const pid_t pid = fork();
+    if (pid != 0) return pid;
+    const int in = open("/dev/null", O_RDONLY), out = open(out_path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    const int err = open(err_path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (in < 0 || out < 0 || err < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(99);
+    execv(log->lead, argv);
+    _exit(98);
+}
+
+static inline int lead_wait(pid_t pid)
+{
+    int status;
+    if (pid < 0 || waitpid(pid, &status, 0) != pid) return 97;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static inline Ran lead_run(TestLog *log, Arena *a, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static inline Ran lead_run(TestLog *log, Arena *a, const char *fmt, ...)
+{
+    char args[8192];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(args, sizeof args, fmt, ap);
+    va_end(ap);
+    const char *out = arena_printf(a, "%s/stdout", log->tmp), *err = arena_printf(a, "%s/stderr", log->tmp);
+    const int code = lead_wait(lead_start(log, a, out, err, args));
+    return (Ran){code, slurp(a, out), slurp(a, err)};
+}
+
+#endif
