@@ -33,7 +33,7 @@ static Status check_verb(Cli *cli, void *values)
 }
 
 const Verb verb_check = {"check", "Verifies every op on this machine: gradients, oracles, parity of the fast kernels.", NULL, NULL,
-                         OPTIONS(check_table), sizeof(CheckValues), NULL, NULL, check_verb};
+                         OPTIONS(check_table), sizeof(CheckValues), NULL, NULL, check_verb, false};
 
 // ---- ops
 
@@ -60,7 +60,7 @@ static Status ops_verb(Cli *cli, void *values)
     return OK;
 }
 
-const Verb verb_ops = {"ops", "Prints the coverage matrix: op by variant.", NULL, NULL, NULL, 0, 0, NULL, NULL, ops_verb};
+const Verb verb_ops = {"ops", "Prints the coverage matrix: op by variant.", NULL, NULL, NULL, 0, 0, NULL, NULL, ops_verb, false};
 
 // ---- info
 
@@ -72,4 +72,4 @@ static Status info_verb(Cli *cli, void *values)
     return OK;
 }
 
-const Verb verb_info = {"info", "Prints version, compiler, instruction sets, threads.", NULL, NULL, NULL, 0, 0, NULL, NULL, info_verb};
+const Verb verb_info = {"info", "Prints version, compiler, instruction sets, threads.", NULL, NULL, NULL, 0, 0, NULL, NULL, info_verb, false};

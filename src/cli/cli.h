@@ -48,6 +48,7 @@ struct Verb {
     const char *preset;          // not NULL: also takes --config NAME [preset], --config-file F, every key of lead/config.h
     void (*defaults)(void *values);
     Status (*run)(Cli *cli, void *values);
+    bool stops;                  // asks cli->stop now and then; elsewhere Ctrl-C ends the process: outputs are whole or not there
 };
 
 #define OPTIONS(table) (table), (int)(sizeof(table) / sizeof *(table))

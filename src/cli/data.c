@@ -26,7 +26,7 @@ static Status info_run(Cli *cli, void *values)
 }
 
 const Verb verb_data_info = {"data info", "Shape, span, gaps, zeros, quantiles, autocorrelation, suspicious snapshots.", "[FILE]", NULL,
-                             OPTIONS(info_table), sizeof(InfoValues), NULL, NULL, info_run};
+                             OPTIONS(info_table), sizeof(InfoValues), NULL, NULL, info_run, false};
 
 // ---- synth
 
@@ -58,6 +58,10 @@ static Status synth_run(Cli *cli, void *values)
     o.slot_seconds = (int)v->slot_seconds;
     o.seed = (uint64_t)v->seed;
     o.mean_flow_kbps = v->mean_kbps;
+    const char *slash = strrchr(v->out, '/'), *times = arena_printf(cli->perm, "%.*stimes.npy", slash ? (int)(slash + 1 - v->out) : 0, v->out);
+    struct stat sb;
+    if (stat(v->out, &sb) && stat(times, &sb) == 0)
+        return ERROR("%s: belongs to another series in that directory; want --out in a directory of its own", times);
     TrafficSeries s;
     TRY(synth_generate(&s, cli->perm, &o));
     TRY(traffic_series_write(&s, v->out, NULL));
@@ -67,7 +71,7 @@ static Status synth_run(Cli *cli, void *values)
 }
 
 const Verb verb_data_synth = {"data synth", "Makes synthetic traffic: gravity model, daily and weekly cycles, bursts, outages.", NULL, NULL,
-                              OPTIONS(synth_table), sizeof(SynthValues), NULL, synth_values, synth_run};
+                              OPTIONS(synth_table), sizeof(SynthValues), NULL, synth_values, synth_run, false};
 
 // ---- render
 
@@ -126,4 +130,4 @@ static Status render_run(Cli *cli, void *values)
 }
 
 const Verb verb_data_render = {"data render", "Draws matrices as a heat map or as a film strip of RGB images.", "[FILE]", NULL,
-                               OPTIONS(render_table), sizeof(RenderValues), NULL, render_defaults, render_run};
+                               OPTIONS(render_table), sizeof(RenderValues), NULL, render_defaults, render_run, false};

@@ -73,6 +73,8 @@ static Status run(Cli *cli, void *values)
                             .ctx = &bar, .stop = cli->stop};
     TRY(lead_train(&cli->config, &s, &o, &cli->device, a, cli->step, cli->scratch));
     if (*cli->stop) return OK;
+    signal(SIGINT, SIG_DFL);   // what follows is short and leaves nothing half-written
+    signal(SIGTERM, SIG_DFL);
 
     say("3. forecast: 20 steps, 32 samples, beside naive forecasts");
     LeadRun r;
@@ -113,4 +115,4 @@ static Status run(Cli *cli, void *values)
 }
 
 const Verb verb_demo = {"demo", "Everything in about two minutes: synthetic traffic, training, forecast, table, pictures.", NULL, NULL, OPTIONS(table),
-                        sizeof(Values), "demo", defaults, run};
+                        sizeof(Values), "demo", defaults, run, true};

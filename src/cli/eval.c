@@ -36,6 +36,7 @@ static void defaults(void *values)
     Values *v = values;
     v->protocol = "clean";
     v->split = "test";
+    v->guidance = -1;
     v->stride = 1;
     v->batch = 8;
 }
@@ -70,6 +71,15 @@ static void print_table(const EvalTable *t, const char *comment, bool all, FILE 
     }
 }
 
+// Says when the scored rows are not those that training left alone.
+static void note_rows(const LeadRun *r, TrafficRange scored)
+{
+    if (scored.begin < r->train.end || scored.begin < r->val.begin)
+        fprintf(stderr, "note: the model was trained on rows %lld..%lld and validated on %lld..%lld of %s; rows from %lld on are scored\n",
+                (long long)r->train.begin, (long long)r->train.end - 1, (long long)r->val.begin, (long long)r->val.end - 1, r->data_path,
+                (long long)scored.begin);
+}
+
 static Status run(Cli *cli, void *values)
 {
     Values *v = values;
@@ -88,12 +98,13 @@ static Status run(Cli *cli, void *values)
         TRY(lead_run_load(&run, v->model, v->llm, &cli->device, cli->perm, cli->step, cli->scratch));
         if (v->samples) run.cfg.samples = (int)v->samples;
         if (v->sample_steps) run.cfg.sample_steps = (int)v->sample_steps;
-        if (v->guidance > 0) run.cfg.guidance = v->guidance;
+        if (v->guidance >= 0) run.cfg.guidance = v->guidance;
     }
     EvalTask task = {.series = &s, .history = fbf ? 12 : 16, .K = fbf ? 3 : 20, .mape_above_kbps = 1000, .mape_above_scaled = 0.01};
     if (!v->naive_only) {
-        task.history = run.cfg.history;
+        if (run.cfg.history > task.history) task.history = run.cfg.history;   // ridge and the averages want theirs
         task.K = run.cfg.horizon;
+        note_rows(&run, val ? split.val : split.test);
     }
     TrafficScale scale;
     if (fbf) TRY(eval_whole_series_scale(&scale, cli->perm, &s));
@@ -126,4 +137,4 @@ static Status run(Cli *cli, void *values)
 }
 
 const Verb verb_eval = {"eval", "Scores every window of the test split: the model beside naive forecasts.", NULL, NULL, OPTIONS(table),
-                        sizeof(Values), NULL, defaults, run};
+                        sizeof(Values), NULL, defaults, run, false};

@@ -36,6 +36,7 @@ static void defaults(void *values)
     Values *v = values;
     v->samples = 32;
     v->row = v->seed = -1;
+    v->guidance = -1;
     v->quantiles = "0.1,0.5,0.9";
 }
 
@@ -71,7 +72,7 @@ static void print_forecast(FILE *out, const TrafficSeries *s, int64_t t, const f
             if (s->time) fprintf(out, "%lld", (long long)(s->time[t] + (int64_t)(k + 1) * s->slot_seconds));
             fprintf(out, ",%d,%d,%.6g", f / N, f % N, (double)forecast_mean(v, S));
             forecast_sort(v, S);
-            for (int i = 0; i < nq; i++) fprintf(out, ",%.6g", metric_quantile(v, S, q[i], 7));
+            for (int i = 0; i < nq; i++) fprintf(out, ",%.6g", metric_quantile(v, S, q[i], 6));
             fputc('\n', out);
         }
 }
@@ -89,7 +90,7 @@ static Status run(Cli *cli, void *values)
     TRY(data_read(cli, &v->data, &s));
     r.cfg.samples = (int)v->samples;
     if (v->sample_steps) r.cfg.sample_steps = (int)v->sample_steps;
-    if (v->guidance > 0) r.cfg.guidance = v->guidance;
+    if (v->guidance >= 0) r.cfg.guidance = v->guidance;
     if (v->seed >= 0) r.cfg.seed = v->seed;
     if (r.cfg.horizons == HORIZON_ROLLOUT && v->horizon) r.cfg.horizon = (int)v->horizon;   // a path can be fed back as often as wanted
     const int K_all = r.cfg.horizon, K = v->horizon ? (int)v->horizon : K_all;
@@ -114,4 +115,4 @@ static Status run(Cli *cli, void *values)
 }
 
 const Verb verb_forecast = {"forecast", "Draws sample paths beyond the end of the data: mean and quantiles per flow and step, kbit/s.", NULL, NULL,
-                            OPTIONS(table), sizeof(Values), NULL, defaults, run};
+                            OPTIONS(table), sizeof(Values), NULL, defaults, run, false};

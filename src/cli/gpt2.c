@@ -109,7 +109,7 @@ static Status logits_run(Cli *cli, void *values)
 }
 
 const Verb verb_gpt2_logits = {"gpt2 logits", "Prints GPT-2's logits after a prompt.", NULL, NULL, OPTIONS(logits_table), sizeof(Gpt2Values), NULL,
-                               defaults, logits_run};
+                               defaults, logits_run, false};
 
 // ---- generate
 
@@ -143,7 +143,7 @@ static Status generate_run(Cli *cli, void *values)
 }
 
 const Verb verb_gpt2_generate = {"gpt2 generate", "Continues a prompt.", NULL, NULL, OPTIONS(generate_table), sizeof(Gpt2Values), NULL, defaults,
-                                 generate_run};
+                                 generate_run, false};
 
 // ---- train-bundled
 
@@ -179,4 +179,4 @@ static Status train_run(Cli *cli, void *values)
 }
 
 const Verb verb_gpt2_train_bundled = {"gpt2 train-bundled", "Trains the bundled small GPT-2 from nothing on generated text.", NULL, NULL,
-                                      OPTIONS(train_table), sizeof(TrainValues), NULL, train_defaults, train_run};
+                                      OPTIONS(train_table), sizeof(TrainValues), NULL, train_defaults, train_run, true};

@@ -94,8 +94,10 @@ int main(int argc, char **argv)
     cli.option = v->option;
     cli.n_options = v->n_options;
     cli.values = values;
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
+    if (v->stops) {
+        signal(SIGINT, on_signal);
+        signal(SIGTERM, on_signal);
+    }
     signal(SIGPIPE, SIG_IGN);
     s = v->run(&cli, values);
     if (!s.code && (fflush(stdout) || ferror(stdout))) s = ERROR("stdout: write failed: %s", strerror(errno));

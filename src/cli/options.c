@@ -81,7 +81,7 @@ static bool is_config_key(const char *name, size_t len)
     return false;
 }
 
-static Status parse_one(Cli *cli, const Verb *v, int argc, char **argv, int *i, CommonOptions *common, void *values, bool config_pass)
+static Status parse_one(Cli *cli, const Verb *v, int argc, char **argv, int *i, CommonOptions *common, void *values, int pass)
 {
     const char *name = argv[*i] + 2;
     const size_t len = strcspn(name, "=");
@@ -92,8 +92,8 @@ static Status parse_one(Cli *cli, const Verb *v, int argc, char **argv, int *i, 
     if (!o && !preset && !file && !key) return USAGE_ERROR("unknown option --%.*s; lead %s --help lists them", (int)len, name, v->name);
     Given g;
     TRY(next_option(argc, argv, i, o && o->type == OPT_FLAG, &g));
-    // presets come first, whatever the order of the options: pass 0 reads them and the verb's own, pass 1 the keys
-    if (!config_pass) {
+    // Whatever the order given: pass 0 reads the preset and the verb's own options, pass 1 the file, pass 2 single keys.
+    if (pass == 0) {
         if (preset) {
             cli->config_name = g.value;
             return config_preset(&cli->config, g.value);
@@ -103,8 +103,8 @@ static Status parse_one(Cli *cli, const Verb *v, int argc, char **argv, int *i, 
         if (o->type == OPT_FLAG) *(bool *)((char *)into + o->offset) = true;
         return o->type == OPT_FLAG ? OK : set_value(o, into, g.value);
     }
-    if (file) return read_config_file(&cli->config, g.value, cli->perm);
-    return key ? config_set(&cli->config, arena_printf(cli->perm, "%.*s", (int)g.len, g.name), g.value) : OK;
+    if (file) return pass == 1 ? read_config_file(&cli->config, g.value, cli->perm) : OK;
+    return key && pass == 2 ? config_set(&cli->config, arena_printf(cli->perm, "%.*s", (int)g.len, g.name), g.value) : OK;
 }
 
 Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptions *common, void *values)
@@ -113,10 +113,10 @@ Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptio
         cli->config_name = v->preset;
         TRY(config_preset(&cli->config, cli->config_name));
     }
-    for (int pass = 0; pass < 2; pass++)
+    for (int pass = 0; pass < 3; pass++)
         for (int i = 0; i < argc; i++) {
             if (strncmp(argv[i], "--", 2) == 0 && argv[i][2]) {
-                TRY(parse_one(cli, v, argc, argv, &i, common, values, pass == 1));
+                TRY(parse_one(cli, v, argc, argv, &i, common, values, pass));
                 continue;
             }
             if (pass) continue;

@@ -81,11 +81,11 @@ static Bands bands_of(const float *samples, int S, int64_t KF, Arena *a)
         for (int s = 0; s < S; s++) v[s] = samples[s * KF + j];
         b.mean[j] = forecast_mean(v, S);
         forecast_sort(v, S);
-        b.median[j] = (float)metric_quantile(v, S, 0.5, 7);
-        b.q05[j] = (float)metric_quantile(v, S, 0.05, 7);
-        b.q25[j] = (float)metric_quantile(v, S, 0.25, 7);
-        b.q75[j] = (float)metric_quantile(v, S, 0.75, 7);
-        b.q95[j] = (float)metric_quantile(v, S, 0.95, 7);
+        b.median[j] = (float)metric_quantile(v, S, 0.5, 6);
+        b.q05[j] = (float)metric_quantile(v, S, 0.05, 6);
+        b.q25[j] = (float)metric_quantile(v, S, 0.25, 6);
+        b.q75[j] = (float)metric_quantile(v, S, 0.75, 6);
+        b.q95[j] = (float)metric_quantile(v, S, 0.95, 6);
     }
     return b;
 }

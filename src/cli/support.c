@@ -135,8 +135,9 @@ Status data_read(Cli *cli, const DataOptions *o, TrafficSeries *s)
         TRY(parse_rows(o->invalid, "invalid", cli->perm, &rows, &n));
         TRY(traffic_series_mark_invalid(s, rows, n));
     }
-    const int64_t marked = o->keep_all ? 0 : traffic_suspects_mark(s, cli->perm);
-    fprintf(stderr, "%s: %lld snapshots of %d x %d, %d s each, %lld runs, %lld suspicious left out\n", path, (long long)s->T, s->N,
-            s->N, s->slot_seconds, (long long)s->n_runs, (long long)marked);
+    fprintf(stderr, "%s: %lld snapshots of %d x %d, %d s each, %lld runs", path, (long long)s->T, s->N, s->N, s->slot_seconds,
+            (long long)s->n_runs);
+    if (!o->keep_all) fprintf(stderr, ", %lld suspicious left out", (long long)traffic_suspects_mark(s, cli->perm));
+    fputc('\n', stderr);
     return OK;
 }

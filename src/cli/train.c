@@ -55,4 +55,4 @@ static Status run(Cli *cli, void *values)
 }
 
 const Verb verb_train = {"train", "Trains LEAD on a traffic series: first 70 % of the rows to train, next 15 % to validate.", NULL,
-                         NULL, OPTIONS(table), sizeof(Values), "small", NULL, run};
+                         NULL, OPTIONS(table), sizeof(Values), "small", NULL, run, true};

@@ -181,7 +181,13 @@ const char *config_text(const LeadConfig *c, const ConfigKey *k, char buf[1100])
     switch (k->type) {
     case KEY_INT: snprintf(buf, 1100, "%d", *(const int *)at); break;
     case KEY_INT64: snprintf(buf, 1100, "%lld", (long long)*(const int64_t *)at); break;
-    case KEY_DOUBLE: snprintf(buf, 1100, "%.17g", *(const double *)at); break;
+    case KEY_DOUBLE: {   // the fewest digits that read back as the same number
+        for (int digits = 6; digits <= 17; digits++) {
+            snprintf(buf, 1100, "%.*g", digits, *(const double *)at);
+            if (strtod(buf, NULL) == *(const double *)at) break;
+        }
+        break;
+    }
     case KEY_BOOL: snprintf(buf, 1100, "%s", *(const bool *)at ? "true" : "false"); break;
     case KEY_STRING: snprintf(buf, 1100, "%s", (const char *)at); break;
     case KEY_CHOICE: snprintf(buf, 1100, "%s", k->choice[*(const int *)at]); break;

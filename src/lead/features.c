@@ -6,6 +6,9 @@
 enum { FIT_WINDOWS = 4096 };   // evenly spaced training windows that the target statistics are taken from
 
 static int image_channels(const LeadConfig *cfg) { return cfg->encoding == ENCODING_RGB ? 3 : 1; }
+// The ridge forecast is the base of target residual only; elsewhere the base is the last matrix.
+static bool uses_ridge(const LeadConfig *cfg) { return cfg->base == BASE_RIDGE && cfg->target == TARGET_RESIDUAL; }
+
 static int target_steps(const LeadConfig *cfg) { return cfg->horizons == HORIZON_ROLLOUT ? 1 : cfg->horizon; }
 
 LeadShape stats_shape(const LeadStats *st, const LeadConfig *cfg)
@@ -45,7 +48,7 @@ static const float *yesterday_x(const TrafficSeries *s, const Moment *m, int k)
 // base[k][f] in kbit/s of steps 1..Kt after now.
 static void base_forecast(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *m, float *base)
 {
-    if (cfg->base == BASE_RIDGE && m->n == 0) {
+    if (uses_ridge(cfg) && m->n == 0) {
         ridge_predict(&st->ridge, s, m->t, base);
         return;
     }
@@ -149,7 +152,7 @@ Status stats_fit(LeadStats *st, Arena *a, const TrafficSeries *s, TrafficRange t
     slot_means_fit(&st->means, a, s, train, &st->scale);
     st->gains = encode_gains_fit(a, s, train, &st->scale, &st->means);
     stats_alloc(st, a);
-    if (cfg->base == BASE_RIDGE && cfg->target == TARGET_RESIDUAL) TRY(ridge_fit(&st->ridge, a, s, train, st->Kt, RIDGE_LAMBDA));
+    if (uses_ridge(cfg)) TRY(ridge_fit(&st->ridge, a, s, train, st->Kt, RIDGE_LAMBDA));
     const size_t mark = arena_mark(a);
     int64_t *starts;
     const int64_t n = traffic_windows(s, a, train, cfg->history, st->Kt, 1, &starts);
@@ -240,6 +243,7 @@ Status stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadConfig
         TRY(narrow_stat(f, "ridge", a, -1, &x, &n));
         TRY(ridge_unpack(&st->ridge, a, x, n, f->path));
     }
+    if (uses_ridge(cfg) && !st->ridge.coef) return ERROR("%s: want the array stat.ridge, found none", f->path);
     if (st->scale.F != st->F || st->means.F != st->F || (h[6] != 0 && (st->ridge.F != st->F || st->ridge.K != st->Kt)))
         return ERROR("%s: statistics of %d flows and %d steps wanted, others found", f->path, st->F, st->Kt);
     return OK;

@@ -3,7 +3,7 @@
 // Target `level`: the images of the next matrices, channel k*C + c.
 // Target `residual` [D]: the change from a cheap forecast base_k (last matrix or ridge), in units that suit each flow f
 // and step k:   z = (s(X_{t+k}) - s(base_k)) / sigma_kf,   x_kf = asinh(z) / gamma_kf
-// sigma = mean |s(X) - s(base)| and gamma = standard deviation of asinh(z) over training windows, so that every pixel of
+// sigma = mean |s(X) - s(base)| and gamma = root mean square of asinh(z) over training windows, so that every pixel of
 // every channel has about unit variance although traffic is heavy-tailed; asinh is linear for small and logarithmic for
 // large changes.  Decoding clamps x to the range seen in training, widened by a tenth, then inverts.
 //

@@ -4,8 +4,6 @@
 
 enum { PIXEL_WIDTH = 8 };
 
-#define SUB(...) arena_printf(ps->perm, __VA_ARGS__)
-
 Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const LeadShape *shape, Arena *scratch)
 {
     *m = (LeadModel){.cfg = *cfg, .shape = *shape, .ps = ps};

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "nn/sha256.h"
+
 enum { SPEED_STEPS = 12, VAL_BATCHES = 6, VAL_REPORTS = 40 };
 
 typedef struct Trainer {
@@ -23,7 +25,7 @@ typedef struct Trainer {
     const int64_t *train, *val;      // window starts
     int64_t n_train, n_val;
     double best_val, smooth;
-    const char *config_json, *llm_hash;
+    const char *config_json, *llm_hash, *data_hash;
     FILE *log;
 } Trainer;
 
@@ -50,6 +52,7 @@ static Status save(Trainer *tr, const char *name)
         {"lead.data", tr->o->data_path ? tr->o->data_path : ""},
         {"lead.rows", range},
         {"lead.llm_sha256", tr->llm_hash},
+        {"lead.data_sha256", tr->data_hash},
         {"lead.step", arena_printf(a, "%lld", (long long)tr->optim.step)},
         {"lead.total", arena_printf(a, "%lld", (long long)tr->optim.total)},
         {"lead.best_val", arena_printf(a, "%.17g", tr->best_val)},
@@ -141,14 +144,14 @@ static Status train_loop(Trainer *tr)
     const double t0 = now_seconds(), every = tr->o->checkpoint_seconds > 0 ? tr->o->checkpoint_seconds : 120;
     const int64_t first = op->step;
     double saved = t0;
-    const bool timed = tr->cfg->minutes > 0 && first == 0;   // a resumed run keeps the total that was fitted at its start
+    const bool timed = tr->cfg->minutes > 0 && first < SPEED_STEPS;   // later a resumed run keeps the total that was fitted
     while (op->step < op->total && !stop_asked(tr)) {
         TrainReport r = {.total = op->total, .lr = optim_lr(op, op->step), .val_loss = NAN};
         TRY(train_step(tr, &r.loss, &r.grad_norm));
         const double now = now_seconds();
         r.seconds = now - t0;
         if (timed && op->step == SPEED_STEPS) {
-            const double fit = tr->cfg->minutes * 60 / (r.seconds / SPEED_STEPS);
+            const double fit = tr->cfg->minutes * 60 / (r.seconds / (double)(op->step - first));
             if (fit < (double)op->total) op->total = (int64_t)fit > SPEED_STEPS ? (int64_t)fit : SPEED_STEPS + 1;
         }
         tr->smooth = op->step == 1 ? r.loss : 0.98 * tr->smooth + 0.02 * r.loss;
@@ -178,9 +181,10 @@ static Status resume(Trainer *tr, const char *path, Arena *a)
 {
     SafeFile f;
     TRY(checkpoint_open(&f, a, path));
-    const char *config, *hash, *step, *total, *best, *smooth;
+    const char *config, *hash, *data, *step, *total, *best, *smooth;
     Status s = checkpoint_meta(&f, "lead.config", &config);
     if (!s.code) s = checkpoint_meta(&f, "lead.llm_sha256", &hash);
+    if (!s.code) s = checkpoint_meta(&f, "lead.data_sha256", &data);
     if (!s.code) s = checkpoint_meta(&f, "lead.step", &step);
     if (!s.code) s = checkpoint_meta(&f, "lead.total", &total);
     if (!s.code) s = checkpoint_meta(&f, "lead.best_val", &best);
@@ -188,6 +192,7 @@ static Status resume(Trainer *tr, const char *path, Arena *a)
     if (!s.code && strcmp(config, tr->config_json))
         s = ERROR("%s: want the configuration of this run, got another one (compare config.json)", path);
     if (!s.code && strcmp(hash, tr->llm_hash)) s = ERROR("%s: trained with other LLM weights than %s", path, tr->cfg->llm);
+    if (!s.code && strcmp(data, tr->data_hash)) s = ERROR("%s: trained on other traffic than this", path);
     if (!s.code) s = checkpoint_load(&f, &tr->ps);
     if (!s.code) {
         tr->optim.step = strtoll(step, NULL, 10);
@@ -197,6 +202,16 @@ static Status resume(Trainer *tr, const char *path, Arena *a)
     }
     safetensors_close(&f);
     return s;
+}
+
+// What a run was trained on: values, validity and borders of runs.
+static const char *series_hash(const TrafficSeries *s, Arena *a)
+{
+    Sha256 h = sha256_new();
+    sha256_add(&h, s->x, (size_t)s->T * (size_t)s->N * (size_t)s->N * sizeof *s->x);
+    sha256_add(&h, s->valid, (size_t)s->T);
+    sha256_add(&h, s->runs, (size_t)s->n_runs * sizeof *s->runs);
+    return arena_printf(a, "%s", sha256_hex(&h).s);
 }
 
 static Status prepare_directory(const TrainOptions *o, Arena *a)
@@ -227,6 +242,7 @@ static Status setup(Trainer *tr, const Device *dev, Arena *perm, Arena *step)
     const LeadShape shape = stats_shape(&tr->stats, cfg);
     TRY(lead_model_new(&tr->model, &tr->ps, cfg, &shape, tr->scratch));
     tr->llm_hash = paramset_frozen_hash(&tr->ps, perm);
+    tr->data_hash = series_hash(tr->s, perm);
     tr->optim = (Optim){.lr = cfg->lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = cfg->decay, .clip = cfg->clip,
                         .ema = cfg->ema, .warmup = cfg->warmup, .total = cfg->steps, .floor = 0.02};
     tr->best_val = INFINITY;
