@@ -25,15 +25,14 @@ typedef struct Verb Verb;
 
 typedef struct Cli {
     const Verb *verb;
-    const Option *option;        // the verb's table, the shared options included, as they were parsed
+    const Option *option;        // the verb's table
     int n_options;
-    const void *values;
+    const void *values;          // as they were parsed
     Arena *perm, *step, *scratch;
     Device device;
     LeadConfig config;           // verbs with a preset: --config, then --config-file, then options
     const char *config_name;
     const char *positional;      // NULL when none was given
-    const char *lead_path;       // argv[0]
     volatile sig_atomic_t *stop; // set by SIGINT and SIGTERM
 } Cli;
 
@@ -63,7 +62,7 @@ void options_help(const Verb *v, FILE *out);
 // JSON of what made a result: verb, options as given, seed, commit, compiler, flags, device, time.
 const char *manifest_json(const Cli *cli, Arena *a);
 
-// Writes it to <path>.manifest.json: what made the file at path.
+// Writes it to <path>.manifest.json: what made the file at path.  Not beside a device or a pipe.
 Status manifest_write(const Cli *cli, const char *path);
 
 // A progress bar on stderr: redrawn in place on a terminal, a line now and then elsewhere.

@@ -126,7 +126,8 @@ static Status render_run(Cli *cli, void *values)
                             .truth = s.x + v->row * s.N * s.N};
         TRY(plot_heat_maps(cli->perm, &h, &p));
     }
-    return picture_write_png(p, v->out);
+    TRY(picture_write_png(p, v->out));
+    return manifest_write(cli, v->out);
 }
 
 const Verb verb_data_render = {"data render", "Draws matrices as a heat map or as a film strip of RGB images.", "[FILE]", NULL,

@@ -81,7 +81,7 @@ static Status run(Cli *cli, void *values)
     TRY(lead_run_load(&r, dir, NULL, &cli->device, a, cli->step, cli->scratch));
     TrafficScale scale;
     TRY(scale_fit(&scale, a, &s, split.train, SCALE_FLOWMAX));
-    EvalTask task = {.series = &s, .scale = &scale, .history = r.cfg.history, .K = r.cfg.horizon, .mape_above_kbps = 1000, .mape_above_scaled = 0.01};
+    EvalTask task = {.series = &s, .scale = &scale, .history = r.cfg.history > RIDGE_LAGS ? r.cfg.history : RIDGE_LAGS, .K = r.cfg.horizon, .mape_above_kbps = 1000, .mape_above_scaled = 0.01};
     int64_t *starts;
     const int64_t all = traffic_windows(&s, a, split.test, task.history, task.K, 1, &starts);
     const int64_t stride = all / v->windows > 0 ? all / v->windows : 1;

@@ -71,10 +71,10 @@ static void print_table(const EvalTable *t, const char *comment, bool all, FILE 
     }
 }
 
-// Says when the scored rows are not those that training left alone.
+// Says when rows are scored that training fitted or, for the test split, that chose the best checkpoint.
 static void note_rows(const LeadRun *r, TrafficRange scored)
 {
-    if (scored.begin < r->train.end || scored.begin < r->val.begin)
+    if (scored.begin < r->val.end && scored.begin != r->val.begin)
         fprintf(stderr, "note: the model was trained on rows %lld..%lld and validated on %lld..%lld of %s; rows from %lld on are scored\n",
                 (long long)r->train.begin, (long long)r->train.end - 1, (long long)r->val.begin, (long long)r->val.end - 1, r->data_path,
                 (long long)scored.begin);
@@ -99,6 +99,7 @@ static Status run(Cli *cli, void *values)
         if (v->samples) run.cfg.samples = (int)v->samples;
         if (v->sample_steps) run.cfg.sample_steps = (int)v->sample_steps;
         if (v->guidance >= 0) run.cfg.guidance = v->guidance;
+        TRY(config_check(&run.cfg));
     }
     EvalTask task = {.series = &s, .history = fbf ? 12 : 16, .K = fbf ? 3 : 20, .mape_above_kbps = 1000, .mape_above_scaled = 0.01};
     if (!v->naive_only) {
@@ -127,7 +128,10 @@ static Status run(Cli *cli, void *values)
                                        task.history, task.K, (long long)task.n_windows, (long long)v->stride);
     print_table(&t, comment, v->details, stdout);
     show_table(&t, comment, task.K, stderr);
-    if (v->png) TRY(show_eval_png(&t, task.K, v->png, cli->perm));
+    if (v->png) {
+        TRY(show_eval_png(&t, task.K, v->png, cli->perm));
+        TRY(manifest_write(cli, v->png));
+    }
     if (!v->out) return OK;
     FileWriter w;
     TRY(file_open(&w, v->out));

@@ -102,6 +102,7 @@ static Status run(Cli *cli, void *values)
     if (v->png) {
         if (mkdir(v->png, 0777) && errno != EEXIST) return ERROR("%s: cannot make the directory: %s", v->png, strerror(errno));
         TRY(show_window_pngs(&r, &s, t, samples, v->png, cli->perm));
+        TRY(manifest_write(cli, arena_printf(cli->perm, "%s/forecast", v->png)));
     }
     if (!v->out) {
         print_forecast(stdout, &s, t, samples, (int)v->samples, K_all, K, q, nq, cli->perm);

@@ -32,7 +32,7 @@ static void print_help(FILE *out)
 {
     fprintf(out, "lead: forecasts network traffic matrices with a frozen GPT-2, adapters and conditional diffusion (LEAD,\n"
                  "arXiv 2601.21437), written from scratch in C.\n\nusage: lead VERB [options]      lead VERB --help\n\n");
-    for (int i = 0; i < N_VERBS; i++) fprintf(out, "  %-14s %s\n", verbs[i]->name, verbs[i]->summary);
+    for (int i = 0; i < N_VERBS; i++) fprintf(out, "  %-20s %s\n", verbs[i]->name, verbs[i]->summary);
     fprintf(out, "\nstdout is for programs, stderr for people.  Exit 0 done, 1 failed, 2 usage.\n");
 }
 
@@ -48,6 +48,19 @@ static const Verb *find_verb(int argc, char **argv, int *words)
         return verbs[i];
     }
     return NULL;
+}
+
+// "lead data", "lead gpt2": the first word of several verbs.  Lists them; false when it is no such word.
+static bool list_group(const char *word, FILE *out)
+{
+    bool any = false;
+    for (int i = 0; i < N_VERBS; i++) {
+        const size_t len = strlen(word);
+        if (strncmp(verbs[i]->name, word, len) || verbs[i]->name[len] != ' ') continue;
+        fprintf(out, "  %-20s %s\n", verbs[i]->name, verbs[i]->summary);
+        any = true;
+    }
+    return any;
 }
 
 static Status make_device(Cli *cli, const CommonOptions *common)
@@ -74,9 +87,10 @@ int main(int argc, char **argv)
     }
     int words = 0;
     const Verb *v = find_verb(argc - 1, argv + 1, &words);
+    if (!v && argc == 3 && !strcmp(argv[2], "--help") && list_group(argv[1], stdout)) return 0;
     if (!v) return fail(USAGE_ERROR("unknown verb '%s%s%s'; lead --help lists them", argv[1], argc > 2 && argv[2][0] != '-' ? " " : "",
                                     argc > 2 && argv[2][0] != '-' ? argv[2] : ""));
-    Cli cli = {.verb = v, .lead_path = argv[0], .stop = &stop_flag};
+    Cli cli = {.verb = v, .stop = &stop_flag};
     cli.perm = arena_new("perm", (size_t)64 << 30, out_of_memory);
     cli.step = arena_new("step", (size_t)64 << 30, out_of_memory);
     cli.scratch = arena_new("scratch", (size_t)16 << 30, out_of_memory);

@@ -61,8 +61,8 @@ Status show_eval_png(const EvalTable *t, int K, const char *path, Arena *a)
         series[1][n] = (Series){m, K, x, crps, LOOK_LINE_DOTS, strong};
     }
     const LineChart c[2] = {
-        {.title = "RMSE by forecast step", .x_label = "step", .y_label = "RMSE, flow / its training maximum", .n_series = n, .series = series[0]},
-        {.title = "CRPS by forecast step", .x_label = "step", .y_label = "CRPS, flow / its training maximum", .n_series = n, .series = series[1]},
+        {.title = "RMSE by forecast step", .x_label = "step", .y_label = "RMSE, flow / its maximum", .n_series = n, .series = series[0]},
+        {.title = "CRPS by forecast step", .x_label = "step", .y_label = "CRPS, flow / its maximum", .n_series = n, .series = series[1]},
     };
     Picture *p;
     TRY(plot_line_charts(a, NULL, 2, c, 2, &p));
@@ -142,7 +142,10 @@ static Status fans_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int 
             if (!used[f] && (best < 0 || r->stats.mean[f] * r->stats.scale.flowmax_kbps[f] > r->stats.mean[best] * r->stats.scale.flowmax_kbps[best])) best = f;
         used[best] = true;
         float *series = arena_alloc(a, (size_t)(H + 6 * K) * sizeof *series), *at = series;
-        for (int i = 0; i < H; i++) *at++ = s->x[(t - H + 1 + i) * F + best];
+        for (int i = 0; i < H; i++) {   // NaN, a hole in the line, where the run has no valid snapshot
+            const int64_t row = traffic_row_at(s, t, i + 1 - H);
+            *at++ = row < 0 ? NAN : s->x[row * F + best];
+        }
         const float *from[6] = {n_truth ? s->x + (t + 1) * F : NULL, b->median, b->q05, b->q25, b->q75, b->q95};
         float *out[6] = {NULL};
         for (int q = 0; q < 6; q++) {
@@ -151,7 +154,7 @@ static Status fans_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int 
             for (int k = 0; k < K; k++) *at++ = q == 0 && k >= n_truth ? NAN : from[q][(int64_t)k * F + best];
         }
         c[n] = (FanChart){.title = arena_printf(a, "%d to %d", best / N, best % N), .unit = "kbit/s",
-                          .t0 = s->time ? (double)s->time[t - H + 1] : 0, .step_s = s->time ? s->slot_seconds : 0, .n_history = H, .n_forecast = K,
+                          .t0 = s->time ? (double)(s->time[t] - (int64_t)(H - 1) * s->slot_seconds) : 0, .step_s = s->time ? s->slot_seconds : 0, .n_history = H, .n_forecast = K,
                           .history = series, .truth = out[0], .median = out[1], .q05 = out[2], .q25 = out[3], .q75 = out[4], .q95 = out[5]};
     }
     Picture *p;
@@ -162,7 +165,8 @@ static Status fans_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int 
 Status show_window_pngs(const LeadRun *r, const TrafficSeries *s, int64_t t, const float *samples, const char *dir, Arena *a)
 {
     const int K = r->cfg.horizon;
-    const int n_truth = t + K < s->T ? K : 0;
+    int n_truth = 0;   // rows that follow t at once and are valid
+    while (n_truth < K && traffic_row_at(s, t, n_truth + 1) == t + n_truth + 1) n_truth++;
     const Bands b = bands_of(samples, r->cfg.samples, (int64_t)K * r->stats.F, a);
     TRY(film_png(r, s, t, n_truth, &b, arena_printf(a, "%s/film.png", dir), a));
     TRY(maps_png(r, s, t, n_truth, &b, arena_printf(a, "%s/maps.png", dir), a));

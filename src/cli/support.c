@@ -2,6 +2,7 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -60,6 +61,8 @@ const char *manifest_json(const Cli *cli, Arena *a)
 
 Status manifest_write(const Cli *cli, const char *path)
 {
+    struct stat sb;
+    if (stat(path, &sb) == 0 && !S_ISREG(sb.st_mode)) return OK;   // /dev/stdout, a pipe: nothing to put it beside
     const char *text = manifest_json(cli, cli->perm);
     return file_write(arena_printf(cli->perm, "%s.manifest.json", path), text, strlen(text));
 }

@@ -15,7 +15,7 @@ static const Option table[] = {
 static void report(void *ctx, const TrainReport *r)
 {
     char text[160];
-    snprintf(text, sizeof text, "loss %.4f (smooth %.4f)%s lr %.2e", r->loss, r->smooth_loss, "", r->lr);
+    snprintf(text, sizeof text, "loss %.4f (smooth %.4f) lr %.2e", r->loss, r->smooth_loss, r->lr);
     progress_show(ctx, r->step, r->total, r->eta_seconds, text, r->step == r->total);
     if (r->val_loss == r->val_loss)
         fprintf(stderr, "%s  step %lld of %lld: validation loss %.5f\n", ((Progress *)ctx)->tty ? "\n" : "", (long long)r->step,

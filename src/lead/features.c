@@ -4,6 +4,7 @@
 #include <string.h>
 
 enum { FIT_WINDOWS = 4096 };   // evenly spaced training windows that the target statistics are taken from
+static const double LEAST_UNIT = 1e-6;   // traffic that never changes must not divide by 0; in scale s
 
 static int image_channels(const LeadConfig *cfg) { return cfg->encoding == ENCODING_RGB ? 3 : 1; }
 // The ridge forecast is the base of target residual only; elsewhere the base is the last matrix.
@@ -79,8 +80,9 @@ static void fit_level(LeadStats *st, const TrafficSeries *s, TrafficRange rows, 
         st->std[f] = (float)sqrt(var > 0 ? var : 0);
         all += sqrt(var > 0 ? var : 0) / st->F;
     }
+    const float least = fmaxf(0.01f * (float)all, (float)LEAST_UNIT);
     for (int f = 0; f < st->F; f++)     // a silent flow divides by a hundredth of the usual spread, not by 0
-        if (!(st->std[f] > 0.01f * (float)all)) st->std[f] = 0.01f * (float)all;
+        if (!(st->std[f] > least)) st->std[f] = least;
 }
 
 // s(X_{t+k}) - s(base_k) of one training window -> d [Kt][F]
@@ -110,7 +112,7 @@ static void fit_residual(LeadStats *st, const LeadConfig *cfg, const TrafficSeri
     for (int64_t j = 0; j < KF; j++) all += abs_sum[j] / count / (double)KF;
     for (int64_t j = 0; j < KF; j++) {
         const double sigma = abs_sum[j] / count;
-        st->sigma[j] = (float)(sigma > 0.01 * all ? sigma : 0.01 * all);
+        st->sigma[j] = (float)fmax(sigma, fmax(0.01 * all, LEAST_UNIT));
     }
     Moments1 *acc = arena_zalloc(a, (size_t)KF * sizeof *acc);
     memset(st->low, 0, (size_t)KF * sizeof(float));

@@ -24,7 +24,7 @@ typedef struct LeadStats {
     TrafficScale scale;
     SlotMeans means;
     EncodeGains gains;
-    RidgeModel ridge;                      // base ridge only
+    RidgeModel ridge;                      // target residual with base ridge only, else coef = NULL
     float *mean, *std;                     // [F] of u over training rows
     float *sigma, *gamma, *low, *high;     // [Kt][F]
 } LeadStats;

@@ -88,29 +88,27 @@ static void forecast_rollout(LeadRun *r, const TrafficSeries *s, const int64_t *
 {
     Tape *tape = &r->tape;
     const int S = r->cfg.samples, K = r->cfg.horizon, F = r->stats.F, R = n * S;
-    const uint64_t seed = (uint64_t)r->model.cfg.seed;
     for (int k = 0; k < K; k++) {
         tape_reset(tape);
         Moment *at = arena_alloc(tape->step, (size_t)R * sizeof *at);
         int64_t *row = arena_alloc(tape->step, (size_t)R * sizeof *row);
         for (int i = 0; i < R; i++) {
             at[i] = (Moment){.t = t[i / S], .n = k, .path = out + (int64_t)i * K * F};
-            row[i] = t[i / S] * S + i % S;
+            row[i] = ((int64_t)k << 40) + t[i / S] * S + i % S;   // a step's noise has an address of its own
         }
         const LeadBatch b = features_batch(tape, &r->stats, &r->cfg, s, at, R, false);
-        r->model.cfg.seed = (int64_t)(seed + (uint64_t)k);   // a step's noise has an address of its own
         Tensor *x = lead_sample(tape, &r->model, &b, R, 1, row);
         float *next = arena_alloc(tape->step, (size_t)R * (size_t)F * sizeof *next);
         features_decode(&r->stats, &r->cfg, s, at, R, 1, x->x, next, tape->scratch);
         for (int i = 0; i < R; i++) memcpy(out + ((int64_t)i * K + k) * F, next + (int64_t)i * F, (size_t)F * sizeof *out);
     }
-    r->model.cfg.seed = (int64_t)seed;
 }
 
 Status lead_forecast(LeadRun *r, const TrafficSeries *s, const int64_t *t, int n, float *out)
 {
     TRY(lead_run_check(r, s));
-    r->model.cfg = r->cfg;   // sampling keys may have been changed since loading
+    TRY(config_check(&r->cfg));   // sampling keys may have been changed since loading
+    r->model.cfg = r->cfg;
     for (int i = 0; i < n; i++)
         for (int b = 0; b < r->cfg.history; b++)
             if (t[i] - b < 0 || traffic_row_at(s, t[i], -b) != t[i] - b)

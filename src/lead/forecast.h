@@ -25,8 +25,8 @@ Status lead_run_load(LeadRun *r, const char *path, const char *llm, const Device
 Status lead_run_check(const LeadRun *r, const TrafficSeries *s);
 
 // Samples of rows t+1 .. t+K after each of n rows t (which have cfg.history rows of one run up to them) ->
-// out [n][S][K][F] kbit/s, S = cfg.samples, K = cfg.horizon.  Sample s after row t depends only on the data up to t, s
-// and the seed: not on n.
+// out [n][S][K][F] kbit/s, S = cfg.samples, K = cfg.horizon.  Sample s after row t depends only on the data up to t, s,
+// S and the seed: not on n.
 Status lead_forecast(LeadRun *r, const TrafficSeries *s, const int64_t *t, int n, float *out);
 
 // The run as a row of the evaluation table: point = mean of the samples.

@@ -228,7 +228,6 @@ static Status setup(Trainer *tr, const Device *dev, Arena *perm, Arena *step)
 {
     const LeadConfig *cfg = tr->cfg;
     const TrainOptions *o = tr->o;
-    TRY(config_check(cfg));
     JsonWriter w = json_writer(perm, 1);
     config_write_json(cfg, &w, NULL);
     tr->config_json = json_text(&w, NULL);
@@ -256,6 +255,7 @@ Status lead_train(const LeadConfig *cfg, const TrafficSeries *s, const TrainOpti
                   Arena *step, Arena *scratch)
 {
     Trainer tr = {.cfg = cfg, .s = s, .o = o, .scratch = scratch};
+    TRY(config_check(cfg));   // before anything is made on the disk
     TRY(prepare_directory(o, scratch));
     TRY(setup(&tr, dev, perm, step));
     if (o->resume) TRY(resume(&tr, arena_printf(perm, "%s/checkpoint.safetensors", o->out), perm));
