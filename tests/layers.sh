@@ -14,7 +14,8 @@ BEGIN {
     may["llm"] = may["diffusion"] = "nn autograd " base
     may["check"] = "autograd " base
     may["lead"] = "llm diffusion traffic nn autograd " base
-    may["cli"] = may["bench"] = may["tests"] = "lead check llm diffusion traffic nn autograd " base
+    may["cli"] = may["bench"] = "lead check llm diffusion traffic nn autograd " base
+    may["tests"] = may["cli"] " cpu_simd"     # tests reach the vector functions of vec.h themselves
     for (m in may) {
         n = split(may[m], list, " ")
         ok[m, m] = 1
