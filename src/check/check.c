@@ -259,6 +259,44 @@ static void check_parity(Checker *k, const Device *dev, const Results *s, const 
     }
 }
 
+// Ops in which every value of the first input reaches an output, also through a maximum or a branch.
+static bool keeps_nan(OpId op)
+{
+    switch (op) {
+    case OP_relu: case OP_silu: case OP_gelu_tanh: case OP_gelu_erf: case OP_sigmoid: case OP_tanh: case OP_softplus:
+    case OP_global_maxpool: case OP_global_avgpool: case OP_softmax: case OP_attention: case OP_layer_norm:
+    case OP_group_norm: case OP_adagn: case OP_film: case OP_sum: case OP_mean: case OP_mse: case OP_huber: case OP_sumsq:
+    case OP_add: case OP_scale: case OP_linear: case OP_linear_gelu:
+        return true;
+    default:
+        return false;
+    }
+}
+
+// A NaN must not vanish in a kernel (max(NaN, 0) = 0 hides a diverged training run).
+static void check_nan(Checker *k, const Device *dev, const OpCall *c)
+{
+    enum { PLACES = 64 };
+    if (!keeps_nan(c->op) || k->c->large) return;
+    Replay *r = replay_new(k->mem, dev, c, NULL, 0);
+    const Tensor *x = &r->in[0], *y = r->call.out[0];
+    const int64_t n = numel(x), step = n <= PLACES ? 1 : n / PLACES;
+    double *out = arena_alloc(k->mem, (size_t)numel(y) * sizeof *out);
+    int64_t lost = -1;
+    for (int64_t i = 0; i < n; i += step) {
+        bool seen = false;
+        unsigned char *place = (unsigned char *)x->x + (size_t)i * dev->real_size, keep[8];
+        memcpy(keep, place, dev->real_size);
+        memset(place, 0xFF, dev->real_size);
+        replay_call(r, false);
+        tensor_get_f64(y, out, numel(y));
+        for (int64_t j = 0; j < numel(y); j++) seen |= isnan(out[j]);
+        memcpy(place, keep, dev->real_size);
+        if (!seen) lost = i;
+    }
+    expect(k, lost < 0, "%s: a NaN in element %lld of input 0 vanishes", dev->name, (long long)lost);
+}
+
 static bool has_variant(const CheckOptions *o, const Device *dev, OpId op)
 {
     return dev != o->f32[0] && (dev->fwd[op] != o->f32[0]->fwd[op] || dev->bwd[op] != o->f32[0]->bwd[op]);
@@ -270,6 +308,7 @@ static void check_device(Checker *k, const Device *dev, const OpCall *c, const R
     *kept = run(k, r);
     check_parity(k, dev, kept, plain, 0);
     check_contract(k, r, kept);
+    check_nan(k, dev, c);
     check_threads(k, dev, c, kept);
     const size_t mark = arena_mark(k->mem);
     const Results shifted = run(k, replay_new(k->mem, dev, c, k->cotangent, 1));
@@ -329,6 +368,7 @@ static void check_call(Checker *k, const OpCall *c)
             expect(k, isfinite(max_abs(k->truth.v[t], k->truth.n[t])), "f64: %s is not finite", results_name(&k->truth, t, buf));
     check_oracle(k, c);
     check_contract(k, r, &k->truth);
+    check_nan(k, o->f64, c);
     check_threads(k, o->f64, c, &k->truth);
     for (int i = 0; !k->c->large && i < c->n_in; i++)
         if (r->in[i].g) check_gradient(k, r, i);

@@ -12,6 +12,7 @@
 //   integers   products (linear, matmul, convolutions) of small whole numbers: every f32 variant equals f64 exactly
 //   contract   canaries around every buffer, buffers aligned and one element off, inputs and saved outputs unchanged,
 //              every output element written; backward twice = double; in[i]->g == NULL skips exactly that product
+//   NaN        one NaN in the first input shows in the output (elementwise, maxima, softmax, norms, losses)
 //   threads    1, 2, 3, 7 threads give the same bits, forward and backward, on every device
 //   tape       tape_backward gives the gradients of the replay, bit for bit
 //

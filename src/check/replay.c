@@ -103,11 +103,15 @@ void replay_zero_grad(Replay *r)
         if (r->guard[g].role == WRITTEN_BACKWARD) memset(r->guard[g].data, 0, (size_t)(r->guard[g].high - r->guard[g].data));
 }
 
+static Kernel *kernel_of(const Replay *r, bool backward)
+{
+    return backward ? r->dev->bwd[r->call.op] : r->dev->fwd[r->call.op];
+}
+
 void replay_call(Replay *r, bool backward)
 {
-    Kernel *k = backward ? r->dev->bwd[r->call.op] : r->dev->fwd[r->call.op];
     const size_t mark = arena_mark(r->call.scratch);
-    k(&r->call);
+    kernel_of(r, backward)(&r->call);
     arena_rewind(r->call.scratch, mark);
 }
 
@@ -122,13 +126,37 @@ static void fault(Replay *r, const Guard *g, bool backward, const char *how)
         snprintf(r->fault, sizeof r->fault, "%s %s %s %d", backward ? "backward" : "forward", how, g->what, g->index);
 }
 
+// The call with scratch memory of NaN (0xFF bytes), which a kernel must not take for zeros, and whose ends it must not
+// pass: bytes before what it allocates, and behind when it needs less than SCRATCH_FILLED.
+static void call_in_guarded_scratch(Replay *r, bool backward)
+{
+    enum { SCRATCH_LOW = 16 << 10, SCRATCH_FILLED = 256 << 10 };
+    Arena *scratch = r->call.scratch;
+    const size_t mark = arena_mark(scratch);
+    unsigned char *low = arena_alloc(scratch, SCRATCH_LOW);
+    const size_t start = arena_mark(scratch);
+    unsigned char *data = arena_alloc(scratch, SCRATCH_FILLED);
+    memset(low, 0xA5, SCRATCH_LOW);
+    memset(data, 0xFF, SCRATCH_FILLED);
+    arena_rewind(scratch, start);
+    arena_reset_peak(scratch);
+    kernel_of(r, backward)(&r->call);
+    const size_t used = arena_peak(scratch) - start;   // a kernel may rewind what it took
+    bool intact = true;
+    for (size_t i = 0; i < SCRATCH_LOW; i++) intact &= low[i] == 0xA5;
+    for (size_t i = used; i < SCRATCH_FILLED; i++) intact &= data[i] == 0xFF;
+    if (!intact && !r->fault[0])
+        snprintf(r->fault, sizeof r->fault, "%s wrote outside its scratch memory", backward ? "backward" : "forward");
+    arena_rewind(scratch, mark);
+}
+
 static void guarded_call(Replay *r, bool backward)
 {
     for (int i = 0; i < r->n_guards; i++) {
         const Guard *g = &r->guard[i];
         if (read_only(g, backward)) memcpy(g->saved, g->data, (size_t)(g->high - g->data));
     }
-    replay_call(r, backward);
+    call_in_guarded_scratch(r, backward);
     for (int i = 0; i < r->n_guards; i++) {
         const Guard *g = &r->guard[i];
         if (!canary_intact(g, g->low, g->data, i + 1)) fault(r, g, backward, "wrote before");

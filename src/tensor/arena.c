@@ -73,6 +73,7 @@ char *arena_printf(Arena *a, const char *fmt, ...)
 
 size_t arena_mark(const Arena *a) { return a->used; }
 size_t arena_peak(const Arena *a) { return a->peak; }
+void arena_reset_peak(Arena *a) { a->peak = a->used; }
 
 void arena_rewind(Arena *a, size_t mark)
 {

@@ -26,5 +26,6 @@ char *arena_printf(Arena *a, const char *fmt, ...) __attribute__((format(printf,
 size_t arena_mark(const Arena *a);              // bytes in use
 void arena_rewind(Arena *a, size_t mark);       // forget everything allocated since arena_mark returned mark
 size_t arena_peak(const Arena *a);              // most bytes ever in use
+void arena_reset_peak(Arena *a);                // .. counted from here on: what one call takes
 
 #endif

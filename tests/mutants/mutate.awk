@@ -37,6 +37,8 @@ function last_assignment(    at, i, left) {
 {
     sub(/[ \t]*\/\/.*$/, "")
 }
+/^[a-zA-Z]/ { real_function = $0 ~ /^(static |inline )*(real|float|double) [a-z_0-9]+\(/ }
+/flops/ { next }    # decides only whether threads are woken
 /^[ \t]*$/ || /^[ \t]*#/ || /^KERNEL/ || /CHECK\(/ || /^[ \t]*static .*[^;}]$/ || /^[ \t]*typedef/ || /\\$/ { next }
 {
     if (index($0, "+=")) {
@@ -50,7 +52,7 @@ function last_assignment(    at, i, left) {
         if (right != "0") put("drop", substr($0, 1, at - 1) "0 * (" right ")" substr($0, at + RLENGTH - 1))
         else put("drop", substr($0, 1, at - 1) "0.001" substr($0, at + RLENGTH - 1))
     }
-    if (match($0, /return [^;]*;/) && $0 !~ /return;/ && $0 !~ /int/ && $0 !~ /\{/) {
+    if (real_function && match($0, /return [^;]*;/)) {
         right = substr($0, RSTART + 7, RLENGTH - 8)
         put("scale", substr($0, 1, RSTART - 1) "return 1.001 * (" right ")" substr($0, RSTART + RLENGTH - 1))
     }

@@ -19,4 +19,5 @@ void sumsq_cases(CaseList *list)
     shape(list, "one chunk", SHAPE(65536));
     shape(list, "one chunk and one value", SHAPE(65537));
     shape(list, "several chunks", SHAPE(3, 65539));
+    shape(list, "sixteen chunks", SHAPE(16, 65536));
 }
