@@ -39,7 +39,7 @@ done | awk -v n="$every" '(NR - 1) % n == 0 { print ++count "\t" $0 }' > "$tmp/l
 
 for op in $(cut -f 3 "$tmp/list" | tr ' ' '\n' | sort -u); do control "$op" > "$tmp/log" || { cat "$tmp/log"; exit 1; }; done
 
-export checker tmp ref here
+export checker tmp ref here OMP_WAIT_POLICY=passive
 cut -f 1 "$tmp/list" | xargs -P "$jobs" -n 8 sh "$here/one.sh" > "$tmp/result"
 
 # equivalent.txt: source <TAB> kind <TAB> mutated text, blanks squeezed; lines of # give the reason above them
