@@ -79,11 +79,18 @@ static int fail(Status s)
     return s.code;
 }
 
+// What was printed may be lost when the last buffer is flushed: a full disk.
+static int finish(Status s)
+{
+    if (!s.code && (fflush(stdout) || ferror(stdout))) s = ERROR("stdout: write failed: %s", strerror(errno));
+    return s.code ? fail(s) : 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
         print_help(argc < 2 ? stderr : stdout);
-        return argc < 2 ? 2 : 0;
+        return argc < 2 ? 2 : finish(OK);
     }
     int words = 0;
     const Verb *v = find_verb(argc - 1, argv + 1, &words);
@@ -101,7 +108,7 @@ int main(int argc, char **argv)
     Status s = options_parse(&cli, v, argc - 1 - words, argv + 1 + words, &common, values);
     if (!s.code && common.help) {
         options_help(v, stdout);
-        return 0;
+        return finish(OK);
     }
     if (!s.code) s = make_device(&cli, &common);
     if (s.code) return fail(s);
@@ -113,7 +120,5 @@ int main(int argc, char **argv)
         signal(SIGTERM, on_signal);
     }
     signal(SIGPIPE, SIG_IGN);
-    s = v->run(&cli, values);
-    if (!s.code && (fflush(stdout) || ferror(stdout))) s = ERROR("stdout: write failed: %s", strerror(errno));
-    return s.code ? fail(s) : 0;
+    return finish(v->run(&cli, values));
 }
