@@ -96,6 +96,7 @@ static Status run(Cli *cli, void *values)
     LeadRun run = {0};
     if (!v->naive_only) {
         TRY(lead_run_load(&run, v->model, v->llm, &cli->device, cli->perm, cli->step, cli->scratch));
+        TRY(lead_run_check(&run, &s));
         if (v->samples) run.cfg.samples = (int)v->samples;
         if (v->sample_steps) run.cfg.sample_steps = (int)v->sample_steps;
         if (v->guidance >= 0) run.cfg.guidance = v->guidance;
