@@ -1,7 +1,9 @@
 // lead gpt2 logits, lead gpt2 generate, lead gpt2 train-bundled
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/verbs.h"
 #include "llm/bpe.h"
@@ -174,6 +176,7 @@ static Status train_run(Cli *cli, void *values)
     if (!v->out) return USAGE_ERROR("lead gpt2 train-bundled: wants --out DIR");
     const char *command = arena_printf(cli->perm, "lead gpt2 train-bundled --steps %lld --seed %lld --out %s", (long long)v->steps, (long long)v->seed,
                                        v->out);
+    if (mkdir(v->out, 0777) && errno != EEXIST) return ERROR("%s: cannot make the directory: %s", v->out, strerror(errno));   // before minutes of training
     TrainWatch w = {progress_new(), cli->stop};
     return gpt2_train_bundled(&cli->device, v->out, v->steps, (uint64_t)v->seed, command, train_report, &w);
 }
