@@ -41,7 +41,7 @@ typedef __mmask16 vmask;
 
 static inline vf vload(const float *p) { return _mm512_loadu_ps(p); }
 static inline void vstore(float *p, vf v) { _mm512_storeu_ps(p, v); }
-static inline vmask vhead(int64_t n) { return n >= VW ? (vmask)0xFFFF : (vmask)((1u << n) - 1); }
+static inline vmask vhead(int64_t n) { return (vmask)(n >= VW ? 0xFFFFu : (1u << n) - 1); }
 static inline vf vload_m(const float *p, vmask m) { return _mm512_maskz_loadu_ps(m, p); }
 static inline void vstore_m(float *p, vmask m, vf v) { _mm512_mask_storeu_ps(p, m, v); }
 static inline vf vset1(float x) { return _mm512_set1_ps(x); }
