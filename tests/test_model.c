@@ -339,18 +339,20 @@ static void check_guidance(TestLog *log, const char *llm)
     }
     TEST(log, apart > 1e-3, "the conditional output equals the unconditional one (%g): nothing is shown", apart);
     TEST(log, worst < 1e-5 * (1 + apart), "guidance 2: off u + 2 (c - u) by %g", worst);
+    // both outputs computed by hand: noise of the sample's own address, one call at T
+    tape_reset(&w->t);
+    const LeadBatch b = pick(w, &src, 1, row);
+    const Condition k[2] = {lead_condition_drop(&w->t, m, lead_condition(&w->t, m, &b), (float[]){0}), lead_condition(&w->t, m, &b)};
+    for (int g = 0; g < 2; g++) {
+        Tensor *z = tape_randn(&w->t, SHAPE(1, NODES, NODES, 2), (RandomAddress){.seed = (uint64_t)cfg.seed, .site = SITE_SAMPLE}, 0);
+        const Tensor *by_hand = lead_denoise(&w->t, m, z, tape_from_f32(&w->t, SHAPE(1), (float[]){(float)cfg.diffusion_steps}), k[g], b.context);
+        TEST(log, memcmp(by_hand->x, out[g]->x, tensor_bytes(by_hand)) == 0, "guidance %d is not the %sconditional output", g, g ? "" : "un");
+    }
     tensor_fill(m->null_g, 3);
     m->cfg.guidance = 1;
     TEST(log, same_bits(out[1], sampled(w, m, &src, 2, row)), "guidance 1 depends on the null condition");
     m->cfg.guidance = 2;
     TEST(log, !same_bits(out[2], sampled(w, m, &src, 2, row)), "guidance 2 does not depend on the null condition");
-    // the conditional output, computed by hand: noise of the sample's own address, one call at T
-    tape_reset(&w->t);
-    const LeadBatch b = pick(w, &src, 1, row);
-    const Condition k = lead_condition(&w->t, m, &b);
-    Tensor *z = tape_randn(&w->t, SHAPE(1, NODES, NODES, 2), (RandomAddress){.seed = (uint64_t)cfg.seed, .site = SITE_SAMPLE}, 0);
-    Tensor *by_hand = lead_denoise(&w->t, m, z, tape_from_f32(&w->t, SHAPE(1), (float[]){(float)cfg.diffusion_steps}), k, b.context);
-    TEST(log, memcmp(by_hand->x, out[1]->x, tensor_bytes(by_hand)) == 0, "guidance 1 is not the conditional output");
     world_delete(w);
 }
 
