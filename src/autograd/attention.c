@@ -13,5 +13,6 @@ Tensor *tape_attention(Tape *t, Tensor *q, Tensor *k, Tensor *v, int heads, bool
     CHECK(heads >= 1 && D % heads == 0, "attention: %d heads do not divide width %lld", heads, (long long)D);
     CHECK(!causal || Tk >= Tq, "attention: causal wants Tk >= Tq, got %lld and %lld", (long long)Tk, (long long)Tq);
     const AttentionParams p = {heads, causal};
-    return tape_op(t, OP_attention, 3, (Tensor *[]){q, k, v}, 2, (Shape[]){q->shape, SHAPE(N, heads, Tq)}, &p, sizeof p)->out[0];
+    return tape_op(t, OP_attention, 3, (Tensor *[]){q, k, v}, 2, (Shape[]){q->shape, SHAPE(N, heads, Tq)}, &p, sizeof p)
+        ->out[0];
 }

@@ -9,7 +9,8 @@ void check_dims(const char *op, const char *what, const Tensor *t, int n)
 void check_shape(const char *op, const char *what, const Tensor *t, Shape want)
 {
     char buf[96], buf2[96];
-    CHECK(shape_equal(t->shape, want), "%s: %s wants %s, got %s", op, what, shape_text(want, buf), shape_text(t->shape, buf2));
+    CHECK(shape_equal(t->shape, want), "%s: %s wants %s, got %s", op, what, shape_text(want, buf),
+          shape_text(t->shape, buf2));
 }
 
 void check_last(const char *op, const char *what, const Tensor *t, int64_t d)

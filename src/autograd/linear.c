@@ -9,8 +9,8 @@ Tensor *tape_matmul(Tape *t, Tensor *a, Tensor *b, bool trans_a, bool trans_b)
     const int64_t *da = a->shape.d + n - 2, *db = b->shape.d + n - 2;
     const int64_t M = da[trans_a], K = da[!trans_a], N = db[!trans_b];
     char buf[96], buf2[96];
-    CHECK(db[trans_b] == K && (n == 2 || a->shape.d[0] == b->shape.d[0]), "matmul: %s%s times %s%s", shape_text(a->shape, buf),
-          trans_a ? "^T" : "", shape_text(b->shape, buf2), trans_b ? "^T" : "");
+    CHECK(db[trans_b] == K && (n == 2 || a->shape.d[0] == b->shape.d[0]), "matmul: %s%s times %s%s",
+          shape_text(a->shape, buf), trans_a ? "^T" : "", shape_text(b->shape, buf2), trans_b ? "^T" : "");
     const Shape y = n == 2 ? SHAPE(M, N) : SHAPE(a->shape.d[0], M, N);
     const MatmulParams p = {trans_a, trans_b, 1.0};
     return tape_op(t, OP_matmul, 2, (Tensor *[]){a, b}, 1, &y, &p, sizeof p)->out[0];

@@ -35,5 +35,6 @@ Tensor *tape_cross_entropy(Tape *t, Tensor *logits, Tensor *target)
     const int32_t *ix = target->x;
     for (int64_t r = 0; r < rows; r++)
         CHECK(ix[r] >= -1 && ix[r] < V, "cross_entropy: target %d outside [-1,%lld)", ix[r], (long long)V);
-    return tape_op(t, OP_cross_entropy, 2, (Tensor *[]){logits, target}, 2, (Shape[]){one, SHAPE(rows)}, NULL, 0)->out[0];
+    return tape_op(t, OP_cross_entropy, 2, (Tensor *[]){logits, target}, 2, (Shape[]){one, SHAPE(rows)}, NULL, 0)
+        ->out[0];
 }

@@ -7,13 +7,14 @@ Tensor *tape_layer_norm(Tape *t, Tensor *x, Tensor *gamma, Tensor *beta, double 
     check_shape("layer_norm", "gamma", gamma, d);
     check_shape("layer_norm", "beta", beta, d);
     const LayerNormParams p = {eps};
-    return tape_op(t, OP_layer_norm, 3, (Tensor *[]){x, gamma, beta}, 3, (Shape[]){x->shape, rows, rows}, &p, sizeof p)->out[0];
+    return tape_op(t, OP_layer_norm, 3, (Tensor *[]){x, gamma, beta}, 3, (Shape[]){x->shape, rows, rows}, &p, sizeof p)
+        ->out[0];
 }
 
 static void check_groups(const char *op, const Tensor *x, int groups)
 {
-    CHECK(x->shape.n >= 2 && groups >= 1 && shape_last(x->shape) % groups == 0, "%s: %d groups do not divide %lld channels", op,
-          groups, (long long)shape_last(x->shape));
+    CHECK(x->shape.n >= 2 && groups >= 1 && shape_last(x->shape) % groups == 0,
+          "%s: %d groups do not divide %lld channels", op, groups, (long long)shape_last(x->shape));
 }
 
 Tensor *tape_group_norm(Tape *t, Tensor *x, Tensor *gamma, Tensor *beta, int groups, bool silu)
@@ -23,7 +24,8 @@ Tensor *tape_group_norm(Tape *t, Tensor *x, Tensor *gamma, Tensor *beta, int gro
     check_shape("group_norm", "gamma", gamma, d);
     check_shape("group_norm", "beta", beta, d);
     const GroupNormParams p = {groups, silu, 1e-5};
-    return tape_op(t, OP_group_norm, 3, (Tensor *[]){x, gamma, beta}, 3, (Shape[]){x->shape, stat, stat}, &p, sizeof p)->out[0];
+    return tape_op(t, OP_group_norm, 3, (Tensor *[]){x, gamma, beta}, 3, (Shape[]){x->shape, stat, stat}, &p, sizeof p)
+        ->out[0];
 }
 
 Tensor *tape_adagn(Tape *t, Tensor *x, Tensor *s, int groups, bool silu)

@@ -18,8 +18,8 @@ Tensor *tape_embedding(Tape *t, Tensor *table, Tensor *idx)
     CHECK(idx->dtype == I32 && idx->shape.n < MAX_DIMS, "embedding: the index is no I32 tensor");
     const int32_t *ix = idx->x;
     for (int64_t i = 0, n = numel(idx); i < n; i++)
-        CHECK(ix[i] >= 0 && ix[i] < table->shape.d[0], "embedding %s: index %d outside [0,%lld)", table->name ? table->name : "?",
-              ix[i], (long long)table->shape.d[0]);
+        CHECK(ix[i] >= 0 && ix[i] < table->shape.d[0], "embedding %s: index %d outside [0,%lld)",
+              table->name ? table->name : "?", ix[i], (long long)table->shape.d[0]);
     Shape y = idx->shape;
     y.d[y.n++] = table->shape.d[1];
     return tape_op(t, OP_embedding, 2, (Tensor *[]){table, idx}, 1, &y, NULL, 0)->out[0];
@@ -46,7 +46,8 @@ Tensor *tape_slice(Tape *t, Tensor *x, int axis, int64_t start, int64_t len)
 {
     char buf[96];
     CHECK(axis >= 0 && axis < x->shape.n && start >= 0 && len >= 0 && start + len <= x->shape.d[axis],
-          "slice: [%lld,%lld) of axis %d of %s", (long long)start, (long long)(start + len), axis, shape_text(x->shape, buf));
+          "slice: [%lld,%lld) of axis %d of %s", (long long)start, (long long)(start + len), axis,
+          shape_text(x->shape, buf));
     Shape y = x->shape;
     y.d[axis] = len;
     const SliceParams p = {axis, start};
@@ -75,8 +76,8 @@ static Tensor *border(Tape *t, OpId op, Tensor *x, Pad2dParams p, int sign)
     Shape y = x->shape;
     y.d[1] += sign * (p.top + p.bottom);
     y.d[2] += sign * (p.left + p.right);
-    CHECK(p.top >= 0 && p.bottom >= 0 && p.left >= 0 && p.right >= 0 && y.d[1] > 0 && y.d[2] > 0, "%s: %d %d %d %d", name, p.top,
-          p.bottom, p.left, p.right);
+    CHECK(p.top >= 0 && p.bottom >= 0 && p.left >= 0 && p.right >= 0 && y.d[1] > 0 && y.d[2] > 0, "%s: %d %d %d %d",
+          name, p.top, p.bottom, p.left, p.right);
     return tape_op(t, op, 1, &x, 1, &y, &p, sizeof p)->out[0];
 }
 

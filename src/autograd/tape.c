@@ -29,7 +29,8 @@ static double now_seconds(void)
 static void call_kernel(Tape *t, const OpCall *c, bool backward)
 {
     Kernel *k = backward ? t->dev->bwd[c->op] : t->dev->fwd[c->op];
-    CHECK(k, "device %s has no %s kernel of op %s", t->dev->name, backward ? "backward" : "forward", op_info(c->op)->name);
+    CHECK(k, "device %s has no %s kernel of op %s", t->dev->name, backward ? "backward" : "forward",
+          op_info(c->op)->name);
     const size_t mark = arena_mark(t->scratch);
     const double t0 = t->profile ? now_seconds() : 0;
     k(c);
@@ -55,7 +56,8 @@ static void push_node(Tape *t, OpCall *c)
     t->node[t->n_nodes++] = c;
 }
 
-OpCall *tape_op(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, const Shape *out, const void *p, size_t p_size)
+OpCall *tape_op(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, const Shape *out, const void *p,
+                size_t p_size)
 {
     CHECK(n_in <= OP_MAX_IN && n_out <= OP_MAX_OUT, "op %s: %d inputs, %d outputs", op_info(op)->name, n_in, n_out);
     OpCall *c = arena_alloc(t->step, sizeof *c);
@@ -64,8 +66,8 @@ OpCall *tape_op(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, const 
     for (int i = 0; i < n_in; i++) {
         c->in[i] = in[i];
         if (!in[i]) continue;
-        CHECK(in[i]->dev->real_size == t->dev->real_size, "op %s: input %d (%s) lives on another device", op_info(op)->name,
-              i, in[i]->name ? in[i]->name : "?");
+        CHECK(in[i]->dev->real_size == t->dev->real_size, "op %s: input %d (%s) lives on another device",
+              op_info(op)->name, i, in[i]->name ? in[i]->name : "?");
         needs_grad |= in[i]->needs_grad;
     }
     if (p) {

@@ -45,7 +45,8 @@ Tensor *tape_from_i32(Tape *t, Shape s, const int32_t *src);
 Tensor *tape_zeros(Tape *t, Shape s);
 
 // Generic call: outputs as given by shapes, params copied.  The checked calls below are built on it.
-OpCall *tape_op(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, const Shape *out, const void *p, size_t p_size);
+OpCall *tape_op(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, const Shape *out, const void *p,
+                size_t p_size);
 // Runs a kernel in place on tensors that exist (optimiser ops); never recorded.
 void tape_run(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, Tensor *const *out, const void *p);
 
@@ -64,7 +65,8 @@ Tensor *tape_softplus(Tape *t, Tensor *a);
 Tensor *tape_dropout(Tape *t, Tensor *a, double p);       // a itself when not training or p = 0
 
 // ---- linear.c
-Tensor *tape_matmul(Tape *t, Tensor *a, Tensor *b, bool trans_a, bool trans_b);   // [M,K][K,N] or batched [B,M,K][B,K,N]
+// [M,K][K,N] or batched [B,M,K][B,K,N]
+Tensor *tape_matmul(Tape *t, Tensor *a, Tensor *b, bool trans_a, bool trans_b);
 Tensor *tape_linear(Tape *t, Tensor *x, Tensor *w, Tensor *b);        // [..,K] [K,N] [N] or NULL -> [..,N]
 Tensor *tape_linear_gelu(Tape *t, Tensor *x, Tensor *w, Tensor *b);   // gelu_tanh(x w + b)
 
@@ -78,13 +80,16 @@ Tensor *tape_global_maxpool(Tape *t, Tensor *x);
 
 // ---- norm.c    (S = everything between the first and the last dimension)
 Tensor *tape_layer_norm(Tape *t, Tensor *x, Tensor *gamma, Tensor *beta, double eps);               // over the last dim
-Tensor *tape_group_norm(Tape *t, Tensor *x, Tensor *gamma, Tensor *beta, int groups, bool silu);    // [N,S..,C], eps 1e-5
-Tensor *tape_adagn(Tape *t, Tensor *x, Tensor *s, int groups, bool silu);   // s [N,2C] = (gamma, beta): (1+gamma) GN(x) + beta
+// [N,S..,C], eps 1e-5
+Tensor *tape_group_norm(Tape *t, Tensor *x, Tensor *gamma, Tensor *beta, int groups, bool silu);
+// s [N,2C] = (gamma, beta): (1+gamma) GN(x) + beta
+Tensor *tape_adagn(Tape *t, Tensor *x, Tensor *s, int groups, bool silu);
 Tensor *tape_film(Tape *t, Tensor *x, Tensor *s, bool silu);                // (1+gamma) x + beta
 
 // ---- attention.c
 Tensor *tape_softmax(Tape *t, Tensor *x);                                   // over the last dim
-Tensor *tape_attention(Tape *t, Tensor *q, Tensor *k, Tensor *v, int heads, bool causal);   // [N,Tq,D] [N,Tk,D] [N,Tk,D]
+// [N,Tq,D] [N,Tk,D] [N,Tk,D]
+Tensor *tape_attention(Tape *t, Tensor *q, Tensor *k, Tensor *v, int heads, bool causal);
 
 // ---- shape.c
 Tensor *tape_reshape(Tape *t, Tensor *x, Shape s);                          // a view: same numel, shares x and g
@@ -99,15 +104,20 @@ Tensor *tape_crop2d(Tape *t, Tensor *x, int top, int bottom, int left, int right
 Tensor *tape_sum(Tape *t, Tensor *x);
 Tensor *tape_mean(Tape *t, Tensor *x);
 Tensor *tape_mse(Tape *t, Tensor *a, Tensor *b);
-Tensor *tape_wmse(Tape *t, Tensor *a, Tensor *b, Tensor *w);                // w [P]: weight of each row; sum w (a-b)^2 / numel
+// w [P]: weight of each row; sum w (a-b)^2 / numel
+Tensor *tape_wmse(Tape *t, Tensor *a, Tensor *b, Tensor *w);
 Tensor *tape_huber(Tape *t, Tensor *a, Tensor *b, double delta);
-Tensor *tape_cross_entropy(Tape *t, Tensor *logits, Tensor *target);        // [R,V], I32 [R], mean over rows; target -1 = ignored
+// [R,V], I32 [R], mean over rows; target -1 = ignored
+Tensor *tape_cross_entropy(Tape *t, Tensor *logits, Tensor *target);
 
 // ---- diffusion.c (E7; ab = alpha_bar of each row, [N])
-Tensor *tape_timestep_embed(Tape *t, Tensor *time, int dim);                // [N] -> [N,dim], sin then cos, max period 10000
+// [N] -> [N,dim], sin then cos, max period 10000
+Tensor *tape_timestep_embed(Tape *t, Tensor *time, int dim);
 Tensor *tape_q_sample(Tape *t, Tensor *x0, Tensor *eps, Tensor *ab);        // sqrt(ab) x0 + sqrt(1-ab) eps
 Tensor *tape_convert(Tape *t, Tensor *a, Tensor *b, Tensor *ab, ConvertKind kind);
-Tensor *tape_sampler_step(Tape *t, Tensor *x, Tensor *d, Tensor *z, double a, double b, double c);   // a x + b d + c z; z may be NULL
-Tensor *tape_randn(Tape *t, Shape s, RandomAddress at, int64_t row0);       // row r holds the draws of row row0+r of the address
+// a x + b d + c z; z may be NULL
+Tensor *tape_sampler_step(Tape *t, Tensor *x, Tensor *d, Tensor *z, double a, double b, double c);
+// row r holds the draws of row row0+r of the address
+Tensor *tape_randn(Tape *t, Shape s, RandomAddress at, int64_t row0);
 
 #endif

@@ -32,8 +32,10 @@ static Status check_verb(Cli *cli, void *values)
     return report->failures ? ERROR("%d of the ops' checks failed", report->failures) : OK;
 }
 
-const Verb verb_check = {"check", "Verifies every op on this machine: gradients, oracles, parity of the fast kernels.", NULL, NULL,
-                         OPTIONS(check_table), sizeof(CheckValues), NULL, NULL, check_verb, false};
+const Verb verb_check = {
+    .name = "check", .summary = "Verifies every op on this machine: gradients, oracles, parity of the fast kernels.",
+    OPTIONS(check_table), .size = sizeof(CheckValues), .run = check_verb,
+};
 
 // ---- ops
 
@@ -52,15 +54,20 @@ static Status ops_verb(Cli *cli, void *values)
     };
 #undef Y
 #undef N
-    printf("op\tscalar f32, f64\tbackward\toracle\tsimd fwd\tsimd bwd\tcuda fwd\tcuda bwd\tthis device fwd\tthis device bwd\n");
+    printf("op\tscalar f32, f64\tbackward\toracle\tsimd fwd\tsimd bwd\tcuda fwd\tcuda bwd\tthis device fwd\t"
+           "this device bwd\n");
     for (int i = 0; i < OP_COUNT; i++)
-        printf("%s\tyes\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", op_info((OpId)i)->name, yes(op_info((OpId)i)->diff), yes(oracle_find((OpId)i) != NULL),
-               yes(has[i].simd_fwd), yes(has[i].simd_bwd), yes(has[i].cuda_fwd), yes(has[i].cuda_bwd), isa_name(cli->device.fwd_isa[i]),
+        printf("%s\tyes\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", op_info((OpId)i)->name, yes(op_info((OpId)i)->diff),
+               yes(oracle_find((OpId)i) != NULL), yes(has[i].simd_fwd), yes(has[i].simd_bwd), yes(has[i].cuda_fwd),
+               yes(has[i].cuda_bwd), isa_name(cli->device.fwd_isa[i]),
                op_info((OpId)i)->diff ? isa_name(cli->device.bwd_isa[i]) : "-");
     return OK;
 }
 
-const Verb verb_ops = {"ops", "Prints the coverage matrix: op by variant.", NULL, NULL, NULL, 0, 0, NULL, NULL, ops_verb, false};
+const Verb verb_ops = {
+    .name = "ops", .summary = "Prints the coverage matrix: op by variant.",
+    .run = ops_verb,
+};
 
 // ---- info
 
@@ -68,8 +75,12 @@ static Status info_verb(Cli *cli, void *values)
 {
     (void)values;
     printf("%s", manifest_json(cli, cli->perm));
-    printf("cpu instruction sets: %s; in use: %s; threads: %d\n", isa_name(isa_detect()), cli->device.name, omp_get_max_threads());
+    printf("cpu instruction sets: %s; in use: %s; threads: %d\n", isa_name(isa_detect()), cli->device.name,
+           omp_get_max_threads());
     return OK;
 }
 
-const Verb verb_info = {"info", "Prints version, compiler, instruction sets, threads.", NULL, NULL, NULL, 0, 0, NULL, NULL, info_verb, false};
+const Verb verb_info = {
+    .name = "info", .summary = "Prints version, compiler, instruction sets, threads.",
+    .run = info_verb,
+};

@@ -44,13 +44,15 @@ struct Verb {
     const Option *option;
     int n_options;
     size_t size;                 // of the values struct
-    const char *preset;          // not NULL: also takes --config NAME [preset], --config-file F, every key of lead/config.h
+    // not NULL: also takes --config NAME [preset], --config-file F, every key of lead/config.h
+    const char *preset;
     void (*defaults)(void *values);
     Status (*run)(Cli *cli, void *values);
-    bool stops;                  // asks cli->stop now and then; elsewhere Ctrl-C ends the process: outputs are whole or not there
+    // asks cli->stop now and then; elsewhere Ctrl-C ends the process: outputs are whole or not there
+    bool stops;
 };
 
-#define OPTIONS(table) (table), (int)(sizeof(table) / sizeof *(table))
+#define OPTIONS(table) .option = (table), .n_options = (int)(sizeof(table) / sizeof *(table))
 
 // Options that every verb has.
 typedef struct CommonOptions { bool help; int64_t threads; const char *isa; } CommonOptions;
@@ -83,8 +85,10 @@ typedef struct DataOptions {
     {"times", OPT_TEXT, offsetof(S, data.times), "FILE", "times.npy, Unix seconds (default: beside FILE)", 0, 0}, \
     {"gaps", OPT_TEXT, offsetof(S, data.gaps), "ROWS", "rows that begin a new run, 12,40,..", 0, 0}, \
     {"invalid", OPT_TEXT, offsetof(S, data.invalid), "ROWS", "rows to leave out, 12,40-50,..", 0, 0}, \
-    {"slot-seconds", OPT_INT, offsetof(S, data.slot_seconds), "S", "length of a slot (default: from the times, else 300)", 0, 86400}, \
-    {"calendar-shift", OPT_INT, offsetof(S, data.calendar_shift), "S", "added to the times before hour and weekday are read off", -1e10, 1e10}, \
+    {"slot-seconds", OPT_INT, offsetof(S, data.slot_seconds), "S", \
+     "length of a slot (default: from the times, else 300)", 0, 86400}, \
+    {"calendar-shift", OPT_INT, offsetof(S, data.calendar_shift), "S", \
+     "added to the times before hour and weekday are read off", -1e10, 1e10}, \
     {"keep-all", OPT_FLAG, offsetof(S, data.keep_all), NULL, "keep suspicious snapshots", 0, 0}
 // Reads the series and marks suspicious snapshots, unless keep_all; says on stderr what it found.
 Status data_read(Cli *cli, const DataOptions *o, TrafficSeries *s);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/show.h"
 #include "cli/verbs.h"
 #include "traffic/encode.h"
 #include "traffic/info.h"
@@ -25,8 +26,10 @@ static Status info_run(Cli *cli, void *values)
     return OK;
 }
 
-const Verb verb_data_info = {"data info", "Shape, span, gaps, zeros, quantiles, autocorrelation, suspicious snapshots.", "[FILE]", NULL,
-                             OPTIONS(info_table), sizeof(InfoValues), NULL, NULL, info_run, false};
+const Verb verb_data_info = {
+    .name = "data info", .summary = "Shape, span, gaps, zeros, quantiles, autocorrelation, suspicious snapshots.",
+    .positional = "[FILE]", OPTIONS(info_table), .size = sizeof(InfoValues), .run = info_run,
+};
 
 // ---- synth
 
@@ -44,8 +47,11 @@ static const Option synth_table[] = {
 static void synth_values(void *values)
 {
     const SynthOptions d = synth_defaults();
-    *(SynthValues *)values = (SynthValues){.nodes = d.N, .days = d.T * d.slot_seconds / 86400, .slot_seconds = d.slot_seconds,
-                                           .seed = (int64_t)d.seed, .mean_kbps = d.mean_flow_kbps};
+    *(SynthValues *)values = (SynthValues){.nodes = d.N,
+                                           .days = d.T * d.slot_seconds / 86400,
+                                           .slot_seconds = d.slot_seconds,
+                                           .seed = (int64_t)d.seed,
+                                           .mean_kbps = d.mean_flow_kbps};
 }
 
 static Status synth_run(Cli *cli, void *values)
@@ -58,7 +64,8 @@ static Status synth_run(Cli *cli, void *values)
     o.slot_seconds = (int)v->slot_seconds;
     o.seed = (uint64_t)v->seed;
     o.mean_flow_kbps = v->mean_kbps;
-    const char *slash = strrchr(v->out, '/'), *times = arena_printf(cli->perm, "%.*stimes.npy", slash ? (int)(slash + 1 - v->out) : 0, v->out);
+    const char *slash = strrchr(v->out, '/'),
+               *times = arena_printf(cli->perm, "%.*stimes.npy", slash ? (int)(slash + 1 - v->out) : 0, v->out);
     struct stat sb;
     if (stat(v->out, &sb) && stat(times, &sb) == 0)
         return ERROR("%s: belongs to another series in that directory; want --out in a directory of its own", times);
@@ -70,8 +77,11 @@ static Status synth_run(Cli *cli, void *values)
     return OK;
 }
 
-const Verb verb_data_synth = {"data synth", "Makes synthetic traffic: gravity model, daily and weekly cycles, bursts, outages.", NULL, NULL,
-                              OPTIONS(synth_table), sizeof(SynthValues), NULL, synth_values, synth_run, false};
+const Verb verb_data_synth = {
+    .name = "data synth",
+    .summary = "Makes synthetic traffic: gravity model, daily and weekly cycles, bursts, outages.",
+    OPTIONS(synth_table), .size = sizeof(SynthValues), .defaults = synth_values, .run = synth_run,
+};
 
 // ---- render
 
@@ -81,7 +91,8 @@ static const Option render_table[] = {
     DATA_OPTIONS(RenderValues),
     {"out", OPT_TEXT, offsetof(RenderValues, out), "FILE", "PNG", 0, 0},
     {"row", OPT_INT, offsetof(RenderValues, row), "T", "first matrix [0]", 0, 1e12},
-    {"count", OPT_INT, offsetof(RenderValues, count), "N", "matrices: 1 = a heat map, more = a film strip of RGB images (E2) [24]", 1, 2000},
+    {"count", OPT_INT, offsetof(RenderValues, count), "N",
+     "matrices: 1 = a heat map, more = a film strip of RGB images (E2) [24]", 1, 2000},
 };
 
 static void render_defaults(void *values) { ((RenderValues *)values)->count = 24; }
@@ -100,12 +111,17 @@ static Status film(Cli *cli, const TrafficSeries *s, int64_t row, int n, Picture
     const char **caption = arena_alloc(a, (size_t)n * sizeof *caption);
     for (int i = 0; i < n; i++) {
         const int64_t t = row + i;
-        encode_rgb(frames + (int64_t)i * F * 3, s->x + t * F, t ? s->x + (t - 1) * F : NULL, slot_means_at(&m, s, t, 0), &k, g);
+        encode_rgb(frames + (int64_t)i * F * 3, s->x + t * F, t ? s->x + (t - 1) * F : NULL, slot_means_at(&m, s, t, 0),
+                   &k, g);
         caption[i] = arena_printf(a, "%lld", (long long)t);
     }
     const FilmRow r = {"row", n, frames, caption};
-    const FilmStrip f = {.title = "Traffic matrices as images (E2)", .n = s->N, .n_rows = 1, .rows = &r,
-                         .note = "one pixel = one origin-destination pair; red: volume, green: change, blue: deviation from the usual at that time"};
+    const FilmStrip f = {
+        .title = "Traffic matrices as images (E2)",
+        .n = s->N,
+        .n_rows = 1,
+        .rows = &r,
+        .note = show_film_note};
     return plot_film_strip(a, &f, p);
 }
 
@@ -116,13 +132,16 @@ static Status render_run(Cli *cli, void *values)
     TrafficSeries s;
     TRY(data_read(cli, &v->data, &s));
     if (v->row + v->count > s.T)
-        return USAGE_ERROR("--row, --count: want rows inside 0..%lld, got %lld..%lld", (long long)s.T - 1, (long long)v->row,
-                           (long long)(v->row + v->count - 1));
+        return USAGE_ERROR("--row, --count: want rows inside 0..%lld, got %lld..%lld", (long long)s.T - 1,
+                           (long long)v->row, (long long)(v->row + v->count - 1));
     Picture *p;
     if (v->count > 1) {
         TRY(film(cli, &s, v->row, (int)v->count, &p));
     } else {
-        const HeatMaps h = {.title = arena_printf(cli->perm, "Traffic matrix, row %lld", (long long)v->row), .n = s.N, .unit = "kbit/s", .log = true,
+        const HeatMaps h = {.title = arena_printf(cli->perm, "Traffic matrix, row %lld", (long long)v->row),
+                            .n = s.N,
+                            .unit = "kbit/s",
+                            .log = true,
                             .truth = s.x + v->row * s.N * s.N};
         TRY(plot_heat_maps(cli->perm, &h, &p));
     }
@@ -130,5 +149,8 @@ static Status render_run(Cli *cli, void *values)
     return manifest_write(cli, v->out);
 }
 
-const Verb verb_data_render = {"data render", "Draws matrices as a heat map or as a film strip of RGB images.", "[FILE]", NULL,
-                               OPTIONS(render_table), sizeof(RenderValues), NULL, render_defaults, render_run, false};
+const Verb verb_data_render = {
+    .name = "data render", .summary = "Draws matrices as a heat map or as a film strip of RGB images.",
+    .positional = "[FILE]", OPTIONS(render_table), .size = sizeof(RenderValues), .defaults = render_defaults,
+    .run = render_run,
+};

@@ -31,8 +31,12 @@ static void say(const char *text) { fprintf(stderr, "\n== %s\n", text); }
 // Removes the files of an earlier demo's run, so that it can be repeated; nothing else.
 static void forget_run(Arena *a, const char *run)
 {
-    static const char *const names[] = {"checkpoint.safetensors", "checkpoint.safetensors.prev", "best.safetensors", "best.safetensors.prev",
-                                        "log.jsonl", "config.json"};
+    static const char *const names[] = {"checkpoint.safetensors",
+                                        "checkpoint.safetensors.prev",
+                                        "best.safetensors",
+                                        "best.safetensors.prev",
+                                        "log.jsonl",
+                                        "config.json"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) remove(arena_printf(a, "%s/%s", run, names[i]));
 }
 
@@ -43,10 +47,73 @@ static Status make_directories(const char *dir, Arena *a)
         if (*p && *p != '/') continue;
         const char was = *p;
         *p = 0;
-        if (mkdir(path, 0777) && errno != EEXIST) return ERROR("%s: cannot make the directory: %s", path, strerror(errno));
+        if (mkdir(path, 0777) && errno != EEXIST)
+            return ERROR("%s: cannot make the directory: %s", path, strerror(errno));
         *p = was;
         if (!was) return OK;
     }
+}
+
+static Status train(Cli *cli, const TrafficSeries *s, TrafficSplits split, const char *data, const char *dir)
+{
+    forget_run(cli->perm, dir);
+    Progress bar = progress_new();
+    const TrainOptions o = {.out = dir, .manifest = manifest_json(cli, cli->perm), .data_path = data,
+                            .train = split.train, .val = split.val, .report = report, .ctx = &bar, .stop = cli->stop};
+    TRY(lead_train(&cli->config, s, &o, &cli->device, cli->perm, cli->step, cli->scratch));
+    if (*cli->stop) return OK;
+    signal(SIGINT, SIG_DFL);   // what follows is short and leaves nothing half-written
+    signal(SIGTERM, SIG_DFL);
+    return OK;
+}
+
+// Scores about n_windows of the test split -> scores; *row = the last history row of the one in the middle.
+static Status score(LeadRun *r, const TrafficSeries *s, TrafficSplits split, int64_t n_windows, EvalTable *scores,
+                    int64_t *row, Arena *a)
+{
+    TrafficScale scale;
+    TRY(scale_fit(&scale, a, s, split.train, SCALE_FLOWMAX));
+    EvalTask task = {.series = s, .scale = &scale, .K = r->cfg.horizon, .mape_above_kbps = 1000,
+                     .mape_above_scaled = 0.01};
+    task.history = r->cfg.history > RIDGE_LAGS ? r->cfg.history : RIDGE_LAGS;   // the same windows for all
+    int64_t *starts;
+    const int64_t all = traffic_windows(s, a, split.test, task.history, task.K, 1, &starts);
+    const int64_t stride = all / n_windows > 0 ? all / n_windows : 1;
+    task.n_windows = traffic_windows(s, a, split.test, task.history, task.K, stride, &starts);
+    task.starts = starts;
+    Forecaster f = lead_forecaster(r, 8);
+    TRY(evaluate(scores, a, &task, &f));
+    TRY(evaluate_naive(scores, a, &task, split.train, split.val));
+    const char *comment = arena_printf(a, "%lld windows of the last 15 %% (every %lld-th); flows divided by their "
+                                       "training maximum", (long long)task.n_windows, (long long)stride);
+    show_table(scores, comment, task.K, stdout);
+    *row = starts[task.n_windows / 2] + task.history - 1;
+    return OK;
+}
+
+static Status draw(LeadRun *r, const TrafficSeries *s, const EvalTable *scores, int64_t row, const char *dir,
+                   const char *out, Arena *a)
+{
+    const size_t n = (size_t)r->cfg.samples * (size_t)r->cfg.horizon * (size_t)r->stats.F;
+    float *samples = arena_alloc(a, n * sizeof *samples);
+    TRY(lead_forecast(r, s, &row, 1, samples));
+    TRY(show_window_pngs(r, s, row, samples, out, a));
+    TRY(show_eval_png(scores, r->cfg.horizon, arena_printf(a, "%s/horizons.png", out), a));
+    return show_loss_png(arena_printf(a, "%s/log.jsonl", dir), arena_printf(a, "%s/loss.png", out), a);
+}
+
+static void say_what_next(const char *out, double seconds)
+{
+    printf("Done in %.0f s.  Look at:\n", seconds);
+    printf("  %s/fans.png      the largest flows: history, forecast with its bands, what came\n", out);
+    printf("  %s/film.png      history and forecast as RGB images, as the network sees them\n", out);
+    printf("  %s/maps.png      truth, mean forecast and error of the last step\n", out);
+    printf("  %s/horizons.png  RMSE and CRPS by step, beside naive forecasts\n", out);
+    printf("  %s/loss.png      the training\n", out);
+    printf("Next: your own data (T x N x N, kbit/s)\n"
+           "  build/lead data info FILE.npy\n"
+           "  build/lead train --data FILE.npy --config small --out run      (about 35 minutes on 2 cores)\n"
+           "  build/lead forecast --model run --data FILE.npy --out forecast.csv --png pictures\n");
 }
 
 static Status run(Cli *cli, void *values)
@@ -65,54 +132,29 @@ static Status run(Cli *cli, void *values)
     TRY(traffic_series_write(&s, data, NULL));
     fprintf(stderr, "%s: %lld matrices, %d days\n", data, (long long)s.T, (int)v->days);
 
-    say("2. training the demo configuration (frozen GPT-2 with adapters, conditional diffusion)");
-    forget_run(a, dir);
+    say(arena_printf(a, "2. training configuration %s (frozen GPT-2 with adapters, conditional diffusion)",
+                     cli->config_name));
     const TrafficSplits split = traffic_splits(s.T, PROTOCOL_CLEAN);
-    Progress bar = progress_new();
-    const TrainOptions o = {.out = dir, .manifest = manifest_json(cli, a), .data_path = data, .train = split.train, .val = split.val, .report = report,
-                            .ctx = &bar, .stop = cli->stop};
-    TRY(lead_train(&cli->config, &s, &o, &cli->device, a, cli->step, cli->scratch));
+    TRY(train(cli, &s, split, data, dir));
     if (*cli->stop) return OK;
-    signal(SIGINT, SIG_DFL);   // what follows is short and leaves nothing half-written
-    signal(SIGTERM, SIG_DFL);
 
-    say("3. forecast: 20 steps, 32 samples, beside naive forecasts");
+    say(arena_printf(a, "3. forecast: %d steps, %d samples, beside naive forecasts", cli->config.horizon,
+                     cli->config.samples));
     LeadRun r;
     TRY(lead_run_load(&r, dir, NULL, &cli->device, a, cli->step, cli->scratch));
-    TrafficScale scale;
-    TRY(scale_fit(&scale, a, &s, split.train, SCALE_FLOWMAX));
-    EvalTask task = {.series = &s, .scale = &scale, .history = r.cfg.history > RIDGE_LAGS ? r.cfg.history : RIDGE_LAGS, .K = r.cfg.horizon, .mape_above_kbps = 1000, .mape_above_scaled = 0.01};
-    int64_t *starts;
-    const int64_t all = traffic_windows(&s, a, split.test, task.history, task.K, 1, &starts);
-    const int64_t stride = all / v->windows > 0 ? all / v->windows : 1;
-    task.n_windows = traffic_windows(&s, a, split.test, task.history, task.K, stride, &starts);
-    task.starts = starts;
-    EvalTable t = eval_table_new(a, 1024);
-    Forecaster f = lead_forecaster(&r, 8);
-    TRY(evaluate(&t, a, &task, &f));
-    TRY(evaluate_naive(&t, a, &task, split.train, split.val));
-    show_table(&t, arena_printf(a, "%lld windows of the last 15 %% (every %lld-th); flows divided by their training maximum", (long long)task.n_windows,
-                                (long long)stride), task.K, stdout);
+    EvalTable scores = eval_table_new(a, 1024);
+    int64_t row;
+    TRY(score(&r, &s, split, v->windows, &scores, &row, a));
 
     say("4. pictures");
-    const int64_t last = starts[task.n_windows / 2] + task.history - 1;
-    float *samples = arena_alloc(a, (size_t)r.cfg.samples * (size_t)task.K * (size_t)r.stats.F * sizeof *samples);
-    TRY(lead_forecast(&r, &s, &last, 1, samples));
-    TRY(show_window_pngs(&r, &s, last, samples, v->out, a));
-    TRY(show_eval_png(&t, task.K, arena_printf(a, "%s/horizons.png", v->out), a));
-    TRY(show_loss_png(arena_printf(a, "%s/log.jsonl", dir), arena_printf(a, "%s/loss.png", v->out), a));
-    printf("Done in %.0f s.  Look at:\n", cli_seconds() - t0);
-    printf("  %s/fans.png      the largest flows: history, forecast with its bands, what came\n", v->out);
-    printf("  %s/film.png      history and forecast as RGB images, as the network sees them\n", v->out);
-    printf("  %s/maps.png      truth, mean forecast and error of the last step\n", v->out);
-    printf("  %s/horizons.png  RMSE and CRPS by step, beside naive forecasts\n", v->out);
-    printf("  %s/loss.png      the training\n", v->out);
-    printf("Next: your own data (T x N x N, kbit/s)\n"
-           "  build/lead data info FILE.npy\n"
-           "  build/lead train --data FILE.npy --config small --out run      (about 35 minutes on 2 cores)\n"
-           "  build/lead forecast --model run --data FILE.npy --out forecast.csv --png pictures\n");
+    TRY(draw(&r, &s, &scores, row, dir, v->out, a));
+    TRY(manifest_write(cli, arena_printf(a, "%s/demo", v->out)));
+    say_what_next(v->out, cli_seconds() - t0);
     return OK;
 }
 
-const Verb verb_demo = {"demo", "Everything in about two minutes: synthetic traffic, training, forecast, table, pictures.", NULL, NULL, OPTIONS(table),
-                        sizeof(Values), "demo", defaults, run, true};
+const Verb verb_demo = {
+    .name = "demo",
+    .summary = "Everything in about two minutes: synthetic traffic, training, forecast, table, pictures.",
+    OPTIONS(table), .size = sizeof(Values), .preset = "demo", .defaults = defaults, .run = run, .stops = true,
+};

@@ -23,7 +23,8 @@ static const Option table[] = {
     {"split", OPT_TEXT, offsetof(Values, split), "NAME", "test, or val for tuning [test]", 0, 0},
     {"stride", OPT_INT, offsetof(Values, stride), "N", "every N-th window only: a look, not a result [1]", 1, 1e9},
     {"samples", OPT_INT, offsetof(Values, samples), "S", "sample paths (default: the run's)", 2, 4096},
-    {"sample-steps", OPT_INT, offsetof(Values, sample_steps), "N", "network calls of a sample (default: the run's)", 1, 10000},
+    {"sample-steps", OPT_INT, offsetof(Values, sample_steps), "N", "network calls of a sample (default: the run's)", 1,
+     10000},
     {"guidance", OPT_NUMBER, offsetof(Values, guidance), "W", "guidance weight (default: the run's)", 0, 100},
     {"batch", OPT_INT, offsetof(Values, batch), "N", "windows drawn together [8]", 1, 4096},
     {"details", OPT_FLAG, offsetof(Values, details), NULL, "every metric, scaled and in kbit/s", 0, 0},
@@ -49,8 +50,8 @@ static Status watched_run(void *ctx, const TrafficSeries *s, const EvalBatch *b)
     Watched *w = ctx;
     TRY(w->inner.run(w->inner.ctx, s, b));
     w->done += b->n;
-    progress_show(&w->bar, w->done, w->total, (cli_seconds() - w->t0) / (double)w->done * (double)(w->total - w->done), "windows",
-                  w->done == w->total);
+    progress_show(&w->bar, w->done, w->total, (cli_seconds() - w->t0) / (double)w->done * (double)(w->total - w->done),
+                  "windows", w->done == w->total);
     return OK;
 }
 
@@ -66,8 +67,8 @@ static void print_table(const EvalTable *t, const char *comment, bool all, FILE 
     for (int64_t i = 0; i < t->n; i++) {
         const EvalRow *r = &t->row[i];
         if (strcmp(r->space, "scaled") || r->horizon == 0) continue;
-        fprintf(out, "%s\t%d\t%.6g\t%.6g\t%.6g\t%.6g\t%.4f\t%.4f\t%lld\t%.6g\n", r->model, r->horizon, r->r.rmse, r->r.mae,
-                r->r.nrmse, r->r.crps, r->r.cover50, r->r.cover90, (long long)r->r.windows, r->r.mse);
+        fprintf(out, "%s\t%d\t%.6g\t%.6g\t%.6g\t%.6g\t%.4f\t%.4f\t%lld\t%.6g\n", r->model, r->horizon, r->r.rmse,
+                r->r.mae, r->r.nrmse, r->r.crps, r->r.cover50, r->r.cover90, (long long)r->r.windows, r->r.mse);
     }
 }
 
@@ -75,16 +76,19 @@ static void print_table(const EvalTable *t, const char *comment, bool all, FILE 
 static void note_rows(const LeadRun *r, TrafficRange scored)
 {
     if (scored.begin < r->val.end && scored.begin != r->val.begin)
-        fprintf(stderr, "note: the model was trained on rows %lld..%lld and validated on %lld..%lld of %s; rows from %lld on are scored\n",
-                (long long)r->train.begin, (long long)r->train.end - 1, (long long)r->val.begin, (long long)r->val.end - 1, r->data_path,
-                (long long)scored.begin);
+        fprintf(stderr,
+                "note: the model was trained on rows %lld..%lld and validated on %lld..%lld of %s; "
+                "rows from %lld on are scored\n",
+                (long long)r->train.begin, (long long)r->train.end - 1, (long long)r->val.begin,
+                (long long)r->val.end - 1, r->data_path, (long long)scored.begin);
 }
 
 static Status run(Cli *cli, void *values)
 {
     Values *v = values;
     const bool fbf = strcmp(v->protocol, "flow-by-flow") == 0, val = strcmp(v->split, "val") == 0;
-    if (!fbf && strcmp(v->protocol, "clean")) return USAGE_ERROR("--protocol: want clean or flow-by-flow, got '%s'", v->protocol);
+    if (!fbf && strcmp(v->protocol, "clean"))
+        return USAGE_ERROR("--protocol: want clean or flow-by-flow, got '%s'", v->protocol);
     if (!val && strcmp(v->split, "test")) return USAGE_ERROR("--split: want test or val, got '%s'", v->split);
     if (!v->naive_only && !v->model) return USAGE_ERROR("lead eval: wants --model RUN, or --naive-only");
     if (fbf) v->data.keep_all = true;
@@ -102,7 +106,8 @@ static Status run(Cli *cli, void *values)
         if (v->guidance >= 0) run.cfg.guidance = v->guidance;
         TRY(config_check(&run.cfg));
     }
-    EvalTask task = {.series = &s, .history = fbf ? 12 : 16, .K = fbf ? 3 : 20, .mape_above_kbps = 1000, .mape_above_scaled = 0.01};
+    EvalTask task = {
+        .series = &s, .history = fbf ? 12 : 16, .K = fbf ? 3 : 20, .mape_above_kbps = 1000, .mape_above_scaled = 0.01};
     if (!v->naive_only) {
         if (run.cfg.history > task.history) task.history = run.cfg.history;   // ridge and the averages want theirs
         task.K = run.cfg.horizon;
@@ -113,20 +118,25 @@ static Status run(Cli *cli, void *values)
     else TRY(scale_fit(&scale, cli->perm, &s, split.train, SCALE_FLOWMAX));
     task.scale = &scale;
     int64_t *starts;
-    task.n_windows = traffic_windows(&s, cli->perm, val ? split.val : split.test, task.history, task.K, v->stride, &starts);
+    task.n_windows = traffic_windows(&s, cli->perm, val ? split.val : split.test, task.history, task.K, v->stride,
+                                     &starts);
     task.starts = starts;
     EvalTable t = eval_table_new(cli->perm, 4096);
     if (!v->naive_only) {
-        Watched w = {.inner = lead_forecaster(&run, (int)v->batch), .bar = progress_new(), .total = task.n_windows, .t0 = cli_seconds()};
+        Watched w = {.inner = lead_forecaster(&run, (int)v->batch),
+                     .bar = progress_new(),
+                     .total = task.n_windows,
+                     .t0 = cli_seconds()};
         Forecaster f = w.inner;
         f.run = watched_run;
         f.ctx = &w;
         TRY(evaluate(&t, cli->perm, &task, &f));
     }
     TRY(evaluate_naive(&t, cli->perm, &task, split.train, split.val));
-    const char *comment = arena_printf(cli->perm, "protocol %s, split %s, scale flowmax (%s), history %d, horizon %d, %lld windows, stride %lld",
-                                       v->protocol, v->split, fbf ? "maximum over the whole series: looks ahead" : "training rows",
-                                       task.history, task.K, (long long)task.n_windows, (long long)v->stride);
+    const char *comment = arena_printf(
+        cli->perm, "protocol %s, split %s, scale flowmax (%s), history %d, horizon %d, %lld windows, stride %lld",
+        v->protocol, v->split, fbf ? "maximum over the whole series: looks ahead" : "training rows", task.history,
+        task.K, (long long)task.n_windows, (long long)v->stride);
     print_table(&t, comment, v->details, stdout);
     show_table(&t, comment, task.K, stderr);
     if (v->png) {
@@ -141,5 +151,7 @@ static Status run(Cli *cli, void *values)
     return manifest_write(cli, v->out);
 }
 
-const Verb verb_eval = {"eval", "Scores every window of the test split: the model beside naive forecasts.", NULL, NULL, OPTIONS(table),
-                        sizeof(Values), NULL, defaults, run, false};
+const Verb verb_eval = {
+    .name = "eval", .summary = "Scores every window of the test split: the model beside naive forecasts.",
+    OPTIONS(table), .size = sizeof(Values), .defaults = defaults, .run = run,
+};

@@ -22,7 +22,8 @@ static const Option table[] = {
     {"llm", OPT_TEXT, offsetof(Values, llm), "DIR", "the run's LLM, where it moved", 0, 0},
     {"horizon", OPT_INT, offsetof(Values, horizon), "K", "steps to forecast (default: all of the run's)", 1, 64},
     {"samples", OPT_INT, offsetof(Values, samples), "S", "sample paths [32]", 2, 4096},
-    {"sample-steps", OPT_INT, offsetof(Values, sample_steps), "N", "network calls of a sample (default: the run's)", 1, 10000},
+    {"sample-steps", OPT_INT, offsetof(Values, sample_steps), "N", "network calls of a sample (default: the run's)", 1,
+     10000},
     {"guidance", OPT_NUMBER, offsetof(Values, guidance), "W", "guidance weight (default: the run's)", 0, 100},
     {"seed", OPT_INT, offsetof(Values, seed), "N", "seed of the samples (default: the run's)", 0, 9e15},
     {"quantiles", OPT_TEXT, offsetof(Values, quantiles), "LIST", "levels to print [0.1,0.5,0.9]", 0, 0},
@@ -49,7 +50,8 @@ static Status parse_levels(const char *text, double *q, int *n)
         char *end;
         const double v = strtod(p, &end);
         if (end == p || (*end && *end != ',') || !(v > 0 && v < 1) || *n == MAX_LEVELS)
-            return USAGE_ERROR("--quantiles: want up to %d levels between 0 and 1 such as 0.1,0.5,0.9, got '%s'", MAX_LEVELS, text);
+            return USAGE_ERROR("--quantiles: want up to %d levels between 0 and 1 such as 0.1,0.5,0.9, got '%s'",
+                               MAX_LEVELS, text);
         q[(*n)++] = v;
         p = end;
     }
@@ -57,8 +59,8 @@ static Status parse_levels(const char *text, double *q, int *n)
 }
 
 // One row per step, origin and destination.
-static void print_forecast(FILE *out, const TrafficSeries *s, int64_t t, const float *samples, int S, int K_all, int K, const double *q, int nq,
-                           Arena *a)
+static void print_forecast(FILE *out, const TrafficSeries *s, int64_t t, const float *samples, int S, int K_all, int K,
+                           const double *q, int nq, Arena *a)
 {
     const int N = s->N, F = N * N;
     float *v = arena_alloc(a, (size_t)S * sizeof *v);
@@ -92,15 +94,19 @@ static Status run(Cli *cli, void *values)
     if (v->sample_steps) r.cfg.sample_steps = (int)v->sample_steps;
     if (v->guidance >= 0) r.cfg.guidance = v->guidance;
     if (v->seed >= 0) r.cfg.seed = v->seed;
-    if (r.cfg.horizons == HORIZON_ROLLOUT && v->horizon) r.cfg.horizon = (int)v->horizon;   // a path can be fed back as often as wanted
+    // a path can be fed back as often as wanted
+    if (r.cfg.horizons == HORIZON_ROLLOUT && v->horizon) r.cfg.horizon = (int)v->horizon;
     const int K_all = r.cfg.horizon, K = v->horizon ? (int)v->horizon : K_all;
-    if (K > K_all) return USAGE_ERROR("--horizon: want at most the %d steps that the run was trained for, got %d", K_all, K);
-    if (v->row >= s.T) return USAGE_ERROR("--row: want a row of the data, 0..%lld, got %lld", (long long)s.T - 1, (long long)v->row);
+    if (K > K_all)
+        return USAGE_ERROR("--horizon: want at most the %d steps that the run was trained for, got %d", K_all, K);
+    if (v->row >= s.T)
+        return USAGE_ERROR("--row: want a row of the data, 0..%lld, got %lld", (long long)s.T - 1, (long long)v->row);
     const int64_t t = v->row >= 0 ? v->row : s.T - 1;
     float *samples = arena_alloc(cli->perm, (size_t)v->samples * (size_t)K_all * (size_t)r.stats.F * sizeof *samples);
     TRY(lead_forecast(&r, &s, &t, 1, samples));
     if (v->png) {
-        if (mkdir(v->png, 0777) && errno != EEXIST) return ERROR("%s: cannot make the directory: %s", v->png, strerror(errno));
+        if (mkdir(v->png, 0777) && errno != EEXIST)
+            return ERROR("%s: cannot make the directory: %s", v->png, strerror(errno));
         TRY(show_window_pngs(&r, &s, t, samples, v->png, cli->perm));
         TRY(manifest_write(cli, arena_printf(cli->perm, "%s/forecast", v->png)));
     }
@@ -115,5 +121,8 @@ static Status run(Cli *cli, void *values)
     return manifest_write(cli, v->out);
 }
 
-const Verb verb_forecast = {"forecast", "Draws sample paths beyond the end of the data: mean and quantiles per flow and step, kbit/s.", NULL, NULL,
-                            OPTIONS(table), sizeof(Values), NULL, defaults, run, false};
+const Verb verb_forecast = {
+    .name = "forecast",
+    .summary = "Draws sample paths beyond the end of the data: mean and quantiles per flow and step, kbit/s.",
+    OPTIONS(table), .size = sizeof(Values), .defaults = defaults, .run = run,
+};

@@ -20,11 +20,13 @@ typedef struct Gpt2Values {
     {"llm", OPT_TEXT, offsetof(Gpt2Values, llm), "DIR", "config.json and model.safetensors [data/gpt2-small]", 0, 0}, \
     {"tokens", OPT_TEXT, offsetof(Gpt2Values, tokens), "IDS", "prompt as token ids: 12,7,..", 0, 0}, \
     {"text", OPT_TEXT, offsetof(Gpt2Values, text), "TEXT", "prompt as text", 0, 0}, \
-    {"tokenizer", OPT_TEXT, offsetof(Gpt2Values, tokenizer), "DIR", "encoder.json and vocab.bpe (default: bytes, as the bundled model)", 0, 0}
+    {"tokenizer", OPT_TEXT, offsetof(Gpt2Values, tokenizer), "DIR", \
+     "encoder.json and vocab.bpe (default: bytes, as the bundled model)", 0, 0}
 
 static const Option logits_table[] = {
     PROMPT_OPTIONS,
-    {"top", OPT_INT, offsetof(Gpt2Values, top), "N", "print the N largest logits of the last position [10]; 0 = all of every position", 0, 1e9},
+    {"top", OPT_INT, offsetof(Gpt2Values, top), "N",
+     "print the N largest logits of the last position [10]; 0 = all of every position", 0, 1e9},
 };
 
 static const Option generate_table[] = {
@@ -47,7 +49,8 @@ static Status parse_ids(const char *text, Arena *a, int32_t **ids, int64_t *n)
     for (const char *p = text; *p;) {
         char *end;
         const long long v = strtoll(p, &end, 10);
-        if (end == p || (*end && *end != ',') || v < 0 || v > INT32_MAX) return USAGE_ERROR("--tokens: want ids such as 12,7, got '%s'", text);
+        if (end == p || (*end && *end != ',') || v < 0 || v > INT32_MAX)
+            return USAGE_ERROR("--tokens: want ids such as 12,7, got '%s'", text);
         out[(*n)++] = (int32_t)v;
         p = *end ? end + 1 : end;
     }
@@ -60,7 +63,8 @@ typedef struct Prompt { Arena *a; Gpt2 *m; ParamSet ps; Tape tape; Bpe *bpe; int
 static Status open_prompt(Cli *cli, const Gpt2Values *v, Prompt *p)
 {
     Arena *a = cli->perm;
-    if (!v->tokens == !v->text) return USAGE_ERROR("lead %s: wants either --tokens IDS or --text TEXT", cli->verb->name);
+    if (!v->tokens == !v->text)
+        return USAGE_ERROR("lead %s: wants either --tokens IDS or --text TEXT", cli->verb->name);
     p->a = a;
     paramset_init(&p->ps, a, &cli->device, 0, true);
     TRY(gpt2_load(&p->m, &p->ps, "", v->llm, GPT2_FROZEN | GPT2_BLANK, cli->scratch));
@@ -97,7 +101,8 @@ static Status logits_run(Cli *cli, void *values)
     tensor_get_f32(y, x, numel(y));
     printf("position\ttoken\tlogit\n");
     if (v->top == 0) {
-        for (int64_t i = 0; i < numel(y); i++) printf("%lld\t%lld\t%.9g\n", (long long)(i / V), (long long)(i % V), (double)x[i]);
+        for (int64_t i = 0; i < numel(y); i++)
+            printf("%lld\t%lld\t%.9g\n", (long long)(i / V), (long long)(i % V), (double)x[i]);
         return OK;
     }
     float *last = x + (p.n - 1) * V;
@@ -110,8 +115,10 @@ static Status logits_run(Cli *cli, void *values)
     return OK;
 }
 
-const Verb verb_gpt2_logits = {"gpt2 logits", "Prints GPT-2's logits after a prompt.", NULL, NULL, OPTIONS(logits_table), sizeof(Gpt2Values), NULL,
-                               defaults, logits_run, false};
+const Verb verb_gpt2_logits = {
+    .name = "gpt2 logits", .summary = "Prints GPT-2's logits after a prompt.",
+    OPTIONS(logits_table), .size = sizeof(Gpt2Values), .defaults = defaults, .run = logits_run,
+};
 
 // ---- generate
 
@@ -135,7 +142,8 @@ static Status generate_run(Cli *cli, void *values)
     TRY(open_prompt(cli, v, &p));
     int32_t *out = arena_alloc(cli->perm, (size_t)(p.n + v->n_new) * sizeof *out);
     memcpy(out, p.ids, (size_t)p.n * sizeof *out);
-    const Gpt2Sampling s = {.temperature = v->temperature, .top_k = v->top_k, .seed = (uint64_t)v->seed, .stop_at_end = true};
+    const Gpt2Sampling s = {
+        .temperature = v->temperature, .top_k = v->top_k, .seed = (uint64_t)v->seed, .stop_at_end = true};
     int64_t n_out;
     const double t0 = cli_seconds();
     TRY(gpt2_generate(&p.tape, p.m, NULL, out, p.n, v->n_new, &s, &n_out, print_token, &p));
@@ -144,15 +152,18 @@ static Status generate_run(Cli *cli, void *values)
     return OK;
 }
 
-const Verb verb_gpt2_generate = {"gpt2 generate", "Continues a prompt.", NULL, NULL, OPTIONS(generate_table), sizeof(Gpt2Values), NULL, defaults,
-                                 generate_run, false};
+const Verb verb_gpt2_generate = {
+    .name = "gpt2 generate", .summary = "Continues a prompt.",
+    OPTIONS(generate_table), .size = sizeof(Gpt2Values), .defaults = defaults, .run = generate_run,
+};
 
 // ---- train-bundled
 
 typedef struct TrainValues { const char *out; int64_t steps, seed; } TrainValues;
 
 static const Option train_table[] = {
-    {"out", OPT_TEXT, offsetof(TrainValues, out), "DIR", "config.json, model.safetensors and MODEL_CARD.md go there", 0, 0},
+    {"out", OPT_TEXT, offsetof(TrainValues, out), "DIR", "config.json, model.safetensors and MODEL_CARD.md go there", 0,
+     0},
     {"steps", OPT_INT, offsetof(TrainValues, steps), "N", "training steps [2000]", 1, 1e8},
     {"seed", OPT_INT, offsetof(TrainValues, seed), "N", "seed [1]", 0, 9e15},
 };
@@ -166,7 +177,8 @@ static bool train_report(void *arg, const Gpt2TrainProgress *g)
     TrainWatch *w = arg;
     char text[80];
     snprintf(text, sizeof text, "loss %.4f", g->loss);
-    progress_show(&w->bar, g->step, g->steps, g->seconds / (double)g->step * (double)(g->steps - g->step), text, g->step == g->steps);
+    progress_show(&w->bar, g->step, g->steps, g->seconds / (double)g->step * (double)(g->steps - g->step), text,
+                  g->step == g->steps);
     return !*w->stop;
 }
 
@@ -174,12 +186,16 @@ static Status train_run(Cli *cli, void *values)
 {
     const TrainValues *v = values;
     if (!v->out) return USAGE_ERROR("lead gpt2 train-bundled: wants --out DIR");
-    const char *command = arena_printf(cli->perm, "lead gpt2 train-bundled --steps %lld --seed %lld --out %s", (long long)v->steps, (long long)v->seed,
-                                       v->out);
-    if (mkdir(v->out, 0777) && errno != EEXIST) return ERROR("%s: cannot make the directory: %s", v->out, strerror(errno));   // before minutes of training
+    const char *command = arena_printf(cli->perm, "lead gpt2 train-bundled --steps %lld --seed %lld --out %s",
+                                       (long long)v->steps, (long long)v->seed, v->out);
+    // before minutes of training
+    if (mkdir(v->out, 0777) && errno != EEXIST)
+        return ERROR("%s: cannot make the directory: %s", v->out, strerror(errno));
     TrainWatch w = {progress_new(), cli->stop};
     return gpt2_train_bundled(&cli->device, v->out, v->steps, (uint64_t)v->seed, command, train_report, &w);
 }
 
-const Verb verb_gpt2_train_bundled = {"gpt2 train-bundled", "Trains the bundled small GPT-2 from nothing on generated text.", NULL, NULL,
-                                      OPTIONS(train_table), sizeof(TrainValues), NULL, train_defaults, train_run, true};
+const Verb verb_gpt2_train_bundled = {
+    .name = "gpt2 train-bundled", .summary = "Trains the bundled small GPT-2 from nothing on generated text.",
+    OPTIONS(train_table), .size = sizeof(TrainValues), .defaults = train_defaults, .run = train_run, .stops = true,
+};

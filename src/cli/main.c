@@ -30,8 +30,9 @@ enum { N_VERBS = (int)(sizeof verbs / sizeof *verbs) };
 
 static void print_help(FILE *out)
 {
-    fprintf(out, "lead: forecasts network traffic matrices with a frozen GPT-2, adapters and conditional diffusion (LEAD,\n"
-                 "arXiv 2601.21437), written from scratch in C.\n\nusage: lead VERB [options]      lead VERB --help\n\n");
+    fprintf(out,
+            "lead: forecasts network traffic matrices with a frozen GPT-2, adapters and conditional diffusion (LEAD,\n"
+            "arXiv 2601.21437), written from scratch in C.\n\nusage: lead VERB [options]      lead VERB --help\n\n");
     for (int i = 0; i < N_VERBS; i++) fprintf(out, "  %-20s %s\n", verbs[i]->name, verbs[i]->summary);
     fprintf(out, "\nstdout is for programs, stderr for people.  Exit 0 done, 1 failed, 2 usage.\n");
 }
@@ -95,13 +96,16 @@ int main(int argc, char **argv)
     int words = 0;
     const Verb *v = find_verb(argc - 1, argv + 1, &words);
     if (!v && argc == 3 && !strcmp(argv[2], "--help") && list_group(argv[1], stdout)) return 0;
-    if (!v) return fail(USAGE_ERROR("unknown verb '%s%s%s'; lead --help lists them", argv[1], argc > 2 && argv[2][0] != '-' ? " " : "",
-                                    argc > 2 && argv[2][0] != '-' ? argv[2] : ""));
+    if (!v)
+        return fail(USAGE_ERROR("unknown verb '%s%s%s'; lead --help lists them", argv[1],
+                                argc > 2 && argv[2][0] != '-' ? " " : "",
+                                argc > 2 && argv[2][0] != '-' ? argv[2] : ""));
     Cli cli = {.verb = v, .stop = &stop_flag};
     cli.perm = arena_new("perm", (size_t)64 << 30, out_of_memory);
     cli.step = arena_new("step", (size_t)64 << 30, out_of_memory);
     cli.scratch = arena_new("scratch", (size_t)16 << 30, out_of_memory);
-    if (!cli.perm || !cli.step || !cli.scratch) return fail(ERROR("out of memory: not even 64 MiB of address space to be had"));
+    if (!cli.perm || !cli.step || !cli.scratch)
+        return fail(ERROR("out of memory: not even 64 MiB of address space to be had"));
     void *values = arena_zalloc(cli.perm, v->size + 1);
     if (v->defaults) v->defaults(values);
     CommonOptions common = {0};

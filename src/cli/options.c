@@ -10,7 +10,8 @@
 static const Option common_table[] = {
     {"help", OPT_FLAG, offsetof(CommonOptions, help), NULL, "this text", 0, 0},
     {"threads", OPT_INT, offsetof(CommonOptions, threads), "N", "worker threads (default: one a core)", 1, 1024},
-    {"isa", OPT_TEXT, offsetof(CommonOptions, isa), "SET", "cap of the instruction set: scalar, avx2, avx512 (or LEAD_ISA)", 0, 0},
+    {"isa", OPT_TEXT, offsetof(CommonOptions, isa), "SET",
+     "cap of the instruction set: scalar, avx2, avx512 (or LEAD_ISA)", 0, 0},
 };
 enum { N_COMMON = (int)(sizeof common_table / sizeof *common_table) };
 
@@ -34,8 +35,8 @@ static Status set_value(const Option *o, void *values, const char *text)
     const double v = strtod(text, &end);
     const bool whole = o->type == OPT_NUMBER || v == floor(v);
     if (!*text || *end || errno || !(v >= o->min && v <= o->max) || !whole)
-        return USAGE_ERROR("--%s: want %s in %.10g..%.10g, got '%s'", o->name, o->type == OPT_NUMBER ? "a number" : "an integer",
-                           o->min, o->max, text);
+        return USAGE_ERROR("--%s: want %s in %.10g..%.10g, got '%s'", o->name,
+                           o->type == OPT_NUMBER ? "a number" : "an integer", o->min, o->max, text);
     if (o->type == OPT_NUMBER) *(double *)at = v;
     else *(int64_t *)at = (int64_t)v;
     return OK;
@@ -81,18 +82,23 @@ static bool is_config_key(const char *name, size_t len)
     return false;
 }
 
-static Status parse_one(Cli *cli, const Verb *v, int argc, char **argv, int *i, CommonOptions *common, void *values, int pass)
+static Status parse_one(Cli *cli, const Verb *v, int argc, char **argv, int *i, CommonOptions *common, void *values,
+                        int pass)
 {
     const char *name = argv[*i] + 2;
     const size_t len = strcspn(name, "=");
-    const Option *own = find_option(v->option, v->n_options, name, len), *shared = find_option(common_table, N_COMMON, name, len);
+    const Option *own = find_option(v->option, v->n_options, name, len),
+                 *shared = find_option(common_table, N_COMMON, name, len);
     const Option *o = own ? own : shared;
-    const bool preset = v->preset && same_name("config", name, len), file = v->preset && same_name("config-file", name, len);
+    const bool preset = v->preset && same_name("config", name, len),
+               file = v->preset && same_name("config-file", name, len);
     const bool key = !o && v->preset && is_config_key(name, len);
-    if (!o && !preset && !file && !key) return USAGE_ERROR("unknown option --%.*s; lead %s --help lists them", (int)len, name, v->name);
+    if (!o && !preset && !file && !key)
+        return USAGE_ERROR("unknown option --%.*s; lead %s --help lists them", (int)len, name, v->name);
     Given g;
     TRY(next_option(argc, argv, i, o && o->type == OPT_FLAG, &g));
-    // Whatever the order given: pass 0 reads the preset and the verb's own options, pass 1 the file, pass 2 single keys.
+    // Whatever the order given: pass 0 reads the preset and the verb's own options, pass 1 the file, pass 2 single
+    // keys.
     if (pass == 0) {
         if (preset) {
             cli->config_name = g.value;
@@ -104,7 +110,8 @@ static Status parse_one(Cli *cli, const Verb *v, int argc, char **argv, int *i, 
         return o->type == OPT_FLAG ? OK : set_value(o, into, g.value);
     }
     if (file) return pass == 1 ? read_config_file(&cli->config, g.value, cli->perm) : OK;
-    return key && pass == 2 ? config_set(&cli->config, arena_printf(cli->perm, "%.*s", (int)g.len, g.name), g.value) : OK;
+    return key && pass == 2 ? config_set(&cli->config, arena_printf(cli->perm, "%.*s", (int)g.len, g.name), g.value)
+                            : OK;
 }
 
 Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptions *common, void *values)
@@ -138,14 +145,15 @@ static void help_line(FILE *out, const char *name, const char *meta, const char 
 
 void options_help(const Verb *v, FILE *out)
 {
-    fprintf(out, "usage: lead %s%s%s [options]\n\n%s\n", v->name, v->positional ? " " : "", v->positional ? v->positional : "",
-            v->summary);
+    fprintf(out, "usage: lead %s%s%s [options]\n\n%s\n", v->name, v->positional ? " " : "",
+            v->positional ? v->positional : "", v->summary);
     if (v->text) fprintf(out, "%s\n", v->text);
     fprintf(out, "\noptions:\n");
     for (int i = 0; i < v->n_options; i++) help_line(out, v->option[i].name, v->option[i].meta, v->option[i].help);
     for (int i = 0; i < N_COMMON; i++) help_line(out, common_table[i].name, common_table[i].meta, common_table[i].help);
     if (!v->preset) return;
-    fprintf(out, "\nconfiguration (--config gives all, each key can be set by itself; value of `%s` in brackets):\n", v->preset);
+    fprintf(out, "\nconfiguration (--config gives all, each key can be set by itself; value of `%s` in brackets):\n",
+            v->preset);
     help_line(out, "config", "NAME", "paper, small, demo or tiny");
     help_line(out, "config-file", "FILE", "a JSON object of keys");
     LeadConfig preset;

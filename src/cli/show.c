@@ -9,7 +9,10 @@
 
 // ---- evaluation
 
-static const EvalRow *row_at(const EvalTable *t, const char *model, int h) { return eval_table_find(t, model, "scaled", h); }
+static const EvalRow *row_at(const EvalTable *t, const char *model, int h)
+{
+    return eval_table_find(t, model, "scaled", h);
+}
 
 // The i-th distinct model of the table, or NULL.
 static const char *model_name(const EvalTable *t, int i)
@@ -36,7 +39,8 @@ void show_table(const EvalTable *t, const char *comment, int K, FILE *out)
     const char *m;
     for (int i = 0; (m = model_name(t, i)); i++) {
         fprintf(out, "%-14s", m);
-        for (int k = 0; k < n; k++) fprintf(out, " %8.5f %7.5f", row_at(t, m, h[k])->r.rmse, row_at(t, m, h[k])->r.crps);
+        for (int k = 0; k < n; k++)
+            fprintf(out, " %8.5f %7.5f", row_at(t, m, h[k])->r.rmse, row_at(t, m, h[k])->r.crps);
         fprintf(out, " %6.1f %%\n", 100 * row_at(t, m, 0)->r.cover90);
     }
     fputc('\n', out);
@@ -61,8 +65,16 @@ Status show_eval_png(const EvalTable *t, int K, const char *path, Arena *a)
         series[1][n] = (Series){m, K, x, crps, LOOK_LINE_DOTS, strong};
     }
     const LineChart c[2] = {
-        {.title = "RMSE by forecast step", .x_label = "step", .y_label = "RMSE, flow / its maximum", .n_series = n, .series = series[0]},
-        {.title = "CRPS by forecast step", .x_label = "step", .y_label = "CRPS, flow / its maximum", .n_series = n, .series = series[1]},
+        {.title = "RMSE by forecast step",
+         .x_label = "step",
+         .y_label = "RMSE, flow / its maximum",
+         .n_series = n,
+         .series = series[0]},
+        {.title = "CRPS by forecast step",
+         .x_label = "step",
+         .y_label = "CRPS, flow / its maximum",
+         .n_series = n,
+         .series = series[1]},
     };
     Picture *p;
     TRY(plot_line_charts(a, NULL, 2, c, 2, &p));
@@ -70,6 +82,9 @@ Status show_eval_png(const EvalTable *t, int K, const char *path, Arena *a)
 }
 
 // ---- one window
+
+const char *const show_film_note = "one pixel = one origin-destination pair; red: volume, green: change, "
+                                   "blue: deviation from the usual at that time";
 
 typedef struct Bands { float *mean, *median, *q05, *q25, *q75, *q95; } Bands;   // [K][F] kbit/s
 
@@ -91,17 +106,19 @@ static Bands bands_of(const float *samples, int S, int64_t KF, Arena *a)
 }
 
 // n RGB images: matrix i is x + i*F kbit/s, of the slot `ahead0 + i` after row t; prev = the matrix before the first.
-static float *rgb_frames(const LeadRun *r, const TrafficSeries *s, int64_t t, int64_t ahead0, int n, const float *x, const float *prev, Arena *a)
+static float *rgb_frames(const LeadRun *r, const TrafficSeries *s, int64_t t, int64_t ahead0, int n, const float *x,
+                         const float *prev, Arena *a)
 {
     const int F = r->stats.F;
     float *frames = arena_alloc(a, (size_t)n * (size_t)F * 3 * sizeof *frames);
     for (int i = 0; i < n; i++, prev = x + (int64_t)(i - 1) * F)
-        encode_rgb(frames + (int64_t)i * F * 3, x + (int64_t)i * F, prev, slot_means_at(&r->stats.means, s, t, ahead0 + i), &r->stats.scale,
-                   r->stats.gains);
+        encode_rgb(frames + (int64_t)i * F * 3, x + (int64_t)i * F, prev,
+                   slot_means_at(&r->stats.means, s, t, ahead0 + i), &r->stats.scale, r->stats.gains);
     return frames;
 }
 
-static Status film_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int n_truth, const Bands *b, const char *path, Arena *a)
+static Status film_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int n_truth, const Bands *b,
+                       const char *path, Arena *a)
 {
     const int H = r->cfg.history, K = r->cfg.horizon, F = r->stats.F;
     const float *now = s->x + t * F;
@@ -111,35 +128,47 @@ static Status film_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int 
         {"what came", n_truth, NULL, NULL},
     };
     if (n_truth) row[2].frames = rgb_frames(r, s, t, 1, n_truth, now + F, now, a);
-    const FilmStrip f = {.title = "Traffic matrices as images (E2)",
-                         .note = "one pixel = one origin-destination pair; red: volume, green: change, blue: deviation from the usual at that time",
-                         .n = r->stats.N, .n_rows = n_truth ? 3 : 2, .rows = row};
+    const FilmStrip f = {
+        .title = "Traffic matrices as images (E2)",
+        .note = show_film_note,
+        .n = r->stats.N,
+        .n_rows = n_truth ? 3 : 2,
+        .rows = row};
     Picture *p;
     TRY(plot_film_strip(a, &f, &p));
     return picture_write_png(p, path);
 }
 
-static Status maps_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int n_truth, const Bands *b, const char *path, Arena *a)
+static Status maps_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int n_truth, const Bands *b,
+                       const char *path, Arena *a)
 {
     const int F = r->stats.F, k = n_truth ? n_truth - 1 : r->cfg.horizon - 1;
-    const HeatMaps h = {.title = arena_printf(a, "Step %d: truth, mean forecast, error", k + 1), .n = r->stats.N, .unit = "kbit/s", .log = true,
-                        .truth = n_truth ? s->x + (t + 1 + k) * F : NULL, .forecast = b->mean + (int64_t)k * F};
+    const HeatMaps h = {.title = arena_printf(a, "Step %d: truth, mean forecast, error", k + 1),
+                        .n = r->stats.N,
+                        .unit = "kbit/s",
+                        .log = true,
+                        .truth = n_truth ? s->x + (t + 1 + k) * F : NULL,
+                        .forecast = b->mean + (int64_t)k * F};
     Picture *p;
     TRY(plot_heat_maps(a, &h, &p));
     return picture_write_png(p, path);
 }
 
-static Status fans_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int n_truth, const Bands *b, const char *path, Arena *a)
+static Status fans_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int n_truth, const Bands *b,
+                       const char *path, Arena *a)
 {
     enum { CHARTS = 6 };
-    const int F = r->stats.F, K = r->cfg.horizon, H = 3 * r->cfg.history < t ? 3 * r->cfg.history : r->cfg.history, N = r->stats.N;
+    const int F = r->stats.F, K = r->cfg.horizon, H = 3 * r->cfg.history < t ? 3 * r->cfg.history : r->cfg.history,
+              N = r->stats.N;
     FanChart c[CHARTS];
     bool used[1 << 14] = {false};
     int n = 0;
     for (; n < CHARTS && n < F; n++) {
         int best = -1;
         for (int f = 0; f < F && f < (1 << 14); f++)
-            if (!used[f] && (best < 0 || r->stats.mean[f] * r->stats.scale.flowmax_kbps[f] > r->stats.mean[best] * r->stats.scale.flowmax_kbps[best])) best = f;
+            if (!used[f] && (best < 0 || r->stats.mean[f] * r->stats.scale.flowmax_kbps[f] >
+                                             r->stats.mean[best] * r->stats.scale.flowmax_kbps[best]))
+                best = f;
         used[best] = true;
         float *series = arena_alloc(a, (size_t)(H + 6 * K) * sizeof *series), *at = series;
         for (int i = 0; i < H; i++) {   // NaN, a hole in the line, where the run has no valid snapshot
@@ -153,16 +182,28 @@ static Status fans_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int 
             out[q] = at;
             for (int k = 0; k < K; k++) *at++ = q == 0 && k >= n_truth ? NAN : from[q][(int64_t)k * F + best];
         }
-        c[n] = (FanChart){.title = arena_printf(a, "%d to %d", best / N, best % N), .unit = "kbit/s",
-                          .t0 = s->time ? (double)(s->time[t] - (int64_t)(H - 1) * s->slot_seconds) : 0, .step_s = s->time ? s->slot_seconds : 0, .n_history = H, .n_forecast = K,
-                          .history = series, .truth = out[0], .median = out[1], .q05 = out[2], .q25 = out[3], .q75 = out[4], .q95 = out[5]};
+        c[n] = (FanChart){.title = arena_printf(a, "%d to %d", best / N, best % N),
+                          .unit = "kbit/s",
+                          .t0 = s->time ? (double)(s->time[t] - (int64_t)(H - 1) * s->slot_seconds) : 0,
+                          .step_s = s->time ? s->slot_seconds : 0,
+                          .n_history = H,
+                          .n_forecast = K,
+                          .history = series,
+                          .truth = out[0],
+                          .median = out[1],
+                          .q05 = out[2],
+                          .q25 = out[3],
+                          .q75 = out[4],
+                          .q95 = out[5]};
     }
     Picture *p;
-    TRY(plot_fan_charts(a, "The largest flows: history, forecast with its 50 % and 90 % bands, and what came", n, c, 2, &p));
+    TRY(plot_fan_charts(a, "The largest flows: history, forecast with its 50 % and 90 % bands, and what came", n, c, 2,
+                        &p));
     return picture_write_png(p, path);
 }
 
-Status show_window_pngs(const LeadRun *r, const TrafficSeries *s, int64_t t, const float *samples, const char *dir, Arena *a)
+Status show_window_pngs(const LeadRun *r, const TrafficSeries *s, int64_t t, const float *samples, const char *dir,
+                        Arena *a)
 {
     const int K = r->cfg.horizon;
     int n_truth = 0;   // rows that follow t at once and are valid
@@ -182,7 +223,8 @@ Status show_loss_png(const char *log_path, const char *path, Arena *a)
     TRY(file_read(&text, &size, a, log_path, (size_t)1 << 30));
     int lines = 0;
     for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
-    double *x = arena_alloc(a, (size_t)(lines + 1) * 4 * sizeof *x), *y = x + lines + 1, *vx = y + lines + 1, *vy = vx + lines + 1;
+    double *x = arena_alloc(a, (size_t)(lines + 1) * 4 * sizeof *x), *y = x + lines + 1, *vx = y + lines + 1,
+           *vy = vx + lines + 1;
     int n = 0, nv = 0;
     for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
         const Json *j;
@@ -198,8 +240,10 @@ Status show_loss_png(const char *log_path, const char *path, Arena *a)
             vy[nv++] = val;
         }
     }
-    const Series series[2] = {{"training (smoothed)", n, x, y, LOOK_LINE, false}, {"validation (EMA weights)", nv, vx, vy, LOOK_LINE_DOTS, true}};
-    const LineChart c = {.title = "Training", .x_label = "step", .y_label = "diffusion loss", .n_series = 2, .series = series};
+    const Series series[2] = {{"training (smoothed)", n, x, y, LOOK_LINE, false},
+                              {"validation (EMA weights)", nv, vx, vy, LOOK_LINE_DOTS, true}};
+    const LineChart c = {
+        .title = "Training", .x_label = "step", .y_label = "diffusion loss", .n_series = 2, .series = series};
     Picture *p;
     TRY(plot_line_charts(a, NULL, 1, &c, 1, &p));
     return picture_write_png(p, path);

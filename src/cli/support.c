@@ -82,8 +82,8 @@ void progress_show(Progress *p, int64_t done, int64_t total, double eta, const c
     for (int i = 0; i < WIDTH; i++) bar[i] = i < full ? '#' : '.';
     bar[WIDTH] = 0;
     const int64_t left = eta > 0 ? (int64_t)(eta + 0.5) : 0;
-    fprintf(stderr, "%s[%s] %lld/%lld  %s  ETA %lld:%02lld%s", p->tty ? "\r" : "", bar, (long long)done, (long long)total, text,
-            (long long)(left / 60), (long long)(left % 60), p->tty ? "\033[K" : "\n");
+    fprintf(stderr, "%s[%s] %lld/%lld  %s  ETA %lld:%02lld%s", p->tty ? "\r" : "", bar, (long long)done,
+            (long long)total, text, (long long)(left / 60), (long long)(left % 60), p->tty ? "\033[K" : "\n");
     if (p->tty && done == total) fputc('\n', stderr);
     fflush(stderr);
 }
@@ -126,7 +126,8 @@ Status data_read(Cli *cli, const DataOptions *o, TrafficSeries *s)
 {
     const char *path = o->data ? o->data : cli->positional;
     if (!path) return USAGE_ERROR("lead %s: wants --data FILE", cli->verb->name);
-    TrafficReadOptions r = {.times_path = o->times, .slot_seconds = (int)o->slot_seconds, .calendar_shift_s = o->calendar_shift};
+    TrafficReadOptions r = {
+        .times_path = o->times, .slot_seconds = (int)o->slot_seconds, .calendar_shift_s = o->calendar_shift};
     int64_t *rows;
     if (o->gaps) {
         TRY(parse_rows(o->gaps, "gaps", cli->perm, &rows, &r.n_gaps));
@@ -138,8 +139,8 @@ Status data_read(Cli *cli, const DataOptions *o, TrafficSeries *s)
         TRY(parse_rows(o->invalid, "invalid", cli->perm, &rows, &n));
         TRY(traffic_series_mark_invalid(s, rows, n));
     }
-    fprintf(stderr, "%s: %lld snapshots of %d x %d, %d s each, %lld runs", path, (long long)s->T, s->N, s->N, s->slot_seconds,
-            (long long)s->n_runs);
+    fprintf(stderr, "%s: %lld snapshots of %d x %d, %d s each, %lld runs", path, (long long)s->T, s->N, s->N,
+            s->slot_seconds, (long long)s->n_runs);
     if (!o->keep_all) fprintf(stderr, ", %lld suspicious left out", (long long)traffic_suspects_mark(s, cli->perm));
     fputc('\n', stderr);
     return OK;

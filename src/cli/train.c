@@ -9,7 +9,8 @@ static const Option table[] = {
     {"out", OPT_TEXT, offsetof(Values, out), "DIR", "run directory: checkpoint, best model, log, configuration", 0, 0},
     {"resume", OPT_FLAG, offsetof(Values, resume), NULL, "go on from DIR's checkpoint, bit by bit", 0, 0},
     {"profile", OPT_FLAG, offsetof(Values, profile), NULL, "print time, GFLOP/s and GB/s by op at the end", 0, 0},
-    {"checkpoint-seconds", OPT_NUMBER, offsetof(Values, checkpoint_seconds), "S", "seconds between checkpoints [120]", 0, 1e6},
+    {"checkpoint-seconds", OPT_NUMBER, offsetof(Values, checkpoint_seconds), "S", "seconds between checkpoints [120]",
+     0, 1e6},
 };
 
 static void report(void *ctx, const TrainReport *r)
@@ -18,8 +19,8 @@ static void report(void *ctx, const TrainReport *r)
     snprintf(text, sizeof text, "loss %.4f (smooth %.4f) lr %.2e", r->loss, r->smooth_loss, r->lr);
     progress_show(ctx, r->step, r->total, r->eta_seconds, text, r->step == r->total);
     if (r->val_loss == r->val_loss)
-        fprintf(stderr, "%s  step %lld of %lld: validation loss %.5f\n", ((Progress *)ctx)->tty ? "\n" : "", (long long)r->step,
-                (long long)r->total, r->val_loss);
+        fprintf(stderr, "%s  step %lld of %lld: validation loss %.5f\n", ((Progress *)ctx)->tty ? "\n" : "",
+                (long long)r->step, (long long)r->total, r->val_loss);
 }
 
 static void print_profile(const Profile *p)
@@ -30,8 +31,10 @@ static void print_profile(const Profile *p)
     for (int i = 0; i < OP_COUNT; i++)
         for (int b = 0; b < 2; b++) {
             const ProfileRow *r = b ? &p->bwd[i] : &p->fwd[i];
-            if (r->calls) printf("%s\t%s\t%lld\t%.3f\t%.4f\t%.2f\t%.2f\n", op_info((OpId)i)->name, b ? "bwd" : "fwd", (long long)r->calls,
-                                 r->seconds, r->seconds / all, r->flops / r->seconds * 1e-9, r->bytes / r->seconds * 1e-9);
+            if (r->calls)
+                printf("%s\t%s\t%lld\t%.3f\t%.4f\t%.2f\t%.2f\n", op_info((OpId)i)->name, b ? "bwd" : "fwd",
+                       (long long)r->calls, r->seconds, r->seconds / all, r->flops / r->seconds * 1e-9,
+                       r->bytes / r->seconds * 1e-9);
         }
 }
 
@@ -44,9 +47,16 @@ static Status run(Cli *cli, void *values)
     const TrafficSplits split = traffic_splits(s.T, PROTOCOL_CLEAN);
     Progress bar = progress_new();
     Profile *profile = v->profile ? arena_zalloc(cli->perm, sizeof *profile) : NULL;
-    const TrainOptions o = {.out = v->out, .resume = v->resume, .manifest = manifest_json(cli, cli->perm),
-                            .data_path = v->data.data ? v->data.data : cli->positional, .train = split.train, .val = split.val,
-                            .checkpoint_seconds = v->checkpoint_seconds, .report = report, .ctx = &bar, .stop = cli->stop,
+    const TrainOptions o = {.out = v->out,
+                            .resume = v->resume,
+                            .manifest = manifest_json(cli, cli->perm),
+                            .data_path = v->data.data ? v->data.data : cli->positional,
+                            .train = split.train,
+                            .val = split.val,
+                            .checkpoint_seconds = v->checkpoint_seconds,
+                            .report = report,
+                            .ctx = &bar,
+                            .stop = cli->stop,
                             .profile = profile};
     TRY(lead_train(&cli->config, &s, &o, &cli->device, cli->perm, cli->step, cli->scratch));
     if (profile) print_profile(profile);
@@ -54,5 +64,8 @@ static Status run(Cli *cli, void *values)
     return OK;
 }
 
-const Verb verb_train = {"train", "Trains LEAD on a traffic series: first 70 % of the rows to train, next 15 % to validate.", NULL,
-                         NULL, OPTIONS(table), sizeof(Values), "small", NULL, run, true};
+const Verb verb_train = {
+    .name = "train",
+    .summary = "Trains LEAD on a traffic series: first 70 % of the rows to train, next 15 % to validate.",
+    OPTIONS(table), .size = sizeof(Values), .preset = "small", .run = run, .stops = true,
+};

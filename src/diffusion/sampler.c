@@ -28,7 +28,8 @@ static void clip_values(Tensor *x, double clip)
         }
 }
 
-static Tensor *predict_x0(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Tensor *x, int time, Denoiser *net, void *ctx)
+static Tensor *predict_x0(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Tensor *x, int time,
+                          Denoiser *net, void *ctx)
 {
     const int64_t rows = x->shape.d[0];
     Tensor *out = net(ctx, t, x, full(t, rows, time)), *ab = full(t, rows, sch->ab[time]);

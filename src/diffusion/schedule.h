@@ -19,7 +19,8 @@ typedef struct Schedule {
 Schedule schedule_new(Arena *a, ScheduleKind kind, int T);
 
 // Weight of the squared error at time t: min-SNR-gamma (Hang et al. 2023), snr = ab/(1-ab):
-//   x0: min(snr, gamma)     eps: min(snr, gamma)/snr     v: min(snr, gamma)/(snr + 1).     gamma <= 0: no weighting (1).
+//   x0: min(snr, gamma)     eps: min(snr, gamma)/snr     v: min(snr, gamma)/(snr + 1)
+// gamma <= 0: 1, no weighting.
 double schedule_min_snr(const Schedule *s, Prediction p, int t, double gamma);
 
 #endif

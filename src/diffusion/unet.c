@@ -31,7 +31,8 @@ static UNetStage stage_new(ParamSet *ps, const char *prefix, const UNetConfig *c
 
 UNet unet_new(ParamSet *ps, const char *prefix, UNetConfig c)
 {
-    CHECK(c.levels >= 1 && c.levels <= UNET_MAX_LEVELS && c.blocks >= 1 && c.blocks <= UNET_MAX_BLOCKS && c.base % 2 == 0,
+    CHECK(c.levels >= 1 && c.levels <= UNET_MAX_LEVELS && c.blocks >= 1 && c.blocks <= UNET_MAX_BLOCKS &&
+              c.base % 2 == 0,
           "unet: %d levels, %d blocks, base %d", c.levels, c.blocks, c.base);
     UNet u = {.cfg = c};
     u.time1 = linear_new(ps, SUB("time1"), c.base, 4 * c.base, false);
@@ -44,7 +45,8 @@ UNet unet_new(ParamSet *ps, const char *prefix, UNetConfig c)
             u.enc[l][b] = stage_new(ps, name, &c, ch, c.base * c.mult[l], l == c.levels - 1);
             ch = c.base * c.mult[l];
         }
-        if (l + 1 < c.levels) u.down[l] = conv_new(ps, arena_printf(ps->perm, "%s.down.%d", prefix, l), 3, ch, ch, 2, false);
+        if (l + 1 < c.levels)
+            u.down[l] = conv_new(ps, arena_printf(ps->perm, "%s.down.%d", prefix, l), 3, ch, ch, 2, false);
     }
     u.mid[0] = stage_new(ps, SUB("mid.0"), &c, ch, ch, true);
     u.mid[1] = stage_new(ps, SUB("mid.1"), &c, ch, ch, false);

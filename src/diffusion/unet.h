@@ -1,9 +1,11 @@
 // The conditional U-Net (E7) with dual conditioning (E6).  Images [B,N,N,C], any N from 4 to 64.
 //   level l has base * mult[l] channels; 3x3 stride-2 convolution down (n -> ceil(n/2)), nearest + crop to what it was
 //   + 3x3 convolution up.  A residual block:
-//       h = conv1(silu(GN(x)));  h = AdaGN(h, g) = (1 + gamma(g)) GN(h) + beta(g);  h = silu(FiLM(h, t));  y = x + conv2(h)
+//       h = conv1(silu(GN(x)));  h = AdaGN(h, g) = (1 + gamma(g)) GN(h) + beta(g);  h = silu(FiLM(h, t));
+//       y = x + conv2(h)
 //   followed, at the lowest level and in the middle, by self-attention of the pixels, and everywhere by their
-//   cross-attention to the condition sequence S: y += Attn(LN(y), S).  conv2, attention outputs and the last convolution start at 0.
+//   cross-attention to the condition sequence S: y += Attn(LN(y), S).  conv2, attention outputs and the last
+//   convolution start at 0.
 #ifndef LEAD_DIFFUSION_UNET_H
 #define LEAD_DIFFUSION_UNET_H
 
@@ -20,7 +22,8 @@ typedef struct UNetConfig {
 
 typedef struct ResBlock { Norm norm1; Conv conv1, conv2; Linear from_g, from_t, shortcut; } ResBlock;
 typedef struct AttnBlock { Norm norm; Attention attn; } AttnBlock;
-typedef struct UNetStage { ResBlock res; AttnBlock cross, self; } UNetStage;   // self.norm.gamma = NULL: no self-attention
+// self.norm.gamma = NULL: no self-attention
+typedef struct UNetStage { ResBlock res; AttnBlock cross, self; } UNetStage;
 
 typedef struct UNet {
     UNetConfig cfg;

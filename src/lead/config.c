@@ -103,9 +103,12 @@ Status config_preset(LeadConfig *c, const char *name)
     c->adapter_width = 32, c->cond_width = 64, c->unet_base = 16, c->batch = 16;
     c->steps = 700, c->warmup = 50, c->minutes = 1.2, c->lr = 1e-3, c->sample_steps = 8, c->ema = 0.99;
     if (strcmp(name, "demo") == 0) return OK;
-    c->history = 4, c->horizon = 2, c->enc_base = 4, c->enc_stages = 2, c->enc_width = 8, c->agg_heads = 2, c->tokens = 3;
-    c->adapter_width = 4, c->cond_width = 8, c->unet_base = 8, c->unet_levels = 2, c->unet_blocks = 1, c->unet_heads = 2;
-    c->batch = 4, c->steps = 20, c->warmup = 2, c->minutes = 0, c->sample_steps = 3, c->samples = 4, c->base = BASE_LAST;
+    c->history = 4, c->horizon = 2, c->enc_base = 4, c->enc_stages = 2, c->enc_width = 8, c->agg_heads = 2,
+    c->tokens = 3;
+    c->adapter_width = 4, c->cond_width = 8, c->unet_base = 8, c->unet_levels = 2, c->unet_blocks = 1,
+    c->unet_heads = 2;
+    c->batch = 4, c->steps = 20, c->warmup = 2, c->minutes = 0, c->sample_steps = 3, c->samples = 4,
+    c->base = BASE_LAST;
     if (strcmp(name, "tiny") == 0) return OK;
     return USAGE_ERROR("config: want paper, small, demo or tiny, got '%s'", name);
 }
@@ -129,8 +132,8 @@ static Status set_number(LeadConfig *c, const ConfigKey *k, const char *value)
     const double v = strtod(value, &end);
     const bool whole = k->type == KEY_DOUBLE || v == floor(v);
     if (*value == 0 || *end || errno || !(v >= k->min && v <= k->max) || !whole)
-        return USAGE_ERROR("%s: want %s in %.10g..%.10g, got '%s'", k->name, k->type == KEY_DOUBLE ? "a number" : "an integer",
-                           k->min, k->max, value);
+        return USAGE_ERROR("%s: want %s in %.10g..%.10g, got '%s'", k->name,
+                           k->type == KEY_DOUBLE ? "a number" : "an integer", k->min, k->max, value);
     void *at = (char *)c + k->offset;
     if (k->type == KEY_DOUBLE) *(double *)at = v;
     else if (k->type == KEY_INT64) *(int64_t *)at = (int64_t)v;
@@ -201,11 +204,13 @@ Status config_check(const LeadConfig *c)
         return USAGE_ERROR("agg_heads: want a divisor of enc_width = %d, got %d", c->enc_width, c->agg_heads);
     if (c->unet_base % 2) return USAGE_ERROR("unet_base: want an even number, got %d", c->unet_base);
     if (c->sample_steps > c->diffusion_steps)
-        return USAGE_ERROR("sample_steps: want at most diffusion_steps = %d, got %d", c->diffusion_steps, c->sample_steps);
+        return USAGE_ERROR("sample_steps: want at most diffusion_steps = %d, got %d", c->diffusion_steps,
+                           c->sample_steps);
     if (c->base == BASE_RIDGE && c->target == TARGET_RESIDUAL && c->history < 12)
         return USAGE_ERROR("history: the ridge forecast wants at least 12, got %d", c->history);
     if (c->horizons == HORIZON_ROLLOUT && c->target == TARGET_RESIDUAL && c->base == BASE_RIDGE)
-        return USAGE_ERROR("base: rollout feeds samples back, which the ridge forecast does not see; want base last, got ridge");
+        return USAGE_ERROR(
+            "base: rollout feeds samples back, which the ridge forecast does not see; want base last, got ridge");
     return OK;
 }
 
@@ -240,7 +245,9 @@ Status config_read_json(LeadConfig *c, const Json *object, const char *where)
         if (m->type == JSON_STRING) text = m->string;
         else if (m->type == JSON_BOOL) text = m->boolean ? "true" : "false";
         else if (m->type == JSON_NUMBER) snprintf(buf, sizeof buf, "%.17g", m->number);
-        else return USAGE_ERROR("%s: %s: want a number, a string or a truth value, got %s", where, m->key, json_describe(m).s);
+        else
+            return USAGE_ERROR("%s: %s: want a number, a string or a truth value, got %s", where, m->key,
+                               json_describe(m).s);
         const Status s = config_set(c, m->key, text);
         if (s.code) return USAGE_ERROR("%s: %s", where, s.msg);
     }

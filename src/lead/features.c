@@ -47,13 +47,15 @@ static const float *yesterday_x(const TrafficSeries *s, const Moment *m, int k)
 }
 
 // base[k][f] in kbit/s of steps 1..Kt after now.
-static void base_forecast(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *m, float *base)
+static void base_forecast(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *m,
+                          float *base)
 {
     if (uses_ridge(cfg) && m->n == 0) {
         ridge_predict(&st->ridge, s, m->t, base);
         return;
     }
-    for (int k = 0; k < st->Kt; k++) memcpy(base + (int64_t)k * st->F, history_x(s, m, 0), (size_t)st->F * sizeof *base);
+    for (int k = 0; k < st->Kt; k++)
+        memcpy(base + (int64_t)k * st->F, history_x(s, m, 0), (size_t)st->F * sizeof *base);
 }
 
 // ---- statistics
@@ -99,7 +101,8 @@ static void window_residual(const LeadStats *st, const LeadConfig *cfg, const Tr
     }
 }
 
-static void fit_residual(LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const int64_t *starts, int64_t n, Arena *a)
+static void fit_residual(LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const int64_t *starts, int64_t n,
+                         Arena *a)
 {
     const int64_t KF = (int64_t)st->Kt * st->F, stride = (n + FIT_WINDOWS - 1) / FIT_WINDOWS;
     float *base = arena_alloc(a, (size_t)KF * sizeof *base), *u = arena_alloc(a, (size_t)st->F * sizeof *u);
@@ -148,7 +151,10 @@ static void stats_alloc(LeadStats *st, Arena *a)
 
 Status stats_fit(LeadStats *st, Arena *a, const TrafficSeries *s, TrafficRange train, const LeadConfig *cfg)
 {
-    *st = (LeadStats){.N = s->N, .F = s->N * s->N, .per_day = (int)traffic_slots_per_day(s), .slot_seconds = s->slot_seconds,
+    *st = (LeadStats){.N = s->N,
+                      .F = s->N * s->N,
+                      .per_day = (int)traffic_slots_per_day(s),
+                      .slot_seconds = s->slot_seconds,
                       .Kt = target_steps(cfg)};
     TRY(scale_fit(&st->scale, a, s, train, (ScaleKind)cfg->scale));
     slot_means_fit(&st->means, a, s, train, &st->scale);
@@ -187,8 +193,8 @@ enum { N_FLAT = (int)(sizeof flat / sizeof *flat), N_HEADER = 7 };
 int stats_pack(const LeadStats *st, Arena *a, StatArray out[STATS_MAX_ARRAYS])
 {
     int n = 0;
-    const float head[N_HEADER] = {(float)st->N, (float)st->per_day, (float)st->slot_seconds, (float)st->Kt, st->gains.k_g,
-                                  st->gains.k_b, (float)(st->ridge.coef != NULL)};
+    const float head[N_HEADER] = {(float)st->N,  (float)st->per_day, (float)st->slot_seconds,        (float)st->Kt,
+                                  st->gains.k_g, st->gains.k_b,      (float)(st->ridge.coef != NULL)};
     out[n++] = (StatArray){"head", N_HEADER, widen(a, head, N_HEADER)};
     for (int i = 0; i < N_FLAT; i++) {
         const int64_t len = (int64_t)st->F * (flat[i].per_step ? st->Kt : 1);
@@ -199,7 +205,8 @@ int stats_pack(const LeadStats *st, Arena *a, StatArray out[STATS_MAX_ARRAYS])
     out[n++] = (StatArray){"scale", scale_pack_size(&st->scale), widen(a, buf, scale_pack_size(&st->scale))};
     buf = arena_alloc(a, (size_t)slot_means_pack_size(&st->means) * sizeof *buf);
     slot_means_pack(&st->means, buf);
-    out[n++] = (StatArray){"slot_means", slot_means_pack_size(&st->means), widen(a, buf, slot_means_pack_size(&st->means))};
+    out[n++] = (StatArray){"slot_means", slot_means_pack_size(&st->means),
+                           widen(a, buf, slot_means_pack_size(&st->means))};
     if (st->ridge.coef) {
         buf = arena_alloc(a, (size_t)ridge_pack_size(&st->ridge) * sizeof *buf);
         ridge_pack(&st->ridge, buf);
@@ -228,8 +235,8 @@ Status stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadConfig
     int64_t n;
     TRY(narrow_stat(f, "head", a, N_HEADER, &h, &n));
     if (!(h[0] >= 2 && h[0] <= 1024 && h[1] >= 1 && h[1] <= 86400 && h[2] >= 1 && h[2] <= 86400))
-        return ERROR("stat.head: want nodes, slots a day and seconds a slot, got %g, %g, %g in %s", (double)h[0], (double)h[1],
-                     (double)h[2], f->path);
+        return ERROR("stat.head: want nodes, slots a day and seconds a slot, got %g, %g, %g in %s", (double)h[0],
+                     (double)h[1], (double)h[2], f->path);
     *st = (LeadStats){.N = (int)h[0], .F = (int)h[0] * (int)h[0], .per_day = (int)h[1], .slot_seconds = (int)h[2],
                       .Kt = target_steps(cfg), .gains = {h[4], h[5]}};
     if ((int)h[3] != st->Kt) return ERROR("stat.head: want %d steps, got %d in %s", st->Kt, (int)h[3], f->path);
@@ -253,8 +260,8 @@ Status stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadConfig
 
 // ---- batches
 
-static void fill_frames(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *m, float *frames,
-                        int32_t *slot, int32_t *dow)
+static void fill_frames(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *m,
+                        float *frames, int32_t *slot, int32_t *dow)
 {
     const int C = image_channels(cfg), F = st->F;
     for (int i = 0; i < cfg->history; i++) {
@@ -274,8 +281,8 @@ typedef struct Work { float *base, *u, *now; } Work;   // [Kt][F], [F], [F]
 
 static Work work_new(Arena *a, const LeadStats *st)
 {
-    return (Work){arena_alloc(a, (size_t)st->Kt * (size_t)st->F * sizeof(float)), arena_alloc(a, (size_t)st->F * sizeof(float)),
-                  arena_alloc(a, (size_t)st->F * sizeof(float))};
+    return (Work){arena_alloc(a, (size_t)st->Kt * (size_t)st->F * sizeof(float)),
+                  arena_alloc(a, (size_t)st->F * sizeof(float)), arena_alloc(a, (size_t)st->F * sizeof(float))};
 }
 
 // One plane of the context: out[f*Cc] = asinh((u - now)/unit)
@@ -284,7 +291,8 @@ static void put_plane(float *out, int Cc, const float *u, const float *now, cons
     for (int f = 0; f < F; f++) out[(int64_t)f * Cc] = asinhf((u[f] - now[f]) / unit[f]);
 }
 
-static void fill_context(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *m, Work w, float *out)
+static void fill_context(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *m, Work w,
+                         float *out)
 {
     const int F = st->F, Cc = cfg->history + 3 * st->Kt;
     scale_forward(&st->scale, history_x(s, m, 0), w.now);
@@ -334,16 +342,19 @@ static void fill_target(const LeadStats *st, const LeadConfig *cfg, const Traffi
     }
 }
 
-LeadBatch features_batch(Tape *tape, const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *at,
-                         int B, bool with_target)
+LeadBatch features_batch(Tape *tape, const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s,
+                         const Moment *at, int B, bool with_target)
 {
     const LeadShape sh = stats_shape(st, cfg);
-    const int64_t N = st->N, F = st->F, H = cfg->history, C = sh.image_channels, Cc = sh.context_channels, Ct = sh.target_channels;
+    const int64_t N = st->N, F = st->F, H = cfg->history, C = sh.image_channels, Cc = sh.context_channels,
+                  Ct = sh.target_channels;
     Arena *a = tape->step;
     float *frames = arena_alloc(a, (size_t)(B * H * F * C) * sizeof *frames);
     float *context = arena_alloc(a, (size_t)(B * F * Cc) * sizeof *context);
-    float *target = arena_alloc(a, (size_t)(B * F * Ct) * sizeof *target), *weight = arena_alloc(a, (size_t)(B * F * Ct) * sizeof *weight);
-    int32_t *slot = arena_alloc(a, (size_t)(B * H) * sizeof *slot), *dow = arena_alloc(a, (size_t)(B * H) * sizeof *dow);
+    float *target = arena_alloc(a, (size_t)(B * F * Ct) * sizeof *target),
+          *weight = arena_alloc(a, (size_t)(B * F * Ct) * sizeof *weight);
+    int32_t *slot = arena_alloc(a, (size_t)(B * H) * sizeof *slot),
+            *dow = arena_alloc(a, (size_t)(B * H) * sizeof *dow);
     Work *work = arena_alloc(a, (size_t)B * sizeof *work);
     for (int b = 0; b < B; b++) work[b] = work_new(a, st);
 #pragma omp parallel for schedule(static)
@@ -353,7 +364,8 @@ LeadBatch features_batch(Tape *tape, const LeadStats *st, const LeadConfig *cfg,
         if (Cc) fill_context(st, cfg, s, &at[b], work[b], context + b * F * Cc);
         if (with_target) fill_target(st, cfg, s, &at[b], work[b], target + b * F * Ct, weight + b * F * Ct);
     }
-    LeadBatch out = {.frames = tape_from_f32(tape, SHAPE(B, H, N, N, C), frames), .slot = tape_from_i32(tape, SHAPE(B, H), slot),
+    LeadBatch out = {.frames = tape_from_f32(tape, SHAPE(B, H, N, N, C), frames),
+                     .slot = tape_from_i32(tape, SHAPE(B, H), slot),
                      .dow = tape_from_i32(tape, SHAPE(B, H), dow)};
     if (Cc) out.context = tape_from_f32(tape, SHAPE(B, N, N, Cc), context);
     if (with_target) {
@@ -381,8 +393,8 @@ void features_decode(const LeadStats *st, const LeadConfig *cfg, const TrafficSe
                 for (int f = 0; f < F; f++) {
                     const int64_t kf = (int64_t)k * F + f;
                     const float v = x[((int64_t)r * F + f) * Ct + k * C];
-                    const float u = cfg->target == TARGET_LEVEL ? (v + 1) / 2
-                                    : base[kf] + st->sigma[kf] * sinhf(st->gamma[kf] * clamp(v, st->low[kf], st->high[kf]));
+                    const float y = st->gamma[kf] * clamp(v, st->low[kf], st->high[kf]);
+                    const float u = cfg->target == TARGET_LEVEL ? (v + 1) / 2 : base[kf] + st->sigma[kf] * sinhf(y);
                     out[(int64_t)r * st->Kt * F + kf] = scale_inverse_flow(&st->scale, f, u);
                 }
     }

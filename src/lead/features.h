@@ -47,8 +47,8 @@ typedef struct Moment {
 } Moment;
 
 // One batch of B moments on the tape; with targets (rows t+1..t+Kt must exist, n = 0) when training.
-LeadBatch features_batch(Tape *tape, const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *at,
-                         int B, bool with_target);
+LeadBatch features_batch(Tape *tape, const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s,
+                         const Moment *at, int B, bool with_target);
 
 // Decodes R = B*S drawn rows x [R][N][N][channels] (row b*S+s belongs to moment b) -> out [R][Kt][F] kbit/s.
 void features_decode(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *at, int B, int S,

@@ -29,7 +29,8 @@ static Status load_open(LeadRun *r, const SafeFile *f, const char *llm, const De
     TRY(json_parse(&json, perm, config, strlen(config), f->path));
     TRY(config_preset(&r->cfg, "paper"));
     TRY(config_read_json(&r->cfg, json, f->path));
-    if (llm && strlen(llm) >= sizeof r->cfg.llm) return USAGE_ERROR("llm: want a shorter path, got %zu bytes", strlen(llm));
+    if (llm && strlen(llm) >= sizeof r->cfg.llm)
+        return USAGE_ERROR("llm: want a shorter path, got %zu bytes", strlen(llm));
     if (llm) strcpy(r->cfg.llm, llm);
     long long v[4];
     if (sscanf(rows, "%lld %lld %lld %lld", &v[0], &v[1], &v[2], &v[3]) != 4)
@@ -65,7 +66,8 @@ Status lead_run_check(const LeadRun *r, const TrafficSeries *s)
 {
     if (s->N != r->stats.N) return ERROR("data: want %d nodes as the model was trained on, got %d", r->stats.N, s->N);
     if (s->slot_seconds != r->stats.slot_seconds)
-        return ERROR("data: want slots of %d s as the model was trained on, got %d s", r->stats.slot_seconds, s->slot_seconds);
+        return ERROR("data: want slots of %d s as the model was trained on, got %d s", r->stats.slot_seconds,
+                     s->slot_seconds);
     return OK;
 }
 
@@ -100,7 +102,8 @@ static void forecast_rollout(LeadRun *r, const TrafficSeries *s, const int64_t *
         Tensor *x = lead_sample(tape, &r->model, &b, R, 1, row);
         float *next = arena_alloc(tape->step, (size_t)R * (size_t)F * sizeof *next);
         features_decode(&r->stats, &r->cfg, s, at, R, 1, x->x, next, tape->scratch);
-        for (int i = 0; i < R; i++) memcpy(out + ((int64_t)i * K + k) * F, next + (int64_t)i * F, (size_t)F * sizeof *out);
+        for (int i = 0; i < R; i++)
+            memcpy(out + ((int64_t)i * K + k) * F, next + (int64_t)i * F, (size_t)F * sizeof *out);
     }
 }
 
@@ -112,8 +115,8 @@ Status lead_forecast(LeadRun *r, const TrafficSeries *s, const int64_t *t, int n
     for (int i = 0; i < n; i++)
         for (int b = 0; b < r->cfg.history; b++)
             if (t[i] - b < 0 || traffic_row_at(s, t[i], -b) != t[i] - b)
-                return ERROR("forecast after row %lld: want %d valid consecutive snapshots up to it, row %lld is missing or invalid",
-                             (long long)t[i], r->cfg.history, (long long)t[i] - b);
+                return ERROR("forecast after row %lld: want %d valid consecutive snapshots up to it, row %lld is "
+                             "missing or invalid", (long long)t[i], r->cfg.history, (long long)t[i] - b);
     if (r->cfg.horizons == HORIZON_ROLLOUT) forecast_rollout(r, s, t, n, out);
     else forecast_direct(r, s, t, n, out);
     return OK;
@@ -137,7 +140,8 @@ static Status run_batch(void *ctx, const TrafficSeries *s, const EvalBatch *b)
 
 Forecaster lead_forecaster(LeadRun *r, int batch)
 {
-    return (Forecaster){.name = "lead", .kind = DIST_SAMPLES, .S = r->cfg.samples, .batch = batch, .run = run_batch, .ctx = r};
+    return (Forecaster){
+        .name = "lead", .kind = DIST_SAMPLES, .S = r->cfg.samples, .batch = batch, .run = run_batch, .ctx = r};
 }
 
 float forecast_mean(const float *v, int S)

@@ -32,7 +32,8 @@ Status lead_forecast(LeadRun *r, const TrafficSeries *s, const int64_t *t, int n
 // The run as a row of the evaluation table: point = mean of the samples.
 Forecaster lead_forecaster(LeadRun *r, int batch);
 
-// Order statistics of S values: mean and quantiles (metric_quantile type 6, as coverage is scored; never crossing).  sorted [S] is sorted in place.
+// Order statistics of S values: mean and quantiles (metric_quantile type 6, as coverage is scored; never crossing).
+// sorted [S] is sorted in place.
 float forecast_mean(const float *v, int S);
 void forecast_sort(float *v, int S);
 

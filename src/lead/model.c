@@ -13,9 +13,11 @@ Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const L
     TRY(gpt2_load(&m->llm, ps, "llm", cfg->llm, GPT2_FROZEN | GPT2_BLANK, scratch));
     const int D = (int)m->llm->c.width;
     if (M > m->llm->c.positions)
-        return USAGE_ERROR("tokens: want at most the %lld positions of %s, got %d", (long long)m->llm->c.positions, cfg->llm, M);
+        return USAGE_ERROR("tokens: want at most the %lld positions of %s, got %d", (long long)m->llm->c.positions,
+                           cfg->llm, M);
     m->vision = vision_new(ps, "vision", shape->N, shape->image_channels, cfg->enc_base, cfg->enc_stages, d);
-    m->agg = aggregator_new(ps, "agg", cfg->history, shape->slots_per_day, d, cfg->agg_layers, cfg->agg_heads, M, cfg->dropout);
+    m->agg = aggregator_new(ps, "agg", cfg->history, shape->slots_per_day, d, cfg->agg_layers, cfg->agg_heads, M,
+                            cfg->dropout);
     m->in_norm = layernorm_new(ps, "to_llm.norm", d);
     m->in1 = linear_new(ps, "to_llm.1", d, D, false);
     m->in2 = linear_new(ps, "to_llm.2", D, D, false);
@@ -32,7 +34,8 @@ Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const L
     m->s_proj = linear_new(ps, "cond.s", D, w, false);
     m->null_g = param_add(ps, "cond", "null_g", SHAPE(w), (Init){INIT_ZERO, 0}, PARAM_NO_DECAY);
     m->null_s = param_add(ps, "cond", "null_s", SHAPE(M, w), (Init){INIT_ZERO, 0}, PARAM_NO_DECAY);
-    m->pixel = param_add(ps, "", "pixel", SHAPE(shape->N, shape->N, PIXEL_WIDTH), (Init){INIT_NORMAL, 0.5}, PARAM_NO_DECAY);
+    m->pixel = param_add(ps, "", "pixel", SHAPE(shape->N, shape->N, PIXEL_WIDTH), (Init){INIT_NORMAL, 0.5},
+                         PARAM_NO_DECAY);
     UNetConfig u = {.in_channels = shape->target_channels + shape->context_channels + PIXEL_WIDTH,
                     .out_channels = shape->target_channels, .base = cfg->unet_base, .levels = cfg->unet_levels,
                     .blocks = cfg->unet_blocks, .cond_width = w, .seq_width = w, .heads = cfg->unet_heads};
@@ -82,7 +85,8 @@ Tensor *lead_denoise(Tape *t, const LeadModel *m, Tensor *x, Tensor *time, Condi
 {
     const Shape s = x->shape;
     Tensor *pixel = tape_add(t, tape_zeros(t, SHAPE(s.d[0], s.d[1], s.d[2], PIXEL_WIDTH)), m->pixel);
-    Tensor *in = context ? tape_concat(t, (Tensor *[]){x, context, pixel}, 3, 3) : tape_concat(t, (Tensor *[]){x, pixel}, 2, 3);
+    Tensor *in = context ? tape_concat(t, (Tensor *[]){x, context, pixel}, 3, 3)
+                         : tape_concat(t, (Tensor *[]){x, pixel}, 2, 3);
     return unet_apply(t, &m->unet, in, time, c.g, c.s);
 }
 
@@ -102,8 +106,8 @@ static Tensor *sobel(Tape *t, Tensor *x)
     static const float k[18] = {-1, -1, 0, -2, 1, -1, -2, 0, 0, 0, 2, 0, -1, 1, 0, 2, 1, 1};
     const Shape s = x->shape;
     Tensor *y = tape_permute(t, x, (int[]){0, 3, 1, 2});
-    return tape_conv2d(t, tape_reshape(t, y, SHAPE(s.d[0] * s.d[3], s.d[1], s.d[2], 1)), tape_from_f32(t, SHAPE(3, 3, 1, 2), k),
-                       NULL, 1, 1);
+    return tape_conv2d(t, tape_reshape(t, y, SHAPE(s.d[0] * s.d[3], s.d[1], s.d[2], 1)),
+                       tape_from_f32(t, SHAPE(3, 3, 1, 2), k), NULL, 1, 1);
 }
 
 static Tensor *pool_even(Tape *t, Tensor *x)
@@ -144,9 +148,11 @@ Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *b, uint32_t step
                    : cfg->prediction == PREDICT_EPS ? eps : b->target;
     Tensor *loss = tape_wmse(t, out, want, tape_from_f32(t, SHAPE(B), w));
     if (cfg->loss_traffic <= 0 && cfg->loss_pool <= 0 && cfg->loss_sobel <= 0) return loss;
-    Tensor *x0 = implied_x0(t, m, xt, out, abt), *abw = tape_from_f32(t, SHAPE(B), ab);   // weighted by ab: x0 means little in noise
+    // weighted by ab: x0 means little in noise
+    Tensor *x0 = implied_x0(t, m, xt, out, abt), *abw = tape_from_f32(t, SHAPE(B), ab);
     if (cfg->loss_traffic > 0 && b->weight)
-        loss = add_term(t, loss, cfg->loss_traffic, tape_wmse(t, tape_mul(t, x0, b->weight), tape_mul(t, b->target, b->weight), abw));
+        loss = add_term(t, loss, cfg->loss_traffic,
+                        tape_wmse(t, tape_mul(t, x0, b->weight), tape_mul(t, b->target, b->weight), abw));
     if (cfg->loss_pool > 0)
         loss = add_term(t, loss, cfg->loss_pool, tape_wmse(t, pool_even(t, x0), pool_even(t, b->target), abw));
     if (cfg->loss_sobel > 0) {
@@ -199,5 +205,6 @@ Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int 
     int64_t *row = arena_alloc(t->step, (size_t)(B * S) * sizeof *row);
     for (int64_t i = 0; i < (int64_t)B * S; i++) row[i] = window[i / S] * S + i % S;
     return sampler_run(&sampler, &m->schedule, (Prediction)cfg->prediction, t,
-                       SHAPE((int64_t)B * S, m->shape.N, m->shape.N, m->shape.target_channels), row, sample_denoise, &ctx);
+                       SHAPE((int64_t)B * S, m->shape.N, m->shape.N, m->shape.target_channels), row, sample_denoise,
+                       &ctx);
 }

@@ -1,5 +1,5 @@
-// LEAD composed: frames -> vision encoder (E3) -> aggregator (E4) -> frozen GPT-2 with adapters (E5) -> conditions g and
-// S (E6) -> conditional diffusion (E7).
+// LEAD composed: frames -> vision encoder (E3) -> aggregator (E4) -> frozen GPT-2 with adapters (E5) -> conditions g
+// and S (E6) -> conditional diffusion (E7).
 #ifndef LEAD_LEAD_MODEL_H
 #define LEAD_LEAD_MODEL_H
 

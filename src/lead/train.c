@@ -44,8 +44,9 @@ static Status save(Trainer *tr, const char *name)
     const size_t mark = arena_mark(a);
     StatArray stat[STATS_MAX_ARRAYS];
     const int n_stat = stats_pack(&tr->stats, a, stat);
-    const char *range = arena_printf(a, "%lld %lld %lld %lld", (long long)tr->o->train.begin, (long long)tr->o->train.end,
-                                     (long long)tr->o->val.begin, (long long)tr->o->val.end);
+    const char *range = arena_printf(a, "%lld %lld %lld %lld", (long long)tr->o->train.begin,
+                                     (long long)tr->o->train.end, (long long)tr->o->val.begin,
+                                     (long long)tr->o->val.end);
     const SafeMeta meta[] = {
         {"lead.config", tr->config_json},
         {"lead.manifest", tr->o->manifest ? tr->o->manifest : "{}"},
@@ -71,7 +72,8 @@ static LeadBatch shuffled_batch(Trainer *tr, int64_t step)
     const int B = tr->cfg->batch;
     Moment *at = arena_alloc(tr->tape.step, (size_t)B * sizeof *at);
     for (int i = 0; i < B; i++) {
-        const uint32_t u = philox_u32((uint64_t)tr->cfg->seed, philox_subsequence(SITE_SHUFFLE, (uint32_t)step), (uint64_t)i);
+        const uint32_t u = philox_u32((uint64_t)tr->cfg->seed, philox_subsequence(SITE_SHUFFLE, (uint32_t)step),
+                                      (uint64_t)i);
         const int64_t w = (int64_t)(((uint64_t)u * (uint64_t)tr->n_train) >> 32);
         at[i] = (Moment){.t = tr->train[w] + tr->cfg->history - 1};
     }
@@ -99,7 +101,8 @@ static Status train_step(Trainer *tr, double *loss, double *norm)
         return ERROR("training: the loss is %g at step %lld; try a smaller lr", *loss, (long long)tr->optim.step);
     tape_backward(t, l);
     *norm = optim_step(&tr->optim, t, &tr->ps);
-    if (!isfinite(*norm)) return ERROR("training: the gradient's norm is %g at step %lld", *norm, (long long)tr->optim.step);
+    if (!isfinite(*norm))
+        return ERROR("training: the gradient's norm is %g at step %lld", *norm, (long long)tr->optim.step);
     return OK;
 }
 
@@ -129,7 +132,8 @@ static double validation_loss(Trainer *tr)
 
 static void write_log(Trainer *tr, const TrainReport *r)
 {
-    fprintf(tr->log, "{\"step\":%lld,\"loss\":%.9g,\"smooth_loss\":%.9g,\"grad_norm\":%.6g,\"lr\":%.6g,\"seconds\":%.3f",
+    fprintf(tr->log,
+            "{\"step\":%lld,\"loss\":%.9g,\"smooth_loss\":%.9g,\"grad_norm\":%.6g,\"lr\":%.6g,\"seconds\":%.3f",
             (long long)r->step, r->loss, r->smooth_loss, r->grad_norm, r->lr, r->seconds);
     if (isfinite(r->val_loss)) fprintf(tr->log, ",\"val_loss\":%.9g", r->val_loss);
     fputs("}\n", tr->log);
@@ -144,7 +148,8 @@ static Status train_loop(Trainer *tr)
     const double t0 = now_seconds(), every = tr->o->checkpoint_seconds > 0 ? tr->o->checkpoint_seconds : 120;
     const int64_t first = op->step;
     double saved = t0;
-    const bool timed = tr->cfg->minutes > 0 && first < SPEED_STEPS;   // later a resumed run keeps the total that was fitted
+    // later a resumed run keeps the total that was fitted
+    const bool timed = tr->cfg->minutes > 0 && first < SPEED_STEPS;
     while (op->step < op->total && !stop_asked(tr)) {
         TrainReport r = {.total = op->total, .lr = optim_lr(op, op->step), .val_loss = NAN};
         TRY(train_step(tr, &r.loss, &r.grad_norm));
@@ -191,7 +196,8 @@ static Status resume(Trainer *tr, const char *path, Arena *a)
     if (!s.code) s = checkpoint_meta(&f, "lead.smooth_loss", &smooth);
     if (!s.code && strcmp(config, tr->config_json))
         s = ERROR("%s: want the configuration of this run, got another one (compare config.json)", path);
-    if (!s.code && strcmp(hash, tr->llm_hash)) s = ERROR("%s: trained with other LLM weights than %s", path, tr->cfg->llm);
+    if (!s.code && strcmp(hash, tr->llm_hash))
+        s = ERROR("%s: trained with other LLM weights than %s", path, tr->cfg->llm);
     if (!s.code && strcmp(data, tr->data_hash)) s = ERROR("%s: trained on other traffic than this", path);
     if (!s.code) s = checkpoint_load(&f, &tr->ps);
     if (!s.code) {
@@ -216,10 +222,12 @@ static const char *series_hash(const TrafficSeries *s, Arena *a)
 
 static Status prepare_directory(const TrainOptions *o, Arena *a)
 {
-    if (mkdir(o->out, 0777) && errno != EEXIST) return ERROR("%s: cannot make the directory: %s", o->out, strerror(errno));
+    if (mkdir(o->out, 0777) && errno != EEXIST)
+        return ERROR("%s: cannot make the directory: %s", o->out, strerror(errno));
     struct stat sb;
     const bool there = stat(arena_printf(a, "%s/checkpoint.safetensors", o->out), &sb) == 0;
-    if (there && !o->resume) return ERROR("%s: holds a run already; --resume goes on with it, or give another --out", o->out);
+    if (there && !o->resume)
+        return ERROR("%s: holds a run already; --resume goes on with it, or give another --out", o->out);
     if (!there && o->resume) return ERROR("%s: want checkpoint.safetensors to resume from, found none", o->out);
     return OK;
 }
@@ -242,8 +250,16 @@ static Status setup(Trainer *tr, const Device *dev, Arena *perm, Arena *step)
     TRY(lead_model_new(&tr->model, &tr->ps, cfg, &shape, tr->scratch));
     tr->llm_hash = paramset_frozen_hash(&tr->ps, perm);
     tr->data_hash = series_hash(tr->s, perm);
-    tr->optim = (Optim){.lr = cfg->lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = cfg->decay, .clip = cfg->clip,
-                        .ema = cfg->ema, .warmup = cfg->warmup, .total = cfg->steps, .floor = 0.02};
+    tr->optim = (Optim){.lr = cfg->lr,
+                        .beta1 = 0.9,
+                        .beta2 = 0.999,
+                        .eps = 1e-8,
+                        .decay = cfg->decay,
+                        .clip = cfg->clip,
+                        .ema = cfg->ema,
+                        .warmup = cfg->warmup,
+                        .total = cfg->steps,
+                        .floor = 0.02};
     tr->best_val = INFINITY;
     tape_init(&tr->tape, dev, step, tr->scratch);
     tr->tape.seed = (uint64_t)cfg->seed;

@@ -62,8 +62,8 @@ static AggLayer layer_new(ParamSet *ps, const char *p, int width, int heads)
                       .mlp = mlp_new(ps, SUB("%s.mlp", p), width, 4 * (int64_t)width)};
 }
 
-Aggregator aggregator_new(ParamSet *ps, const char *prefix, int history, int slots_per_day, int width, int layers, int heads,
-                          int tokens, double dropout)
+Aggregator aggregator_new(ParamSet *ps, const char *prefix, int history, int slots_per_day, int width, int layers,
+                          int heads, int tokens, double dropout)
 {
     CHECK(layers >= 1 && layers <= AGG_MAX_LAYERS, "aggregator: %d layers", layers);
     const Init small = {INIT_NORMAL, 0.02};
@@ -94,7 +94,8 @@ Tensor *aggregator_apply(Tape *t, const Aggregator *a, Tensor *f, Tensor *slot, 
     for (int i = 0; i < a->n_layers; i++) f = layer_apply(t, &a->layer[i], f, NULL, a->dropout);
     f = norm_apply(t, &a->norm_kv, f, false);
     const Shape q = a->queries->shape;
-    Tensor *x = tape_add(t, tape_zeros(t, SHAPE(f->shape.d[0], q.d[0], q.d[1])), a->queries);   // the same for each sample
+    // the same for each sample
+    Tensor *x = tape_add(t, tape_zeros(t, SHAPE(f->shape.d[0], q.d[0], q.d[1])), a->queries);
     for (int i = 0; i < 2; i++) x = layer_apply(t, &a->cross[i], x, f, a->dropout);
     return x;
 }

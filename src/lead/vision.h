@@ -6,7 +6,8 @@
 
 enum { VISION_MAX_STAGES = 4, VISION_MAX_STEM = 4, AGG_MAX_LAYERS = 12 };
 
-// Residual block: conv-norm-GELU-conv-norm + shortcut, GELU; then spatial attention a = sigmoid(W2 relu(W1 h)), h <- a h.
+// Residual block: conv-norm-GELU-conv-norm + shortcut, GELU;
+// then spatial attention a = sigmoid(W2 relu(W1 h)), h <- a h.
 typedef struct VisionBlock { Conv conv1, conv2, shortcut; Norm norm1, norm2; Linear att1, att2; } VisionBlock;
 
 typedef struct Vision {
@@ -29,8 +30,8 @@ typedef struct Aggregator {
     double dropout;
 } Aggregator;
 
-Aggregator aggregator_new(ParamSet *ps, const char *prefix, int history, int slots_per_day, int width, int layers, int heads,
-                          int tokens, double dropout);
+Aggregator aggregator_new(ParamSet *ps, const char *prefix, int history, int slots_per_day, int width, int layers,
+                          int heads, int tokens, double dropout);
 // f [B,H,D], slot and dow I32 [B,H] -> [B,M,D]
 Tensor *aggregator_apply(Tape *t, const Aggregator *a, Tensor *f, Tensor *slot, Tensor *dow);
 

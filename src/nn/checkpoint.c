@@ -16,7 +16,8 @@ Status checkpoint_save(const char *path, const ParamSet *ps, const SafeMeta *met
                        int n_stat, Arena *scratch)
 {
     const size_t mark = arena_mark(scratch);
-    CHECK(!ps->inference && ps->dev->real_size == sizeof(float), "checkpoint_save: wants f32 parameters with their state");
+    CHECK(!ps->inference && ps->dev->real_size == sizeof(float),
+          "checkpoint_save: wants f32 parameters with their state");
     SafeTensor *t = arena_alloc(scratch, ((size_t)ps->n * N_STATE + (size_t)n_stat) * sizeof *t);
     int64_t n = 0;
     for (int i = 0; i < ps->n; i++) {
@@ -42,7 +43,8 @@ Status checkpoint_open(SafeFile *f, Arena *a, const char *path)
     TRY(safetensors_open(f, a, path));
     const char *format = safetensors_meta(f, format_key);
     if (format && strcmp(format, format_value) == 0) return OK;
-    const Status s = ERROR("%s: want metadata %s = '%s', got %s", path, format_key, format_value, format ? format : "none");
+    const Status s = ERROR("%s: want metadata %s = '%s', got %s", path, format_key, format_value,
+                           format ? format : "none");
     safetensors_close(f);
     return s;
 }
@@ -88,7 +90,7 @@ Status checkpoint_load(const SafeFile *f, ParamSet *ps)
     }
     for (int64_t i = 0; i < f->n_tensor; i++) known += strncmp(f->tensor[i].name, "stat.", 5) == 0;
     if (known != f->n_tensor)
-        return ERROR("%s: want the %lld tensors of this configuration, got %lld: made with another configuration", f->path,
-                     (long long)known, (long long)f->n_tensor);
+        return ERROR("%s: want the %lld tensors of this configuration, got %lld: made with another configuration",
+                     f->path, (long long)known, (long long)f->n_tensor);
     return OK;
 }

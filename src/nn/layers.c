@@ -50,7 +50,8 @@ Norm groupnorm_new(ParamSet *ps, const char *prefix, int64_t channels)
 Tensor *norm_apply(Tape *t, const Norm *l, Tensor *x, bool silu)
 {
     CHECK(l->groups || !silu, "norm_apply: SiLU is fused with GroupNorm only");
-    return l->groups ? tape_group_norm(t, x, l->gamma, l->beta, l->groups, silu) : tape_layer_norm(t, x, l->gamma, l->beta, 1e-5);
+    return l->groups ? tape_group_norm(t, x, l->gamma, l->beta, l->groups, silu)
+                     : tape_layer_norm(t, x, l->gamma, l->beta, 1e-5);
 }
 
 static Linear sub_linear(ParamSet *ps, const char *prefix, const char *name, int64_t in, int64_t out, bool zero)

@@ -12,12 +12,14 @@ Linear linear_new(ParamSet *ps, const char *prefix, int64_t in, int64_t out, boo
 Tensor *linear_apply(Tape *t, const Linear *l, Tensor *x);                  // [..,in] -> [..,out]
 
 typedef struct Conv { Tensor *w, *b; int stride, pad; } Conv;
-Conv conv_new(ParamSet *ps, const char *prefix, int kernel, int64_t in, int64_t out, int stride, bool zero);   // pad = kernel/2
+// pad = kernel/2
+Conv conv_new(ParamSet *ps, const char *prefix, int kernel, int64_t in, int64_t out, int stride, bool zero);
 Tensor *conv_apply(Tape *t, const Conv *l, Tensor *x);                      // [N,H,W,in] -> [N,H/stride,W/stride,out]
 
 typedef struct Norm { Tensor *gamma, *beta; int groups; } Norm;             // groups = 0: LayerNorm
 Norm layernorm_new(ParamSet *ps, const char *prefix, int64_t width);
-Norm groupnorm_new(ParamSet *ps, const char *prefix, int64_t channels);     // 32 groups, or the most <= 32 that divide channels
+// 32 groups, or the most <= 32 that divide channels
+Norm groupnorm_new(ParamSet *ps, const char *prefix, int64_t channels);
 int group_count(int64_t channels);
 Tensor *norm_apply(Tape *t, const Norm *l, Tensor *x, bool silu);           // silu only with GroupNorm
 

@@ -18,7 +18,8 @@ typedef struct Param {
 typedef struct ParamSet {
     Arena *perm;
     const Device *dev;
-    uint64_t seed;       // initial values: philox(seed, SITE_INIT << 32 | hash of the name): no param shifts another's draw
+    // initial values: philox(seed, SITE_INIT << 32 | hash of the name): no param shifts another's draw
+    uint64_t seed;
     bool inference;      // no gradients, moments or EMA are allocated
     Param **p;
     int n, cap;

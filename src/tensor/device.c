@@ -31,7 +31,8 @@ Isa isa_detect(void)
 }
 
 #if defined(__x86_64__)
-#define SLOT_Y(dev, dir, name, set, isaval) ((dev)->dir[OP_##name] = name##_##dir##_##set, (dev)->dir##_isa[OP_##name] = (isaval));
+#define SLOT_Y(dev, dir, name, set, isaval)                                                                            \
+    ((dev)->dir[OP_##name] = name##_##dir##_##set, (dev)->dir##_isa[OP_##name] = (isaval));
 #else
 #define SLOT_Y(dev, dir, name, set, isaval)
 #endif

@@ -77,7 +77,8 @@ PHILOX_FN float philox_log(float u)
     return fmaf(ef, 0.693359375f, x + y);
 }
 
-// sin and cos of 2 pi k / 2^24 for the 24-bit integer k: exact reduction to [-pi/4, pi/4] in integers, Cephes polynomials.
+// sin and cos of 2 pi k / 2^24 for the 24-bit integer k: exact reduction to [-pi/4, pi/4] in integers,
+// Cephes polynomials.
 PHILOX_FN void philox_sincos(uint32_t k, float *s, float *c)
 {
     const int32_t q = (int32_t)((k + 0x200000u) >> 22);               // nearest quarter turn, 0..4

@@ -43,7 +43,8 @@ bool shape_equal(Shape a, Shape b)
 const char *shape_text(Shape s, char buf[96])
 {
     int at = snprintf(buf, 96, "[");
-    for (int i = 0; i < s.n && at < 80; i++) at += snprintf(buf + at, (size_t)(96 - at), "%s%lld", i ? "," : "", (long long)s.d[i]);
+    for (int i = 0; i < s.n && at < 80; i++)
+        at += snprintf(buf + at, (size_t)(96 - at), "%s%lld", i ? "," : "", (long long)s.d[i]);
     snprintf(buf + at, (size_t)(96 - at), "]");
     return buf;
 }
