@@ -30,7 +30,7 @@ while IFS= read -r row; do
         END { exit !done }' "$file" > "$tmp/mutant.c" || { fail "$file has no line with: $old"; continue; }
     if ! { ${CC:-cc} $flags -c "$tmp/mutant.c" -o "$tmp/mutant.o" && build_with "$tmp/mutant.o"; } 2> "$tmp/log"; then
         fail "does not compile: $file: $new"
-    elif timeout 60 "$tmp/run" > "$tmp/log" 2>&1; then
+    elif (ulimit -t 60; exec "$tmp/run") > "$tmp/log" 2>&1; then
         fail "SURVIVED $file: '$old' -> '$new'"
     fi
 done < "$here/harness.txt"

@@ -18,10 +18,10 @@ END
             result=invalid
             break
         fi
-        timeout 20 "$checker" --quick --kernels "$dir/m.so" "$op" >"$dir/log" 2>&1
+        (ulimit -t 20; exec "$checker" --quick --kernels "$dir/m.so" "$op") >"$dir/log" 2>&1   # seconds of CPU: a hang ends
         status=$?
         if [ $status = 0 ]; then   # the large cases too: they run on several threads
-            timeout 60 "$checker" --kernels "$dir/m.so" "$op" >"$dir/log" 2>&1
+            (ulimit -t 120; exec "$checker" --kernels "$dir/m.so" "$op") >"$dir/log" 2>&1
             status=$?
         fi
         [ $status = 2 ] || [ $status = 127 ] && result=broken && break   # the checker did not run: no result
