@@ -137,6 +137,9 @@ static Status run(Cli *cli, void *values)
         cli->perm, "protocol %s, split %s, scale flowmax (%s), history %d, horizon %d, %lld windows, stride %lld",
         v->protocol, v->split, fbf ? "maximum over the whole series: looks ahead" : "training rows", task.history,
         task.K, (long long)task.n_windows, (long long)v->stride);
+    if (!v->naive_only)
+        comment = arena_printf(cli->perm, "%s; lead: %s, %lld steps, %d samples, %d network calls, guidance %g", comment, v->model,
+                               (long long)run.step, run.cfg.samples, run.cfg.sample_steps, run.cfg.guidance);
     print_table(&t, comment, v->details, stdout);
     show_table(&t, comment, task.K, stderr);
     if (v->png) {

@@ -55,7 +55,7 @@ static const ConfigKey keys[] = {
     INT(batch, 1, 4096, "windows in a training step"),
     INT(steps, 1, 100000000, "training steps"),
     INT(warmup, 0, 1000000, "steps of learning-rate warm-up"),
-    NUM(minutes, 0, 100000, "stop after this many minutes, the cosine decay fitted to it; 0 = by steps alone"),
+    NUM(minutes, 0, 100000, "fit the number of steps to about this many minutes, from the speed of the first; 0 = steps as given"),
     NUM(lr, 0, 1, "peak learning rate of AdamW"),
     NUM(decay, 0, 10, "weight decay"),
     NUM(clip, 0, 1e6, "largest global norm of the gradient; 0 = off"),
@@ -206,6 +206,8 @@ Status config_check(const LeadConfig *c)
     if (c->sample_steps > c->diffusion_steps)
         return USAGE_ERROR("sample_steps: want at most diffusion_steps = %d, got %d", c->diffusion_steps,
                            c->sample_steps);
+    if (c->guidance != 1 && c->cond_drop == 0)
+        return USAGE_ERROR("guidance: want 1, since cond_drop 0 trains no null condition, got %g", c->guidance);
     if (c->base == BASE_RIDGE && c->target == TARGET_RESIDUAL && c->history < 12)
         return USAGE_ERROR("history: the ridge forecast wants at least 12, got %d", c->history);
     if (c->horizons == HORIZON_ROLLOUT && c->target == TARGET_RESIDUAL && c->base == BASE_RIDGE)

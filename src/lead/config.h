@@ -51,7 +51,7 @@ typedef struct ConfigKey {
 
 const ConfigKey *config_keys(int *n);
 
-// "paper" (the sizes of LEAD.md, GPT-2 124M), "small" (half an hour on 2 cores), "demo" (a minute), "tiny" (tests).
+// "paper" (the sizes of LEAD.md; give GPT-2 124M with --llm), "small" (half an hour on 2 cores), "demo" (a minute), "tiny" (tests).
 Status config_preset(LeadConfig *c, const char *name);
 // One key by name ('-' and '_' are the same); checks type and range: "unet_base: want an integer in 8..512, got 'x'".
 Status config_set(LeadConfig *c, const char *key, const char *value);

@@ -210,12 +210,15 @@ static Status resume(Trainer *tr, const char *path, Arena *a)
     return s;
 }
 
-// What a run was trained on: values, validity and borders of runs.
+// What a run was trained on: values, validity, times and borders of runs.
 static const char *series_hash(const TrafficSeries *s, Arena *a)
 {
     Sha256 h = sha256_new();
     sha256_add(&h, s->x, (size_t)s->T * (size_t)s->N * (size_t)s->N * sizeof *s->x);
     sha256_add(&h, s->valid, (size_t)s->T);
+    sha256_add(&h, s->slot, (size_t)s->T * sizeof *s->slot);
+    if (s->time) sha256_add(&h, s->time, (size_t)s->T * sizeof *s->time);
+    sha256_add(&h, &s->calendar_shift_s, sizeof s->calendar_shift_s);
     sha256_add(&h, s->runs, (size_t)s->n_runs * sizeof *s->runs);
     return arena_printf(a, "%s", sha256_hex(&h).s);
 }

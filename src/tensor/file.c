@@ -166,19 +166,23 @@ static Status sync_directory(char *path)
     return OK;
 }
 
-Status file_commit(FileWriter *w, bool keep_previous)
+Status file_sync(FileWriter *w)
 {
-    CHECK(w->f, "file_commit: the writer is closed");
+    CHECK(w->f, "file_sync: the writer is closed");
     int err = w->saved_errno;
     errno = 0;
     if (!err && fflush(w->f) != 0) err = errno;
     if (!err && ferror(w->f)) err = EIO;             // an fprintf of the caller failed
     if (!err && fsync(fileno(w->f)) != 0 && !(w->direct && errno != EIO && errno != ENOSPC)) err = errno;
-    if (err) {
-        file_abort(w);
-        return ERROR("%s: cannot write: %s", w->path, strerror(err));
-    }
-    if (fclose(w->f) != 0) err = errno;
+    if (!err) return OK;
+    file_abort(w);
+    return ERROR("%s: cannot write: %s", w->path, strerror(err));
+}
+
+Status file_commit(FileWriter *w, bool keep_previous)
+{
+    TRY(file_sync(w));
+    int err = fclose(w->f) != 0 ? errno : 0;
     w->f = NULL;
     if (w->direct) return err ? ERROR("%s: cannot write: %s", w->path, strerror(err)) : OK;
     Status s = err ? ERROR("%s: cannot write: %s", w->path, strerror(err)) : OK;

@@ -39,7 +39,10 @@ typedef struct FileWriter {
 // open -> put ... -> commit | abort.  After an error of open or commit nothing is left behind and the writer is closed.
 Status file_open(FileWriter *w, const char *path);
 void file_put(FileWriter *w, const void *data, size_t bytes);   // errors are kept until file_commit
-// fsync, rename, fsync of the directory.  keep_previous: an existing target is kept as `path.prev`.
+// Flush and fsync: what was put is on the disk, under the temporary name.  For two files that belong together: sync both,
+// then commit both.  After an error the writer is closed and nothing is left behind.
+Status file_sync(FileWriter *w);
+// file_sync, rename, fsync of the directory.  keep_previous: an existing target is kept as `path.prev`.
 Status file_commit(FileWriter *w, bool keep_previous);
 void file_abort(FileWriter *w);                                 // may be called on a closed writer
 

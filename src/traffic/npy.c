@@ -104,11 +104,11 @@ Status npy_read(NpyArray *out, Arena *a, const char *path)
 
 // ---- writing -------------------------------------------------------------------------------------------------------
 
-Status npy_write(const char *path, const char *type, const int64_t *dims, int n_dims, const void *data)
+void npy_put(FileWriter *w, const char *type, const int64_t *dims, int n_dims, const void *data)
 {
     char shape[256] = "", header[512];
     size_t bytes = type[2] == '4' ? 4 : 8, at = 0;
-    CHECK(n_dims >= 1 && n_dims <= NPY_MAX_DIMS, "npy_write: n_dims = %d", n_dims);
+    CHECK(n_dims >= 1 && n_dims <= NPY_MAX_DIMS, "npy_put: n_dims = %d", n_dims);
     for (int i = 0; i < n_dims; i++) {
         at += (size_t)snprintf(shape + at, sizeof shape - at, "%s%lld", i ? ", " : "", (long long)dims[i]);
         bytes *= (size_t)dims[i];
@@ -120,10 +120,15 @@ Status npy_write(const char *path, const char *type, const int64_t *dims, int n_
     header[padded - 1] = '\n';
     unsigned char pre[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)(padded & 255),
                              (unsigned char)(padded >> 8)};
+    file_put(w, pre, sizeof pre);
+    file_put(w, header, (size_t)padded);
+    file_put(w, data, bytes);
+}
+
+Status npy_write(const char *path, const char *type, const int64_t *dims, int n_dims, const void *data)
+{
     FileWriter w;
     TRY(file_open(&w, path));
-    file_put(&w, pre, sizeof pre);
-    file_put(&w, header, (size_t)padded);
-    file_put(&w, data, bytes);
+    npy_put(&w, type, dims, n_dims, data);
     return file_commit(&w, false);
 }

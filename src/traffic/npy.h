@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "tensor/arena.h"
+#include "tensor/file.h"
 #include "tensor/status.h"
 
 enum { NPY_MAX_DIMS = 8 };
@@ -25,6 +26,8 @@ typedef struct NpyArray {
 // other than the header says.
 Status npy_read(NpyArray *out, Arena *a, const char *path);
 
+// Puts data ("<f4" or "<i8", dims[n_dims]) with its header into an open writer.
+void npy_put(FileWriter *w, const char *type, const int64_t *dims, int n_dims, const void *data);
 // Writes data ("<f4" or "<i8", dims[n_dims]) whole or not at all: temporary file beside it, fsync, rename.
 Status npy_write(const char *path, const char *type, const int64_t *dims, int n_dims, const void *data);
 

@@ -184,8 +184,23 @@ Status traffic_series_write(const TrafficSeries *s, const char *path, const char
         snprintf(beside, sizeof beside, "%.*s%stimes.npy", slash ? (int)(slash - path) : 0, path, slash ? "/" : "");
         times_path = beside;
     }
-    if (s->time) TRY(npy_write(times_path, "<i8", &s->T, 1, s->time));
-    return npy_write(path, "<f4", (int64_t[]){s->T, s->N, s->N}, 3, s->x);
+    FileWriter x, times;
+    TRY(file_open(&x, path));
+    npy_put(&x, "<f4", (int64_t[]){s->T, s->N, s->N}, 3, s->x);
+    if (!s->time) return file_commit(&x, false);
+    Status st = file_open(&times, times_path);
+    if (st.code) {
+        file_abort(&x);
+        return st;
+    }
+    npy_put(&times, "<i8", &s->T, 1, s->time);
+    st = file_sync(&x);                      // both are on the disk before either takes its name
+    if (!st.code) st = file_sync(&times);
+    if (!st.code) st = file_commit(&times, false);
+    if (!st.code) return file_commit(&x, false);
+    file_abort(&times);
+    file_abort(&x);
+    return st;
 }
 
 // ---- places in time ------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ Status traffic_series_init(TrafficSeries *s, Arena *a, const char *name, int N, 
                            const TrafficReadOptions *o);
 
 // Writes x to path (.npy) and, when known, the times to times_path (NULL = times.npy beside it); each file whole or
-// not at all, times first.
+// not at all, both synced before either takes its name.
 Status traffic_series_write(const TrafficSeries *s, const char *path, const char *times_path);
 
 // The same values seen as one run of valid snapshots, gaps ignored: what protocol flow-by-flow scores.
