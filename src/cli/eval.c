@@ -91,6 +91,11 @@ static Status run(Cli *cli, void *values)
         return USAGE_ERROR("--protocol: want clean or flow-by-flow, got '%s'", v->protocol);
     if (!val && strcmp(v->split, "test")) return USAGE_ERROR("--split: want test or val, got '%s'", v->split);
     if (!v->naive_only && !v->model) return USAGE_ERROR("lead eval: wants --model RUN, or --naive-only");
+    FileWriter file;
+    if (v->out) {   // scoring takes long: a place that cannot be written is found before it
+        TRY(file_open(&file, v->out));
+        file_abort(&file);
+    }
     if (fbf) v->data.keep_all = true;
     TrafficSeries raw;
     TRY(data_read(cli, &v->data, &raw));
@@ -147,10 +152,9 @@ static Status run(Cli *cli, void *values)
         TRY(manifest_write(cli, v->png));
     }
     if (!v->out) return OK;
-    FileWriter w;
-    TRY(file_open(&w, v->out));
-    print_table(&t, comment, v->details, w.f);
-    TRY(file_commit(&w, false));
+    TRY(file_open(&file, v->out));
+    print_table(&t, comment, v->details, file.f);
+    TRY(file_commit(&file, false));
     return manifest_write(cli, v->out);
 }
 

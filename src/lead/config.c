@@ -11,6 +11,7 @@ static const char *const scales[] = {"max", "flowmax", "log", "quantile", NULL};
 static const char *const targets[] = {"level", "residual", NULL};
 static const char *const bases[] = {"last", "ridge", NULL};
 static const char *const horizons[] = {"direct", "rollout", NULL};
+static const char *const lora_targets[] = {"c_attn", "attention", "all", NULL};
 static const char *const schedules[] = {"cosine", "linear", "scaled-linear", NULL};
 static const char *const predictions[] = {"epsilon", "v", "x0", NULL};
 static const char *const samplers[] = {"ddpm", "ddim", "dpm++2m", NULL};
@@ -37,7 +38,8 @@ static const ConfigKey keys[] = {
     INT(tokens, 1, 256, "tokens M given to the LLM"),
     {"llm", KEY_STRING, AT(llm), 0, 0, NULL, "directory of a GPT-2: config.json, model.safetensors (E5)"},
     INT(adapter_width, 0, 1024, "bottleneck of the adapters; 0 = none"),
-    INT(lora_rank, 0, 256, "rank of LoRA on c_attn; 0 = none"),
+    INT(lora_rank, 0, 256, "rank of LoRA; 0 = none"),
+    PICK(lora_targets, lora_targets, "where: c_attn, c_attn and c_proj, or every projection of a block"),
     NUM(lora_alpha, 0, 1024, "LoRA's scale is alpha / rank"),
     INT(cond_width, 8, 2048, "width of the conditions g and S (E6)"),
     INT(unet_base, 8, 512, "U-Net: channels of the first level (E7)"),

@@ -11,6 +11,7 @@
 typedef enum Encoding { ENCODING_RGB, ENCODING_GREY } Encoding;
 typedef enum TargetKind { TARGET_LEVEL, TARGET_RESIDUAL } TargetKind;
 typedef enum BaseKind { BASE_LAST, BASE_RIDGE } BaseKind;               // the cheap forecast that a residual corrects
+typedef enum LoraTargets { LORA_ON_C_ATTN, LORA_ON_ATTENTION, LORA_ON_ALL } LoraTargets;
 typedef enum HorizonKind { HORIZON_DIRECT, HORIZON_ROLLOUT } HorizonKind;
 
 typedef struct LeadConfig {
@@ -22,7 +23,7 @@ typedef struct LeadConfig {
     int enc_base, enc_stages, enc_width, agg_layers, agg_heads, tokens;
     // LLM (E5)
     char llm[1024];                  // directory of config.json + model.safetensors
-    int adapter_width, lora_rank;
+    int adapter_width, lora_rank, lora_targets;     // LoraTargets
     double lora_alpha;
     // conditions and U-Net (E6, E7)
     int cond_width, unet_base, unet_levels, unet_blocks, unet_heads;

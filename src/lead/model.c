@@ -4,6 +4,8 @@
 
 enum { PIXEL_WIDTH = 8 };
 
+static const unsigned lora_mask[] = {[LORA_ON_C_ATTN] = LORA_C_ATTN, [LORA_ON_ATTENTION] = LORA_C_ATTN | LORA_C_PROJ, [LORA_ON_ALL] = LORA_ALL};
+
 Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const LeadShape *shape, Arena *scratch)
 {
     *m = (LeadModel){.cfg = *cfg, .shape = *shape, .ps = ps};
@@ -26,7 +28,7 @@ Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const L
         m->adapters = adapter_new(ps, "adapter", (int)m->llm->c.layers, D,
                                   &(AdapterConfig){.bottleneck = cfg->adapter_width});
     if (cfg->lora_rank)
-        lora_attach(ps, "lora", m->llm, &(LoraConfig){cfg->lora_rank, cfg->lora_alpha, LORA_C_ATTN});
+        lora_attach(ps, "lora", m->llm, &(LoraConfig){cfg->lora_rank, cfg->lora_alpha, lora_mask[cfg->lora_targets]});
     m->pool = linear_new(ps, "cond.pool", D, 1, false);
     m->g1 = linear_new(ps, "cond.g1", D, w, false);
     m->g2 = linear_new(ps, "cond.g2", w, w, false);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "nn/sha256.h"
 
@@ -276,7 +277,11 @@ Status lead_train(const LeadConfig *cfg, const TrafficSeries *s, const TrainOpti
     Trainer tr = {.cfg = cfg, .s = s, .o = o, .scratch = scratch};
     TRY(config_check(cfg));   // before anything is made on the disk
     TRY(prepare_directory(o, scratch));
-    TRY(setup(&tr, dev, perm, step));
+    const Status ready = setup(&tr, dev, perm, step);
+    if (ready.code) {
+        (void)rmdir(o->out);   // only a directory that is still empty goes
+        return ready;
+    }
     if (o->resume) TRY(resume(&tr, arena_printf(perm, "%s/checkpoint.safetensors", o->out), perm));
     const char *log_path = arena_printf(perm, "%s/log.jsonl", o->out);
     TRY(file_write(arena_printf(perm, "%s/config.json", o->out), tr.config_json, strlen(tr.config_json)));
