@@ -40,6 +40,9 @@ void attention_cases(CaseList *list)
     const CaseInput wide = {.shape = SHAPE(1, 13, 2), .fill = FILL_WIDE, .no_grad = true};
     case_add(list, (Case){.op = OP_attention, .label = "overflows without the shift", .n_in = 3, .build = build, .i = {2},
                           .in = {wide, wide, {.shape = SHAPE(1, 13, 2)}}});
+    const CaseInput four = {.shape = SHAPE(1, 13, 4), .fill = FILL_WIDE, .no_grad = true};
+    case_add(list, (Case){.op = OP_attention, .label = "vanishes with a shift too large", .n_in = 3, .build = build, .i = {1},
+                          .in = {four, four, {.shape = SHAPE(1, 13, 4)}}});
     shape(list, "LEAD pixels to condition", 2, 144, 64, 1, 64, false, true);
     shape(list, "LEAD pixels to condition, 4 heads of 16", 2, 144, 16, 4, 16, false, true);
     shape(list, "LEAD 23x23 pixels to condition", 1, 529, 64, 2, 32, false, true);
