@@ -70,6 +70,12 @@ $(BUILD)/%.o: %.c
 	@echo "  CC $@"
 	@$(CC) $(CFLAGS) $(if $(findstring cli/support,$@),$(MADE_BY)) -c -o $@ $<
 
+# The manifest names the commit: built again when that changes.
+$(BUILD)/commit: FORCE
+	@mkdir -p $(@D)
+	@echo "$(COMMIT)" | cmp -s - $@ || echo "$(COMMIT)" > $@
+$(BUILD)/src/cli/support.o: $(BUILD)/commit
+
 $(BUILD)/src/tensor/ref/%.f32.o: src/tensor/ref/%.inl
 	@mkdir -p $(@D)
 	@echo "  CC $@"

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/verbs.h"
+#include "tensor/file.h"
 
 static volatile sig_atomic_t stop_flag;   // the one mutable global: signals leave no other way
 
@@ -124,5 +125,10 @@ int main(int argc, char **argv)
         signal(SIGTERM, on_signal);
     }
     signal(SIGPIPE, SIG_IGN);
-    return finish(v->run(&cli, values));
+    s = v->run(&cli, values);
+    if (!s.code && common.manifest) {
+        const char *text = manifest_json(&cli, cli.perm);
+        s = file_write(common.manifest, text, strlen(text));
+    }
+    return finish(s);
 }
