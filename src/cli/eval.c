@@ -1,31 +1,26 @@
 // lead eval
 #include <string.h>
 
+#include "cli/run.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
-#include "lead/forecast.h"
 #include "tensor/file.h"
 
 typedef struct Values {
     DataOptions data;
-    const char *model, *llm, *protocol, *out, *split, *png;
+    RunOptions run;
+    const char *protocol, *out, *split, *png;
     bool naive_only, details;
-    int64_t stride, batch, samples, sample_steps;
-    double guidance;
+    int64_t stride, batch;
 } Values;
 
 static const Option table[] = {
     DATA_OPTIONS(Values),
-    {"model", OPT_TEXT, offsetof(Values, model), "RUN", "run directory of lead train", 0, 0},
-    {"llm", OPT_TEXT, offsetof(Values, llm), "DIR", "the run's LLM, where it moved", 0, 0},
+    RUN_OPTIONS(Values),
     {"naive-only", OPT_FLAG, offsetof(Values, naive_only), NULL, "score the naive forecasts only", 0, 0},
     {"protocol", OPT_TEXT, offsetof(Values, protocol), "NAME", "clean or flow-by-flow [clean]", 0, 0},
     {"split", OPT_TEXT, offsetof(Values, split), "NAME", "test, or val for tuning [test]", 0, 0},
     {"stride", OPT_INT, offsetof(Values, stride), "N", "every N-th window only: a look, not a result [1]", 1, 1e9},
-    {"samples", OPT_INT, offsetof(Values, samples), "S", "sample paths (default: the run's)", 2, 4096},
-    {"sample-steps", OPT_INT, offsetof(Values, sample_steps), "N", "network calls of a sample (default: the run's)", 1,
-     10000},
-    {"guidance", OPT_NUMBER, offsetof(Values, guidance), "W", "guidance weight (default: the run's)", 0, 100},
     {"batch", OPT_INT, offsetof(Values, batch), "N", "windows drawn together [8]", 1, 4096},
     {"details", OPT_FLAG, offsetof(Values, details), NULL, "every metric, scaled and in kbit/s", 0, 0},
     {"out", OPT_TEXT, offsetof(Values, out), "FILE", "write the table here as TSV too", 0, 0},
@@ -37,7 +32,7 @@ static void defaults(void *values)
     Values *v = values;
     v->protocol = "clean";
     v->split = "test";
-    v->guidance = -1;
+    v->run.guidance = -1;
     v->stride = 1;
     v->batch = 8;
 }
@@ -90,7 +85,7 @@ static Status run(Cli *cli, void *values)
     if (!fbf && strcmp(v->protocol, "clean"))
         return USAGE_ERROR("--protocol: want clean or flow-by-flow, got '%s'", v->protocol);
     if (!val && strcmp(v->split, "test")) return USAGE_ERROR("--split: want test or val, got '%s'", v->split);
-    if (!v->naive_only && !v->model) return USAGE_ERROR("lead eval: wants --model RUN, or --naive-only");
+    if (!v->naive_only && !v->run.model) return USAGE_ERROR("lead eval: wants --model RUN, or --naive-only");
     FileWriter file;
     if (v->out) {   // scoring takes long: a place that cannot be written is found before it
         TRY(file_open(&file, v->out));
@@ -104,11 +99,8 @@ static Status run(Cli *cli, void *values)
     if (fbf) split.train.end = split.val.end;   // ridge is fitted on the first 80 %
     LeadRun run = {0};
     if (!v->naive_only) {
-        TRY(lead_run_load(&run, v->model, v->llm, &cli->device, cli->perm, cli->step, cli->scratch));
+        TRY(run_open(cli, &v->run, &run));
         TRY(lead_run_check(&run, &s));
-        if (v->samples) run.cfg.samples = (int)v->samples;
-        if (v->sample_steps) run.cfg.sample_steps = (int)v->sample_steps;
-        if (v->guidance >= 0) run.cfg.guidance = v->guidance;
         TRY(config_check(&run.cfg));
     }
     EvalTask task = {
@@ -143,7 +135,7 @@ static Status run(Cli *cli, void *values)
         v->protocol, v->split, fbf ? "maximum over the whole series: looks ahead" : "training rows", task.history,
         task.K, (long long)task.n_windows, (long long)v->stride);
     if (!v->naive_only)
-        comment = arena_printf(cli->perm, "%s; lead: %s, %lld steps, %d samples, %d network calls, guidance %g", comment, v->model,
+        comment = arena_printf(cli->perm, "%s; lead: %s, %lld steps, %d samples, %d network calls, guidance %g", comment, v->run.model,
                                (long long)run.step, run.cfg.samples, run.cfg.sample_steps, run.cfg.guidance);
     print_table(&t, comment, v->details, stdout);
     show_table(&t, comment, task.K, stderr);

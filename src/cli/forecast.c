@@ -4,27 +4,22 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/run.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
 #include "tensor/file.h"
 
 typedef struct Values {
     DataOptions data;
-    const char *model, *llm, *out, *quantiles, *png;
-    int64_t horizon, samples, row, sample_steps;
-    double guidance;
-    int64_t seed;
+    RunOptions run;
+    const char *out, *quantiles, *png;
+    int64_t horizon, row, seed;
 } Values;
 
 static const Option table[] = {
     DATA_OPTIONS(Values),
-    {"model", OPT_TEXT, offsetof(Values, model), "RUN", "run directory of lead train", 0, 0},
-    {"llm", OPT_TEXT, offsetof(Values, llm), "DIR", "the run's LLM, where it moved", 0, 0},
+    RUN_OPTIONS(Values),
     {"horizon", OPT_INT, offsetof(Values, horizon), "K", "steps to forecast (default: all of the run's)", 1, 64},
-    {"samples", OPT_INT, offsetof(Values, samples), "S", "sample paths [32]", 2, 4096},
-    {"sample-steps", OPT_INT, offsetof(Values, sample_steps), "N", "network calls of a sample (default: the run's)", 1,
-     10000},
-    {"guidance", OPT_NUMBER, offsetof(Values, guidance), "W", "guidance weight (default: the run's)", 0, 100},
     {"seed", OPT_INT, offsetof(Values, seed), "N", "seed of the samples (default: the run's)", 0, 9e15},
     {"quantiles", OPT_TEXT, offsetof(Values, quantiles), "LIST", "levels to print [0.1,0.5,0.9]", 0, 0},
     {"row", OPT_INT, offsetof(Values, row), "T", "forecast after this row (default: the last)", 0, 1e12},
@@ -35,9 +30,8 @@ static const Option table[] = {
 static void defaults(void *values)
 {
     Values *v = values;
-    v->samples = 32;
     v->row = v->seed = -1;
-    v->guidance = -1;
+    v->run.guidance = -1;
     v->quantiles = "0.1,0.5,0.9";
 }
 
@@ -82,17 +76,14 @@ static void print_forecast(FILE *out, const TrafficSeries *s, int64_t t, const f
 static Status run(Cli *cli, void *values)
 {
     Values *v = values;
-    if (!v->model) return USAGE_ERROR("lead forecast: wants --model RUN");
+    if (!v->run.model) return USAGE_ERROR("lead forecast: wants --model RUN");
     double q[MAX_LEVELS];
     int nq;
     TRY(parse_levels(v->quantiles, q, &nq));
     LeadRun r;
-    TRY(lead_run_load(&r, v->model, v->llm, &cli->device, cli->perm, cli->step, cli->scratch));
+    TRY(run_open(cli, &v->run, &r));
     TrafficSeries s;
     TRY(data_read(cli, &v->data, &s));
-    r.cfg.samples = (int)v->samples;
-    if (v->sample_steps) r.cfg.sample_steps = (int)v->sample_steps;
-    if (v->guidance >= 0) r.cfg.guidance = v->guidance;
     if (v->seed >= 0) r.cfg.seed = v->seed;
     // a path can be fed back as often as wanted
     if (r.cfg.horizons == HORIZON_ROLLOUT && v->horizon) r.cfg.horizon = (int)v->horizon;
@@ -102,7 +93,7 @@ static Status run(Cli *cli, void *values)
     if (v->row >= s.T)
         return USAGE_ERROR("--row: want a row of the data, 0..%lld, got %lld", (long long)s.T - 1, (long long)v->row);
     const int64_t t = v->row >= 0 ? v->row : s.T - 1;
-    float *samples = arena_alloc(cli->perm, (size_t)v->samples * (size_t)K_all * (size_t)r.stats.F * sizeof *samples);
+    float *samples = arena_alloc(cli->perm, (size_t)r.cfg.samples * (size_t)K_all * (size_t)r.stats.F * sizeof *samples);
     TRY(lead_forecast(&r, &s, &t, 1, samples));
     if (v->png) {
         if (mkdir(v->png, 0777) && errno != EEXIST)
@@ -111,12 +102,12 @@ static Status run(Cli *cli, void *values)
         TRY(manifest_write(cli, arena_printf(cli->perm, "%s/forecast", v->png)));
     }
     if (!v->out) {
-        print_forecast(stdout, &s, t, samples, (int)v->samples, K_all, K, q, nq, cli->perm);
+        print_forecast(stdout, &s, t, samples, r.cfg.samples, K_all, K, q, nq, cli->perm);
         return OK;
     }
     FileWriter w;
     TRY(file_open(&w, v->out));
-    print_forecast(w.f, &s, t, samples, (int)v->samples, K_all, K, q, nq, cli->perm);
+    print_forecast(w.f, &s, t, samples, r.cfg.samples, K_all, K, q, nq, cli->perm);
     TRY(file_commit(&w, false));
     return manifest_write(cli, v->out);
 }

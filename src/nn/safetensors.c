@@ -323,14 +323,6 @@ Status safetensors_read_i64(int64_t *out, const SafeTensor *t)
     return OK;
 }
 
-Status safetensors_load_f32(float *out, const SafeFile *f, const char *name, int n_dim, const int64_t *shape)
-{
-    const SafeTensor *t;
-    TRY(safetensors_get(&t, f, name, n_dim, shape));
-    safetensors_read_f32(out, t);
-    return OK;
-}
-
 // ---- Writer -------------------------------------------------------------------------------------------------------
 
 // The order of the reference implementation: type, largest first, then name.

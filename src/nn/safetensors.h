@@ -64,9 +64,6 @@ void safetensors_read_f32(float *out, const SafeTensor *t);
 void safetensors_read_f64(double *out, const SafeTensor *t);
 Status safetensors_read_i64(int64_t *out, const SafeTensor *t);
 
-// get + read in one call: the usual way to load a parameter.
-Status safetensors_load_f32(float *out, const SafeFile *f, const char *name, int n_dim, const int64_t *shape);
-
 // Writes a file whole or not at all, byte for byte as the reference implementation does: tensors by type (largest
 // first) then name, metadata first in the header (sorted by key), header padded with spaces to a multiple of 8.
 // keep_previous: an existing file is kept as `path.prev`.  scratch is rewound.

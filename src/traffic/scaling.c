@@ -139,11 +139,6 @@ void scale_forward(const TrafficScale *k, const float *x_kbps, float *scaled)
     for (int f = 0; f < k->F; f++) scaled[f] = scale_forward_flow(k, f, x_kbps[f]);
 }
 
-void scale_inverse(const TrafficScale *k, const float *scaled, float *x_kbps)
-{
-    for (int f = 0; f < k->F; f++) x_kbps[f] = scale_inverse_flow(k, f, scaled[f]);
-}
-
 // ---- flat arrays ---------------------------------------------------------------------------------------------------
 
 int64_t scale_pack_size(const TrafficScale *k)

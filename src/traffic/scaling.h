@@ -40,7 +40,6 @@ Status scale_fit(TrafficScale *k, Arena *a, const TrafficSeries *s, TrafficRange
 float scale_forward_flow(const TrafficScale *k, int flow, float x_kbps);
 float scale_inverse_flow(const TrafficScale *k, int flow, float scaled);
 void scale_forward(const TrafficScale *k, const float *x_kbps, float *scaled);   // [F] -> [F]
-void scale_inverse(const TrafficScale *k, const float *scaled, float *x_kbps);
 
 // Everything as one flat array of floats (for checkpoints): pack fills scale_pack_size(k) values.
 int64_t scale_pack_size(const TrafficScale *k);
