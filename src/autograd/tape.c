@@ -92,12 +92,52 @@ void tape_run(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, Tensor *
     call_kernel(t, &c, false);
 }
 
+// ---- segments: run forward without recording, again in backward
+
+// A segment stands on the tape as a call of no op.
+enum { OP_SEGMENT = OP_COUNT };
+typedef struct Segment { TapeSegmentFn *fn; void *arg; uint32_t n_dropout; } Segment;
+
+Tensor *tape_segment(Tape *t, TapeSegmentFn *fn, void *arg, Tensor *x)
+{
+    if (!t->record) return fn(arg, t, x);
+    Segment *s = arena_alloc(t->step, sizeof *s);
+    *s = (Segment){fn, arg, t->n_dropout};
+    Tensor *y = tensor_new(t->step, t->dev, REAL, x->shape, "segment");
+    OpCall *c = arena_alloc(t->step, sizeof *c);
+    *c = (OpCall){.op = (OpId)OP_SEGMENT, .n_in = 1, .n_out = 1, .in = {x}, .out = {y}, .p = s};
+    const size_t mark = arena_mark(t->step);
+    t->record = false;
+    Tensor *inner = fn(arg, t, x);
+    t->record = true;
+    CHECK(shape_equal(inner->shape, x->shape), "tape_segment: the output has another shape than the input");
+    tape_run(t, OP_slice, 1, &inner, 1, &y, &(SliceParams){0, 0});    // all of it: a copy that outlives the rewind
+    arena_rewind(t->step, mark);
+    y->needs_grad = true;
+    push_node(t, c);
+    return y;
+}
+
 // ---- backward
 
 static Tensor *grad_owner(Tensor *y)
 {
     while (y->view_of) y = y->view_of;
     return y;
+}
+
+static void segment_backward(Tape *t, const OpCall *c)
+{
+    const Segment *s = c->p;
+    const size_t mark = arena_mark(t->step);
+    Tape again = *t;
+    again.node = NULL;
+    again.n_nodes = again.cap = 0;
+    again.n_dropout = s->n_dropout;
+    Tensor *y = s->fn(s->arg, &again, c->in[0]);
+    grad_owner(y)->g = y->g = c->out[0]->g;
+    tape_backward_from(&again, y);
+    arena_rewind(t->step, mark);
 }
 
 void *tape_grad(Tape *t, Tensor *y)
@@ -116,7 +156,8 @@ void tape_backward_from(Tape *t, Tensor *y)
         if (!(out->g = grad_owner(out)->g)) continue;   // nothing downstream reached the loss
         for (int i = 0; i < c->n_in; i++)
             if (c->in[i] && c->in[i]->needs_grad) tape_grad(t, c->in[i]);
-        call_kernel(t, c, true);
+        if (c->op == (OpId)OP_SEGMENT) segment_backward(t, c);
+        else call_kernel(t, c, true);
     }
 }
 

@@ -38,6 +38,12 @@ void tape_backward(Tape *t, Tensor *loss);      // loss has one value; d loss / 
 void tape_backward_from(Tape *t, Tensor *y);    // y->g was set by the caller (tape_grad): any shape
 void *tape_grad(Tape *t, Tensor *y);            // y's gradient buffer, allocated and zeroed when it has none
 
+// y = fn(arg, t, x) without keeping what lies between x and y: backward runs fn again and drops it again (activation
+// checkpointing).  Dropout draws the same numbers the second time, so values and gradients are those of fn alone, bit for
+// bit.  fn depends on x and on leaves (parameters) only, y has x's shape, arg lives until tape_reset.
+typedef Tensor *TapeSegmentFn(void *arg, Tape *t, Tensor *x);
+Tensor *tape_segment(Tape *t, TapeSegmentFn *fn, void *arg, Tensor *x);
+
 // Data of one step: a tensor in the step arena that needs no gradient.
 Tensor *tape_tensor(Tape *t, Shape s);
 Tensor *tape_from_f32(Tape *t, Shape s, const float *src);

@@ -106,14 +106,30 @@ static Tensor *block_forward(Tape *t, const Gpt2 *m, int layer, Tensor *h, const
     probe(hook, layer, "ln_1", n1);
     Tensor *a = attend(t, m, layer, n1, hook);
     probe(hook, layer, "c_proj", a);
-    h = tape_add(t, h, a);
+    h = tape_add(t, h, tape_dropout(t, a, m->dropout));
     Tensor *n2 = tape_layer_norm(t, h, b->ln_2_w, b->ln_2_b, m->c.eps);
     probe(hook, layer, "ln_2", n2);
     Tensor *fc = project_gelu(t, &b->mlp_fc, n2);
     probe(hook, layer, "fc", fc);
     Tensor *f = project(t, &b->mlp_proj, fc);
     probe(hook, layer, "mlp_proj", f);
-    return tape_add(t, h, f);
+    h = tape_add(t, h, tape_dropout(t, f, m->dropout));
+    return hook && hook->after_block ? hook->after_block(hook->arg, t, layer, h) : h;
+}
+
+typedef struct BlockSegment { const Gpt2 *m; int layer; Gpt2Hook hook; } BlockSegment;
+
+static Tensor *block_again(void *arg, Tape *t, Tensor *h)
+{
+    const BlockSegment *s = arg;
+    return block_forward(t, s->m, s->layer, h, &s->hook);
+}
+
+static Tensor *block_recomputed(Tape *t, const Gpt2 *m, int layer, Tensor *h, const Gpt2Hook *hook)
+{
+    BlockSegment *s = arena_alloc(t->step, sizeof *s);
+    *s = (BlockSegment){m, layer, hook ? *hook : (Gpt2Hook){0}};
+    return tape_segment(t, block_again, s, h);
 }
 
 Tensor *gpt2_forward_embeds(Tape *t, const Gpt2 *m, Tensor *x, const Gpt2Hook *hook)
@@ -124,10 +140,9 @@ Tensor *gpt2_forward_embeds(Tape *t, const Gpt2 *m, Tensor *x, const Gpt2Hook *h
           shape_text(x->shape, buf));
     Tensor *h = tape_add(t, x, tape_slice(t, m->wpe, 0, 0, x->shape.d[1]));
     probe(hook, -1, "embedding", h);
-    for (int l = 0; l < m->c.layers; l++) {
-        h = block_forward(t, m, l, h, hook);
-        if (hook && hook->after_block) h = hook->after_block(hook->arg, t, l, h);
-    }
+    h = tape_dropout(t, h, m->dropout);
+    for (int l = 0; l < m->c.layers; l++)
+        h = m->recompute ? block_recomputed(t, m, l, h, hook) : block_forward(t, m, l, h, hook);
     h = tape_layer_norm(t, h, m->ln_f_w, m->ln_f_b, m->c.eps);
     probe(hook, -1, "ln_f", h);
     return h;

@@ -3,7 +3,9 @@
 //   h <- h + c_proj(attention(c_attn(ln_1 h)))       causal, heads of D/heads, scores / sqrt(D/heads)
 //   h <- h + mlp.c_proj(gelu_tanh(mlp.c_fc(ln_2 h)))
 //   logits = ln_f(h) wte^T   (tied head), or ln_f(h) lm_head^T (+ lm_head.bias)
-// Pre-norm; weights are [in,out] as in OpenAI's release.  Dropout is not applied.
+// Pre-norm; weights are [in,out] as in OpenAI's release.
+// Dropout (training tapes only) at two of GPT-2's three places: h0, and what each block adds to h.  Not on the attention
+// probabilities: the fused attention never holds them, and its kernels have no mask.
 // Frozen weights (PARAM_FROZEN) get no gradient buffer and no dW, while dx flows through every block.
 // Parameters are owned by the ParamSet; the Gpt2 struct lives in its arena.
 #ifndef LEAD_LLM_GPT2_H
@@ -47,6 +49,9 @@ typedef struct Gpt2 {
     Gpt2Block *block;            // c.layers of them
     Gpt2Weight *weight;
     int n_weights;
+    // of training; 0 and false as made
+    double dropout;              // 0.1 in the release
+    bool recompute;              // keep only each block's input, run the block again in backward (tape_segment)
 } Gpt2;
 
 typedef enum Gpt2Flags {
