@@ -42,6 +42,7 @@ static void att_product(const AttProduct p)
 
 typedef struct AttDims {
     int64_t N, Tq, Tk, D, heads, E;
+    int64_t L;                      // rows of k and v in a sample, of which the first Tk count
     int64_t t_size;                 // floats of a head's transposed keys (or values): whole tiles
     bool causal;
     float scale;
@@ -49,10 +50,11 @@ typedef struct AttDims {
 
 static AttDims att_dims(const OpCall *c)
 {
-    const int64_t *q = c->in[0]->shape.d, Tk = c->in[1]->shape.d[1];
+    const int64_t *q = c->in[0]->shape.d, L = c->in[1]->shape.d[1];
     const AttentionParams *p = c->p;
+    const int64_t Tk = p->keys ? p->keys : L;
     const int64_t E = q[2] / p->heads;
-    return (AttDims){.N = q[0], .Tq = q[1], .Tk = Tk, .D = q[2], .heads = p->heads, .E = E,
+    return (AttDims){.N = q[0], .Tq = q[1], .Tk = Tk, .D = q[2], .heads = p->heads, .E = E, .L = L,
                      .t_size = ceil_div(Tk, AK) * AK * E, .causal = p->causal, .scale = 1 / sqrtf((float)E)};
 }
 
@@ -135,11 +137,11 @@ KERNEL(attention, fwd)
     {
 #pragma omp for
         for (int64_t nh = 0; nh < units; nh++)
-            att_transpose(&d, k + nh / d.heads * d.Tk * d.D + nh % d.heads * d.E, kt + nh * d.t_size);
+            att_transpose(&d, k + nh / d.heads * d.L * d.D + nh % d.heads * d.E, kt + nh * d.t_size);
 #pragma omp for
         for (int64_t u = 0; u < units * blocks; u++) {
             const int64_t nh = u / blocks, n = nh / d.heads, e0 = nh % d.heads * d.E, i0 = u % blocks * AQ;
-            const int64_t at_q = n * d.Tq * d.D + e0, at_k = n * d.Tk * d.D + e0;
+            const int64_t at_q = n * d.Tq * d.D + e0, at_k = n * d.L * d.D + e0;
             att_fwd_block(&d, q + at_q, kt + nh * d.t_size, v + at_k, o + at_q, lse + nh * d.Tq, i0,
                           min_i64(AQ, d.Tq - i0));
         }
@@ -217,7 +219,7 @@ KERNEL(attention, bwd)
 #pragma omp parallel for if (d.N * d.Tq * d.Tk * d.D > ATT_PAR_MIN)
     for (int64_t nh = 0; nh < units; nh++) {
         const int64_t n = nh / d.heads, e0 = nh % d.heads * d.E;
-        const int64_t at_q = n * d.Tq * d.D + e0, at_k = n * d.Tk * d.D + e0;
+        const int64_t at_q = n * d.Tq * d.D + e0, at_k = n * d.L * d.D + e0;
         float *kt = t + 2 * nh * d.t_size, *vt = kt + d.t_size;
         att_transpose(&d, in_x(c, 1) + at_k, kt);
         if (dq || dk) att_transpose(&d, in_x(c, 2) + at_k, vt);

@@ -77,7 +77,7 @@ static void tiny_goldens(TestLog *log, Device dev, double bound)
         int32_t id[64];
         for (int i = 0; i < n; i++) id[i] = (int32_t)ids[i];
         Seen seen = {.last_layer = 4};
-        const Gpt2Hook hook = {see_block, see_part, &seen};
+        const Gpt2Hook hook = {.after_block = see_block, .probe = see_part, .arg = &seen};
         tape_reset(&w->t);
         Tensor *h = gpt2_forward_tokens(&w->t, m, tape_from_i32(&w->t, SHAPE(1, n), id), &hook);
         Tensor *y = gpt2_logits(&w->t, m, h);
@@ -168,7 +168,7 @@ static void last_row(double *out, const Tensor *x, Arena *a)
 static void basic_run(Basic *b, const int32_t *id, int64_t n)
 {
     Seen seen = {.last_layer = 1};
-    const Gpt2Hook hook = {see_block, see_part, &seen};
+    const Gpt2Hook hook = {.after_block = see_block, .probe = see_part, .arg = &seen};
     tape_reset(&b->w->t);
     Tensor *h = gpt2_forward_tokens(&b->w->t, b->m, tape_from_i32(&b->w->t, SHAPE(1, n), id), &hook);
     seen.part[seen.n_part].what = "hidden";

@@ -96,6 +96,10 @@ Tensor *tape_film(Tape *t, Tensor *x, Tensor *s, bool silu);                // (
 Tensor *tape_softmax(Tape *t, Tensor *x);                                   // over the last dim
 // [N,Tq,D] [N,Tk,D] [N,Tk,D]
 Tensor *tape_attention(Tape *t, Tensor *q, Tensor *k, Tensor *v, int heads, bool causal);
+// Causal, over the first `keys` rows of k and v [N,L,D]; query i of Tq is the one at position keys - Tq + i.
+Tensor *tape_attention_cached(Tape *t, Tensor *q, Tensor *k, Tensor *v, int heads, int64_t keys);
+// cache[:, start : start + T] = x, in place: cache [N,L,D], x [N,T,D].  Never recorded.
+void tape_cache_put(Tape *t, Tensor *cache, Tensor *x, int64_t start);
 
 // ---- shape.c
 Tensor *tape_reshape(Tape *t, Tensor *x, Shape s);                          // a view: same numel, shares x and g

@@ -75,4 +75,7 @@ Tensor *adapter_apply(Tape *t, const AdapterSet *s, int layer, Tensor *h)
 
 static Tensor *after_block(void *arg, Tape *t, int layer, Tensor *h) { return adapter_apply(t, arg, layer, h); }
 
-Gpt2Hook adapter_hook(AdapterSet *s) { return (Gpt2Hook){.after_block = after_block, .arg = s}; }
+Gpt2Hook adapter_hook(AdapterSet *s)
+{
+    return (Gpt2Hook){.after_block = after_block, .arg = s, .reach = s->c.causal ? kernels[1] - 1 : REACH_ALL};
+}

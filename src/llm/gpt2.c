@@ -85,13 +85,19 @@ static Tensor *project_gelu(Tape *t, const Gpt2Projection *p, Tensor *x)
     return p->lora_a ? tape_gelu_tanh(t, project(t, p, x)) : tape_linear_gelu(t, x, p->w, p->b);
 }
 
-static Tensor *attend(Tape *t, const Gpt2 *m, int layer, Tensor *x, const Gpt2Hook *hook)
+// cache: NULL, or where the keys and values of these positions go, and those of the earlier ones are
+static Tensor *attend(Tape *t, const Gpt2 *m, int layer, Tensor *x, const Gpt2Hook *hook, const Gpt2Cache *cache)
 {
     const Gpt2Block *b = &m->block[layer];
     const int64_t D = m->c.width;
     Tensor *qkv = project(t, &b->c_attn, x);                // [N,T,3D]
     Tensor *q = tape_slice(t, qkv, 2, 0, D), *k = tape_slice(t, qkv, 2, D, D), *v = tape_slice(t, qkv, 2, 2 * D, D);
-    Tensor *y = tape_attention(t, q, k, v, (int)m->c.heads, true);
+    Tensor *y;
+    if (cache) {
+        tape_cache_put(t, cache->k[layer], k, cache->n);
+        tape_cache_put(t, cache->v[layer], v, cache->n);
+        y = tape_attention_cached(t, q, cache->k[layer], cache->v[layer], (int)m->c.heads, cache->n + x->shape.d[1]);
+    } else y = tape_attention(t, q, k, v, (int)m->c.heads, true);
     probe(hook, layer, "q", q);
     probe(hook, layer, "k", k);
     probe(hook, layer, "v", v);
@@ -99,12 +105,24 @@ static Tensor *attend(Tape *t, const Gpt2 *m, int layer, Tensor *x, const Gpt2Ho
     return project(t, &b->c_proj, y);
 }
 
-static Tensor *block_forward(Tape *t, const Gpt2 *m, int layer, Tensor *h, const Gpt2Hook *hook)
+// The hook on positions n .. n + T: it is shown the `reach` positions before them as well.
+static Tensor *hook_cached(Tape *t, const Gpt2Hook *hook, const Gpt2Cache *c, int layer, Tensor *h)
+{
+    if (!c->reach) return hook->after_block(hook->arg, t, layer, h);
+    const int64_t T = h->shape.d[1], before = c->n < c->reach ? c->n : c->reach;
+    Tensor *x = h;
+    if (before) x = tape_concat(t, (Tensor *[]){tape_slice(t, c->past[layer], 1, 0, before), h}, 2, 1);
+    const int64_t keep = before + T < c->reach ? before + T : c->reach;
+    tape_cache_put(t, c->past[layer], tape_slice(t, x, 1, before + T - keep, keep), 0);
+    return tape_slice(t, hook->after_block(hook->arg, t, layer, x), 1, before, T);
+}
+
+static Tensor *block_forward(Tape *t, const Gpt2 *m, int layer, Tensor *h, const Gpt2Hook *hook, const Gpt2Cache *cache)
 {
     const Gpt2Block *b = &m->block[layer];
     Tensor *n1 = tape_layer_norm(t, h, b->ln_1_w, b->ln_1_b, m->c.eps);
     probe(hook, layer, "ln_1", n1);
-    Tensor *a = attend(t, m, layer, n1, hook);
+    Tensor *a = attend(t, m, layer, n1, hook, cache);
     probe(hook, layer, "c_proj", a);
     h = tape_add(t, h, tape_dropout(t, a, m->dropout));
     Tensor *n2 = tape_layer_norm(t, h, b->ln_2_w, b->ln_2_b, m->c.eps);
@@ -114,7 +132,8 @@ static Tensor *block_forward(Tape *t, const Gpt2 *m, int layer, Tensor *h, const
     Tensor *f = project(t, &b->mlp_proj, fc);
     probe(hook, layer, "mlp_proj", f);
     h = tape_add(t, h, tape_dropout(t, f, m->dropout));
-    return hook && hook->after_block ? hook->after_block(hook->arg, t, layer, h) : h;
+    if (!hook || !hook->after_block) return h;
+    return cache ? hook_cached(t, hook, cache, layer, h) : hook->after_block(hook->arg, t, layer, h);
 }
 
 typedef struct BlockSegment { const Gpt2 *m; int layer; Gpt2Hook hook; } BlockSegment;
@@ -122,7 +141,7 @@ typedef struct BlockSegment { const Gpt2 *m; int layer; Gpt2Hook hook; } BlockSe
 static Tensor *block_again(void *arg, Tape *t, Tensor *h)
 {
     const BlockSegment *s = arg;
-    return block_forward(t, s->m, s->layer, h, &s->hook);
+    return block_forward(t, s->m, s->layer, h, &s->hook, NULL);
 }
 
 static Tensor *block_recomputed(Tape *t, const Gpt2 *m, int layer, Tensor *h, const Gpt2Hook *hook)
@@ -142,7 +161,7 @@ Tensor *gpt2_forward_embeds(Tape *t, const Gpt2 *m, Tensor *x, const Gpt2Hook *h
     probe(hook, -1, "embedding", h);
     h = tape_dropout(t, h, m->dropout);
     for (int l = 0; l < m->c.layers; l++)
-        h = m->recompute ? block_recomputed(t, m, l, h, hook) : block_forward(t, m, l, h, hook);
+        h = m->recompute ? block_recomputed(t, m, l, h, hook) : block_forward(t, m, l, h, hook, NULL);
     h = tape_layer_norm(t, h, m->ln_f_w, m->ln_f_b, m->c.eps);
     probe(hook, -1, "ln_f", h);
     return h;
@@ -154,6 +173,65 @@ Tensor *gpt2_forward_tokens(Tape *t, const Gpt2 *m, Tensor *token, const Gpt2Hoo
     CHECK(token->shape.n == 2 && token->dtype == I32, "gpt2: want token ids [N,T], got %s",
           shape_text(token->shape, buf));
     return gpt2_forward_embeds(t, m, tape_embedding(t, m->wte, token), hook);
+}
+
+// ---- forward with a cache -------------------------------------------------------------------------------------------
+
+static Tensor **cache_tensors(Arena *a, const Gpt2 *m, Shape s, const char *name)
+{
+    Tensor **x = arena_alloc(a, (size_t)m->c.layers * sizeof *x);
+    for (int l = 0; l < m->c.layers; l++) x[l] = tensor_new(a, m->wte->dev, REAL, s, name);
+    return x;
+}
+
+Gpt2Cache *gpt2_cache_new(Arena *a, const Gpt2 *m, int64_t rows, int64_t capacity, const Gpt2Hook *hook)
+{
+    CHECK(rows >= 1 && capacity >= 1 && capacity <= m->c.positions, "gpt2: a cache of %lld rows, %lld of %lld positions",
+          (long long)rows, (long long)capacity, (long long)m->c.positions);
+    const int reach = hook && hook->after_block ? hook->reach : 0;
+    CHECK(reach >= 0, "gpt2: a cache with a hook that looks at later positions");
+    Gpt2Cache *c = arena_zalloc(a, sizeof *c);
+    *c = (Gpt2Cache){.rows = rows, .capacity = capacity, .reach = reach};
+    const Shape s = SHAPE(rows, capacity, m->c.width);
+    c->k = cache_tensors(a, m, s, "cache.k");
+    c->v = cache_tensors(a, m, s, "cache.v");
+    if (reach) c->past = cache_tensors(a, m, SHAPE(rows, reach, m->c.width), "cache.past");
+    return c;
+}
+
+// Memory: the step arena is rewound after each block, so that a window of T tokens takes the activations of one block.
+static Tensor *blocks_cached(Tape *t, const Gpt2 *m, Gpt2Cache *c, Tensor *token, const Gpt2Hook *hook)
+{
+    Tensor *h = tape_tensor(t, SHAPE(c->rows, token->shape.d[1], m->c.width));
+    size_t mark = arena_mark(t->step);
+    Tensor *x = tape_embedding(t, m->wte, token);
+    tape_cache_put(t, h, tape_add(t, x, tape_slice(t, m->wpe, 0, c->n, token->shape.d[1])), 0);
+    arena_rewind(t->step, mark);
+    probe(hook, -1, "embedding", h);
+    for (int l = 0; l < m->c.layers; l++) {
+        tape_cache_put(t, h, block_forward(t, m, l, h, hook, c), 0);
+        arena_rewind(t->step, mark);
+    }
+    h = tape_layer_norm(t, h, m->ln_f_w, m->ln_f_b, m->c.eps);
+    probe(hook, -1, "ln_f", h);
+    return h;
+}
+
+Tensor *gpt2_forward_cached(Tape *t, const Gpt2 *m, Gpt2Cache *c, Tensor *token, const Gpt2Hook *hook)
+{
+    char buf[96];
+    CHECK(token->shape.n == 2 && token->dtype == I32 && token->shape.d[0] == c->rows, "gpt2: want token ids [%lld,T], got %s",
+          (long long)c->rows, shape_text(token->shape, buf));
+    CHECK(c->n + token->shape.d[1] <= c->capacity, "gpt2: a cache with room for %lld positions, %lld + %lld wanted",
+          (long long)c->capacity, (long long)c->n, (long long)token->shape.d[1]);
+    CHECK((hook && hook->after_block ? hook->reach : 0) == c->reach, "gpt2: the cache was made for another hook");
+    const bool record = t->record, training = t->training;
+    t->record = t->training = false;
+    Tensor *h = blocks_cached(t, m, c, token, hook);
+    t->record = record;
+    t->training = training;
+    c->n += token->shape.d[1];
+    return h;
 }
 
 Tensor *gpt2_logits(Tape *t, const Gpt2 *m, Tensor *hidden)

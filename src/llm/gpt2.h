@@ -85,12 +85,33 @@ typedef struct Gpt2Hook {
     // sees ln_1 q k v attn c_proj ln_2 fc mlp_proj of each layer, "embedding" and "ln_f" with layer -1
     void (*probe)(void *arg, int layer, const char *what, const Tensor *x);
     void *arg;
+    // Earlier positions that after_block looks at: 0 = each position for itself, REACH_ALL = any, also later ones,
+    // so that a cache is of no use.
+    int reach;
 } Gpt2Hook;
+enum { REACH_ALL = -1 };
 
 // Input embeddings x [N,T,D] (positions are added here), or token ids [N,T] (I32, each below c.vocab)
 //   -> ln_f(h) [N,T,D].  T <= c.positions: a bug otherwise.  hook may be NULL.
 Tensor *gpt2_forward_embeds(Tape *t, const Gpt2 *m, Tensor *x, const Gpt2Hook *hook);
 Tensor *gpt2_forward_tokens(Tape *t, const Gpt2 *m, Tensor *token, const Gpt2Hook *hook);
+
+// Keys and values of the tokens so far, so that each token runs through the blocks once.
+typedef struct Gpt2Cache {
+    int64_t rows, capacity;      // sequences side by side; positions that each has room for
+    int64_t n;                   // positions filled, the same in every row; 0 = begin again
+    Tensor **k, **v;             // of each layer, [rows,capacity,D]
+    int reach;                   // of the hook
+    Tensor **past;               // reach > 0: h of the last min(n, reach) positions of each layer, [rows,reach,D]
+} Gpt2Cache;
+
+// An empty cache in arena a.  1 <= capacity <= c.positions.  hook: as in the calls that follow; its reach is not REACH_ALL.
+Gpt2Cache *gpt2_cache_new(Arena *a, const Gpt2 *m, int64_t rows, int64_t capacity, const Gpt2Hook *hook);
+// The next T tokens of each row, token [rows,T], after the cache->n that it holds -> ln_f(h) [rows,T,D], the same bits as
+// gpt2_forward_tokens gives for these positions.  Never recorded; what a probe sees is gone when the block is done.
+// cache->n + T <= capacity: a bug otherwise.
+Tensor *gpt2_forward_cached(Tape *t, const Gpt2 *m, Gpt2Cache *cache, Tensor *token, const Gpt2Hook *hook);
+
 // [N,T,D] -> [N*T,V]
 Tensor *gpt2_logits(Tape *t, const Gpt2 *m, Tensor *hidden);
 

@@ -20,8 +20,9 @@ static double conv2d_flops(const OpCall *c)
 
 static double attention_flops(const OpCall *c)   // the full score matrix is counted, also when causal
 {
-    const Shape q = c->in[0]->shape, k = c->in[1]->shape;
-    return 4.0 * (double)(q.d[0] * q.d[1] * k.d[1] * q.d[2]);
+    const Shape q = c->in[0]->shape;
+    const int64_t keys = ((const AttentionParams *)c->p)->keys;
+    return 4.0 * (double)(q.d[0] * q.d[1] * (keys ? keys : c->in[1]->shape.d[1]) * q.d[2]);
 }
 
 const OpInfo *op_info(OpId op)

@@ -33,7 +33,8 @@ typedef struct { int stride, pad; } Conv2dParams;
 typedef struct { double eps; } LayerNormParams;
 typedef struct { int groups; bool silu; double eps; } GroupNormParams;   // also adagn; silu: SiLU after the affine part
 typedef struct { bool silu; } FilmParams;
-typedef struct { int heads; bool causal; } AttentionParams;              // scores scaled by 1/sqrt(head size)
+typedef struct { int heads; bool causal; int64_t keys; } AttentionParams;   // keys: the first so many of k, v; 0 = all
+typedef struct { int64_t start; } CachePutParams;                        // row of the cache that takes the first of x
 typedef struct { int axis; } ConcatParams;
 typedef struct { int axis; int64_t start; } SliceParams;                 // length: out's shape
 typedef struct { int perm[MAX_DIMS]; } PermuteParams;                    // out axis i = in axis perm[i]

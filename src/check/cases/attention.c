@@ -2,7 +2,8 @@
 
 static void build(Tape *t, Tensor *const *in, const Case *c)
 {
-    tape_attention(t, in[0], in[1], in[2], (int)c->i[0], c->i[1] != 0);
+    if (c->i[2]) tape_attention_cached(t, in[0], in[1], in[2], (int)c->i[0], c->i[2]);
+    else tape_attention(t, in[0], in[1], in[2], (int)c->i[0], c->i[1] != 0);
 }
 
 static void shape(CaseList *list, const char *label, int64_t N, int64_t Tq, int64_t Tk, int64_t heads, int64_t size,
@@ -11,6 +12,15 @@ static void shape(CaseList *list, const char *label, int64_t N, int64_t Tq, int6
     const Shape q = SHAPE(N, Tq, heads * size), k = SHAPE(N, Tk, heads * size);
     case_add(list, (Case){.op = OP_attention, .label = label, .n_in = 3, .build = build, .large = large,
                           .in = {{.shape = q}, {.shape = k}, {.shape = k}}, .i = {heads, causal}});
+}
+
+// A cache of L rows, of which `keys` are filled.
+static void cache(CaseList *list, const char *label, int64_t N, int64_t Tq, int64_t keys, int64_t L, int64_t heads,
+                  int64_t size, bool large)
+{
+    const Shape q = SHAPE(N, Tq, heads * size), k = SHAPE(N, L, heads * size);
+    case_add(list, (Case){.op = OP_attention, .label = label, .n_in = 3, .build = build, .large = large,
+                          .in = {{.shape = q}, {.shape = k}, {.shape = k}}, .i = {heads, true, keys}});
 }
 
 void attention_cases(CaseList *list)
@@ -51,5 +61,11 @@ void attention_cases(CaseList *list)
     shape(list, "GPT-2, 64 tokens", 1, 64, 64, 12, 64, true, true);
     shape(list, "GPT-2, 301 tokens", 1, 301, 301, 2, 64, true, true);
     shape(list, "GPT-2, cached keys", 1, 3, 261, 12, 64, true, true);
+    cache(list, "cache, one token", 2, 1, 3, 7, 2, 3, false);
+    cache(list, "cache, some tokens", 2, 3, 5, 9, 1, 4, false);
+    cache(list, "cache, the first tokens", 3, 4, 4, 5, 2, 2, false);
+    cache(list, "cache, full", 2, 2, 6, 6, 2, 2, false);
+    cache(list, "GPT-2, cache of two rows", 2, 1, 199, 300, 12, 64, true);
+    cache(list, "GPT-2, prefill into a cache", 2, 70, 139, 150, 3, 64, true);
     shape(list, "odd everywhere", 3, 37, 131, 3, 29, true, true);
 }

@@ -1,6 +1,7 @@
 // attention: scaled dot products (Vaswani et al. 2017), all heads, no T x T matrix kept (Dao et al. 2022).
-//   q [N,Tq,D], k [N,Tk,D], v [N,Tk,D], heads (each owns E = D / heads neighbouring channels), causal
+//   q [N,Tq,D], k [N,L,D], v [N,L,D], heads (each owns E = D / heads neighbouring channels), causal, keys
 //   -> o [N,Tq,D], lse [N,heads,Tq] (log of the sum of exp(score), saved for backward)
+//   The first Tk = keys rows of each sample of k and v count (a cache that is not full), all L of them when keys = 0.
 //   score[i,j] = sum_e q[i,e] k[j,e] / sqrt(E);   P[i,j] = exp(score[i,j] - lse[i]);   o[i] = sum_j P[i,j] v[j]
 //   causal: query i sees keys j <= i + (Tk - Tq), Tk >= Tq: the last query sees all.  Else every query sees all keys.
 //   backward, P computed again from lse:   dv[j] += sum_i P[i,j] do[i]
@@ -8,14 +9,15 @@
 //     dq[i] += sum_j g[i,j] k[j],   dk[j] += sum_i g[i,j] q[i]
 #include "tensor/ref.h"
 
-typedef struct { int64_t N, Tq, Tk, D, heads, E; bool causal; real scale; } Dims;
+typedef struct { int64_t N, Tq, Tk, L, D, heads, E; bool causal; real scale; } Dims;
 
 static Dims dims(const OpCall *c)
 {
     const int64_t *q = c->in[0]->shape.d;
+    const int64_t L = c->in[1]->shape.d[1];
     const AttentionParams *p = c->p;
-    return (Dims){.N = q[0], .Tq = q[1], .Tk = c->in[1]->shape.d[1], .D = q[2], .heads = p->heads, .E = q[2] / p->heads,
-                  .causal = p->causal, .scale = 1 / R(sqrt)((real)(q[2] / p->heads))};
+    return (Dims){.N = q[0], .Tq = q[1], .Tk = p->keys ? p->keys : L, .L = L, .D = q[2], .heads = p->heads,
+                  .E = q[2] / p->heads, .causal = p->causal, .scale = 1 / R(sqrt)((real)(q[2] / p->heads))};
 }
 
 static int64_t keys_seen(const Dims *d, int64_t i) { return d->causal ? i + 1 + d->Tk - d->Tq : d->Tk; }
@@ -35,7 +37,7 @@ KERNEL(attention, fwd)
 #pragma omp parallel for if (d.N * d.Tq * d.Tk * d.D > PAR_MIN)
     for (int64_t nh = 0; nh < d.N * d.heads; nh++) {
         const int64_t n = nh / d.heads, e0 = nh % d.heads * d.E;
-        const real *kh = k + n * d.Tk * d.D + e0, *vh = v + n * d.Tk * d.D + e0;
+        const real *kh = k + n * d.L * d.D + e0, *vh = v + n * d.L * d.D + e0;
         for (int64_t i = 0; i < d.Tq; i++) {
             const int64_t at = (n * d.Tq + i) * d.D + e0, seen = keys_seen(&d, i);
             real max = -INFINITY, sum = 0;
@@ -68,7 +70,7 @@ KERNEL(attention, bwd)
             const int64_t at = (n * d.Tq + i) * d.D + e0, seen = keys_seen(&d, i);
             const real delta = dot(go + at, o + at, d.E);
             for (int64_t j = 0; j < seen; j++) {
-                const int64_t kt = (n * d.Tk + j) * d.D + e0;
+                const int64_t kt = (n * d.L + j) * d.D + e0;
                 const real p = R(exp)(d.scale * dot(q + at, k + kt, d.E) - lse[nh * d.Tq + i]);
                 if (dv)
                     for (int64_t e = 0; e < d.E; e++) dv[kt + e] += p * go[at + e];
