@@ -52,6 +52,7 @@ help:
 	@echo "make test     all tests (AREA=\"ops cli\": some)"
 	@echo "make check    gradients, oracles and parity of every op on this machine, one line an op"
 	@echo "make bench    kernels against this machine's ceilings"
+	@echo "make twin     the whole model against its second derivation in PyTorch"
 	@echo "make asan     quick tests under the address and undefined-behaviour sanitizers"
 	@echo "make layers   who may include whom"
 	@echo "make mutants  wrong kernels that the checks must notice"

@@ -2,9 +2,20 @@
 bench: $(BUILD)/bench/bench_ops
 	$(BUILD)/bench/bench_ops --tsv $(BUILD)/bench/bench.tsv $(BENCH)
 
+BENCH_PROGRAM = @echo "  LD $@"; $(CC) $(CFLAGS) -o $@ $^ -ldl $(LDLIBS)
 $(BUILD)/bench/bench_ops: $(BUILD)/bench/bench_ops.o $(BUILD)/bench/rival.o $(BUILD)/liblead.a
-	@echo "  LD $@"
-	@$(CC) $(CFLAGS) -o $@ $^ -ldl $(LDLIBS)
+	$(BENCH_PROGRAM)
+$(BUILD)/bench/dump_step: $(BUILD)/bench/dump_step.o $(BUILD)/bench/session.o $(BUILD)/liblead.a
+	$(BENCH_PROGRAM)
 
-.PHONY: bench
--include $(BUILD)/bench/bench_ops.d $(BUILD)/bench/rival.d
+# Python with the yardsticks: PyTorch, onnxruntime.  PEERS_PYTHON=/some/venv/bin/python uses one that exists.
+PEERS_PYTHON ?= build/venv/bin/python
+build/venv/bin/python:
+	python3 -m venv build/venv && build/venv/bin/pip install -q numpy safetensors torch onnxruntime onnx
+
+# The whole model against its second derivation in PyTorch: docs/twin.md.  QUICK=1: without the sizes of the paper.
+twin: $(BUILD)/bench/dump_step $(PEERS_PYTHON)
+	sh bench/peers/twin.sh $(BUILD) $(PEERS_PYTHON) $(QUICK)
+
+.PHONY: bench twin
+-include $(wildcard $(BUILD)/bench/*.d)

@@ -1,0 +1,62 @@
+#include "bench/session.h"
+
+#include "traffic/synth.h"
+
+static Status read_series(Session *s, const SessionData *data)
+{
+    if (!data->path) {
+        SynthOptions o = synth_defaults();
+        o.N = data->synth_nodes;
+        return synth_generate(&s->series, s->perm, &o);
+    }
+    const TrafficReadOptions o = {0};
+    TRY(traffic_series_read(&s->series, s->perm, data->path, &o));
+    traffic_suspects_mark(&s->series, s->perm);
+    return OK;
+}
+
+Status session_open(Session *s, const LeadConfig *cfg, const SessionData *data, Device dev)
+{
+    *s = (Session){.dev = dev, .cfg = *cfg};
+    s->perm = arena_new("perm", (size_t)64 << 30, NULL);
+    s->step = arena_new("step", (size_t)64 << 30, NULL);
+    s->scratch = arena_new("scratch", (size_t)16 << 30, NULL);
+    CHECK(s->perm && s->step && s->scratch, "session: no address space");
+    TRY(read_series(s, data));
+    const TrafficRange train = traffic_splits(s->series.T, PROTOCOL_CLEAN).train;
+    TRY(stats_fit(&s->stats, s->perm, &s->series, train, cfg));
+    int64_t *window;
+    s->n_windows = traffic_windows(&s->series, s->perm, train, cfg->history, s->stats.Kt, 1, &window);
+    s->window = window;
+    paramset_init(&s->ps, s->perm, &s->dev, (uint64_t)cfg->seed, false);
+    const LeadShape shape = stats_shape(&s->stats, cfg);
+    TRY(lead_model_new(&s->model, &s->ps, cfg, &shape, s->scratch));
+    s->optim = (Optim){.lr = cfg->lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = cfg->decay, .clip = cfg->clip,
+                       .ema = cfg->ema, .warmup = cfg->warmup, .total = cfg->steps, .floor = 0.02};
+    tape_init(&s->tape, &s->dev, s->step, s->scratch);
+    s->tape.seed = (uint64_t)cfg->seed;
+    return OK;
+}
+
+Tensor *session_loss(Session *s, int64_t step, LeadBatch *batch)
+{
+    Tape *t = &s->tape;
+    const int B = s->cfg.batch;
+    tape_reset(t);
+    t->rng_step = (uint32_t)step;
+    paramset_zero_grad(&s->ps);
+    Moment *at = arena_alloc(t->step, (size_t)B * sizeof *at);
+    for (int64_t i = 0; i < B; i++) {
+        const int64_t w = (i * s->n_windows / B + step * 131) % s->n_windows;
+        at[i] = (Moment){.t = s->window[w] + s->cfg.history - 1};
+    }
+    *batch = features_batch(t, &s->stats, &s->cfg, &s->series, at, B, true);
+    return lead_loss(t, &s->model, batch, (uint32_t)step);
+}
+
+double session_value(Tensor *loss)
+{
+    double v;
+    tensor_get_f64(loss, &v, 1);
+    return v;
+}

@@ -1,0 +1,31 @@
+// A LEAD model with data, statistics, parameters and optimiser, set up as `lead train` sets it up, for programs that run
+// single training steps: the dump for the PyTorch twin (dump_step.c) and the whole-model rows (bench_models.c).
+#ifndef LEAD_BENCH_SESSION_H
+#define LEAD_BENCH_SESSION_H
+
+#include "lead/features.h"
+#include "nn/optim.h"
+
+typedef struct Session {
+    Device dev;
+    LeadConfig cfg;
+    TrafficSeries series;
+    LeadStats stats;
+    LeadModel model;
+    ParamSet ps;
+    Optim optim;
+    Tape tape;
+    Arena *perm, *step, *scratch;
+    const int64_t *window;    // starts of the training windows
+    int64_t n_windows;
+} Session;
+
+typedef struct SessionData { const char *path; int synth_nodes; } SessionData;   // path NULL: synthetic, 8 weeks
+
+// dev is copied.  Errors: configuration, data, LLM.
+Status session_open(Session *s, const LeadConfig *cfg, const SessionData *data, Device dev);
+// Zeroes gradients, draws the batch of a step (windows spread evenly, shifted by the step) and runs its loss.
+Tensor *session_loss(Session *s, int64_t step, LeadBatch *batch);
+double session_value(Tensor *loss);
+
+#endif
