@@ -51,6 +51,7 @@ help:
 	@echo "make demo     synthetic traffic, training, forecast, pictures: everything in three minutes"
 	@echo "make test     all tests (AREA=\"ops cli\": some)"
 	@echo "make check    gradients, oracles and parity of every op on this machine, one line an op"
+	@echo "make cuda     build/lead-cuda, where nvcc is; make cuda-emulate: its kernels run and checked on the host"
 	@echo "make bench    kernels against this machine's ceilings"
 	@echo "make twin     the whole model against its second derivation in PyTorch"
 	@echo "make asan     quick tests under the address and undefined-behaviour sanitizers"
@@ -103,5 +104,7 @@ clean:
 
 .PHONY: all deps demo check help clean
 -include $(OBJ:.o=.d) $(CLI:%.c=$(BUILD)/%.d)
+comma := ,
+include cuda/cuda.mk
 include tests/tests.mk
 -include bench/bench.mk

@@ -3,7 +3,6 @@
 # `make test MISSING=ok AREA=ops` links although kernels are missing (they are NULL and fail their checks).
 TEST_AREAS := $(patsubst tests/test_%.c,%,$(sort $(wildcard tests/test_*.c)))
 TEST_OBJ   := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(wildcard tests/*.c))
-comma      := ,
 TEST_LINK  := $(if $(MISSING),-no-pie -Wl$(comma)--unresolved-symbols=ignore-all)
 
 test: $(if $(CLI),all) $(BUILD)/tests/run $(BUILD)/tests/checker
@@ -19,8 +18,8 @@ asan:
 layers:
 	@sh tests/layers.sh
 
-$(BUILD)/tests/run: $(TEST_OBJ) $(BUILD)/liblead.a
-	$(CC) $(CFLAGS) $(TEST_LINK) -o $@ $(TEST_OBJ) $(BUILD)/liblead.a $(LDLIBS)
+$(BUILD)/tests/run: $(TEST_OBJ) $(EMULATE_OBJ) $(BUILD)/liblead.a
+	$(CC) $(CFLAGS) $(TEST_LINK) -o $@ $(TEST_OBJ) $(EMULATE_OBJ) $(BUILD)/liblead.a $(LDLIBS)
 
 # Rewritten only when an area comes or goes, so that nothing is rebuilt for it.
 $(BUILD)/tests/test_list.h: FORCE
@@ -35,8 +34,8 @@ $(BUILD)/tests/%.o: override EXTRA += -Wno-missing-prototypes -I$(BUILD)/tests
 
 # One op alone, while its kernel is written: make build/tests/checker MISSING=ok && build/tests/checker --isa scalar linear
 checker: $(BUILD)/tests/checker
-$(BUILD)/tests/checker: $(BUILD)/tests/mutants/checker.o $(BUILD)/liblead.a
-	$(CC) $(CFLAGS) $(TEST_LINK) -Wl,--dynamic-list=tests/mutants/exports.txt -o $@ $(BUILD)/tests/mutants/checker.o $(BUILD)/liblead.a -ldl $(LDLIBS)
+$(BUILD)/tests/checker: $(BUILD)/tests/mutants/checker.o $(EMULATE_OBJ) $(BUILD)/liblead.a
+	$(CC) $(CFLAGS) $(TEST_LINK) -Wl,--dynamic-list=tests/mutants/exports.txt -o $@ $(BUILD)/tests/mutants/checker.o $(EMULATE_OBJ) $(BUILD)/liblead.a -ldl $(LDLIBS)
 
 # Mutants of the harness itself and of every reference kernel (minutes; OP="linear add": of some).  `make test` takes a
 # sample of them (test_mutants).

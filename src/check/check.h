@@ -13,7 +13,8 @@
 //   contract   canaries around every buffer, buffers aligned and one element off, inputs and saved outputs unchanged,
 //              every output element written; backward twice = double; in[i]->g == NULL skips exactly that product
 //   NaN        one NaN in the first input shows in the output (elementwise, maxima, softmax, norms, losses)
-//   threads    1, 2, 3, 7 threads give the same bits, forward and backward, on every device
+//   threads    1, 2, 3, 7 threads give the same bits, forward and backward, on every device (the emulated GPU runs its
+//              threads and blocks in another order for each)
 //   tape       tape_backward gives the gradients of the replay, bit for bit
 //
 // Errors are folded with check_fold, in which NaN becomes infinity and stays.  An op without a case, or a case that ran
@@ -36,6 +37,7 @@ typedef struct CheckOptions {
     const Device *f64;                             // oracle of the variants, ground of the gradient check
     const Device *f32[CHECK_VARIANTS_MAX];         // f32[0] is plain C; the others are held to its error
     int n_f32;
+    bool variants_only;                            // only f32[1..]: against f64 and plain C, which are taken as checked
     bool quick;                                    // leaves out cases marked large and repeats on small ones
     void (*say)(void *ctx, const char *message);   // each failure, one line; may be NULL
     void *ctx;

@@ -8,14 +8,20 @@
 
 #include "tensor/status.h"
 
+// What the device block held before one allocation, kept in the arena itself: rewinding past it restores that.
+typedef struct Undo { size_t used; struct Undo *before; } Undo;
+
 struct Arena {
     const char *name;
     unsigned char *base;
     size_t size, used, peak;
+    unsigned char *device;
+    size_t device_size, device_used, device_peak;
+    Undo *undo;
     ArenaFull *full;
 };
 
-enum { ALIGN = 64, HEADER = 4096 };   // the Arena itself sits in the first page of its own mapping
+enum { ALIGN = 64, DEVICE_ALIGN = 256, HEADER = 4096 };   // the Arena itself sits in the first page of its own mapping
 
 Arena *arena_new(const char *name, size_t reserve, ArenaFull *full)
 {
@@ -36,16 +42,25 @@ void arena_delete(Arena *a)
     if (a) munmap(a, a->size + HEADER);
 }
 
+// The next multiple of unit; too large for an arena where there is none.
+static size_t round_up(size_t bytes, size_t unit)
+{
+    return bytes <= SIZE_MAX - unit ? (bytes + unit - 1) / unit * unit : SIZE_MAX;
+}
+
+static void full(const Arena *a, const char *where, size_t want, size_t left, size_t size)
+{
+    char msg[200];
+    snprintf(msg, sizeof msg, "out of memory: arena '%s'%s wants %zu bytes more, has %zu of %zu left", a->name, where,
+             want, left, size);
+    if (a->full) a->full(msg);
+    CHECK(0, "%s", msg);
+}
+
 void *arena_alloc(Arena *a, size_t bytes)
 {
-    size_t want = bytes <= SIZE_MAX - ALIGN ? (bytes + ALIGN - 1) / ALIGN * ALIGN : SIZE_MAX;
-    if (want > a->size - a->used) {
-        char msg[200];
-        snprintf(msg, sizeof msg, "out of memory: arena '%s' wants %zu bytes more, has %zu of %zu left",
-                 a->name, want, a->size - a->used, a->size);
-        if (a->full) a->full(msg);
-        CHECK(0, "%s", msg);
-    }
+    const size_t want = round_up(bytes, ALIGN);
+    if (want > a->size - a->used) full(a, "", want, a->size - a->used, a->size);
     void *p = a->base + a->used;
     a->used += want;
     if (a->used > a->peak) a->peak = a->used;
@@ -73,10 +88,41 @@ char *arena_printf(Arena *a, const char *fmt, ...)
 
 size_t arena_mark(const Arena *a) { return a->used; }
 size_t arena_peak(const Arena *a) { return a->peak; }
-void arena_reset_peak(Arena *a) { a->peak = a->used; }
+size_t arena_device_used(const Arena *a) { return a->device_used; }
+size_t arena_device_peak(const Arena *a) { return a->device_peak; }
+
+void arena_reset_peak(Arena *a)
+{
+    a->peak = a->used;
+    a->device_peak = a->device_used;
+}
 
 void arena_rewind(Arena *a, size_t mark)
 {
     CHECK(mark <= a->used, "arena_rewind('%s'): mark %zu is beyond %zu", a->name, mark, a->used);
     a->used = mark;
+    for (; a->undo && (size_t)((unsigned char *)a->undo - a->base) >= mark; a->undo = a->undo->before)
+        a->device_used = a->undo->used;
+}
+
+void arena_attach(Arena *a, void *base, size_t bytes)
+{
+    CHECK(!a->device_used, "arena_attach('%s'): %zu bytes of the block are in use", a->name, a->device_used);
+    a->device = base;
+    a->device_size = base ? bytes : 0;
+    a->device_peak = 0;
+}
+
+void *arena_device_alloc(Arena *a, size_t bytes)
+{
+    const size_t want = round_up(bytes, DEVICE_ALIGN);
+    if (want > a->device_size - a->device_used)
+        full(a, " (device)", want, a->device_size - a->device_used, a->device_size);
+    Undo *u = arena_alloc(a, sizeof *u);
+    *u = (Undo){a->device_used, a->undo};
+    a->undo = u;
+    void *p = a->device + a->device_used;
+    a->device_used += want;
+    if (a->device_used > a->device_peak) a->device_peak = a->device_used;
+    return p;
 }

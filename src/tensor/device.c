@@ -1,5 +1,6 @@
 #include "tensor/device.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *const isa_names[ISA_COUNT] = {"scalar", "avx2", "avx512"};
@@ -72,4 +73,73 @@ Device device_cpu_f64(void)
 #include "tensor/ops.def"
 #undef OP
     return d;
+}
+
+// ---- values
+
+void *device_alloc(const Device *d, Arena *a, size_t bytes)
+{
+    return d->memory ? arena_device_alloc(a, bytes) : arena_alloc(a, bytes);
+}
+
+void *device_zalloc(const Device *d, Arena *a, size_t bytes)
+{
+    void *p = device_alloc(d, a, bytes);
+    device_zero(d, p, bytes);
+    return p;
+}
+
+void device_put(const Device *d, void *to, const void *host, size_t bytes)
+{
+    if (d->memory) d->memory->put(d, to, host, bytes);
+    else memcpy(to, host, bytes);
+}
+
+void device_get(const Device *d, void *host, const void *from, size_t bytes)
+{
+    if (d->memory) d->memory->get(d, host, from, bytes);
+    else memcpy(host, from, bytes);
+}
+
+void device_copy(const Device *d, void *to, const void *from, size_t bytes)
+{
+    if (d->memory) d->memory->copy(d, to, from, bytes);
+    else memcpy(to, from, bytes);
+}
+
+void device_zero(const Device *d, void *to, size_t bytes)
+{
+    if (d->memory) d->memory->zero(d, to, bytes);
+    else memset(to, 0, bytes);
+}
+
+void device_wait(const Device *d)
+{
+    if (d->memory) d->memory->wait(d);
+}
+
+Status device_attach(const Device *d, Arena *a, size_t bytes)
+{
+    if (!d->memory) return OK;
+    void *block = d->memory->take(d, bytes);
+    if (!block) return ERROR("%s: want %zu bytes of memory, got none", d->name, bytes);
+    arena_attach(a, block, bytes);
+    return OK;
+}
+
+Status device_complete(const Device *d)
+{
+    char list[400] = "";
+    int at = 0, missing = 0;
+    for (int i = 0; i < OP_COUNT; i++) {
+        const OpInfo *op = op_info((OpId)i);
+        const bool backward = !d->bwd[i] && op->diff;
+        if (d->fwd[i] && !backward) continue;
+        if (at < (int)sizeof list - 40)
+            at += snprintf(list + at, sizeof list - (size_t)at, "%s%s%s", missing ? ", " : "", op->name,
+                           d->fwd[i] ? " (backward)" : "");
+        else if (list[at - 1] != '.') at += snprintf(list + at, sizeof list - (size_t)at, ", ...");
+        missing++;
+    }
+    return missing ? ERROR("%s: no kernel of %d ops: %s", d->name, missing, list) : OK;
 }

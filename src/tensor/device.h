@@ -8,8 +8,27 @@
 
 typedef enum Isa { ISA_SCALAR, ISA_AVX2, ISA_AVX512, ISA_COUNT } Isa;
 
+// How products are computed on devices that can choose; sums and stored values are f32 always.
+typedef enum Math { MATH_FP32, MATH_TF32, MATH_BF16 } Math;
+
+struct Device;
+
+// Memory that the host cannot touch.  All calls are made in the order of the device's kernels.
+typedef struct DeviceMemory {
+    void *(*take)(const struct Device *d, size_t bytes);       // a block for an arena; NULL: not to be had
+    void (*give)(const struct Device *d, void *block, size_t bytes);
+    void (*put)(const struct Device *d, void *to, const void *host, size_t bytes);   // host may be reused on return
+    void (*get)(const struct Device *d, void *host, const void *from, size_t bytes); // waits for the values
+    void (*copy)(const struct Device *d, void *to, const void *from, size_t bytes);  // within the device
+    void (*zero)(const struct Device *d, void *to, size_t bytes);
+    void (*wait)(const struct Device *d);                      // until all work is done; errors come out here
+} DeviceMemory;
+
 typedef struct Device {
-    const char *name;            // "cpu-f32 (avx512)", "cpu-f64"
+    const char *name;            // "cpu-f32 (avx512)", "cpu-f64", "cuda (NVIDIA H200, ..)"
+    const DeviceMemory *memory;  // NULL: values are host memory
+    void *state;                 // of whoever made the device: stream, errors
+    Math math;
     size_t real_size;            // 4 or 8
     Isa isa;                     // highest instruction set in use
     Kernel *fwd[OP_COUNT];
@@ -26,5 +45,32 @@ Status isa_parse(const char *text, Isa *isa);
 // cap above what the CPU has is lowered to what it has.
 Device device_cpu_f32(Isa cap);
 Device device_cpu_f64(void);
+
+// ---- values, wherever they are
+
+// Memory for values with the lifetime of arena a, contents undefined: a's own bytes or, on a device with memory of its
+// own, a's device block.
+void *device_alloc(const Device *d, Arena *a, size_t bytes);
+void *device_zalloc(const Device *d, Arena *a, size_t bytes);
+void device_put(const Device *d, void *to, const void *host, size_t bytes);
+void device_get(const Device *d, void *host, const void *from, size_t bytes);
+void device_copy(const Device *d, void *to, const void *from, size_t bytes);
+void device_zero(const Device *d, void *to, size_t bytes);
+void device_wait(const Device *d);
+
+// Gives arena a a block of the device's memory / takes it back.  Nothing to do where values are host memory.
+Status device_attach(const Device *d, Arena *a, size_t bytes);
+
+// Fails when an op has no kernel on d, forward or backward, and names them: a model must not start then.
+Status device_complete(const Device *d);
+
+// Puts the kernels of ops.def's cuda columns into d's table (cuda/slots.cu).
+void device_cuda_slots(Device *d);
+
+// The GPU (cuda/device.cu; in a build without CUDA an error that says so).  fail is called with one line when the GPU
+// reports an error, and must not return; NULL: CHECK.
+Status device_cuda(Device *d, Math math, Arena *a, ArenaFull *fail);
+// Bytes that arenas may take: all that is free but a reserve for the driver.
+size_t device_cuda_free(const Device *d);
 
 #endif

@@ -26,7 +26,7 @@ typedef struct Status {
 
 Status status_error(int code, const char *file, int line, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-_Noreturn void check_failed(const char *file, int line, const char *cond, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+void check_failed(const char *file, int line, const char *cond, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5), noreturn));   // no _Noreturn: C++ reads this header too (cuda/)
 
 #endif

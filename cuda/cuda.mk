@@ -1,0 +1,41 @@
+# CUDA.  make cuda: build/lead-cuda (where nvcc is); make cuda-emulate: every kernel on the host, part of make test.
+CUDA_ARCH ?= 80 90
+NVCC      ?= nvcc
+CU        := $(wildcard cuda/*.cu)
+CU_SM90   := $(wildcard cuda/*_sm90.cu)
+CU_EMU    := $(filter-out cuda/device.cu $(CU_SM90),$(CU))
+
+# Deterministic and close to the CPU: IEEE division and square roots (the default), no fast math.  random.cu draws the very
+# bits of the CPU: no contraction there.
+NVCCFLAGS := -std=c++17 -O3 -lineinfo -Werror all-warnings -Xcompiler -Wall,-Wextra,-fopenmp -Isrc -Icuda -MMD -MP
+GENCODE    = $(if $(findstring _sm90.cu,$<),-gencode arch=compute_90a$(comma)code=sm_90a, \
+             $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a)$(comma)code=sm_$(a)))
+
+$(BUILD)/cuda/%.o: cuda/%.cu
+	@mkdir -p $(@D)
+	@echo "  NVCC $@"
+	@$(NVCC) $(NVCCFLAGS) $(GENCODE) $(if $(findstring random.cu,$<),-fmad=false) -c -o $@ $<
+
+cuda: $(CU:cuda/%.cu=$(BUILD)/cuda/%.o)
+
+# The same sources as C++ (tests/emulate).
+EMULATE_OBJ   := $(CU_EMU:cuda/%.cu=$(BUILD)/emulate/%.o) $(BUILD)/emulate/emulate.o
+EMULATE_FLAGS  = $(filter -O% -g -fsanitize% -fno-sanitize% -fno-omit%,$(CFLAGS)) -std=c++17 -DLEAD_CUDA_EMULATE -Wall -Wextra \
+                 -Wshadow -Werror -Wno-unknown-pragmas -Wno-unused-function -fno-exceptions -fno-rtti -fno-threadsafe-statics \
+                 -ffp-contract=off -fno-math-errno -fopenmp -Isrc -Icuda -Itests/emulate -MMD -MP
+
+$(BUILD)/emulate/%.o: cuda/%.cu
+	@mkdir -p $(@D)
+	@echo "  CXX $@"
+	@$(CXX) $(EMULATE_FLAGS) -x c++ -c -o $@ $<
+
+$(BUILD)/emulate/%.o: tests/emulate/%.cc
+	@mkdir -p $(@D)
+	@echo "  CXX $@"
+	@$(CXX) $(EMULATE_FLAGS) -c -o $@ $<
+
+cuda-emulate:
+	$(MAKE) test AREA=cuda_emulate
+
+.PHONY: cuda cuda-emulate
+-include $(EMULATE_OBJ:.o=.d) $(CU:cuda/%.cu=$(BUILD)/cuda/%.d)

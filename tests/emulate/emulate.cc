@@ -1,0 +1,494 @@
+// The scheduler behind cuda_emulate.h.  A fiber is a stack with saved registers; it runs threads of the block until one
+// must wait, then goes back to the scheduler, which takes the next fiber.  A kernel without barriers is a plain loop.
+#include "cuda_emulate.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+enum { THREADS = 1024, STACK = 256 << 10, SHARED_BYTES = 163 << 10, RED_ZONE = 64, VARIABLES = 64, COPIES = 64 };
+
+typedef enum State { NEW, READY, AT_BARRIER, AT_WARP, DONE } State;
+
+typedef struct Copy { void *to; const void *from; size_t bytes; bool valid; int group; } Copy;
+
+typedef struct Thread {
+    State state;
+    int fiber;                        // whose stack it waits on
+    const char *file;                 // where it waits
+    int line;
+    unsigned mask;                    // AT_WARP: the lanes that must come
+    void *post;
+    Copy copy[COPIES];
+    int n_copies, group;              // group: of the next commit
+} Thread;
+
+typedef struct Fiber { void *sp; unsigned char *stack; void *fake; } Fiber;
+
+typedef struct Variable { const void *key; size_t at, bytes; } Variable;
+
+static struct {
+    const char *op;
+    void (*body)(void *);
+    void *arg;
+    void (*window)(bool);
+    Thread thread[THREADS];
+    int n, next, self;                // threads; first that has not begun; the running one
+    int order[THREADS];
+    Fiber fiber[THREADS];
+    int idle[THREADS], n_idle, made;  // fibers
+    int running;                      // fiber
+    Fiber home;                       // the scheduler's own stack
+    const void *home_bottom;
+    size_t home_size;
+    Variable variable[VARIABLES];
+    int n_variables;
+    size_t shared, dynamic;
+    alignas(1024) unsigned char memory[SHARED_BYTES + VARIABLES * 2 * RED_ZONE];
+} e;
+
+void emulate_window(void (*window)(bool)) { e.window = window; }
+
+__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *fmt, ...)
+{
+    __builtin_va_list ap;
+    fprintf(stderr, "cuda emulation: %s, block (%u,%u,%u) of %u threads, thread %u: ", e.op, blockIdx.x, blockIdx.y, blockIdx.z,
+            blockDim.x, threadIdx.x);
+    __builtin_va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    __builtin_va_end(ap);
+    fputc('\n', stderr);
+    abort();
+}
+
+// ---- fibers
+
+#ifdef __x86_64__
+// Saves the callee's registers on the stack and goes on at another.
+extern "C" void emulate_switch(void **save, void *to);
+asm(".text\n.globl emulate_switch\n.type emulate_switch,@function\nemulate_switch:\n"
+    "push %rbp\npush %rbx\npush %r12\npush %r13\npush %r14\npush %r15\n"
+    "mov %rsp, (%rdi)\nmov %rsi, %rsp\n"
+    "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\nret\n"
+    ".size emulate_switch, .-emulate_switch\n.section .note.GNU-stack,\"\",@progbits\n.text\n");
+
+static void fiber_prepare(Fiber *f, void (*entry)())
+{
+    void **top = reinterpret_cast<void **>(f->stack + STACK) - 2;   // at entry the stack is 8 below a multiple of 16
+    top[0] = reinterpret_cast<void *>(entry);
+    top[1] = NULL;
+    f->sp = top - 6;
+}
+static void machine_switch(Fiber *from, Fiber *to) { emulate_switch(&from->sp, to->sp); }
+#else
+#include <ucontext.h>
+static ucontext_t contexts[THREADS + 1];   // slow: each switch is a system call
+static ucontext_t *context_of(Fiber *f) { return &contexts[f == &e.home ? THREADS : f - e.fiber]; }
+static void fiber_prepare(Fiber *f, void (*entry)())
+{
+    ucontext_t *c = context_of(f);
+    getcontext(c);
+    c->uc_stack.ss_sp = f->stack;
+    c->uc_stack.ss_size = STACK;
+    c->uc_link = NULL;
+    makecontext(c, entry, 0);
+}
+static void machine_switch(Fiber *from, Fiber *to) { swapcontext(context_of(from), context_of(to)); }
+#endif
+
+static void arrived(Fiber *f, bool from_home)
+{
+    (void)f, (void)from_home;
+#ifdef __SANITIZE_ADDRESS__
+    const void *bottom;
+    size_t size;
+    __sanitizer_finish_switch_fiber(f->fake, &bottom, &size);
+    if (from_home) e.home_bottom = bottom, e.home_size = size;
+#endif
+}
+
+static void switch_fiber(Fiber *from, Fiber *to)
+{
+#ifdef __SANITIZE_ADDRESS__
+    if (to == &e.home) __sanitizer_start_switch_fiber(&from->fake, e.home_bottom, e.home_size);
+    else __sanitizer_start_switch_fiber(&from->fake, to->stack, STACK);
+#endif
+    machine_switch(from, to);
+    arrived(from, from != &e.home);
+}
+
+static void go_home() { switch_fiber(&e.fiber[e.running], &e.home); }
+
+// Makes thread t the one that runs.
+static void become(int t)
+{
+    e.self = t;
+    threadIdx.x = (unsigned)t;
+    e.thread[t].fiber = e.running;
+}
+
+// Runs threads that have not begun, one after another, until one of them has waited: then others may have to go on first.
+static void fiber_main()
+{
+    arrived(&e.fiber[e.running], true);
+    for (;;) {
+        while (e.next < e.n) {
+            become(e.order[e.next++]);
+            e.body(e.arg);
+            e.thread[e.self].state = DONE;
+        }
+        e.idle[e.n_idle++] = e.running;
+        go_home();
+    }
+}
+
+static int fiber_take()
+{
+    if (e.n_idle) return e.idle[--e.n_idle];
+    Fiber *f = &e.fiber[e.made];
+    const size_t page = 4096;   // below the stack: an overflow stops there
+    void *p = mmap(NULL, STACK + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED || mprotect(p, page, PROT_NONE)) fail("no memory for a stack");
+    f->stack = static_cast<unsigned char *>(p) + page;
+    fiber_prepare(f, fiber_main);
+    return e.made++;
+}
+
+static void resume(int fiber)
+{
+    e.running = fiber;
+    switch_fiber(&e.home, &e.fiber[fiber]);
+}
+
+// The running thread waits; returns when the scheduler lets it go on.
+static void wait_as(State s)
+{
+    const int t = e.self;
+    e.thread[t].state = s;
+    go_home();
+    become(t);
+}
+
+// ---- barriers
+
+void emulate_block_barrier(const char *file, int line)
+{
+    Thread *t = &e.thread[e.self];
+    t->file = file;
+    t->line = line;
+    wait_as(AT_BARRIER);
+}
+
+// No thread can go on: they are all at the same barrier, which opens, or the kernel is wrong.
+static void open_barrier()
+{
+    const Thread *first = NULL;
+    for (int i = 0; i < e.n; i++) {
+        const Thread *t = &e.thread[i];
+        if (t->state == AT_WARP)
+            fail("thread %d waits at %s:%d for lanes %08x of its warp that do not come", i, t->file, t->line, t->mask);
+        if (t->state == AT_BARRIER && !first) first = t;
+    }
+    for (int i = 0; i < e.n; i++) {
+        Thread *t = &e.thread[i];
+        if (t->state == DONE) fail("thread %d has ended, others wait at the barrier %s:%d", i, first->file, first->line);
+        if (t->line != first->line || strcmp(t->file, first->file) != 0)
+            fail("thread %d waits at the barrier %s:%d, others at %s:%d", i, t->file, t->line, first->file, first->line);
+        t->state = READY;
+    }
+}
+
+void emulate_warp(unsigned mask, const char *file, int line, void *post, EmulateTogether *together)
+{
+    const int base = e.self / 32 * 32;
+    Thread *warp = &e.thread[base], *self = &e.thread[e.self];
+    self->file = file;
+    self->line = line;
+    self->mask = mask;
+    self->post = post;
+    if (!(mask >> (e.self - base) & 1)) fail("%s:%d: lane %d is not in its mask %08x", file, line, e.self - base, mask);
+    if (base + 32 > e.n && mask >> (e.n - base)) fail("%s:%d: mask %08x names lanes that the block lacks", file, line, mask);
+    void *posts[32] = {0};
+    bool all = true;
+    for (int l = 0; l < 32; l++) {
+        if (!(mask >> l & 1)) continue;
+        const Thread *t = &warp[l];
+        if (t->state == DONE) fail("%s:%d: lane %d of the mask has ended", file, line, l);
+        if (t == self) posts[l] = post;
+        else if (t->state != AT_WARP) all = false;
+        else if (t->line != line || strcmp(t->file, file) != 0 || t->mask != mask)
+            fail("%s:%d mask %08x: lane %d waits at %s:%d mask %08x", file, line, mask, l, t->file, t->line, t->mask);
+        else posts[l] = t->post;
+    }
+    if (!all) {
+        wait_as(AT_WARP);
+        return;
+    }
+    if (together) together(posts, mask);
+    for (int l = 0; l < 32; l++)
+        if (mask >> l & 1 && &warp[l] != self) warp[l].state = READY;
+}
+
+void emulate_shuffle(void *const post[32], unsigned mask)
+{
+    for (int l = 0; l < 32; l++) {
+        if (!(mask >> l & 1)) continue;
+        EmulateShuffle *s = static_cast<EmulateShuffle *>(post[l]);
+        s->result = ~(uint64_t)0;   // a lane that takes no part gives anything: here NaN
+        if (mask >> s->from & 1) s->result = static_cast<EmulateShuffle *>(post[s->from])->value;
+    }
+}
+
+void emulate_ballot(void *const post[32], unsigned mask)
+{
+    uint64_t votes = 0;
+    for (int l = 0; l < 32; l++)
+        if (mask >> l & 1) votes |= static_cast<EmulateShuffle *>(post[l])->value << l;
+    for (int l = 0; l < 32; l++)
+        if (mask >> l & 1) static_cast<EmulateShuffle *>(post[l])->result = votes;
+}
+
+// ---- shared memory
+
+static void shared_access(size_t at, size_t bytes, bool allowed)
+{
+    (void)at, (void)bytes, (void)allowed;
+#ifdef __SANITIZE_ADDRESS__
+    if (allowed) __asan_unpoison_memory_region(e.memory + at, bytes);
+    else __asan_poison_memory_region(e.memory + at, bytes);
+#endif
+}
+
+static Variable *shared_new(const void *key, size_t bytes)
+{
+    if (e.n_variables == VARIABLES) fail("more than %d shared variables", VARIABLES);
+    const size_t at = (e.shared + RED_ZONE + 127) / 128 * 128;
+    if (at + bytes + RED_ZONE > sizeof e.memory || bytes > SHARED_BYTES)
+        fail("%zu bytes more than the %d bytes of shared memory", bytes, SHARED_BYTES);
+    Variable *v = &e.variable[e.n_variables++];
+    *v = Variable{key, at, bytes};
+    e.shared = at + bytes;
+    shared_access(at, bytes, true);
+    return v;
+}
+
+void *emulate_shared(const void *key, size_t bytes)
+{
+    for (int i = 0; i < e.n_variables; i++)
+        if (e.variable[i].key == key) return e.memory + e.variable[i].at;
+    return e.memory + shared_new(key, bytes)->at;
+}
+
+void *emulate_dynamic_shared() { return emulate_shared(&e.dynamic, e.dynamic); }
+
+static void shared_begin()
+{
+    e.n_variables = 0;
+    e.shared = 0;
+    if (e.dynamic) shared_new(&e.dynamic, e.dynamic);
+}
+
+// Red zones must be as they were; what was used is NaN again.
+static void shared_end()
+{
+    size_t used = e.shared + RED_ZONE, sum = 0;
+    if (!e.n_variables) return;
+    shared_access(0, used, true);
+    for (int i = 0; i < e.n_variables; i++) {
+        const Variable *v = &e.variable[i];
+        const size_t end = v->at + v->bytes, next = i + 1 < e.n_variables ? e.variable[i + 1].at : used;
+        for (size_t k = i ? v->at : 0; i == 0 && k < v->at; k++)
+            if (e.memory[k] != 0xFF) fail("wrote before its shared memory");
+        for (size_t k = end; k < next; k++)
+            if (e.memory[k] != 0xFF) fail("wrote behind a shared variable of %zu bytes", v->bytes);
+        sum += v->bytes;
+    }
+    if (sum > SHARED_BYTES) fail("%zu bytes of shared memory, the hardware has %d", sum, SHARED_BYTES);
+    memset(e.memory, 0xFF, used);
+    shared_access(0, used, false);
+}
+
+// ---- asynchronous copies
+
+void emulate_copy_async(void *to, const void *from, size_t bytes, bool valid)
+{
+    Thread *t = &e.thread[e.self];
+    if (t->n_copies == COPIES) fail("more than %d copies under way in one thread", COPIES);
+    if ((uintptr_t)to % bytes || (valid && (uintptr_t)from % bytes)) fail("asynchronous copy of %zu bytes is not aligned", bytes);
+    t->copy[t->n_copies++] = Copy{to, from, bytes, valid, t->group};
+    memset(to, 0xFF, bytes);
+}
+
+void emulate_copy_commit() { e.thread[e.self].group++; }
+
+void emulate_copy_wait(int newest)
+{
+    Thread *t = &e.thread[e.self];
+    int kept = 0;
+    for (int i = 0; i < t->n_copies; i++) {
+        const Copy c = t->copy[i];
+        if (c.group >= t->group - newest) t->copy[kept++] = c;
+        else if (c.valid) memcpy(c.to, c.from, c.bytes);
+        else memset(c.to, 0, c.bytes);
+    }
+    t->n_copies = kept;
+}
+
+// ---- tensor cores; layouts: cuda/mma.h
+
+typedef struct Mma { float *d; const uint32_t *a, *b; } Mma;
+
+static float tf32_value(uint32_t bits) { return __uint_as_float(bits & ~0x1FFFu); }   // the unit ignores the low bits
+static float bf16_value(uint32_t pair, int high) { return __uint_as_float(high ? pair & 0xFFFF0000u : pair << 16); }
+
+// d += A B with A [16,K], B [K,8]: products summed in double, rounded once.
+static void multiply(void *const post[32], int K, const float *A, const float *B)
+{
+    for (int l = 0; l < 32; l++)
+        for (int i = 0; i < 4; i++) {
+            const int row = l / 4 + i / 2 * 8, col = l % 4 * 2 + i % 2;
+            float *d = &static_cast<Mma *>(post[l])->d[i];
+            double sum = (double)*d;
+            for (int k = 0; k < K; k++) sum += (double)A[row * K + k] * (double)B[k * 8 + col];
+            *d = (float)sum;
+        }
+}
+
+static void together_tf32(void *const post[32], unsigned)
+{
+    float A[16 * 8], B[8 * 8];
+    for (int l = 0; l < 32; l++) {
+        const Mma *m = static_cast<Mma *>(post[l]);
+        for (int i = 0; i < 4; i++) A[(l / 4 + i % 2 * 8) * 8 + l % 4 + i / 2 * 4] = tf32_value(m->a[i]);
+        for (int i = 0; i < 2; i++) B[(l % 4 + i * 4) * 8 + l / 4] = tf32_value(m->b[i]);
+    }
+    multiply(post, 8, A, B);
+}
+
+static void together_bf16(void *const post[32], unsigned)
+{
+    float A[16 * 16], B[16 * 8];
+    for (int l = 0; l < 32; l++)
+        for (int h = 0; h < 2; h++) {
+            const Mma *m = static_cast<Mma *>(post[l]);
+            for (int i = 0; i < 4; i++) A[(l / 4 + i % 2 * 8) * 16 + l % 4 * 2 + i / 2 * 8 + h] = bf16_value(m->a[i], h);
+            for (int i = 0; i < 2; i++) B[(l % 4 * 2 + i * 8 + h) * 8 + l / 4] = bf16_value(m->b[i], h);
+        }
+    multiply(post, 16, A, B);
+}
+
+void emulate_mma_tf32(float d[4], const uint32_t a[4], const uint32_t b[2], const char *file, int line)
+{
+    Mma m = {d, a, b};
+    emulate_warp(0xFFFFFFFFu, file, line, &m, together_tf32);
+}
+
+void emulate_mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2], const char *file, int line)
+{
+    Mma m = {d, a, b};
+    emulate_warp(0xFFFFFFFFu, file, line, &m, together_bf16);
+}
+
+typedef struct LoadMatrix { uint32_t *r; const unsigned char *row; int matrices; bool transposed; } LoadMatrix;
+
+static void together_load(void *const post[32], unsigned)
+{
+    for (int l = 0; l < 32; l++) {
+        const LoadMatrix *to = static_cast<LoadMatrix *>(post[l]);
+        for (int m = 0; m < to->matrices; m++)
+            for (int h = 0; h < 2; h++) {
+                const int row = to->transposed ? l % 4 * 2 + h : l / 4, col = to->transposed ? l / 4 : l % 4 * 2 + h;
+                uint16_t v;
+                memcpy(&v, static_cast<LoadMatrix *>(post[m * 8 + row])->row + 2 * col, sizeof v);
+                to->r[m] = h ? to->r[m] | (uint32_t)v << 16 : v;
+            }
+    }
+}
+
+void emulate_load_matrix(uint32_t *r, const void *row, int matrices, bool transposed, const char *file, int line)
+{
+    LoadMatrix l = {r, static_cast<const unsigned char *>(row), matrices, transposed};
+    if (e.self % 32 < matrices * 8 && (uintptr_t)row % 16) fail("%s:%d: a matrix row is not 16-byte aligned", file, line);
+    emulate_warp(0xFFFFFFFFu, file, line, &l, together_load);
+}
+
+// ---- the launch
+
+// The k-th of n things: forward, backward, or in an order shuffled by `how`.
+static int shuffled(int k, int n, int how)
+{
+    if (how == 1) return k;
+    if (how == 2) return n - 1 - k;
+    int64_t step = 7919 * (int64_t)how + 31;   // no common divisor with n
+    for (;; step++) {
+        int64_t a = n, b = step;
+        while (b) {
+            const int64_t rest = a % b;
+            a = b;
+            b = rest;
+        }
+        if (a == 1) return (int)(((int64_t)k * step + how) % n);
+    }
+}
+
+static void run_block()
+{
+    shared_begin();
+    e.next = 0;
+    for (int i = 0; i < e.n; i++) {
+        Thread *t = &e.thread[i];
+        t->state = NEW;
+        t->n_copies = t->group = 0;
+    }
+    while (e.next < e.n) resume(fiber_take());
+    for (;;) {
+        int done = 0;
+        bool moved = false;
+        for (int i = 0; i < e.n; i++) {
+            const Thread *t = &e.thread[e.order[i]];
+            if (t->state == READY) {
+                moved = true;
+                resume(t->fiber);
+            }
+            done += t->state == DONE;
+        }
+        if (done == e.n) break;
+        if (!moved) open_barrier();
+    }
+    shared_end();
+}
+
+void emulate_run(const char *op, dim3 grid, dim3 block, size_t shared, void (*thread)(void *), void *arg)
+{
+    const int how = omp_get_max_threads();
+    e.op = op;
+    e.body = thread;
+    e.arg = arg;
+    e.n = (int)block.x;
+    e.dynamic = shared;
+    gridDim = grid;
+    blockDim = block;
+    threadIdx = blockIdx = dim3(0, 0, 0);
+    if (block.x < 1 || block.x > THREADS || block.y != 1 || block.z != 1)
+        fail("want a block of 1..%d threads in one dimension, got (%u,%u,%u)", THREADS, block.x, block.y, block.z);
+    if (grid.x > 0x7FFFFFFFu || grid.y > 65535 || grid.z > 65535) fail("grid (%u,%u,%u) is too large", grid.x, grid.y, grid.z);
+    for (int i = 0; i < e.n; i++) e.order[i] = shuffled(i, e.n, how);
+    if (!e.made) memset(e.memory, 0xFF, sizeof e.memory);
+    shared_access(0, sizeof e.memory, false);
+    if (e.window) e.window(true);
+    for (unsigned z = 0; z < grid.z; z++)
+        for (unsigned y = 0; y < grid.y; y++)
+            for (unsigned x = 0; x < grid.x; x++) {
+                blockIdx = dim3((unsigned)shuffled((int)x, (int)grid.x, how), y, z);
+                run_block();
+            }
+    if (e.window) e.window(false);
+}

@@ -1,0 +1,44 @@
+// Every CUDA kernel, run on the host (tests/emulate), through the cases of the SIMD variants: parity with f64, canaries,
+// edges, whole numbers, NaN, contract, and, in place of thread counts, four orders of threads and blocks.
+#include <stdio.h>
+
+#include "check/check.h"
+#include "tests/emulate/emulated.h"
+#include "tests/test.h"
+
+static void say(void *ctx, const char *message)
+{
+    int *said = ctx;
+    if ((*said)++ < 40) printf("  %s\n", message);
+}
+
+void test_cuda_emulate(TestLog *log)
+{
+    Devices devices;
+    CheckOptions o;
+    const Device emulated = device_emulated();
+    int said = 0, covered = 0;
+    check_devices(&devices, &o, ISA_SCALAR);
+    o.f32[o.n_f32++] = &emulated;
+    o.variants_only = true;
+    o.quick = log->quick;
+    o.say = say;
+    o.ctx = &said;
+    static CheckReport all;
+    for (int i = 0; i < OP_COUNT; i++) {
+        if (emulated.fwd[i] == devices.f32[0].fwd[i] && emulated.bwd[i] == devices.f32[0].bwd[i]) continue;
+        CheckReport one;
+        check_run(&one, &o, op_info((OpId)i)->name);
+        const CheckRow *r = &one.row[i];
+        all.row[i] = *r;
+        all.checks += one.checks;
+        all.failures += one.failures;
+        log->passed += r->checks - r->failures - 1;
+        TEST(log, r->op && r->cases > 0 && r->variants == 1 && r->failures == 0, "%d failures in %d cases; first: %s",
+             r->failures, r->cases, r->first);
+        covered++;
+    }
+    check_print(stdout, &all);
+    printf("%d of %d ops have CUDA kernels\n", covered, (int)OP_COUNT);
+    TEST(log, covered > 0, "no CUDA kernel was found");
+}
