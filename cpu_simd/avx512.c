@@ -14,3 +14,6 @@
 #include "cpu_simd/attention.inl"
 #include "cpu_simd/norm.inl"
 #include "cpu_simd/modulate.inl"
+#include "cpu_simd/mix.inl"
+#include "cpu_simd/loss.inl"
+#include "cpu_simd/shape.inl"

@@ -25,11 +25,34 @@ static inline vf relu_slope(vf x) { return vsel(vlt(vzero(), x), vset1(1.0f), vz
 static inline vf sigmoid_slope(vf y) { return vmul(y, vsub(vset1(1.0f), y)); }
 static inline vf tanh_slope(vf y) { return vfnma(y, y, vset1(1.0f)); }
 
+static inline vf gelu_erf_of(vf x)
+{
+    vf cdf;
+    vnormal_cdf(x, &cdf);
+    return vmul(x, cdf);
+}
+
+static inline vf gelu_erf_slope(vf x)   // cdf + x exp(-x^2/2) / sqrt(2 pi)
+{
+    vf cdf;
+    const vf e = vnormal_cdf(x, &cdf);
+    return vfma(vmul(x, e), vset1(0.3989422804f), cdf);
+}
+
 static void relu_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, relu_of); }
 static void silu_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vsilu); }
 static void gelu_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vgelu_tanh); }
 static void sigmoid_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vsigmoid); }
 static void tanh_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vtanh); }
+
+static void gelu_erf_range(const OpCall *c, int64_t i, int64_t n)
+{
+    map_range(in_x(c, 0), out_x(c, 0), i, n, gelu_erf_of);
+}
+static void softplus_range(const OpCall *c, int64_t i, int64_t n)
+{
+    map_range(in_x(c, 0), out_x(c, 0), i, n, vsoftplus);
+}
 
 static void relu_back(const OpCall *c, int64_t i, int64_t n)
 {
@@ -42,6 +65,14 @@ static void silu_back(const OpCall *c, int64_t i, int64_t n)
 static void gelu_back(const OpCall *c, int64_t i, int64_t n)
 {
     slope_range(in_x(c, 0), out_g(c, 0), in_g(c, 0), i, n, vgelu_tanh_grad);
+}
+static void gelu_erf_back(const OpCall *c, int64_t i, int64_t n)
+{
+    slope_range(in_x(c, 0), out_g(c, 0), in_g(c, 0), i, n, gelu_erf_slope);
+}
+static void softplus_back(const OpCall *c, int64_t i, int64_t n)
+{
+    slope_range(in_x(c, 0), out_g(c, 0), in_g(c, 0), i, n, vsigmoid);
 }
 static void sigmoid_back(const OpCall *c, int64_t i, int64_t n)
 {
@@ -63,6 +94,10 @@ KERNEL(silu, fwd) { run_ranges(c, numel(c->in[0]), silu_range); }
 KERNEL(silu, bwd) { run_slope(c, silu_back); }
 KERNEL(gelu_tanh, fwd) { run_ranges(c, numel(c->in[0]), gelu_range); }
 KERNEL(gelu_tanh, bwd) { run_slope(c, gelu_back); }
+KERNEL(gelu_erf, fwd) { run_ranges(c, numel(c->in[0]), gelu_erf_range); }
+KERNEL(gelu_erf, bwd) { run_slope(c, gelu_erf_back); }
+KERNEL(softplus, fwd) { run_ranges(c, numel(c->in[0]), softplus_range); }
+KERNEL(softplus, bwd) { run_slope(c, softplus_back); }
 KERNEL(sigmoid, fwd) { run_ranges(c, numel(c->in[0]), sigmoid_range); }
 KERNEL(sigmoid, bwd) { run_slope(c, sigmoid_back); }
 KERNEL(tanh, fwd) { run_ranges(c, numel(c->in[0]), tanh_range); }
@@ -95,12 +130,23 @@ KERNEL(scale, bwd) { run_slope(c, scale_back); }
 
 // ---- add, mul: a [P,Q] with b [Q], which P = 1 makes two equal shapes
 
-typedef struct { int64_t P, Q, rows; } Rows;   // rows: rows of a piece of work
+// Q values of b meet n of a, row after row; the last row may be short.  A short b (a single factor, a few channels) is
+// repeated to whole vectors, so that its rows are no shorter than one.
+typedef struct { int64_t n, Q, rows, cut; const float *b; } Rows;   // a piece of work: rows rows, cut columns
 
 static Rows rows_of(const OpCall *c)
 {
-    const int64_t Q = numel(c->in[1]), P = Q ? numel(c->in[0]) / Q : 0;
-    return (Rows){P, Q, Q < RANGE ? (RANGE + Q) / (Q + 1) : 1};
+    Rows r = {.n = numel(c->in[0]), .Q = numel(c->in[1]), .b = in_x(c, 1)};
+    if (r.Q && r.Q < 4 * VW && r.Q < r.n) {
+        const int64_t times = 4 * VW;
+        float *b = arena_alloc(c->scratch, (size_t)(times * r.Q) * sizeof *b);
+        for (int64_t i = 0; i < times * r.Q; i++) b[i] = r.b[i % r.Q];
+        r.b = b;
+        r.Q *= times;
+    }
+    r.cut = r.Q >= r.n ? RANGE : r.Q;   // equal shapes are cut inside the row
+    r.rows = r.Q < RANGE ? (RANGE + r.Q) / (r.Q + 1) : 1;
+    return r;
 }
 
 // y[i] = a[i] (+|*) b[i] for n values; add = accumulate into y
@@ -114,46 +160,42 @@ static inline __attribute__((always_inline)) void binary_run(const float *a, con
     }
 }
 
-static inline void add_run(const float *dy, float *d, int64_t n)   // d += dy
+static inline __attribute__((always_inline)) void binary_rows(const float *a, Rows r, float *y, bool product, bool add)
 {
-    for (int64_t i = 0; i < n; i += VW) vstore_n(d + i, n - i, vadd(vload_n(d + i, n - i), vload_n(dy + i, n - i)));
+    if (!r.Q) return;
+#pragma omp parallel for collapse(2) schedule(static) if (r.n > PAR_VALUES)
+    for (int64_t p = 0; p < r.n; p += r.rows * r.Q)
+        for (int64_t q = 0; q < r.Q; q += r.cut)
+            for (int64_t at = p + q; at < min_i64(r.n, p + r.rows * r.Q); at += r.Q)
+                binary_run(a + at, r.b + q, y + at, min_i64(min_i64(r.cut, r.Q - q), r.n - at), product, add);
 }
 
-static inline void binary_fwd(const OpCall *c, bool product)
-{
-    const float *a = in_x(c, 0), *b = in_x(c, 1);
-    float *y = out_x(c, 0);
-    const Rows r = rows_of(c);
-    const int64_t cut = r.P == 1 ? RANGE : r.Q;   // equal shapes are cut inside the row
-#pragma omp parallel for collapse(2) schedule(static) if (r.P * r.Q > PAR_VALUES)
-    for (int64_t p = 0; p < r.P; p += r.rows)
-        for (int64_t q = 0; q < r.Q; q += cut)
-            for (int64_t i = p; i < min_i64(r.P, p + r.rows); i++) {
-                const int64_t at = i * r.Q + q, n = min_i64(cut, r.Q - q);
-                if (product) binary_run(a + at, b + q, y + at, n, true, false);
-                else binary_run(a + at, b + q, y + at, n, false, false);
-            }
-}
-
-KERNEL(add, fwd) { binary_fwd(c, false); }
-KERNEL(mul, fwd) { binary_fwd(c, true); }
+KERNEL(add, fwd) { binary_rows(in_x(c, 0), rows_of(c), out_x(c, 0), false, false); }
+KERNEL(mul, fwd) { binary_rows(in_x(c, 0), rows_of(c), out_x(c, 0), true, false); }
 
 // db[q] += sum_p dy[p,q] (a[p,q] or 1): rows in fixed pieces, then the pieces in order.
 static inline void suffix_sum(const OpCall *c, const float *a, const float *dy, float *db)
 {
     const Rows r = rows_of(c);
-    const int64_t piece = 128, pieces = (r.P + piece - 1) / piece;
-    float *part = arena_alloc(c->scratch, (size_t)(pieces * r.Q) * sizeof *part);
-#pragma omp parallel for schedule(static) if (r.P * r.Q > PAR_VALUES)
-    for (int64_t k = 0; k < pieces; k++) {
-        float *sum = part + k * r.Q;
-        memset(sum, 0, (size_t)r.Q * sizeof *sum);
-        for (int64_t p = k * piece; p < min_i64(r.P, (k + 1) * piece); p++) {
-            if (a) binary_run(dy + p * r.Q, a + p * r.Q, sum, r.Q, true, true);
-            else add_run(dy + p * r.Q, sum, r.Q);
+    const int64_t piece = 128 * r.Q, pieces = r.Q ? (r.n + piece - 1) / piece : 0;
+    float *part = arena_zalloc(c->scratch, (size_t)(pieces * r.Q) * sizeof *part);
+#pragma omp parallel for schedule(static) if (r.n > PAR_VALUES)
+    for (int64_t k = 0; k < pieces; k++)
+        for (int64_t at = k * piece; at < min_i64(r.n, (k + 1) * piece); at += r.Q) {
+            const int64_t len = min_i64(r.Q, r.n - at);
+            if (a) binary_run(dy + at, a + at, part + k * r.Q, len, true, true);
+            else add_run(dy + at, part + k * r.Q, len);
         }
+    const int64_t Q = numel(c->in[1]);
+    if (r.Q == Q) {
+        add_rows(db, part, pieces, Q);
+        return;
     }
-    add_rows(db, part, pieces, r.Q);
+    for (int64_t q = 0; q < Q; q++) {   // of a repeated b: few sums of many parts
+        double sum = 0;
+        for (int64_t i = q; i < pieces * r.Q; i += Q) sum += (double)part[i];
+        db[q] += (float)sum;
+    }
 }
 
 static void add_back_a(const OpCall *c, int64_t i0, int64_t i1) { add_run(out_g(c, 0) + i0, in_g(c, 0) + i0, i1 - i0); }
@@ -166,26 +208,18 @@ static void mul_back_b(const OpCall *c, int64_t i0, int64_t i1)
 
 KERNEL(add, bwd)
 {
-    const Rows r = rows_of(c);
-    if (in_g(c, 0)) run_ranges(c, r.P * r.Q, add_back_a);
+    const int64_t n = numel(c->in[0]);
+    if (in_g(c, 0)) run_ranges(c, n, add_back_a);
     if (!in_g(c, 1)) return;
-    if (r.P == 1) run_ranges(c, r.Q, add_back_b);
+    if (numel(c->in[1]) == n) run_ranges(c, n, add_back_b);
     else suffix_sum(c, NULL, out_g(c, 0), in_g(c, 1));
 }
 
 KERNEL(mul, bwd)
 {
-    const Rows r = rows_of(c);
-    const float *b = in_x(c, 1), *dy = out_g(c, 0);
-    float *da = in_g(c, 0);
-    const int64_t cut = r.P == 1 ? RANGE : r.Q;
-    if (da) {
-#pragma omp parallel for collapse(2) schedule(static) if (r.P * r.Q > PAR_VALUES)
-        for (int64_t p = 0; p < r.P; p++)
-            for (int64_t q = 0; q < r.Q; q += cut)
-                binary_run(dy + p * r.Q + q, b + q, da + p * r.Q + q, min_i64(cut, r.Q - q), true, true);
-    }
+    const int64_t n = numel(c->in[0]);
+    if (in_g(c, 0)) binary_rows(out_g(c, 0), rows_of(c), in_g(c, 0), true, true);
     if (!in_g(c, 1)) return;
-    if (r.P == 1) run_ranges(c, r.Q, mul_back_b);
-    else suffix_sum(c, in_x(c, 0), dy, in_g(c, 1));
+    if (numel(c->in[1]) == n) run_ranges(c, n, mul_back_b);
+    else suffix_sum(c, in_x(c, 0), out_g(c, 0), in_g(c, 1));
 }

@@ -1,4 +1,4 @@
-// randn: the bits of src/tensor/philox.h, VW quads of normals at a time.  Formulas: src/tensor/ref/randn.inl.
+// randn, dropout: the bits of src/tensor/philox.h, VW quads at a time.  Formulas: src/tensor/ref/<op>.inl.
 // Philox multiplies 32 x 32 -> 64 bits, so its words sit in 64-bit lanes: quads of even and of odd lanes go through it
 // side by side and are merged into one vector a word.  Every rounding below is the one in philox.h.
 #include "tensor/philox.h"
@@ -130,20 +130,37 @@ static inline void v_philox_normal2(vi d0, vi d1, vf *n0, vf *n1)
     *n1 = vmul(r, vi_as_vf(vi_xor(vf_as_vi(vi_pick(q, cs, sn)), ss)));
 }
 
-// y[0 .. 4 VW) = normals of the VW quads from `quad` on.
-static inline void normals_of_quads(uint64_t seed, uint64_t subsequence, uint64_t quad, float *y)
+// y[4 q + j] = w[j] of quad q, for the VW quads that quad_even and quad_odd count.
+static inline void vstore_quads(float *y, const vf w[4])
 {
-    const QuadHalf a = philox_half(seed, subsequence, vi_add64(vi_set64(quad), quad_even()));
-    const QuadHalf b = philox_half(seed, subsequence, vi_add64(vi_set64(quad), quad_odd()));
-    vf n0, n1, n2, n3;
-    v_philox_normal2(vi_merge(a.c0, b.c0), vi_merge(a.c1, b.c1), &n0, &n1);
-    v_philox_normal2(vi_merge(a.c2, b.c2), vi_merge(a.c3, b.c3), &n2, &n3);
-    const vf l01 = vf_unpack_lo(n0, n1), h01 = vf_unpack_hi(n0, n1);
-    const vf l23 = vf_unpack_lo(n2, n3), h23 = vf_unpack_hi(n2, n3);
+    const vf l01 = vf_unpack_lo(w[0], w[1]), h01 = vf_unpack_hi(w[0], w[1]);
+    const vf l23 = vf_unpack_lo(w[2], w[3]), h23 = vf_unpack_hi(w[2], w[3]);
     vstore(y, vf_pairs_lo(l01, l23));
     vstore(y + VW, vf_pairs_hi(l01, l23));
     vstore(y + 2 * VW, vf_pairs_lo(h01, h23));
     vstore(y + 3 * VW, vf_pairs_hi(h01, h23));
+}
+
+// The four words of the VW quads from `quad` on.
+static inline void words_of_quads(uint64_t seed, uint64_t subsequence, uint64_t quad, vi w[4])
+{
+    const QuadHalf a = philox_half(seed, subsequence, vi_add64(vi_set64(quad), quad_even()));
+    const QuadHalf b = philox_half(seed, subsequence, vi_add64(vi_set64(quad), quad_odd()));
+    w[0] = vi_merge(a.c0, b.c0);
+    w[1] = vi_merge(a.c1, b.c1);
+    w[2] = vi_merge(a.c2, b.c2);
+    w[3] = vi_merge(a.c3, b.c3);
+}
+
+// y[0 .. 4 VW) = normals of the VW quads from `quad` on.
+static inline void normals_of_quads(uint64_t seed, uint64_t subsequence, uint64_t quad, float *y)
+{
+    vi w[4];
+    vf n[4];
+    words_of_quads(seed, subsequence, quad, w);
+    v_philox_normal2(w[0], w[1], &n[0], &n[1]);
+    v_philox_normal2(w[2], w[3], &n[2], &n[3]);
+    vstore_quads(y, n);
 }
 
 KERNEL(randn, fwd)
@@ -162,4 +179,44 @@ KERNEL(randn, fwd)
             normals_of_quads(p->at.seed, sub, quad, whole ? y + r * len + at : last);
             if (!whole) memcpy(y + r * len + at, last, (size_t)(len - at) * sizeof *y);
         }
+}
+
+// ---- dropout: y (+)= x keep / (1 - p)
+
+// f[0 .. 4 VW) = 0 or 1/(1-p) for the draws of the VW quads from `quad` on.  In float, draw >= p is draw >= the
+// smallest float that is not below p.
+static inline void dropout_factors(const DropoutParams *p, uint64_t quad, float *f)
+{
+    const float pf = (float)p->p, limit = (double)pf < p->p ? nextafterf(pf, 2) : pf;
+    vi w[4];
+    vf k[4];
+    words_of_quads(p->at.seed, philox_subsequence(p->at.site, p->at.step), quad, w);
+    for (int j = 0; j < 4; j++) {
+        const vf u = vfma(vi_float(vi_shr(w[j], 8)), vset1(0x1p-24f), vset1(0x1p-25f));
+        k[j] = vsel(vlt(u, vset1(limit)), vzero(), vset1((float)(1 / (1 - p->p))));
+    }
+    vstore_quads(f, k);
+}
+
+static void masked(const DropoutParams *p, const float *x, float *y, int64_t n, bool add)
+{
+    const int64_t lead = (int64_t)(p->at.offset % 4);   // draws of the first quad that come before x[0]
+#pragma omp parallel for schedule(static) if (n > PAR_VALUES / 4)
+    for (int64_t at = 0; at < lead + n; at += 4 * VW) {
+        float f[4 * VW];
+        dropout_factors(p, p->at.offset / 4 + (uint64_t)(at / 4), f);
+        const int64_t first = at > lead ? at - lead : 0, end = min_i64(n, at - lead + 4 * VW);
+        for (int64_t i = first; i < end; i += VW) {
+            const int64_t left = end - i;
+            const vf xf = vload_n(x + i, left), ff = vload_n(f + i + lead - at, left);
+            vstore_n(y + i, left, add ? vfma(xf, ff, vload_n(y + i, left)) : vmul(xf, ff));
+        }
+    }
+}
+
+KERNEL(dropout, fwd) { masked(c->p, in_x(c, 0), out_x(c, 0), numel(c->in[0]), false); }
+
+KERNEL(dropout, bwd)
+{
+    if (in_g(c, 0)) masked(c->p, out_g(c, 0), in_g(c, 0), numel(c->in[0]), true);
 }

@@ -24,3 +24,8 @@ static inline void add_rows(float *sum, const float *part, int64_t P, int64_t Q)
         vstore_n(sum + q, Q - q, vadd(vload_n(sum + q, Q - q), s));
     }
 }
+
+static inline void add_run(const float *x, float *y, int64_t n)   // y += x
+{
+    for (int64_t i = 0; i < n; i += VW) vstore_n(y + i, n - i, vadd(vload_n(y + i, n - i), vload_n(x + i, n - i)));
+}

@@ -13,10 +13,13 @@
 //   vsum, vsum_wide, vmaxall   over the lanes, in a fixed order; wide: in double
 //   vsel(m,a,b)          a in the lanes of m, else b
 //   vsilu, vgelu_tanh    and their derivatives, _grad
-//   vexp, vtanh, vsigmoid   error bounds in ulp at their definitions; measured by tests/test_vec.c
+//   vexp, vtanh, vsigmoid, vsoftplus, vnormal_cdf   error bounds in ulp at their definitions; measured by
+//                        tests/test_vec.c
+//   vd                   VW / 2 doubles; vd_low, vd_high: the halves of a vf as such
 #ifndef LEAD_CPU_SIMD_VEC_H
 #define LEAD_CPU_SIMD_VEC_H
 
+#include <float.h>
 #include <immintrin.h>
 #include <math.h>
 #include <string.h>
@@ -65,6 +68,18 @@ static inline __m256 vlow(vf v) { return _mm512_castps512_ps256(v); }
 static inline __m256 vhigh(vf v) { return _mm512_extractf32x8_ps(v, 1); }
 
 static inline float vmaxall(vf v) { return _mm512_reduce_max_ps(v); }
+
+typedef __m512d vd;
+static inline vd vd_low(vf v) { return _mm512_cvtps_pd(_mm512_castps512_ps256(v)); }
+static inline vd vd_high(vf v) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1)); }
+static inline vd vd_set1(double x) { return _mm512_set1_pd(x); }
+static inline vd vd_add(vd a, vd b) { return _mm512_add_pd(a, b); }
+static inline vd vd_sub(vd a, vd b) { return _mm512_sub_pd(a, b); }
+static inline vd vd_mul(vd a, vd b) { return _mm512_mul_pd(a, b); }
+static inline vd vd_fma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
+static inline vd vd_min(vd a, vd b) { return _mm512_min_pd(a, b); }
+static inline vd vd_abs(vd a) { return _mm512_abs_pd(a); }
+static inline __m256d vd_fold(vd v) { return _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd(v, 1)); }
 
 #else
 
@@ -116,6 +131,18 @@ static inline float vmaxall(vf v)
     return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
 }
 
+typedef __m256d vd;
+static inline vd vd_low(vf v) { return _mm256_cvtps_pd(_mm256_castps256_ps128(v)); }
+static inline vd vd_high(vf v) { return _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)); }
+static inline vd vd_set1(double x) { return _mm256_set1_pd(x); }
+static inline vd vd_add(vd a, vd b) { return _mm256_add_pd(a, b); }
+static inline vd vd_sub(vd a, vd b) { return _mm256_sub_pd(a, b); }
+static inline vd vd_mul(vd a, vd b) { return _mm256_mul_pd(a, b); }
+static inline vd vd_fma(vd a, vd b, vd c) { return _mm256_fmadd_pd(a, b, c); }
+static inline vd vd_min(vd a, vd b) { return _mm256_min_pd(a, b); }
+static inline vd vd_abs(vd a) { return _mm256_andnot_pd(_mm256_set1_pd(-0.0), a); }
+static inline __m256d vd_fold(vd v) { return v; }
+
 #endif
 
 // v in the first n lanes, `other` in the rest.
@@ -137,16 +164,15 @@ static inline float vsum(vf v)
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
 
-// The lanes are added in double, in a fixed order.
-static inline double vsum_wide(vf v)
+static inline double vd_sum(vd v)
 {
-    const __m256 a = vlow(v), b = vhigh(v);
-    const __m256d s = _mm256_add_pd(
-        _mm256_add_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(a)), _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1))),
-        _mm256_add_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(b)), _mm256_cvtps_pd(_mm256_extractf128_ps(b, 1))));
+    const __m256d s = vd_fold(v);
     const __m128d t = _mm_add_pd(_mm256_castpd256_pd128(s), _mm256_extractf128_pd(s, 1));
     return _mm_cvtsd_f64(_mm_add_sd(t, _mm_unpackhi_pd(t, t)));
 }
+
+// The lanes are added in double, in a fixed order.
+static inline double vsum_wide(vf v) { return vd_sum(vd_add(vd_low(v), vd_high(v))); }
 
 // e^x: n = round(x log2 e), r = x - n ln 2 in two parts, polynomial of Cephes' expf (S. Moshier), times 2^n.
 // Error below 1.1 ulp where the result is a normal number; inf above 88.73, 0 below -104, NaN stays NaN.
@@ -201,6 +227,44 @@ static inline vf vsilu_grad(vf x)
     vf ds;
     const vf s = vsigmoid_grad(x, &ds);
     return vfma(x, ds, s);
+}
+
+// log(1 + e^x) = max(x, 0) + log1p(e), e = e^-|x|; log1p(e) = 2 artanh(s), s = e / (2 + e) <= 1/3.
+// Error below 2.5 ulp where the result is a normal number.
+static inline vf vsoftplus(vf x)
+{
+    const vf e = vexp(vsub(vzero(), vabs(x))), s = vdiv(e, vadd(e, vset1(2.0f))), z = vmul(s, s);
+    vf p = vset1(1.2206529827e-1f);
+    p = vfma(p, z, vset1(1.0696626491e-1f));
+    p = vfma(p, z, vset1(1.4310360941e-1f));
+    p = vfma(p, z, vset1(1.9999345456e-1f));
+    p = vfma(p, z, vset1(3.3333339654e-1f));
+    const vf s2 = vadd(s, s);
+    return vadd(vmax(vzero(), x), vfma(vmul(p, z), s2, s2));   // in this operand order a NaN passes
+}
+
+// *cdf = (1 + erf(x / sqrt 2)) / 2 and e^(-x^2/2), the normal density times sqrt(2 pi).  With a = |x| / sqrt 2:
+// erfc(a) e^(a^2) / 2 = t P(t), t = 1 / (1 + 0.4 a), a minimax polynomial for a <= 11 (relative error 1e-8, fitted by
+// Lawson's iteration); x^2 is kept in two parts, or e^(-x^2/2) would lose a digit far out.
+// Error of the cdf below 6 ulp where it is a normal number.
+static inline vf vnormal_cdf(vf x, vf *cdf)
+{
+    const vf a = vmin(vset1(16.0f), vabs(x)), h = vmul(a, a), low = vfma(a, a, vsub(vzero(), h));   // a NaN passes
+    const vf e = vexp(vmul(vset1(-0.5f), h)), e2 = vfnma(vmul(vset1(0.5f), low), e, e);
+    const vf t = vdiv(vset1(1.0f), vfma(vset1(0.282842712474619f), a, vset1(1.0f)));
+    vf p = vset1(-1.3862049563e-2f);
+    p = vfma(p, t, vset1(9.3951422224e-2f));
+    p = vfma(p, t, vset1(-2.3758133723e-1f));
+    p = vfma(p, t, vset1(2.5804480246e-1f));
+    p = vfma(p, t, vset1(-1.2923952936e-1f));
+    p = vfma(p, t, vset1(1.2914162675e-1f));
+    p = vfma(p, t, vset1(6.7199904047e-2f));
+    p = vfma(p, t, vset1(1.0695924906e-1f));
+    p = vfma(p, t, vset1(1.1253547838e-1f));
+    p = vfma(p, t, vset1(1.1285043838e-1f));
+    const vf tail = vmul(vmul(p, t), e2);
+    *cdf = vsel(vlt(x, vzero()), tail, vsub(vset1(1.0f), tail));
+    return e2;
 }
 
 // gelu_tanh(x) = x (1 + tanh u)/2 = x sigmoid(2u), u = r (x + k x^3): one exponential, and no cancellation for u < 0.

@@ -1,4 +1,4 @@
-// The vector functions of cpu_simd/vec.h: exp, sigmoid, tanh hold their stated error bounds over every exponent of a
+// The vector functions of cpu_simd/vec.h: exp, sigmoid, tanh, softplus, the normal cdf hold their stated error bounds over every exponent of a
 // float (here in their AVX2 build, and through the sigmoid and tanh kernels of each instruction set), infinities and
 // NaN included; masked heads touch what they should; randn draws the reference's very bits at every instruction set.
 #include <float.h>
@@ -32,6 +32,8 @@ static void all_exponents(float *x)
 
 typedef double Truth(double);
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+static double softplus(double x) { return fmax(x, 0) + log1p(exp(-fabs(x))); }
+static double normal_cdf(double x) { return 0.5 * erfc(x * -0.70710678118654752440); }
 
 // Largest error over x; where want is too large for a float, got must be infinite.  Below x = -87 a sigmoid is held to
 // an absolute error of 2^-127 instead: its e^-x overflows.
@@ -65,7 +67,13 @@ __attribute__((noinline)) static void map_avx2(const float *x, float *y, int n, 
 {
     for (int i = 0; i < n; i += VW) {
         const vf v = vload_n(x + i, n - i);
-        vstore_n(y + i, n - i, which == 0 ? vexp(v) : which == 1 ? vsigmoid(v) : vtanh(v));
+        vf r;
+        if (which == 0) r = vexp(v);
+        else if (which == 1) r = vsigmoid(v);
+        else if (which == 2) r = vtanh(v);
+        else if (which == 3) r = vsoftplus(v);
+        else vnormal_cdf(v, &r);
+        vstore_n(y + i, n - i, r);
     }
 }
 
@@ -92,8 +100,9 @@ __attribute__((noinline)) static void test_heads(TestLog *log)
 static void test_functions(TestLog *log, const float *x, float *y)
 {
     static const struct { const char *name; Truth *truth; double bound; } fn[] = {
-        {"vexp", exp, 1.1}, {"vsigmoid", sigmoid, 2.6}, {"vtanh", tanh, 1.5}};
-    for (int f = 0; f < 3; f++) {
+        {"vexp", exp, 1.1}, {"vsigmoid", sigmoid, 2.6}, {"vtanh", tanh, 1.5},
+        {"vsoftplus", softplus, 2.5}, {"vnormal_cdf", normal_cdf, 6.0}};
+    for (int f = 0; f < 5; f++) {
         map_avx2(x, y, INPUTS, f);
         expect_bound(log, fn[f].name, worst_error(x, y, INPUTS, fn[f].truth), fn[f].bound);
     }
@@ -111,9 +120,10 @@ static void test_functions(TestLog *log, const float *x, float *y)
 static void test_kernels(TestLog *log, const Device *dev, float *x, float *y)
 {
     static const struct { OpId op; Truth *truth; double bound; } fn[] = {{OP_sigmoid, sigmoid, 2.6},
-                                                                        {OP_tanh, tanh, 1.5}};
+                                                                        {OP_tanh, tanh, 1.5},
+                                                                        {OP_softplus, softplus, 2.5}};
     Tensor in = {.shape = SHAPE(INPUTS), .x = x, .dev = dev}, out = {.shape = SHAPE(INPUTS), .x = y, .dev = dev};
-    for (int f = 0; f < 2; f++) {
+    for (int f = 0; f < 3; f++) {
         dev->fwd[fn[f].op](&(OpCall){.op = fn[f].op, .n_in = 1, .n_out = 1, .in = {&in}, .out = {&out}});
         char what[64];
         snprintf(what, sizeof what, "%s of %s", op_info(fn[f].op)->name, dev->name);

@@ -23,5 +23,6 @@ void concat_cases(CaseList *list)
     shapes(list, "channels of an image", SHAPE(2, 3, 3, 0), 3, 2, (int64_t[]){8, 17}, false);
     for (int i = 0; i < VECTOR_EDGES; i++)
         shapes(list, "vector edge", SHAPE(3, 0), 1, 2, (int64_t[]){vector_edge[i], 3}, false);
+    shapes(list, "runs of very different length", SHAPE(3, 0, 5), 1, 3, (int64_t[]){3001, 2, 4099}, true);
     shapes(list, "skip connection", SHAPE(4, 12, 12, 0), 3, 2, (int64_t[]){64, 33}, true);
 }

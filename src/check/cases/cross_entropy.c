@@ -24,5 +24,6 @@ void cross_entropy_cases(CaseList *list)
     shape(list, "every row ignored", 5, 7, 1, FILL_NORMAL, false);
     shape(list, "every other row ignored", 8, 17, 2, FILL_NORMAL, false);
     shape(list, "logits up to 999", 9, 53, 0, FILL_STEPS, true);
+    shape(list, "logits up to 999, the maximum rises", 7, 5027, 3, FILL_STEPS, true);
     shape(list, "words", 33, 5027, 5, FILL_NORMAL, true);
 }

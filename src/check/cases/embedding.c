@@ -19,5 +19,6 @@ void embedding_cases(CaseList *list)
     shape(list, "the same rows many times", 3, 5, SHAPE(17), false);
     shape(list, "tokens", 11, 4, SHAPE(2, 7), false);
     for (int i = 0; i < VECTOR_EDGES; i++) shape(list, "vector edge", 5, vector_edge[i], SHAPE(4), false);
+    shape(list, "wide rows", 37, 771, SHAPE(53), true);
     shape(list, "many tokens", 501, 67, SHAPE(8, 64), true);
 }

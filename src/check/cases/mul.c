@@ -17,6 +17,10 @@ void mul_cases(CaseList *list)
         case_add(list, (Case){.op = OP_mul, .label = "bias", .n_in = 2, .build = build,
                               .in = {{.shape = SHAPE(5, n)}, {.shape = SHAPE(n)}}});
     }
+    case_add(list, (Case){.op = OP_mul, .label = "one value for all", .n_in = 2, .build = build,
+                          .in = {{.shape = SHAPE(3, 43)}, {.shape = {.n = 0}}}});
+    case_add(list, (Case){.op = OP_mul, .label = "short suffix, last row cut", .n_in = 2, .build = build, .large = true,
+                          .in = {{.shape = SHAPE(12007, 3)}, {.shape = SHAPE(3)}}});
     case_add(list, (Case){.op = OP_mul, .label = "many rows", .n_in = 2, .build = build, .large = true,
                           .in = {{.shape = SHAPE(1031, 67)}, {.shape = SHAPE(67)}}});
 }

@@ -24,5 +24,8 @@ void permute_cases(CaseList *list)
     shape(list, "four axes turned", SHAPE(2, 3, 4, 5), (int[]){3, 0, 2, 1}, false);
     shape(list, "six axes", SHAPE(2, 3, 1, 2, 3, 2), (int[]){5, 1, 4, 0, 3, 2}, false);
     for (int i = 0; i < VECTOR_EDGES; i++) shape(list, "transposed", SHAPE(3, vector_edge[i]), (int[]){1, 0}, false);
+    shape(list, "matrices turned", SHAPE(3, 97, 133), (int[]){0, 2, 1}, true);
+    shape(list, "channels to the front", SHAPE(2, 23, 23, 37), (int[]){0, 3, 1, 2}, true);
+    shape(list, "channels to the back", SHAPE(2, 37, 23, 23), (int[]){0, 2, 3, 1}, true);
     shape(list, "frames to the front", SHAPE(8, 64, 131), (int[]){1, 0, 2}, true);
 }

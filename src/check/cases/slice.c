@@ -18,5 +18,6 @@ void slice_cases(CaseList *list)
     shape(list, "one dimension", SHAPE(53), 0, 5, 31, false);
     for (int i = 0; i < VECTOR_EDGES; i++)
         shape(list, "vector edge", SHAPE(3, vector_edge[i] + 2), 1, 1, vector_edge[i], false);
+    shape(list, "long runs", SHAPE(3, 9001, 2), 1, 13, 8500, true);
     shape(list, "half of the channels", SHAPE(64, 3, 514), 2, 257, 257, true);
 }
