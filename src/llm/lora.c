@@ -31,11 +31,13 @@ Status lora_targets_parse(const char *text, unsigned *targets)
     return OK;
 }
 
-static Gpt2Projection *projection(Gpt2Block *b, LoraTarget target)
+Gpt2Projection *lora_projection(const Gpt2 *m, int layer, int i, const char **name, LoraTarget *target)
 {
-    if (target == LORA_C_ATTN) return &b->c_attn;
-    if (target == LORA_C_PROJ) return &b->c_proj;
-    return target == LORA_MLP_FC ? &b->mlp_fc : &b->mlp_proj;
+    Gpt2Block *b = &m->block[layer];
+    Gpt2Projection *const list[LORA_TARGETS] = {&b->c_attn, &b->c_proj, &b->mlp_fc, &b->mlp_proj};
+    *name = known[i].name;
+    *target = known[i].target;
+    return list[i];
 }
 
 static void attach(ParamSet *ps, const char *prefix, Gpt2Projection *p, const char *name, const LoraConfig *c)
@@ -53,8 +55,40 @@ void lora_attach(ParamSet *ps, const char *prefix, Gpt2 *m, const LoraConfig *c)
     CHECK(c->rank >= 1 && c->targets && !(c->targets & ~(unsigned)LORA_ALL), "lora: rank %lld, targets %u",
           (long long)c->rank, c->targets);
     for (int l = 0; l < m->c.layers; l++)
-        for (int i = 0; i < N_KNOWN; i++)
-            if (known[i].name && (c->targets & known[i].target))
-                attach(ps, prefix, projection(&m->block[l], known[i].target),
-                       arena_printf(ps->perm, "h.%d.%s", l, known[i].name), c);
+        for (int i = 0; i < LORA_TARGETS; i++) {
+            const char *name;
+            LoraTarget target;
+            Gpt2Projection *p = lora_projection(m, l, i, &name, &target);
+            if (c->targets & target) attach(ps, prefix, p, arena_printf(ps->perm, "h.%d.%s", l, name), c);
+        }
+}
+
+static double value(const Tensor *x, int64_t i)
+{
+    return x->dev->real_size == sizeof(double) ? ((const double *)x->x)[i] : (double)((const float *)x->x)[i];
+}
+
+static void merge(Gpt2Projection *p)
+{
+    const int64_t in = p->w->shape.d[0], out = p->w->shape.d[1], r = p->lora_a->shape.d[1];
+    for (int64_t i = 0; i < in; i++)
+        for (int64_t o = 0; o < out; o++) {
+            double sum = 0;
+            for (int64_t k = 0; k < r; k++) sum += value(p->lora_a, i * r + k) * value(p->lora_b, k * out + o);
+            const double w = value(p->w, i * out + o) + p->lora_scale * sum;
+            if (p->w->dev->real_size == sizeof(double)) ((double *)p->w->x)[i * out + o] = w;
+            else ((float *)p->w->x)[i * out + o] = (float)w;
+        }
+    p->lora_a = p->lora_b = NULL;
+}
+
+void lora_merge(Gpt2 *m)
+{
+    for (int l = 0; l < m->c.layers; l++)
+        for (int i = 0; i < LORA_TARGETS; i++) {
+            const char *name;
+            LoraTarget target;
+            Gpt2Projection *p = lora_projection(m, l, i, &name, &target);
+            if (p->lora_a) merge(p);
+        }
 }

@@ -1,38 +1,43 @@
-// Training GPT-2 on a stream of tokens: windows of `context` tokens from random places, cross entropy of each next
-// token, AdamW with clipping and cosine decay.  And the one command that makes the bundled model, data/gpt2-small.
+// Training GPT-2, all of it or only the adapters on it, on a stream of tokens: windows of `context` tokens from random
+// places, cross entropy of each next token, AdamW with clipping, warm-up and cosine decay (nn/optim.h).
+// Randomness has an address: window i of step s starts at philox(seed, SITE_SHUFFLE << 32 | s, i), whatever the
+// micro-batches; dropout of micro-batch k draws step s * accumulate + k.  So N steps = k steps, a checkpoint, N - k steps.
 #ifndef LEAD_LLM_TRAIN_H
 #define LEAD_LLM_TRAIN_H
 
 #include "llm/gpt2.h"
 #include "nn/optim.h"
 
+typedef struct Tokens { const int32_t *id; int64_t n; } Tokens;
+
 typedef struct Gpt2TrainOptions {
-    int64_t batch, context;      // windows a step, tokens a window (<= positions)
-    uint64_t seed;               // window i of step s starts at philox(seed, SITE_SHUFFLE << 32 | s, i)
+    int64_t batch, context;      // windows a micro-batch, tokens a window (<= positions)
+    int64_t accumulate;          // micro-batches a step, 1 or more: their gradients are averaged
+    bool in_order;               // every step takes the first windows of the data in order: llm.c's overfitting check
+    uint64_t seed;
 } Gpt2TrainOptions;
 
 typedef struct Gpt2TrainProgress {
     int64_t step, steps;         // steps done, of
     double loss;                 // of this step's windows, nats a token
-    double grad_norm, lr, seconds;
+    double grad_norm, lr;        // before clipping; of this step
+    double seconds;              // since the training began
 } Gpt2TrainProgress;
 
 // After each step; false stops the training early (a Ctrl-C): what was reached is kept.
 typedef bool Gpt2TrainFn(void *arg, const Gpt2TrainProgress *p);
 
-// Steps until o->step == o->total.  token[0..n): n > context.  Errors: n too small, a loss that is not finite.
-Status gpt2_train(Tape *t, const Gpt2 *m, ParamSet *ps, Optim *o, const int32_t *token, int64_t n,
+// One step.  hook: adapters, or NULL.  Errors: data of context tokens or fewer; a loss or gradient that is not finite
+// (the parameters are then as before).  p gets everything but seconds.
+Status gpt2_train_step(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *ps, Optim *o, Tokens data,
+                       const Gpt2TrainOptions *opt, Gpt2TrainProgress *p);
+
+// Steps until o->step == o->total, or until progress says stop.
+Status gpt2_train(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *ps, Optim *o, Tokens data,
                   const Gpt2TrainOptions *opt, Gpt2TrainFn *progress, void *arg);
 
-// Mean loss in nats a token over the consecutive windows of `context` tokens in token[0..n); each token but a window's
-// first is predicted from those before it in the window.
-double gpt2_text_loss(Tape *t, const Gpt2 *m, const int32_t *token, int64_t n, int64_t context);
-
-// Trains the bundled model (4 layers, 4 heads, width 128, 128 positions, bytes + end of text) on corpus.h's text and
-// writes out_dir/{config.json, model.safetensors, MODEL_CARD.md}.  The card states what was measured in this run.
-// Stopped early by progress, it writes what was reached and says so.
-// `command` goes into the card: the line that reproduces the model.
-Status gpt2_train_bundled(const Device *dev, const char *out_dir, int64_t steps, uint64_t seed, const char *command,
-                          Gpt2TrainFn *progress, void *arg);
+// Mean loss in nats a token over the first `windows` consecutive windows of `context` tokens in data (0 = all of them);
+// each token but a window's first is predicted from those before it in the window.  data.n > context.
+double gpt2_text_loss(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, Tokens data, int64_t context, int64_t windows);
 
 #endif

@@ -5,7 +5,8 @@
 
 static const char *const format_key = "lead.format", *const format_value = "checkpoint 1";
 static const char *const suffix[] = {"", "#m", "#v", "#ema"};   // order of the four states of a parameter
-enum { N_STATE = 4 };
+
+static int n_state(const ParamSet *ps) { return ps->no_ema ? 3 : 4; }
 
 static void *state_buffer(const Param *p, int k)
 {
@@ -18,12 +19,12 @@ Status checkpoint_save(const char *path, const ParamSet *ps, const SafeMeta *met
     const size_t mark = arena_mark(scratch);
     CHECK(!ps->inference && ps->dev->real_size == sizeof(float),
           "checkpoint_save: wants f32 parameters with their state");
-    SafeTensor *t = arena_alloc(scratch, ((size_t)ps->n * N_STATE + (size_t)n_stat) * sizeof *t);
+    SafeTensor *t = arena_alloc(scratch, ((size_t)ps->n * (size_t)n_state(ps) + (size_t)n_stat) * sizeof *t);
     int64_t n = 0;
     for (int i = 0; i < ps->n; i++) {
         const Param *p = ps->p[i];
         if (p->frozen) continue;
-        for (int k = 0; k < N_STATE; k++)
+        for (int k = 0; k < n_state(ps); k++)
             t[n++] = (SafeTensor){.name = arena_printf(scratch, "%s%s", p->t.name, suffix[k]), .type = SAFE_F32,
                                   .n_dim = p->t.shape.n, .shape = p->t.shape.d, .data = state_buffer(p, k)};
     }
@@ -84,9 +85,9 @@ Status checkpoint_load(const SafeFile *f, ParamSet *ps)
     for (int i = 0; i < ps->n; i++) {
         const Param *p = ps->p[i];
         if (p->frozen) continue;
-        known += N_STATE;
-        if (ps->inference) TRY(load_state(f, p, 3, p->t.x));
-        else for (int k = 0; k < N_STATE; k++) TRY(load_state(f, p, k, state_buffer(p, k)));
+        known += n_state(ps);
+        if (ps->inference) TRY(load_state(f, p, n_state(ps) == 4 ? 3 : 0, p->t.x));
+        else for (int k = 0; k < n_state(ps); k++) TRY(load_state(f, p, k, state_buffer(p, k)));
     }
     for (int64_t i = 0; i < f->n_tensor; i++) known += strncmp(f->tensor[i].name, "stat.", 5) == 0;
     if (known != f->n_tensor)

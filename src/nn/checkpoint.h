@@ -1,5 +1,5 @@
 // A checkpoint = one safetensors file: every trainable parameter under its name, "<name>#m", "<name>#v", "<name>#ema"
-// for the optimiser's state, named arrays of statistics ("stat.<name>", F64) and a string map of metadata
+// for the optimiser's state (no "#ema" when ps->no_ema), named arrays of statistics ("stat.<name>", F64) and a string map of metadata
 // (configuration, manifest, step).  Frozen parameters are not stored: their file is named, and hashed, in the metadata.
 // Written whole or not at all; the previous file stays as <path>.prev.
 #ifndef LEAD_NN_CHECKPOINT_H

@@ -50,7 +50,7 @@ double optim_step(Optim *o, Tape *t, ParamSet *ps)
         Tensor g = grad_tensor(p);
         a.decay = p->decay ? o->decay : 0;
         tape_run(t, OP_adamw, 4, (Tensor *[]){&p->t, &g, &p->m, &p->v}, 3, (Tensor *[]){&p->t, &p->m, &p->v}, &a);
-        tape_run(t, OP_ema, 2, (Tensor *[]){&p->ema, &p->t}, 1, (Tensor *[]){&p->ema}, &ema);
+        if (p->ema.x) tape_run(t, OP_ema, 2, (Tensor *[]){&p->ema, &p->t}, 1, (Tensor *[]){&p->ema}, &ema);
     }
     o->step++;
     return norm;

@@ -70,8 +70,10 @@ Tensor *param_add(ParamSet *ps, const char *prefix, const char *name, Shape shap
         p->t.g = arena_zalloc(ps->perm, tensor_bytes(&p->t));
         add_state(ps, &p->m, &p->t);
         add_state(ps, &p->v, &p->t);
-        add_state(ps, &p->ema, &p->t);
-        memcpy(p->ema.x, p->t.x, tensor_bytes(&p->t));
+        if (!ps->no_ema) {
+            add_state(ps, &p->ema, &p->t);
+            memcpy(p->ema.x, p->t.x, tensor_bytes(&p->t));
+        }
     }
     ps->p[ps->n++] = p;
     return &p->t;

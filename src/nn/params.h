@@ -11,7 +11,7 @@ typedef struct Init { InitKind kind; double scale; } Init;   // normal: std; uni
 typedef struct Param {
     Tensor t;            // value and gradient (g = NULL when frozen)
     Tensor m, v;         // Adam's moments; x = NULL when frozen
-    Tensor ema;          // exponential moving average of the value; x = NULL when frozen
+    Tensor ema;          // exponential moving average of the value; x = NULL when frozen, or without EMA
     bool frozen, decay;  // decay: weight decay applies (matrices and kernels; not biases, norms, embeddings)
 } Param;
 
@@ -21,6 +21,7 @@ typedef struct ParamSet {
     // initial values: philox(seed, SITE_INIT << 32 | hash of the name): no param shifts another's draw
     uint64_t seed;
     bool inference;      // no gradients, moments or EMA are allocated
+    bool no_ema;         // no EMA: set after paramset_init, before the first param_add
     Param **p;
     int n, cap;
 } ParamSet;

@@ -1,0 +1,192 @@
+#include "llm/train_run.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "nn/checkpoint.h"
+#include "nn/json.h"
+
+typedef struct State {
+    Gpt2Run *r;
+    Tape *t;
+    Gpt2Hook hook;
+    const char *identity;        // what a checkpoint must agree with, as JSON
+    const char *base_hash;       // of the frozen base, or NULL
+    FILE *log;
+    double begin, saved;         // seconds of the clock
+    int64_t first;               // the step this call began at
+    Status failed;               // of a save inside the loop
+} State;
+
+static double seconds_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+// ---- what a run is --------------------------------------------------------------------------------------------------
+
+static const char *identity_json(const Gpt2Run *r, const char *base_hash, Arena *a)
+{
+    const Gpt2Config *c = &r->m->c;
+    JsonWriter w = json_writer(a, 0);
+    json_object(&w, NULL);
+    const struct { const char *key; int64_t value; } whole[] = {
+        {"vocab", c->vocab}, {"positions", c->positions}, {"width", c->width}, {"inner", c->inner},
+        {"layers", c->layers}, {"heads", c->heads}, {"tied", c->tied}, {"batch", r->opt.batch},
+        {"context", r->opt.context}, {"accumulate", r->opt.accumulate}, {"in_order", r->opt.in_order},
+        {"seed", (int64_t)r->opt.seed}, {"steps", r->optim.total}, {"warmup", r->optim.warmup},
+        {"lora_rank", r->lora.rank}, {"lora_targets", r->lora.targets},
+        {"bottleneck", r->adapters ? r->adapters->c.bottleneck : 0},
+    };
+    const struct { const char *key; double value; } real[] = {
+        {"lr", r->optim.lr}, {"beta1", r->optim.beta1}, {"beta2", r->optim.beta2}, {"eps", r->optim.eps},
+        {"decay", r->optim.decay}, {"clip", r->optim.clip}, {"floor", r->optim.floor}, {"dropout", r->m->dropout},
+        {"lora_alpha", r->lora.alpha},
+    };
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) json_int(&w, whole[i].key, whole[i].value);
+    for (size_t i = 0; i < sizeof real / sizeof *real; i++) json_double(&w, real[i].key, real[i].value);
+    json_string(&w, "data_sha256", tokens_hash(r->train, a));
+    json_string(&w, "base_sha256", base_hash ? base_hash : "");
+    json_end(&w);
+    return json_text(&w, NULL);
+}
+
+static Status prepare_directory(const Gpt2Run *r, Arena *scratch)
+{
+    if (mkdir(r->out, 0777) && errno != EEXIST)
+        return ERROR("%s: cannot make the directory: %s", r->out, strerror(errno));
+    struct stat sb;
+    const bool there = stat(arena_printf(scratch, "%s/checkpoint.safetensors", r->out), &sb) == 0;
+    if (there && !r->resume)
+        return ERROR("%s: holds a run already; --resume goes on with it, or give another --out", r->out);
+    if (!there && r->resume) return ERROR("%s: want checkpoint.safetensors to resume from, found none", r->out);
+    return OK;
+}
+
+// ---- saving and resuming --------------------------------------------------------------------------------------------
+
+static Status save_checkpoint(State *s)
+{
+    const Gpt2Run *r = s->r;
+    Arena *a = s->t->scratch;
+    const size_t mark = arena_mark(a);
+    const SafeMeta meta[] = {
+        {"gpt2.run", s->identity},
+        {"gpt2.step", arena_printf(a, "%lld", (long long)r->optim.step)},
+        {"gpt2.manifest", r->manifest ? r->manifest : "{}"},
+    };
+    const Status st = checkpoint_save(arena_printf(a, "%s/checkpoint.safetensors", r->out), r->ps, meta,
+                                      (int)(sizeof meta / sizeof *meta), NULL, 0, a);
+    arena_rewind(a, mark);
+    s->saved = seconds_now();
+    return st;
+}
+
+static Status load_checkpoint(State *s, const SafeFile *f)
+{
+    const char *identity, *step;
+    TRY(checkpoint_meta(f, "gpt2.run", &identity));
+    TRY(checkpoint_meta(f, "gpt2.step", &step));
+    if (strcmp(identity, s->identity))
+        return ERROR("%s: want a run of these options, data and weights, got another one: %s here, %s there", f->path,
+                     s->identity, identity);
+    TRY(checkpoint_load(f, s->r->ps));
+    s->r->optim.step = strtoll(step, NULL, 10);
+    return OK;
+}
+
+static Status resume(State *s)
+{
+    Arena *a = s->t->scratch;
+    const size_t mark = arena_mark(a);
+    SafeFile f;
+    TRY(checkpoint_open(&f, a, arena_printf(a, "%s/checkpoint.safetensors", s->r->out)));
+    const Status st = load_checkpoint(s, &f);
+    safetensors_close(&f);
+    if (!st.code) arena_rewind(a, mark);
+    return st;
+}
+
+static Status save_result(const State *s)
+{
+    const Gpt2Run *r = s->r;
+    Arena *a = s->t->scratch;
+    if (r->lora.rank) TRY(lora_save(r->m, &r->lora, r->out, r->base, a));
+    if (r->adapters) TRY(adapter_save(r->adapters, r->out, a));
+    if (!r->lora.rank && !r->adapters) TRY(gpt2_save(r->m, r->out, a));
+    if (r->bpe)
+        TRY(bpe_save(r->bpe, a, arena_printf(a, "%s/vocab.json", r->out), arena_printf(a, "%s/merges.txt", r->out)));
+    return OK;
+}
+
+// ---- the run --------------------------------------------------------------------------------------------------------
+
+static const Gpt2Hook *hook_of(const State *s) { return s->r->adapters ? &s->hook : NULL; }
+
+static double validate(const State *s)
+{
+    const Gpt2Run *r = s->r;
+    if (r->val.n <= r->opt.context) return NAN;
+    return gpt2_text_loss(s->t, r->m, hook_of(s), r->val, r->opt.context, r->val_windows);
+}
+
+static void write_log(State *s, const Gpt2TrainProgress *p, double val_loss)
+{
+    const Gpt2TrainOptions *o = &s->r->opt;
+    const long long tokens = (long long)(p->step * o->batch * o->accumulate * o->context);
+    fprintf(s->log, "{\"step\":%lld,\"loss\":%.9g,\"grad_norm\":%.6g,\"lr\":%.6g,\"tokens\":%lld,\"seconds\":%.3f",
+            (long long)p->step, p->loss, p->grad_norm, p->lr, tokens, p->seconds);
+    if (isfinite(val_loss)) fprintf(s->log, ",\"val_loss\":%.9g", val_loss);
+    fputs("}\n", s->log);
+    fflush(s->log);
+}
+
+static bool after_step(void *arg, const Gpt2TrainProgress *p)
+{
+    State *s = arg;
+    const Gpt2Run *r = s->r;
+    const bool stop = r->stop_after && p->step - s->first >= r->stop_after, last = p->step == p->steps;
+    const double val_loss = last || (r->val_every && p->step % r->val_every == 0) ? validate(s) : NAN;
+    write_log(s, p, val_loss);
+    const bool go_on = !r->progress || r->progress(r->arg, p, val_loss);
+    if (seconds_now() - s->saved > r->checkpoint_seconds) s->failed = save_checkpoint(s);
+    return go_on && !stop && !s->failed.code;
+}
+
+static Status train(State *s)
+{
+    Gpt2Run *r = s->r;
+    s->begin = s->saved = seconds_now();
+    s->first = r->optim.step;
+    TRY(gpt2_train(s->t, r->m, hook_of(s), r->ps, &r->optim, r->train, &r->opt, after_step, s));
+    TRY(s->failed);
+    if (s->base_hash)
+        CHECK(!strcmp(s->base_hash, paramset_frozen_hash(r->ps, s->t->scratch)), "training changed the frozen base");
+    TRY(save_checkpoint(s));
+    return save_result(s);
+}
+
+Status gpt2_run(Gpt2Run *r, Tape *t)
+{
+    Arena *perm = r->ps->perm;
+    State s = {.r = r, .t = t, .failed = OK};
+    if (r->adapters) s.hook = adapter_hook(r->adapters);
+    if (r->lora.rank || r->adapters) s.base_hash = paramset_frozen_hash(r->ps, perm);
+    s.identity = identity_json(r, s.base_hash, perm);
+    TRY(prepare_directory(r, t->scratch));
+    if (r->resume) TRY(resume(&s));
+    const char *log_path = arena_printf(perm, "%s/log.jsonl", r->out);
+    s.log = fopen(log_path, r->resume ? "a" : "w");
+    if (!s.log) return ERROR("%s: cannot write: %s", log_path, strerror(errno));
+    const Status st = train(&s);
+    const bool bad = ferror(s.log) != 0;
+    if (fclose(s.log) || bad) return st.code ? st : ERROR("%s: write failed: %s", log_path, strerror(errno));
+    return st;
+}
