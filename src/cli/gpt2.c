@@ -1,14 +1,11 @@
-// lead gpt2 logits, lead gpt2 generate, lead gpt2 train-bundled
-#include <errno.h>
+// lead gpt2 logits, lead gpt2 generate
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/verbs.h"
 #include "llm/bpe.h"
 #include "llm/generate.h"
-#include "llm/train.h"
 
 typedef struct Gpt2Values {
     const char *llm, *tokens, *text, *tokenizer;
@@ -155,47 +152,4 @@ static Status generate_run(Cli *cli, void *values)
 const Verb verb_gpt2_generate = {
     .name = "gpt2 generate", .summary = "Continues a prompt.",
     OPTIONS(generate_table), .size = sizeof(Gpt2Values), .defaults = defaults, .run = generate_run,
-};
-
-// ---- train-bundled
-
-typedef struct TrainValues { const char *out; int64_t steps, seed; } TrainValues;
-
-static const Option train_table[] = {
-    {"out", OPT_TEXT, offsetof(TrainValues, out), "DIR", "config.json, model.safetensors and MODEL_CARD.md go there", 0,
-     0},
-    {"steps", OPT_INT, offsetof(TrainValues, steps), "N", "training steps [2000]", 1, 1e8},
-    {"seed", OPT_INT, offsetof(TrainValues, seed), "N", "seed [1]", 0, 9e15},
-};
-
-static void train_defaults(void *values) { *(TrainValues *)values = (TrainValues){.steps = 2000, .seed = 1}; }
-
-typedef struct TrainWatch { Progress bar; const volatile sig_atomic_t *stop; } TrainWatch;
-
-static bool train_report(void *arg, const Gpt2TrainProgress *g)
-{
-    TrainWatch *w = arg;
-    char text[80];
-    snprintf(text, sizeof text, "loss %.4f", g->loss);
-    progress_show(&w->bar, g->step, g->steps, g->seconds / (double)g->step * (double)(g->steps - g->step), text,
-                  g->step == g->steps);
-    return !*w->stop;
-}
-
-static Status train_run(Cli *cli, void *values)
-{
-    const TrainValues *v = values;
-    if (!v->out) return USAGE_ERROR("lead gpt2 train-bundled: wants --out DIR");
-    const char *command = arena_printf(cli->perm, "lead gpt2 train-bundled --steps %lld --seed %lld --out %s",
-                                       (long long)v->steps, (long long)v->seed, v->out);
-    // before minutes of training
-    if (mkdir(v->out, 0777) && errno != EEXIST)
-        return ERROR("%s: cannot make the directory: %s", v->out, strerror(errno));
-    TrainWatch w = {progress_new(), cli->stop};
-    return gpt2_train_bundled(&cli->device, v->out, v->steps, (uint64_t)v->seed, command, train_report, &w);
-}
-
-const Verb verb_gpt2_train_bundled = {
-    .name = "gpt2 train-bundled", .summary = "Trains the bundled small GPT-2 from nothing on generated text.",
-    OPTIONS(train_table), .size = sizeof(TrainValues), .defaults = train_defaults, .run = train_run, .stops = true,
 };

@@ -1,4 +1,5 @@
 // lead train
+#include "cli/profile.h"
 #include "cli/verbs.h"
 #include "lead/train.h"
 
@@ -23,21 +24,6 @@ static void report(void *ctx, const TrainReport *r)
                 (long long)r->step, (long long)r->total, r->val_loss);
 }
 
-static void print_profile(const Profile *p)
-{
-    double all = 0;
-    for (int i = 0; i < OP_COUNT; i++) all += p->fwd[i].seconds + p->bwd[i].seconds;
-    printf("op\tpass\tcalls\tseconds\tshare\tgflops\tgbps\n");
-    for (int i = 0; i < OP_COUNT; i++)
-        for (int b = 0; b < 2; b++) {
-            const ProfileRow *r = b ? &p->bwd[i] : &p->fwd[i];
-            if (r->calls)
-                printf("%s\t%s\t%lld\t%.3f\t%.4f\t%.2f\t%.2f\n", op_info((OpId)i)->name, b ? "bwd" : "fwd",
-                       (long long)r->calls, r->seconds, r->seconds / all, r->flops / r->seconds * 1e-9,
-                       r->bytes / r->seconds * 1e-9);
-        }
-}
-
 static Status run(Cli *cli, void *values)
 {
     Values *v = values;
@@ -59,7 +45,7 @@ static Status run(Cli *cli, void *values)
                             .stop = cli->stop,
                             .profile = profile};
     TRY(lead_train(&cli->config, &s, &o, &cli->device, cli->perm, cli->step, cli->scratch));
-    if (profile) print_profile(profile);
+    if (profile) profile_print(profile);
     if (*cli->stop) fprintf(stderr, "stopped; go on with: lead train ... --out %s --resume\n", v->out);
     return OK;
 }

@@ -227,6 +227,211 @@ static void sequence(Doc *d)
     }
 }
 
+// ---- links, routes, addresses ---------------------------------------------------------------------------------------
+
+static const char *load_word(int percent)
+{
+    return percent < 30 ? "lightly loaded" : percent < 60 ? "moderately loaded" : percent < 85 ? "heavily loaded" :
+           "close to full";
+}
+
+static void utilisation(Doc *d)
+{
+    static const int capacities[] = {100, 200, 400, 1000, 2000, 10000};
+    const int lines = range(d, 2, 5);
+    put(d, "Utilisation, %s:\n", PICK(d, days));
+    for (int i = 0; i < lines; i++) {
+        const Pair p = two_cities(d);
+        const int capacity = PICK(d, capacities), percent = range(d, 2, 98);
+        put(d, "%s-%s carries %d of %d Mbit/s, %d %%: %s.\n", p.from, p.to, capacity / 100 * percent, capacity, percent,
+            load_word(percent));
+    }
+}
+
+static void headroom(Doc *d)
+{
+    static const int capacities[] = {100, 200, 400, 500, 1000};
+    const Pair p = two_cities(d);
+    const int capacity = PICK(d, capacities), now = range(d, 10, capacity - 5), growth = range(d, 1, 90);
+    const int months = (capacity - now) / growth;
+    put(d, "Link %s-%s: capacity %d Mbit/s, busy hour %d Mbit/s, free %d Mbit/s.\n", p.from, p.to, capacity, now,
+        capacity - now);
+    put(d, "The busy hour grows by %d Mbit/s a month: ", growth);
+    if (months == 0) put(d, "the link is full within a month. Upgrade it now.\n");
+    else put(d, "after %d month%s it will be at %d Mbit/s.%s\n", months, months == 1 ? "" : "s", now + months * growth,
+             months < 6 ? " Plan an upgrade." : " There is time.");
+}
+
+static void path(Doc *d)
+{
+    enum { MOST = 5 };
+    const int hops = range(d, 2, MOST);
+    int at = range(d, 0, 3), node[MOST + 1], delay[MOST], total = 0;
+    for (int i = 0; i <= hops; i++) {
+        node[i] = at;
+        at += range(d, 1, 4);
+    }
+    for (int i = 0; i < hops; i++) total += delay[i] = range(d, 1, 15);
+    put(d, "Path from %s to %s: %s", cities[node[0]], cities[node[hops]], cities[node[0]]);
+    for (int i = 1; i <= hops; i++) put(d, ", %s", cities[node[i]]);
+    put(d, ". %d hops. Delay", hops);
+    for (int i = 0; i < hops; i++) put(d, "%s %d", i ? " +" : "", delay[i]);
+    put(d, " = %d ms, %d ms there and back.\n", total, 2 * total);
+}
+
+static void failover(Doc *d)
+{
+    const Pair p = two_cities(d);
+    const int before = range(d, 20, 500), moved = range(d, 10, 400), m = 5 * range(d, 0, 287);
+    const char *via = PICK(d, cities);
+    put(d, "%02d:%02d link %s-%s down, %d Mbit/s affected.\n", m / 60, m % 60, p.from, p.to, moved);
+    put(d, "Traffic takes the way through %s: its link carried %d Mbit/s, now it carries %d + %d = %d Mbit/s.\n", via,
+        before, before, moved, before + moved);
+}
+
+static void interface_log(Doc *d)
+{
+    static const char *const states[] = {"up", "down"};
+    const int lines = range(d, 3, 6);
+    int second = range(d, 0, 80000);
+    const char *node = PICK(d, cities);
+    const int slot = range(d, 0, 3), port = range(d, 0, 9);
+    for (int i = 0; i < lines; i++) {
+        second += range(d, 5, 600);
+        put(d, "%02d:%02d:%02d %s port %d/%d ", second / 3600 % 24, second / 60 % 60, second % 60, node, slot, port);
+        switch (range(d, 0, 3)) {
+        case 0: put(d, "link %s\n", PICK(d, states)); break;
+        case 1: put(d, "input %d Mbit/s, ", range(d, 1, 900)); put(d, "output %d Mbit/s\n", range(d, 1, 900)); break;
+        case 2: put(d, "errors %d, ", range(d, 0, 40)); put(d, "drops %d\n", range(d, 0, 40)); break;
+        default: put(d, "neighbour %s reachable\n", PICK(d, cities));
+        }
+    }
+}
+
+static void prefixes(Doc *d)
+{
+    const int lines = range(d, 2, 5);
+    for (int i = 0; i < lines; i++) {
+        const int a = range(d, 0, 255), b = range(d, 0, 255), host = range(d, 1, 254), bits = range(d, 20, 30);
+        switch (range(d, 0, 3)) {
+        case 0: put(d, "10.%d.%d.%d lies in 10.%d.%d.0/24, and 10.%d.0.0/16 holds both.\n", a, b, host, a, b, a); break;
+        case 1: put(d, "A /%d holds %d addresses.\n", bits, 1 << (32 - bits)); break;
+        case 2: put(d, "%s announces 10.%d.0.0/16; 10.%d.%d.0/24 is part of it.\n", PICK(d, cities), a, a, b); break;
+        default: put(d, "10.%d.%d.0/24 goes from 10.%d.%d.0 to 10.%d.%d.255.\n", a, b, a, b, a, b);
+        }
+    }
+}
+
+// ---- statistics and forecasts ---------------------------------------------------------------------------------------
+
+static void summary(Doc *d)
+{
+    enum { MOST = 8 };
+    const int n = range(d, 4, MOST), top = range(d, 10, 300);
+    const Pair p = two_cities(d);
+    int x[MOST], sum = 0, low = 1 << 30, high = 0;
+    put(d, "Samples of %s-%s in Mbit/s:", p.from, p.to);
+    for (int i = 0; i < n; i++) {
+        x[i] = range(d, 1, top);
+        if (i == n - 1) x[i] += (n - (sum + x[i]) % n) % n;    // the mean is a whole number
+        sum += x[i];
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+        put(d, " %d", x[i]);
+    }
+    put(d, "\nSmallest %d, largest %d, sum %d, mean %d / %d = %d.\n", low, high, sum, sum, n, sum / n);
+}
+
+static void sorted(Doc *d)
+{
+    enum { MOST = 7 };
+    const int n = 2 * range(d, 1, 3) + 1;
+    int x[MOST];
+    put(d, "Values:");
+    for (int i = 0; i < n; i++) put(d, " %d", x[i] = range(d, 1, 99));
+    for (int i = 1; i < n; i++)
+        for (int k = i; k > 0 && x[k] < x[k - 1]; k--) {
+            const int swap = x[k];
+            x[k] = x[k - 1];
+            x[k - 1] = swap;
+        }
+    put(d, "\nSorted:");
+    for (int i = 0; i < n; i++) put(d, " %d", x[i]);
+    put(d, "\nThe median is %d.\n", x[n / 2]);
+}
+
+static void forecast(Doc *d)
+{
+    const Pair p = two_cities(d);
+    const int hour = range(d, 0, 23), mean = range(d, 30, 900), half = range(d, 2, mean / 3);
+    const bool outside = range(d, 0, 9) == 0, above = range(d, 0, 1);
+    const int error = outside ? half + range(d, 1, half) : range(d, 0, half), seen = above ? mean + error : mean - error;
+    put(d, "Forecast for %s-%s at %02d:00: %d Mbit/s, nine times in ten between %d and %d.\n", p.from, p.to, hour, mean,
+        mean - half, mean + half);
+    put(d, "Observed: %d. The error is %d, the value lies %s the interval.\n", seen, error,
+        !outside ? "inside" : above ? "above" : "below");
+}
+
+static void busiest(Doc *d)
+{
+    const int n = range(d, 3, 6);
+    int best = -1, total = 0;
+    Pair busy = {NULL, NULL};
+    put(d, "Links and their load in Mbit/s:\n");
+    for (int i = 0; i < n; i++) {
+        const Pair p = two_cities(d);
+        const int v = range(d, 1, 99) * 10 + i;    // no two equal
+        put(d, "%s-%s %d\n", p.from, p.to, v);
+        total += v;
+        if (v > best) best = v, busy = p;
+    }
+    put(d, "Question: which link is the busiest? Answer: %s-%s with %d Mbit/s.\n", busy.from, busy.to, best);
+    put(d, "Question: how much do they carry together? Answer: %d Mbit/s.\n", total);
+}
+
+static void week(Doc *d)
+{
+    const int base = 10 * range(d, 10, 80), step = range(d, 1, 9), low = 10 * range(d, 3, 6);
+    const Pair p = two_cities(d);
+    put(d, "%s to %s, mean load of each day in Mbit/s:\n", p.from, p.to);
+    for (int i = 0; i < 7; i++) {
+        const int v = i < 5 ? base + i * step : base * low / 100;
+        put(d, "%s %d\n", days[i], v);
+    }
+    put(d, "From Monday to Friday it grew by %d. On Saturday it fell to %d %% of Monday.\n", 4 * step, low);
+}
+
+// ---- units ----------------------------------------------------------------------------------------------------------
+
+static void units(Doc *d)
+{
+    const int lines = range(d, 3, 6);
+    for (int i = 0; i < lines; i++) {
+        const int n = range(d, 1, 99), tenth = range(d, 1, 9), percent = 10 * range(d, 1, 9), minutes = range(d, 1, 60);
+        switch (range(d, 0, 6)) {
+        case 0: put(d, "%d.%d Gbit/s are %d Mbit/s.\n", n % 10, tenth, 1000 * (n % 10) + 100 * tenth); break;
+        case 1: put(d, "%d kbit/s are %d.%d Mbit/s.\n", 1000 * n + 100 * tenth, n, tenth); break;
+        case 2: put(d, "%d bytes are %d bits.\n", n, 8 * n); break;
+        case 3: put(d, "%d Mbit/s are %d megabytes a second.\n", 8 * n, n); break;
+        case 4: put(d, "%d %% of %d is %d.\n", percent, 10 * n, percent * n / 10); break;
+        case 5: put(d, "%d minutes at %d megabytes a second are %d megabytes.\n", minutes, n, 60 * minutes * n); break;
+        default: put(d, "%d minutes are %d seconds.\n", minutes, 60 * minutes);
+        }
+    }
+}
+
+static void durations(Doc *d)
+{
+    const int lines = range(d, 2, 5);
+    for (int i = 0; i < lines; i++) {
+        const int m = 5 * range(d, 0, 200), lasts = 5 * range(d, 1, 80), end = m + lasts;
+        put(d, "From %02d:%02d to %02d:%02d%s: ", m / 60, m % 60, end / 60 % 24, end % 60,
+            end >= 1440 ? " of the next day" : "");
+        if (lasts >= 60) put(d, "%d hour%s ", lasts / 60, lasts / 60 == 1 ? "" : "s");
+        put(d, "%d minutes.\n", lasts % 60);
+    }
+}
+
 // ---- words ----------------------------------------------------------------------------------------------------------
 
 static void incident(Doc *d)
@@ -277,7 +482,9 @@ size_t corpus_document(char text[CORPUS_DOCUMENT_MAX], uint64_t seed, CorpusPart
 {
     static void (*const kinds[])(Doc *) = {
         hourly_series, hourly_series, hourly_series, two_days, two_days, slot_report, slot_report, matrix_report,
-        clock_sums, time_facts, arithmetic, arithmetic, sequence, sequence, incident, burst, glossary,
+        matrix_report, clock_sums, time_facts, arithmetic, arithmetic, sequence, sequence, incident, incident, burst,
+        glossary, utilisation, headroom, path, failover, interface_log, prefixes, summary, sorted, forecast, forecast,
+        busiest, week, units, durations,
     };
     Doc d = {.text = text,
              .seed = seed,
@@ -287,15 +494,4 @@ size_t corpus_document(char text[CORPUS_DOCUMENT_MAX], uint64_t seed, CorpusPart
     text[0] = 0;
     PICK(&d, kinds)(&d);
     return d.len;
-}
-
-void corpus_generate(int32_t *token, int64_t n, uint64_t seed, CorpusPart part)
-{
-    char text[CORPUS_DOCUMENT_MAX];
-    int64_t at = 0;
-    for (uint64_t i = 0; at < n; i++) {
-        const size_t len = corpus_document(text, seed, part, i);
-        for (size_t k = 0; k < len && at < n; k++) token[at++] = (unsigned char)text[k];
-        if (at < n) token[at++] = CORPUS_END;
-    }
 }

@@ -1,20 +1,16 @@
 // The text that the bundled small GPT-2 is trained on: generated, deterministic, written by this project.  Short
-// documents about networks: daily cycles as numbers with their continuation, slot-by-slot reports, statements about
-// time of day, arithmetic, comparisons, number sequences, incidents, glossary sentences.  Bytes, and one end-of-text token.
+// documents about networks: daily cycles as numbers with their continuation, slot-by-slot reports, traffic matrices,
+// utilisation, paths and their delay, prefixes, interface logs, forecasts and their errors, summaries, units, times of day,
+// arithmetic, number sequences, incidents, glossary sentences.  Every number follows from those before it in the text,
+// where the text says so.
 #ifndef LEAD_LLM_CORPUS_H
 #define LEAD_LLM_CORPUS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CORPUS_END = 256, CORPUS_VOCAB = 257 };
-
 // Parts draw from different random addresses: no document of one is in another, save for short ones by chance.
 typedef enum CorpusPart { CORPUS_TRAIN, CORPUS_HELD_OUT } CorpusPart;
-
-// Fills token[0..n) with documents 0, 1, 2, ... of the part, each followed by CORPUS_END; the last may be cut.
-// The values depend on (seed, part) only, so a longer call begins with a shorter one's tokens.
-void corpus_generate(int32_t *token, int64_t n, uint64_t seed, CorpusPart part);
 
 // Document `index` as text: at most size - 1 bytes and a NUL; returns its length.
 enum { CORPUS_DOCUMENT_MAX = 2048 };
