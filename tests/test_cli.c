@@ -58,7 +58,10 @@ static const struct { const char *verb, *options; } verbs[] = {
     {"eval", DATA "model llm naive-only protocol split stride samples sample-steps guidance batch details out png"},
     {"gpt2 logits", "llm tokens text tokenizer top"},
     {"gpt2 generate", "llm tokens text tokenizer n temperature top-k seed"},
-    {"gpt2 train-bundled", "out steps seed"},
+    {"gpt2 train", "data out val llm size tokenizer lora adapters steps batch accumulate lr dropout recompute seed resume stop-after profile"},
+    {"gpt2 merge", "llm adapter out"},
+    {"gpt2 bpe-train", "data out vocab"},
+    {"gpt2 corpus", "out documents seed held-out"},
     {"check", "op full"},
     {"ops", ""},
     {"info", ""},
@@ -267,7 +270,7 @@ static void check_unwritable(const Cli *c)
     refused_later(c, "/proc", arena_printf(c->a, "train --config tiny --keep-all --data %s --llm %s --out /proc/run", c->data, c->llm));
     refused_later(c, file, arena_printf(c->a, "forecast --keep-all --samples 2 --data %s --model %s --png %s/png", c->data, c->run, file));
     refused_later(c, file, arena_printf(c->a, "data render --keep-all --data %s --out %s/x.png", c->data, file));
-    refused(c, 1, file, arena_printf(c->a, "gpt2 train-bundled --steps 1 --out %s/llm", file));
+    refused(c, 1, file, arena_printf(c->a, "gpt2 train --data %s --steps 1 --out %s/llm", file, file));
     TEST(c->log, strcmp(slurp(c->a, file), "x") == 0, "%s was overwritten", file);
 }
 

@@ -1,12 +1,9 @@
-// GPT-2: published goldens, gradients through the blocks, files good and bad, generation, corpus, training, the bundled
-// model.
+// GPT-2: published goldens, gradients through the blocks, files good and bad, generation.
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "llm/corpus.h"
 #include "llm/generate.h"
-#include "llm/train.h"
 #include "tensor/file.h"
 #include "nn/json.h"
 #include "nn/safetensors.h"
@@ -574,152 +571,6 @@ static void generation(TestLog *log)
     world_delete(w);
 }
 
-// ---- corpus and training --------------------------------------------------------------------------------------------
-
-static void corpus(TestLog *log)
-{
-    enum { N = 200000 };
-    Arena *a = arena_new("corpus", 1 << 26, NULL);
-    int32_t *x = arena_alloc(a, N * sizeof *x), *y = arena_alloc(a, N * sizeof *y),
-            *held = arena_alloc(a, N * sizeof *held);
-    corpus_generate(x, N, 1, CORPUS_TRAIN);
-    corpus_generate(y, N / 2, 1, CORPUS_TRAIN);
-    corpus_generate(held, N, 1, CORPUS_HELD_OUT);
-    TEST(log, !memcmp(x, y, N / 2 * sizeof *x), "a longer corpus begins with other tokens");
-    int out_of_range = 0, ends = 0, equal = 0;
-    for (int i = 0; i < N; i++) {
-        out_of_range += !(x[i] == CORPUS_END || x[i] == '\n' || (x[i] >= ' ' && x[i] < 127));
-        ends += x[i] == CORPUS_END;
-        equal += x[i] == held[i];
-    }
-    TEST(log, out_of_range == 0 && ends > N / 400, "%d odd bytes, %d documents in %d tokens", out_of_range, ends, N);
-    TEST(log, equal < N / 5, "held-out text equals the training text at %d of %d places", equal, N);
-    unsigned char *bytes = arena_alloc(a, N);
-    for (int i = 0; i < N; i++) bytes[i] = (unsigned char)x[i];
-    const Sha256Hex hash = sha256_hex_of(bytes, N);
-    TEST(log, !strncmp(hash.s, "739d97b3f3604243", 16), "the text changed: sha256 %s: retrain data/gpt2-small", hash.s);
-    arena_delete(a);
-}
-
-static bool keep_losses(void *arg, const Gpt2TrainProgress *p)
-{
-    ((double *)arg)[p->step - 1] = p->loss;
-    return true;
-}
-
-// A one-layer model on the corpus: the loss falls, twice the same bits.
-static void training(TestLog *log)
-{
-    enum { STEPS = 60, N = 20000 };
-    double loss[2][STEPS], eval[2];
-    for (int run = 0; run < 2; run++) {
-        World *w = world_new(world_f32(), false);
-        const Gpt2Config c = {.vocab = CORPUS_VOCAB,
-                              .positions = 32,
-                              .width = 16,
-                              .inner = 64,
-                              .layers = 1,
-                              .heads = 2,
-                              .eps = 1e-5,
-                              .tied = true,
-                              .end_token = CORPUS_END};
-        Gpt2 *m = gpt2_new(&w->ps, "", &c, GPT2_TRAINABLE);
-        int32_t *x = arena_alloc(w->perm, N * sizeof *x);
-        corpus_generate(x, N, 1, CORPUS_TRAIN);
-        Optim o = {.lr = 1e-2,
-                   .beta1 = 0.9,
-                   .beta2 = 0.98,
-                   .eps = 1e-8,
-                   .decay = 0.05,
-                   .clip = 1,
-                   .warmup = 5,
-                   .total = STEPS,
-                   .floor = 0.1};
-        const Status s = gpt2_train(&w->t, m, &w->ps, &o, x, N, &(Gpt2TrainOptions){4, 32, 1}, keep_losses, loss[run]);
-        TEST(log, !s.code && o.step == STEPS, "%s", s.msg);
-        eval[run] = gpt2_text_loss(&w->t, m, x, 1000, 32);
-        const Status few = gpt2_train(&w->t, m, &w->ps, &o, x, 32, &(Gpt2TrainOptions){4, 32, 1}, NULL, NULL);
-        TEST(log, few.code == 1 && strstr(few.msg, "want more than 32 tokens, got 32"), "'%s'", few.msg);
-        world_delete(w);
-    }
-    TEST(log, fabs(loss[0][0] - 5.549) < 0.1, "the first loss is %g, not ln 257", loss[0][0]);
-    TEST(log, loss[0][STEPS - 1] < 3.6 && eval[0] < 3.6, "the loss fell to %g only", loss[0][STEPS - 1]);
-    TEST(log, !memcmp(loss[0], loss[1], sizeof loss[0]) && eval[0] == eval[1], "two runs differ");
-}
-
-// The number after `label` in the card, NaN when it is not there.
-static double stated(const char *card, const char *label)
-{
-    const char *at = strstr(card, label);
-    return at ? atof(at + strlen(label)) : NAN;
-}
-
-// data/gpt2-small is what its card says.
-static void bundled(TestLog *log, const char *card)
-{
-    World *w = world_new(world_f32(), true);
-    Gpt2 *m;
-    const Status s = gpt2_load(&m, &w->ps, "llm", "data/gpt2-small", GPT2_FROZEN, w->scratch);
-    struct stat st;
-    if (!TEST(log, !s.code && !stat("data/gpt2-small/model.safetensors", &st), "%s", s.msg)) return;
-    TEST(log, st.st_size <= 8 << 20, "want at most 8 MiB, got %lld bytes", (long long)st.st_size);
-    TEST(log, paramset_count(&w->ps, false) == (int64_t)stated(card, "| parameters | "), "parameters: not as in the card");
-    const int windows = log->quick || w->dev.isa == ISA_SCALAR ? 8 : 256;
-    const int64_t n = 128 * windows + 1;
-    int32_t *x = arena_alloc(w->perm, (size_t)n * sizeof *x);
-    corpus_generate(x, n, 1, CORPUS_HELD_OUT);
-    const double loss = gpt2_text_loss(&w->t, m, x, n, 128), card_loss = stated(card, "| held-out loss | ");
-    const double bound = windows == 256 ? 1e-3 : 0.3; // few windows: a sample of the same text
-    TEST(log, fabs(loss - card_loss) <= bound, "held-out loss: the card says %g, got %g over %d windows", card_loss,
-         loss, windows);
-    world_delete(w);
-}
-
-static bool three_steps(void *arg, const Gpt2TrainProgress *p)
-{
-    return keep_losses(arg, p) && p->step < 3;
-}
-
-// The card's command begins with the card's losses, and an early stop writes a model that loads.
-static void retraining(TestLog *log, const char *card)
-{
-    const Device dev = world_f32();
-    if (log->quick || dev.isa == ISA_SCALAR) {
-        test_skip(log, "skipped: training the bundled model again (quick, or scalar kernels)");
-        return;
-    }
-    World *w = world_new(dev, true);
-    double loss[3] = {0};
-    const char *dir = temp_dir(log, w->perm, "bundled");
-    const int64_t steps = (int64_t)stated(strstr(card, "| training | ") + strlen("| training | "), " of ");
-    Status s = gpt2_train_bundled(&w->dev, dir, steps, 1, "a test", three_steps, loss);
-    TEST(log, !s.code, "%s", s.msg);
-    const char *at = strstr(card, "| loss of steps 1, 2, 3 | ");
-    double want[3] = {NAN, NAN, NAN};
-    TEST(log, at && sscanf(at + 26, "%lf, %lf, %lf", &want[0], &want[1], &want[2]) == 3, "the card states no losses");
-    for (int i = 0; i < 3; i++)
-        TEST(log, fabs(loss[i] - want[i]) < 2e-3, "loss of step %d: the card says %g, got %g", i + 1, want[i], loss[i]);
-    Gpt2 *m;
-    s = gpt2_load(&m, &w->ps, "llm", dir, GPT2_FROZEN, w->scratch);
-    TEST(log, !s.code && m->c.width == 128, "%s", s.msg);
-    s = gpt2_train_bundled(&w->dev, dir, 0, 1, "a test", NULL, NULL);
-    TEST(log, s.code == 2 && strstr(s.msg, "steps: want 1 or more, got 0"), "'%s'", s.msg);
-    world_delete(w);
-}
-
-static void bundled_model(TestLog *log)
-{
-    Arena *a = arena_new("card", 1 << 26, NULL);
-    char *card;
-    size_t size;
-    const Status s = file_read(&card, &size, a, "data/gpt2-small/MODEL_CARD.md", 1 << 20);
-    if (TEST(log, !s.code, "%s", s.msg)) {
-        bundled(log, card);
-        retraining(log, card);
-    }
-    arena_delete(a);
-}
-
 void test_gpt2(TestLog *log)
 {
     if (log->shared) {
@@ -738,7 +589,4 @@ void test_gpt2(TestLog *log)
     changed_files(log);
     sampling(log);
     generation(log);
-    corpus(log);
-    training(log);
-    bundled_model(log);
 }

@@ -141,23 +141,30 @@ static Status train_model(Cli *cli, const TrainValues *v, Gpt2Run *r)
     return OK;
 }
 
-static Status train_data(Cli *cli, const TrainValues *v, Gpt2Run *r)
+static Status train_data(Cli *cli, const TrainValues *v, int64_t context, Gpt2Run *r)
 {
     const int64_t V = r->m->c.vocab;
     TRY(tokens_read(&r->train, cli->perm, cli->scratch, v->data, r->bpe, V));
-    if (v->val) return tokens_read(&r->val, cli->perm, cli->scratch, v->val, r->bpe, V);
-    const int64_t kept = (int64_t)(v->val_share * (double)r->train.n);
+    if (v->val) TRY(tokens_read(&r->val, cli->perm, cli->scratch, v->val, r->bpe, V));
+    const int64_t kept = v->val ? 0 : (int64_t)(v->val_share * (double)r->train.n);
     r->train.n -= kept;
-    r->val = (Tokens){r->train.id + r->train.n, kept};
+    if (!v->val) r->val = (Tokens){r->train.id + r->train.n, kept};
+    if (r->train.n <= context)
+        return ERROR("%s: want more than %lld tokens to train on, got %lld", v->data, (long long)context, (long long)r->train.n);
     return OK;
 }
 
-typedef struct Watch { Progress bar; const volatile sig_atomic_t *stop; int64_t first; } Watch;
+typedef struct Watch { Progress bar; const volatile sig_atomic_t *stop; int64_t first; const Gpt2Run *r; } Watch;
 
 static bool train_report(void *arg, const Gpt2TrainProgress *g, double val_loss)
 {
     Watch *w = arg;
-    if (w->first < 0) w->first = g->step - 1;
+    if (w->first < 0) {
+        w->first = g->step - 1;
+        fprintf(stderr, "%lld of %lld parameters trained on %lld tokens, validated on %lld\n",
+                (long long)paramset_count(w->r->ps, true), (long long)paramset_count(w->r->ps, false),
+                (long long)w->r->train.n, (long long)w->r->val.n);
+    }
     char text[80];
     snprintf(text, sizeof text, "loss %.4f lr %.2e", g->loss, g->lr);
     const double each = g->seconds / (double)(g->step - w->first);
@@ -175,22 +182,20 @@ static Status train_run(Cli *cli, void *values)
     ParamSet ps;
     paramset_init(&ps, cli->perm, &cli->device, (uint64_t)v->seed, false);
     ps.no_ema = true;
-    Watch w = {progress_new(), cli->stop, -1};
     Gpt2Run r = {.out = v->out, .resume = v->resume, .ps = &ps, .stop_after = v->stop_after, .val_every = v->val_every,
                  .val_windows = v->val_windows, .checkpoint_seconds = v->checkpoint_seconds,
-                 .manifest = manifest_json(cli, cli->perm), .progress = train_report, .arg = &w};
+                 .manifest = manifest_json(cli, cli->perm), .progress = train_report};
+    Watch w = {progress_new(), cli->stop, -1, &r};
+    r.arg = &w;
     TRY(train_model(cli, v, &r));
-    TRY(train_data(cli, v, &r));
     const int64_t P = r.m->c.positions, context = v->context ? v->context : P < 256 ? P : 256;
     if (context > P) return USAGE_ERROR("--context: want at most the model's %lld positions, got %lld", (long long)P, (long long)context);
+    TRY(train_data(cli, v, context, &r));
     r.opt = (Gpt2TrainOptions){.batch = v->batch, .context = context, .accumulate = v->accumulate,
                                .in_order = v->in_order, .seed = (uint64_t)v->seed};
     r.optim = (Optim){.lr = v->lr, .beta1 = v->beta1, .beta2 = v->beta2, .eps = 1e-8, .decay = v->decay,
                       .clip = v->clip, .warmup = v->warmup < 0 ? v->steps / 20 : v->warmup, .total = v->steps,
                       .floor = v->floor};
-    fprintf(stderr, "%lld of %lld parameters trained, %lld tokens, %lld to validate on\n",
-            (long long)paramset_count(&ps, true), (long long)paramset_count(&ps, false), (long long)r.train.n,
-            (long long)r.val.n);
     Tape t;
     tape_init(&t, &cli->device, cli->step, cli->scratch);
     if (v->profile) t.profile = arena_zalloc(cli->perm, sizeof *t.profile);

@@ -457,6 +457,35 @@ static void burst(Doc *d)
     put(d, "It lasted %d minutes; then the flow was back at %d.\n", minutes, v);
 }
 
+static void questions(Doc *d)
+{
+    static const struct { const char *ask, *answer; } list[] = {
+        {"What is a traffic matrix", "a table of how much each node sends to each other node in a slot of time"},
+        {"What is a flow", "the traffic from one node to another"},
+        {"What is the busy hour", "the hour of the day with the highest load"},
+        {"What is utilisation", "load divided by capacity"},
+        {"When is the load lowest", "at night, near four in the morning"},
+        {"When is the load highest", "in the afternoon or in the evening"},
+        {"Which days are quiet", "Saturday and Sunday"},
+        {"What does a row of the matrix hold", "what one node sends"},
+        {"What does a column of the matrix hold", "what one node receives"},
+        {"What is a burst", "a short rise of a flow far above its usual level"},
+        {"What is an outage", "a time in which a node or a link carries nothing"},
+        {"What is the simplest forecast", "the last matrix again"},
+        {"How many slots of five minutes has a day", "288"},
+        {"How many flows have 12 nodes", "144 with the diagonal, 132 without"},
+        {"How many bits has a byte", "8"},
+        {"What is a quantile", "the value below which a given share of the samples lies"},
+        {"What is the median", "the value in the middle of the sorted samples"},
+        {"Why keep free capacity", "to carry the traffic of a link that fails, and bursts"},
+    };
+    const int n = range(d, 2, 4);
+    for (int i = 0; i < n; i++) {
+        const int k = range(d, 0, (int)(sizeof list / sizeof *list) - 1);
+        put(d, "Question: %s? Answer: %s.\n", list[k].ask, list[k].answer);
+    }
+}
+
 static void glossary(Doc *d)
 {
     static const char *const lines[] = {
@@ -473,6 +502,22 @@ static void glossary(Doc *d)
         "The gravity model says that the flow between two nodes grows with what each of them sends and receives.",
         "The interval between the 5 % and the 95 % quantile should hold nine of ten observations.",
         "If the errors of a forecast are large in the afternoon, that is because the traffic is large then.",
+        "A packet that waits too long in a queue is dropped; drops grow quickly when a link is close to full.",
+        "Delay is the time that a packet takes; jitter is how much that time varies.",
+        "A router sends a packet to the neighbour that is next on the shortest path to its destination.",
+        "When a link fails, the routers agree on new shortest paths, and the traffic moves within seconds.",
+        "The longest matching prefix decides: a /24 wins over a /16 that holds it.",
+        "Utilisation is the load of a link divided by its capacity.",
+        "A link that is half full on average may be quite full for a second.",
+        "Capacity is planned for the busy hour, not for the mean of the day.",
+        "A backbone keeps enough free capacity to carry the traffic of any one link that fails.",
+        "A counter that stops rising means a dead link or a dead collector; look at both.",
+        "Missing samples are not zeros: a gap in the data says nothing about the traffic.",
+        "Maintenance is done at night, when the load is lowest.",
+        "The mean follows the large flows; the median does not.",
+        "Nine samples in ten lie below the 90 % quantile.",
+        "A forecast for the next slot is easy; one for tomorrow leans on the daily cycle.",
+        "An interval that is too narrow is wrong too often; one that is too wide says little.",
     };
     const int n = range(d, 2, 4);
     for (int i = 0; i < n; i++) put(d, "%s%c", PICK(d, lines), i + 1 < n ? ' ' : '\n');
@@ -484,7 +529,7 @@ size_t corpus_document(char text[CORPUS_DOCUMENT_MAX], uint64_t seed, CorpusPart
         hourly_series, hourly_series, hourly_series, two_days, two_days, slot_report, slot_report, matrix_report,
         matrix_report, clock_sums, time_facts, arithmetic, arithmetic, sequence, sequence, incident, incident, burst,
         glossary, utilisation, headroom, path, failover, interface_log, prefixes, summary, sorted, forecast, forecast,
-        busiest, week, units, durations,
+        busiest, week, units, durations, questions,
     };
     Doc d = {.text = text,
              .seed = seed,
