@@ -2,7 +2,7 @@
 # Every tests/test_<area>.c is found by its name; `make test AREA=...` runs some.  While an op is being written,
 # `make test MISSING=ok AREA=ops` links although kernels are missing (they are NULL and fail their checks).
 TEST_AREAS := $(patsubst tests/test_%.c,%,$(sort $(wildcard tests/test_*.c)))
-TEST_OBJ   := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(wildcard tests/*.c))
+TEST_OBJ   := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(wildcard tests/*.c) tests/fuzz/targets.c tests/fuzz/seeds.c)
 TEST_LINK  := $(if $(MISSING),-no-pie -Wl$(comma)--unresolved-symbols=ignore-all)
 
 test: $(if $(CLI),all) $(BUILD)/tests/run $(BUILD)/tests/checker
@@ -45,3 +45,27 @@ mutants: $(BUILD)/tests/checker
 
 .PHONY: checker mutants
 -include $(BUILD)/tests/mutants/checker.d
+
+# libFuzzer programs of the readers of foreign files (clang with its runtime library); contract: tests/fuzz/targets.h.
+FUZZ_TARGETS := safetensors json vocab merges config llmc
+FUZZ_CC      ?= $(firstword $(foreach c,clang clang-19 clang-17 clang-15 clang-14,$(if $(shell command -v $(c)),$(c))))
+FUZZ_FLAGS   := -O2 -g -std=c11 -D_GNU_SOURCE -Isrc -I. -fno-sanitize-recover=all -Wno-unknown-pragmas
+FUZZ_SRC     := $(addprefix src/,tensor/arena.c tensor/status.c tensor/file.c tensor/tensor.c nn/json.c nn/safetensors.c \
+                nn/params.c nn/sha256.c llm/bpe.c llm/unicode.c llm/gpt2_weights.c llm/gpt2_file.c llm/gpt2_llmc.c) \
+                tests/fuzz/targets.c tests/fuzz/seeds.c tests/fuzz/entry.c
+RUNS         ?= 10000000
+fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
+$(BUILD)/fuzz/seeds: $(FUZZ_SRC) $(wildcard src/*/*.h tests/fuzz/*.h)
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -o $@ $(FUZZ_SRC) -lm
+$(FUZZ_TARGETS:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(FUZZ_SRC) $(wildcard src/*/*.h tests/fuzz/*.h) $(BUILD)/fuzz/seeds
+	$(FUZZ_CC) $(FUZZ_FLAGS) -DTARGET=fuzz_$* -fsanitize=fuzzer,address,undefined -o $@ $(FUZZ_SRC) -lm
+	@mkdir -p $@.corpus
+	$(BUILD)/fuzz/seeds $* $@.corpus
+
+# make fuzz-run TARGET=json [RUNS=1000000]: ends with an input below build/fuzz when it finds something.
+fuzz-run: $(BUILD)/fuzz/$(TARGET)
+	ASAN_OPTIONS=detect_leaks=0 $< -runs=$(RUNS) -max_len=2048 -timeout=5 -rss_limit_mb=4096 -print_final_stats=1 \
+	    -artifact_prefix=$(BUILD)/fuzz/$(TARGET)- $<.corpus
+
+.PHONY: fuzz fuzz-run

@@ -143,6 +143,8 @@ static void call_in_guarded_scratch(Replay *r, bool backward)
     kernel_of(r, backward)(&r->call);
     const size_t used = arena_peak(scratch) - start;   // a kernel may rewind what it took
     bool intact = true;
+    arena_rewind(scratch, start);
+    data = arena_alloc(scratch, SCRATCH_FILLED);       // the same bytes again, which the arena's own guard lets us read
     for (size_t i = 0; i < SCRATCH_LOW; i++) intact &= low[i] == 0xA5;
     for (size_t i = used; i < SCRATCH_FILLED; i++) intact &= data[i] == 0xFF;
     if (!intact && !r->fault[0])

@@ -195,11 +195,12 @@ static Status load_merge(Bpe *b, bool *made, char *buf, const ByteMap *map, cons
     return OK;
 }
 
-static Status load_merges(Bpe *b, Arena *a, Arena *scratch, const ByteMap *map, const char *path)
+Status bpe_parse_merges(Bpe *b, Arena *a, Arena *scratch, BpeText merges)
 {
-    char *text;
-    size_t size, lines = 1;
-    TRY(file_read(&text, &size, scratch, path, MAX_FILE));
+    const ByteMap map = byte_map();
+    const char *text = merges.text;
+    const size_t size = merges.size;
+    size_t lines = 1;
     for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
     char *buf = arena_alloc(scratch, size);
     bool *made = arena_zalloc(scratch, (size_t)b->n_vocab);
@@ -215,29 +216,49 @@ static Status load_merges(Bpe *b, Arena *a, Arena *scratch, const ByteMap *map, 
         line++;
         if (!(line == 1 && len >= 8 && memcmp(p, "#version", 8) == 0)) {
             size_t mark = arena_mark(scratch);
-            TRY(load_merge(b, made, buf, map, p, len, arena_printf(scratch, "%s:%zu", path, line)));
+            TRY(load_merge(b, made, buf, &map, p, len, arena_printf(scratch, "%s:%zu", merges.name, line)));
             arena_rewind(scratch, mark);
         }
-        p += len + 1;
+        if (!eol) break;
+        p = eol + 1;
     }
     return OK;
 }
 
-static Status load_both(Bpe *b, Arena *a, Arena *scratch, const char *vocab_path, const char *merges_path)
+Status bpe_parse_vocab(Bpe *b, Arena *a, Arena *scratch, BpeText vocab)
 {
-    ByteMap map = byte_map();
+    const ByteMap map = byte_map();
     const Json *root;
-    TRY(json_read(&root, scratch, vocab_path, MAX_FILE));
-    TRY(load_tokens(b, a, scratch, &map, root, vocab_path));
-    TRY(find_bytes_and_special(b, vocab_path));
-    return load_merges(b, a, scratch, &map, merges_path);
+    TRY(json_parse(&root, scratch, vocab.text, vocab.size, vocab.name));
+    TRY(load_tokens(b, a, scratch, &map, root, vocab.name));
+    return find_bytes_and_special(b, vocab.name);
+}
+
+Status bpe_parse(Bpe *b, Arena *a, Arena *scratch, BpeText vocab, BpeText merges)
+{
+    CHECK(a != scratch, "bpe_parse: want two arenas");
+    const size_t mark = arena_mark(scratch);
+    Status s = bpe_parse_vocab(b, a, scratch, vocab);
+    if (!s.code) s = bpe_parse_merges(b, a, scratch, merges);
+    arena_rewind(scratch, mark);
+    return s;
+}
+
+static Status read_both(Bpe *b, Arena *a, Arena *scratch, BpeText vocab, BpeText merges)
+{
+    char *v, *m;
+    TRY(file_read(&v, &vocab.size, scratch, vocab.name, MAX_FILE));
+    TRY(file_read(&m, &merges.size, scratch, merges.name, MAX_FILE));
+    vocab.text = v;
+    merges.text = m;
+    return bpe_parse(b, a, scratch, vocab, merges);
 }
 
 Status bpe_load(Bpe *b, Arena *a, Arena *scratch, const char *vocab_path, const char *merges_path)
 {
     CHECK(a != scratch, "bpe_load: want two arenas");
     size_t mark = arena_mark(scratch);
-    Status s = load_both(b, a, scratch, vocab_path, merges_path);
+    Status s = read_both(b, a, scratch, (BpeText){.name = vocab_path}, (BpeText){.name = merges_path});
     arena_rewind(scratch, mark);
     return s;
 }

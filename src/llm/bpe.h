@@ -35,6 +35,12 @@ typedef struct Bpe {
 // Reads a vocabulary; scratch is rewound.  Errors: missing or damaged files; ids that are not 0..n-1, each once; a
 // byte without token; a merge whose parts no earlier line makes, whose result is no token, or that comes twice.
 Status bpe_load(Bpe *b, Arena *a, Arena *scratch, const char *vocab_path, const char *merges_path);
+// The same from text in memory; the names open messages.
+typedef struct BpeText { const char *text; size_t size; const char *name; } BpeText;
+Status bpe_parse(Bpe *b, Arena *a, Arena *scratch, BpeText vocab, BpeText merges);
+// Its two halves; the second wants what the first made of b.  scratch is not rewound.
+Status bpe_parse_vocab(Bpe *b, Arena *a, Arena *scratch, BpeText vocab);
+Status bpe_parse_merges(Bpe *b, Arena *a, Arena *scratch, BpeText merges);
 // The same from a directory with encoder.json or vocab.json, and vocab.bpe or merges.txt.
 Status bpe_load_dir(Bpe *b, Arena *a, Arena *scratch, const char *dir);
 // Writes both files; scratch is rewound.

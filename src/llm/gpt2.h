@@ -65,6 +65,8 @@ Status gpt2_config_check(const Gpt2Config *c, const char *where);
 // Reads DIR/config.json.  Rejects by name what would change the mathematics (activation, scaling, cross-attention).
 // tied and head_bias are what config.json says; gpt2_load looks for lm_head.bias itself.
 Status gpt2_config_read(Gpt2Config *c, const char *dir, Arena *scratch);
+// The same from text in memory; `name` opens messages.
+Status gpt2_config_parse(Gpt2Config *c, const char *text, size_t len, const char *name, Arena *scratch);
 
 // Registers the parameters as "<prefix>.wte.weight", "<prefix>.h.0.attn.c_attn.weight", ...  c must have passed
 // gpt2_config_check.  Random values as in the release: normal 0.02, projections into the residual 0.02/sqrt(2 layers).

@@ -62,12 +62,8 @@ static Status check_kind(const Json *root, const char *where)
     return OK;    // reorder_and_upcast_attn is the same mathematics
 }
 
-Status gpt2_config_read(Gpt2Config *c, const char *dir, Arena *scratch)
+static Status config_of(Gpt2Config *c, const Json *root, const char *path)
 {
-    const size_t mark = arena_mark(scratch);
-    const char *path = arena_printf(scratch, "%s/config.json", dir);
-    const Json *root;
-    TRY(json_read(&root, scratch, path, CONFIG_MAX_BYTES));
     if (root->type != JSON_OBJECT) return ERROR("%s: want an object, got %s", path, json_describe(root).s);
     TRY(check_kind(root, path));
     *c = (Gpt2Config){.eps = 1e-5, .end_token = -1};
@@ -83,9 +79,29 @@ Status gpt2_config_read(Gpt2Config *c, const char *dir, Arena *scratch)
     if (end && end->type != JSON_NULL) TRY(json_get_int(&c->end_token, root, "eos_token_id", 0, INT32_MAX, path));
     if (json_find(root, "layer_norm_epsilon")) TRY(json_get_number(&c->eps, root, "layer_norm_epsilon", path));
     TRY(optional_bool(&c->tied, root, "tie_word_embeddings", true, path));
-    TRY(gpt2_config_check(c, path));
+    return gpt2_config_check(c, path);
+}
+
+Status gpt2_config_parse(Gpt2Config *c, const char *text, size_t len, const char *name, Arena *scratch)
+{
+    const size_t mark = arena_mark(scratch);
+    const Json *root;
+    Status s = json_parse(&root, scratch, text, len, name);
+    if (!s.code) s = config_of(c, root, name);
     arena_rewind(scratch, mark);
-    return OK;
+    return s;
+}
+
+Status gpt2_config_read(Gpt2Config *c, const char *dir, Arena *scratch)
+{
+    const size_t mark = arena_mark(scratch);
+    const char *path = arena_printf(scratch, "%s/config.json", dir);
+    char *text;
+    size_t len;
+    Status s = file_read(&text, &len, scratch, path, CONFIG_MAX_BYTES);
+    if (!s.code) s = gpt2_config_parse(c, text, len, path, scratch);
+    arena_rewind(scratch, mark);
+    return s;
 }
 
 static Status config_write(const Gpt2Config *c, const char *dir, Arena *scratch)

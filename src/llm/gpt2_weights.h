@@ -1,4 +1,4 @@
-// Shared by gpt2.c (model, forward pass) and gpt2_file.c (config, reading, writing); not for others.
+// Shared by gpt2_weights.c and gpt2_file.c (config, reading, writing); not for others.
 #ifndef LEAD_LLM_GPT2_WEIGHTS_H
 #define LEAD_LLM_GPT2_WEIGHTS_H
 

@@ -161,18 +161,18 @@ static Status check_places(Entry *e, int64_t n, int64_t size, const char *path)
     return OK;
 }
 
-static Status read_header(SafeFile *f, Arena *a)
+static Status read_header(SafeFile *f, Arena *a, const unsigned char *bytes, size_t size)
 {
-    if (f->map.size < PREFIX) return ERROR("%s: want at least 8 bytes, got %zu", f->path, f->map.size);
+    if (size < PREFIX) return ERROR("%s: want at least 8 bytes, got %zu", f->path, size);
     uint64_t n;
-    memcpy(&n, f->map.data, sizeof n);
+    memcpy(&n, bytes, sizeof n);
     if (n > MAX_HEADER)
         return ERROR("%s: want a header of at most %d bytes, got %" PRIu64 ": not a safetensors file?", f->path,
                      MAX_HEADER, n);
-    if (n > f->map.size - PREFIX)
+    if (n > size - PREFIX)
         return ERROR("%s: want %" PRIu64 " bytes of header, got %zu: the file is cut short", f->path, n,
-                     f->map.size - PREFIX);
-    const char *text = (const char *)f->map.data + PREFIX;
+                     size - PREFIX);
+    const char *text = (const char *)bytes + PREFIX;
     if (n == 0 || text[0] != '{') return ERROR("%s: want a header that begins with '{'", f->path);
     const Json *root;
     TRY(json_parse(&root, a, text, (size_t)n, f->path));
@@ -185,11 +185,11 @@ static Status read_header(SafeFile *f, Arena *a)
             TRY(read_entry(&e[f->n_tensor++], a, m, f->path));
     }
     int64_t data = PREFIX + (int64_t)n;
-    TRY(check_places(e, f->n_tensor, (int64_t)f->map.size - data, f->path));
+    TRY(check_places(e, f->n_tensor, (int64_t)size - data, f->path));
     SafeTensor *t = arena_alloc(a, (size_t)f->n_tensor * sizeof *t);
     for (int64_t i = 0; i < f->n_tensor; i++) {
         t[i] = e[i].t;
-        t[i].data = f->map.data + data + e[i].begin;
+        t[i].data = bytes + data + e[i].begin;
     }
     qsort(t, (size_t)f->n_tensor, sizeof *t, compare_names);
     f->tensor = t;
@@ -200,7 +200,15 @@ Status safetensors_open(SafeFile *f, Arena *a, const char *path)
 {
     *f = (SafeFile){.path = arena_printf(a, "%s", path)};
     TRY(file_map(&f->map, path));
-    Status s = read_header(f, a);
+    Status s = read_header(f, a, f->map.data, f->map.size);
+    if (s.code) safetensors_close(f);
+    return s;
+}
+
+Status safetensors_parse(SafeFile *f, Arena *a, const void *bytes, size_t size, const char *name)
+{
+    *f = (SafeFile){.path = arena_printf(a, "%s", name)};
+    Status s = read_header(f, a, bytes, size);
     if (s.code) safetensors_close(f);
     return s;
 }
@@ -248,6 +256,14 @@ static float f32_of_bits(uint32_t bits)
 }
 
 float bf16_to_f32(uint16_t h) { return f32_of_bits((uint32_t)h << 16); }
+
+uint16_t f32_to_bf16(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if ((bits & 0x7FFFFFFF) > 0x7F800000) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
 
 float f16_to_f32(uint16_t h)
 {

@@ -39,7 +39,7 @@ typedef struct SafeMeta { const char *key, *value; } SafeMeta;
 
 typedef struct SafeFile {
     const char *path;
-    FileMap map;
+    FileMap map;                 // empty after safetensors_parse
     int64_t n_tensor, n_meta;
     const SafeTensor *tensor;    // sorted by name
     const SafeMeta *meta;        // in the order of the file
@@ -49,6 +49,8 @@ typedef struct SafeFile {
 // After an error nothing is open.  safetensors_close may be called twice.
 Status safetensors_open(SafeFile *f, Arena *a, const char *path);
 void safetensors_close(SafeFile *f);
+// The same from `size` bytes in memory, which the tensors point into; `name` opens the messages.
+Status safetensors_parse(SafeFile *f, Arena *a, const void *bytes, size_t size, const char *name);
 
 const SafeTensor *safetensors_find(const SafeFile *f, const char *name);    // NULL when missing
 const char *safetensors_meta(const SafeFile *f, const char *key);           // NULL when missing
@@ -74,5 +76,7 @@ Status safetensors_write(const char *path, const SafeTensor *tensor, int64_t n_t
 // Exact value of an IEEE binary16 / bfloat16.
 float f16_to_f32(uint16_t h);
 float bf16_to_f32(uint16_t h);
+// Rounded to nearest even; a NaN stays one.
+uint16_t f32_to_bf16(float x);
 
 #endif

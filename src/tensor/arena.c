@@ -14,12 +14,30 @@ typedef struct Undo { size_t used; struct Undo *before; } Undo;
 struct Arena {
     const char *name;
     unsigned char *base;
-    size_t size, used, peak;
+    size_t size, used, peak, top;    // peak: since arena_reset_peak; top: ever
     unsigned char *device;
     size_t device_size, device_used, device_peak;
     Undo *undo;
     ArenaFull *full;
 };
+
+// Under the address sanitizer nothing between two allocations, and nothing that was given back, may be touched.
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define GUARDED
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define GUARDED
+#endif
+#ifdef GUARDED
+#include <sanitizer/asan_interface.h>
+enum { GAP = 64 };
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+enum { GAP = 0 };
+#endif
 
 enum { ALIGN = 64, DEVICE_ALIGN = 256, HEADER = 4096 };   // the Arena itself sits in the first page of its own mapping
 
@@ -39,7 +57,9 @@ Arena *arena_new(const char *name, size_t reserve, ArenaFull *full)
 
 void arena_delete(Arena *a)
 {
-    if (a) munmap(a, a->size + HEADER);
+    if (!a) return;
+    ASAN_UNPOISON_MEMORY_REGION(a->base, a->top);
+    munmap(a, a->size + HEADER);
 }
 
 // The next multiple of unit; too large for an arena where there is none.
@@ -59,11 +79,14 @@ static void full(const Arena *a, const char *where, size_t want, size_t left, si
 
 void *arena_alloc(Arena *a, size_t bytes)
 {
-    const size_t want = round_up(bytes, ALIGN);
+    const size_t rounded = round_up(bytes, ALIGN), want = rounded < SIZE_MAX - GAP ? rounded + GAP : SIZE_MAX;
     if (want > a->size - a->used) full(a, "", want, a->size - a->used, a->size);
-    void *p = a->base + a->used;
+    unsigned char *p = a->base + a->used;
+    ASAN_UNPOISON_MEMORY_REGION(p, bytes);
+    ASAN_POISON_MEMORY_REGION(p + bytes, want - bytes);
     a->used += want;
     if (a->used > a->peak) a->peak = a->used;
+    if (a->used > a->top) a->top = a->used;
     return p;
 }
 
@@ -100,9 +123,10 @@ void arena_reset_peak(Arena *a)
 void arena_rewind(Arena *a, size_t mark)
 {
     CHECK(mark <= a->used, "arena_rewind('%s'): mark %zu is beyond %zu", a->name, mark, a->used);
-    a->used = mark;
     for (; a->undo && (size_t)((unsigned char *)a->undo - a->base) >= mark; a->undo = a->undo->before)
         a->device_used = a->undo->used;
+    ASAN_POISON_MEMORY_REGION(a->base + mark, a->used - mark);
+    a->used = mark;
 }
 
 void arena_attach(Arena *a, void *base, size_t bytes)

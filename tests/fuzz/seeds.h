@@ -1,0 +1,17 @@
+// Seeds of the fuzz targets: small valid files of every kind of content, and near misses.
+#ifndef LEAD_TESTS_FUZZ_SEEDS_H
+#define LEAD_TESTS_FUZZ_SEEDS_H
+
+#include "tests/fuzz/targets.h"
+
+void seeds_safetensors(FuzzWorld *w, FuzzSeed *put, void *arg);
+void seeds_json(FuzzWorld *w, FuzzSeed *put, void *arg);
+void seeds_vocab(FuzzWorld *w, FuzzSeed *put, void *arg);
+void seeds_merges(FuzzWorld *w, FuzzSeed *put, void *arg);
+void seeds_config(FuzzWorld *w, FuzzSeed *put, void *arg);
+void seeds_llmc(FuzzWorld *w, FuzzSeed *put, void *arg);
+
+// encoder.json: the 256 bytes and some tokens; i < FUZZ_VOCABULARIES.
+const char *fuzz_vocabulary(Arena *a, int i);
+
+#endif
