@@ -8,6 +8,7 @@
 // gemm asks for P block by block (window_fetch), as large as the L2 cache likes.  With stride s, dx splits in s x s
 // classes of pixels; each class is reached by its own subset of taps and is a product of its own, free of zeros.
 #include "cpu_simd/gemm.inl"
+#include "cpu_simd/winograd.inl"
 
 // Image [..,H,W,C]; pixel (i,j) of a grid Ho x Wo sees rows i s + top + a, columns j s + left + e, a < KH, e < KW.
 typedef struct Window {
@@ -72,9 +73,40 @@ static Window window_of(const ConvDims *d, const float *x)
 // A 1x1 convolution of every pixel is a linear layer: x itself is P.
 static inline bool is_linear(const ConvDims *d) { return d->KH == 1 && d->KW == 1 && d->s == 1 && d->p == 0; }
 
+// m of Winograd's F(m x m, 3 x 3) for an output of Ho x Wo, or 0 for the direct way.  From the shapes of one sample and
+// of the weights alone: a sample must not depend on its batch.
+static int winograd_tile(const OpCall *c, const ConvDims *d, int64_t Ho, int64_t Wo)
+{
+    const Device *dev = c->out[0]->dev;
+    if (d->KH != 3 || d->KW != 3 || d->s != 1 || d->p > 2 || d->C < 16 || d->O < 16) return 0;
+    if (dev && dev->exact) return 0;
+    const int64_t four = wino_products(4, Ho, Wo), three = wino_products(3, Ho, Wo);
+    if (2 * min_i64(four, three) > 9 * Ho * Wo) return 0;
+    return three < four ? 3 : 4;
+}
+
+static void winograd_forward(const OpCall *c, const ConvDims *d, int m)
+{
+    WinoCall call = {.w = wino_of(d->N, d->H, d->W, d->C, d->Ho, d->Wo, d->O, d->p, m), .x = in_x(c, 0),
+                     .weights = in_x(c, 1), .bias = in_x(c, 2), .y = out_x(c, 0)};
+    wino_run(&call, c->scratch);
+}
+
+static void winograd_backward_x(const OpCall *c, const ConvDims *d, int m)
+{
+    WinoCall call = {.w = wino_of(d->N, d->Ho, d->Wo, d->O, d->H, d->W, d->C, 2 - d->p, m), .x = out_g(c, 0),
+                     .weights = in_x(c, 1), .y = in_g(c, 0), .turned = true, .add = true};
+    wino_run(&call, c->scratch);
+}
+
 KERNEL(conv2d, fwd)
 {
     const ConvDims d = conv_dims(c);
+    const int m = winograd_tile(c, &d, d.Ho, d.Wo);
+    if (m) {
+        winograd_forward(c, &d, m);
+        return;
+    }
     const int64_t K = d.KH * d.KW * d.C;
     const Window w = window_of(&d, in_x(c, 0));
     const Gemm g = {.M = d.N * d.Ho * d.Wo, .N = d.O, .K = K, .a = in_x(c, 0), .ra = is_linear(&d) ? K : 0, .ca = 1,
@@ -85,6 +117,12 @@ KERNEL(conv2d, fwd)
 
 static void conv_backward_w(const OpCall *c, const ConvDims *d)
 {
+    const int m = winograd_tile(c, d, d->Ho, d->Wo);
+    if (m) {
+        const Wino grid = wino_of(d->N, d->H, d->W, d->C, d->Ho, d->Wo, d->O, d->p, m);
+        wino_weights(&grid, in_x(c, 0), out_g(c, 0), in_g(c, 1), c->scratch);
+        return;
+    }
     const int64_t K = d->KH * d->KW * d->C;
     const Window w = window_of(d, in_x(c, 0));
     const Gemm g = {.M = K, .N = d->O, .K = d->N * d->Ho * d->Wo, .a = in_x(c, 0), .ra = 1, .ca = K,
@@ -158,6 +196,11 @@ static void conv_backward_x(const OpCall *c, const ConvDims *d)
                         .b = in_x(c, 1), .rb = 1, .cb = d->O, .c = in_g(c, 0), .rc = d->C, .cc = 1, .alpha = 1,
                         .add = true};
         gemm(&g, c->scratch);
+        return;
+    }
+    const int m = winograd_tile(c, d, d->H, d->W);
+    if (m) {
+        winograd_backward_x(c, d, m);
         return;
     }
     for (int64_t v = 0; v < d->s; v++)

@@ -24,7 +24,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "tensor/ops.h"
+#include "tensor/device.h"
 
 #define KERNEL(name, dir) void SYMBOL(name, dir)(const OpCall *c)
 

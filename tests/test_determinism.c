@@ -118,6 +118,30 @@ static void test_batches(TestLog *log, const Device *dev)
     arena_delete(a);
 }
 
+// The convolution of samples 0..4 together, and as 2 + 3: tiles of Winograd's algorithm meet other neighbours.
+static void test_conv_batches(TestLog *log, const Device *dev)
+{
+    Arena *a = arena_new("step", (size_t)64 << 20, NULL), *scratch = arena_new("scratch", (size_t)64 << 20, NULL);
+    static const int64_t side[] = {3, 6, 12, 23};
+    for (int i = 0; i < 4; i++) {
+        Tape t;
+        tape_init(&t, dev, a, scratch);
+        Tensor *x = tape_tensor(&t, SHAPE(5, side[i], side[i], 24)), *w = tape_tensor(&t, SHAPE(3, 3, 24, 40));
+        fill(x, 200, 1);
+        fill(w, 201, 1);
+        const Tensor *all = tape_conv2d(&t, x, w, NULL, 1, 1);
+        Tensor *head = tape_slice(&t, x, 0, 0, 2), *tail = tape_slice(&t, x, 0, 2, 3);
+        head = tape_conv2d(&t, head, w, NULL, 1, 1);
+        tail = tape_conv2d(&t, tail, w, NULL, 1, 1);
+        const bool same = memcmp(all->x, head->x, tensor_bytes(head)) == 0 &&
+                          memcmp((const char *)all->x + tensor_bytes(head), tail->x, tensor_bytes(tail)) == 0;
+        TEST(log, same, "%s: a convolution of %lld pixels depends on the batch", dev->name, (long long)side[i]);
+        tape_reset(&t);
+    }
+    arena_delete(scratch);
+    arena_delete(a);
+}
+
 void test_determinism(TestLog *log)
 {
     for (int isa = 0; isa < ISA_COUNT; isa++) {
@@ -128,5 +152,6 @@ void test_determinism(TestLog *log)
         }
         test_threads(log, &dev);
         test_batches(log, &dev);
+        test_conv_batches(log, &dev);
     }
 }

@@ -55,7 +55,7 @@ struct Verb {
 #define OPTIONS(table) .option = (table), .n_options = (int)(sizeof(table) / sizeof *(table))
 
 // Options that every verb has.
-typedef struct CommonOptions { bool help; int64_t threads; const char *isa, *manifest; } CommonOptions;
+typedef struct CommonOptions { bool help, exact; int64_t threads; const char *isa, *manifest; } CommonOptions;
 
 // Parses argv[0..argc) after the verb's words.  *help is set when --help was given (it was printed).
 Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptions *common, void *values);

@@ -71,6 +71,7 @@ static Status make_device(Cli *cli, const CommonOptions *common)
     const char *env = getenv("LEAD_ISA"), *text = common->isa ? common->isa : env;
     if (text && *text) TRY(isa_parse(text, &cap));
     cli->device = device_cpu_f32(cap);
+    cli->device.exact = common->exact;
     if (common->threads) omp_set_num_threads((int)common->threads);
     return OK;
 }

@@ -12,6 +12,8 @@ static const Option common_table[] = {
     {"threads", OPT_INT, offsetof(CommonOptions, threads), "N", "worker threads (default: one a core)", 1, 1024},
     {"isa", OPT_TEXT, offsetof(CommonOptions, isa), "SET",
      "cap of the instruction set: scalar, avx2, avx512 (or LEAD_ISA)", 0, 0},
+    {"exact", OPT_FLAG, offsetof(CommonOptions, exact), NULL,
+     "convolutions as plain sums of products, not by Winograd's algorithm: slower, error halved", 0, 0},
     {"manifest", OPT_TEXT, offsetof(CommonOptions, manifest), "FILE",
      "write what made the output (options, commit, device) as JSON", 0, 0},
 };

@@ -30,6 +30,7 @@ typedef struct Device {
     void *state;                 // of whoever made the device: stream, errors
     Math math;
     size_t real_size;            // 4 or 8
+    bool exact;                  // whole numbers give whole results: no Winograd convolution
     Isa isa;                     // highest instruction set in use
     Kernel *fwd[OP_COUNT];
     Kernel *bwd[OP_COUNT];       // NULL: not differentiable

@@ -42,6 +42,16 @@ void conv2d_cases(CaseList *list)
         conv(list, (Conv){"output channels at the vector edge", 1, 2, 3, 1, 3, 3, edge[i], 1, 1, false, false});
         conv(list, (Conv){"input channels at the vector edge",  1, 3, 2, edge[i], 3, 3, 1, 1, 1, false, false});
     }
+    // Winograd's algorithm, from 16 channels on: F(3x3) and F(4x4), both gradients, tails of every kind
+    conv(list, (Conv){"Winograd 3",              1,  3,  3, 16, 3, 3, 16, 1, 1, false, false});
+    conv(list, (Conv){"Winograd 4",              1,  4,  4, 16, 3, 3, 16, 1, 1, false, false});
+    conv(list, (Conv){"Winograd 3, tails",       3,  5,  5, 17, 3, 3, 33, 1, 1, true,  true});
+    conv(list, (Conv){"Winograd 4, tails",       2, 13, 11, 29, 3, 3, 53, 1, 1, false, true});
+    conv(list, (Conv){"Winograd 4, no pad",      2, 10, 13, 31, 3, 3, 17, 1, 0, false, true});
+    conv(list, (Conv){"Winograd 4, pad 2",       1,  8,  9, 24, 3, 3, 40, 1, 2, true,  true});
+    conv(list, (Conv){"Winograd 3, pad 2",       2,  4,  4, 16, 3, 3, 65, 1, 2, false, true});
+    conv(list, (Conv){"Winograd 4, chunks",      9, 12, 11, 16, 3, 3, 16, 1, 1, false, true});
+    conv(list, (Conv){"Winograd 4, blocks",      1,  8,  8, 145, 3, 3, 161, 1, 1, false, true});
     conv(list, (Conv){"LEAD 12x12",              2, 12, 12, 64, 3, 3, 64, 1, 1, false, true});
     conv(list, (Conv){"LEAD 23x23",              1, 23, 23, 32, 3, 3, 64, 1, 1, false, true});
     conv(list, (Conv){"LEAD 23x23, stride 2",    1, 23, 23, 64, 3, 3, 64, 2, 1, false, true});

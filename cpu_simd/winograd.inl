@@ -1,0 +1,518 @@
+// Winograd's convolution F(m x m, 3 x 3), m = 4 or 3, for 3x3 kernels of stride 1: forward and both gradients.
+//   y = A^T [ sum_c (G w_c G^T) . (B^T d_c B) ] A        d: (m+2) x (m+2) pixels -> y: m x m pixels
+//   dw = G^T [ sum_tiles (B^T d B) . (A dy A^T) ] G      dx: the forward pass over dy with w turned by half a turn
+// (m+2)^2 products for each channel pair and tile instead of 9 m^2: 4 times fewer for m = 4, 3.24 for m = 3, when the
+// tiles fill the image.  The products are (m+2)^2 matrix products  tiles x C  times  C x O; the transforms work on
+// vectors of channels, tiles in chunks whose matrices stay near the L2 cache.
+// A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2015; the matrices are those of the points
+//   m = 4: 0, +-3/4, +-3/2, infinity      m = 3: 0, 1/2, -1, 2, infinity
+// chosen for their error (B. Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution",
+// 2018): with N(0,1) inputs and C = 128 its rms is 0.8e-6 of the result's (0.6e-6 for the plain sum), against 1.7e-6
+// for the usual points 0, +-1, +-2.  The price: 1/3 is no float, so results of whole numbers are not exact; a device
+// with `exact` set takes the direct way.
+//
+// Order of sums: a tile depends on its own pixels alone, its sums run over channels upwards in runs of WINO_RUN.  dw is
+// summed tile by tile in chunks that the shape fixes.  Neither depends on the number of threads.
+#ifndef LEAD_CPU_SIMD_WINOGRAD_INL
+#define LEAD_CPU_SIMD_WINOGRAD_INL
+
+#include "cpu_simd/gemm.inl"
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum { WINO_SIDE = 6, WINO_RUN = 64 };   // largest m + 2; terms of a sum before it is rounded into the next
+
+typedef struct Points { float bt[6][6], g[6][3], at[4][6]; } Points;
+
+// Row of point p: bt = coefficients of the product of (x - q) over the other finite points q, at = powers of p,
+// g = 1, p, p^2 over the value of that product at p.  Last row: infinity.
+#define PER_81(x) ((float)((x) / 81.0))
+static const Points points4 = {
+    .bt = {{81 / 64.f, 0, -45 / 16.f, 0, 1, 0},
+           {0, -27 / 16.f, -9 / 4.f, 3 / 4.f, 1, 0}, {0, 27 / 16.f, -9 / 4.f, -3 / 4.f, 1, 0},
+           {0, -27 / 32.f, -9 / 16.f, 3 / 2.f, 1, 0}, {0, 27 / 32.f, -9 / 16.f, -3 / 2.f, 1, 0},
+           {0, 81 / 64.f, 0, -45 / 16.f, 0, 1}},
+    .g = {{PER_81(64.0), 0, 0},
+          {PER_81(-128 / 3.0), PER_81(-32.0), PER_81(-24.0)}, {PER_81(-128 / 3.0), PER_81(32.0), PER_81(-24.0)},
+          {PER_81(32 / 3.0), PER_81(16.0), PER_81(24.0)}, {PER_81(32 / 3.0), PER_81(-16.0), PER_81(24.0)},
+          {0, 0, 1}},
+    .at = {{1, 1, 1, 1, 1, 0}, {0, 3 / 4.f, -3 / 4.f, 3 / 2.f, -3 / 2.f, 0},
+           {0, 9 / 16.f, 9 / 16.f, 9 / 4.f, 9 / 4.f, 0},
+           {0, 27 / 64.f, -27 / 64.f, 27 / 8.f, -27 / 8.f, 1}},
+};
+static const Points points3 = {
+    .bt = {{1, -3 / 2.f, -3 / 2.f, 1, 0}, {0, -2, -1, 1, 0}, {0, 1, -5 / 2.f, 1, 0}, {0, -1 / 2.f, 1 / 2.f, 1, 0},
+           {0, 1, -3 / 2.f, -3 / 2.f, 1}},
+    .g = {{1, 0, 0}, {PER_81(-72.0), PER_81(-36.0), PER_81(-18.0)}, {PER_81(-18.0), PER_81(18.0), PER_81(-18.0)},
+          {PER_81(9.0), PER_81(18.0), PER_81(36.0)}, {0, 0, 1}},
+    .at = {{1, 1, 1, 1, 0}, {0, 1 / 2.f, -1, 2, 0}, {0, 1 / 4.f, 1, 4, 1}},
+};
+#undef PER_81
+
+// out = coefficient times v, added to sum when there is one; the coefficients are constants after inlining.
+INLINE vf term(float k, vf v, bool first, vf sum)
+{
+    if (first) return k == 1 ? v : vmul(vset1(k), v);
+    return k == 1 ? vadd(sum, v) : k == -1 ? vsub(sum, v) : vfma(vset1(k), v, sum);
+}
+
+// out[i] = sum_k M[i,k] in[k], or M[k,i] with `turned`; ld: columns of M in memory.
+INLINE void transform(const float *M, const int ld, const bool turned, const int rows, const int cols, const vf *in,
+                      vf *out)
+{
+#pragma GCC unroll 6
+    for (int i = 0; i < rows; i++) {
+        vf sum = vzero();
+        bool first = true;
+#pragma GCC unroll 6
+        for (int k = 0; k < cols; k++) {
+            const float c = turned ? M[k * ld + i] : M[i * ld + k];
+            if (c == 0) continue;
+            sum = term(c, in[k], first, sum);
+            first = false;
+        }
+        out[i] = sum;
+    }
+}
+
+INLINE void input_points(const int m, const vf *d, vf *v)
+{
+    if (m == 4) transform(&points4.bt[0][0], 6, false, 6, 6, d, v);
+    else transform(&points3.bt[0][0], 6, false, 5, 5, d, v);
+}
+
+INLINE void output_points(const int m, const vf *v, vf *y)
+{
+    if (m == 4) transform(&points4.at[0][0], 6, false, 4, 6, v, y);
+    else transform(&points3.at[0][0], 6, false, 3, 5, v, y);
+}
+
+INLINE void weight_points(const int m, const vf *g, vf *u)
+{
+    if (m == 4) transform(&points4.g[0][0], 3, false, 6, 3, g, u);
+    else transform(&points3.g[0][0], 3, false, 5, 3, g, u);
+}
+
+INLINE void gradient_points(const int m, const vf *dy, vf *z)   // A dy
+{
+    if (m == 4) transform(&points4.at[0][0], 6, true, 6, 4, dy, z);
+    else transform(&points3.at[0][0], 6, true, 5, 3, dy, z);
+}
+
+INLINE void weight_sums(const int m, const vf *u, vf *g)   // G^T u
+{
+    if (m == 4) transform(&points4.g[0][0], 3, true, 3, 6, u, g);
+    else transform(&points3.g[0][0], 3, true, 3, 5, u, g);
+}
+
+// ---- geometry
+
+// Images x [N,H,W,C] seen through tiles of an output [N,Ho,Wo,O]; tile (i,j) makes rows m i.., columns m j.. of it from
+// rows m i - pad.., columns m j - pad.. of x.
+typedef struct Wino {
+    int m, side;                       // side = m + 2
+    int64_t N, H, W, C, Ho, Wo, O, pad;
+    int64_t high, wide, tiles;         // tiles of an image, of all
+} Wino;
+
+static int64_t wino_products(int64_t m, int64_t Ho, int64_t Wo)
+{
+    return (m + 2) * (m + 2) * ceil_div(Ho, m) * ceil_div(Wo, m);
+}
+
+static Wino wino_of(int64_t N, int64_t H, int64_t W, int64_t C, int64_t Ho, int64_t Wo, int64_t O, int64_t pad, int m)
+{
+    Wino w = {.m = m, .side = m + 2, .N = N, .H = H, .W = W, .C = C, .Ho = Ho, .Wo = Wo, .O = O, .pad = pad};
+    w.high = ceil_div(Ho, w.m), w.wide = ceil_div(Wo, w.m), w.tiles = N * w.high * w.wide;
+    return w;
+}
+
+// Where the n x n pixels from (h0,v0) on are in image `base` [H,W,C]; outside: `zero`.
+static void pixels_of(const float *base, int64_t H, int64_t W, int64_t C, int64_t h0, int64_t v0, int n,
+                      const float *zero, const float **at)
+{
+    for (int r = 0; r < n; r++)
+        for (int c = 0; c < n; c++) {
+            const int64_t h = h0 + r, v = v0 + c;
+            at[r * n + c] = h >= 0 && h < H && v >= 0 && v < W ? base + (h * W + v) * C : zero;
+        }
+}
+
+typedef struct TileAt { int64_t n, i, j; } TileAt;
+
+static inline TileAt tile_at(const Wino *w, int64_t tile)
+{
+    return (TileAt){tile / (w->high * w->wide), tile / w->wide % w->high, tile % w->wide};
+}
+
+// Channels begin.. of the pixels that tile `tile` reads in x.
+static void tile_pixels(const Wino *w, const float *x, int64_t tile, int64_t begin, const float *zero, const float **at)
+{
+    const TileAt t = tile_at(w, tile);
+    pixels_of(x + t.n * w->H * w->W * w->C + begin, w->H, w->W, w->C, w->m * t.i - w->pad, w->m * t.j - w->pad, w->side,
+              zero, at);
+}
+
+// An odd number of cache lines: what is this far apart does not meet in one set.
+static inline int64_t odd_lines(int64_t floats) { return (ceil_div(floats, 16) | 1) * 16; }
+
+// ---- transforms of whole tiles
+
+// B^T d B of one vector of channels, point (r,c) to v[(r side + c) step].
+INLINE void tile_in(const int m, const float *const *at, int64_t i, bool full, vmask k, float *v, int64_t step)
+{
+    const int side = m + 2;
+    vf t[WINO_SIDE][WINO_SIDE];
+#pragma GCC unroll 6
+    for (int c = 0; c < side; c++) {
+        vf d[WINO_SIDE], p[WINO_SIDE];
+#pragma GCC unroll 6
+        for (int r = 0; r < side; r++) d[r] = full ? vload(at[r * side + c] + i) : vload_m(at[r * side + c] + i, k);
+        input_points(m, d, p);
+#pragma GCC unroll 6
+        for (int r = 0; r < side; r++) t[r][c] = p[r];
+    }
+#pragma GCC unroll 6
+    for (int r = 0; r < side; r++) {
+        vf p[WINO_SIDE];
+        input_points(m, t[r], p);
+#pragma GCC unroll 6
+        for (int c = 0; c < side; c++) vstore(v + (r * side + c) * step + i, p[c]);
+    }
+}
+
+// Tiles tile0.. to V [side^2][count][ld], matrices `step` floats apart.
+INLINE void tiles_in(const int m, const Wino *w, const float *x, const float *zero, int64_t tile0, int64_t count,
+                     float *V, int64_t ld, int64_t step)
+{
+    const float *at[WINO_SIDE * WINO_SIDE];
+    for (int64_t t = 0; t < count; t++) {
+        tile_pixels(w, x, tile0 + t, 0, zero, at);
+        int64_t i = 0;
+        for (; i + VW <= w->C; i += VW) tile_in(m, at, i, true, vhead(VW), V + t * ld, step);
+        if (i < w->C) tile_in(m, at, i, false, vhead(w->C - i), V + t * ld, step);
+    }
+}
+
+// A^T M A of one vector of channels; row by row, so that what is outside the image is never stored.
+INLINE void tile_out(const int m, const float *M, int64_t step, int64_t i, vmask k, vf bias, bool add, float *y,
+                     int64_t rows, int64_t cols, int64_t W, int64_t O)
+{
+    const int side = m + 2;
+    vf t[4][WINO_SIDE];
+#pragma GCC unroll 6
+    for (int c = 0; c < side; c++) {
+        vf p[WINO_SIDE], s[4];
+#pragma GCC unroll 6
+        for (int r = 0; r < side; r++) p[r] = vload(M + (r * side + c) * step + i);
+        output_points(m, p, s);
+#pragma GCC unroll 4
+        for (int r = 0; r < m; r++) t[r][c] = s[r];
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < m; r++) {
+        vf s[4];
+        output_points(m, t[r], s);
+        if (r >= rows) continue;
+#pragma GCC unroll 4
+        for (int c = 0; c < m; c++) {
+            if (c >= cols) continue;
+            float *to = y + (r * W + c) * O + i;
+            const vf v = vadd(s[c], bias);
+            vstore_m(to, k, add ? vadd(vload_m(to, k), v) : v);
+        }
+    }
+}
+
+INLINE void tiles_out(const int m, const Wino *w, const float *M, int64_t ld, int64_t step, int64_t tile0,
+                      int64_t count, const float *bias, bool add, float *y)
+{
+    for (int64_t t = 0; t < count; t++) {
+        const TileAt at = tile_at(w, tile0 + t);
+        const int64_t h = m * at.i, v = m * at.j;
+        float *to = y + ((at.n * w->Ho + h) * w->Wo + v) * w->O;
+        for (int64_t i = 0; i < w->O; i += VW) {
+            const vmask k = vhead(w->O - i);
+            const vf b = bias ? vload_m(bias + i, k) : vzero();
+            tile_out(m, M + t * ld, step, i, k, b, add, to, w->Ho - h, w->Wo - v, w->Wo, w->O);
+        }
+    }
+}
+
+// ---- weights
+
+// G w G^T of one vector of outputs; w: the 9 taps, `tap` floats apart.  With `turned` tap 8 comes first.
+INLINE void weight_vector(const int m, const float *w, int64_t tap, vmask k, bool turned, float *U, int64_t step)
+{
+    const int side = m + 2;
+    vf t[WINO_SIDE][3];
+#pragma GCC unroll 3
+    for (int e = 0; e < 3; e++) {
+        vf g[3], p[WINO_SIDE];
+#pragma GCC unroll 3
+        for (int a = 0; a < 3; a++) g[a] = vload_m(w + (turned ? 8 - (3 * a + e) : 3 * a + e) * tap, k);
+        weight_points(m, g, p);
+#pragma GCC unroll 6
+        for (int r = 0; r < side; r++) t[r][e] = p[r];
+    }
+#pragma GCC unroll 6
+    for (int r = 0; r < side; r++) {
+        vf p[WINO_SIDE];
+        weight_points(m, t[r], p);
+#pragma GCC unroll 6
+        for (int c = 0; c < side; c++) vstore(U + (r * side + c) * step, p[c]);
+    }
+}
+
+// Floats from one matrix of U to the next.
+static inline int64_t wino_weight_step(int64_t K, int64_t n) { return odd_lines(ceil_div(n, NR) * K * NR); }
+
+// U [side^2][panels][K][NR], zero beyond the outputs: rows k0..k1 of each panel.  Forward: K = C inputs, w [9][K][n].
+// turned (for dx): w [9][n][K] is transposed in blocks.
+INLINE void weights_in(const int m, const float *w, int64_t K, int64_t n, bool turned, int64_t k0, int64_t k1, float *U)
+{
+    enum { ROWS = 16 };
+    const int64_t panels = ceil_div(n, NR), step = wino_weight_step(K, n);
+    float block[9 * ROWS * NR] __attribute__((aligned(64)));
+    for (int64_t k = k0; k < k1; k += ROWS) {
+        const int64_t rows = min_i64(ROWS, k1 - k);
+        for (int64_t p = 0; p < panels; p++) {
+            const int64_t o = p * NR, width = min_i64(NR, n - o);
+            if (turned)
+                for (int tap = 0; tap < 9; tap++)
+                    transpose_block(w + (tap * n + o) * K + k, K, width, rows, block + tap * ROWS * NR, NR);
+            for (int64_t r = 0; r < rows; r++)
+                for (int64_t j = 0; j < NR; j += VW) {
+                    const vmask mask = vhead(width > j ? width - j : 0);
+                    float *to = U + (p * K + k + r) * NR + j;
+                    if (turned) weight_vector(m, block + r * NR + j, ROWS * NR, mask, true, to, step);
+                    else weight_vector(m, w + (k + r) * n + o + j, K * n, mask, false, to, step);
+                }
+        }
+    }
+}
+
+// ---- forward, and dx
+
+typedef struct WinoCall {
+    Wino w;
+    const float *x, *bias;
+    float *y, *U, *buffers;
+    const float *weights, *zero;
+    bool turned, add;                       // dx: y += the product with turned weights
+    int64_t chunk, chunks;                  // tiles of a chunk
+    int64_t ld_v, ld_m, step_v, step_m;
+} WinoCall;
+
+// The products of one chunk: M[q] = V[q] U[q] for each point pair q.
+static void wino_products_of(const WinoCall *c, const float *V, int64_t count, float *M)
+{
+    const int64_t K = c->w.C, n = c->w.O, panels = ceil_div(n, NR), n_tiles = ceil_div(count, MR);
+    for (int64_t q = 0; q < c->w.side * c->w.side; q++)
+        for (int64_t p = 0; p < panels; p++) {
+            const int64_t width = min_i64(NR, n - p * NR);
+            const float *b = c->U + q * wino_weight_step(K, n) + p * K * NR;
+            for (int64_t t = 0; t < n_tiles; t++) {
+                const int64_t i = t * count / n_tiles, rows = (t + 1) * count / n_tiles - i;
+                const bool wide = width > VW;
+                const Store to = {.c = M + q * c->step_m + i * c->ld_m + p * NR, .ldc = c->ld_m, .alpha = 1,
+                                 .run = WINO_RUN};
+                tiles[rows][wide ? 2 : 0](K, V + q * c->step_v + i * c->ld_v, c->ld_v, 1, b, NR, wide ? NR : VW, &to);
+            }
+        }
+}
+
+INLINE void wino_member(const int m, const WinoCall *c, int tid, int n)
+{
+    const int64_t rows = ceil_div(ceil_div(c->w.C, n), 8) * 8, k0 = tid * rows, k1 = min_i64(c->w.C, k0 + rows);
+    weights_in(m, c->weights, c->w.C, c->w.O, c->turned, k0, k1, c->U);
+    if (n > 1) {
+#pragma omp barrier
+    }
+    const int64_t points = c->w.side * c->w.side;
+    float *V = c->buffers + tid * points * (c->step_v + c->step_m), *M = V + points * c->step_v;
+    for (int64_t q = tid; q < c->chunks; q += n) {
+        const int64_t tile0 = q * c->w.tiles / c->chunks, count = (q + 1) * c->w.tiles / c->chunks - tile0;
+        tiles_in(m, &c->w, c->x, c->zero, tile0, count, V, c->ld_v, c->step_v);
+        wino_products_of(c, V, count, M);
+        tiles_out(m, &c->w, M, c->ld_m, c->step_m, tile0, count, c->bias, c->add, c->y);
+    }
+}
+
+static void wino_member_4(const WinoCall *c, int tid, int n) { wino_member(4, c, tid, n); }
+static void wino_member_3(const WinoCall *c, int tid, int n) { wino_member(3, c, tid, n); }
+
+static float *zero_vector(Arena *scratch, int64_t n)
+{
+    float *z = arena_alloc(scratch, padded(n + VW) * sizeof *z);
+    zero_floats(z, n);
+    return z;
+}
+
+// Tiles of a chunk: V and M near the L2 cache; where U is beyond all caches, enough rows for each visit of it.
+static int64_t wino_chunk(const Wino *w) { return w->C * w->O > 65536 ? 144 : 48; }
+
+// c: everything but buffers and chunks is given.
+static void wino_run(WinoCall *c, Arena *scratch)
+{
+    const Wino *w = &c->w;
+    const size_t mark = arena_mark(scratch);
+    const int64_t points = w->side * w->side;
+    const int threads = points * w->tiles * w->C * w->O > PAR_WORK ? omp_get_max_threads() : 1;
+    c->ld_v = odd_lines(w->C), c->ld_m = odd_lines(ceil_div(w->O, NR) * NR);
+    const int64_t most = wino_chunk(w);
+    c->chunks = ceil_div(ceil_div(w->tiles, most), threads) * threads;
+    if (c->chunks > w->tiles) c->chunks = w->tiles;
+    c->chunk = ceil_div(w->tiles, c->chunks);
+    c->step_v = odd_lines(c->chunk * c->ld_v), c->step_m = odd_lines(c->chunk * c->ld_m);
+    c->zero = zero_vector(scratch, w->C);
+    c->U = arena_alloc(scratch, (size_t)(points * wino_weight_step(w->C, w->O)) * sizeof(float));
+    c->buffers = arena_alloc(scratch, (size_t)(threads * points * (c->step_v + c->step_m)) * sizeof(float));
+    if (threads == 1) {
+        if (w->m == 4) wino_member_4(c, 0, 1);
+        else wino_member_3(c, 0, 1);
+    } else {
+#pragma omp parallel num_threads(threads)
+        if (w->m == 4) wino_member_4(c, omp_get_thread_num(), omp_get_num_threads());
+        else wino_member_3(c, omp_get_thread_num(), omp_get_num_threads());
+    }
+    arena_rewind(scratch, mark);
+}
+
+// ---- dw
+
+// Task (r, block of C, block of O) makes row r of points of dU = sum_tiles V^T Z, block by block of tiles, and applies
+// G^T along the columns: S [side][3][C][O].  The transforms of V and Z are made again by each task that wants them:
+// nothing is shared, and all of a task stays in the L2 cache.
+typedef struct WinoWeights {
+    Wino w;
+    const float *x, *dy, *zero;
+    float *dw, *S, *buffers;
+    int64_t cb, ob, c_blocks, o_blocks;
+    int64_t chunk, chunks, ld_v, ld_z, step_v, step_z, floats;   // floats: buffers of one thread
+} WinoWeights;
+
+// Row r of the points of a tile, of one vector of channels: coef = row r of the matrix, n x n pixels.
+INLINE void row_points(const int m, const bool gradient, const float *coef, const float *const *at, int64_t i, vmask k,
+                       float *to, int64_t step)
+{
+    const int n = gradient ? m : m + 2;
+    vf t[WINO_SIDE], p[WINO_SIDE];
+#pragma GCC unroll 6
+    for (int c = 0; c < n; c++) t[c] = vzero();
+    for (int r = 0; r < n; r++) {
+        if (coef[r] == 0) continue;
+        const vf f = vset1(coef[r]);
+#pragma GCC unroll 6
+        for (int c = 0; c < n; c++) t[c] = vfma(f, vload_m(at[r * n + c] + i, k), t[c]);
+    }
+    if (gradient) gradient_points(m, t, p);
+    else input_points(m, t, p);
+#pragma GCC unroll 6
+    for (int c = 0; c < m + 2; c++) vstore(to + c * step + i, p[c]);
+}
+
+// V of row r of the points for tiles tile0.., channels c0..c0+cb; Z alike.
+INLINE void row_of_tiles(const int m, const WinoWeights *g, int r, int64_t tile0, int64_t count, int64_t c0, int64_t cb,
+                         int64_t o0, int64_t ob, float *V, float *Z)
+{
+    const Wino *w = &g->w;
+    const Points *points = m == 4 ? &points4 : &points3;
+    float turned[4];
+    for (int k = 0; k < m; k++) turned[k] = points->at[k][r];
+    const float *at[WINO_SIDE * WINO_SIDE];
+    for (int64_t t = 0; t < count; t++) {
+        tile_pixels(w, g->x, tile0 + t, c0, g->zero, at);
+        for (int64_t i = 0; i < cb; i += VW)
+            row_points(m, false, points->bt[r], at, i, vhead(cb - i), V + t * g->ld_v, g->step_v);
+        const TileAt q = tile_at(w, tile0 + t);
+        pixels_of(g->dy + q.n * w->Ho * w->Wo * w->O + o0, w->Ho, w->Wo, w->O, m * q.i, m * q.j, m, g->zero, at);
+        for (int64_t i = 0; i < ob; i += VW)
+            row_points(m, true, turned, at, i, vhead(ob - i), Z + t * g->ld_z, g->step_z);
+    }
+}
+
+INLINE void weight_task(const int m, const WinoWeights *g, int64_t task, float *buffer)
+{
+    const int side = m + 2, r = (int)(task % side);
+    const int64_t c0 = task / side % g->c_blocks * g->cb, o0 = task / side / g->c_blocks * g->ob;
+    const int64_t C = g->w.C, O = g->w.O, cb = min_i64(g->cb, C - c0), ob = min_i64(g->ob, O - o0);
+    const int64_t c_tiles = ceil_div(cb, MR);
+    float *V = buffer, *Z = V + side * g->step_v, *dU = Z + side * g->step_z;
+    for (int64_t q = 0; q < g->chunks; q++) {
+        const int64_t tile0 = q * g->w.tiles / g->chunks, count = (q + 1) * g->w.tiles / g->chunks - tile0;
+        row_of_tiles(m, g, r, tile0, count, c0, cb, o0, ob, V, Z);
+        for (int64_t j = 0; j < side; j++)
+            for (int64_t o = 0; o < ob; o += NR)
+                for (int64_t t = 0; t < c_tiles; t++) {
+                    const int64_t i = t * cb / c_tiles, rows = (t + 1) * cb / c_tiles - i;
+                    const bool wide = ob - o > VW;
+                    const Store to = {.c = dU + (j * cb + i) * g->ld_z + o, .ldc = g->ld_z, .alpha = 1, .add = q > 0,
+                                     .run = count};
+                    tiles[rows][wide ? 2 : 0](count, V + j * g->step_v + i, 1, g->ld_v, Z + j * g->step_z + o,
+                                              g->ld_z, wide ? NR : VW, &to);
+                }
+    }
+    for (int64_t c = 0; c < cb; c++)
+        for (int64_t o = 0; o < ob; o += VW) {
+            vf u[WINO_SIDE], s[3];
+            for (int j = 0; j < side; j++) u[j] = vload(dU + (j * cb + c) * g->ld_z + o);
+            weight_sums(m, u, s);
+            for (int e = 0; e < 3; e++) vstore_m(g->S + ((r * 3 + e) * C + c0 + c) * O + o0 + o, vhead(ob - o), s[e]);
+        }
+}
+
+INLINE void weight_member(const int m, const WinoWeights *g, int tid, int n)
+{
+    const int64_t O = g->w.O, CO = g->w.C * O, rows = 3 * g->w.C;
+    for (int64_t task = tid; task < (m + 2) * g->c_blocks * g->o_blocks; task += n)
+        weight_task(m, g, task, g->buffers + tid * g->floats);
+    if (n > 1) {
+#pragma omp barrier
+    }
+    for (int64_t row = tid * rows / n; row < (tid + 1) * rows / n; row++)   // row (e,c) of dw[0], dw[1] and dw[2]
+        for (int64_t o = 0; o < O; o += VW) {
+            const vmask k = vhead(O - o);
+            vf u[WINO_SIDE], s[3];
+            for (int r = 0; r < m + 2; r++) u[r] = vload_m(g->S + r * 3 * CO + row * O + o, k);
+            weight_sums(m, u, s);
+            for (int a = 0; a < 3; a++) {
+                float *to = g->dw + a * 3 * CO + row * O + o;
+                vstore_m(to, k, vadd(vload_m(to, k), s[a]));
+            }
+        }
+}
+
+static void weight_member_4(const WinoWeights *g, int tid, int n) { weight_member(4, g, tid, n); }
+static void weight_member_3(const WinoWeights *g, int tid, int n) { weight_member(3, g, tid, n); }
+
+// dw += of the convolution w says.
+static void wino_weights(const Wino *w, const float *x, const float *dy, float *dw, Arena *scratch)
+{
+    enum { BLOCK = 128, CHUNK = 72 };
+    const size_t mark = arena_mark(scratch);
+    WinoWeights g = {.w = *w, .x = x, .dy = dy, .dw = dw};
+    g.c_blocks = ceil_div(w->C, BLOCK), g.o_blocks = ceil_div(w->O, BLOCK);
+    if (w->side == 5 && g.c_blocks * g.o_blocks == 1 && w->O >= 2 * NR) g.o_blocks = 2;   // five tasks share badly
+    g.cb = ceil_div(ceil_div(w->C, g.c_blocks), 16) * 16, g.ob = ceil_div(ceil_div(w->O, g.o_blocks), 32) * 32;
+    g.c_blocks = ceil_div(w->C, g.cb), g.o_blocks = ceil_div(w->O, g.ob);
+    g.chunks = ceil_div(w->tiles, CHUNK), g.chunk = ceil_div(w->tiles, g.chunks);
+    g.ld_v = odd_lines(g.cb), g.ld_z = odd_lines(ceil_div(g.ob, NR) * NR);
+    g.step_v = odd_lines(g.chunk * g.ld_v), g.step_z = odd_lines(g.chunk * g.ld_z);
+    g.floats = w->side * (g.step_v + g.step_z + g.cb * g.ld_z);
+    const int threads = w->side * w->side * w->tiles * w->C * w->O > PAR_WORK ? omp_get_max_threads() : 1;
+    g.zero = zero_vector(scratch, w->C > w->O ? w->C : w->O);
+    g.S = arena_alloc(scratch, (size_t)(w->side * 3 * w->C * w->O) * sizeof(float));
+    g.buffers = arena_alloc(scratch, (size_t)(threads * g.floats) * sizeof(float));
+    if (threads == 1) {
+        if (w->m == 4) weight_member_4(&g, 0, 1);
+        else weight_member_3(&g, 0, 1);
+    } else {
+#pragma omp parallel num_threads(threads)
+        if (w->m == 4) weight_member_4(&g, omp_get_thread_num(), omp_get_num_threads());
+        else weight_member_3(&g, omp_get_thread_num(), omp_get_num_threads());
+    }
+    arena_rewind(scratch, mark);
+}
+
+#endif
