@@ -2,13 +2,15 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "cli/gpt2.h"
 #include "cli/verbs.h"
-#include "llm/bpe.h"
+#include "llm/adapter_file.h"
 #include "llm/generate.h"
 
 typedef struct Gpt2Values {
-    const char *llm, *tokens, *text, *tokenizer;
+    const char *llm, *tokens, *text, *tokenizer, *adapter;
     int64_t n_new, top_k, seed, top;
     double temperature;
 } Gpt2Values;
@@ -18,7 +20,8 @@ typedef struct Gpt2Values {
     {"tokens", OPT_TEXT, offsetof(Gpt2Values, tokens), "IDS", "prompt as token ids: 12,7,..", 0, 0}, \
     {"text", OPT_TEXT, offsetof(Gpt2Values, text), "TEXT", "prompt as text", 0, 0}, \
     {"tokenizer", OPT_TEXT, offsetof(Gpt2Values, tokenizer), "DIR", \
-     "encoder.json and vocab.bpe (default: bytes, as the bundled model)", 0, 0}
+     "vocab.json and merges.txt, or GPT-2's names (default: those in the --llm DIR, else bytes)", 0, 0}, \
+    {"adapter", OPT_TEXT, offsetof(Gpt2Values, adapter), "DIR", "LoRA or adapters on the model, from `gpt2 train` or PEFT", 0, 0}
 
 static const Option logits_table[] = {
     PROMPT_OPTIONS,
@@ -55,7 +58,35 @@ static Status parse_ids(const char *text, Arena *a, int32_t **ids, int64_t *n)
     return OK;
 }
 
-typedef struct Prompt { Arena *a; Gpt2 *m; ParamSet ps; Tape tape; Bpe *bpe; int32_t *ids; int64_t n; } Prompt;
+typedef struct Prompt {
+    Arena *a;
+    Gpt2 *m;
+    ParamSet ps;
+    Tape tape;
+    Bpe *bpe;
+    Gpt2Hook hook;           // the bottleneck adapters, or nothing
+    int32_t *ids;
+    int64_t n;
+} Prompt;
+
+Status gpt2_tokenizer(Cli *cli, const char *dir, const char *llm, Bpe **b)
+{
+    static const char *const names[] = {"encoder.json", "vocab.json"};
+    *b = NULL;
+    for (int i = 0; i < 2 && !dir && llm; i++)
+        if (access(arena_printf(cli->perm, "%s/%s", llm, names[i]), F_OK) == 0) dir = llm;
+    if (!dir) return OK;
+    *b = arena_alloc(cli->perm, sizeof **b);
+    return bpe_load_dir(*b, cli->perm, cli->scratch, dir);
+}
+
+static Status open_adapter(Cli *cli, const char *dir, Prompt *p)
+{
+    AdapterSet *s;
+    TRY(gpt2_adapters_load(&s, NULL, &p->ps, p->m, dir, cli->scratch));
+    if (s) p->hook = adapter_hook(s);
+    return OK;
+}
 
 static Status open_prompt(Cli *cli, const Gpt2Values *v, Prompt *p)
 {
@@ -65,10 +96,8 @@ static Status open_prompt(Cli *cli, const Gpt2Values *v, Prompt *p)
     p->a = a;
     paramset_init(&p->ps, a, &cli->device, 0, true);
     TRY(gpt2_load(&p->m, &p->ps, "", v->llm, GPT2_FROZEN | GPT2_BLANK, cli->scratch));
-    if (v->tokenizer) {
-        p->bpe = arena_alloc(a, sizeof *p->bpe);
-        TRY(bpe_load_dir(p->bpe, a, cli->scratch, v->tokenizer));
-    }
+    if (v->adapter) TRY(open_adapter(cli, v->adapter, p));
+    TRY(gpt2_tokenizer(cli, v->tokenizer, v->llm, &p->bpe));
     if (v->tokens) {
         TRY(parse_ids(v->tokens, a, &p->ids, &p->n));
     } else if (p->bpe) {
@@ -91,7 +120,7 @@ static Status logits_run(Cli *cli, void *values)
     const Gpt2Values *v = values;
     Prompt p = {0};
     TRY(open_prompt(cli, v, &p));
-    Tensor *h = gpt2_forward_tokens(&p.tape, p.m, tape_from_i32(&p.tape, SHAPE(1, p.n), p.ids), NULL);
+    Tensor *h = gpt2_forward_tokens(&p.tape, p.m, tape_from_i32(&p.tape, SHAPE(1, p.n), p.ids), &p.hook);
     Tensor *y = gpt2_logits(&p.tape, p.m, h);
     const int64_t V = y->shape.d[1];
     float *x = arena_alloc(cli->perm, (size_t)numel(y) * sizeof *x);
@@ -143,7 +172,7 @@ static Status generate_run(Cli *cli, void *values)
         .temperature = v->temperature, .top_k = v->top_k, .seed = (uint64_t)v->seed, .stop_at_end = true};
     int64_t n_out;
     const double t0 = cli_seconds();
-    TRY(gpt2_generate(&p.tape, p.m, NULL, out, p.n, v->n_new, &s, &n_out, print_token, &p));
+    TRY(gpt2_generate(&p.tape, p.m, &p.hook, out, p.n, v->n_new, &s, &n_out, print_token, &p));
     fputc('\n', stdout);
     fprintf(stderr, "%.1f tokens/s\n", (double)(n_out - p.n) / (cli_seconds() - t0));
     return OK;

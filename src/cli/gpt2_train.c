@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "cli/gpt2.h"
 #include "cli/profile.h"
 #include "cli/verbs.h"
 #include "llm/corpus.h"
@@ -76,20 +76,6 @@ static void train_defaults(void *values)
 
 enum { GPT2_VOCAB = 50257, BYTE_VOCAB = 257 };
 
-static Status train_tokenizer(Cli *cli, const TrainValues *v, Gpt2Run *r)
-{
-    const char *dir = v->tokenizer;
-    if (!dir && v->llm)
-        for (int i = 0; i < 2 && !dir; i++)
-            if (access(arena_printf(cli->perm, "%s/%s", v->llm, i ? "vocab.json" : "encoder.json"), F_OK) == 0)
-                dir = v->llm;
-    if (!dir) return OK;
-    Bpe *b = arena_alloc(cli->perm, sizeof *b);
-    TRY(bpe_load_dir(b, cli->perm, cli->scratch, dir));
-    r->bpe = b;
-    return OK;
-}
-
 static Status new_config(const TrainValues *v, const Bpe *bpe, Gpt2Config *c)
 {
     static const struct { const char *name; int64_t layers, width, heads; } sizes[] = {
@@ -117,7 +103,9 @@ static Status train_model(Cli *cli, const TrainValues *v, Gpt2Run *r)
     const bool frozen = v->lora || v->adapters;
     if (v->llm && v->size) return USAGE_ERROR("lead gpt2 train: wants --llm (a model to start from) or --size (a new one)");
     if (frozen && !v->llm) return USAGE_ERROR("lead gpt2 train: --lora and --adapters want --llm DIR, the frozen model");
-    TRY(train_tokenizer(cli, v, r));
+    Bpe *bpe;
+    TRY(gpt2_tokenizer(cli, v->tokenizer, v->llm, &bpe));
+    r->bpe = bpe;
     if (v->llm) {
         TRY(gpt2_load(&r->m, r->ps, "", v->llm, (frozen ? GPT2_FROZEN : GPT2_TRAINABLE) | GPT2_BLANK, cli->scratch));
         r->base = v->llm;
