@@ -1,0 +1,198 @@
+#include "bench/problem.h"
+
+#include <math.h>
+#include <string.h>
+
+const char *const pass_names[PASSES] = {"fwd", "bwd", "dx", "dw"};
+
+// The device of the tape on which the row's call is made.  Its kernel of that op is capture(), which finds the problem
+// through the output's device and keeps the call.
+typedef struct Captured { Device dev; Problem *problem; } Captured;
+
+static void capture(const OpCall *c)
+{
+    const Captured *k = (const Captured *)(const void *)c->out[0]->dev;
+    k->problem->call = *c;
+}
+
+// ---- inputs
+
+static void fill(Tensor *x, BenchFill how, int below, uint32_t seed)
+{
+    float *v = x->x;
+    for (int64_t i = 0, n = numel(x); i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        if (how == FILL_INDEX) ((int32_t *)x->x)[i] = (int32_t)((uint64_t)seed * (uint64_t)below >> 32);
+        else if (how == FILL_SIGNED) v[i] = (float)(int32_t)seed * 0x1p-31f;
+        else v[i] = (float)(seed >> 8) * 0x1p-24f * (how == FILL_TIME ? 999.0f : 0.9f) + (how == FILL_TIME ? 1 : 0.05f);
+    }
+}
+
+Problem *problem_new(Arena *mem, Arena *scratch, const BenchRow *row)
+{
+    Captured *k = arena_alloc(mem, sizeof *k);
+    Problem *p = arena_zalloc(mem, sizeof *p);
+    *k = (Captured){.dev = device_cpu_f32(isa_detect()), .problem = p};
+    k->dev.fwd[row->op] = capture;
+    p->row = row;
+    p->memory = k;
+    Tape tape;
+    tape_init(&tape, &k->dev, mem, scratch);
+    Tensor *in[BENCH_MAX_IN] = {0};
+    for (int i = 0; i < BENCH_MAX_IN; i++) {
+        if (!row->in[i].n) continue;
+        int below;
+        const BenchFill how = bench_fill(row, i, &below);
+        in[i] = tensor_new(mem, &k->dev, how == FILL_INDEX ? I32 : REAL, row->in[i], "input");
+        fill(in[i], how, below, (uint32_t)i + 1);
+    }
+    bench_call(&tape, row, in);
+    CHECK(p->call.n_out > 0, "bench: row %s makes no call of op %s", row->label, op_info(row->op)->name);
+    p->call.scratch = scratch;
+    if (!op_info(row->op)->diff) return p;
+    Tensor *y = p->call.out[0];
+    y->g = arena_alloc(mem, tensor_bytes(y));
+    Tensor dy = *y;
+    dy.x = y->g;
+    fill(&dy, FILL_SIGNED, 0, 77);
+    for (int i = 0; i < p->call.n_in; i++)
+        if (p->call.in[i] && p->call.in[i]->dtype == REAL) p->grad[i] = arena_zalloc(mem, tensor_bytes(p->call.in[i]));
+    return p;
+}
+
+// ---- passes
+
+static bool is_product(OpId op) { return op == OP_matmul || op == OP_linear || op == OP_conv2d; }
+
+bool problem_has(const Problem *p, Pass pass)
+{
+    if (pass == FWD) return true;
+    if (!op_info(p->row->op)->diff || (p->row->op == OP_attention && p->row->i[2])) return false;
+    return is_product(p->row->op) == (pass != BWD);
+}
+
+void problem_run(Problem *p, const Device *dev, Pass pass)
+{
+    for (int i = 0; i < p->call.n_in; i++)
+        if (p->call.in[i])
+            p->call.in[i]->g = pass == BWD || (pass == DX && i == 0) || (pass == DW && i == 1) ? p->grad[i] : NULL;
+    const size_t mark = arena_mark(p->call.scratch);
+    (pass == FWD ? dev->fwd : dev->bwd)[p->row->op](&p->call);
+    arena_rewind(p->call.scratch, mark);
+}
+
+double problem_flops(const Problem *p, Pass pass)
+{
+    const bool twice = pass == BWD && (p->row->op == OP_attention || p->row->op == OP_linear_gelu);
+    return op_flops(&p->call) * (twice ? 2 : 1);
+}
+
+double problem_needed(const Problem *p)
+{
+    if (p->row->op != OP_attention || !((const AttentionParams *)p->call.p)->causal || p->row->i[2]) return 1;
+    const double T = (double)p->call.in[0]->shape.d[1];
+    return (T + 1) / (2 * T);
+}
+
+// Does backward read the inputs' values?
+static bool reads_inputs(OpId op)
+{
+    switch (op) {
+    case OP_add: case OP_scale: case OP_slice: case OP_concat: case OP_permute: case OP_pad2d: case OP_crop2d:
+    case OP_sum: case OP_mean: case OP_upsample2: case OP_avgpool2: case OP_global_avgpool: case OP_dropout:
+    case OP_embedding: case OP_q_sample: case OP_convert: return false;
+    default: return true;
+    }
+}
+
+// Only the rows of a table that are asked for move.
+static double input_bytes(const OpCall *c, int i)
+{
+    return (double)tensor_bytes(c->op == OP_embedding && i == 0 ? c->out[0] : c->in[i]);
+}
+
+double problem_bytes(const Problem *p, Pass pass, double *written)
+{
+    const OpCall *c = &p->call;
+    double in = 0, out = 0, grad = 0;
+    for (int i = 0; i < c->n_in; i++) {
+        if (!c->in[i]) continue;
+        const double bytes = input_bytes(c, i);
+        if (!(c->op == OP_cache_put && i == 0) && (pass == FWD || reads_inputs(c->op))) in += bytes;
+        if (pass == BWD || (pass == DX && i == 0) || (pass == DW && i == 1)) grad += p->grad[i] ? bytes : 0;
+    }
+    for (int i = 0; i < c->n_out; i++) out += (double)tensor_bytes(c->out[i]);
+    if (c->op == OP_cache_put) out = in;
+    if (c->op == OP_randn || c->op == OP_timestep_embed) in = 0;
+    if (pass == FWD) return *written = out, in + out;
+    *written = grad;
+    // dx needs dy and w; dw needs dy and x
+    if (pass == DX) in = (double)tensor_bytes(c->in[1]);
+    if (pass == DW) in = (double)tensor_bytes(c->in[0]);
+    return in + (double)tensor_bytes(c->out[0]) + 2 * grad;
+}
+
+// ---- are the numbers right?
+
+static double dot(const float *a, const float *b, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+static double adjoint_error(Problem *p, const Device *dev)
+{
+    Tensor *x = p->call.in[0], *w = p->call.in[1], *y = p->call.out[0];
+    memset(p->grad[0], 0, tensor_bytes(x));
+    memset(p->grad[1], 0, tensor_bytes(w));
+    memset(y->x, 0x7f, tensor_bytes(y));
+    const Pass passes[] = {FWD, DX, DW};
+    for (int i = 0; i < 3; i++) problem_run(p, dev, passes[i]);
+    const double s = dot(y->x, y->g, numel(y));
+    const double e = fmax(fabs(s - dot(x->x, p->grad[0], numel(x))), fabs(s - dot(w->x, p->grad[1], numel(w))));
+    return isnan(s) ? INFINITY : e / sqrt((double)numel(y));
+}
+
+static double difference(const float *a, const float *b, int64_t n)
+{
+    double worst = 0, top = 1e-30;
+    for (int64_t i = 0; i < n; i++) {
+        const double e = fabs((double)a[i] - (double)b[i]);
+        if (!(e <= worst)) worst = isnan(e) ? INFINITY : e;
+        top = fmax(top, fabs((double)a[i]));
+    }
+    return worst / top;
+}
+
+// Forward, and backward into gradients that start at zero; copies of y and of the gradients into mem.
+static void results(Problem *p, const Device *dev, float *out[1 + OP_MAX_IN], Arena *mem)
+{
+    Tensor *y = p->call.out[0];
+    problem_run(p, dev, FWD);
+    out[0] = memcpy(arena_alloc(mem, tensor_bytes(y)), y->x, tensor_bytes(y));
+    for (int i = 0; i < p->call.n_in; i++)
+        if (p->grad[i]) memset(p->grad[i], 0, tensor_bytes(p->call.in[i]));
+    if (problem_has(p, BWD)) problem_run(p, dev, BWD);
+    for (int i = 0; i < p->call.n_in; i++)
+        if (p->grad[i]) {
+            const size_t bytes = tensor_bytes(p->call.in[i]);
+            out[1 + i] = memcpy(arena_alloc(mem, bytes), p->grad[i], bytes);
+        }
+}
+
+double problem_error(Problem *p, const Device *dev, const Device *plain, Arena *mem)
+{
+    const OpId op = p->row->op;
+    if (is_product(op)) return adjoint_error(p, dev);
+    if (op == OP_adamw || op == OP_ema) return 0;   // in place: the second call would see the first one's result
+    const size_t mark = arena_mark(mem);
+    float *want[1 + OP_MAX_IN] = {0}, *got[1 + OP_MAX_IN] = {0};
+    results(p, plain, want, mem);
+    results(p, dev, got, mem);
+    double worst = difference(want[0], got[0], numel(p->call.out[0]));
+    for (int i = 0; i < p->call.n_in; i++)
+        if (want[1 + i]) worst = fmax(worst, difference(want[1 + i], got[1 + i], numel(p->call.in[i])));
+    arena_rewind(mem, mark);
+    return worst;
+}

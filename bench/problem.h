@@ -1,0 +1,31 @@
+// One row of shapes.c with its memory, ready to be run by any device or peer.
+#ifndef LEAD_BENCH_PROBLEM_H
+#define LEAD_BENCH_PROBLEM_H
+
+#include "bench/shapes.h"
+
+// Products and convolutions have two backward passes, dx and dw; every other op has one that computes all gradients.
+typedef enum Pass { FWD, BWD, DX, DW, PASSES } Pass;
+extern const char *const pass_names[PASSES];
+
+typedef struct Problem {
+    const BenchRow *row;
+    OpCall call;               // out[0]->g is filled; gradients of inputs are attached by problem_run
+    void *grad[OP_MAX_IN];     // NULL: index or absent
+    void *memory;              // the tape's device, which outputs point to
+} Problem;
+
+// Everything lives in mem; scratch is the kernels' own.
+Problem *problem_new(Arena *mem, Arena *scratch, const BenchRow *row);
+bool problem_has(const Problem *p, Pass pass);
+void problem_run(Problem *p, const Device *dev, Pass pass);
+double problem_flops(const Problem *p, Pass pass);
+// Share of these flops that the result needs: causal attention needs the triangle of the scores.
+double problem_needed(const Problem *p);
+// Operands read once, results written once; a gradient is read and written, since it is added to.
+double problem_bytes(const Problem *p, Pass pass, double *written);
+// Worst difference of dev's results from `plain`'s, relative to the largest value; products, where the plain kernels take
+// seconds: of <y,dy> = <x,dx> = <w,dw>, relative to the root of the number of terms.
+double problem_error(Problem *p, const Device *dev, const Device *plain, Arena *mem);
+
+#endif
