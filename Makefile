@@ -53,6 +53,7 @@ help:
 	@echo "make check    gradients, oracles and parity of every op on this machine, one line an op"
 	@echo "make cuda     build/lead-cuda, where nvcc is; make cuda-emulate: its kernels run and checked on the host"
 	@echo "make bench    kernels against this machine's ceilings"
+	@echo "make bench-peers  the same beside OpenBLAS, oneDNN, PyTorch, onnxruntime"
 	@echo "make twin     the whole model against its second derivation in PyTorch"
 	@echo "make asan     quick tests under the address and undefined-behaviour sanitizers"
 	@echo "make layers   who may include whom"
