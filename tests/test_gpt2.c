@@ -530,8 +530,9 @@ static void sampling(TestLog *log)
     arena_delete(a);
 }
 
-static bool stop_after_two(void *arg, int32_t token)
+static bool stop_after_two(void *arg, int64_t row, int32_t token)
 {
+    (void)row;
     (void)token;
     return ++*(int *)arg < 2;
 }

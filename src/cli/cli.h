@@ -32,14 +32,15 @@ typedef struct Cli {
     Device device;
     LeadConfig config;           // verbs with a preset: --config, then --config-file, then options
     const char *config_name;
-    const char *positional;      // NULL when none was given
+    const char *positional, *positional2;    // NULL when none was given
     volatile sig_atomic_t *stop; // set by SIGINT and SIGTERM
 } Cli;
 
 struct Verb {
     const char *name;            // "train", "data info"
     const char *summary;         // one line
-    const char *positional;      // name of the one positional argument, or NULL
+    const char *positional;      // name of the positional argument, or NULL; in [] when it may be left out
+    const char *positional2;     // of a second one, or NULL
     const char *text;            // paragraphs under the usage line, or NULL
     const Option *option;
     int n_options;

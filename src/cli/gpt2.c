@@ -1,184 +1,300 @@
-// lead gpt2 logits, lead gpt2 generate
+// lead gpt2 logits, lead gpt2 generate, and what the other verbs of GPT-2 share
+#include "cli/gpt2.h"
+
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-#include "cli/gpt2.h"
 #include "cli/verbs.h"
 #include "llm/adapter_file.h"
 #include "llm/generate.h"
 
-typedef struct Gpt2Values {
-    const char *llm, *tokens, *text, *tokenizer, *adapter;
-    int64_t n_new, top_k, seed, top;
-    double temperature;
-} Gpt2Values;
-
-#define PROMPT_OPTIONS \
-    {"llm", OPT_TEXT, offsetof(Gpt2Values, llm), "DIR", "config.json and model.safetensors [data/gpt2-small]", 0, 0}, \
-    {"tokens", OPT_TEXT, offsetof(Gpt2Values, tokens), "IDS", "prompt as token ids: 12,7,..", 0, 0}, \
-    {"text", OPT_TEXT, offsetof(Gpt2Values, text), "TEXT", "prompt as text", 0, 0}, \
-    {"tokenizer", OPT_TEXT, offsetof(Gpt2Values, tokenizer), "DIR", \
-     "vocab.json and merges.txt, or GPT-2's names (default: those in the --llm DIR, else bytes)", 0, 0}, \
-    {"adapter", OPT_TEXT, offsetof(Gpt2Values, adapter), "DIR", "LoRA or adapters on the model, from `gpt2 train` or PEFT", 0, 0}
-
-static const Option logits_table[] = {
-    PROMPT_OPTIONS,
-    {"top", OPT_INT, offsetof(Gpt2Values, top), "N",
-     "print the N largest logits of the last position [10]; 0 = all of every position", 0, 1e9},
-};
-
-static const Option generate_table[] = {
-    PROMPT_OPTIONS,
-    {"n", OPT_INT, offsetof(Gpt2Values, n_new), "N", "tokens to append [64]", 1, 1e6},
-    {"temperature", OPT_NUMBER, offsetof(Gpt2Values, temperature), "X", "0 = greedy [0]", 0, 100},
-    {"top-k", OPT_INT, offsetof(Gpt2Values, top_k), "K", "among the K most likely; 0 = all [0]", 0, 1e9},
-    {"seed", OPT_INT, offsetof(Gpt2Values, seed), "N", "seed [1]", 0, 9e15},
-};
-
-static void defaults(void *values)
-{
-    *(Gpt2Values *)values = (Gpt2Values){.llm = "data/gpt2-small", .n_new = 64, .seed = 1, .top = 10};
-}
-
-static Status parse_ids(const char *text, Arena *a, int32_t **ids, int64_t *n)
-{
-    int32_t *out = arena_alloc(a, (strlen(text) + 1) * sizeof *out);
-    *n = 0;
-    for (const char *p = text; *p;) {
-        char *end;
-        const long long v = strtoll(p, &end, 10);
-        if (end == p || (*end && *end != ',') || v < 0 || v > INT32_MAX)
-            return USAGE_ERROR("--tokens: want ids such as 12,7, got '%s'", text);
-        out[(*n)++] = (int32_t)v;
-        p = *end ? end + 1 : end;
-    }
-    *ids = out;
-    return OK;
-}
-
-typedef struct Prompt {
-    Arena *a;
-    Gpt2 *m;
-    ParamSet ps;
-    Tape tape;
-    Bpe *bpe;
-    Gpt2Hook hook;           // the bottleneck adapters, or nothing
-    int32_t *ids;
-    int64_t n;
-} Prompt;
+// ---- shared
 
 Status gpt2_tokenizer(Cli *cli, const char *dir, const char *llm, Bpe **b)
 {
-    static const char *const names[] = {"encoder.json", "vocab.json"};
-    *b = NULL;
+    static const char *const files[] = {"encoder.json", "vocab.json"};
     for (int i = 0; i < 2 && !dir && llm; i++)
-        if (access(arena_printf(cli->perm, "%s/%s", llm, names[i]), F_OK) == 0) dir = llm;
+        if (access(arena_printf(cli->perm, "%s/%s", llm, files[i]), F_OK) == 0) dir = llm;
+    *b = NULL;
     if (!dir) return OK;
     *b = arena_alloc(cli->perm, sizeof **b);
     return bpe_load_dir(*b, cli->perm, cli->scratch, dir);
 }
 
-static Status open_adapter(Cli *cli, const char *dir, Prompt *p)
+Status model_open(Cli *cli, const ModelOptions *o, Model *m)
 {
-    AdapterSet *s;
-    TRY(gpt2_adapters_load(&s, NULL, &p->ps, p->m, dir, cli->scratch));
-    if (s) p->hook = adapter_hook(s);
+    *m = (Model){0};
+    const double t0 = cli_seconds();
+    paramset_init(&m->ps, cli->perm, &cli->device, 0, true);
+    TRY(gpt2_load(&m->m, &m->ps, "", o->llm, GPT2_FROZEN | GPT2_BLANK, cli->scratch));
+    if (o->adapter) {
+        AdapterSet *s;
+        TRY(gpt2_adapters_load(&s, NULL, &m->ps, m->m, o->adapter, cli->scratch));
+        if (s) m->hook = adapter_hook(s);
+    }
+    m->load_seconds = cli_seconds() - t0;
+    TRY(gpt2_tokenizer(cli, o->tokenizer, o->llm, &m->bpe));
+    if (m->bpe && m->bpe->n_vocab > m->m->c.vocab)
+        return ERROR("tokenizer: want at most the model's %lld tokens, got %d", (long long)m->m->c.vocab, m->bpe->n_vocab);
+    tape_init(&m->tape, &cli->device, cli->step, cli->scratch);
+    m->tape.record = m->tape.training = false;
     return OK;
 }
 
-static Status open_prompt(Cli *cli, const Gpt2Values *v, Prompt *p)
+Status text_to_ids(Cli *cli, const Bpe *b, const char *text, size_t n, int32_t **ids, int64_t *n_ids)
 {
-    Arena *a = cli->perm;
+    static const char marker[] = "<|endoftext|>";
+    const size_t word = sizeof marker - 1;
+    if (b) return bpe_encode(ids, n_ids, b, cli->perm, text, n, true);
+    int32_t *out = arena_alloc(cli->perm, n * sizeof *out);
+    *n_ids = 0;
+    for (size_t i = 0; i < n;) {
+        const bool end = n - i >= word && !memcmp(text + i, marker, word);
+        out[(*n_ids)++] = end ? 256 : (unsigned char)text[i];
+        i += end ? word : 1;
+    }
+    *ids = out;
+    return OK;
+}
+
+Status read_all(Arena *a, const char *path, char **text, size_t *n)
+{
+    const bool standard = !path || !strcmp(path, "-");
+    FILE *f = standard ? stdin : fopen(path, "rb");
+    if (!f) return ERROR("%s: cannot open: %s", path, strerror(errno));
+    size_t cap = 1 << 20, used = 0, got;
+    char *buf = arena_alloc(a, cap);
+    while ((got = fread(buf + used, 1, cap - used, f)) > 0) {
+        used += got;
+        if (used < cap) continue;
+        char *grown = arena_alloc(a, 2 * cap);
+        memcpy(grown, buf, used);
+        buf = grown;
+        cap *= 2;
+    }
+    const int err = ferror(f) ? errno : 0;
+    if (!standard) fclose(f);
+    *text = buf;
+    *n = used;
+    return err ? ERROR("%s: cannot read: %s", standard ? "stdin" : path, strerror(err)) : OK;
+}
+
+Status parse_ids(const char *text, const char *what, Arena *a, int32_t **ids, int64_t *n)
+{
+    int32_t *out = arena_alloc(a, (strlen(text) / 2 + 1) * sizeof *out);
+    *n = 0;
+    for (const char *p = text + strspn(text, " \t\r\n"); *p;) {
+        char *end;
+        errno = 0;
+        const long long v = strtoll(p, &end, 10);
+        if (end == p || errno || v < 0 || v > INT32_MAX || (*end && !strchr(", \t\r\n", *end)))
+            return ERROR("%s: id %lld: want a number in 0..%d, got '%.20s'", what, (long long)*n, INT32_MAX, p);
+        out[(*n)++] = (int32_t)v;
+        p = end + (*end == ',');
+        p += strspn(p, " \t\r\n");
+    }
+    *ids = out;
+    return OK;
+}
+
+// ---- prompt
+
+typedef struct PromptValues {
+    ModelOptions model;
+    const char *tokens, *text;
+    int64_t n_new, top_k, seed, top, samples;
+    double temperature, top_p;
+} PromptValues;
+
+#define PROMPT_OPTIONS \
+    MODEL_OPTIONS(PromptValues), \
+    {"text", OPT_TEXT, offsetof(PromptValues, text), "TEXT", "prompt as text; <|endoftext|> is its token", 0, 0}, \
+    {"tokens", OPT_TEXT, offsetof(PromptValues, tokens), "IDS", "prompt as token ids: 12,7,..", 0, 0}
+
+static void defaults(void *values)
+{
+    *(PromptValues *)values =
+        (PromptValues){.model.llm = "data/gpt2-small", .n_new = 64, .seed = 1, .top = 10, .samples = 1, .top_p = 1};
+}
+
+typedef struct Prompt { Model model; int32_t *ids; int64_t n; } Prompt;
+
+static Status open_prompt(Cli *cli, const PromptValues *v, Prompt *p)
+{
     if (!v->tokens == !v->text)
         return USAGE_ERROR("lead %s: wants either --tokens IDS or --text TEXT", cli->verb->name);
-    p->a = a;
-    paramset_init(&p->ps, a, &cli->device, 0, true);
-    TRY(gpt2_load(&p->m, &p->ps, "", v->llm, GPT2_FROZEN | GPT2_BLANK, cli->scratch));
-    if (v->adapter) TRY(open_adapter(cli, v->adapter, p));
-    TRY(gpt2_tokenizer(cli, v->tokenizer, v->llm, &p->bpe));
+    TRY(model_open(cli, &v->model, &p->model));
     if (v->tokens) {
-        TRY(parse_ids(v->tokens, a, &p->ids, &p->n));
-    } else if (p->bpe) {
-        TRY(bpe_encode(&p->ids, &p->n, p->bpe, a, v->text, strlen(v->text), true));
-    } else {
-        p->n = (int64_t)strlen(v->text);
-        p->ids = arena_alloc(a, (size_t)(p->n + 1) * sizeof *p->ids);
-        for (int64_t i = 0; i < p->n; i++) p->ids[i] = (unsigned char)v->text[i];
-    }
-    TRY(gpt2_tokens_check(p->m, p->ids, p->n));
-    tape_init(&p->tape, &cli->device, cli->step, cli->scratch);
-    p->tape.record = p->tape.training = false;
-    return OK;
+        if (parse_ids(v->tokens, "--tokens", cli->perm, &p->ids, &p->n).code)
+            return USAGE_ERROR("--tokens: want ids such as 12,7, got '%s'", v->tokens);
+    } else TRY(text_to_ids(cli, p->model.bpe, v->text, strlen(v->text), &p->ids, &p->n));
+    return gpt2_tokens_check(p->model.m, p->ids, p->n);
 }
 
 // ---- logits
 
-static Status logits_run(Cli *cli, void *values)
+static const Option logits_table[] = {
+    PROMPT_OPTIONS,
+    {"top", OPT_INT, offsetof(PromptValues, top), "N",
+     "print the N largest logits of the last position [10]; 0 = all of every position", 0, 1e9},
+};
+
+static void print_largest(float *last, int64_t V, int64_t position, int64_t top)
 {
-    const Gpt2Values *v = values;
-    Prompt p = {0};
-    TRY(open_prompt(cli, v, &p));
-    Tensor *h = gpt2_forward_tokens(&p.tape, p.m, tape_from_i32(&p.tape, SHAPE(1, p.n), p.ids), &p.hook);
-    Tensor *y = gpt2_logits(&p.tape, p.m, h);
-    const int64_t V = y->shape.d[1];
-    float *x = arena_alloc(cli->perm, (size_t)numel(y) * sizeof *x);
-    tensor_get_f32(y, x, numel(y));
-    printf("position\ttoken\tlogit\n");
-    if (v->top == 0) {
-        for (int64_t i = 0; i < numel(y); i++)
-            printf("%lld\t%lld\t%.9g\n", (long long)(i / V), (long long)(i % V), (double)x[i]);
-        return OK;
-    }
-    float *last = x + (p.n - 1) * V;
-    for (int64_t k = 0; k < v->top && k < V; k++) {
+    for (int64_t k = 0; k < top && k < V; k++) {
         int64_t best = 0;
         for (int64_t i = 1; i < V; i++) best = last[i] > last[best] ? i : best;
-        printf("%lld\t%lld\t%.9g\n", (long long)(p.n - 1), (long long)best, (double)last[best]);
+        printf("%lld\t%lld\t%.9g\n", (long long)position, (long long)best, (double)last[best]);
         last[best] = -INFINITY;
+    }
+}
+
+static Status logits_run(Cli *cli, void *values)
+{
+    const PromptValues *v = values;
+    Prompt p = {0};
+    TRY(open_prompt(cli, v, &p));
+    Tape *t = &p.model.tape;
+    Tensor *h = gpt2_forward_tokens(t, p.model.m, tape_from_i32(t, SHAPE(1, p.n), p.ids), &p.model.hook);
+    const int64_t V = p.model.m->c.vocab;
+    float *x = arena_alloc(cli->perm, (size_t)V * sizeof *x);
+    printf("position\ttoken\tlogit\n");
+    for (int64_t i = v->top ? p.n - 1 : 0; i < p.n; i++) {
+        const size_t mark = arena_mark(cli->step);
+        tensor_get_f32(gpt2_logits(t, p.model.m, tape_slice(t, h, 1, i, 1)), x, V);
+        if (v->top) print_largest(x, V, i, v->top);
+        else
+            for (int64_t k = 0; k < V; k++) printf("%lld\t%lld\t%.9g\n", (long long)i, (long long)k, (double)x[k]);
+        arena_rewind(cli->step, mark);
     }
     return OK;
 }
 
 const Verb verb_gpt2_logits = {
     .name = "gpt2 logits", .summary = "Prints GPT-2's logits after a prompt.",
-    OPTIONS(logits_table), .size = sizeof(Gpt2Values), .defaults = defaults, .run = logits_run,
+    .text = "stdout: TSV, a line a logit: position, token id, logit.\n"
+            "Example: lead gpt2 logits --llm gpt2 --text \"The dog\" --top 5",
+    OPTIONS(logits_table), .size = sizeof(PromptValues), .defaults = defaults, .run = logits_run,
 };
 
 // ---- generate
 
-static bool print_token(void *arg, int32_t token)
+static const Option generate_table[] = {
+    PROMPT_OPTIONS,
+    {"n", OPT_INT, offsetof(PromptValues, n_new), "N", "tokens to append at most; the end of text ends earlier [64]", 1, 1e6},
+    {"temperature", OPT_NUMBER, offsetof(PromptValues, temperature), "X",
+     "logits are divided by it before they are sampled; 0 = greedy [0]", 0, 100},
+    {"top-k", OPT_INT, offsetof(PromptValues, top_k), "K", "among the K most likely; 0 = all [0]", 0, 1e9},
+    {"top-p", OPT_NUMBER, offsetof(PromptValues, top_p), "P",
+     "among the fewest whose probabilities reach P; 1 = all [1]", 0, 1},
+    {"seed", OPT_INT, offsetof(PromptValues, seed), "N", "seed of the draws [1]", 0, 9e15},
+    {"samples", OPT_INT, offsetof(PromptValues, samples), "N",
+     "continuations, drawn side by side; more than one are printed when all are done [1]", 1, 4096},
+};
+
+// Text on its way out: bytes of a character that is not complete yet wait for the next token.
+typedef struct Stream { const Model *model; Arena *a; bool live; char wait[4]; int n_wait; } Stream;
+
+// Length of the part of s that ends between characters; the rest is the beginning of one.
+static size_t whole_characters(const unsigned char *s, size_t n)
 {
-    const Prompt *p = arg;
-    if (token == p->m->c.end_token) return true;
-    char *text;
+    for (size_t back = 1; back <= 3 && back <= n; back++) {
+        const unsigned char c = s[n - back];
+        if (c < 0x80) return n;
+        if (c < 0xC0) continue;
+        const size_t want = c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
+        return c < 0xF8 && want > back ? n - back : n;
+    }
+    return n;
+}
+
+static void write_text(Stream *s, const char *text, size_t len)
+{
+    char *all = arena_alloc(s->a, (size_t)s->n_wait + len);
+    memcpy(all, s->wait, (size_t)s->n_wait);
+    memcpy(all + s->n_wait, text, len);
+    const size_t n = (size_t)s->n_wait + len, ready = whole_characters((unsigned char *)all, n);
+    fwrite(all, 1, ready, stdout);
+    s->n_wait = (int)(n - ready);
+    memcpy(s->wait, all + ready, (size_t)s->n_wait);
+}
+
+static void write_token(Stream *s, int32_t token)
+{
+    const size_t mark = arena_mark(s->a);
+    const Model *m = s->model;
+    char *text, byte = (char)token;
     size_t len;
-    if (p->bpe && !bpe_decode(&text, &len, p->bpe, p->a, &token, 1).code) fwrite(text, 1, len, stdout);
-    else if (token < 256 && p->m->c.vocab <= 257) fputc(token, stdout);
+    if (m->bpe && !bpe_decode(&text, &len, m->bpe, s->a, &token, 1).code) write_text(s, text, len);
+    else if (!m->bpe && token < 256 && m->m->c.vocab <= 257) write_text(s, &byte, 1);
     else printf("%d ", token);
+    arena_rewind(s->a, mark);
+}
+
+static void write_rest(Stream *s)
+{
+    fwrite(s->wait, 1, (size_t)s->n_wait, stdout);
+    s->n_wait = 0;
+    fputc('\n', stdout);
+}
+
+static bool print_token(void *arg, int64_t row, int32_t token)
+{
+    (void)row;
+    Stream *s = arg;
+    if (!s->live || token == s->model->m->c.end_token) return true;
+    write_token(s, token);
     fflush(stdout);
     return true;
 }
 
+static void report_speed(const Gpt2Speed *s, const Model *m)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    fprintf(stderr, "load %.3f s; prefill %lld tokens, %.1f tokens/s; ", m->load_seconds, (long long)s->prefill_tokens,
+            (double)s->prefill_tokens / s->prefill_seconds);
+    if (s->decode_tokens)
+        fprintf(stderr, "decode %lld tokens, %.1f tokens/s; ", (long long)s->decode_tokens,
+                (double)s->decode_tokens / s->decode_seconds);
+    fprintf(stderr, "peak memory %.0f MB, weights %.0f MB\n", (double)u.ru_maxrss * 1024e-6,
+            (double)paramset_count(&m->ps, false) * 4e-6);
+}
+
 static Status generate_run(Cli *cli, void *values)
 {
-    const Gpt2Values *v = values;
+    const PromptValues *v = values;
     Prompt p = {0};
     TRY(open_prompt(cli, v, &p));
-    int32_t *out = arena_alloc(cli->perm, (size_t)(p.n + v->n_new) * sizeof *out);
-    memcpy(out, p.ids, (size_t)p.n * sizeof *out);
-    const Gpt2Sampling s = {
-        .temperature = v->temperature, .top_k = v->top_k, .seed = (uint64_t)v->seed, .stop_at_end = true};
-    int64_t n_out;
-    const double t0 = cli_seconds();
-    TRY(gpt2_generate(&p.tape, p.m, &p.hook, out, p.n, v->n_new, &s, &n_out, print_token, &p));
-    fputc('\n', stdout);
-    fprintf(stderr, "%.1f tokens/s\n", (double)(n_out - p.n) / (cli_seconds() - t0));
+    const int64_t stride = p.n + v->n_new, rows = v->samples;
+    int32_t *out = arena_alloc(cli->perm, (size_t)(rows * stride) * sizeof *out);
+    int64_t *n_out = arena_alloc(cli->perm, (size_t)rows * sizeof *n_out);
+    for (int64_t r = 0; r < rows; r++) memcpy(out + r * stride, p.ids, (size_t)p.n * sizeof *out);
+    const Gpt2Sampling s = {.temperature = v->temperature, .top_k = v->top_k, .top_p = v->top_p,
+                            .seed = (uint64_t)v->seed, .stop_at_end = true};
+    Gpt2Speed speed;
+    Stream stream = {.model = &p.model, .a = cli->perm, .live = rows == 1};
+    TRY(gpt2_generate_rows(&p.model.tape, p.model.m, &p.model.hook, out, rows, p.n, v->n_new, &s, n_out, print_token,
+                           &stream, &speed));
+    if (rows == 1) write_rest(&stream);
+    for (int64_t r = 0; r < rows && rows > 1; r++) {
+        printf("--- %lld\n", (long long)r + 1);
+        for (int64_t i = p.n; i < n_out[r]; i++)
+            if (out[r * stride + i] != p.model.m->c.end_token) write_token(&stream, out[r * stride + i]);
+        write_rest(&stream);
+    }
+    report_speed(&speed, &p.model);
     return OK;
 }
 
 const Verb verb_gpt2_generate = {
     .name = "gpt2 generate", .summary = "Continues a prompt.",
-    OPTIONS(generate_table), .size = sizeof(Gpt2Values), .defaults = defaults, .run = generate_run,
+    .text = "stdout: the new text, as it is found (ids when there is no vocabulary); stderr: tokens a second of the prompt\n"
+            "(prefill) and of the new tokens (decode), peak memory.\n"
+            "Example: lead gpt2 generate --llm gpt2 --text \"The dog\" --temperature 0.8 --top-p 0.95 --seed 3",
+    OPTIONS(generate_table), .size = sizeof(PromptValues), .defaults = defaults, .run = generate_run,
 };

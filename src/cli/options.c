@@ -131,9 +131,11 @@ Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptio
                 continue;
             }
             if (pass) continue;
-            if (!v->positional || cli->positional)
-                return USAGE_ERROR("lead %s: unexpected argument '%s'", v->name, argv[i]);
-            cli->positional = argv[i];
+            const char **place = v->positional && !cli->positional    ? &cli->positional
+                                 : v->positional2 && !cli->positional2 ? &cli->positional2
+                                                                       : NULL;
+            if (!place) return USAGE_ERROR("lead %s: unexpected argument '%s'", v->name, argv[i]);
+            *place = argv[i];
         }
     return OK;
 }
@@ -149,8 +151,8 @@ static void help_line(FILE *out, const char *name, const char *meta, const char 
 
 void options_help(const Verb *v, FILE *out)
 {
-    fprintf(out, "usage: lead %s%s%s [options]\n\n%s\n", v->name, v->positional ? " " : "",
-            v->positional ? v->positional : "", v->summary);
+    fprintf(out, "usage: lead %s%s%s%s%s [options]\n\n%s\n", v->name, v->positional ? " " : "",
+            v->positional ? v->positional : "", v->positional2 ? " " : "", v->positional2 ? v->positional2 : "", v->summary);
     if (v->text) fprintf(out, "%s\n", v->text);
     fprintf(out, "\noptions:\n");
     for (int i = 0; i < v->n_options; i++) help_line(out, v->option[i].name, v->option[i].meta, v->option[i].help);

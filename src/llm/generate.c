@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 typedef struct Candidate { float logit; int32_t id; } Candidate;
 
@@ -21,19 +22,47 @@ static int32_t argmax(const float *x, int64_t n)
     return (int32_t)best;
 }
 
+// The k largest logits, largest first, by insertion into a sorted list: for k far below n_vocab.
+static void best_of(Candidate *c, int64_t k, const float *logits, int64_t n_vocab)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < n_vocab; i++) {
+        if (n == k && logits[i] <= c[k - 1].logit) continue;
+        int64_t at = n < k ? n++ : k - 1;
+        for (; at > 0 && c[at - 1].logit < logits[i]; at--) c[at] = c[at - 1];
+        c[at] = (Candidate){logits[i], (int32_t)i};
+    }
+}
+
+// Candidates 0..k, largest first -> how many of them top_p keeps; *total = their weights relative to the first.
+static int64_t keep_top_p(const Candidate *c, int64_t k, const Gpt2Sampling *s, double *total)
+{
+    double all = 0, sum = 0;
+    for (int64_t i = 0; i < k; i++) all += exp((double)(c[i].logit - c[0].logit) / s->temperature);
+    const double want = s->top_p > 0 && s->top_p < 1 ? s->top_p * all : all;
+    int64_t n = 0;
+    while (n < k && (n == 0 || sum < want)) sum += exp((double)(c[n++].logit - c[0].logit) / s->temperature);
+    *total = sum;
+    return n;
+}
+
 int32_t gpt2_sample(const float *logits, int64_t n_vocab, const Gpt2Sampling *s, double u, Arena *scratch)
 {
+    enum { FEW = 512 };          // more of them are sorted faster than inserted
     if (s->temperature <= 0 || s->top_k == 1) return argmax(logits, n_vocab);
     const size_t mark = arena_mark(scratch);
-    Candidate *c = arena_alloc(scratch, (size_t)n_vocab * sizeof *c);
-    for (int64_t i = 0; i < n_vocab; i++) c[i] = (Candidate){logits[i], (int32_t)i};
-    qsort(c, (size_t)n_vocab, sizeof *c, by_logit);
     const int64_t k = s->top_k > 0 && s->top_k < n_vocab ? s->top_k : n_vocab;
-    double total = 0;
-    for (int64_t i = 0; i < k; i++) total += exp((double)(c[i].logit - c[0].logit) / s->temperature);
+    Candidate *c = arena_alloc(scratch, (size_t)n_vocab * sizeof *c);
+    if (k <= FEW) best_of(c, k, logits, n_vocab);
+    else {
+        for (int64_t i = 0; i < n_vocab; i++) c[i] = (Candidate){logits[i], (int32_t)i};
+        qsort(c, (size_t)n_vocab, sizeof *c, by_logit);
+    }
+    double total;
+    const int64_t n = keep_top_p(c, k, s, &total);
     double left = u * total;
     int64_t pick = 0;
-    while (pick < k - 1 && (left -= exp((double)(c[pick].logit - c[0].logit) / s->temperature)) > 0) pick++;
+    while (pick < n - 1 && (left -= exp((double)(c[pick].logit - c[0].logit) / s->temperature)) > 0) pick++;
     const int32_t id = c[pick].id;
     arena_rewind(scratch, mark);
     return id;
@@ -52,49 +81,197 @@ Status gpt2_tokens_check(const Gpt2 *m, const int32_t *token, int64_t n)
     return OK;
 }
 
-// Logits after the last of n tokens, to logits[vocab].
-static Status last_logits(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, const int32_t *token, int64_t n, float *logits)
+static double now_seconds(void)
 {
-    tape_reset(t);
-    Tensor *h = gpt2_forward_tokens(t, m, tape_from_i32(t, SHAPE(1, n), token), hook);
-    tensor_get_f32(gpt2_logits(t, m, tape_slice(t, h, 1, n - 1, 1)), logits, m->c.vocab);
-    for (int64_t i = 0; i < m->c.vocab; i++)
-        if (!isfinite(logits[i]))
-            return ERROR("logits after %lld tokens: want finite values, got %g for token %lld", (long long)n,
-                         (double)logits[i], (long long)i);
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+// ---- generation -----------------------------------------------------------------------------------------------------
+
+// What one call works with.  Rows are `stride` tokens apart, of which the first n are known in every row.
+typedef struct Run {
+    Tape *t;
+    const Gpt2 *m;
+    const Gpt2Hook *hook;
+    Gpt2Cache *cache;            // NULL: the whole window each time
+    int32_t *out;
+    int64_t rows, stride, n;
+    float *logits;               // [rows,vocab]
+    int32_t *piece;              // [rows,stride]
+} Run;
+
+// Tokens from .. n of each row through the blocks, `PREFILL` at a time -> h of the last of them.
+static Tensor *hidden_after(Run *r, int64_t from)
+{
+    enum { PREFILL = 256 };      // tokens of all rows: large products, while the activations stay below a few MB
+    const int64_t step = r->cache ? (PREFILL + r->rows - 1) / r->rows : r->stride;
+    Tensor *h = NULL;
+    int64_t len = 0;
+    for (; from < r->n; from += len) {
+        len = r->n - from < step ? r->n - from : step;
+        for (int64_t row = 0; row < r->rows; row++)
+            memcpy(r->piece + row * len, r->out + row * r->stride + from, (size_t)len * sizeof *r->piece);
+        tape_reset(r->t);
+        Tensor *token = tape_from_i32(r->t, SHAPE(r->rows, len), r->piece);
+        h = r->cache ? gpt2_forward_cached(r->t, r->m, r->cache, token, r->hook)
+                     : gpt2_forward_tokens(r->t, r->m, token, r->hook);
+    }
+    return tape_slice(r->t, h, 1, len - 1, 1);
+}
+
+static Status last_logits(Run *r)
+{
+    const int64_t V = r->m->c.vocab;
+    tensor_get_f32(gpt2_logits(r->t, r->m, hidden_after(r, r->cache ? r->cache->n : 0)), r->logits, r->rows * V);
+    for (int64_t i = 0; i < r->rows * V; i++)
+        if (!isfinite(r->logits[i]))
+            return ERROR("logits after %lld tokens: want finite values, got %g for token %lld", (long long)r->n,
+                         (double)r->logits[i], (long long)(i % V));
     return OK;
 }
 
-static Status extend(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *out, int64_t n_new, const Gpt2Sampling *s,
-                     int64_t *n_out, Gpt2TokenFn *on_token, void *arg)
+// Token n of every row.  Rows that are done repeat their last token, which nobody sees.  false: stop.
+static bool next_tokens(Run *r, const Gpt2Sampling *s, bool *done, int64_t *n_out, Gpt2TokenFn *on_token, void *arg)
 {
-    float *logits = arena_alloc(t->scratch, (size_t)m->c.vocab * sizeof *logits);
-    const uint64_t sub = philox_subsequence(SITE_TOKEN, s->stream);
-    for (int64_t i = 0; i < n_new; i++) {
-        TRY(last_logits(t, m, hook, out, *n_out, logits));
-        const double u = (double)philox_unit(philox_u32(s->seed, sub, (uint64_t)*n_out));
-        const int32_t token = gpt2_sample(logits, m->c.vocab, s, u, t->scratch);
-        out[(*n_out)++] = token;
-        if (on_token && !on_token(arg, token)) break;
-        if (s->stop_at_end && token == m->c.end_token) break;
+    bool any = false;
+    for (int64_t row = 0; row < r->rows; row++) {
+        int32_t *at = r->out + row * r->stride + r->n;
+        if (done[row]) {
+            *at = at[-1];
+            continue;
+        }
+        const uint64_t sub = philox_subsequence(SITE_TOKEN, s->stream + (uint32_t)row);
+        const double u = (double)philox_unit(philox_u32(s->seed, sub, (uint64_t)r->n));
+        *at = gpt2_sample(r->logits + row * r->m->c.vocab, r->m->c.vocab, s, u, r->t->scratch);
+        n_out[row] = r->n + 1;
+        if (on_token && !on_token(arg, row, *at)) return false;
+        done[row] = s->stop_at_end && *at == r->m->c.end_token;
+        any |= !done[row];
+    }
+    return any;
+}
+
+static Status extend(Run *r, const Gpt2Sampling *s, int64_t *n_out, Gpt2TokenFn *on_token, void *arg, Gpt2Speed *speed)
+{
+    bool *done = arena_zalloc(r->t->scratch, (size_t)r->rows * sizeof *done);
+    const int64_t n_prompt = r->n;
+    double t0 = now_seconds();
+    bool more = r->n < r->stride;
+    for (; more; r->n++) {
+        const bool first = r->n == n_prompt;
+        const int64_t fed = r->rows * (r->n - (r->cache ? r->cache->n : 0));
+        TRY(last_logits(r));
+        more = next_tokens(r, s, done, n_out, on_token, arg) && r->n + 1 < r->stride;
+        const double t1 = now_seconds();
+        if (speed) {
+            *(first ? &speed->prefill_seconds : &speed->decode_seconds) += t1 - t0;
+            *(first ? &speed->prefill_tokens : &speed->decode_tokens) += fed;
+        }
+        t0 = t1;
     }
     return OK;
+}
+
+Status gpt2_generate_rows(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *out, int64_t rows, int64_t n_prompt,
+                          int64_t n_new, const Gpt2Sampling *s, int64_t *n_out, Gpt2TokenFn *on_token, void *arg,
+                          Gpt2Speed *speed)
+{
+    const int64_t stride = n_prompt + n_new;
+    if (speed) *speed = (Gpt2Speed){0};
+    for (int64_t row = 0; row < rows; row++) {
+        n_out[row] = n_prompt;
+        TRY(gpt2_tokens_check(m, out + row * stride, n_prompt));
+    }
+    if (n_new > m->c.positions - n_prompt)
+        return ERROR("generate: want prompt + new tokens <= %lld (n_positions), got %lld + %lld",
+                     (long long)m->c.positions, (long long)n_prompt, (long long)n_new);
+    const Tape saved = *t;
+    const size_t mark = arena_mark(t->scratch);
+    tape_reset(t);
+    t->record = t->training = false;
+    Run r = {.t = t, .m = m, .hook = hook, .out = out, .rows = rows, .stride = stride, .n = n_prompt};
+    r.logits = arena_alloc(t->scratch, (size_t)(rows * m->c.vocab) * sizeof *r.logits);
+    r.piece = arena_alloc(t->scratch, (size_t)(rows * stride) * sizeof *r.piece);
+    if (!hook || !hook->after_block || hook->reach != REACH_ALL) r.cache = gpt2_cache_new(t->step, m, rows, stride, hook);
+    t->step_mark = arena_mark(t->step);      // the cache survives tape_reset
+    const Status status = extend(&r, s, n_out, on_token, arg, speed);
+    t->record = saved.record;
+    t->training = saved.training;
+    t->step_mark = saved.step_mark;
+    tape_reset(t);
+    arena_rewind(t->scratch, mark);
+    return status;
 }
 
 Status gpt2_generate(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *out, int64_t n_prompt, int64_t n_new,
                      const Gpt2Sampling *s, int64_t *n_out, Gpt2TokenFn *on_token, void *arg)
 {
-    *n_out = n_prompt;
-    TRY(gpt2_tokens_check(m, out, n_prompt));
-    if (n_new > m->c.positions - n_prompt)
-        return ERROR("generate: want prompt + new tokens <= %lld (n_positions), got %lld + %lld",
-                     (long long)m->c.positions, (long long)n_prompt, (long long)n_new);
-    const bool record = t->record, training = t->training;
-    const size_t mark = arena_mark(t->scratch);
+    return gpt2_generate_rows(t, m, hook, out, 1, n_prompt, n_new, s, n_out, on_token, arg, NULL);
+}
+
+// ---- the loss of a text ---------------------------------------------------------------------------------------------
+
+// -ln p(token[i+1]) summed over i = from .. n-1, from the hidden states h [1,n,D] of token[0..n); some rows at a time, so
+// that the logits of a large vocabulary stay small.
+static double window_nats(Tape *t, const Gpt2 *m, Tensor *h, const int32_t *token, int64_t from, int64_t n)
+{
+    enum { ROWS = 32 };
+    double nats = 0;
+    const size_t mark = arena_mark(t->step);
+    for (int64_t i = from; i < n; i += ROWS) {
+        const int64_t rows = n - i < ROWS ? n - i : ROWS;
+        Tensor *y = gpt2_logits(t, m, tape_slice(t, h, 1, i, rows));
+        double loss;
+        tensor_get_f64(tape_cross_entropy(t, y, tape_from_i32(t, SHAPE(rows), token + i + 1)), &loss, 1);
+        nats += loss * (double)rows;
+        arena_rewind(t->step, mark);
+    }
+    return nats;
+}
+
+static Status score(Gpt2TextLoss *out, Tape *t, const Gpt2 *m, const Gpt2Hook *hook, const int32_t *token, int64_t n,
+                    int64_t context, int64_t stride, Gpt2WindowFn *on_window, void *arg)
+{
+    const bool cached = !hook || !hook->after_block || hook->reach != REACH_ALL;
+    Gpt2Cache *cache = cached ? gpt2_cache_new(t->step, m, 1, context, hook) : NULL;
+    t->step_mark = arena_mark(t->step);
+    int64_t predicted = 1;       // tokens 0 .. predicted-1 are done; the first is given
+    for (int64_t at = 0; predicted < n; at += stride) {
+        const int64_t len = n - 1 - at < context ? n - 1 - at : context;
+        tape_reset(t);
+        Tensor *x = tape_from_i32(t, SHAPE(1, len), token + at);
+        if (cached) cache->n = 0;    // the same mathematics in less memory: one block's activations
+        Tensor *h = cached ? gpt2_forward_cached(t, m, cache, x, hook) : gpt2_forward_tokens(t, m, x, hook);
+        out->nats += window_nats(t, m, h, token + at, predicted - 1 - at, len);
+        if (!isfinite(out->nats))
+            return ERROR("loss after %lld tokens: want a finite value, got %g", (long long)(at + len), out->nats);
+        predicted = at + len + 1;
+        out->tokens = predicted - 1;
+        if (on_window && !on_window(arg, out->tokens)) break;
+    }
+    return OK;
+}
+
+Status gpt2_text_score(Gpt2TextLoss *out, Tape *t, const Gpt2 *m, const Gpt2Hook *hook, const int32_t *token, int64_t n,
+                       int64_t context, int64_t stride, Gpt2WindowFn *on_window, void *arg)
+{
+    *out = (Gpt2TextLoss){0};
+    if (context < 1 || context > m->c.positions || stride < 1 || stride > context)
+        return USAGE_ERROR("want 1 <= stride <= context <= %lld (n_positions), got stride %lld, context %lld",
+                           (long long)m->c.positions, (long long)stride, (long long)context);
+    if (n < 2) return ERROR("text: want at least 2 tokens, of which the second can be predicted, got %lld", (long long)n);
+    for (int64_t i = 0; i < n; i++)
+        if (token[i] < 0 || token[i] >= m->c.vocab)
+            return ERROR("text: token %lld: want an id in 0..%lld, got %d", (long long)i, (long long)m->c.vocab - 1, token[i]);
+    const Tape saved = *t;
+    tape_reset(t);
     t->record = t->training = false;
-    const Status status = extend(t, m, hook, out, n_new, s, n_out, on_token, arg);
-    t->record = record;
-    t->training = training;
-    arena_rewind(t->scratch, mark);
-    return status;
+    const Status s = score(out, t, m, hook, token, n, context, stride, on_window, arg);
+    t->record = saved.record;
+    t->training = saved.training;
+    t->step_mark = saved.step_mark;
+    tape_reset(t);
+    return s;
 }

@@ -1,5 +1,6 @@
-// Text generation: greedy, or sampled with temperature and top-k.  No key/value cache yet: each new token runs the
-// whole window again.
+// Text generation: greedy, or sampled with temperature, top-k and top-p.  The prompt goes through the blocks in pieces
+// (prefill), then each new token alone (decode), with the keys and values of earlier tokens in a cache; only with a hook
+// that looks at later positions (REACH_ALL) each token runs the whole window again.
 #ifndef LEAD_LLM_GENERATE_H
 #define LEAD_LLM_GENERATE_H
 
@@ -8,23 +9,40 @@
 typedef struct Gpt2Sampling {
     double temperature;          // 0 = greedy (the lowest id among equals)
     int64_t top_k;               // only the k most likely tokens; 0 = all
-    uint64_t seed;               // token at position i: philox(seed, SITE_TOKEN << 32 | stream, i)
+    double top_p;                // of these, the fewest that together have this probability; 0 or 1 = all
+    uint64_t seed;               // token at position i of row r: philox(seed, SITE_TOKEN << 32 | stream + r, i)
     uint32_t stream;
-    bool stop_at_end;            // stop after c.end_token
+    bool stop_at_end;            // a row stops after c.end_token
 } Gpt2Sampling;
 
+// Tokens through the blocks, of all rows, and the seconds that they took, sampling included.
+typedef struct Gpt2Speed { int64_t prefill_tokens, decode_tokens; double prefill_seconds, decode_seconds; } Gpt2Speed;
+
 // Called with each new token as it is found; false stops.
-typedef bool Gpt2TokenFn(void *arg, int32_t token);
+typedef bool Gpt2TokenFn(void *arg, int64_t row, int32_t token);
 
 // One token from logits[0..n_vocab) (finite).  u in (0,1) decides; unused when greedy.
 int32_t gpt2_sample(const float *logits, int64_t n_vocab, const Gpt2Sampling *s, double u, Arena *scratch);
 
-// Appends up to n_new tokens to out[0..n_prompt), which holds the prompt; *n_out = tokens in out afterwards.
-// Resets the tape before each token.  hook and on_token may be NULL.
+// Appends up to n_new tokens to each row of out[rows][n_prompt + n_new], whose first n_prompt tokens are its prompt;
+// n_out[row] = tokens in it afterwards.  Resets the tape before each token.  hook, on_token, speed may be NULL.
 // Errors: empty prompt, a token outside the vocabulary, n_prompt + n_new > positions, logits that are not finite.
+Status gpt2_generate_rows(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *out, int64_t rows, int64_t n_prompt,
+                          int64_t n_new, const Gpt2Sampling *s, int64_t *n_out, Gpt2TokenFn *on_token, void *arg,
+                          Gpt2Speed *speed);
+// One row.
 Status gpt2_generate(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *out, int64_t n_prompt, int64_t n_new,
                      const Gpt2Sampling *s, int64_t *n_out, Gpt2TokenFn *on_token, void *arg);
 // The same checks for any use of token ids: 1 <= n <= positions, ids in the vocabulary.
 Status gpt2_tokens_check(const Gpt2 *m, const int32_t *token, int64_t n);
+
+// Mean loss of a text, each token but the first predicted once: windows of `context` tokens that begin `stride` apart,
+// in which only the tokens that no earlier window predicted count (so all but the first `context` have at least
+// context - stride tokens before them).  1 <= stride <= context <= positions.
+typedef struct Gpt2TextLoss { int64_t tokens; double nats; } Gpt2TextLoss;     // predicted; sum of -ln p
+// on_window(arg, tokens so far) may be NULL; false stops.
+typedef bool Gpt2WindowFn(void *arg, int64_t tokens);
+Status gpt2_text_score(Gpt2TextLoss *out, Tape *t, const Gpt2 *m, const Gpt2Hook *hook, const int32_t *token, int64_t n,
+                       int64_t context, int64_t stride, Gpt2WindowFn *on_window, void *arg);
 
 #endif

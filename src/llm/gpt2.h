@@ -13,6 +13,8 @@
 
 #include "autograd/tape.h"
 #include "nn/params.h"
+#include "nn/safetensors.h"
+#include "tensor/file.h"
 
 typedef struct Gpt2Config {
     int64_t vocab, positions, width, inner, layers, heads;   // inner: hidden width of the MLP, 4 * width in the release
@@ -49,6 +51,7 @@ typedef struct Gpt2 {
     Gpt2Block *block;            // c.layers of them
     Gpt2Weight *weight;
     int n_weights;
+    FileMap file;                // gpt2_load: holds the values of frozen weights; else empty
     // of training; 0 and false as made
     double dropout;              // 0.1 in the release
     bool recompute;              // keep only each block's input, run the block again in backward (tape_segment)
@@ -74,11 +77,18 @@ Gpt2 *gpt2_new(ParamSet *ps, const char *prefix, const Gpt2Config *c, Gpt2Flags 
 
 // Reads DIR/config.json and DIR/model.safetensors (F32, F16, BF16 or F64; names with or without "transformer.";
 // attn.bias and attn.masked_bias are skipped; a tied model may carry lm_head.weight when it equals wte.weight).
+// Frozen F32 weights are used where they are in the mapped file (MAP_PRIVATE), others are copied.
 // The file is checked against the config before any parameter is registered: on error ps is as it was.
+// dir may also name a checkpoint of llm.c, FILE.bin: gpt2_llmc.h.
 Status gpt2_load(Gpt2 **m, ParamSet *ps, const char *prefix, const char *dir, Gpt2Flags flags, Arena *scratch);
+// Unmaps the file of a loaded model, whose frozen weights are then gone.  A model that lives as long as the program needs
+// no such call.
+void gpt2_close(Gpt2 *m);
 // Writes DIR/config.json and DIR/model.safetensors (F32, names with "transformer."), each whole or not at all.
 // DIR is made when it is missing.
 Status gpt2_save(const Gpt2 *m, const char *dir, Arena *scratch);
+// The same as SAFE_F32 or SAFE_BF16 (rounded to nearest even).
+Status gpt2_save_as(const Gpt2 *m, const char *dir, SafeType type, Arena *scratch);
 
 // What a caller may do inside the forward pass; every member may be NULL.
 typedef struct Gpt2Hook {

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "llm/gpt2.h"
+#include "llm/gpt2_llmc.h"
 #include "llm/gpt2_weights.h"
 #include "tensor/file.h"
 #include "nn/json.h"
@@ -208,6 +209,13 @@ static Status match_tensors(const SafeTensor **source, const Gpt2 *m, const Safe
     return OK;
 }
 
+// Frozen f32 weights are used where they are in the mapped file: loading copies nothing.
+static bool usable_in_place(const SafeTensor *s, const Device *dev, Gpt2Flags flags)
+{
+    return flags & GPT2_FROZEN && dev->real_size == sizeof(float) && !dev->memory && s->type == SAFE_F32 &&
+           (uintptr_t)s->data % sizeof(float) == 0;
+}
+
 static void copy_values(Tensor *t, const SafeTensor *s)
 {
     if (t->dev->real_size == sizeof(float)) safetensors_read_f32(t->x, s);
@@ -219,22 +227,35 @@ static bool has_head_bias(const SafeFile *f)
     return safetensors_find(f, "lm_head.bias") || safetensors_find(f, "transformer.lm_head.bias");
 }
 
-static Status load_open(Gpt2 **out, ParamSet *ps, const char *prefix, Gpt2Config *c, const SafeFile *f, Gpt2Flags flags,
+static Status load_open(Gpt2 **out, ParamSet *ps, const char *prefix, Gpt2Config *c, SafeFile *f, Gpt2Flags flags,
                         Arena *scratch)
 {
     c->head_bias = has_head_bias(f);
     const Gpt2 *wanted = gpt2_weights_list(c, scratch);
     const SafeTensor **source = arena_zalloc(scratch, (size_t)wanted->n_weights * sizeof *source);
     TRY(match_tensors(source, wanted, f));
-    Gpt2 *m = gpt2_new(ps, prefix, c, flags | GPT2_BLANK);
-    for (int i = 0; i < m->n_weights; i++) copy_values(*m->weight[i].slot, source[i]);
+    void **values = arena_zalloc(scratch, (size_t)wanted->n_weights * sizeof *values);
+    int in_place = 0;
+    for (int i = 0; i < wanted->n_weights; i++)
+        if (usable_in_place(source[i], ps->dev, flags)) {
+            values[i] = f->map.data + ((const unsigned char *)source[i]->data - f->map.data);
+            in_place++;
+        }
+    Gpt2 *m = gpt2_new_on(ps, prefix, c, flags | GPT2_BLANK, values);
+    for (int i = 0; i < m->n_weights; i++)
+        if (!values[i]) copy_values(*m->weight[i].slot, source[i]);
+    if (in_place) {
+        m->file = f->map;
+        f->map = (FileMap){0};    // the model's now
+    }
     *out = m;
     return OK;
 }
 
 Status gpt2_load(Gpt2 **m, ParamSet *ps, const char *prefix, const char *dir, Gpt2Flags flags, Arena *scratch)
 {
-    const size_t mark = arena_mark(scratch);
+    const size_t mark = arena_mark(scratch), len = strlen(dir);
+    if (len > 4 && !strcmp(dir + len - 4, ".bin")) return gpt2_load_llmc(m, ps, prefix, dir, flags, scratch);
     Gpt2Config c;
     TRY(gpt2_config_read(&c, dir, scratch));
     SafeFile f;
@@ -245,16 +266,30 @@ Status gpt2_load(Gpt2 **m, ParamSet *ps, const char *prefix, const char *dir, Gp
     return s;
 }
 
-static const float *values_f32(const Tensor *t, Arena *scratch)
+void gpt2_close(Gpt2 *m)
 {
-    if (t->dev->real_size == sizeof(float)) return t->x;
-    float *x = arena_alloc(scratch, (size_t)numel(t) * sizeof *x);
-    tensor_get_f32(t, x, numel(t));
-    return x;
+    file_unmap(&m->file);
 }
 
-Status gpt2_save(const Gpt2 *m, const char *dir, Arena *scratch)
+static const void *values_as(SafeType type, const Tensor *t, Arena *scratch)
 {
+    const int64_t n = numel(t);
+    float *x = t->x;
+    if (t->dev->real_size != sizeof(float) || t->dev->memory) {
+        x = arena_alloc(scratch, (size_t)n * sizeof *x);
+        tensor_get_f32(t, x, n);
+    }
+    if (type == SAFE_F32) return x;
+    uint16_t *h = arena_alloc(scratch, (size_t)n * sizeof *h);
+    for (int64_t i = 0; i < n; i++) h[i] = f32_to_bf16(x[i]);
+    return h;
+}
+
+Status gpt2_save(const Gpt2 *m, const char *dir, Arena *scratch) { return gpt2_save_as(m, dir, SAFE_F32, scratch); }
+
+Status gpt2_save_as(const Gpt2 *m, const char *dir, SafeType type, Arena *scratch)
+{
+    CHECK(type == SAFE_F32 || type == SAFE_BF16, "gpt2_save_as: type %s", safetensors_type_name(type));
     const size_t mark = arena_mark(scratch);
     if (mkdir(dir, 0777) && errno != EEXIST) return ERROR("%s: cannot make the directory: %s", dir, strerror(errno));
     SafeTensor *list = arena_zalloc(scratch, (size_t)m->n_weights * sizeof *list);
@@ -262,10 +297,10 @@ Status gpt2_save(const Gpt2 *m, const char *dir, Arena *scratch)
         const Gpt2Weight *w = &m->weight[i];
         const bool head = !strncmp(w->name, "lm_head.", 8);
         list[i] = (SafeTensor){.name = head ? w->name : arena_printf(scratch, "transformer.%s", w->name),
-                               .type = SAFE_F32,
+                               .type = type,
                                .n_dim = w->shape.n,
                                .shape = w->shape.d,
-                               .data = values_f32(*w->slot, scratch)};
+                               .data = values_as(type, *w->slot, scratch)};
     }
     const SafeMeta meta = {"format", "pt"};    // what transformers asks for
     TRY(config_write(&m->c, dir, scratch));

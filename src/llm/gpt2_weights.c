@@ -49,7 +49,7 @@ Gpt2 *gpt2_weights_list(const Gpt2Config *c, Arena *a)
     return m;
 }
 
-Gpt2 *gpt2_new(ParamSet *ps, const char *prefix, const Gpt2Config *c, Gpt2Flags flags)
+Gpt2 *gpt2_new_on(ParamSet *ps, const char *prefix, const Gpt2Config *c, Gpt2Flags flags, void *const *values)
 {
     const Status ok = gpt2_config_check(c, "gpt2_new");
     CHECK(!ok.code, "%s", ok.msg);
@@ -58,8 +58,14 @@ Gpt2 *gpt2_new(ParamSet *ps, const char *prefix, const Gpt2Config *c, Gpt2Flags 
         const Gpt2Weight *w = &m->weight[i];
         // decay for matrices only; the two embeddings are the first rows
         const ParamFlags plain = w->shape.n == 2 && i >= 2 ? PARAM_PLAIN : PARAM_NO_DECAY;
-        *w->slot = param_add(ps, prefix, w->name, w->shape, flags & GPT2_BLANK ? zeros : w->init,
-                             flags & GPT2_FROZEN ? PARAM_FROZEN : plain);
+        *w->slot = values && values[i] ? param_add_view(ps, prefix, w->name, w->shape, values[i])
+                                       : param_add(ps, prefix, w->name, w->shape, flags & GPT2_BLANK ? zeros : w->init,
+                                                   flags & GPT2_FROZEN ? PARAM_FROZEN : plain);
     }
     return m;
+}
+
+Gpt2 *gpt2_new(ParamSet *ps, const char *prefix, const Gpt2Config *c, Gpt2Flags flags)
+{
+    return gpt2_new_on(ps, prefix, c, flags, NULL);
 }

@@ -6,5 +6,7 @@
 
 // A Gpt2 whose weight list is complete and whose parameters are not there yet (all slots NULL).
 Gpt2 *gpt2_weights_list(const Gpt2Config *c, Arena *a);
+// gpt2_new; the values of weight i are those at values[i], where that is not NULL (only with GPT2_FROZEN).
+Gpt2 *gpt2_new_on(ParamSet *ps, const char *prefix, const Gpt2Config *c, Gpt2Flags flags, void *const *values);
 
 #endif

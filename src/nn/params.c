@@ -49,7 +49,8 @@ static void add_state(ParamSet *ps, Tensor *state, const Tensor *like)
     state->x = arena_zalloc(ps->perm, tensor_bytes(like));
 }
 
-Tensor *param_add(ParamSet *ps, const char *prefix, const char *name, Shape shape, Init init, ParamFlags flags)
+// An empty Param in its place, and its full name.
+static Param *register_param(ParamSet *ps, const char *prefix, const char *name, const char **full_name)
 {
     char *full = arena_printf(ps->perm, "%s%s%s", prefix, *prefix ? "." : "", name);
     CHECK(!param_find(ps, full), "param_add: %s exists", full);
@@ -61,6 +62,15 @@ Tensor *param_add(ParamSet *ps, const char *prefix, const char *name, Shape shap
         ps->cap = cap;
     }
     Param *p = arena_zalloc(ps->perm, sizeof *p);
+    ps->p[ps->n++] = p;
+    *full_name = full;
+    return p;
+}
+
+Tensor *param_add(ParamSet *ps, const char *prefix, const char *name, Shape shape, Init init, ParamFlags flags)
+{
+    const char *full;
+    Param *p = register_param(ps, prefix, name, &full);
     p->t = *tensor_new(ps->perm, ps->dev, REAL, shape, full);
     p->frozen = flags & PARAM_FROZEN;
     p->decay = !(flags & PARAM_NO_DECAY);
@@ -75,7 +85,15 @@ Tensor *param_add(ParamSet *ps, const char *prefix, const char *name, Shape shap
             memcpy(p->ema.x, p->t.x, tensor_bytes(&p->t));
         }
     }
-    ps->p[ps->n++] = p;
+    return &p->t;
+}
+
+Tensor *param_add_view(ParamSet *ps, const char *prefix, const char *name, Shape shape, void *values)
+{
+    const char *full;
+    Param *p = register_param(ps, prefix, name, &full);
+    p->frozen = true;
+    p->t = (Tensor){.shape = shape, .x = values, .dev = ps->dev, .dtype = REAL, .name = full};
     return &p->t;
 }
 

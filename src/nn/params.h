@@ -32,6 +32,8 @@ void paramset_init(ParamSet *ps, Arena *perm, const Device *dev, uint64_t seed, 
 
 // Adds "prefix.name" (or name, when prefix is "") and returns its tensor.  A duplicate name is a bug.
 Tensor *param_add(ParamSet *ps, const char *prefix, const char *name, Shape shape, Init init, ParamFlags flags);
+// A frozen parameter whose values lie in memory of the caller (a mapped file), which must outlive ps.
+Tensor *param_add_view(ParamSet *ps, const char *prefix, const char *name, Shape shape, void *values);
 Param *param_find(const ParamSet *ps, const char *full_name);       // NULL when there is none
 
 int64_t paramset_count(const ParamSet *ps, bool trainable_only);    // number of values

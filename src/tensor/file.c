@@ -66,7 +66,7 @@ Status file_map(FileMap *m, const char *path)
     size_t size;
     *m = (FileMap){0};
     TRY(open_regular(&fd, &size, path, (size_t)PTRDIFF_MAX));
-    void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
     int err = errno;
     close(fd);
     if (p == MAP_FAILED) return ERROR("%s: cannot map %zu bytes: %s", path, size, strerror(err));
@@ -76,7 +76,7 @@ Status file_map(FileMap *m, const char *path)
 
 void file_unmap(FileMap *m)
 {
-    if (m->data) munmap((void *)(uintptr_t)m->data, m->size);
+    if (m->data) munmap(m->data, m->size);
     *m = (FileMap){0};
 }
 

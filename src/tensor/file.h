@@ -13,7 +13,7 @@
 
 // The bytes of a file.  Trap: a mapped file that another process shortens raises SIGBUS when it is read.
 typedef struct FileMap {
-    const unsigned char *data;
+    unsigned char *data;
     size_t size;             // > 0
 } FileMap;
 
@@ -21,7 +21,8 @@ typedef struct FileMap {
 // Errors: missing, directory, device or pipe, empty, larger than max_bytes, shortened meanwhile.
 Status file_read(char **text, size_t *size, Arena *a, const char *path, size_t max_bytes);
 
-// Maps a regular, non-empty file read-only.  The owner calls file_unmap (which may be called twice).
+// Maps a regular, non-empty file.  The owner calls file_unmap (which may be called twice).  Who writes to the mapped
+// bytes changes a copy of that page, never the file.
 Status file_map(FileMap *m, const char *path);
 void file_unmap(FileMap *m);
 
