@@ -15,7 +15,7 @@
 
 typedef struct TrainValues {
     const char *data, *val, *llm, *size, *tokenizer, *out, *lora_targets;
-    int64_t layers, width, heads, positions, lora, adapters, steps, warmup, batch, context, accumulate, seed;
+    int64_t layers, width, heads, positions, vocab, lora, adapters, steps, warmup, batch, context, accumulate, seed;
     int64_t val_every, val_windows, stop_after;
     double val_share, lr, beta1, beta2, decay, clip, floor, dropout, lora_alpha, checkpoint_seconds;
     bool recompute, in_order, resume, profile;
@@ -37,6 +37,7 @@ static const Option train_table[] = {
     INT("width", width, 1, 1 << 20, "its width [128]"),
     INT("heads", heads, 1, 1 << 20, "its heads [4]"),
     INT("positions", positions, 1, 1 << 20, "its positions [128]"),
+    INT("vocab", vocab, 1, 1 << 28, "its tokens [the tokenizer's; GPT-2's 50257 for a token file; bytes: 257]"),
     TEXT("tokenizer", tokenizer, "DIR", "vocab.json and merges.txt (default: those in the --llm DIR, else bytes)"),
     INT("lora", lora, 0, 1 << 16, "train LoRA of this rank on the frozen --llm; 0 = none [0]"),
     NUMBER("lora-alpha", lora_alpha, 0, 1e6, "LoRA is scaled by alpha / rank [16]"),
@@ -81,7 +82,7 @@ static Status new_config(const TrainValues *v, const Bpe *bpe, Gpt2Config *c)
     static const struct { const char *name; int64_t layers, width, heads; } sizes[] = {
         {"124M", 12, 768, 12}, {"355M", 24, 1024, 16}, {"774M", 36, 1280, 20}, {"1558M", 48, 1600, 25}};
     const bool big = v->size || (!bpe && tokens_is_bin(v->data));
-    *c = (Gpt2Config){.vocab = bpe ? bpe->n_vocab : big ? GPT2_VOCAB : BYTE_VOCAB, .positions = v->positions,
+    *c = (Gpt2Config){.vocab = v->vocab ? v->vocab : bpe ? bpe->n_vocab : big ? GPT2_VOCAB : BYTE_VOCAB, .positions = v->positions,
                       .width = v->width, .layers = v->layers, .heads = v->heads, .eps = 1e-5, .tied = true};
     c->end_token = bpe ? bpe->endoftext : c->vocab - 1;
     if (v->size) {
