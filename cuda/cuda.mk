@@ -19,7 +19,7 @@ $(BUILD)/cuda/%.o: cuda/%.cu
 cuda: $(CU:cuda/%.cu=$(BUILD)/cuda/%.o)
 
 # The same sources as C++ (tests/emulate).
-EMULATE_OBJ   := $(CU_EMU:cuda/%.cu=$(BUILD)/emulate/%.o) $(BUILD)/emulate/emulate.o
+EMULATE_OBJ   := $(CU_EMU:cuda/%.cu=$(BUILD)/emulate/%.o) $(BUILD)/emulate/emulate.o $(BUILD)/tests/emulate/fence.o
 EMULATE_FLAGS  = $(filter -O% -g -fsanitize% -fno-sanitize% -fno-omit%,$(CFLAGS)) -std=c++17 -DLEAD_CUDA_EMULATE -Wall -Wextra \
                  -Wshadow -Werror -Wno-unknown-pragmas -Wno-unused-function -fno-exceptions -fno-rtti -fno-threadsafe-statics \
                  -ffp-contract=off -fno-math-errno -fopenmp -Isrc -Icuda -Itests/emulate -MMD -MP

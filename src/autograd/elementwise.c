@@ -43,6 +43,12 @@ Tensor *tape_sigmoid(Tape *t, Tensor *a) { return tape_unary(t, OP_sigmoid, a, N
 Tensor *tape_tanh(Tape *t, Tensor *a) { return tape_unary(t, OP_tanh, a, NULL, 0); }
 Tensor *tape_softplus(Tape *t, Tensor *a) { return tape_unary(t, OP_softplus, a, NULL, 0); }
 
+Tensor *tape_clamp(Tape *t, Tensor *a, double limit)
+{
+    CHECK(limit >= 0, "clamp: want a limit >= 0, got %g", limit);
+    return tape_unary(t, OP_clamp, a, &(ClampParams){limit}, sizeof(ClampParams));
+}
+
 Tensor *tape_dropout(Tape *t, Tensor *a, double p)
 {
     CHECK(p >= 0 && p < 1, "dropout: want 0 <= p < 1, got %g", p);

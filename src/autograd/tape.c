@@ -36,6 +36,7 @@ static void call_kernel(Tape *t, const OpCall *c, bool backward)
     k(c);
     arena_rewind(t->scratch, mark);
     if (!t->profile) return;
+    device_wait(t->dev);   // the profile charges each op with its own time
     const int factor = backward ? 2 : 1;   // two products in backward for one in forward
     ProfileRow *row = backward ? &t->profile->bwd[c->op] : &t->profile->fwd[c->op];
     row->calls++;
@@ -66,7 +67,7 @@ OpCall *tape_op(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, const 
     for (int i = 0; i < n_in; i++) {
         c->in[i] = in[i];
         if (!in[i]) continue;
-        CHECK(in[i]->dev->real_size == t->dev->real_size, "op %s: input %d (%s) lives on another device",
+        CHECK(in[i]->dev->real_size == t->dev->real_size && in[i]->dev->memory == t->dev->memory, "op %s: input %d (%s) lives on another device",
               op_info(op)->name, i, in[i]->name ? in[i]->name : "?");
         needs_grad |= in[i]->needs_grad;
     }
@@ -143,7 +144,7 @@ static void segment_backward(Tape *t, const OpCall *c)
 void *tape_grad(Tape *t, Tensor *y)
 {
     Tensor *owner = grad_owner(y);
-    if (!owner->g) owner->g = arena_zalloc(t->step, tensor_bytes(owner));
+    if (!owner->g) owner->g = device_zalloc(t->dev, t->step, tensor_bytes(owner));
     return y->g = owner->g;
 }
 
@@ -164,9 +165,10 @@ void tape_backward_from(Tape *t, Tensor *y)
 void tape_backward(Tape *t, Tensor *loss)
 {
     CHECK(numel(loss) == 1, "tape_backward: the loss has %lld values", (long long)numel(loss));
-    void *g = tape_grad(t, loss);
-    if (t->dev->real_size == sizeof(double)) *(double *)g = 1;
-    else *(float *)g = 1;
+    const double wide = 1;
+    const float narrow = 1;
+    const size_t word = t->dev->real_size;
+    device_put(t->dev, tape_grad(t, loss), word == sizeof wide ? (const void *)&wide : &narrow, word);
     tape_backward_from(t, loss);
 }
 

@@ -68,6 +68,7 @@ Tensor *tape_gelu_erf(Tape *t, Tensor *a);
 Tensor *tape_sigmoid(Tape *t, Tensor *a);
 Tensor *tape_tanh(Tape *t, Tensor *a);
 Tensor *tape_softplus(Tape *t, Tensor *a);
+Tensor *tape_clamp(Tape *t, Tensor *a, double limit);     // into [-limit, limit]; no gradient
 Tensor *tape_dropout(Tape *t, Tensor *a, double p);       // a itself when not training or p = 0
 
 // ---- linear.c

@@ -1,7 +1,6 @@
 #include "diffusion/sampler.h"
 
 #include <math.h>
-#include <string.h>
 
 void sampler_times(int T, int steps, int *out)
 {
@@ -16,18 +15,6 @@ static Tensor *full(Tape *t, int64_t rows, double value)
     return y;
 }
 
-static void clip_values(Tensor *x, double clip)
-{
-    for (int64_t i = 0, n = numel(x); i < n; i++)
-        if (x->dev->real_size == sizeof(double)) {
-            double *v = (double *)x->x + i;
-            *v = *v > clip ? clip : *v < -clip ? -clip : *v;
-        } else {
-            float *v = (float *)x->x + i, c = (float)clip;
-            *v = *v > c ? c : *v < -c ? -c : *v;
-        }
-}
-
 static Tensor *predict_x0(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Tensor *x, int time,
                           Denoiser *net, void *ctx)
 {
@@ -35,8 +22,7 @@ static Tensor *predict_x0(const Sampler *s, const Schedule *sch, Prediction p, T
     Tensor *out = net(ctx, t, x, full(t, rows, time)), *ab = full(t, rows, sch->ab[time]);
     Tensor *x0 = p == PREDICT_V ? tape_convert(t, x, out, ab, X0_FROM_XT_V)
                  : p == PREDICT_EPS ? tape_convert(t, x, out, ab, X0_FROM_XT_EPS) : out;
-    if (s->clip > 0) clip_values(x0, s->clip);
-    return x0;
+    return s->clip > 0 ? tape_clamp(t, x0, s->clip) : x0;
 }
 
 // Rows of one address; neighbours in `row` are drawn in one call.
@@ -50,7 +36,8 @@ static Tensor *noise(const Sampler *s, Tape *t, Shape shape, int step, const int
         for (n = 1; r + n < rows && row[r + n] == row[r] + n; n++) {}
         Shape part = shape;
         part.d[0] = n;
-        memcpy((char *)y->x + (size_t)r * row_bytes, tape_randn(t, part, at, row[r])->x, (size_t)n * row_bytes);
+        device_copy(t->dev, (char *)y->x + (size_t)r * row_bytes, tape_randn(t, part, at, row[r])->x,
+                    (size_t)n * row_bytes);
     }
     return y;
 }
@@ -99,8 +86,8 @@ Tensor *sampler_run(const Sampler *s, const Schedule *sch, Prediction p, Tape *t
             Tensor *z = eta > 0 ? noise(s, t, shape, i + 1, row) : NULL;
             next = ddim_update(t, x, x0, z, ab, ab_next, eta);
         }
-        memcpy(prev->x, x0->x, tensor_bytes(x0));
-        memcpy(x->x, next->x, tensor_bytes(next));
+        device_copy(t->dev, prev->x, x0->x, tensor_bytes(x0));
+        device_copy(t->dev, x->x, next->x, tensor_bytes(next));
         arena_rewind(t->step, mark);
     }
     return x;

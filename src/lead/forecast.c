@@ -82,7 +82,8 @@ static void forecast_direct(LeadRun *r, const TrafficSeries *s, const int64_t *t
     for (int i = 0; i < n; i++) at[i] = (Moment){.t = t[i]};
     const LeadBatch b = features_batch(tape, &r->stats, &r->cfg, s, at, n, false);
     Tensor *x = lead_sample(tape, &r->model, &b, n, r->cfg.samples, t);
-    features_decode(&r->stats, &r->cfg, s, at, n, r->cfg.samples, x->x, out, tape->scratch);
+    features_decode(&r->stats, &r->cfg, s, at, n, r->cfg.samples, device_view(x->dev, tape->step, x->x, tensor_bytes(x)),
+                    out, tape->scratch);
 }
 
 // rollout: each of the n*S paths is a moment of its own and feeds its samples back.
@@ -101,7 +102,8 @@ static void forecast_rollout(LeadRun *r, const TrafficSeries *s, const int64_t *
         const LeadBatch b = features_batch(tape, &r->stats, &r->cfg, s, at, R, false);
         Tensor *x = lead_sample(tape, &r->model, &b, R, 1, row);
         float *next = arena_alloc(tape->step, (size_t)R * (size_t)F * sizeof *next);
-        features_decode(&r->stats, &r->cfg, s, at, R, 1, x->x, next, tape->scratch);
+        features_decode(&r->stats, &r->cfg, s, at, R, 1, device_view(x->dev, tape->step, x->x, tensor_bytes(x)), next,
+                        tape->scratch);
         for (int i = 0; i < R; i++)
             memcpy(out + ((int64_t)i * K + k) * F, next + (int64_t)i * F, (size_t)F * sizeof *out);
     }

@@ -8,7 +8,7 @@
 #include "llm/gpt2_weights.h"
 #include "tensor/file.h"
 #include "nn/json.h"
-#include "nn/safetensors.h"
+#include "nn/checkpoint.h"
 
 enum { CONFIG_MAX_BYTES = 1 << 20, MAX_LAYERS = 4096, MAX_WIDTH = 1 << 20, MAX_VOCAB = 1 << 28 };
 
@@ -216,11 +216,6 @@ static bool usable_in_place(const SafeTensor *s, const Device *dev, Gpt2Flags fl
            (uintptr_t)s->data % sizeof(float) == 0;
 }
 
-static void copy_values(Tensor *t, const SafeTensor *s)
-{
-    if (t->dev->real_size == sizeof(float)) safetensors_read_f32(t->x, s);
-    else safetensors_read_f64(t->x, s);
-}
 
 static bool has_head_bias(const SafeFile *f)
 {
@@ -243,7 +238,7 @@ static Status load_open(Gpt2 **out, ParamSet *ps, const char *prefix, Gpt2Config
         }
     Gpt2 *m = gpt2_new_on(ps, prefix, c, flags | GPT2_BLANK, values);
     for (int i = 0; i < m->n_weights; i++)
-        if (!values[i]) copy_values(*m->weight[i].slot, source[i]);
+        if (!values[i]) checkpoint_read(ps->dev, m->weight[i].slot[0]->x, source[i], scratch);
     if (in_place) {
         m->file = f->map;
         f->map = (FileMap){0};    // the model's now

@@ -14,14 +14,13 @@ static double seconds_now(void)
 static Tensor *window_loss(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, const int32_t *token, const int64_t *start,
                            int64_t N, int64_t T)
 {
-    Tensor *x = tensor_new(t->step, t->dev, I32, SHAPE(N, T), "tokens"),
-           *y = tensor_new(t->step, t->dev, I32, SHAPE(N * T), "next");
-    int32_t *xs = x->x, *ys = y->x;
+    int32_t *xs = arena_alloc(t->step, (size_t)(N * T) * 2 * sizeof *xs), *ys = xs + N * T;
     for (int64_t n = 0; n < N; n++)
         for (int64_t i = 0; i < T; i++) {
             xs[n * T + i] = token[start[n] + i];
             ys[n * T + i] = token[start[n] + i + 1];
         }
+    Tensor *x = tape_from_i32(t, SHAPE(N, T), xs), *y = tape_from_i32(t, SHAPE(N * T), ys);
     return tape_cross_entropy(t, gpt2_logits(t, m, gpt2_forward_tokens(t, m, x, hook)), y);
 }
 

@@ -26,7 +26,8 @@ Status checkpoint_save(const char *path, const ParamSet *ps, const SafeMeta *met
         if (p->frozen) continue;
         for (int k = 0; k < n_state(ps); k++)
             t[n++] = (SafeTensor){.name = arena_printf(scratch, "%s%s", p->t.name, suffix[k]), .type = SAFE_F32,
-                                  .n_dim = p->t.shape.n, .shape = p->t.shape.d, .data = state_buffer(p, k)};
+                                  .n_dim = p->t.shape.n, .shape = p->t.shape.d,
+                                  .data = device_view(ps->dev, scratch, state_buffer(p, k), tensor_bytes(&p->t))};
     }
     for (int i = 0; i < n_stat; i++)
         t[n++] = (SafeTensor){.name = arena_printf(scratch, "stat.%s", stat[i].name), .type = SAFE_F64, .n_dim = 1,
@@ -67,15 +68,24 @@ Status checkpoint_stat(const SafeFile *f, const char *name, Arena *a, const doub
     return OK;
 }
 
-static Status load_state(const SafeFile *f, const Param *p, int k, void *into)
+void checkpoint_read(const Device *dev, void *x, const SafeTensor *t, Arena *scratch)
+{
+    const size_t mark = arena_mark(scratch), bytes = (size_t)t->count * dev->real_size;
+    void *host = dev->memory ? arena_alloc(scratch, bytes) : x;
+    if (dev->real_size == sizeof(float)) safetensors_read_f32(host, t);
+    else safetensors_read_f64(host, t);
+    if (dev->memory) device_put(dev, x, host, bytes);
+    arena_rewind(scratch, mark);
+}
+
+static Status load_state(const SafeFile *f, const Param *p, int k, void *into, Arena *scratch)
 {
     char name[512];
     const int len = snprintf(name, sizeof name, "%s%s", p->t.name, suffix[k]);
     CHECK(len > 0 && len < (int)sizeof name, "checkpoint: parameter name of %d bytes", len);
     const SafeTensor *t;
     TRY(safetensors_get(&t, f, name, p->t.shape.n, p->t.shape.d));
-    if (p->t.dev->real_size == sizeof(double)) safetensors_read_f64(into, t);
-    else safetensors_read_f32(into, t);
+    checkpoint_read(p->t.dev, into, t, scratch);
     return OK;
 }
 
@@ -86,8 +96,8 @@ Status checkpoint_load(const SafeFile *f, ParamSet *ps)
         const Param *p = ps->p[i];
         if (p->frozen) continue;
         known += n_state(ps);
-        if (ps->inference) TRY(load_state(f, p, n_state(ps) == 4 ? 3 : 0, p->t.x));
-        else for (int k = 0; k < n_state(ps); k++) TRY(load_state(f, p, k, state_buffer(p, k)));
+        if (ps->inference) TRY(load_state(f, p, n_state(ps) == 4 ? 3 : 0, p->t.x, ps->perm));
+        else for (int k = 0; k < n_state(ps); k++) TRY(load_state(f, p, k, state_buffer(p, k), ps->perm));
     }
     for (int64_t i = 0; i < f->n_tensor; i++) known += strncmp(f->tensor[i].name, "stat.", 5) == 0;
     if (known != f->n_tensor)

@@ -22,4 +22,7 @@ Status checkpoint_stat(const SafeFile *f, const char *name, Arena *a, const doub
 // values become the parameters' values.  A tensor in the file that ps does not know is an error.
 Status checkpoint_load(const SafeFile *f, ParamSet *ps);
 
+// The values of a tensor of the file as real numbers of dev, to x on that device.
+void checkpoint_read(const Device *dev, void *x, const SafeTensor *t, Arena *scratch);
+
 #endif

@@ -22,16 +22,17 @@ static Tensor grad_tensor(const Param *p)   // the gradient as a tensor of its o
 
 static double global_norm(Tape *t, const ParamSet *ps)
 {
-    Tensor *one = tape_tensor(t, SHAPE(1));
-    double sum = 0;   // in registration order: the same bits for any number of threads
+    Tensor *all = tape_zeros(t, SHAPE(ps->n));   // one sum a parameter, read once: reading waits for the device
     for (int i = 0; i < ps->n; i++) {
         if (!ps->p[i]->t.g) continue;
-        Tensor g = grad_tensor(ps->p[i]);
-        tape_run(t, OP_sumsq, 1, (Tensor *[]){&g}, 1, &one, NULL);
-        double s;
-        tensor_get_f64(one, &s, 1);
-        sum += s;
+        Tensor g = grad_tensor(ps->p[i]), one = *all;
+        one.shape = SHAPE(1);
+        one.x = (char *)all->x + (size_t)i * t->dev->real_size;
+        tape_run(t, OP_sumsq, 1, (Tensor *[]){&g}, 1, (Tensor *[]){&one}, NULL);
     }
+    double *s = arena_alloc(t->step, (size_t)ps->n * sizeof *s), sum = 0;
+    tensor_get_f64(all, s, ps->n);
+    for (int i = 0; i < ps->n; i++) sum += s[i];   // in registration order: the same bits for any number of threads
     return sqrt(sum);
 }
 

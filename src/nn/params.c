@@ -31,14 +31,16 @@ static void fill_initial(const ParamSet *ps, Tensor *t, Init init)
         return;
     }
     const uint64_t sub = philox_subsequence(SITE_INIT, name_hash(t->name));
+    const size_t mark = arena_mark(ps->perm);
+    float *x = arena_alloc(ps->perm, (size_t)numel(t) * sizeof *x);
     for (int64_t i = 0, n = numel(t); i < n; i++) {
         const uint64_t at = (uint64_t)i;
         const double u = init.kind == INIT_NORMAL ? (double)philox_normal(ps->seed, sub, at)
                                                   : 2.0 * (double)philox_unit(philox_u32(ps->seed, sub, at)) - 1.0;
-        const double value = (double)(float)(u * init.scale);   // the f64 device starts from the same numbers
-        if (t->dev->real_size == sizeof(double)) ((double *)t->x)[i] = value;
-        else ((float *)t->x)[i] = (float)value;
+        x[i] = (float)(u * init.scale);   // the f64 device starts from the same numbers
     }
+    tensor_set_f32(t, x, numel(t));
+    arena_rewind(ps->perm, mark);
 }
 
 static void add_state(ParamSet *ps, Tensor *state, const Tensor *like)
@@ -46,7 +48,7 @@ static void add_state(ParamSet *ps, Tensor *state, const Tensor *like)
     *state = *like;
     state->g = NULL;
     state->needs_grad = false;
-    state->x = arena_zalloc(ps->perm, tensor_bytes(like));
+    state->x = device_zalloc(ps->dev, ps->perm, tensor_bytes(like));
 }
 
 // An empty Param in its place, and its full name.
@@ -77,12 +79,12 @@ Tensor *param_add(ParamSet *ps, const char *prefix, const char *name, Shape shap
     fill_initial(ps, &p->t, init);
     if (!p->frozen && !ps->inference) {
         p->t.needs_grad = true;
-        p->t.g = arena_zalloc(ps->perm, tensor_bytes(&p->t));
+        p->t.g = device_zalloc(ps->dev, ps->perm, tensor_bytes(&p->t));
         add_state(ps, &p->m, &p->t);
         add_state(ps, &p->v, &p->t);
         if (!ps->no_ema) {
             add_state(ps, &p->ema, &p->t);
-            memcpy(p->ema.x, p->t.x, tensor_bytes(&p->t));
+            device_copy(ps->dev, p->ema.x, p->t.x, tensor_bytes(&p->t));
         }
     }
     return &p->t;
@@ -108,7 +110,7 @@ int64_t paramset_count(const ParamSet *ps, bool trainable_only)
 void paramset_zero_grad(ParamSet *ps)
 {
     for (int i = 0; i < ps->n; i++)
-        if (ps->p[i]->t.g) memset(ps->p[i]->t.g, 0, tensor_bytes(&ps->p[i]->t));
+        if (ps->p[i]->t.g) device_zero(ps->dev, ps->p[i]->t.g, tensor_bytes(&ps->p[i]->t));
 }
 
 void paramset_swap_ema(ParamSet *ps)
@@ -125,7 +127,11 @@ void paramset_swap_ema(ParamSet *ps)
 const char *paramset_frozen_hash(const ParamSet *ps, Arena *a)
 {
     Sha256 h = sha256_new();
-    for (int i = 0; i < ps->n; i++)
-        if (ps->p[i]->frozen) sha256_add(&h, ps->p[i]->t.x, tensor_bytes(&ps->p[i]->t));
+    for (int i = 0; i < ps->n; i++) {
+        if (!ps->p[i]->frozen) continue;
+        const size_t mark = arena_mark(a), bytes = tensor_bytes(&ps->p[i]->t);
+        sha256_add(&h, device_view(ps->dev, a, ps->p[i]->t.x, bytes), bytes);
+        arena_rewind(a, mark);
+    }
     return arena_printf(a, "%s", sha256_hex(&h).s);
 }

@@ -118,6 +118,14 @@ void device_wait(const Device *d)
     if (d->memory) d->memory->wait(d);
 }
 
+const void *device_view(const Device *d, Arena *a, const void *x, size_t bytes)
+{
+    if (!d->memory) return x;
+    void *copy = arena_alloc(a, bytes);
+    d->memory->get(d, copy, x, bytes);
+    return copy;
+}
+
 Status device_attach(const Device *d, Arena *a, size_t bytes)
 {
     if (!d->memory) return OK;

@@ -58,6 +58,8 @@ void device_get(const Device *d, void *host, const void *from, size_t bytes);
 void device_copy(const Device *d, void *to, const void *from, size_t bytes);
 void device_zero(const Device *d, void *to, size_t bytes);
 void device_wait(const Device *d);
+// The values for the host to read: x itself, or a copy in arena a.
+const void *device_view(const Device *d, Arena *a, const void *x, size_t bytes);
 
 // Gives arena a a block of the device's memory / takes it back.  Nothing to do where values are host memory.
 Status device_attach(const Device *d, Arena *a, size_t bytes);

@@ -28,6 +28,7 @@ typedef struct OpCall {
 typedef void Kernel(const OpCall *c);
 
 typedef struct { double alpha, beta; } ScaleParams;                      // y = alpha x + beta
+typedef struct { double limit; } ClampParams;
 typedef struct { bool trans_a, trans_b; double alpha; } MatmulParams;    // alpha multiplies the product
 typedef struct { int stride, pad; } Conv2dParams;
 typedef struct { double eps; } LayerNormParams;

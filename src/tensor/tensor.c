@@ -56,7 +56,7 @@ Tensor *tensor_new(Arena *a, const Device *dev, DType dtype, Shape shape, const 
 {
     Tensor *t = arena_alloc(a, sizeof *t);
     *t = (Tensor){.shape = shape, .dev = dev, .dtype = dtype, .name = name};
-    t->x = arena_alloc(a, tensor_bytes(t));
+    t->x = device_alloc(dev, a, tensor_bytes(t));
     return t;
 }
 
@@ -67,39 +67,78 @@ static void check_access(const Tensor *t, DType dtype, int64_t n)
           t->name ? t->name : "?", shape_text(t->shape, buf), (long long)n, t->dtype == dtype ? "right" : "wrong");
 }
 
+// Values of another type than the device's are converted in parts.
+enum { PART = 4096 };
+static int64_t part_length(int64_t left) { return left < PART ? left : PART; }
+
 void tensor_set_f32(Tensor *t, const float *src, int64_t n)
 {
     check_access(t, REAL, n);
-    if (t->dev->real_size == sizeof(float)) memcpy(t->x, src, (size_t)n * sizeof(float));
-    else for (int64_t i = 0; i < n; i++) ((double *)t->x)[i] = (double)src[i];
+    if (t->dev->real_size == sizeof(float)) {
+        device_put(t->dev, t->x, src, (size_t)n * sizeof(float));
+        return;
+    }
+    double part[PART];
+    for (int64_t i = 0, m; i < n; i += m) {
+        m = part_length(n - i);
+        for (int64_t k = 0; k < m; k++) part[k] = (double)src[i + k];
+        device_put(t->dev, (double *)t->x + i, part, (size_t)m * sizeof *part);
+    }
 }
 
 void tensor_set_f64(Tensor *t, const double *src, int64_t n)
 {
     check_access(t, REAL, n);
-    if (t->dev->real_size == sizeof(double)) memcpy(t->x, src, (size_t)n * sizeof(double));
-    else for (int64_t i = 0; i < n; i++) ((float *)t->x)[i] = (float)src[i];
+    if (t->dev->real_size == sizeof(double)) {
+        device_put(t->dev, t->x, src, (size_t)n * sizeof(double));
+        return;
+    }
+    float part[PART];
+    for (int64_t i = 0, m; i < n; i += m) {
+        m = part_length(n - i);
+        for (int64_t k = 0; k < m; k++) part[k] = (float)src[i + k];
+        device_put(t->dev, (float *)t->x + i, part, (size_t)m * sizeof *part);
+    }
 }
 
 void tensor_set_i32(Tensor *t, const int32_t *src, int64_t n)
 {
     check_access(t, I32, n);
-    memcpy(t->x, src, (size_t)n * sizeof(int32_t));
+    device_put(t->dev, t->x, src, (size_t)n * sizeof(int32_t));
 }
 
 void tensor_get_f32(const Tensor *t, float *dst, int64_t n)
 {
     check_access(t, REAL, n);
-    if (t->dev->real_size == sizeof(float)) memcpy(dst, t->x, (size_t)n * sizeof(float));
-    else for (int64_t i = 0; i < n; i++) dst[i] = (float)((const double *)t->x)[i];
+    if (t->dev->real_size == sizeof(float)) {
+        device_get(t->dev, dst, t->x, (size_t)n * sizeof(float));
+        return;
+    }
+    double part[PART];
+    for (int64_t i = 0, m; i < n; i += m) {
+        m = part_length(n - i);
+        device_get(t->dev, part, (const double *)t->x + i, (size_t)m * sizeof *part);
+        for (int64_t k = 0; k < m; k++) dst[i + k] = (float)part[k];
+    }
 }
 
 static void get_f64(const Tensor *t, const void *src, double *dst, int64_t n)
 {
     check_access(t, REAL, n);
-    if (!src) memset(dst, 0, (size_t)n * sizeof(double));
-    else if (t->dev->real_size == sizeof(double)) memcpy(dst, src, (size_t)n * sizeof(double));
-    else for (int64_t i = 0; i < n; i++) dst[i] = (double)((const float *)src)[i];
+    if (!src) {
+        memset(dst, 0, (size_t)n * sizeof(double));
+        return;
+    }
+    if (t->dev->real_size == sizeof(double)) {
+        device_get(t->dev, dst, src, (size_t)n * sizeof(double));
+        return;
+    }
+    float part[PART];
+    for (int64_t i = 0, m; i < n; i += m) {
+        m = part_length(n - i);
+        device_get(t->dev, part, (const float *)src + i, (size_t)m * sizeof *part);
+        for (int64_t k = 0; k < m; k++) dst[i + k] = (double)part[k];
+    }
 }
 
 void tensor_get_f64(const Tensor *t, double *dst, int64_t n) { get_f64(t, t->x, dst, n); }
@@ -115,7 +154,16 @@ void tensor_get_grad_f64(const Tensor *t, double *dst, int64_t n) { get_f64(t, g
 void tensor_fill(Tensor *t, double value)
 {
     check_access(t, REAL, numel(t));
-    for (int64_t i = 0, n = numel(t); i < n; i++)
-        if (t->dev->real_size == sizeof(double)) ((double *)t->x)[i] = value;
-        else ((float *)t->x)[i] = (float)value;
+    if (value == 0) {
+        device_zero(t->dev, t->x, tensor_bytes(t));
+        return;
+    }
+    double wide[PART];
+    float narrow[PART];
+    for (int64_t k = 0; k < PART; k++) narrow[k] = (float)(wide[k] = value);
+    const size_t word = t->dev->real_size;
+    for (int64_t i = 0, n = numel(t), m; i < n; i += m) {
+        m = part_length(n - i);
+        device_put(t->dev, (char *)t->x + (size_t)i * word, word == sizeof *wide ? (void *)wide : narrow, (size_t)m * word);
+    }
 }

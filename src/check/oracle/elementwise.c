@@ -58,6 +58,15 @@ void scale_oracle(const OpCall *c, long double *const *out)
     for (int64_t i = 0; i < numel(c->in[0]); i++) out[0][i] = (long double)p->alpha * x[i] + p->beta;
 }
 
+// (|x + l| - |x - l|) / 2
+void clamp_oracle(const OpCall *c, long double *const *out)
+{
+    const ClampParams *p = c->p;
+    const double *x = c->in[0]->x;
+    for (int64_t i = 0; i < numel(c->in[0]); i++)
+        out[0][i] = (fabsl(x[i] + (long double)p->limit) - fabsl(x[i] - (long double)p->limit)) / 2;
+}
+
 // Draw by draw instead of quad by quad.
 void dropout_oracle(const OpCall *c, long double *const *out)
 {
