@@ -1,12 +1,12 @@
 // Devices with memory of their own: the whole program runs over memory that the host may not touch (tests/emulate/fence.h),
 // and every file and forecast has the same bits as on the CPU.
-#include "emulate/fence.h"
 #include "lead/forecast.h"
 #include "lead/train.h"
 #include "lead_world.h"
 #include "llm/generate.h"
 #include "llm/train.h"
 #include "tensor/file.h"
+#include "tests/emulate/fence.h"
 
 enum { NODES = 4, BLOCK_LOG2 = 28 };
 
@@ -163,11 +163,12 @@ static void test_gpt2(TestLog *log, const Device *cpu, const Device *fenced, Are
         tape_init(&t, &r->dev, r->step, r->scratch);
         int32_t token[64];
         for (int i = 0; i < 64; i++) token[i] = i * 7 % 10;
+        const Tokens data = {.id = token, .n = 64};
         Optim o = {.lr = 1e-2, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .clip = 1, .ema = 0.9, .total = 4};
-        Status s = gpt2_train(&t, m, &ps, &o, token, 64, &(Gpt2TrainOptions){.batch = 2, .context = 8, .seed = 1}, NULL, NULL);
+        Status s = gpt2_train(&t, m, NULL, &ps, &o, data, &(Gpt2TrainOptions){.batch = 2, .context = 8, .accumulate = 2, .seed = 1}, NULL, NULL);
         TEST(log, !s.code, "%s", s.msg);
         t.record = t.training = false;
-        loss[d] = gpt2_text_loss(&t, m, token, 64, 8);
+        loss[d] = gpt2_text_loss(&t, m, NULL, data, 8, 0);
         tape_reset(&t);
         tensor_get_f32(gpt2_logits(&t, m, gpt2_forward_tokens(&t, m, tape_from_i32(&t, SHAPE(1, T), token), NULL)), logits[d], T * VOCAB);
         memcpy(out[d], token, T * sizeof *token);

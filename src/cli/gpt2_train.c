@@ -221,7 +221,7 @@ static Status merge_run(Cli *cli, void *values)
     TRY(gpt2_load(&m, &ps, "", v->llm, GPT2_FROZEN | GPT2_BLANK, cli->scratch));
     TRY(gpt2_adapters_load(&s, NULL, &ps, m, v->adapter, cli->scratch));
     if (s) return ERROR("%s: want LoRA only, found bottleneck adapters: they are not linear and cannot be merged", v->adapter);
-    lora_merge(m);
+    lora_merge(m, cli->scratch);
     return gpt2_save(m, v->out, cli->scratch);
 }
 

@@ -63,32 +63,37 @@ void lora_attach(ParamSet *ps, const char *prefix, Gpt2 *m, const LoraConfig *c)
         }
 }
 
-static double value(const Tensor *x, int64_t i)
+static double *values(const Tensor *x, Arena *a)
 {
-    return x->dev->real_size == sizeof(double) ? ((const double *)x->x)[i] : (double)((const float *)x->x)[i];
+    double *v = arena_alloc(a, (size_t)numel(x) * sizeof *v);
+    tensor_get_f64(x, v, numel(x));
+    return v;
 }
 
-static void merge(Gpt2Projection *p)
+static void merge(Gpt2Projection *p, Arena *scratch)
 {
+    const size_t mark = arena_mark(scratch);
+    double *w = values(p->w, scratch);
+    const double *a = values(p->lora_a, scratch), *b = values(p->lora_b, scratch);
     const int64_t in = p->w->shape.d[0], out = p->w->shape.d[1], r = p->lora_a->shape.d[1];
     for (int64_t i = 0; i < in; i++)
         for (int64_t o = 0; o < out; o++) {
             double sum = 0;
-            for (int64_t k = 0; k < r; k++) sum += value(p->lora_a, i * r + k) * value(p->lora_b, k * out + o);
-            const double w = value(p->w, i * out + o) + p->lora_scale * sum;
-            if (p->w->dev->real_size == sizeof(double)) ((double *)p->w->x)[i * out + o] = w;
-            else ((float *)p->w->x)[i * out + o] = (float)w;
+            for (int64_t k = 0; k < r; k++) sum += a[i * r + k] * b[k * out + o];
+            w[i * out + o] += p->lora_scale * sum;
         }
+    tensor_set_f64(p->w, w, numel(p->w));
+    arena_rewind(scratch, mark);
     p->lora_a = p->lora_b = NULL;
 }
 
-void lora_merge(Gpt2 *m)
+void lora_merge(Gpt2 *m, Arena *scratch)
 {
     for (int l = 0; l < m->c.layers; l++)
         for (int i = 0; i < LORA_TARGETS; i++) {
             const char *name;
             LoraTarget target;
             Gpt2Projection *p = lora_projection(m, l, i, &name, &target);
-            if (p->lora_a) merge(p);
+            if (p->lora_a) merge(p, scratch);
         }
 }
