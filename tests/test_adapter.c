@@ -312,7 +312,7 @@ static void files(TestLog *log)
         tensor_get_f64(logits_of(&md->w->t, md), want, Y);
         tensor_get_f64(logits_of(&base->w->t, base), got, Y);
         TEST(log, !memcmp(want, got, sizeof want), "kind %zu: other logits after saving and loading", i);
-        lora_merge(base->m);
+        lora_merge(base->m, base->w->scratch);
         tensor_get_f64(logits_of(&base->w->t, base), merged, Y);
         for (int k = 0; k < Y; k++) {
             worst = check_fold(worst, fabs(want[k] - merged[k]));
