@@ -3,47 +3,70 @@
 
 // ---- y = f(x) and dx += dy f'(x)
 
-typedef vf Map(vf x);
+typedef void Map(vf *x, const int n);   // of n vectors, in place
 
 // Called with a constant f from one place each, so that f is inlined.
-static inline __attribute__((always_inline)) void map_range(const float *x, float *y, int64_t i0, int64_t i1, Map *f)
+static inline __attribute__((always_inline)) void map_range(const float *x, float *y, int64_t i, int64_t i1, Map *f)
 {
-    for (int64_t i = i0; i < i1; i += VW) vstore_n(y + i, i1 - i, f(vload_n(x + i, i1 - i)));
-}
-
-static inline __attribute__((always_inline)) void slope_range(const float *x, const float *dy, float *dx, int64_t i0,
-                                                              int64_t i1, Map *df)
-{
-    for (int64_t i = i0; i < i1; i += VW) {
-        const int64_t n = i1 - i;
-        vstore_n(dx + i, n, vfma(vload_n(dy + i, n), df(vload_n(x + i, n)), vload_n(dx + i, n)));
+    vf v[VECTORS_MAX];
+    for (; i + VECTORS_MAX * VW <= i1; i += VECTORS_MAX * VW) {
+        for (int k = 0; k < VECTORS_MAX; k++) v[k] = vload(x + i + k * VW);
+        f(v, VECTORS_MAX);
+        for (int k = 0; k < VECTORS_MAX; k++) vstore(y + i + k * VW, v[k]);
+    }
+    for (; i < i1; i += VW) {
+        v[0] = vload_n(x + i, i1 - i);
+        f(v, 1);
+        vstore_n(y + i, i1 - i, v[0]);
     }
 }
 
-static inline vf relu_of(vf x) { return vsel(vlt(x, vzero()), vzero(), x); }
-static inline vf relu_slope(vf x) { return vsel(vlt(vzero(), x), vset1(1.0f), vzero()); }
-static inline vf sigmoid_slope(vf y) { return vmul(y, vsub(vset1(1.0f), y)); }
-static inline vf tanh_slope(vf y) { return vfnma(y, y, vset1(1.0f)); }
-
-static inline vf gelu_erf_of(vf x)
+static inline __attribute__((always_inline)) void slope_range(const float *x, const float *dy, float *dx, int64_t i,
+                                                              int64_t i1, Map *df)
 {
-    vf cdf;
-    vnormal_cdf(x, &cdf);
-    return vmul(x, cdf);
+    vf v[VECTORS_MAX];
+    for (; i + VECTORS_MAX * VW <= i1; i += VECTORS_MAX * VW) {
+        for (int k = 0; k < VECTORS_MAX; k++) v[k] = vload(x + i + k * VW);
+        df(v, VECTORS_MAX);
+        for (int k = 0; k < VECTORS_MAX; k++) {
+            const int64_t at = i + k * VW;
+            vstore(dx + at, vfma(vload(dy + at), v[k], vload(dx + at)));
+        }
+    }
+    for (; i < i1; i += VW) {
+        const int64_t left = i1 - i;
+        v[0] = vload_n(x + i, left);
+        df(v, 1);
+        vstore_n(dx + i, left, vfma(vload_n(dy + i, left), v[0], vload_n(dx + i, left)));
+    }
 }
 
-static inline vf gelu_erf_slope(vf x)   // cdf + x exp(-x^2/2) / sqrt(2 pi)
+VECTORS relu_of(vf *x, const int n) { EACH x[k] = vsel(vlt(x[k], vzero()), vzero(), x[k]); }
+VECTORS relu_slope(vf *x, const int n) { EACH x[k] = vsel(vlt(vzero(), x[k]), vset1(1.0f), vzero()); }
+VECTORS sigmoid_slope(vf *y, const int n) { EACH y[k] = vmul(y[k], vsub(vset1(1.0f), y[k])); }
+VECTORS tanh_slope(vf *y, const int n) { EACH y[k] = vfnma(y[k], y[k], vset1(1.0f)); }
+
+VECTORS gelu_erf_of(vf *x, const int n)
 {
-    vf cdf;
-    const vf e = vnormal_cdf(x, &cdf);
-    return vfma(vmul(x, e), vset1(0.3989422804f), cdf);
+    vf cdf[VECTORS_MAX], e[VECTORS_MAX];
+    EACH cdf[k] = x[k];
+    vnormal_cdfs(cdf, e, n);
+    EACH x[k] = vmul(x[k], cdf[k]);
+}
+
+VECTORS gelu_erf_slope(vf *x, const int n)   // cdf + x exp(-x^2/2) / sqrt(2 pi)
+{
+    vf cdf[VECTORS_MAX], e[VECTORS_MAX];
+    EACH cdf[k] = x[k];
+    vnormal_cdfs(cdf, e, n);
+    EACH x[k] = vfma(vmul(x[k], e[k]), vset1(0.3989422804f), cdf[k]);
 }
 
 static void relu_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, relu_of); }
-static void silu_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vsilu); }
-static void gelu_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vgelu_tanh); }
-static void sigmoid_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vsigmoid); }
-static void tanh_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vtanh); }
+static void silu_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vsilus); }
+static void gelu_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vgelu_tanhs); }
+static void sigmoid_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vsigmoids); }
+static void tanh_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vtanhs); }
 
 static void gelu_erf_range(const OpCall *c, int64_t i, int64_t n)
 {
@@ -51,7 +74,7 @@ static void gelu_erf_range(const OpCall *c, int64_t i, int64_t n)
 }
 static void softplus_range(const OpCall *c, int64_t i, int64_t n)
 {
-    map_range(in_x(c, 0), out_x(c, 0), i, n, vsoftplus);
+    map_range(in_x(c, 0), out_x(c, 0), i, n, vsoftpluses);
 }
 
 static void relu_back(const OpCall *c, int64_t i, int64_t n)
@@ -60,11 +83,11 @@ static void relu_back(const OpCall *c, int64_t i, int64_t n)
 }
 static void silu_back(const OpCall *c, int64_t i, int64_t n)
 {
-    slope_range(in_x(c, 0), out_g(c, 0), in_g(c, 0), i, n, vsilu_grad);
+    slope_range(in_x(c, 0), out_g(c, 0), in_g(c, 0), i, n, vsilus_grad);
 }
 static void gelu_back(const OpCall *c, int64_t i, int64_t n)
 {
-    slope_range(in_x(c, 0), out_g(c, 0), in_g(c, 0), i, n, vgelu_tanh_grad);
+    slope_range(in_x(c, 0), out_g(c, 0), in_g(c, 0), i, n, vgelu_tanhs_grad);
 }
 static void gelu_erf_back(const OpCall *c, int64_t i, int64_t n)
 {
@@ -72,7 +95,7 @@ static void gelu_erf_back(const OpCall *c, int64_t i, int64_t n)
 }
 static void softplus_back(const OpCall *c, int64_t i, int64_t n)
 {
-    slope_range(in_x(c, 0), out_g(c, 0), in_g(c, 0), i, n, vsigmoid);
+    slope_range(in_x(c, 0), out_g(c, 0), in_g(c, 0), i, n, vsigmoids);
 }
 static void sigmoid_back(const OpCall *c, int64_t i, int64_t n)
 {

@@ -170,18 +170,18 @@ static float ce_lse(const float *x, int64_t V)
     for (int64_t at = 0; at < V; at += CE_BLOCK) {
         const float *b = x + at;
         const int64_t n = min_i64(CE_BLOCK, V - at);
-        vf top[4] = {vset1(max), vset1(max), vset1(max), vset1(max)}, s[4] = {vzero(), vzero(), vzero(), vzero()};
-        int64_t i = 0;
-        for (; i + 4 * VW <= n; i += 4 * VW)
-            for (int v = 0; v < 4; v++) top[v] = vmax(top[v], vload(b + i + v * VW));
-        for (; i < n; i += VW) top[0] = vmax(top[0], vpad_n(vload_n(b + i, n - i), n - i, top[0]));
-        const float before = max;
-        max = vmaxall(vmax(vmax(top[0], top[1]), vmax(top[2], top[3])));
+        const float before = max, top = row_max(b, n);
+        if (top > max) max = top;
         const vf m = vset1(max);
-        for (i = 0; i + 4 * VW <= n; i += 4 * VW)
-            for (int v = 0; v < 4; v++) s[v] = vadd(s[v], vexp(vsub(vload(b + i + v * VW), m)));
-        for (; i < n; i += VW) s[0] = vadd(s[0], vpad_n(vexp(vsub(vload_n(b + i, n - i), m)), n - i, vzero()));
-        sum = sum * exp((double)before - (double)max) + vsum_wide(vadd(vadd(s[0], s[1]), vadd(s[2], s[3])));
+        vf s = vzero(), e[VECTORS_MAX];
+        int64_t i = 0;
+        for (; i + VECTORS_MAX * VW <= n; i += VECTORS_MAX * VW) {
+            for (int k = 0; k < VECTORS_MAX; k++) e[k] = vsub(vload(b + i + k * VW), m);
+            vexps_to88(e, VECTORS_MAX);
+            s = vadd(s, vadd(vadd(e[0], e[1]), vadd(e[2], e[3])));
+        }
+        for (; i < n; i += VW) s = vadd(s, vpad_n(vexp_to88(vsub(vload_n(b + i, n - i), m)), n - i, vzero()));
+        sum = sum * exp((double)before - (double)max) + vsum_wide(s);
     }
     return max + (float)log(sum);
 }
@@ -215,9 +215,17 @@ KERNEL(cross_entropy, bwd)
         float *dxr = dx + r * V;
         const float before = dxr[target[r]], top = xr[target[r]];
         const vf vl = vset1(lse[r]), vf_f = vset1(f);
-        for (int64_t i = 0; i < V; i += VW) {
-            const int64_t left = V - i;
-            vstore_n(dxr + i, left, vfma(vf_f, vexp(vsub(vload_n(xr + i, left), vl)), vload_n(dxr + i, left)));
+        int64_t i = 0;
+        vf e[VECTORS_MAX];
+        for (; i + VECTORS_MAX * VW <= V; i += VECTORS_MAX * VW) {
+            for (int k = 0; k < VECTORS_MAX; k++) e[k] = vsub(vload(xr + i + k * VW), vl);
+            vexps_to88(e, VECTORS_MAX);
+            for (int k = 0; k < VECTORS_MAX; k++)
+                vstore(dxr + i + k * VW, vfma(vf_f, e[k], vload(dxr + i + k * VW)));
+        }
+        for (; i < V; i += VW) {
+            const vf p = vexp_to88(vsub(vload_n(xr + i, V - i), vl));
+            vstore_n(dxr + i, V - i, vfma(vf_f, p, vload_n(dxr + i, V - i)));
         }
         dxr[target[r]] = before + f * (expf(top - lse[r]) - 1);   // the difference first: it may be small
     }

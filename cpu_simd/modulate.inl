@@ -93,11 +93,13 @@ PASS apply_pass(const int nv, const Modulation *m, const float *x, int64_t n, in
         scale[v] = vmul(vload_n(m->rstd + at + v * VW, n), vload_n(m->scale + at + v * VW, n));
         shift[v] = vload_n(beta + v * VW, n);
     }
-    for (int64_t i = 0; i < m->S; i++)
-        for (int v = 0; v < nv; v++) {
-            const vf z = vfma(vsub(vload_n(x + i * m->C + v * VW, n), mean[v]), scale[v], shift[v]);
-            vstore_n(y + i * m->C + v * VW, n, m->silu ? vsilu(z) : z);
-        }
+    for (int64_t i = 0; i < m->S; i++) {
+        vf z[4];
+        for (int v = 0; v < nv; v++)
+            z[v] = vfma(vsub(vload_n(x + i * m->C + v * VW, n), mean[v]), scale[v], shift[v]);
+        if (m->silu) vsilus(z, nv);
+        for (int v = 0; v < nv; v++) vstore_n(y + i * m->C + v * VW, n, z[v]);
+    }
 }
 
 // Group values from channel sums: each channel's becomes the sum of its group, divided by the group's values.
@@ -148,7 +150,7 @@ static void modulate_fwd(const OpCall *c, const Modulation *m, double eps)
 // ---- backward: first dz and its sums by channel, then dx
 
 // dz = dy or dy silu'(z), kept in dz (rows ldz apart) when SiLU made it differ from dy; sums by channel of dz, dz xhat.
-PASS slopes_pass(const int nv, const Modulation *m, const float *x, const float *dy, int64_t n, int64_t at,
+PASS slopes_pass(const int nv, const bool silu, const Modulation *m, const float *x, const float *dy, int64_t n, int64_t at,
                  const float *beta, float *dz, int64_t ldz, float *sum_z, float *sum_zx)
 {
     vf mean[4], rstd[4], sz[4], szx[4];
@@ -157,18 +159,24 @@ PASS slopes_pass(const int nv, const Modulation *m, const float *x, const float 
         rstd[v] = vload_n(m->rstd + at + v * VW, n);
         sz[v] = szx[v] = vzero();
     }
-    for (int64_t i = 0; i < m->S; i++)
+    for (int64_t i = 0; i < m->S; i++) {
+        vf xhat[4], d[4], z[4];
         for (int v = 0; v < nv; v++) {
-            const vf xhat = vmul(vsub(vload_n(x + i * m->C + v * VW, n), mean[v]), rstd[v]);
-            vf d = vload_n(dy + i * m->C + v * VW, n);
-            if (m->silu) {
-                const vf z = vfma(xhat, vload_n(m->scale + at + v * VW, n), vload_n(beta + v * VW, n));
-                d = vmul(d, vsilu_grad(z));
-                vstore_n(dz + i * ldz + v * VW, n, d);
-            }
-            sz[v] = vadd(sz[v], d);
-            szx[v] = vfma(d, xhat, szx[v]);
+            xhat[v] = vmul(vsub(vload_n(x + i * m->C + v * VW, n), mean[v]), rstd[v]);
+            d[v] = vload_n(dy + i * m->C + v * VW, n);
         }
+        if (silu) {
+            for (int v = 0; v < nv; v++)
+                z[v] = vfma(xhat[v], vload_n(m->scale + at + v * VW, n), vload_n(beta + v * VW, n));
+            vsilus_grad(z, nv);
+            for (int v = 0; v < nv; v++) d[v] = vmul(d[v], z[v]);
+            for (int v = 0; v < nv; v++) vstore_n(dz + i * ldz + v * VW, n, d[v]);
+        }
+        for (int v = 0; v < nv; v++) {
+            sz[v] = vadd(sz[v], d[v]);
+            szx[v] = vfma(d[v], xhat[v], szx[v]);
+        }
+    }
     for (int v = 0; v < nv; v++) {
         vstore_n(sum_z + v * VW, n, sz[v]);
         vstore_n(sum_zx + v * VW, n, szx[v]);
@@ -196,6 +204,20 @@ PASS inputs_pass(const int nv, const Modulation *m, const float *x, const float 
         }
 }
 
+// slopes_pass over the unit.
+PASS slopes(const bool silu, const Modulation *m, Unit u, const float *dy, const float *beta, float *dz, float *sum_z,
+            float *sum_zx)
+{
+    const int64_t at = u.n * m->C + u.c0;
+    const float *x = m->x + u.at;
+    int64_t i = 0;
+    for (; i + 4 * VW <= u.w; i += 4 * VW)
+        slopes_pass(4, silu, m, x + i, dy + i, VW, at + i, beta + i, dz + i, m->span, sum_z + at + i, sum_zx + at + i);
+    for (; i < u.w; i += VW)
+        slopes_pass(1, silu, m, x + i, dy + i, u.w - i, at + i, beta + i, dz + i, m->span, sum_z + at + i,
+                    sum_zx + at + i);
+}
+
 typedef struct { float *sum_z, *sum_zx, *mh, *mhx, *dz; } Slopes;   // [N,C] each; dz: room for one unit a thread
 
 static void unit_bwd(const OpCall *c, const Modulation *m, Unit u, Slopes s, float *dz)
@@ -203,13 +225,10 @@ static void unit_bwd(const OpCall *c, const Modulation *m, Unit u, Slopes s, flo
     const int64_t at = u.n * m->C + u.c0;
     const float *x = m->x + u.at, *dy = out_g(c, 0) + u.at, *beta = m->beta + u.n * m->step + u.c0;
     recall(c, m, u);
-    int64_t i = 0;
-    for (; i + 4 * VW <= u.w; i += 4 * VW)
-        slopes_pass(4, m, x + i, dy + i, VW, at + i, beta + i, dz + i, m->span, s.sum_z + at + i, s.sum_zx + at + i);
-    for (; i < u.w; i += VW)
-        slopes_pass(1, m, x + i, dy + i, u.w - i, at + i, beta + i, dz + i, m->span, s.sum_z + at + i,
-                    s.sum_zx + at + i);
+    if (m->silu) slopes(true, m, u, dy, beta, dz, s.sum_z, s.sum_zx);
+    else slopes(false, m, u, dy, beta, dz, s.sum_z, s.sum_zx);
     float *dx = in_g(c, 0);
+    int64_t i;
     if (!dx) return;
     if (m->norm) {
         for (i = at; i < at + u.w; i++) {

@@ -118,9 +118,13 @@ KERNEL(layer_norm, bwd)
 
 static float row_max(const float *x, int64_t n)
 {
-    vf m = vset1(-INFINITY);
-    for (int64_t i = 0; i < n; i += VW) m = vmax(m, vpad_n(vload_n(x + i, n - i), n - i, m));
-    return vmaxall(m);
+    vf m[4];
+    for (int v = 0; v < 4; v++) m[v] = vset1(-INFINITY);
+    int64_t i = 0;
+    for (; i + 4 * VW <= n; i += 4 * VW)
+        for (int v = 0; v < 4; v++) m[v] = vmax(m[v], vload(x + i + v * VW));
+    for (; i < n; i += VW) m[0] = vmax(m[0], vpad_n(vload_n(x + i, n - i), n - i, m[0]));
+    return vmaxall(vmax(vmax(m[0], m[1]), vmax(m[2], m[3])));
 }
 
 KERNEL(softmax, fwd)
@@ -133,14 +137,21 @@ KERNEL(softmax, fwd)
         const float *xr = x + r * C;
         float *yr = y + r * C;
         const vf max = vset1(row_max(xr, C));
-        vf sum = vzero();
-        for (int64_t i = 0; i < C; i += VW) {
-            const vf e = vexp(vsub(vload_n(xr + i, C - i), max));
-            vstore_n(yr + i, C - i, e);
-            sum = vadd(sum, vpad_n(e, C - i, vzero()));
+        vf sum = vzero(), e[VECTORS_MAX];
+        int64_t i = 0;
+        for (; i + VECTORS_MAX * VW <= C; i += VECTORS_MAX * VW) {
+            for (int k = 0; k < VECTORS_MAX; k++) e[k] = vsub(vload(xr + i + k * VW), max);
+            vexps_to88(e, VECTORS_MAX);
+            for (int k = 0; k < VECTORS_MAX; k++) vstore(yr + i + k * VW, e[k]);
+            sum = vadd(sum, vadd(vadd(e[0], e[1]), vadd(e[2], e[3])));
+        }
+        for (; i < C; i += VW) {
+            e[0] = vexp_to88(vsub(vload_n(xr + i, C - i), max));
+            vstore_n(yr + i, C - i, e[0]);
+            sum = vadd(sum, vpad_n(e[0], C - i, vzero()));
         }
         const vf f = vset1(1 / vsum(sum));
-        for (int64_t i = 0; i < C; i += VW) vstore_n(yr + i, C - i, vmul(vload_n(yr + i, C - i), f));
+        for (i = 0; i < C; i += VW) vstore_n(yr + i, C - i, vmul(vload_n(yr + i, C - i), f));
     }
 }
 
