@@ -69,3 +69,8 @@ fuzz-run: $(BUILD)/fuzz/$(TARGET)
 	    -artifact_prefix=$(BUILD)/fuzz/$(TARGET)- $<.corpus
 
 .PHONY: fuzz fuzz-run
+
+# The engine's side of tests/tools/compare_transformers.py.
+$(BUILD)/tests/gpt2_twin: $(BUILD)/tests/tools/gpt2_twin.o $(BUILD)/liblead.a
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+-include $(BUILD)/tests/tools/gpt2_twin.d
