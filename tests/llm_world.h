@@ -29,7 +29,7 @@ static inline Device world_f32(void)
 
 static inline World *world_new(Device dev, bool inference)
 {
-    Arena *perm = arena_new("test perm", (size_t)1 << 30, NULL);
+    Arena *perm = arena_new("test perm", (size_t)1 << 32, NULL);    // address space only
     CHECK(perm, "no address space");
     World *w = arena_zalloc(perm, sizeof *w);
     *w = (World){.dev = dev, .perm = perm, .step = arena_new("test step", (size_t)1 << 32, NULL),
