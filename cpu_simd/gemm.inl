@@ -30,6 +30,7 @@ struct Gemm {
     bool add;                  // C += instead of C =
     const float *bias;         // [N] or NULL; wants add = false, cc = 1
     float *gelu;               // NULL, or [M,N]: gelu_tanh(C), rows rc apart
+    const float *packed;       // NULL, or B as panels [N/NR][K][NR]
     GemmFetch *fetch_a;        // NULL, or makes A block by block: rows m of it when ca = 1, rows k when ra = 1
     GemmFetch *fetch_b;        // NULL, or makes B block by block, rows k
     float *(*c_row)(const Gemm *g, int64_t m);   // NULL, or where row m of C is; wants cc = 1
@@ -64,6 +65,10 @@ typedef struct Store {
     float alpha;
     bool add;
     int64_t run;       // terms summed in registers before they are added to C
+    // What the tile that asks ahead asks for at term k: two cache lines at ahead + (k & mask) step + (k >> shift) NR
+    const float *ahead;
+    int64_t step, mask;
+    int shift;
 } Store;
 
 typedef void TileFn(int64_t K, const float *a, int64_t ra, int64_t ca, const float *b, int64_t ldb, int64_t n,
@@ -71,11 +76,12 @@ typedef void TileFn(int64_t K, const float *a, int64_t ra, int64_t ca, const flo
 
 // rows x nv vectors, the last of them `n - (nv-1) VW` lanes wide when partial.  rows, nv, partial are constants of each
 // instance below.  Groups of three rows share a pointer, so that rows need only base + {0,1,2} ra addressing.
-static inline __attribute__((always_inline)) void tile_body(const int rows, const int nv, const bool partial, int64_t K,
+static inline __attribute__((always_inline)) void tile_body(const int rows, const int nv, const bool partial, const bool ahead, int64_t K,
                                                             const float *a, int64_t ra, int64_t ca, const float *b,
                                                             int64_t ldb, int64_t n, const Store *s)
 {
     vf acc[12][8];
+    int64_t term = 0;
     const float *pa[4];
     const vmask m = vhead(n - (nv - 1) * VW);
     const vf alpha = vset1(s->alpha);
@@ -84,7 +90,7 @@ static inline __attribute__((always_inline)) void tile_body(const int rows, cons
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++)   // C is wanted when the sums are done
 #pragma GCC unroll 8
-        for (int j = 0; j < nv; j += 64 / (4 * VW)) __builtin_prefetch(s->c + i * s->ldc + j * VW, 1);
+        for (int j = 0; j < nv; j += 64 / (4 * VW)) __builtin_prefetch(s->c + i * s->ldc + j * VW, 0, 2);
     for (int64_t k0 = 0; k0 < K; k0 += s->run) {
         const int64_t terms = min_i64(s->run, K - k0);
         const bool add = s->add || k0 > 0;
@@ -106,6 +112,12 @@ static inline __attribute__((always_inline)) void tile_body(const int rows, cons
 #pragma GCC unroll 4
             for (int i = 0; i < (rows + 2) / 3; i++) pa[i] += ca;
             b += ldb;
+            if (ahead) {
+                const float *p = s->ahead + (term & s->mask) * s->step + (term >> s->shift) * NR;
+                __builtin_prefetch(p, 0, 2);
+                __builtin_prefetch(p + 16, 0, 2);
+                term++;
+            }
         }
 #pragma GCC unroll 12
         for (int i = 0; i < rows; i++) {
@@ -123,25 +135,26 @@ static inline __attribute__((always_inline)) void tile_body(const int rows, cons
     }
 }
 
-#define TILE(name, rows, nv, partial)                                                                              \
+#define TILE(name, rows, nv, partial, ahead)                                                                              \
     static void name(int64_t K, const float *a, int64_t ra, int64_t ca, const float *b, int64_t ldb, int64_t n,    \
                      const Store *s)                                                                               \
     {                                                                                                              \
-        tile_body(rows, nv, partial, K, a, ra, ca, b, ldb, n, s);                                                  \
+        tile_body(rows, nv, partial, ahead, K, a, ra, ca, b, ldb, n, s);                                                  \
     }
-#define TILES(rows) TILE(tile_##rows##_full, rows, 2, false) \
-    TILE(tile_##rows##_cut, rows, 2, true) TILE(tile_##rows##_half, rows, 1, true)
-#define NAMES(rows) {tile_##rows##_half, tile_##rows##_cut, tile_##rows##_full}
+#define TILES(rows) TILE(tile_##rows##_full, rows, 2, false, false) \
+    TILE(tile_##rows##_ahead, rows, 2, false, true) \
+    TILE(tile_##rows##_cut, rows, 2, true, false) TILE(tile_##rows##_half, rows, 1, true, false)
+#define NAMES(rows) {tile_##rows##_half, tile_##rows##_cut, tile_##rows##_full, tile_##rows##_ahead}
 TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
 // One or two rows alone: more columns, for as many independent sums as the multiply-add units want.
-TILE(tile_1_wide, 1, 8, false)
-TILE(tile_2_wide, 2, 4, false)
+TILE(tile_1_wide, 1, 8, false, false)
+TILE(tile_2_wide, 2, 4, false, false)
 #if defined(__AVX512F__)
 TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12)
 #endif
 
-static TileFn *const tiles[MR + 1][3] = {   // [rows][columns <= VW, < NR, = NR]
-    {NULL, NULL, NULL}, NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6),
+static TileFn *const tiles[MR + 1][4] = {   // [rows][columns <= VW, < NR, = NR, = NR and asks ahead]
+    {NULL, NULL, NULL, NULL}, NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6),
 #if defined(__AVX512F__)
     NAMES(7), NAMES(8), NAMES(9), NAMES(10), NAMES(11), NAMES(12),
 #endif
@@ -165,35 +178,66 @@ static inline void zero_floats(float *dst, int64_t n)
     for (int64_t i = 0; i < n; i += VW) vstore(dst + i, vzero());
 }
 
-// dst[j][i] = src[i][j], i, j < 8
-static inline void transpose_8x8(const float *src, int64_t ls, float *dst, int64_t ld)
+// Lanes of 128 bits: lane l = the four floats at p + 4 l ls.  Loads that merge under a mask need no shuffle unit.
+static inline vf load_lanes(const float *p, int64_t ls)
 {
-    __m256 r[8], t[8];
-    for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(src + i * ls);
-    for (int i = 0; i < 8; i += 2) {
-        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 8; i += 4) {
-        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
-        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xEE);
-        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xEE);
-    }
-    for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps(dst + i * ld, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
-        _mm256_storeu_ps(dst + (i + 4) * ld, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
-    }
+#if defined(__AVX512F__)
+    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    v = _mm512_mask_broadcast_f32x4(v, 0x00F0, _mm_loadu_ps(p + 4 * ls));
+    v = _mm512_mask_broadcast_f32x4(v, 0x0F00, _mm_loadu_ps(p + 8 * ls));
+    return _mm512_mask_broadcast_f32x4(v, 0xF000, _mm_loadu_ps(p + 12 * ls));
+#else
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + 4 * ls), 1);
+#endif
 }
 
-// dst[j][i] = src[i][j] for `rows` x `cols` of src
+#if defined(__AVX512F__)
+#define LO(a, b) _mm512_unpacklo_ps(a, b)
+#define HI(a, b) _mm512_unpackhi_ps(a, b)
+#define EVEN(a, b) _mm512_shuffle_ps(a, b, 0x44)
+#define ODD(a, b) _mm512_shuffle_ps(a, b, 0xEE)
+#else
+#define LO(a, b) _mm256_unpacklo_ps(a, b)
+#define HI(a, b) _mm256_unpackhi_ps(a, b)
+#define EVEN(a, b) _mm256_shuffle_ps(a, b, 0x44)
+#define ODD(a, b) _mm256_shuffle_ps(a, b, 0xEE)
+#endif
+
+// v[c] = (src[0][c], src[1][c], .. src[VW-1][c]), c < 4: two shuffles a vector, half of those of 8x8 blocks.
+static inline void load_columns(const float *src, int64_t ls, vf v[4])
+{
+    const vf r0 = load_lanes(src, ls), r1 = load_lanes(src + ls, ls), r2 = load_lanes(src + 2 * ls, ls),
+             r3 = load_lanes(src + 3 * ls, ls);
+    const vf a = LO(r0, r1), b = LO(r2, r3), c = HI(r0, r1), d = HI(r2, r3);
+    v[0] = EVEN(a, b), v[1] = ODD(a, b), v[2] = EVEN(c, d), v[3] = ODD(c, d);
+}
+#undef LO
+#undef HI
+#undef EVEN
+#undef ODD
+
+// dst[j][i] = src[i][j] for `rows` x `cols` of src.  A line of each row at a time; the next lines are asked for early:
+// so many streams are too many for the hardware to foresee.  Rows a multiple of 2 KB apart fall on the same few sets of
+// the L1 cache: their lines pass through a buffer, else each would be loaded four times.
 static void transpose_block(const float *src, int64_t ls, int64_t rows, int64_t cols, float *dst, int64_t ld)
 {
-    const int64_t r8 = rows / 8 * 8, c8 = cols / 8 * 8;
-    for (int64_t j = 0; j < c8; j += 8)
-        for (int64_t i = 0; i < r8; i += 8) transpose_8x8(src + i * ls + j, ls, dst + j * ld + i, ld);
+    enum { LINE = 16, LINES_AHEAD = 4 };
+    const bool meet = ls % 512 == 0;
+    const int64_t rv = rows / VW * VW, cv = cols / LINE * LINE;
+    float buf[VW * LINE] __attribute__((aligned(64)));
+    for (int64_t j = 0; j < cv; j += LINE)
+        for (int64_t i = 0; i < rv; i += VW) {
+            const float *at = src + i * ls + j;
+            for (int64_t r = 0; r < VW; r++) __builtin_prefetch(at + r * ls + LINES_AHEAD * LINE);
+            for (int64_t r = 0; meet && r < VW; r++) copy_floats(buf + r * LINE, at + r * ls, LINE);
+            for (int64_t q = 0; q < LINE; q += 4) {
+                vf v[4];
+                load_columns(meet ? buf + q : at + q, meet ? LINE : ls, v);
+                for (int c = 0; c < 4; c++) vstore(dst + (j + q + c) * ld + i, v[c]);
+            }
+        }
     for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = i < r8 ? c8 : 0; j < cols; j++) dst[j * ld + i] = src[i * ls + j];
+        for (int64_t j = i < rv ? cv : 0; j < cols; j++) dst[j * ld + i] = src[i * ls + j];
 }
 
 // Columns n0.. of rows k0..k0+kc of B, as a panel [kc][NR], zero beyond N.
@@ -278,7 +322,18 @@ static void scatter(const Gemm *g, const float *tile, int64_t m0, int64_t rows, 
 
 // Where the tiles find B: where it is; in a panel that the thread fills when it comes to it; in panels that all threads
 // share (written by all, then a barrier).
-typedef enum BPlace { B_IN_PLACE, B_OWN_PANEL, B_SHARED_PANELS } BPlace;
+typedef enum BPlace { B_IN_PLACE, B_PACKED, B_OWN_PANEL, B_SHARED_PANELS } BPlace;
+
+typedef struct Ahead { const float *at; int64_t step, mask; int shift; } Ahead;
+
+// Where the next panel of B is read from.
+static inline Ahead next_panel(const Gemm *g, int64_t k0, int64_t n)
+{
+    if (n + NR > g->N || g->fetch_b) return (Ahead){0};
+    if (g->packed) return (Ahead){g->packed + n * g->K + k0 * NR, NR, -1, 62};
+    if (g->cb == 1) return (Ahead){g->b + k0 * g->rb + n, g->rb, -1, 62};
+    return (Ahead){g->b + k0 + n * g->cb, g->cb, NR - 1, NR == 32 ? 5 : 4};
+}
 
 // Rows m0..m0+mc times columns n0..n1, terms k0..k0+kc.
 typedef struct Block { int64_t m0, mc, n0, n1, k0, kc; } Block;
@@ -294,6 +349,7 @@ static void block_product(const Gemm *g, const Block *s, ABlock a, BPlace place,
         const int kind = width == NR ? 2 : width > VW ? 1 : 0;
         const int64_t ldb = place == B_IN_PLACE ? g->rb : NR;
         const float *b = place == B_IN_PLACE ? g->b + k0 * g->rb + n : panels;
+        if (place == B_PACKED) b = g->packed + n * g->K + k0 * NR;
         if (place == B_SHARED_PANELS) b += (n - nc0) * kc;
         if (place == B_OWN_PANEL) pack_panel(g, k0, kc, n, panels);
         for (int64_t t = 0; t < n_tiles; t++) {   // tiles of nearly equal height: no last tile of one row
@@ -306,9 +362,12 @@ static void block_product(const Gemm *g, const Block *s, ABlock a, BPlace place,
                     width = wide;
                 }
             }
+            const Ahead next = t == 0 && kind == 2 && (place == B_PACKED || place == B_OWN_PANEL) ? next_panel(g, k0, n + NR) : (Ahead){0};
+            if (next.at) fn = tiles[rows][3];
             const Store to = {.c = direct ? g->c + m * g->rc + n : buf, .ldc = direct ? g->rc : NR,
                              .bias = g->bias && k0 == 0 ? g->bias + n : NULL, .alpha = g->alpha, .add = add && direct,
-                             .run = g->run ? g->run : kc};
+                             .run = g->run ? g->run : kc,
+                             .ahead = next.at, .step = next.step, .mask = next.mask, .shift = next.shift};
             fn(kc, a.a + i * a.ra, a.ra, a.ca, b, ldb, width, &to);
             if (!direct) scatter(g, buf, m, rows, n, width, add);
             if (g->gelu && k0 + kc == g->K)
@@ -331,16 +390,18 @@ static Plan gemm_plan(const Gemm *g)
     Plan p = {.kc = gemm_kc(g->K)};
     const bool copy = copies_a(g);
     const int64_t m_max = A_BLOCK / p.kc / MR * MR > MR ? A_BLOCK / p.kc / MR * MR : MR;
-    p.mc = min_i64(m_max, copy ? ceil_div(ceil_div(g->M, TASKS), MR) * MR : g->M);
+    // All rows in one block where that leaves tasks enough: B is then packed panel by panel, without barriers.
+    const bool by_columns = !copy || (g->M <= m_max && !g->fetch_a && g->N >= 8 * NR);
+    p.mc = min_i64(m_max, by_columns ? g->M : ceil_div(ceil_div(g->M, TASKS), MR) * MR);
     const int64_t m_blocks = ceil_div(g->M, p.mc);
     // Few rows read B once or twice, and a small B stays in the L1 cache: nothing to win by copying it.
     const bool in_place = g->M <= 2 * MR || (g->M <= 64 && g->K * g->rb <= L1_FLOATS);
-    p.place = g->cb == 1 && !g->fetch_b && in_place ? B_IN_PLACE : m_blocks == 1 ? B_OWN_PANEL : B_SHARED_PANELS;
+    p.place = g->packed ? B_PACKED : g->cb == 1 && !g->fetch_b && in_place ? B_IN_PLACE : m_blocks == 1 ? B_OWN_PANEL : B_SHARED_PANELS;
     p.nc = p.place == B_SHARED_PANELS ? min_i64(ceil_div(g->N, NR) * NR, NC) : g->N;
     const int64_t panels = ceil_div(p.nc, NR);
-    p.group = copy ? panels * NR : ceil_div(panels * m_blocks, TASKS) * NR;
+    p.group = by_columns ? ceil_div(panels * m_blocks, TASKS) * NR : panels * NR;
     p.a_floats = copy ? (g->ra == 1 ? copy_stride(p.mc) * p.kc : copy_stride(p.kc) * p.mc) : 0;
-    p.b_floats = p.place == B_IN_PLACE ? 0 : (p.place == B_OWN_PANEL ? 1 : panels) * NR * p.kc;
+    p.b_floats = p.place <= B_PACKED ? 0 : (p.place == B_OWN_PANEL ? 1 : panels) * NR * p.kc;
     return p;
 }
 
@@ -359,11 +420,15 @@ static void gemm_member(const Gemm *g, const Plan *p, float *panels, float *copy
 #pragma omp barrier
                 }
             }
+            int64_t copied = -1;
+            ABlock a = {0};
             for (int64_t task = tid; task < m_blocks * groups; task += n) {
                 const int64_t m0 = task / groups * p->mc, mc = min_i64(p->mc, g->M - m0);
                 const int64_t n0 = nc0 + task % groups * p->group, n1 = min_i64(n0 + p->group, nc1);
                 const Block block = {m0, mc, n0, n1, k0, kc};
-                block_product(g, &block, block_of_a(g, m0, mc, k0, kc, copy), p->place, panels, nc0);
+                if (copied != m0) a = block_of_a(g, m0, mc, k0, kc, copy);
+                copied = m0;
+                block_product(g, &block, a, p->place, panels, nc0);
             }
             if (p->place == B_SHARED_PANELS && n > 1) {
 #pragma omp barrier
@@ -374,11 +439,10 @@ static void gemm_member(const Gemm *g, const Plan *p, float *panels, float *copy
 
 static inline size_t padded(int64_t floats) { return (size_t)ceil_div(floats, 16) * 16; }
 
-// C^T = B^T A^T: for a C stored transposed; and where B is, which must be copied anyway, when A^T is less to copy.
+// C^T = B^T A^T: for a C stored transposed.
 static Gemm gemm_oriented(const Gemm *g)
 {
-    if (g->bias || g->gelu || g->fetch_a || g->fetch_b || g->c_row) return *g;
-    if (g->cc == 1 && (g->cb == 1 || (g->N <= g->M && g->ra != 1))) return *g;
+    if (g->cc == 1) return *g;
     Gemm t = *g;
     t.M = g->N, t.N = g->M;
     t.a = g->b, t.ra = g->cb, t.ca = g->rb, t.a_step = g->b_step;
