@@ -65,10 +65,8 @@ typedef struct Store {
     float alpha;
     bool add;
     int64_t run;       // terms summed in registers before they are added to C
-    // What the tile that asks ahead asks for at term k: two cache lines at ahead + (k & mask) step + (k >> shift) NR
-    const float *ahead;
-    int64_t step, mask;
-    int shift;
+    const float *ahead;               // what the tile that asks ahead asks for, NR floats at each term:
+    int64_t ahead_cols, ahead_step;   // rows of so many floats, so far apart
 } Store;
 
 typedef void TileFn(int64_t K, const float *a, int64_t ra, int64_t ca, const float *b, int64_t ldb, int64_t n,
@@ -76,19 +74,21 @@ typedef void TileFn(int64_t K, const float *a, int64_t ra, int64_t ca, const flo
 
 // rows x nv vectors, the last of them `n - (nv-1) VW` lanes wide when partial.  rows, nv, partial are constants of each
 // instance below.  Groups of three rows share a pointer, so that rows need only base + {0,1,2} ra addressing.
-static inline __attribute__((always_inline)) void tile_body(const int rows, const int nv, const bool partial, const bool ahead, int64_t K,
-                                                            const float *a, int64_t ra, int64_t ca, const float *b,
-                                                            int64_t ldb, int64_t n, const Store *s)
+static inline __attribute__((always_inline)) void tile_body(const int rows, const int nv, const bool partial,
+                                                            const bool ahead, int64_t K, const float *a, int64_t ra,
+                                                            int64_t ca, const float *b, int64_t ldb, int64_t n,
+                                                            const Store *s)
 {
     vf acc[12][8];
-    int64_t term = 0;
+    const float *ask = s->ahead;
+    int64_t asked = 0;
     const float *pa[4];
     const vmask m = vhead(n - (nv - 1) * VW);
     const vf alpha = vset1(s->alpha);
 #pragma GCC unroll 4
     for (int i = 0; i < (rows + 2) / 3; i++) pa[i] = a + 3 * i * ra;
 #pragma GCC unroll 12
-    for (int i = 0; i < rows; i++)   // C is wanted when the sums are done
+    for (int i = 0; i < rows; i++)   // C is wanted when the sums are done; in L2, since many rows share few sets of L1
 #pragma GCC unroll 8
         for (int j = 0; j < nv; j += 64 / (4 * VW)) __builtin_prefetch(s->c + i * s->ldc + j * VW, 0, 2);
     for (int64_t k0 = 0; k0 < K; k0 += s->run) {
@@ -113,10 +113,12 @@ static inline __attribute__((always_inline)) void tile_body(const int rows, cons
             for (int i = 0; i < (rows + 2) / 3; i++) pa[i] += ca;
             b += ldb;
             if (ahead) {
-                const float *p = s->ahead + (term & s->mask) * s->step + (term >> s->shift) * NR;
-                __builtin_prefetch(p, 0, 2);
-                __builtin_prefetch(p + 16, 0, 2);
-                term++;
+#pragma GCC unroll 2
+                for (int j = 0; j < NR; j += 16) __builtin_prefetch(ask + asked + j, 0, 2);
+                if ((asked += NR) >= s->ahead_cols) {
+                    asked = 0;
+                    ask += s->ahead_step;
+                }
             }
         }
 #pragma GCC unroll 12
@@ -135,11 +137,11 @@ static inline __attribute__((always_inline)) void tile_body(const int rows, cons
     }
 }
 
-#define TILE(name, rows, nv, partial, ahead)                                                                              \
+#define TILE(name, rows, nv, partial, ahead)                                                                       \
     static void name(int64_t K, const float *a, int64_t ra, int64_t ca, const float *b, int64_t ldb, int64_t n,    \
                      const Store *s)                                                                               \
     {                                                                                                              \
-        tile_body(rows, nv, partial, ahead, K, a, ra, ca, b, ldb, n, s);                                                  \
+        tile_body(rows, nv, partial, ahead, K, a, ra, ca, b, ldb, n, s);                                           \
     }
 #define TILES(rows) TILE(tile_##rows##_full, rows, 2, false, false) \
     TILE(tile_##rows##_ahead, rows, 2, false, true) \
@@ -178,63 +180,66 @@ static inline void zero_floats(float *dst, int64_t n)
     for (int64_t i = 0; i < n; i += VW) vstore(dst + i, vzero());
 }
 
-// Lanes of 128 bits: lane l = the four floats at p + 4 l ls.  Loads that merge under a mask need no shuffle unit.
-static inline vf load_lanes(const float *p, int64_t ls)
-{
 #if defined(__AVX512F__)
-    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
-    v = _mm512_mask_broadcast_f32x4(v, 0x00F0, _mm_loadu_ps(p + 4 * ls));
-    v = _mm512_mask_broadcast_f32x4(v, 0x0F00, _mm_loadu_ps(p + 8 * ls));
-    return _mm512_mask_broadcast_f32x4(v, 0xF000, _mm_loadu_ps(p + 12 * ls));
+#define LANES(op) _mm512_##op
 #else
-    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + 4 * ls), 1);
-#endif
-}
-
-#if defined(__AVX512F__)
-#define LO(a, b) _mm512_unpacklo_ps(a, b)
-#define HI(a, b) _mm512_unpackhi_ps(a, b)
-#define EVEN(a, b) _mm512_shuffle_ps(a, b, 0x44)
-#define ODD(a, b) _mm512_shuffle_ps(a, b, 0xEE)
-#else
-#define LO(a, b) _mm256_unpacklo_ps(a, b)
-#define HI(a, b) _mm256_unpackhi_ps(a, b)
-#define EVEN(a, b) _mm256_shuffle_ps(a, b, 0x44)
-#define ODD(a, b) _mm256_shuffle_ps(a, b, 0xEE)
+#define LANES(op) _mm256_##op
 #endif
 
-// v[c] = (src[0][c], src[1][c], .. src[VW-1][c]), c < 4: two shuffles a vector, half of those of 8x8 blocks.
-static inline void load_columns(const float *src, int64_t ls, vf v[4])
+// r[i] = row i of a VW x VW block -> r[j] = column j.  4 x 4 within lanes of 128 bits, then the lanes.
+static inline __attribute__((always_inline)) void transpose_vectors(vf r[VW])
 {
-    const vf r0 = load_lanes(src, ls), r1 = load_lanes(src + ls, ls), r2 = load_lanes(src + 2 * ls, ls),
-             r3 = load_lanes(src + 3 * ls, ls);
-    const vf a = LO(r0, r1), b = LO(r2, r3), c = HI(r0, r1), d = HI(r2, r3);
-    v[0] = EVEN(a, b), v[1] = ODD(a, b), v[2] = EVEN(c, d), v[3] = ODD(c, d);
+    vf t[VW];
+#pragma GCC unroll 16
+    for (int i = 0; i < VW; i += 2) {
+        t[i] = LANES(unpacklo_ps)(r[i], r[i + 1]);
+        t[i + 1] = LANES(unpackhi_ps)(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < VW; i += 4) {   // r[i + c], lane l: column 4 l + c of rows i..i+3
+        r[i] = LANES(shuffle_ps)(t[i], t[i + 2], 0x44);
+        r[i + 1] = LANES(shuffle_ps)(t[i], t[i + 2], 0xEE);
+        r[i + 2] = LANES(shuffle_ps)(t[i + 1], t[i + 3], 0x44);
+        r[i + 3] = LANES(shuffle_ps)(t[i + 1], t[i + 3], 0xEE);
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; c++) {
+#if defined(__AVX512F__)
+        t[c] = _mm512_shuffle_f32x4(r[c], r[4 + c], 0x88);        // lanes 0, 2 of rows 0..3, then of rows 4..7
+        t[4 + c] = _mm512_shuffle_f32x4(r[c], r[4 + c], 0xDD);    // lanes 1, 3
+        t[8 + c] = _mm512_shuffle_f32x4(r[8 + c], r[12 + c], 0x88);
+        t[12 + c] = _mm512_shuffle_f32x4(r[8 + c], r[12 + c], 0xDD);
+#else
+        t[c] = _mm256_permute2f128_ps(r[c], r[4 + c], 0x20);
+        t[4 + c] = _mm256_permute2f128_ps(r[c], r[4 + c], 0x31);
+#endif
+    }
+#pragma GCC unroll 16
+    for (int c = 0; c < VW; c++)
+#if defined(__AVX512F__)
+        r[c] = _mm512_shuffle_f32x4(t[c % 8], t[8 + c % 8], c < 8 ? 0x88 : 0xDD);
+#else
+        r[c] = t[c];
+#endif
 }
-#undef LO
-#undef HI
-#undef EVEN
-#undef ODD
+#undef LANES
 
-// dst[j][i] = src[i][j] for `rows` x `cols` of src.  A line of each row at a time; the next lines are asked for early:
-// so many streams are too many for the hardware to foresee.  Rows a multiple of 2 KB apart fall on the same few sets of
-// the L1 cache: their lines pass through a buffer, else each would be loaded four times.
+// dst[j][i] = src[i][j] for `rows` x `cols` of src.
 static void transpose_block(const float *src, int64_t ls, int64_t rows, int64_t cols, float *dst, int64_t ld)
 {
-    enum { LINE = 16, LINES_AHEAD = 4 };
-    const bool meet = ls % 512 == 0;
-    const int64_t rv = rows / VW * VW, cv = cols / LINE * LINE;
-    float buf[VW * LINE] __attribute__((aligned(64)));
-    for (int64_t j = 0; j < cv; j += LINE)
+    enum { AHEAD_COLS = 64 };   // so many streams are too many for the hardware to foresee
+    const int64_t rv = rows / VW * VW, cv = cols / VW * VW;
+    for (int64_t j = 0; j < cv; j += VW)
         for (int64_t i = 0; i < rv; i += VW) {
-            const float *at = src + i * ls + j;
-            for (int64_t r = 0; r < VW; r++) __builtin_prefetch(at + r * ls + LINES_AHEAD * LINE);
-            for (int64_t r = 0; meet && r < VW; r++) copy_floats(buf + r * LINE, at + r * ls, LINE);
-            for (int64_t q = 0; q < LINE; q += 4) {
-                vf v[4];
-                load_columns(meet ? buf + q : at + q, meet ? LINE : ls, v);
-                for (int c = 0; c < 4; c++) vstore(dst + (j + q + c) * ld + i, v[c]);
+            vf r[VW];
+#pragma GCC unroll 16
+            for (int q = 0; q < VW; q++) {
+                r[q] = vload(src + (i + q) * ls + j);
+                __builtin_prefetch(src + (i + q) * ls + j + AHEAD_COLS);
             }
+            transpose_vectors(r);
+#pragma GCC unroll 16
+            for (int q = 0; q < VW; q++) vstore(dst + (j + q) * ld + i, r[q]);
         }
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = i < rv ? cv : 0; j < cols; j++) dst[j * ld + i] = src[i * ls + j];
@@ -324,15 +329,16 @@ static void scatter(const Gemm *g, const float *tile, int64_t m0, int64_t rows, 
 // share (written by all, then a barrier).
 typedef enum BPlace { B_IN_PLACE, B_PACKED, B_OWN_PANEL, B_SHARED_PANELS } BPlace;
 
-typedef struct Ahead { const float *at; int64_t step, mask; int shift; } Ahead;
+typedef struct Ahead { const float *at; int64_t cols, step; } Ahead;
 
-// Where the next panel of B is read from.
-static inline Ahead next_panel(const Gemm *g, int64_t k0, int64_t n)
+// Where the next panel of B is read from, in the order in which it lies: what the hardware foresees comes twice as
+// fast.
+static inline Ahead next_panel(const Gemm *g, int64_t k0, int64_t kc, int64_t n)
 {
     if (n + NR > g->N || g->fetch_b) return (Ahead){0};
-    if (g->packed) return (Ahead){g->packed + n * g->K + k0 * NR, NR, -1, 62};
-    if (g->cb == 1) return (Ahead){g->b + k0 * g->rb + n, g->rb, -1, 62};
-    return (Ahead){g->b + k0 + n * g->cb, g->cb, NR - 1, NR == 32 ? 5 : 4};
+    if (g->packed) return (Ahead){g->packed + n * g->K + k0 * NR, NR, NR};
+    if (g->cb == 1) return (Ahead){g->b + k0 * g->rb + n, NR, g->rb};
+    return (Ahead){g->b + k0 + n * g->cb, kc, g->cb};
 }
 
 // Rows m0..m0+mc times columns n0..n1, terms k0..k0+kc.
@@ -362,12 +368,13 @@ static void block_product(const Gemm *g, const Block *s, ABlock a, BPlace place,
                     width = wide;
                 }
             }
-            const Ahead next = t == 0 && kind == 2 && (place == B_PACKED || place == B_OWN_PANEL) ? next_panel(g, k0, n + NR) : (Ahead){0};
+            const bool first = t == 0 && kind == 2 && (place == B_PACKED || place == B_OWN_PANEL);
+            const Ahead next = first ? next_panel(g, k0, kc, n + NR) : (Ahead){0};
             if (next.at) fn = tiles[rows][3];
             const Store to = {.c = direct ? g->c + m * g->rc + n : buf, .ldc = direct ? g->rc : NR,
                              .bias = g->bias && k0 == 0 ? g->bias + n : NULL, .alpha = g->alpha, .add = add && direct,
                              .run = g->run ? g->run : kc,
-                             .ahead = next.at, .step = next.step, .mask = next.mask, .shift = next.shift};
+                             .ahead = next.at, .ahead_cols = next.cols, .ahead_step = next.step};
             fn(kc, a.a + i * a.ra, a.ra, a.ca, b, ldb, width, &to);
             if (!direct) scatter(g, buf, m, rows, n, width, add);
             if (g->gelu && k0 + kc == g->K)
@@ -377,17 +384,25 @@ static void block_product(const Gemm *g, const Block *s, ABlock a, BPlace place,
     }
 }
 
+#include "cpu_simd/gemm_few.inl"
+
 // ---- the whole product
 
 typedef struct Plan {
     BPlace place;
+    FewKind few;
     int64_t kc, mc, nc, group;   // group: columns of one task
     int64_t a_floats, b_floats;  // scratch of the copies of A (one a thread) and B
 } Plan;
 
 static Plan gemm_plan(const Gemm *g)
 {
-    Plan p = {.kc = gemm_kc(g->K)};
+    Plan p = {.kc = gemm_kc(g->K), .few = few_kind(g)};
+    if (p.few) {
+        p.place = B_OWN_PANEL;
+        p.b_floats = p.few == FEW_COLUMNS ? NR * p.kc : 0;
+        return p;
+    }
     const bool copy = copies_a(g);
     const int64_t m_max = A_BLOCK / p.kc / MR * MR > MR ? A_BLOCK / p.kc / MR * MR : MR;
     // All rows in one block where that leaves tasks enough: B is then packed panel by panel, without barriers.
@@ -396,7 +411,8 @@ static Plan gemm_plan(const Gemm *g)
     const int64_t m_blocks = ceil_div(g->M, p.mc);
     // Few rows read B once or twice, and a small B stays in the L1 cache: nothing to win by copying it.
     const bool in_place = g->M <= 2 * MR || (g->M <= 64 && g->K * g->rb <= L1_FLOATS);
-    p.place = g->packed ? B_PACKED : g->cb == 1 && !g->fetch_b && in_place ? B_IN_PLACE : m_blocks == 1 ? B_OWN_PANEL : B_SHARED_PANELS;
+    p.place = g->packed ? B_PACKED : g->cb == 1 && !g->fetch_b && in_place ? B_IN_PLACE
+              : m_blocks == 1 ? B_OWN_PANEL : B_SHARED_PANELS;
     p.nc = p.place == B_SHARED_PANELS ? min_i64(ceil_div(g->N, NR) * NR, NC) : g->N;
     const int64_t panels = ceil_div(p.nc, NR);
     p.group = by_columns ? ceil_div(panels * m_blocks, TASKS) * NR : panels * NR;
@@ -408,6 +424,10 @@ static Plan gemm_plan(const Gemm *g)
 // What thread `tid` of `n` does.  panels: shared by all, or its own, as the plan says; copy: its own.
 static void gemm_member(const Gemm *g, const Plan *p, float *panels, float *copy, int tid, int n)
 {
+    if (p->few) {
+        few_member(g, p->few, panels, tid, n);
+        return;
+    }
     const int64_t m_blocks = ceil_div(g->M, p->mc);
     for (int64_t nc0 = 0; nc0 < g->N; nc0 += p->nc) {
         const int64_t nc1 = min_i64(nc0 + p->nc, g->N), groups = ceil_div(nc1 - nc0, p->group);

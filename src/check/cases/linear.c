@@ -20,6 +20,7 @@ void linear_cases(CaseList *list)
     const int64_t edge[] = {1, 7, 8, 9, 15, 16, 17, 29, 53};   // around the vector widths and 3 VW + 5
     for (int i = 0; i < (int)(sizeof edge / sizeof *edge); i++)
         shape(list, "vector edge", 3 + i, 10, edge[i], true, false);
+    for (int64_t few = 1; few < 6; few++) shape(list, "few rows", few, 130, 97, few != 2, true);
     shape(list, "tile edges", 61, 130, 97, true, true);
     shape(list, "GPT-2 rows", 64, 768, 768, true, true);
 }

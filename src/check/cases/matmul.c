@@ -44,6 +44,15 @@ void matmul_cases(CaseList *list)
         shapes(list, "rows at the vector edge", 0, vector_edge[i], 4, 3, 1, false);
         shapes(list, "depth at the vector edge", 2, 3, vector_edge[i], 2, 1, false);
     }
+    for (int64_t few = 1; few < 6; few++) {   // the paths for few rows, columns or terms and their end
+        shapes(list, "few rows", 0, few, 37, 70, 1, true);
+        shapes(list, "few rows, two blocks of terms", 0, few, 530, 129, -0.5, true);
+        shapes(list, "few columns", 2, 41, 35, few, 1, true);
+        shapes(list, "few terms", 0, 37, few, 67, 1, true);
+    }
+    shapes(list, "few rows, many columns", 0, 1, 33, 4200, 1, true);
+    shapes(list, "few terms, many columns", 0, 9, 2, 4200, 1, true);
+    shapes(list, "whole panels", 0, 50, 530, 300, 1, true);
     shapes(list, "tile edges", 0, 61, 130, 97, 1, true);
     shapes(list, "batched tile edges", 3, 33, 65, 49, 0.125, true);
 }
