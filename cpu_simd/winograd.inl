@@ -128,14 +128,16 @@ static Wino wino_of(int64_t N, int64_t H, int64_t W, int64_t C, int64_t Ho, int6
 }
 
 // Where the n x n pixels from (h0,v0) on are in image `base` [H,W,C]; outside: `zero`.
-static void pixels_of(const float *base, int64_t H, int64_t W, int64_t C, int64_t h0, int64_t v0, int n,
+INLINE void pixels_of(const float *base, int64_t H, int64_t W, int64_t C, int64_t h0, int64_t v0, const int n,
                       const float *zero, const float **at)
 {
-    for (int r = 0; r < n; r++)
-        for (int c = 0; c < n; c++) {
-            const int64_t h = h0 + r, v = v0 + c;
-            at[r * n + c] = h >= 0 && h < H && v >= 0 && v < W ? base + (h * W + v) * C : zero;
-        }
+    bool inside[WINO_SIDE];
+    for (int c = 0; c < n; c++) inside[c] = v0 + c >= 0 && v0 + c < W;
+    for (int r = 0; r < n; r++) {
+        const bool row = h0 + r >= 0 && h0 + r < H;
+        const float *p = base + ((h0 + r) * W + v0) * C;
+        for (int c = 0; c < n; c++) at[r * n + c] = row && inside[c] ? p + c * C : zero;
+    }
 }
 
 typedef struct TileAt { int64_t n, i, j; } TileAt;
@@ -145,21 +147,34 @@ static inline TileAt tile_at(const Wino *w, int64_t tile)
     return (TileAt){tile / (w->high * w->wide), tile / w->wide % w->high, tile % w->wide};
 }
 
-// Channels begin.. of the pixels that tile `tile` reads in x.
-static void tile_pixels(const Wino *w, const float *x, int64_t tile, int64_t begin, const float *zero, const float **at)
+static inline void tile_next(const Wino *w, TileAt *t)
 {
-    const TileAt t = tile_at(w, tile);
-    pixels_of(x + t.n * w->H * w->W * w->C + begin, w->H, w->W, w->C, w->m * t.i - w->pad, w->m * t.j - w->pad, w->side,
-              zero, at);
+    if (++t->j < w->wide) return;
+    t->j = 0;
+    if (++t->i < w->high) return;
+    t->i = 0, t->n++;
+}
+
+// Channels begin.. of the pixels that tile t reads in x.
+INLINE void tile_pixels(const int m, const Wino *w, const float *x, TileAt t, int64_t begin, const float *zero,
+                        const float **at)
+{
+    pixels_of(x + t.n * w->H * w->W * w->C + begin, w->H, w->W, w->C, m * t.i - w->pad, m * t.j - w->pad, m + 2, zero, at);
 }
 
 // An odd number of cache lines: what is this far apart does not meet in one set.
 static inline int64_t odd_lines(int64_t floats) { return (ceil_div(floats, 16) | 1) * 16; }
 
 // ---- transforms of whole tiles
+// Those of one vector are functions of their own: inlined into the loop over tiles, gcc keeps the addresses of all 36
+// matrices as variables of that loop, in memory.  With 16 channels that took half of the time.
+#define PER_M(name, params, args)                                                     \
+    static __attribute__((noinline)) void name##_4 params { name(4, args); }          \
+    static __attribute__((noinline)) void name##_3 params { name(3, args); }
+#define ARGS(...) __VA_ARGS__
 
 // B^T d B of one vector of channels, point (r,c) to v[(r side + c) step].
-INLINE void tile_in(const int m, const float *const *at, int64_t i, bool full, vmask k, float *v, int64_t step)
+INLINE void tile_in(const int m, const float *const *at, int64_t i, vmask k, float *v, int64_t step)
 {
     const int side = m + 2;
     vf t[WINO_SIDE][WINO_SIDE];
@@ -167,7 +182,7 @@ INLINE void tile_in(const int m, const float *const *at, int64_t i, bool full, v
     for (int c = 0; c < side; c++) {
         vf d[WINO_SIDE], p[WINO_SIDE];
 #pragma GCC unroll 6
-        for (int r = 0; r < side; r++) d[r] = full ? vload(at[r * side + c] + i) : vload_m(at[r * side + c] + i, k);
+        for (int r = 0; r < side; r++) d[r] = vload_m(at[r * side + c] + i, k);
         input_points(m, d, p);
 #pragma GCC unroll 6
         for (int r = 0; r < side; r++) t[r][c] = p[r];
@@ -181,22 +196,31 @@ INLINE void tile_in(const int m, const float *const *at, int64_t i, bool full, v
     }
 }
 
+#define PARAMS (const float *const *at, int64_t i, vmask k, float *v, int64_t step)
+PER_M(tile_in, PARAMS, ARGS(at, i, k, v, step))
+#undef PARAMS
+
 // Tiles tile0.. to V [side^2][count][ld], matrices `step` floats apart.
 INLINE void tiles_in(const int m, const Wino *w, const float *x, const float *zero, int64_t tile0, int64_t count,
                      float *V, int64_t ld, int64_t step)
 {
     const float *at[WINO_SIDE * WINO_SIDE];
-    for (int64_t t = 0; t < count; t++) {
-        tile_pixels(w, x, tile0 + t, 0, zero, at);
-        int64_t i = 0;
-        for (; i + VW <= w->C; i += VW) tile_in(m, at, i, true, vhead(VW), V + t * ld, step);
-        if (i < w->C) tile_in(m, at, i, false, vhead(w->C - i), V + t * ld, step);
+    TileAt tile = tile_at(w, tile0);
+    for (int64_t t = 0; t < count; t++, tile_next(w, &tile)) {
+        tile_pixels(m, w, x, tile, 0, zero, at);
+        for (int64_t i = 0; i < w->C; i += VW)
+            (m == 4 ? tile_in_4 : tile_in_3)(at, i, vhead(w->C - i), V + t * ld, step);
     }
 }
 
 // A^T M A of one vector of channels; row by row, so that what is outside the image is never stored.
-INLINE void tile_out(const int m, const float *M, int64_t step, int64_t i, vmask k, vf bias, bool add, float *y,
-                     int64_t rows, int64_t cols, int64_t W, int64_t O)
+typedef struct TileOut {
+    bool add;                  // y +=
+    int64_t rows, cols;        // of the tile that are inside the image
+    int64_t W, O;              // of the image
+} TileOut;
+
+INLINE void tile_out(const int m, const float *M, int64_t step, vmask k, vf bias, const TileOut *q, float *y)
 {
     const int side = m + 2;
     vf t[4][WINO_SIDE];
@@ -204,7 +228,7 @@ INLINE void tile_out(const int m, const float *M, int64_t step, int64_t i, vmask
     for (int c = 0; c < side; c++) {
         vf p[WINO_SIDE], s[4];
 #pragma GCC unroll 6
-        for (int r = 0; r < side; r++) p[r] = vload(M + (r * side + c) * step + i);
+        for (int r = 0; r < side; r++) p[r] = vload(M + (r * side + c) * step);
         output_points(m, p, s);
 #pragma GCC unroll 4
         for (int r = 0; r < m; r++) t[r][c] = s[r];
@@ -213,28 +237,33 @@ INLINE void tile_out(const int m, const float *M, int64_t step, int64_t i, vmask
     for (int r = 0; r < m; r++) {
         vf s[4];
         output_points(m, t[r], s);
-        if (r >= rows) continue;
+        if (r >= q->rows) continue;
 #pragma GCC unroll 4
         for (int c = 0; c < m; c++) {
-            if (c >= cols) continue;
-            float *to = y + (r * W + c) * O + i;
+            if (c >= q->cols) continue;
+            float *to = y + (r * q->W + c) * q->O;
             const vf v = vadd(s[c], bias);
-            vstore_m(to, k, add ? vadd(vload_m(to, k), v) : v);
+            vstore_m(to, k, q->add ? vadd(vload_m(to, k), v) : v);
         }
     }
 }
 
+#define PARAMS (const float *M, int64_t step, vmask k, vf bias, const TileOut *q, float *y)
+PER_M(tile_out, PARAMS, ARGS(M, step, k, bias, q, y))
+#undef PARAMS
+
 INLINE void tiles_out(const int m, const Wino *w, const float *M, int64_t ld, int64_t step, int64_t tile0,
                       int64_t count, const float *bias, bool add, float *y)
 {
-    for (int64_t t = 0; t < count; t++) {
-        const TileAt at = tile_at(w, tile0 + t);
-        const int64_t h = m * at.i, v = m * at.j;
-        float *to = y + ((at.n * w->Ho + h) * w->Wo + v) * w->O;
+    TileAt tile = tile_at(w, tile0);
+    for (int64_t t = 0; t < count; t++, tile_next(w, &tile)) {
+        const int64_t h = m * tile.i, v = m * tile.j;
+        const TileOut q = {.add = add, .rows = w->Ho - h, .cols = w->Wo - v, .W = w->Wo, .O = w->O};
+        float *to = y + ((tile.n * w->Ho + h) * w->Wo + v) * w->O;
         for (int64_t i = 0; i < w->O; i += VW) {
             const vmask k = vhead(w->O - i);
             const vf b = bias ? vload_m(bias + i, k) : vzero();
-            tile_out(m, M + t * ld, step, i, k, b, add, to, w->Ho - h, w->Wo - v, w->Wo, w->O);
+            (m == 4 ? tile_out_4 : tile_out_3)(M + t * ld + i, step, k, b, &q, to + i);
         }
     }
 }
@@ -400,6 +429,7 @@ INLINE void row_points(const int m, const bool gradient, const float *coef, cons
     vf t[WINO_SIDE], p[WINO_SIDE];
 #pragma GCC unroll 6
     for (int c = 0; c < n; c++) t[c] = vzero();
+#pragma GCC unroll 1
     for (int r = 0; r < n; r++) {
         if (coef[r] == 0) continue;
         const vf f = vset1(coef[r]);
@@ -412,6 +442,15 @@ INLINE void row_points(const int m, const bool gradient, const float *coef, cons
     for (int c = 0; c < m + 2; c++) vstore(to + c * step + i, p[c]);
 }
 
+#define row_in(m, ...) row_points(m, false, __VA_ARGS__)
+#define row_gradient(m, ...) row_points(m, true, __VA_ARGS__)
+#define PARAMS (const float *coef, const float *const *at, int64_t i, vmask k, float *to, int64_t step)
+PER_M(row_in, PARAMS, ARGS(coef, at, i, k, to, step))
+PER_M(row_gradient, PARAMS, ARGS(coef, at, i, k, to, step))
+#undef PARAMS
+#undef row_in
+#undef row_gradient
+
 // V of row r of the points for tiles tile0.., channels c0..c0+cb; Z alike.
 INLINE void row_of_tiles(const int m, const WinoWeights *g, int r, int64_t tile0, int64_t count, int64_t c0, int64_t cb,
                          int64_t o0, int64_t ob, float *V, float *Z)
@@ -421,14 +460,14 @@ INLINE void row_of_tiles(const int m, const WinoWeights *g, int r, int64_t tile0
     float turned[4];
     for (int k = 0; k < m; k++) turned[k] = points->at[k][r];
     const float *at[WINO_SIDE * WINO_SIDE];
-    for (int64_t t = 0; t < count; t++) {
-        tile_pixels(w, g->x, tile0 + t, c0, g->zero, at);
+    TileAt q = tile_at(w, tile0);
+    for (int64_t t = 0; t < count; t++, tile_next(w, &q)) {
+        tile_pixels(m, w, g->x, q, c0, g->zero, at);
         for (int64_t i = 0; i < cb; i += VW)
-            row_points(m, false, points->bt[r], at, i, vhead(cb - i), V + t * g->ld_v, g->step_v);
-        const TileAt q = tile_at(w, tile0 + t);
+            (m == 4 ? row_in_4 : row_in_3)(points->bt[r], at, i, vhead(cb - i), V + t * g->ld_v, g->step_v);
         pixels_of(g->dy + q.n * w->Ho * w->Wo * w->O + o0, w->Ho, w->Wo, w->O, m * q.i, m * q.j, m, g->zero, at);
         for (int64_t i = 0; i < ob; i += VW)
-            row_points(m, true, turned, at, i, vhead(ob - i), Z + t * g->ld_z, g->step_z);
+            (m == 4 ? row_gradient_4 : row_gradient_3)(turned, at, i, vhead(ob - i), Z + t * g->ld_z, g->step_z);
     }
 }
 
