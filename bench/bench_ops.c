@@ -3,9 +3,8 @@
 //   bench_ops [--quick] [--threads 1,2] [--reps N] [--tsv FILE] [--peers] [--python CMD] [op ...]
 // For each row all variants run in turn, round after round (a busy machine then slows all of them alike); reported is
 // the median.  One thread: CPU time of the thread, so that other processes disturb little; several: wall time.
-//   GFLOP/s        the formula of ops.def; a gradient (dx or dw) counts like the forward pass; attention and linear_gelu
-//                  twice; of causal attention the whole square of scores counts (but its ceiling is that of the triangle)
-//   GB/s           operands read once, result written once (gradients: also read, since they are added to)
+//   GFLOP/s, GB/s  op_work (src/tensor/ops.h).  Of causal attention the whole square of scores counts, as is usual; its
+//                  ceiling is that of the triangle
 //   % of ceiling   roofline: of the shorter of flops / (fused multiply-add rate of the variant's instruction set, measured
 //                  in the same rounds) and bytes / (bandwidth of the level of memory that they fit)
 //   x scalar       times as fast as the plain reference kernel (one or a few repetitions)
@@ -92,7 +91,7 @@ static void prepare(const Bench *b, Runner *r, Problem *p, Pass pass)
 static int find_runners(Bench *b, Problem *p, Pass pass, Runner *r)
 {
     int n = 0;
-    const bool slow = problem_flops(p, pass) / 0.7e9 > b->slowest_scalar;
+    const bool slow = problem_work(p, pass).flops / 0.7e9 > b->slowest_scalar;
     const Isa best = (pass == FWD ? b->dev[b->have].fwd_isa : b->dev[b->have].bwd_isa)[p->row->op];
     for (Isa isa = ISA_SCALAR; isa <= b->have; isa++) {
         const bool own = isa == ISA_SCALAR ||
@@ -110,11 +109,9 @@ static int find_runners(Bench *b, Problem *p, Pass pass, Runner *r)
 
 // ---- report
 
-static void report(Bench *b, const Problem *p, Pass pass, const Ceiling *c, Runner *r, int n)
+static void report(Bench *b, Problem *p, Pass pass, const Ceiling *c, Runner *r, int n)
 {
-    const double flops = problem_flops(p, pass);
-    double written;
-    const double bytes = problem_bytes(p, pass, &written), needed = problem_needed(p);
+    const OpWork w = problem_work(p, pass);
     const OpInfo *info = op_info(p->row->op);
     double scalar = NAN, best = NAN;
     for (int i = 0; i < n; i++) {
@@ -123,12 +120,12 @@ static void report(Bench *b, const Problem *p, Pass pass, const Ceiling *c, Runn
     }
     printf("%-15s %-3s %-36s", info->name, pass_names[pass], p->row->label);
     for (int i = 0; i < n; i++) {
-        const double t = r[i].mid, pct = 100 * ceiling_seconds(c, r[i].isa, flops * needed, bytes, written) / t;
+        const double t = r[i].mid, pct = 100 * ceiling_seconds(c, r[i].isa, w.needed, w.bytes, w.written) / t;
         printf("  %s %.1f us (%.0f%%)", r[i].name, t * 1e6, pct);
         if (r[i].peer) printf(" x%.2f", t / best);
         if (!b->tsv) continue;
         fprintf(b->tsv, "%s_%s\t%s\t%s\t%d\t%.2f\t%.2f\t%.2f\t%.1f\t", info->name, pass_names[pass], r[i].name,
-                p->row->label, b->threads, t * 1e6, flops / t * 1e-9, bytes / t * 1e-9, pct);
+                p->row->label, b->threads, t * 1e6, w.flops / t * 1e-9, w.bytes / t * 1e-9, pct);
         fprintf(b->tsv, isnan(scalar) ? "NA\n" : "%.2f\n", scalar / t);
     }
     printf("\n");

@@ -71,65 +71,25 @@ bool problem_has(const Problem *p, Pass pass)
     return is_product(p->row->op) == (pass != BWD);
 }
 
-void problem_run(Problem *p, const Device *dev, Pass pass)
+static void attach_gradients(Problem *p, Pass pass)
 {
     for (int i = 0; i < p->call.n_in; i++)
         if (p->call.in[i])
             p->call.in[i]->g = pass == BWD || (pass == DX && i == 0) || (pass == DW && i == 1) ? p->grad[i] : NULL;
+}
+
+void problem_run(Problem *p, const Device *dev, Pass pass)
+{
+    attach_gradients(p, pass);
     const size_t mark = arena_mark(p->call.scratch);
     (pass == FWD ? dev->fwd : dev->bwd)[p->row->op](&p->call);
     arena_rewind(p->call.scratch, mark);
 }
 
-double problem_flops(const Problem *p, Pass pass)
+OpWork problem_work(Problem *p, Pass pass)
 {
-    const bool twice = pass == BWD && (p->row->op == OP_attention || p->row->op == OP_linear_gelu);
-    return op_flops(&p->call) * (twice ? 2 : 1);
-}
-
-double problem_needed(const Problem *p)
-{
-    if (p->row->op != OP_attention || !((const AttentionParams *)p->call.p)->causal || p->row->i[2]) return 1;
-    const double T = (double)p->call.in[0]->shape.d[1];
-    return (T + 1) / (2 * T);
-}
-
-// Does backward read the inputs' values?
-static bool reads_inputs(OpId op)
-{
-    switch (op) {
-    case OP_add: case OP_scale: case OP_slice: case OP_concat: case OP_permute: case OP_pad2d: case OP_crop2d:
-    case OP_sum: case OP_mean: case OP_upsample2: case OP_avgpool2: case OP_global_avgpool: case OP_dropout:
-    case OP_embedding: case OP_q_sample: case OP_convert: return false;
-    default: return true;
-    }
-}
-
-// Only the rows of a table that are asked for move.
-static double input_bytes(const OpCall *c, int i)
-{
-    return (double)tensor_bytes(c->op == OP_embedding && i == 0 ? c->out[0] : c->in[i]);
-}
-
-double problem_bytes(const Problem *p, Pass pass, double *written)
-{
-    const OpCall *c = &p->call;
-    double in = 0, out = 0, grad = 0;
-    for (int i = 0; i < c->n_in; i++) {
-        if (!c->in[i]) continue;
-        const double bytes = input_bytes(c, i);
-        if (!(c->op == OP_cache_put && i == 0) && (pass == FWD || reads_inputs(c->op))) in += bytes;
-        if (pass == BWD || (pass == DX && i == 0) || (pass == DW && i == 1)) grad += p->grad[i] ? bytes : 0;
-    }
-    for (int i = 0; i < c->n_out; i++) out += (double)tensor_bytes(c->out[i]);
-    if (c->op == OP_cache_put) out = in;
-    if (c->op == OP_randn || c->op == OP_timestep_embed) in = 0;
-    if (pass == FWD) return *written = out, in + out;
-    *written = grad;
-    // dx needs dy and w; dw needs dy and x
-    if (pass == DX) in = (double)tensor_bytes(c->in[1]);
-    if (pass == DW) in = (double)tensor_bytes(c->in[0]);
-    return in + (double)tensor_bytes(c->out[0]) + 2 * grad;
+    attach_gradients(p, pass);
+    return op_work(&p->call, pass != FWD);
 }
 
 // ---- are the numbers right?

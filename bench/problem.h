@@ -19,11 +19,7 @@ typedef struct Problem {
 Problem *problem_new(Arena *mem, Arena *scratch, const BenchRow *row);
 bool problem_has(const Problem *p, Pass pass);
 void problem_run(Problem *p, const Device *dev, Pass pass);
-double problem_flops(const Problem *p, Pass pass);
-// Share of these flops that the result needs: causal attention needs the triangle of the scores.
-double problem_needed(const Problem *p);
-// Operands read once, results written once; a gradient is read and written, since it is added to.
-double problem_bytes(const Problem *p, Pass pass, double *written);
+OpWork problem_work(Problem *p, Pass pass);
 // Worst difference of dev's results from `plain`'s, relative to the largest value; products, where the plain kernels take
 // seconds: of <y,dy> = <x,dx> = <w,dw>, relative to the root of the number of terms.
 double problem_error(Problem *p, const Device *dev, const Device *plain, Arena *mem);

@@ -37,12 +37,14 @@ static void call_kernel(Tape *t, const OpCall *c, bool backward)
     arena_rewind(t->scratch, mark);
     if (!t->profile) return;
     device_wait(t->dev);   // the profile charges each op with its own time
-    const int factor = backward ? 2 : 1;   // two products in backward for one in forward
+    const OpWork w = op_work(c, backward);
+    const Ceiling *top = t->profile->ceiling;
     ProfileRow *row = backward ? &t->profile->bwd[c->op] : &t->profile->fwd[c->op];
     row->calls++;
     row->seconds += now_seconds() - t0;
-    row->flops += factor * op_flops(c);
-    row->bytes += factor * op_bytes(c);
+    row->flops += w.flops;
+    row->bytes += w.bytes;
+    if (top) row->least += ceiling_seconds(top, top->isa, w.needed, w.bytes, w.written);
 }
 
 static void push_node(Tape *t, OpCall *c)

@@ -10,13 +10,14 @@
 #ifndef LEAD_AUTOGRAD_TAPE_H
 #define LEAD_AUTOGRAD_TAPE_H
 
+#include "tensor/ceiling.h"
 #include "tensor/device.h"
 #include "tensor/ops.h"
 #include "tensor/philox.h"
 
-// Time and work by op, filled when tape->profile is set (`lead train --profile`).
-typedef struct ProfileRow { int64_t calls; double seconds, flops, bytes; } ProfileRow;
-typedef struct Profile { ProfileRow fwd[OP_COUNT], bwd[OP_COUNT]; } Profile;
+// Time and work by op, filled when tape->profile is set (`lead train --profile`).  least: the time that the ceilings allow.
+typedef struct ProfileRow { int64_t calls; double seconds, flops, bytes, least; } ProfileRow;
+typedef struct Profile { ProfileRow fwd[OP_COUNT], bwd[OP_COUNT]; const Ceiling *ceiling; } Profile;
 
 typedef struct Tape {
     const Device *dev;

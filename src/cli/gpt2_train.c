@@ -63,7 +63,7 @@ static const Option train_table[] = {
     NUMBER("checkpoint-seconds", checkpoint_seconds, 0, 1e6, "seconds between checkpoints [300]"),
     FLAG("resume", resume, "go on from DIR's checkpoint, bit by bit"),
     INT("stop-after", stop_after, 0, 1e9, "stop after this many steps of this call, as Ctrl-C would; 0 = at the end [0]"),
-    FLAG("profile", profile, "print time, GFLOP/s and GB/s by op at the end"),
+    FLAG("profile", profile, "print time, GFLOP/s, GB/s and % of ceiling by op at the end"),
 };
 
 static void train_defaults(void *values)
@@ -187,7 +187,7 @@ static Status train_run(Cli *cli, void *values)
                       .floor = v->floor};
     Tape t;
     tape_init(&t, &cli->device, cli->step, cli->scratch);
-    if (v->profile) t.profile = arena_zalloc(cli->perm, sizeof *t.profile);
+    if (v->profile) t.profile = profile_new(cli);
     TRY(gpt2_run(&r, &t));
     if (t.profile) profile_print(t.profile);
     if (r.optim.step < r.optim.total) fprintf(stderr, "stopped; go on with the same command and --resume\n");

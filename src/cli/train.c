@@ -9,7 +9,7 @@ static const Option table[] = {
     DATA_OPTIONS(Values),
     {"out", OPT_TEXT, offsetof(Values, out), "DIR", "run directory: checkpoint, best model, log, configuration", 0, 0},
     {"resume", OPT_FLAG, offsetof(Values, resume), NULL, "go on from DIR's checkpoint, bit by bit", 0, 0},
-    {"profile", OPT_FLAG, offsetof(Values, profile), NULL, "print time, GFLOP/s and GB/s by op at the end", 0, 0},
+    {"profile", OPT_FLAG, offsetof(Values, profile), NULL, "print time, GFLOP/s, GB/s and % of ceiling by op at the end", 0, 0},
     {"checkpoint-seconds", OPT_NUMBER, offsetof(Values, checkpoint_seconds), "S", "seconds between checkpoints [120]",
      0, 1e6},
 };
@@ -32,7 +32,7 @@ static Status run(Cli *cli, void *values)
     TRY(data_read(cli, &v->data, &s));
     const TrafficSplits split = traffic_splits(s.T, PROTOCOL_CLEAN);
     Progress bar = progress_new();
-    Profile *profile = v->profile ? arena_zalloc(cli->perm, sizeof *profile) : NULL;
+    Profile *profile = v->profile ? profile_new(cli) : NULL;
     const TrainOptions o = {.out = v->out,
                             .resume = v->resume,
                             .manifest = manifest_json(cli, cli->perm),

@@ -48,10 +48,59 @@ double op_flops(const OpCall *c)
     return 0;
 }
 
-double op_bytes(const OpCall *c)
+// ---- work
+
+// Does backward read the inputs' values?
+static bool reads_inputs(OpId op)
 {
-    double b = 0;
-    for (int i = 0; i < c->n_in; i++) b += c->in[i] ? (double)tensor_bytes(c->in[i]) : 0;
-    for (int i = 0; i < c->n_out; i++) b += (double)tensor_bytes(c->out[i]);
-    return b;
+    switch (op) {
+    case OP_add: case OP_scale: case OP_slice: case OP_concat: case OP_permute: case OP_pad2d: case OP_crop2d:
+    case OP_sum: case OP_mean: case OP_upsample2: case OP_avgpool2: case OP_global_avgpool: case OP_dropout:
+    case OP_embedding: case OP_q_sample: case OP_convert: return false;
+    default: return true;
+    }
+}
+
+// Bytes of input i that move: of a table only the rows asked for, of a cache that is written to none.
+static double input_bytes(const OpCall *c, int i)
+{
+    if (!c->in[i] || (c->op == OP_cache_put && i == 0)) return 0;
+    return (double)tensor_bytes(c->op == OP_embedding && i == 0 ? c->out[0] : c->in[i]);
+}
+
+static double backward_factor(const OpCall *c)
+{
+    switch (c->op) {
+    case OP_matmul: case OP_linear: case OP_linear_gelu: case OP_conv2d:
+        return (c->in[0]->g ? 1 : 0) + (c->in[1]->g ? 1 : 0);
+    case OP_attention: return 2;
+    default: return 1;
+    }
+}
+
+static double needed_share(const OpCall *c)
+{
+    if (c->op != OP_attention) return 1;
+    const AttentionParams *p = c->p;
+    const double T = (double)c->in[0]->shape.d[1];
+    return p->causal && !p->keys ? (T + 1) / (2 * T) : 1;
+}
+
+OpWork op_work(const OpCall *c, bool backward)
+{
+    OpWork w = {.flops = op_flops(c) * (backward ? backward_factor(c) : 1)};
+    w.needed = w.flops * needed_share(c);
+    double out = c->op == OP_cache_put ? input_bytes(c, 1) : 0;
+    for (int j = 0; j < c->n_out && c->op != OP_cache_put; j++) out += (double)tensor_bytes(c->out[j]);
+    double in = 0, grad = 0;
+    for (int i = 0; i < c->n_in; i++) {
+        in += !backward || reads_inputs(c->op) ? input_bytes(c, i) : 0;
+        if (c->in[i] && c->in[i]->g) grad += input_bytes(c, i);
+    }
+    const bool product = c->op == OP_matmul || c->op == OP_linear || c->op == OP_conv2d;
+    if (backward && product)   // dx needs w, dw needs x
+        in = (c->in[0]->g ? input_bytes(c, 1) : 0) + (c->in[1]->g ? input_bytes(c, 0) : 0);
+    w.written = backward ? grad : out;
+    w.bytes = backward ? in + (double)tensor_bytes(c->out[0]) + 2 * grad : in + out;
+    return w;
 }

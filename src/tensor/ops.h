@@ -77,6 +77,16 @@ typedef struct OpInfo {
 
 const OpInfo *op_info(OpId op);
 double op_flops(const OpCall *c);    // of the forward pass, by the row's formula
-double op_bytes(const OpCall *c);    // every input read once, every output written once
+
+// What one kernel call does, for the profile and the benchmarks.
+typedef struct OpWork {
+    double flops;      // forward: op_flops; backward: that for each product gradient that is wanted, attention 2 x, others 1 x
+    double needed;     // of them: those that the result needs (of causal attention the triangle of the scores)
+    double bytes;      // operands read once, results written once; a gradient is read and written, since it is added to
+    double written;    // of bytes
+} OpWork;
+
+// Backward: of the inputs whose g is not NULL.
+OpWork op_work(const OpCall *c, bool backward);
 
 #endif
