@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "llm/generate.h"
+#include "llm/gpt2_weights.h"
 #include "tensor/file.h"
 #include "nn/json.h"
 #include "nn/safetensors.h"
@@ -375,6 +376,8 @@ static void bad_configs(TestLog *log)
         {"{\"scale_attn_by_inverse_layer_idx\": true}", "scale_attn_by_inverse_layer_idx: want false, got true"},
         {"{\"scale_attn_weights\": false}", "scale_attn_weights: want true, got false"},
         {"{\"add_cross_attention\": true}", "add_cross_attention: want false, got true"},
+        {"{\"rotary_pct\": 0.25}", "rotary_pct: want options of GPT-2 that are known here, got 0.25"},
+        {"{\"is_encoder_decoder\": true}", "is_encoder_decoder: want false, got true"},
         {"{\"model_type\": \"llama\"}", "model_type: want \"gpt2\", got \"llama\""},
         {"{\"vocab_size\": 11, \"n_positions\": 4, \"n_embd\": 8, \"n_layer\": 1, \"n_head\": 2, "
          "\"layer_norm_epsilon\": -1}",
@@ -392,6 +395,30 @@ static void bad_configs(TestLog *log)
     Gpt2Config c;
     const Status s = gpt2_config_read(&c, arena_printf(w->perm, "%s/none", dir), w->scratch);
     TEST(log, s.code == 1 && strstr(s.msg, "none/config.json"), "a missing directory: '%s'", s.msg);
+    world_delete(w);
+}
+
+// The four published shapes, as Hugging Face writes them, and their numbers of parameters.
+static void published_shapes(TestLog *log)
+{
+    static const struct { int layers, width, heads; int64_t values; } sizes[] = {
+        {12, 768, 12, 124439808}, {24, 1024, 16, 354823168}, {36, 1280, 20, 774030080}, {48, 1600, 25, 1557611200}};
+    World *w = world_new(world_f32(), true);
+    for (int i = 0; i < 4; i++) {
+        Gpt2Config c;
+        const char *json = arena_printf(w->perm, "{\"activation_function\":\"gelu_new\",\"architectures\":[\"GPT2LMHeadModel\"],"
+            "\"attn_pdrop\":0.1,\"bos_token_id\":50256,\"embd_pdrop\":0.1,\"eos_token_id\":50256,\"initializer_range\":0.02,"
+            "\"layer_norm_epsilon\":1e-05,\"model_type\":\"gpt2\",\"n_ctx\":1024,\"n_embd\":%d,\"n_head\":%d,\"n_layer\":%d,"
+            "\"n_positions\":1024,\"n_special\":0,\"predict_special_tokens\":true,\"resid_pdrop\":0.1,\"summary_type\":"
+            "\"cls_index\",\"task_specific_params\":{\"text-generation\":{\"do_sample\":true}},\"vocab_size\":50257}",
+            sizes[i].width, sizes[i].heads, sizes[i].layers);
+        const Status s = gpt2_config_parse(&c, json, strlen(json), "published", w->scratch);
+        const Gpt2 *m = s.code ? NULL : gpt2_weights_list(&c, w->perm);
+        int64_t values = 0;
+        for (int k = 0; m && k < m->n_weights; k++) values += shape_numel(m->weight[k].shape);
+        TEST(log, values == sizes[i].values && c.positions == 1024 && c.end_token == 50256, "%d layers: want %lld values, got %lld %s",
+             sizes[i].layers, (long long)sizes[i].values, (long long)values, s.msg);
+    }
     world_delete(w);
 }
 
@@ -587,6 +614,7 @@ void test_gpt2(TestLog *log)
     independence(log);
     round_trip(log);
     bad_configs(log);
+    published_shapes(log);
     changed_files(log);
     sampling(log);
     generation(log);

@@ -47,19 +47,21 @@ mutants: $(BUILD)/tests/checker
 -include $(BUILD)/tests/mutants/checker.d
 
 # libFuzzer programs of the readers of foreign files (clang with its runtime library); contract: tests/fuzz/targets.h.
+# The readers are built with coverage and sanitizers; what else they refer to comes from the library as it is.
 FUZZ_TARGETS := safetensors json vocab merges config llmc
 FUZZ_CC      ?= $(firstword $(foreach c,clang clang-19 clang-17 clang-15 clang-14,$(if $(shell command -v $(c)),$(c))))
 FUZZ_FLAGS   := -O2 -g -std=c11 -D_GNU_SOURCE -Isrc -I. -fno-sanitize-recover=all -Wno-unknown-pragmas
 FUZZ_SRC     := $(addprefix src/,tensor/arena.c tensor/status.c tensor/file.c tensor/tensor.c nn/json.c nn/safetensors.c \
                 nn/params.c nn/sha256.c llm/bpe.c llm/unicode.c llm/gpt2_weights.c llm/gpt2_file.c llm/gpt2_llmc.c) \
                 tests/fuzz/targets.c tests/fuzz/seeds.c tests/fuzz/entry.c
+FUZZ_LINK     = $(BUILD)/liblead.a -L$(dir $(shell $(CC) -print-file-name=libgomp.so)) -lgomp -lm
 RUNS         ?= 10000000
 fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
-$(BUILD)/fuzz/seeds: $(FUZZ_SRC) $(wildcard src/*/*.h tests/fuzz/*.h)
+$(BUILD)/fuzz/seeds: $(BUILD)/liblead.a $(FUZZ_SRC) $(wildcard src/*/*.h tests/fuzz/*.h)
 	@mkdir -p $(@D)
-	$(FUZZ_CC) $(FUZZ_FLAGS) -o $@ $(FUZZ_SRC) -lm
+	$(FUZZ_CC) $(FUZZ_FLAGS) -o $@ $(FUZZ_SRC) $(FUZZ_LINK)
 $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(FUZZ_SRC) $(wildcard src/*/*.h tests/fuzz/*.h) $(BUILD)/fuzz/seeds
-	$(FUZZ_CC) $(FUZZ_FLAGS) -DTARGET=fuzz_$* -fsanitize=fuzzer,address,undefined -o $@ $(FUZZ_SRC) -lm
+	$(FUZZ_CC) $(FUZZ_FLAGS) -DTARGET=fuzz_$* -fsanitize=fuzzer,address,undefined -o $@ $(FUZZ_SRC) $(FUZZ_LINK)
 	@mkdir -p $@.corpus
 	$(BUILD)/fuzz/seeds $* $@.corpus
 

@@ -65,7 +65,8 @@ typedef enum Gpt2Flags {
 
 // Says by name what this implementation cannot run: want .., got ..  `where` opens the message.
 Status gpt2_config_check(const Gpt2Config *c, const char *where);
-// Reads DIR/config.json.  Rejects by name what would change the mathematics (activation, scaling, cross-attention).
+// Reads DIR/config.json.  Rejects by name what would change the mathematics (activation, scaling, cross-attention), and
+// every option that it does not know.
 // tied and head_bias are what config.json says; gpt2_load looks for lm_head.bias itself.
 Status gpt2_config_read(Gpt2Config *c, const char *dir, Arena *scratch);
 // The same from text in memory; `name` opens messages.
