@@ -388,8 +388,8 @@ static void check_info(const Cli *c)
 static void check_gpt2(const Cli *c)
 {
     const Ran r = lead_run(c->log, c->a, "gpt2 logits --text traffic --top 3"), g = lead_run(c->log, c->a, "gpt2 generate --text traffic --n 12");
-    TEST(c->log, r.code == 0 && count_lines(r.out, "6\t") == 3, "gpt2 logits: exit %d, %s%s", r.code, r.out, r.err);
-    TEST(c->log, g.code == 0 && strlen(g.out) > 1 && strlen(g.out) <= 13, "gpt2 generate: exit %d, '%s' %s", g.code, g.out, g.err);
+    TEST(c->log, r.code == 0 && count_lines(r.out, "1\t") == 3, "gpt2 logits: exit %d, %s%s", r.code, r.out, r.err);
+    TEST(c->log, g.code == 0 && strlen(g.out) > 1, "gpt2 generate: exit %d, '%s' %s", g.code, g.out, g.err);
     const Ran again = lead_run(c->log, c->a, "gpt2 generate --text traffic --n 12 --threads 2");
     TEST(c->log, strcmp(g.out, again.out) == 0, "gpt2 generate: the same prompt went on otherwise");
     if (!c->log->shared) {

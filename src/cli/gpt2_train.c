@@ -42,7 +42,7 @@ static const Option train_table[] = {
     INT("lora", lora, 0, 1 << 16, "train LoRA of this rank on the frozen --llm; 0 = none [0]"),
     NUMBER("lora-alpha", lora_alpha, 0, 1e6, "LoRA is scaled by alpha / rank [16]"),
     TEXT("lora-targets", lora_targets, "LIST", "all, or some of c_attn,c_proj,mlp.c_fc,mlp.c_proj [c_attn]"),
-    INT("adapters", adapters, 0, 1 << 20, "train causal bottleneck adapters of this width on the frozen --llm; 0 = none [0]"),
+    INT("adapters", adapters, 0, 1 << 20, "train causal bottleneck adapters of this width on the frozen --llm [0]"),
     INT("steps", steps, 0, 1e9, "training steps [1000]; 0 = save the model as it starts"),
     INT("batch", batch, 1, 1e6, "windows a micro-batch [8]"),
     INT("context", context, 1, 1 << 20, "tokens a window [the model's positions, at most 256]"),
@@ -62,7 +62,7 @@ static const Option train_table[] = {
     INT("val-windows", val_windows, 0, 1e9, "windows of a validation; 0 = all [64]"),
     NUMBER("checkpoint-seconds", checkpoint_seconds, 0, 1e6, "seconds between checkpoints [300]"),
     FLAG("resume", resume, "go on from DIR's checkpoint, bit by bit"),
-    INT("stop-after", stop_after, 0, 1e9, "stop after this many steps of this call, as Ctrl-C would; 0 = at the end [0]"),
+    INT("stop-after", stop_after, 0, 1e9, "stop after so many steps of this call, as Ctrl-C would; 0 = at the end [0]"),
     FLAG("profile", profile, "print time, GFLOP/s, GB/s and % of ceiling by op at the end"),
 };
 
@@ -82,8 +82,9 @@ static Status new_config(const TrainValues *v, const Bpe *bpe, Gpt2Config *c)
     static const struct { const char *name; int64_t layers, width, heads; } sizes[] = {
         {"124M", 12, 768, 12}, {"355M", 24, 1024, 16}, {"774M", 36, 1280, 20}, {"1558M", 48, 1600, 25}};
     const bool big = v->size || (!bpe && tokens_is_bin(v->data));
-    *c = (Gpt2Config){.vocab = v->vocab ? v->vocab : bpe ? bpe->n_vocab : big ? GPT2_VOCAB : BYTE_VOCAB, .positions = v->positions,
-                      .width = v->width, .layers = v->layers, .heads = v->heads, .eps = 1e-5, .tied = true};
+    *c = (Gpt2Config){.vocab = v->vocab ? v->vocab : bpe ? bpe->n_vocab : big ? GPT2_VOCAB : BYTE_VOCAB,
+                      .positions = v->positions, .width = v->width, .layers = v->layers, .heads = v->heads,
+                      .eps = 1e-5, .tied = true};
     c->end_token = bpe ? bpe->endoftext : c->vocab - 1;
     if (v->size) {
         size_t i = 0;
@@ -102,8 +103,10 @@ static Status new_config(const TrainValues *v, const Bpe *bpe, Gpt2Config *c)
 static Status train_model(Cli *cli, const TrainValues *v, Gpt2Run *r)
 {
     const bool frozen = v->lora || v->adapters;
-    if (v->llm && v->size) return USAGE_ERROR("lead gpt2 train: wants --llm (a model to start from) or --size (a new one)");
-    if (frozen && !v->llm) return USAGE_ERROR("lead gpt2 train: --lora and --adapters want --llm DIR, the frozen model");
+    if (v->llm && v->size)
+        return USAGE_ERROR("lead gpt2 train: wants --llm (a model to start from) or --size (a new one)");
+    if (frozen && !v->llm)
+        return USAGE_ERROR("lead gpt2 train: --lora and --adapters want --llm DIR, the frozen model");
     Bpe *bpe;
     TRY(gpt2_tokenizer(cli, v->tokenizer, v->llm, &bpe));
     r->bpe = bpe;
@@ -116,7 +119,8 @@ static Status train_model(Cli *cli, const TrainValues *v, Gpt2Run *r)
         r->m = gpt2_new(r->ps, "", &c, GPT2_TRAINABLE);
     }
     if (r->bpe && r->bpe->n_vocab > r->m->c.vocab)
-        return ERROR("tokenizer: want at most the model's %lld tokens, got %d", (long long)r->m->c.vocab, r->bpe->n_vocab);
+        return ERROR("tokenizer: want at most the model's %lld tokens, got %d", (long long)r->m->c.vocab,
+                     r->bpe->n_vocab);
     r->m->dropout = v->dropout;
     r->m->recompute = v->recompute;
     if (v->lora) {
@@ -139,7 +143,8 @@ static Status train_data(Cli *cli, const TrainValues *v, int64_t context, Gpt2Ru
     r->train.n -= kept;
     if (!v->val) r->val = (Tokens){r->train.id + r->train.n, kept};
     if (r->train.n <= context)
-        return ERROR("%s: want more than %lld tokens to train on, got %lld", v->data, (long long)context, (long long)r->train.n);
+        return ERROR("%s: want more than %lld tokens to train on, got %lld", v->data, (long long)context,
+                     (long long)r->train.n);
     return OK;
 }
 
@@ -178,7 +183,9 @@ static Status train_run(Cli *cli, void *values)
     r.arg = &w;
     TRY(train_model(cli, v, &r));
     const int64_t P = r.m->c.positions, context = v->context ? v->context : P < 256 ? P : 256;
-    if (context > P) return USAGE_ERROR("--context: want at most the model's %lld positions, got %lld", (long long)P, (long long)context);
+    if (context > P)
+        return USAGE_ERROR("--context: want at most the model's %lld positions, got %lld", (long long)P,
+                           (long long)context);
     TRY(train_data(cli, v, context, &r));
     r.opt = (Gpt2TrainOptions){.batch = v->batch, .context = context, .accumulate = v->accumulate,
                                .in_order = v->in_order, .seed = (uint64_t)v->seed};
@@ -206,7 +213,8 @@ typedef struct MergeValues { const char *llm, *adapter, *out; } MergeValues;
 
 static const Option merge_table[] = {
     {"llm", OPT_TEXT, offsetof(MergeValues, llm), "DIR", "the model that the LoRA was trained on", 0, 0},
-    {"adapter", OPT_TEXT, offsetof(MergeValues, adapter), "DIR", "adapter_config.json and adapter_model.safetensors", 0, 0},
+    {"adapter", OPT_TEXT, offsetof(MergeValues, adapter), "DIR", "LoRA: adapter_config.json, adapter_model.safetensors",
+     0, 0},
     {"out", OPT_TEXT, offsetof(MergeValues, out), "DIR", "the merged model goes there", 0, 0},
 };
 
@@ -220,7 +228,9 @@ static Status merge_run(Cli *cli, void *values)
     paramset_init(&ps, cli->perm, &cli->device, 0, true);
     TRY(gpt2_load(&m, &ps, "", v->llm, GPT2_FROZEN | GPT2_BLANK, cli->scratch));
     TRY(gpt2_adapters_load(&s, NULL, &ps, m, v->adapter, cli->scratch));
-    if (s) return ERROR("%s: want LoRA only, found bottleneck adapters: they are not linear and cannot be merged", v->adapter);
+    if (s)
+        return ERROR("%s: want LoRA only, found bottleneck adapters: they are not linear and cannot be merged",
+                     v->adapter);
     lora_merge(m, cli->scratch);
     return gpt2_save(m, v->out, cli->scratch);
 }
@@ -303,7 +313,8 @@ static Status corpus_run(Cli *cli, void *values)
     TRY(file_open(&w, v->out));
     char text[CORPUS_DOCUMENT_MAX];
     for (int64_t i = 0; i < v->documents; i++) {
-        const size_t n = corpus_document(text, (uint64_t)v->seed, v->held_out ? CORPUS_HELD_OUT : CORPUS_TRAIN, (uint64_t)i);
+        const CorpusPart part = v->held_out ? CORPUS_HELD_OUT : CORPUS_TRAIN;
+        const size_t n = corpus_document(text, (uint64_t)v->seed, part, (uint64_t)i);
         file_put(&w, text, n);
         file_put(&w, "<|endoftext|>", 13);
     }

@@ -43,7 +43,7 @@ static const int64_t *dims(int64_t a, int64_t b, Arena *arena)
 
 // ---- LoRA -----------------------------------------------------------------------------------------------------------
 
-// PEFT matches a module whose name ends in ".<entry>": "c_proj" alone would be both, so the attention's is "attn.c_proj".
+// PEFT matches a module whose name ends in ".<entry>": "c_proj" alone would be both, hence "attn.c_proj".
 static const char *const peft_target[LORA_TARGETS] = {"c_attn", "attn.c_proj", "c_fc", "mlp.c_proj"};
 
 static Status lora_config_write(const LoraConfig *c, const char *dir, const char *base, Arena *scratch)
@@ -102,7 +102,8 @@ Status lora_save(const Gpt2 *m, const LoraConfig *c, const char *dir, const char
     CHECK(n, "lora_save: the model has no LoRA");
     const SafeMeta meta = {"format", "pt"};
     TRY(lora_config_write(c, dir, base, scratch));
-    TRY(safetensors_write(arena_printf(scratch, "%s/adapter_model.safetensors", dir), list, n, &meta, 1, false, scratch));
+    const char *path = arena_printf(scratch, "%s/adapter_model.safetensors", dir);
+    TRY(safetensors_write(path, list, n, &meta, 1, false, scratch));
     arena_rewind(scratch, mark);
     return OK;
 }
@@ -141,9 +142,12 @@ static Status lora_config_read(LoraConfig *c, const char *path, Arena *a)
 
 static const SafeTensor *lora_find(const SafeFile *f, int layer, const char *name, int k, Arena *a)
 {
-    const SafeTensor *t = safetensors_find(f, arena_printf(a, "%sh.%d.%s.lora_%c.weight", peft_prefix, layer, name, 'A' + k));
-    // saved from a bare GPT2Model
-    return t ? t : safetensors_find(f, arena_printf(a, "base_model.model.h.%d.%s.lora_%c.weight", layer, name, 'A' + k));
+    // saved from a GPT2LMHeadModel, or from a bare GPT2Model
+    const char *const prefix[] = {peft_prefix, "base_model.model."};
+    const SafeTensor *t = NULL;
+    for (int i = 0; i < 2 && !t; i++)
+        t = safetensors_find(f, arena_printf(a, "%sh.%d.%s.lora_%c.weight", prefix[i], layer, name, 'A' + k));
+    return t;
 }
 
 // Which targets the file has; every one of them must have both tensors in every layer, in the right shapes.
@@ -167,8 +171,8 @@ static Status lora_check(LoraConfig *c, const Gpt2 *m, const SafeFile *f, Arena 
                                  shape_text(want, buf), f->path);
                 if (part[k]->n_dim != 2 || !shape_equal(want, shape_make(2, part[k]->shape)))
                     return ERROR("%s: want %s, got %s in %s", part[k]->name, shape_text(want, buf),
-                                 part[k]->n_dim == 2 ? shape_text(shape_make(2, part[k]->shape), buf2) : "other dimensions",
-                                 f->path);
+                                 part[k]->n_dim == 2 ? shape_text(shape_make(2, part[k]->shape), buf2)
+                                                     : "other dimensions", f->path);
                 used++;
             }
         }

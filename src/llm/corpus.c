@@ -365,7 +365,8 @@ static void forecast(Doc *d)
     const Pair p = two_cities(d);
     const int hour = range(d, 0, 23), mean = range(d, 30, 900), half = range(d, 2, mean / 3);
     const bool outside = range(d, 0, 9) == 0, above = range(d, 0, 1);
-    const int error = outside ? half + range(d, 1, half) : range(d, 0, half), seen = above ? mean + error : mean - error;
+    const int error = outside ? half + range(d, 1, half) : range(d, 0, half);
+    const int seen = above ? mean + error : mean - error;
     put(d, "Forecast for %s-%s at %02d:00: %d Mbit/s, nine times in ten between %d and %d.\n", p.from, p.to, hour, mean,
         mean - half, mean + half);
     put(d, "Observed: %d. The error is %d, the value lies %s the interval.\n", seen, error,
@@ -407,7 +408,8 @@ static void units(Doc *d)
 {
     const int lines = range(d, 3, 6);
     for (int i = 0; i < lines; i++) {
-        const int n = range(d, 1, 99), tenth = range(d, 1, 9), percent = 10 * range(d, 1, 9), minutes = range(d, 1, 60);
+        const int n = range(d, 1, 99), tenth = range(d, 1, 9), percent = 10 * range(d, 1, 9);
+        const int minutes = range(d, 1, 60);
         switch (range(d, 0, 6)) {
         case 0: put(d, "%d.%d Gbit/s are %d Mbit/s.\n", n % 10, tenth, 1000 * (n % 10) + 100 * tenth); break;
         case 1: put(d, "%d kbit/s are %d.%d Mbit/s.\n", 1000 * n + 100 * tenth, n, tenth); break;

@@ -1,7 +1,7 @@
 // The text that the bundled small GPT-2 is trained on: generated, deterministic, written by this project.  Short
 // documents about networks: daily cycles as numbers with their continuation, slot-by-slot reports, traffic matrices,
-// utilisation, paths and their delay, prefixes, interface logs, forecasts and their errors, summaries, units, times of day,
-// arithmetic, number sequences, incidents, glossary sentences.  Every number follows from those before it in the text,
+// utilisation, paths and their delay, prefixes, interface logs, forecasts and their errors, summaries, units, times of
+// day, arithmetic, number sequences, incidents, glossary sentences.  Every number follows from those before it in the text,
 // where the text says so.
 #ifndef LEAD_LLM_CORPUS_H
 #define LEAD_LLM_CORPUS_H

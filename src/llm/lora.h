@@ -20,7 +20,7 @@ typedef struct LoraConfig {
 Status lora_targets_parse(const char *text, unsigned *targets);
 // Registers "<prefix>.h.0.attn.c_attn.lora_A.weight", ... and attaches them to m: every forward pass uses them.
 void lora_attach(ParamSet *ps, const char *prefix, Gpt2 *m, const LoraConfig *c);
-// W <- W + (alpha / r) A B of every projection, rounded once, and LoRA is gone from m: the same logits but for rounding.
+// W <- W + (alpha / r) A B of every projection, rounded once, and LoRA is gone from m: same logits but for rounding.
 void lora_merge(Gpt2 *m, Arena *scratch);
 
 // The projections that can carry LoRA: target i of LORA_TARGETS, its name as in "h.0.<name>", and its LoraTarget.

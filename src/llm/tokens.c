@@ -33,7 +33,8 @@ static Status check_ids(Tokens t, int64_t n_vocab, const char *path)
 
 static Status from_bin(Tokens *out, Arena *a, const FileMap *m, const char *path)
 {
-    if (m->size < BIN_HEADER) return ERROR("%s: want a header of %d bytes, got a file of %zu", path, BIN_HEADER, m->size);
+    if (m->size < BIN_HEADER)
+        return ERROR("%s: want a header of %d bytes, got a file of %zu", path, BIN_HEADER, m->size);
     const uint32_t version = u32_at(m->data + 4), count = u32_at(m->data + 8);
     if (version != BIN_VERSION) return ERROR("%s: want a token file of version %d, got %u", path, BIN_VERSION, version);
     if (m->size != BIN_HEADER + 2 * (size_t)count)

@@ -1,8 +1,8 @@
 // Token streams to train on, from a file:
 //   llm.c's token file (github.com/karpathy/llm.c): 256 int32 of header {20240520, 1, count, 0 ...}, then count uint16,
 //   little endian;
-//   or text: through a BPE tokeniser, or as bytes (ids 0..255) when bpe is NULL.  "<|endoftext|>" in the text becomes the
-//   end-of-text token (bytes: id 256, when n_vocab has it).
+//   or text: through a BPE tokeniser, or as bytes (ids 0..255) when bpe is NULL.  "<|endoftext|>" in the text becomes
+//   the end-of-text token (bytes: id 256, when n_vocab has it).
 #ifndef LEAD_LLM_TOKENS_H
 #define LEAD_LLM_TOKENS_H
 

@@ -45,7 +45,8 @@ Status gpt2_train_step(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *p
     const int64_t N = opt->batch, T = opt->context, A = opt->accumulate, places = data.n - T;
     CHECK(N >= 1 && T >= 1 && A >= 1 && T <= m->c.positions, "gpt2_train: batch %lld, context %lld, accumulate %lld",
           (long long)N, (long long)T, (long long)A);
-    if (places < 1) return ERROR("training data: want more than %lld tokens, got %lld", (long long)T, (long long)data.n);
+    if (places < 1)
+        return ERROR("training data: want more than %lld tokens, got %lld", (long long)T, (long long)data.n);
     *p = (Gpt2TrainProgress){.steps = o->total, .lr = optim_lr(o, o->step)};
     paramset_zero_grad(ps);
     t->record = t->training = true;

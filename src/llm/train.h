@@ -1,7 +1,8 @@
 // Training GPT-2, all of it or only the adapters on it, on a stream of tokens: windows of `context` tokens from random
 // places, cross entropy of each next token, AdamW with clipping, warm-up and cosine decay (nn/optim.h).
 // Randomness has an address: window i of step s starts at philox(seed, SITE_SHUFFLE << 32 | s, i), whatever the
-// micro-batches; dropout of micro-batch k draws step s * accumulate + k.  So N steps = k steps, a checkpoint, N - k steps.
+// micro-batches; dropout of micro-batch k draws step s * accumulate + k.  So N steps = k steps, a checkpoint, N - k
+// steps, bit by bit.
 #ifndef LEAD_LLM_TRAIN_H
 #define LEAD_LLM_TRAIN_H
 
