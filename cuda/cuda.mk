@@ -16,7 +16,13 @@ $(BUILD)/cuda/%.o: cuda/%.cu
 	@echo "  NVCC $@"
 	@$(NVCC) $(NVCCFLAGS) $(GENCODE) $(if $(findstring random.cu,$<),-fmad=false) -c -o $@ $<
 
-cuda: $(CU:cuda/%.cu=$(BUILD)/cuda/%.o)
+CUDA_OBJ := $(CU:cuda/%.cu=$(BUILD)/cuda/%.o)
+cuda: $(BUILD)/lead-cuda
+
+# The kernels stand before the library, whose device_none.o is then not wanted.
+$(BUILD)/lead-cuda: $(CLI:%.c=$(BUILD)/%.o) $(CUDA_OBJ) $(BUILD)/liblead.a
+	@echo "  NVLINK $@"
+	@$(NVCC) -Xcompiler -fopenmp -o $@ $^ $(LDLIBS)
 
 # The same sources as C++ (tests/emulate).
 EMULATE_OBJ   := $(CU_EMU:cuda/%.cu=$(BUILD)/emulate/%.o) $(BUILD)/emulate/emulate.o $(BUILD)/tests/emulate/fence.o

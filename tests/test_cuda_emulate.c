@@ -4,6 +4,7 @@
 
 #include "check/check.h"
 #include "tests/emulate/emulated.h"
+#include "tests/emulate/fence.h"
 #include "tests/test.h"
 
 static void say(void *ctx, const char *message)
@@ -12,8 +13,30 @@ static void say(void *ctx, const char *message)
     if ((*said)++ < 40) printf("  %s\n", message);
 }
 
+// The way of a GPU's cases, in memory that the host cannot touch: buffers and canaries go to the device and come back.
+static void test_memory(TestLog *log)
+{
+    Devices devices;
+    CheckOptions o;
+    CheckReport report;
+    int said = 0;
+    const Device fenced = fence_cuda();
+    check_devices(&devices, &o, ISA_SCALAR);
+    o.f32[o.n_f32++] = &fenced;
+    o.variants_only = o.quick = true;
+    o.say = say;
+    o.ctx = &said;
+    for (int i = 0; i < 2; i++) {
+        check_run(&report, &o, i ? "sum" : "add");
+        const CheckRow *r = &report.row[i ? OP_sum : OP_add];
+        TEST(log, r->checks > 100 && r->variants == 1 && r->failures == 0, "%d failures in %d cases; first: %s", r->failures, r->cases,
+             r->first);
+    }
+}
+
 void test_cuda_emulate(TestLog *log)
 {
+    test_memory(log);
     Devices devices;
     CheckOptions o;
     const Device emulated = device_emulated();

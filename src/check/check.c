@@ -489,6 +489,8 @@ void check_op(const CheckOptions *o, OpId op, CaseMaker *make, CheckRow *row)
     if (make) make(&list);
     bool kernels = has_kernels(o->f64, op);
     for (int d = 0; d < o->n_f32; d++) {
+        const Status s = device_attach(o->f32[d], scratch, CHECK_DEVICE_BYTES);
+        expect(k, !s.code, "%s", s.msg);
         kernels &= has_kernels(o->f32[d], op);
         row->variants += has_variant(o, o->f32[d], op);
     }
@@ -505,6 +507,7 @@ void check_op(const CheckOptions *o, OpId op, CaseMaker *make, CheckRow *row)
     expect(k, row->cases > 0, "no case was run");
     expect(k, row->gradients > 0 || !op_info(op)->diff || !kernels || o->variants_only, "no gradient was checked");
     omp_set_num_threads(threads);
+    for (int d = 0; d < o->n_f32; d++) device_detach(o->f32[d], scratch);
     arena_delete(scratch);
     arena_delete(step);
     arena_delete(mem);

@@ -52,7 +52,7 @@ static unsigned char *guard_new(Replay *r, Arena *mem, const char *what, int ind
 // A copy of t (on the f64 device) on r->dev; values converted.
 static Tensor copy_tensor(Replay *r, Arena *mem, const Tensor *t, const char *what, int index, int role, int offset)
 {
-    Tensor y = {.shape = t->shape, .dev = r->dev, .dtype = t->dtype, .needs_grad = t->needs_grad, .name = t->name};
+    Tensor y = {.shape = t->shape, .dev = &r->host, .dtype = t->dtype, .needs_grad = t->needs_grad, .name = t->name};
     const size_t size = t->dtype == I32 ? sizeof(int32_t) : r->dev->real_size;
     y.x = guard_new(r, mem, what, index, role, (size_t)numel(t) * size, size, offset);
     if (t->dtype == I32) memcpy(y.x, t->x, tensor_bytes(t));
@@ -65,6 +65,8 @@ Replay *replay_new(Arena *mem, const Device *dev, const OpCall *c, const double 
     Replay *r = arena_zalloc(mem, sizeof *r);
     const size_t word = dev->real_size;
     r->dev = dev;
+    r->host = *dev;
+    r->host.memory = NULL;
     r->call = (OpCall){.op = c->op, .n_in = c->n_in, .n_out = c->n_out, .p = c->p, .scratch = c->scratch};
     for (int i = 0; i < c->n_in; i++) {
         if (!c->in[i]) continue;
@@ -83,7 +85,7 @@ Replay *replay_new(Arena *mem, const Device *dev, const OpCall *c, const double 
             r->call.out[j] = &r->in[alias];
             continue;
         }
-        r->out[j] = (Tensor){.shape = c->out[j]->shape, .dev = dev, .dtype = c->out[j]->dtype, .name = c->out[j]->name};
+        r->out[j] = (Tensor){.shape = c->out[j]->shape, .dev = &r->host, .dtype = c->out[j]->dtype, .name = c->out[j]->name};
         r->out[j].x = guard_new(r, mem, "output", j, WRITTEN_FORWARD, tensor_bytes(&r->out[j]), word, offset);
         r->call.out[j] = &r->out[j];
     }
@@ -108,10 +110,47 @@ static Kernel *kernel_of(const Replay *r, bool backward)
     return backward ? r->dev->bwd[r->call.op] : r->dev->fwd[r->call.op];
 }
 
+// Where p, inside one of the guarded buffers, is on the device.
+static void *device_address(const Replay *r, unsigned char *const *base, const void *p)
+{
+    for (int g = 0; p && g < r->n_guards; g++) {
+        const size_t at = (size_t)((const unsigned char *)p - r->guard[g].low);
+        if ((const unsigned char *)p >= r->guard[g].low && p < (void *)r->guard[g].end) return base[g] + at;
+    }
+    return NULL;
+}
+
+// The kernel of a device with memory of its own: buffers go there with their canaries, and come back.
+static void call_on_device(Replay *r, bool backward)
+{
+    const Device *d = r->dev;
+    OpCall c = r->call;
+    unsigned char *base[REPLAY_GUARDS];
+    Tensor in[OP_MAX_IN], out[OP_MAX_OUT];
+    for (int i = 0; i < r->n_guards; i++) {
+        const Guard *g = &r->guard[i];
+        base[i] = device_alloc(d, c.scratch, (size_t)(g->end - g->low));
+        device_put(d, base[i], g->low, (size_t)(g->end - g->low));
+    }
+    for (int i = 0; i < c.n_in + c.n_out; i++) {
+        Tensor **t = i < c.n_in ? &c.in[i] : &c.out[i - c.n_in], *moved = i < c.n_in ? &in[i] : &out[i - c.n_in];
+        if (!*t) continue;
+        *moved = **t;
+        moved->dev = d;
+        moved->x = device_address(r, base, moved->x);
+        moved->g = device_address(r, base, moved->g);
+        *t = moved;
+    }
+    kernel_of(r, backward)(&c);
+    for (int i = 0; i < r->n_guards; i++)
+        device_get(d, r->guard[i].low, base[i], (size_t)(r->guard[i].end - r->guard[i].low));
+}
+
 void replay_call(Replay *r, bool backward)
 {
     const size_t mark = arena_mark(r->call.scratch);
-    kernel_of(r, backward)(&r->call);
+    if (r->dev->memory) call_on_device(r, backward);
+    else kernel_of(r, backward)(&r->call);
     arena_rewind(r->call.scratch, mark);
 }
 
@@ -131,6 +170,10 @@ static void fault(Replay *r, const Guard *g, bool backward, const char *how)
 static void call_in_guarded_scratch(Replay *r, bool backward)
 {
     enum { SCRATCH_LOW = 16 << 10, SCRATCH_FILLED = 256 << 10 };
+    if (r->dev->memory) {   // its scratch memory is not the host's: compute-sanitizer watches it
+        replay_call(r, backward);
+        return;
+    }
     Arena *scratch = r->call.scratch;
     const size_t mark = arena_mark(scratch);
     unsigned char *low = arena_alloc(scratch, SCRATCH_LOW);

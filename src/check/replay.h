@@ -19,6 +19,7 @@ typedef struct Guard {
 
 typedef struct Replay {
     const Device *dev;
+    Device host;                      // dev, but values are host memory: what the buffers here are
     OpCall call;
     Tensor in[OP_MAX_IN], out[OP_MAX_OUT];
     Guard guard[REPLAY_GUARDS];

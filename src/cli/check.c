@@ -23,7 +23,12 @@ static Status check_verb(Cli *cli, void *values)
     Devices *d = arena_alloc(cli->perm, sizeof *d);
     CheckReport *report = arena_alloc(cli->perm, sizeof *report);
     CheckOptions o;
-    check_devices(d, &o, cli->device.isa);
+    const bool gpu = cli->device.memory != NULL;
+    check_devices(d, &o, gpu ? ISA_SCALAR : cli->device.isa);
+    if (gpu) {
+        o.f32[o.n_f32++] = &cli->device;
+        o.variants_only = true;
+    }
     o.quick = !v->full;
     o.say = say;
     o.ctx = stderr;
@@ -34,12 +39,17 @@ static Status check_verb(Cli *cli, void *values)
 
 const Verb verb_check = {
     .name = "check", .summary = "Verifies every op on this machine: gradients, oracles, parity of the fast kernels.",
-    OPTIONS(check_table), .size = sizeof(CheckValues), .run = check_verb,
+    OPTIONS(check_table), .size = sizeof(CheckValues), .run = check_verb, .looks = true,
 };
 
 // ---- ops
 
 static const char *yes(bool b) { return b ? "yes" : "-"; }
+
+static const char *this_device(const Cli *cli, Kernel *k, Isa isa)
+{
+    return !k ? "-" : cli->device.memory ? "cuda" : isa_name(isa);
+}
 
 // What ops.def promises; avx2 and avx512 come together.
 static Status ops_verb(Cli *cli, void *values)
@@ -59,14 +69,14 @@ static Status ops_verb(Cli *cli, void *values)
     for (int i = 0; i < OP_COUNT; i++)
         printf("%s\tyes\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", op_info((OpId)i)->name, yes(op_info((OpId)i)->diff),
                yes(oracle_find((OpId)i) != NULL), yes(has[i].simd_fwd), yes(has[i].simd_bwd), yes(has[i].cuda_fwd),
-               yes(has[i].cuda_bwd), isa_name(cli->device.fwd_isa[i]),
-               op_info((OpId)i)->diff ? isa_name(cli->device.bwd_isa[i]) : "-");
+               yes(has[i].cuda_bwd), this_device(cli, cli->device.fwd[i], cli->device.fwd_isa[i]),
+               op_info((OpId)i)->diff ? this_device(cli, cli->device.bwd[i], cli->device.bwd_isa[i]) : "-");
     return OK;
 }
 
 const Verb verb_ops = {
     .name = "ops", .summary = "Prints the coverage matrix: op by variant.",
-    .run = ops_verb,
+    .run = ops_verb, .looks = true,
 };
 
 // ---- info
@@ -75,12 +85,12 @@ static Status info_verb(Cli *cli, void *values)
 {
     (void)values;
     printf("%s", manifest_json(cli, cli->perm));
-    printf("cpu instruction sets: %s; in use: %s; threads: %d\n", isa_name(isa_detect()), cli->device.name,
+    printf("cpu instruction sets: %s; device: %s; threads: %d\n", isa_name(isa_detect()), cli->device.name,
            omp_get_max_threads());
     return OK;
 }
 
 const Verb verb_info = {
     .name = "info", .summary = "Prints version, compiler, instruction sets, threads.",
-    .run = info_verb,
+    .run = info_verb, .looks = true,
 };

@@ -51,12 +51,13 @@ struct Verb {
     Status (*run)(Cli *cli, void *values);
     // asks cli->stop now and then; elsewhere Ctrl-C ends the process: outputs are whole or not there
     bool stops;
+    bool looks;     // runs no model: a device without all kernels will do
 };
 
 #define OPTIONS(table) .option = (table), .n_options = (int)(sizeof(table) / sizeof *(table))
 
 // Options that every verb has.
-typedef struct CommonOptions { bool help, exact; int64_t threads; const char *isa, *manifest; } CommonOptions;
+typedef struct CommonOptions { bool help, exact; int64_t threads; const char *isa, *device, *math, *manifest; } CommonOptions;
 
 // Parses argv[0..argc) after the verb's words.  *help is set when --help was given (it was printed).
 Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptions *common, void *values);

@@ -70,10 +70,23 @@ static Status make_device(Cli *cli, const CommonOptions *common)
     Isa cap = ISA_AVX512;
     const char *env = getenv("LEAD_ISA"), *text = common->isa ? common->isa : env;
     if (text && *text) TRY(isa_parse(text, &cap));
-    cli->device = device_cpu_f32(cap);
-    cli->device.exact = common->exact;
+    Math math = MATH_FP32;
+    if (common->math) TRY(math_parse(common->math, &math));
     if (common->threads) omp_set_num_threads((int)common->threads);
-    return OK;
+    if (!common->device || !strcmp(common->device, "cpu")) {
+        if (math != MATH_FP32) return USAGE_ERROR("--math %s: wants --device cuda", common->math);
+        cli->device = device_cpu_f32(cap);
+        cli->device.exact = common->exact;
+        return OK;
+    }
+    if (strcmp(common->device, "cuda")) return USAGE_ERROR("--device: want cpu or cuda, got '%s'", common->device);
+    TRY(device_cuda(&cli->device, math, cli->perm, out_of_memory));
+    if (cli->verb->looks) return OK;
+    TRY(device_complete(&cli->device));   // nothing ever falls back to the host
+    const size_t all = device_cuda_free(&cli->device);
+    TRY(device_attach(&cli->device, cli->perm, all / 16 * 5));
+    TRY(device_attach(&cli->device, cli->step, all / 16 * 9));
+    return device_attach(&cli->device, cli->scratch, all / 16 * 2);
 }
 
 static int fail(Status s)

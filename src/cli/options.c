@@ -10,6 +10,9 @@
 static const Option common_table[] = {
     {"help", OPT_FLAG, offsetof(CommonOptions, help), NULL, "this text", 0, 0},
     {"threads", OPT_INT, offsetof(CommonOptions, threads), "N", "worker threads (default: one a core)", 1, 1024},
+    {"device", OPT_TEXT, offsetof(CommonOptions, device), "DEVICE", "cpu [cpu], or cuda (build/lead-cuda)", 0, 0},
+    {"math", OPT_TEXT, offsetof(CommonOptions, math), "KIND",
+     "products of --device cuda: fp32, tf32 or bf16, sums in f32 [fp32]", 0, 0},
     {"isa", OPT_TEXT, offsetof(CommonOptions, isa), "SET",
      "cap of the instruction set: scalar, avx2, avx512 (or LEAD_ISA)", 0, 0},
     {"exact", OPT_FLAG, offsetof(CommonOptions, exact), NULL,

@@ -137,6 +137,12 @@ void arena_attach(Arena *a, void *base, size_t bytes)
     a->device_peak = 0;
 }
 
+void *arena_device_block(const Arena *a, size_t *bytes)
+{
+    *bytes = a->device_size;
+    return a->device;
+}
+
 void *arena_device_alloc(Arena *a, size_t bytes)
 {
     const size_t want = round_up(bytes, DEVICE_ALIGN);

@@ -17,6 +17,17 @@ Status isa_parse(const char *text, Isa *isa)
     return USAGE_ERROR("instruction set: want scalar, avx2 or avx512, got '%s'", text);
 }
 
+Status math_parse(const char *text, Math *math)
+{
+    static const char *const names[] = {"fp32", "tf32", "bf16"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *math = (Math)i;
+            return OK;
+        }
+    return USAGE_ERROR("--math: want fp32, tf32 or bf16, got '%s'", text);
+}
+
 Isa isa_detect(void)
 {
 #if defined(__x86_64__)
@@ -133,6 +144,15 @@ Status device_attach(const Device *d, Arena *a, size_t bytes)
     if (!block) return ERROR("%s: want %zu bytes of memory, got none", d->name, bytes);
     arena_attach(a, block, bytes);
     return OK;
+}
+
+void device_detach(const Device *d, Arena *a)
+{
+    size_t bytes;
+    if (!d->memory) return;
+    void *block = arena_device_block(a, &bytes);
+    arena_attach(a, NULL, 0);
+    if (block) d->memory->give(d, block, bytes);
 }
 
 Status device_complete(const Device *d)

@@ -63,16 +63,19 @@ const void *device_view(const Device *d, Arena *a, const void *x, size_t bytes);
 
 // Gives arena a a block of the device's memory / takes it back.  Nothing to do where values are host memory.
 Status device_attach(const Device *d, Arena *a, size_t bytes);
+void device_detach(const Device *d, Arena *a);
 
 // Fails when an op has no kernel on d, forward or backward, and names them: a model must not start then.
 Status device_complete(const Device *d);
 
 // Puts the kernels of ops.def's cuda columns into d's table (cuda/slots.cu).
 void device_cuda_slots(Device *d);
+void *device_cuda_stream(const Device *d);   // a cudaStream_t, for timing
 
 // The GPU (cuda/device.cu; in a build without CUDA an error that says so).  fail is called with one line when the GPU
 // reports an error, and must not return; NULL: CHECK.
 Status device_cuda(Device *d, Math math, Arena *a, ArenaFull *fail);
+Status math_parse(const char *text, Math *math);    // fp32|tf32|bf16
 // Bytes that arenas may take: all that is free but a reserve for the driver.
 size_t device_cuda_free(const Device *d);
 

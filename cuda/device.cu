@@ -1,0 +1,172 @@
+// The GPU as a device: one stream in which kernels and copies follow each other, one cudaMalloc for each arena, pinned
+// memory through which host values go in, and errors that name the op.
+//   Errors of the GPU come out late: at the launch after, or where the host waits.  The message names the op at which the
+//   error was noticed; with LEAD_SYNC=1 in the environment every launch waits, and that is the op that failed.
+//   After an error the GPU's context is dead; `fail` ends the program.
+#include "launch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { STAGE_BYTES = 16 << 20 };   // each half of the pinned memory
+
+typedef struct Gpu {
+    cudaStream_t stream;
+    ArenaFull *fail;
+    bool sync;
+    int capability, multiprocessors;
+    char name[300];
+    unsigned char *stage[2];
+    cudaEvent_t read[2];           // the GPU has read that half
+    bool pending[2];
+    int half;
+    size_t used;                   // of the half
+} Gpu;
+
+static Gpu *gpu_of(const Device *d) { return static_cast<Gpu *>(d->state); }
+
+static void check(const Device *d, cudaError_t e, const char *what)
+{
+    if (e == cudaSuccess) return;
+    const Gpu *g = gpu_of(d);
+    char msg[600];
+    snprintf(msg, sizeof msg, "%s: %s: %s (%s)%s", d->name, what, cudaGetErrorString(e), cudaGetErrorName(e),
+             g->sync ? "" : "; LEAD_SYNC=1 shows which op it was");
+    if (g->fail) g->fail(msg);
+    CHECK(0, "%s", msg);
+}
+
+// ---- memory
+
+static void *take(const Device *, size_t bytes)
+{
+    void *p = NULL;
+    if (cudaMalloc(&p, bytes) == cudaSuccess) return p;
+    (void)cudaGetLastError();   // said by whoever asked
+    return NULL;
+}
+
+static void give(const Device *d, void *block, size_t) { check(d, cudaFree(block), "freeing memory"); }
+
+// Through pinned memory: the copy is asynchronous and the caller's buffer free at once.
+static void put(const Device *d, void *to, const void *host, size_t bytes)
+{
+    Gpu *g = gpu_of(d);
+    for (size_t done = 0, n; done < bytes; done += n) {
+        if (g->used == STAGE_BYTES) {
+            check(d, cudaEventRecord(g->read[g->half], g->stream), "copying to the GPU");
+            g->pending[g->half] = true;
+            g->half ^= 1;
+            g->used = 0;
+            if (g->pending[g->half]) check(d, cudaEventSynchronize(g->read[g->half]), "copying to the GPU");
+            g->pending[g->half] = false;
+        }
+        n = bytes - done < STAGE_BYTES - g->used ? bytes - done : STAGE_BYTES - g->used;
+        unsigned char *stage = g->stage[g->half] + g->used;
+        memcpy(stage, static_cast<const char *>(host) + done, n);
+        check(d, cudaMemcpyAsync(static_cast<char *>(to) + done, stage, n, cudaMemcpyHostToDevice, g->stream),
+              "copying to the GPU");
+        g->used = (g->used + n + 63) / 64 * 64 < STAGE_BYTES ? (g->used + n + 63) / 64 * 64 : (size_t)STAGE_BYTES;
+    }
+}
+
+static void wait_for(const Device *d)
+{
+    Gpu *g = gpu_of(d);
+    check(d, cudaStreamSynchronize(g->stream), "waiting for the GPU");
+    g->pending[0] = g->pending[1] = false;
+    g->used = 0;
+}
+
+static void get(const Device *d, void *host, const void *from, size_t bytes)
+{
+    if (bytes)
+        check(d, cudaMemcpyAsync(host, from, bytes, cudaMemcpyDeviceToHost, gpu_of(d)->stream), "copying from the GPU");
+    wait_for(d);
+}
+
+static void copy_within(const Device *d, void *to, const void *from, size_t bytes)
+{
+    if (bytes)
+        check(d, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, gpu_of(d)->stream), "copying on the GPU");
+}
+
+static void clear(const Device *d, void *to, size_t bytes)
+{
+    if (bytes) check(d, cudaMemsetAsync(to, 0, bytes, gpu_of(d)->stream), "clearing memory");
+}
+
+static const DeviceMemory gpu_memory = {take, give, put, get, copy_within, clear, wait_for};
+
+// ---- kernels
+
+void cuda_launch(const OpCall *c, const void *kernel, dim3 grid, dim3 block, size_t shared, void **args)
+{
+    const Device *d = device_of(c);
+    const Gpu *g = gpu_of(d);
+    const char *op = op_info(c->op)->name;
+    if (shared > 48 << 10)
+        check(d, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared), op);
+    check(d, cudaLaunchKernel(kernel, grid, block, args, shared, g->stream), op);
+    if (g->sync) check(d, cudaStreamSynchronize(g->stream), op);
+}
+
+int cuda_multiprocessors(const OpCall *c) { return gpu_of(device_of(c))->multiprocessors; }
+int cuda_capability(const OpCall *c) { return gpu_of(device_of(c))->capability; }
+void *device_cuda_stream(const Device *d) { return gpu_of(d)->stream; }
+
+// ---- the device
+
+static Status failed(const char *what, cudaError_t e)
+{
+    return ERROR("--device cuda: no usable GPU: %s: %s", what, cudaGetErrorString(e));
+}
+
+static cudaError_t prepare(Gpu *g)
+{
+    cudaError_t e = cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking);
+    for (int i = 0; i < 2 && e == cudaSuccess; i++) {
+        void *stage = NULL;
+        e = cudaMallocHost(&stage, STAGE_BYTES);
+        g->stage[i] = static_cast<unsigned char *>(stage);
+        if (e == cudaSuccess) e = cudaEventCreateWithFlags(&g->read[i], cudaEventDisableTiming);
+    }
+    return e;
+}
+
+extern "C" Status device_cuda(Device *d, Math math, Arena *a, ArenaFull *fail)
+{
+    int n = 0;
+    cudaError_t e = cudaGetDeviceCount(&n);
+    if (e != cudaSuccess || n == 0) return failed("looking for one", e != cudaSuccess ? e : cudaErrorNoDevice);
+    cudaDeviceProp p;
+    if ((e = cudaGetDeviceProperties(&p, 0)) != cudaSuccess) return failed("asking for its properties", e);
+    if (p.major < 8)
+        return ERROR("--device cuda: want a GPU of compute capability 8.0 or newer, got %s with %d.%d", p.name, p.major,
+                     p.minor);
+    if ((e = cudaSetDevice(0)) != cudaSuccess) return failed("choosing it", e);
+    Gpu *g = static_cast<Gpu *>(arena_zalloc(a, sizeof *g));
+    const char *sync = getenv("LEAD_SYNC");
+    g->fail = fail;
+    g->sync = sync && *sync && strcmp(sync, "0") != 0;
+    g->capability = 10 * p.major + p.minor;
+    g->multiprocessors = p.multiProcessorCount;
+    snprintf(g->name, sizeof g->name, "cuda (%s, %d.%d, %s)", p.name, p.major, p.minor,
+             math == MATH_BF16 ? "bf16" : math == MATH_TF32 ? "tf32" : "fp32");
+    if ((e = prepare(g)) != cudaSuccess) return failed("making a stream", e);
+    memset(d, 0, sizeof *d);
+    d->name = g->name;
+    d->real_size = sizeof(float);
+    d->memory = &gpu_memory;
+    d->state = g;
+    d->math = math;
+    device_cuda_slots(d);
+    return Status{};
+}
+
+extern "C" size_t device_cuda_free(const Device *d)
+{
+    size_t available = 0, all = 0;
+    check(d, cudaMemGetInfo(&available, &all), "asking for free memory");
+    return available / 16 * 15;
+}
