@@ -1,0 +1,359 @@
+// attention in f32, all heads, online softmax (Dao et al. 2022), forward and backward without a T x T matrix and without
+// atomics: one launch owns the queries (forward, dq), one the keys (dk, dv).
+//
+// Tiling: blocks of 256 threads (16 x 16) take 64 queries (keys) and walk over the others in tiles of 64; a thread holds
+// 4 x 4 scores and 4 x E/16 results.  Head sizes up to 128, padded with zeros to 32, 64 or 128 in shared memory.
+//   forward, E = 64: 70 KiB of shared memory (3 blocks an SM); a tile of keys: 32 KiB read, 1 Mflop
+//   backward: dq 87 KiB, dk and dv 104 KiB; the scores are computed twice, so 7 products instead of 5
+// Bound by FFMA and by shared memory (1 LDS.128 for 8 FFMA).  Expected: 0.45 of 67 TFLOP/s at T = 1024, E = 64 (tiles
+// above the diagonal are skipped); at LEAD's T of 9 to 144 the launch and one pass over the tiles: about 10 us.
+#include "kernel.h"
+
+enum { ROWS = 64, ATT_BLOCK = 256, SCORE_LD = ROWS + 4 };
+
+struct Heads {
+    int64_t N, Tq, Tk, D, heads, E;
+    bool causal, wide;
+    float scale;
+    __device__ int64_t seen(int64_t i) const { return causal ? i + 1 + Tk - Tq : Tk; }
+};
+
+static Heads heads_of(const OpCall *c)
+{
+    const int64_t *q = c->in[0]->shape.d;
+    const AttentionParams *p = params<AttentionParams>(c);
+    const int64_t E = q[2] / p->heads;
+    CHECK(E <= 128, "attention: head size %lld, the CUDA kernels take up to 128", (long long)E);
+    bool wide = E % 4 == 0;
+    for (int i = 0; i < 3; i++) wide = wide && aligned16(in_x(c, i));
+    return Heads{q[0], q[1], c->in[1]->shape.d[1], q[2], p->heads, E, p->causal, wide, 1 / sqrtf((float)E)};
+}
+
+// Rows row0.. of one head of x [T, D] into s [64][EP + 4]; zeros beyond T and E.
+template <int EP>
+static __device__ __forceinline__ void load_tile(float *s, const float *x, int64_t row0, int64_t T, const Heads &h)
+{
+    for (int i = (int)threadIdx.x; i < ROWS * EP / 4; i += ATT_BLOCK) {
+        const int row = i / (EP / 4), e = i % (EP / 4) * 4;
+        Pack<4> v = {};
+        if (row0 + row < T) {
+            const float *from = x + (row0 + row) * h.D + e;
+            if (h.wide && e < h.E) {
+                v = load<4>(from);
+            } else {
+#pragma unroll
+                for (int k = 0; k < 4; k++)
+                    if (e + k < h.E) v.v[k] = from[k];
+            }
+        }
+        store<4>(s + row * (EP + 4) + e, v);
+    }
+}
+
+// s[a][b] = x[ty + 16 a] . y[tx + 16 b], tiles of [64][EP + 4]
+template <int EP>
+static __device__ __forceinline__ void dots(const float *x, const float *y, int ty, int tx, float (&s)[4][4])
+{
+#pragma unroll
+    for (int a = 0; a < 4; a++)
+#pragma unroll
+        for (int b = 0; b < 4; b++) s[a][b] = 0;
+#pragma unroll 4
+    for (int e = 0; e < EP; e += 4) {
+        Pack<4> u[4], v[4];
+#pragma unroll
+        for (int a = 0; a < 4; a++) {
+            u[a] = load<4>(x + (ty + 16 * a) * (EP + 4) + e);
+            v[a] = load<4>(y + (tx + 16 * a) * (EP + 4) + e);
+        }
+#pragma unroll
+        for (int a = 0; a < 4; a++)
+#pragma unroll
+            for (int b = 0; b < 4; b++)
+#pragma unroll
+                for (int k = 0; k < 4; k++) s[a][b] += u[a].v[k] * v[b].v[k];
+    }
+}
+
+// A thread's EP / 16 columns of a result: packs of P neighbours.
+template <int EP> struct Part {
+    enum { COUNT = EP / 16, P = COUNT < 4 ? COUNT : 4 };
+    static __device__ __forceinline__ int column(int tx, int k) { return k / P * 16 * P + tx * P + k % P; }
+    static __device__ __forceinline__ void row(const float *y, int tx, float (&v)[COUNT])   // of one row of a tile
+    {
+#pragma unroll
+        for (int k = 0; k < COUNT; k++) v[k] = y[column(tx, k)];
+    }
+};
+
+// r[a] += sum_j p[ty + 16 a][j] y[j]
+template <int EP>
+static __device__ __forceinline__ void add_product(const float *p, const float *y, int ty, int tx,
+                                                   float (&r)[4][Part<EP>::COUNT])
+{
+#pragma unroll 2
+    for (int j = 0; j < ROWS; j += 4) {
+        Pack<4> f[4];
+#pragma unroll
+        for (int a = 0; a < 4; a++) f[a] = load<4>(p + (ty + 16 * a) * SCORE_LD + j);
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
+            float v[Part<EP>::COUNT];
+            Part<EP>::row(y + (j + k) * (EP + 4), tx, v);
+#pragma unroll
+            for (int a = 0; a < 4; a++)
+#pragma unroll
+                for (int e = 0; e < Part<EP>::COUNT; e++) r[a][e] += f[a].v[k] * v[e];
+        }
+    }
+}
+
+// r[a] += sum_i p[i][4 ty + a] y[i]
+template <int EP>
+static __device__ __forceinline__ void add_transposed(const float *p, const float *y, int ty, int tx,
+                                                      float (&r)[4][Part<EP>::COUNT])
+{
+#pragma unroll 4
+    for (int i = 0; i < ROWS; i++) {
+        const Pack<4> f = load<4>(p + i * SCORE_LD + 4 * ty);
+        float v[Part<EP>::COUNT];
+        Part<EP>::row(y + i * (EP + 4), tx, v);
+#pragma unroll
+        for (int a = 0; a < 4; a++)
+#pragma unroll
+            for (int e = 0; e < Part<EP>::COUNT; e++) r[a][e] += f.v[a] * v[e];
+    }
+}
+
+// Over the 16 threads that share a row.
+static __device__ __forceinline__ float row_sum(float v)
+{
+#pragma unroll
+    for (int d = 8; d > 0; d >>= 1) v += __shfl_xor_sync(0xFFFFFFFFu, v, d);
+    return v;
+}
+static __device__ __forceinline__ float row_max(float v)
+{
+#pragma unroll
+    for (int d = 8; d > 0; d >>= 1) v = fmaxf(v, __shfl_xor_sync(0xFFFFFFFFu, v, d));   // NaN comes back through exp
+    return v;
+}
+
+// The block's head of a sample and its first row; tiles: blocks a head.
+struct Place { int64_t nh, n, h, row0; };
+static __device__ __forceinline__ Place place_of(const Heads &d, int64_t T)
+{
+    const int64_t tiles = (T + ROWS - 1) / ROWS, nh = quotient(blockIdx.x, tiles), n = quotient(nh, d.heads);
+    return Place{nh, n, nh - n * d.heads, (blockIdx.x - nh * tiles) * ROWS};
+}
+
+template <int EP>
+static __global__ void __launch_bounds__(ATT_BLOCK)
+attention_kernel(Heads d, const float *q, const float *k, const float *v, float *o, float *lse)
+{
+    SHARED_DYNAMIC(float, sq);
+    float *sk = sq + ROWS * (EP + 4), *sv = sk + ROWS * (EP + 4), *sp = sv + ROWS * (EP + 4);
+    const Place at = place_of(d, d.Tq);
+    const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;
+    const int64_t qbase = at.n * d.Tq * d.D + at.h * d.E, kbase = at.n * d.Tk * d.D + at.h * d.E;
+    const int64_t last = at.row0 + ROWS - 1 < d.Tq ? at.row0 + ROWS - 1 : d.Tq - 1, keys = d.seen(last);
+    float max[4], sum[4], r[4][Part<EP>::COUNT] = {};
+#pragma unroll
+    for (int a = 0; a < 4; a++) {
+        max[a] = -INFINITY;
+        sum[a] = 0;
+    }
+    load_tile<EP>(sq, q + qbase, at.row0, d.Tq, d);
+    for (int64_t k0 = 0; k0 < keys; k0 += ROWS) {
+        __syncthreads();   // the last tile is used up
+        load_tile<EP>(sk, k + kbase, k0, d.Tk, d);
+        load_tile<EP>(sv, v + kbase, k0, d.Tk, d);
+        __syncthreads();
+        float s[4][4];
+        dots<EP>(sq, sk, ty, tx, s);
+#pragma unroll
+        for (int a = 0; a < 4; a++) {
+            const int64_t seen = d.seen(at.row0 + ty + 16 * a) < d.Tk ? d.seen(at.row0 + ty + 16 * a) : d.Tk;
+            float m = max[a];
+#pragma unroll
+            for (int b = 0; b < 4; b++) {
+                s[a][b] = k0 + tx + 16 * b < seen ? s[a][b] * d.scale : -INFINITY;
+                m = fmaxf(m, s[a][b]);
+            }
+            m = row_max(m);
+            const float shift = m == -INFINITY ? 0 : m;   // nothing seen yet: exp(-infinity - 0) = 0
+            const float shrink = expf(max[a] - shift);
+            float part = 0;
+#pragma unroll
+            for (int b = 0; b < 4; b++) {
+                s[a][b] = expf(s[a][b] - shift);
+                part += s[a][b];
+                sp[(ty + 16 * a) * SCORE_LD + tx + 16 * b] = s[a][b];
+            }
+            sum[a] = sum[a] * shrink + row_sum(part);
+            max[a] = m;
+#pragma unroll
+            for (int e = 0; e < Part<EP>::COUNT; e++) r[a][e] *= shrink;
+        }
+        __syncthreads();
+        add_product<EP>(sp, sv, ty, tx, r);
+    }
+#pragma unroll
+    for (int a = 0; a < 4; a++) {
+        const int64_t i = at.row0 + ty + 16 * a;
+        if (i >= d.Tq) continue;
+#pragma unroll
+        for (int e = 0; e < Part<EP>::COUNT; e++) {
+            const int col = Part<EP>::column(tx, e);
+            if (col < d.E) o[qbase + i * d.D + col] = r[a][e] / sum[a];
+        }
+        if (tx == 0) lse[at.nh * d.Tq + i] = max[a] + logf(sum[a]);
+    }
+}
+
+// delta[n,h,i] = do[i] . o[i], a warp each
+static __global__ void delta_kernel(Heads d, const float *o, const float *go, float *delta)
+{
+    const int64_t job = (int64_t)blockIdx.x * (ATT_BLOCK / 32) + threadIdx.x / 32;
+    float sum = 0;
+    if (job < d.N * d.heads * d.Tq) {
+        const int64_t nh = quotient(job, d.Tq), n = quotient(nh, d.heads);
+        const int64_t at = (n * d.Tq + (job - nh * d.Tq)) * d.D + (nh - n * d.heads) * d.E;
+        for (int64_t e = threadIdx.x % 32; e < d.E; e += 32) sum += go[at + e] * o[at + e];
+    }
+    sum = warp_sum(sum);
+    if (threadIdx.x % 32 == 0 && job < d.N * d.heads * d.Tq) delta[job] = sum;
+}
+
+struct Saved { const float *q, *k, *v, *go, *lse, *delta; };
+
+// P and g (see ref/attention.inl) of a tile of queries i0.. and keys k0..: into sp (NULL: not wanted) and sg.
+template <int EP>
+static __device__ __forceinline__ void score_gradients(const Heads &d, const Saved &x, int64_t nh, int64_t i0, int64_t k0,
+                                                       const float *sq, const float *sgo, const float *sk, const float *sv,
+                                                       float *sp, float *sg)
+{
+    const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;
+    float s[4][4], g[4][4];
+    dots<EP>(sq, sk, ty, tx, s);
+    dots<EP>(sgo, sv, ty, tx, g);
+#pragma unroll
+    for (int a = 0; a < 4; a++) {
+        const int64_t i = i0 + ty + 16 * a;
+        const bool there = i < d.Tq;
+        const float lse = there ? x.lse[nh * d.Tq + i] : 0, delta = there ? x.delta[nh * d.Tq + i] : 0;
+        const int64_t seen = !there ? 0 : d.seen(i) < d.Tk ? d.seen(i) : d.Tk;
+#pragma unroll
+        for (int b = 0; b < 4; b++) {
+            const int at = (ty + 16 * a) * SCORE_LD + tx + 16 * b;
+            const float p = k0 + tx + 16 * b < seen ? expf(d.scale * s[a][b] - lse) : 0;
+            if (sp) sp[at] = p;
+            sg[at] = d.scale * p * (g[a][b] - delta);
+        }
+    }
+}
+
+template <int EP>
+static __device__ __forceinline__ void add_rows(float *to, int64_t row, int64_t T, int tx, const Heads &d,
+                                                const float (&r)[Part<EP>::COUNT])
+{
+    if (row >= T) return;
+#pragma unroll
+    for (int e = 0; e < Part<EP>::COUNT; e++) {
+        const int col = Part<EP>::column(tx, e);
+        if (col < d.E) to[row * d.D + col] += r[e];
+    }
+}
+
+template <int EP> static __global__ void __launch_bounds__(ATT_BLOCK) attention_dq_kernel(Heads d, Saved x, float *dq)
+{
+    SHARED_DYNAMIC(float, sq);
+    float *sgo = sq + ROWS * (EP + 4), *sk = sgo + ROWS * (EP + 4), *sv = sk + ROWS * (EP + 4), *sg = sv + ROWS * (EP + 4);
+    const Place at = place_of(d, d.Tq);
+    const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;
+    const int64_t qbase = at.n * d.Tq * d.D + at.h * d.E, kbase = at.n * d.Tk * d.D + at.h * d.E;
+    const int64_t last = at.row0 + ROWS - 1 < d.Tq ? at.row0 + ROWS - 1 : d.Tq - 1, keys = d.seen(last);
+    float r[4][Part<EP>::COUNT] = {};
+    load_tile<EP>(sq, x.q + qbase, at.row0, d.Tq, d);
+    load_tile<EP>(sgo, x.go + qbase, at.row0, d.Tq, d);
+    for (int64_t k0 = 0; k0 < keys; k0 += ROWS) {
+        __syncthreads();
+        load_tile<EP>(sk, x.k + kbase, k0, d.Tk, d);
+        load_tile<EP>(sv, x.v + kbase, k0, d.Tk, d);
+        __syncthreads();
+        score_gradients<EP>(d, x, at.nh, at.row0, k0, sq, sgo, sk, sv, NULL, sg);
+        __syncthreads();
+        add_product<EP>(sg, sk, ty, tx, r);
+    }
+#pragma unroll
+    for (int a = 0; a < 4; a++) add_rows<EP>(dq + qbase, at.row0 + ty + 16 * a, d.Tq, tx, d, r[a]);
+}
+
+template <int EP>
+static __global__ void __launch_bounds__(ATT_BLOCK) attention_dkv_kernel(Heads d, Saved x, float *dk, float *dv)
+{
+    SHARED_DYNAMIC(float, sk);
+    float *sv = sk + ROWS * (EP + 4), *sq = sv + ROWS * (EP + 4), *sgo = sq + ROWS * (EP + 4);
+    float *sp = sgo + ROWS * (EP + 4), *sg = sp + ROWS * SCORE_LD;
+    const Place at = place_of(d, d.Tk);
+    const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;
+    const int64_t qbase = at.n * d.Tq * d.D + at.h * d.E, kbase = at.n * d.Tk * d.D + at.h * d.E;
+    // the first query that sees a key of this tile, rounded down to a tile
+    int64_t first = d.causal ? at.row0 - (d.Tk - d.Tq) : 0;
+    first = first < 0 ? 0 : first / ROWS * ROWS;
+    float rk[4][Part<EP>::COUNT] = {}, rv[4][Part<EP>::COUNT] = {};
+    load_tile<EP>(sk, x.k + kbase, at.row0, d.Tk, d);
+    load_tile<EP>(sv, x.v + kbase, at.row0, d.Tk, d);
+    for (int64_t i0 = first; i0 < d.Tq; i0 += ROWS) {
+        __syncthreads();
+        load_tile<EP>(sq, x.q + qbase, i0, d.Tq, d);
+        load_tile<EP>(sgo, x.go + qbase, i0, d.Tq, d);
+        __syncthreads();
+        score_gradients<EP>(d, x, at.nh, i0, at.row0, sq, sgo, sk, sv, sp, sg);
+        __syncthreads();
+        add_transposed<EP>(sp, sgo, ty, tx, rv);
+        add_transposed<EP>(sg, sq, ty, tx, rk);
+    }
+#pragma unroll
+    for (int a = 0; a < 4; a++) {
+        if (dk) add_rows<EP>(dk + kbase, at.row0 + 4 * ty + a, d.Tk, tx, d, rk[a]);
+        if (dv) add_rows<EP>(dv + kbase, at.row0 + 4 * ty + a, d.Tk, tx, d, rv[a]);
+    }
+}
+
+template <int EP> static void attention_fwd(const OpCall *c, const Heads &d)
+{
+    const size_t shared = (3 * ROWS * (EP + 4) + ROWS * SCORE_LD) * sizeof(float);
+    auto *kernel = attention_kernel<EP>;
+    launch(c, kernel, blocks_of(d.N * d.heads * div_up(d.Tq, ROWS)), ATT_BLOCK, shared, d, in_x(c, 0), in_x(c, 1),
+           in_x(c, 2), out_x(c, 0), out_x(c, 1));
+}
+
+template <int EP> static void attention_bwd(const OpCall *c, const Heads &d)
+{
+    const size_t tiles = 4 * ROWS * (EP + 4) * sizeof(float), scores = ROWS * SCORE_LD * sizeof(float);
+    const int64_t rows = d.N * d.heads * d.Tq;
+    float *delta = scratch_of<float>(c, (size_t)rows);
+    launch(c, delta_kernel, grid_of(rows, ATT_BLOCK / 32), ATT_BLOCK, 0, d, out_x(c, 0), out_g(c, 0), delta);
+    const Saved x = {in_x(c, 0), in_x(c, 1), in_x(c, 2), out_g(c, 0), out_x(c, 1), delta};
+    auto *dq = attention_dq_kernel<EP>;
+    auto *dkv = attention_dkv_kernel<EP>;
+    if (in_g(c, 0))
+        launch(c, dq, blocks_of(d.N * d.heads * div_up(d.Tq, ROWS)), ATT_BLOCK, tiles + scores, d, x, in_g(c, 0));
+    if (in_g(c, 1) || in_g(c, 2))
+        launch(c, dkv, blocks_of(d.N * d.heads * div_up(d.Tk, ROWS)), ATT_BLOCK, tiles + 2 * scores, d, x, in_g(c, 1),
+               in_g(c, 2));
+}
+
+CUDA_KERNEL(attention, fwd)
+{
+    const Heads d = heads_of(c);
+    (d.E <= 32 ? attention_fwd<32> : d.E <= 64 ? attention_fwd<64> : attention_fwd<128>)(c, d);
+}
+
+CUDA_KERNEL(attention, bwd)
+{
+    Heads d = heads_of(c);
+    d.wide = d.wide && aligned16(out_g(c, 0));
+    (d.E <= 32 ? attention_bwd<32> : d.E <= 64 ? attention_bwd<64> : attention_bwd<128>)(c, d);
+}
