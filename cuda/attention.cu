@@ -12,7 +12,7 @@
 enum { ROWS = 64, ATT_BLOCK = 256, SCORE_LD = ROWS + 4 };
 
 struct Heads {
-    int64_t N, Tq, Tk, D, heads, E;
+    int64_t N, Tq, Tk, L, D, heads, E;   // Tk: keys that count, of L
     bool causal, wide;
     float scale;
     __device__ int64_t seen(int64_t i) const { return causal ? i + 1 + Tk - Tq : Tk; }
@@ -26,7 +26,8 @@ static Heads heads_of(const OpCall *c)
     CHECK(E <= 128, "attention: head size %lld, the CUDA kernels take up to 128", (long long)E);
     bool wide = E % 4 == 0;
     for (int i = 0; i < 3; i++) wide = wide && aligned16(in_x(c, i));
-    return Heads{q[0], q[1], c->in[1]->shape.d[1], q[2], p->heads, E, p->causal, wide, 1 / sqrtf((float)E)};
+    const int64_t L = c->in[1]->shape.d[1];
+    return Heads{q[0], q[1], p->keys ? p->keys : L, L, q[2], p->heads, E, p->causal, wide, 1 / sqrtf((float)E)};
 }
 
 // Rows row0.. of one head of x [T, D] into s [64][EP + 4]; zeros beyond T and E.
@@ -155,7 +156,7 @@ attention_kernel(Heads d, const float *q, const float *k, const float *v, float 
     float *sk = sq + ROWS * (EP + 4), *sv = sk + ROWS * (EP + 4), *sp = sv + ROWS * (EP + 4);
     const Place at = place_of(d, d.Tq);
     const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;
-    const int64_t qbase = at.n * d.Tq * d.D + at.h * d.E, kbase = at.n * d.Tk * d.D + at.h * d.E;
+    const int64_t qbase = at.n * d.Tq * d.D + at.h * d.E, kbase = at.n * d.L * d.D + at.h * d.E;
     const int64_t last = at.row0 + ROWS - 1 < d.Tq ? at.row0 + ROWS - 1 : d.Tq - 1, keys = d.seen(last);
     float max[4], sum[4], r[4][Part<EP>::COUNT] = {};
 #pragma unroll
@@ -211,18 +212,17 @@ attention_kernel(Heads d, const float *q, const float *k, const float *v, float 
     }
 }
 
-// delta[n,h,i] = do[i] . o[i], a warp each
+// delta[n,h,i] = do[i] . o[i], a thread each, in the order of dots(): with one key the gradient of q is exactly 0.
 static __global__ void delta_kernel(Heads d, const float *o, const float *go, float *delta)
 {
-    const int64_t job = (int64_t)blockIdx.x * (ATT_BLOCK / 32) + threadIdx.x / 32;
+    const int64_t job = (int64_t)blockIdx.x * ATT_BLOCK + threadIdx.x;
+    if (job >= d.N * d.heads * d.Tq) return;
+    const int64_t nh = quotient(job, d.Tq), n = quotient(nh, d.heads);
+    const int64_t at = (n * d.Tq + (job - nh * d.Tq)) * d.D + (nh - n * d.heads) * d.E;
     float sum = 0;
-    if (job < d.N * d.heads * d.Tq) {
-        const int64_t nh = quotient(job, d.Tq), n = quotient(nh, d.heads);
-        const int64_t at = (n * d.Tq + (job - nh * d.Tq)) * d.D + (nh - n * d.heads) * d.E;
-        for (int64_t e = threadIdx.x % 32; e < d.E; e += 32) sum += go[at + e] * o[at + e];
-    }
-    sum = warp_sum(sum);
-    if (threadIdx.x % 32 == 0 && job < d.N * d.heads * d.Tq) delta[job] = sum;
+#pragma unroll 8
+    for (int64_t e = 0; e < d.E; e++) sum += go[at + e] * o[at + e];
+    delta[job] = sum;
 }
 
 struct Saved { const float *q, *k, *v, *go, *lse, *delta; };
@@ -271,7 +271,7 @@ template <int EP> static __global__ void __launch_bounds__(ATT_BLOCK) attention_
     float *sgo = sq + ROWS * (EP + 4), *sk = sgo + ROWS * (EP + 4), *sv = sk + ROWS * (EP + 4), *sg = sv + ROWS * (EP + 4);
     const Place at = place_of(d, d.Tq);
     const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;
-    const int64_t qbase = at.n * d.Tq * d.D + at.h * d.E, kbase = at.n * d.Tk * d.D + at.h * d.E;
+    const int64_t qbase = at.n * d.Tq * d.D + at.h * d.E, kbase = at.n * d.L * d.D + at.h * d.E;
     const int64_t last = at.row0 + ROWS - 1 < d.Tq ? at.row0 + ROWS - 1 : d.Tq - 1, keys = d.seen(last);
     float r[4][Part<EP>::COUNT] = {};
     load_tile<EP>(sq, x.q + qbase, at.row0, d.Tq, d);
@@ -297,7 +297,7 @@ static __global__ void __launch_bounds__(ATT_BLOCK) attention_dkv_kernel(Heads d
     float *sp = sgo + ROWS * (EP + 4), *sg = sp + ROWS * SCORE_LD;
     const Place at = place_of(d, d.Tk);
     const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;
-    const int64_t qbase = at.n * d.Tq * d.D + at.h * d.E, kbase = at.n * d.Tk * d.D + at.h * d.E;
+    const int64_t qbase = at.n * d.Tq * d.D + at.h * d.E, kbase = at.n * d.L * d.D + at.h * d.E;
     // the first query that sees a key of this tile, rounded down to a tile
     int64_t first = d.causal ? at.row0 - (d.Tk - d.Tq) : 0;
     first = first < 0 ? 0 : first / ROWS * ROWS;
@@ -334,7 +334,7 @@ template <int EP> static void attention_bwd(const OpCall *c, const Heads &d)
     const size_t tiles = 4 * ROWS * (EP + 4) * sizeof(float), scores = ROWS * SCORE_LD * sizeof(float);
     const int64_t rows = d.N * d.heads * d.Tq;
     float *delta = scratch_of<float>(c, (size_t)rows);
-    launch(c, delta_kernel, grid_of(rows, ATT_BLOCK / 32), ATT_BLOCK, 0, d, out_x(c, 0), out_g(c, 0), delta);
+    launch(c, delta_kernel, grid_of(rows, ATT_BLOCK), ATT_BLOCK, 0, d, out_x(c, 0), out_g(c, 0), delta);
     const Saved x = {in_x(c, 0), in_x(c, 1), in_x(c, 2), out_g(c, 0), out_x(c, 1), delta};
     auto *dq = attention_dq_kernel<EP>;
     auto *dkv = attention_dkv_kernel<EP>;

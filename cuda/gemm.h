@@ -73,14 +73,14 @@ enum { GEMM_K = 16, GROUP_M = 8 };
 static __device__ __forceinline__ void tile_place(int64_t tile, int64_t tiles_m, int64_t tiles_n, int64_t *tm, int64_t *tn)
 {
     const int64_t group = quotient(tile, GROUP_M * tiles_n), rest = tile - group * GROUP_M * tiles_n;
-    const int64_t high = tiles_m - group * GROUP_M < GROUP_M ? tiles_m - group * GROUP_M : GROUP_M;
+    const int64_t left = tiles_m - group * GROUP_M, high = left < GROUP_M ? left : (int64_t)GROUP_M;
     *tn = quotient(rest, high);
     *tm = group * GROUP_M + rest - *tn * high;
 }
 
 // One operand's tile of ROWS x GEMM_K in shared memory: [row][k] (K_RUNS) or [k][row].
 template <int ROWS, bool RUNS> struct Tile {
-    enum { LD = RUNS ? GEMM_K + 4 : ROWS + 8, SIZE = RUNS ? ROWS * LD : GEMM_K * LD };
+    enum { LD = RUNS ? 0 + GEMM_K + 4 : ROWS + 8, SIZE = LD * (RUNS ? ROWS : 0 + GEMM_K) };
 
     template <int W, int THREADS, class Op>
     static __device__ __forceinline__ void fetch(float *to, const Op &op, int64_t b, int64_t row0, int64_t k0, int64_t k_end)

@@ -64,7 +64,7 @@ enum { MAP_BLOCK = 256 };
 template <int W, bool ADD, class F> static __global__ void map_kernel(int64_t n, float *y, F f)
 {
     const int64_t i = ((int64_t)blockIdx.x * 2 * MAP_BLOCK + threadIdx.x) * W, j = i + MAP_BLOCK * W;
-    Pack<W> a, b, old_a, old_b;
+    Pack<W> a = {}, b = {}, old_a = {}, old_b = {};
     if (i < n) a = f.template at<W>(i);
     if (j < n) b = f.template at<W>(j);
     if (ADD) {
@@ -158,33 +158,33 @@ template <class F> static void sum_rows(const OpCall *c, int64_t rows, int64_t R
     }
 }
 
-// ---- column sums: out[j][b * step + q] += scale * sum_p f(b P + p, q)[j],  b < batch, p < P, q < Q, j < N
+// ---- column sums: out[j][b * step + q] += sum_p f(b P + p, q)[j] / divisor, added in double,  b < batch, p < P, q < Q, j < N
 // A block has 32 columns x 8 lines of threads; tall columns are cut into chunks of rows whose partial sums a second
 // launch adds in order.  Reads are 128 bytes a warp and independent: bound by memory.
 
 template <int N> struct ColumnOut {
     float *out[N];      // NULL: not wanted
     int64_t step;       // from one b to the next
-    float scale;
+    double divisor;
     bool set;           // out = instead of out +=
 };
 
 template <int N>
-static __device__ __forceinline__ void column_put(const ColumnOut<N> &o, int64_t at, const float (&sum)[N])
+static __device__ __forceinline__ void column_put(const ColumnOut<N> &o, int64_t at, const double (&sum)[N])
 {
 #pragma unroll
     for (int j = 0; j < N; j++)
-        if (o.out[j]) o.out[j][at] = (o.set ? 0.0f : o.out[j][at]) + o.scale * sum[j];
+        if (o.out[j]) o.out[j][at] = (float)((o.set ? 0.0 : (double)o.out[j][at]) + sum[j] / o.divisor);
 }
 
 template <int N, class F>
-static __global__ void column_kernel(int64_t P, int64_t Q, int64_t rows, F f, ColumnOut<N> o, float *part, int64_t batch)
+static __global__ void column_kernel(int64_t P, int64_t Q, int64_t rows, F f, ColumnOut<N> o, double *part, int64_t batch)
 {
-    SHARED(float, shared, [N][8][32]);
+    SHARED(double, shared, [N][8][32]);
     const int64_t strips = (Q + 31) / 32, b = quotient(blockIdx.x, strips), x = threadIdx.x % 32, line = threadIdx.x / 32;
     const int64_t q = remainder_of(blockIdx.x, strips) * 32 + x, p0 = (int64_t)blockIdx.y * rows;
     const int64_t end = p0 + rows < P ? p0 + rows : P;
-    float sum[N] = {};
+    double sum[N] = {};
     if (q < Q) {
 #pragma unroll 4
         for (int64_t p = p0 + line; p < end; p += 8) {
@@ -213,11 +213,11 @@ static __global__ void column_kernel(int64_t P, int64_t Q, int64_t rows, F f, Co
 }
 
 template <int N>
-static __global__ void column_finish_kernel(int64_t Q, int64_t batch, int64_t chunks, ColumnOut<N> o, const float *part)
+static __global__ void column_finish_kernel(int64_t Q, int64_t batch, int64_t chunks, ColumnOut<N> o, const double *part)
 {
     const int64_t i = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x;
     if (i >= batch * Q) return;
-    float sum[N] = {};
+    double sum[N] = {};
     for (int64_t k = 0; k < chunks; k++)
 #pragma unroll
         for (int j = 0; j < N; j++) sum[j] += part[(k * N + j) * batch * Q + i];
@@ -233,12 +233,12 @@ static void sum_columns(const OpCall *c, int64_t batch, int64_t P, int64_t Q, F 
     int64_t chunks = div_up(BLOCKS, strips);
     if (chunks > most) chunks = most;
     const int64_t rows = div_up(P > 0 ? P : 1, chunks);
-    float *part = chunks > 1 ? scratch_of<float>(c, (size_t)(chunks * N * batch * Q)) : NULL;
+    double *part = chunks > 1 ? scratch_of<double>(c, (size_t)(chunks * N * batch * Q)) : NULL;
     auto *kernel = column_kernel<N, F>;
     launch(c, kernel, dim3(blocks_of(strips), blocks_of(chunks)), 256, 0, P, Q, rows, f, o, part, batch);
     if (!part) return;
     auto *finish = column_finish_kernel<N>;
-    launch(c, finish, grid_of(batch * Q, MAP_BLOCK), MAP_BLOCK, 0, Q, batch, chunks, o, (const float *)part);
+    launch(c, finish, grid_of(batch * Q, MAP_BLOCK), MAP_BLOCK, 0, Q, batch, chunks, o, part);
 }
 
 // ---- the sum of everything, in double: f.put(sum_i f(i))

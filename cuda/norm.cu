@@ -1,7 +1,7 @@
 // layer_norm, softmax, group_norm, adagn (+ SiLU), film (+ SiLU).
 // A team of threads owns a row (a group): a warp up to 2,048 values, else a block of 256.  The row is read from device
 // memory once; the second and third pass find it in L1 (8 rows of 768 floats a block: 24 KiB).  Two-pass variance as in
-// the reference.  About 10 flops and 8 bytes a value forward: bound by memory.  Expected: 0.80-0.85 of a device copy on
+// the reference, sums in double.  About 10 flops and 8 bytes a value forward: bound by memory.  Expected: 0.80-0.85 of a device copy on
 // 64 MB and more, forward; backward 0.75 (dx, and the affine sums read x and dy once more).
 #include "kernel.h"
 
@@ -24,16 +24,16 @@ template <int TEAM>
 static __global__ void layer_norm_kernel(int64_t rows, int64_t C, float eps, const float *x, const float *gamma,
                                          const float *beta, float *y, float *mean, float *rstd)
 {
-    SHARED(float, shared, [ROW_BLOCK / 32]);
+    SHARED(double, shared, [ROW_BLOCK / 32]);
     const TeamRow t = team_row<TEAM>();
     const bool mine = t.row < rows;
     const int64_t n = mine ? C : 0;
     const float *xr = x + (mine ? t.row : 0) * C;
-    float m = 0, var = 0;
-    for (int64_t i = t.lane; i < n; i += TEAM) m += xr[i];
-    m = team_sum<TEAM>(m, shared) / (float)C;
-    for (int64_t i = t.lane; i < n; i += TEAM) var += (xr[i] - m) * (xr[i] - m);
-    const float s = 1 / sqrtf(team_sum<TEAM>(var, shared) / (float)C + eps);
+    double total = 0, var = 0;
+    for (int64_t i = t.lane; i < n; i += TEAM) total += (double)xr[i];
+    const float m = (float)(team_sum<TEAM>(total, shared) / (double)C);
+    for (int64_t i = t.lane; i < n; i += TEAM) var += (double)((xr[i] - m) * (xr[i] - m));
+    const float s = 1 / sqrtf((float)(team_sum<TEAM>(var, shared) / (double)C) + eps);
     for (int64_t i = t.lane; i < n; i += TEAM) y[t.row * C + i] = gamma[i] * ((xr[i] - m) * s) + beta[i];
     if (mine && t.lane == 0) {
         mean[t.row] = m;
@@ -167,7 +167,7 @@ struct Groups { int64_t N, S, C, G, M; };   // M = C / G channels a group
 static Groups groups_of(const OpCall *c)
 {
     const int64_t N = c->in[0]->shape.d[0], C = shape_last(c->in[0]->shape), G = params<GroupNormParams>(c)->groups;
-    return Groups{N, N * C ? numel(c->in[0]) / (N * C) : 0, C, G, C / G};
+    return Groups{N, N * C > 0 ? numel(c->in[0]) / (N * C) : 0, C, G, C / G};
 }
 
 // Value j of group (n, g): j / M is the place, j % M the channel.  Neighbouring threads read neighbouring channels: M
@@ -188,20 +188,20 @@ template <int TEAM>
 static __global__ void group_norm_kernel(int64_t groups, int64_t size, Groups d, Affine a, float eps, const float *x,
                                          float *y, float *mean, float *rstd)
 {
-    SHARED(float, shared, [ROW_BLOCK / 32]);
+    SHARED(double, shared, [ROW_BLOCK / 32]);
     const TeamRow t = team_row<TEAM>();
     const bool mine = t.row < groups;
     const int64_t n = mine ? size : 0;
     const Group g(d, mine ? t.row : 0);
-    float m = 0, var = 0;
+    double total = 0, var = 0;
     int64_t i;
-    for (int64_t j = t.lane; j < n; j += TEAM) m += x[g.at(j, &i)];
-    m = team_sum<TEAM>(m, shared) / (float)size;
+    for (int64_t j = t.lane; j < n; j += TEAM) total += (double)x[g.at(j, &i)];
+    const float m = (float)(team_sum<TEAM>(total, shared) / (double)size);
     for (int64_t j = t.lane; j < n; j += TEAM) {
         const float v = x[g.at(j, &i)] - m;
-        var += v * v;
+        var += (double)(v * v);
     }
-    const float s = 1 / sqrtf(team_sum<TEAM>(var, shared) / (float)size + eps);
+    const float s = 1 / sqrtf((float)(team_sum<TEAM>(var, shared) / (double)size) + eps);
     for (int64_t j = t.lane; j < n; j += TEAM) {
         const int64_t at = g.at(j, &i);
         y[at] = a.y(g.n, i, (x[at] - m) * s);
@@ -318,14 +318,14 @@ struct FilmAffine {   // dz x, dz
 
 CUDA_KERNEL(film, fwd)
 {
-    const int64_t N = c->in[0]->shape.d[0], C = shape_last(c->in[0]->shape), S = N * C ? numel(c->in[0]) / (N * C) : 1;
+    const int64_t N = c->in[0]->shape.d[0], C = shape_last(c->in[0]->shape), S = N * C > 0 ? numel(c->in[0]) / (N * C) : 1;
     const FilmOf f = {in_x(c, 0), NULL, affine_of_sample(c, params<FilmParams>(c)->silu), S, C};
     map<false>(c, numel(c->in[0]), out_x(c, 0), f, f.wide());
 }
 
 CUDA_KERNEL(film, bwd)
 {
-    const int64_t N = c->in[0]->shape.d[0], C = shape_last(c->in[0]->shape), S = N * C ? numel(c->in[0]) / (N * C) : 1;
+    const int64_t N = c->in[0]->shape.d[0], C = shape_last(c->in[0]->shape), S = N * C > 0 ? numel(c->in[0]) / (N * C) : 1;
     const Affine a = affine_of_sample(c, params<FilmParams>(c)->silu);
     const FilmOf f = {in_x(c, 0), out_g(c, 0), a, S, C};
     float *ds = in_g(c, 1);

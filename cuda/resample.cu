@@ -76,7 +76,7 @@ struct Middle { int64_t N, S, C; };
 static Middle middle_of(const OpCall *c)
 {
     const int64_t N = c->in[0]->shape.d[0], C = shape_last(c->in[0]->shape);
-    return Middle{N, N * C ? numel(c->in[0]) / (N * C) : 0, C};
+    return Middle{N, N * C > 0 ? numel(c->in[0]) / (N * C) : 0, C};
 }
 
 struct Values {
@@ -101,7 +101,7 @@ struct Spread {   // dx[n,s,c] += dy[n,c] / S
 CUDA_KERNEL(global_avgpool, fwd)
 {
     const Middle m = middle_of(c);
-    sum_columns<1>(c, m.N, m.S, m.C, Values{in_x(c, 0), m.C}, {{out_x(c, 0)}, m.C, 1 / (float)m.S, true});
+    sum_columns<1>(c, m.N, m.S, m.C, Values{in_x(c, 0), m.C}, {{out_x(c, 0)}, m.C, (double)m.S, true});
 }
 
 CUDA_KERNEL(global_avgpool, bwd)

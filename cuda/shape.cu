@@ -1,4 +1,4 @@
-// concat, slice, pad2d, crop2d, permute, embedding: copies, bound by memory.
+// concat, slice, cache_put, pad2d, crop2d, permute, embedding: copies, bound by memory.
 // Runs of values move in 16-byte packs when they are multiples of 4.  Expected: 0.85 of a device copy; permute across
 // the last axis 0.75 (tiles of 32 x 32 through shared memory, 4-byte accesses, 128 bytes a warp on both sides).
 #include "kernel.h"
@@ -83,6 +83,15 @@ CUDA_KERNEL(slice, fwd) { place<false, true>(c, numel(c->out[0]), in_x(c, 0), ou
 CUDA_KERNEL(slice, bwd)
 {
     if (in_g(c, 0)) place<true, false>(c, numel(c->out[0]), out_g(c, 0), in_g(c, 0), slice_runs(c));
+}
+
+// In place (out is the cache) only the new rows are written.
+CUDA_KERNEL(cache_put, fwd)
+{
+    const int64_t *s = c->in[0]->shape.d, D = s[2], start = params<CachePutParams>(c)->start;
+    const Runs rows = {c->in[1]->shape.d[1] * D, s[1] * D, start * D};
+    if (out_x(c, 0) != in_x(c, 0)) copy(c, out_x(c, 0), in_x(c, 0), tensor_bytes(c->in[0]));
+    place<false, false>(c, numel(c->in[1]), in_x(c, 1), out_x(c, 0), rows);
 }
 
 // The inner image [N,H,row / C,C] of an outer one; rows of values, so that columns and channels are one index.
