@@ -33,7 +33,7 @@ static __global__ void layer_norm_kernel(int64_t rows, int64_t C, float eps, con
     for (int64_t i = t.lane; i < n; i += TEAM) total += (double)xr[i];
     const float m = (float)(team_sum<TEAM>(total, shared) / (double)C);
     for (int64_t i = t.lane; i < n; i += TEAM) var += (double)((xr[i] - m) * (xr[i] - m));
-    const float s = 1 / sqrtf((float)(team_sum<TEAM>(var, shared) / (double)C) + eps);
+    const float s = (float)(1 / sqrt(team_sum<TEAM>(var, shared) / (double)C + (double)eps));
     for (int64_t i = t.lane; i < n; i += TEAM) y[t.row * C + i] = gamma[i] * ((xr[i] - m) * s) + beta[i];
     if (mine && t.lane == 0) {
         mean[t.row] = m;
@@ -201,7 +201,7 @@ static __global__ void group_norm_kernel(int64_t groups, int64_t size, Groups d,
         const float v = x[g.at(j, &i)] - m;
         var += (double)(v * v);
     }
-    const float s = 1 / sqrtf((float)(team_sum<TEAM>(var, shared) / (double)size) + eps);
+    const float s = (float)(1 / sqrt(team_sum<TEAM>(var, shared) / (double)size + (double)eps));
     for (int64_t j = t.lane; j < n; j += TEAM) {
         const int64_t at = g.at(j, &i);
         y[at] = a.y(g.n, i, (x[at] - m) * s);
