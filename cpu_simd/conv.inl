@@ -8,13 +8,8 @@
 // gemm asks for P block by block (window_fetch), as large as the L2 cache likes.  With stride s, dx splits in s x s
 // classes of pixels; each class is reached by its own subset of taps and is a product of its own, free of zeros.
 #include "cpu_simd/gemm.inl"
+#include "cpu_simd/conv_rows.inl"
 #include "cpu_simd/winograd.inl"
-
-// Image [..,H,W,C]; pixel (i,j) of a grid Ho x Wo sees rows i s + top + a, columns j s + left + e, a < KH, e < KW.
-typedef struct Window {
-    const float *x;
-    int64_t H, W, C, KH, KW, Ho, Wo, s, top, left;
-} Window;
 
 // Rows row0.. of P, columns begin..end of kernel row a (0 <= begin < end <= KW C), to dst, ld floats from row to row.
 static void window_run(const Window *w, int64_t row0, int64_t rows, int64_t a, int64_t begin, int64_t end, float *dst,
@@ -99,6 +94,21 @@ static void winograd_backward_x(const OpCall *c, const ConvDims *d, int m)
     wino_run(&call, c->scratch);
 }
 
+// Few terms: the copies of windows would cost as much as their products.
+static bool by_rows(const Window *w, int64_t outputs, int64_t terms)
+{
+    return w->KH * w->KW * w->C <= terms && outputs <= 128;
+}
+
+// The weights of a product, as gemm would pack them, in panels [K][NR].
+static float *weight_panels(const Gemm *g, Arena *scratch)
+{
+    const int64_t panels = ceil_div(g->N, NR);
+    float *p = arena_alloc(scratch, padded(panels * NR * g->K + VW) * sizeof *p);
+    for (int64_t n = 0; n < panels; n++) pack_panel(g, 0, g->K, n * NR, p + n * NR * g->K);
+    return p;
+}
+
 KERNEL(conv2d, fwd)
 {
     const ConvDims d = conv_dims(c);
@@ -112,6 +122,12 @@ KERNEL(conv2d, fwd)
     const Gemm g = {.M = d.N * d.Ho * d.Wo, .N = d.O, .K = K, .a = in_x(c, 0), .ra = is_linear(&d) ? K : 0, .ca = 1,
                     .fetch_a = is_linear(&d) ? NULL : window_fetch, .ctx = &w, .b = in_x(c, 1), .rb = d.O, .cb = 1,
                     .c = out_x(c, 0), .rc = d.O, .cc = 1, .alpha = 1, .bias = in_x(c, 2)};
+    if (!is_linear(&d) && by_rows(&w, d.O, 640)) {
+        const RowConv q = {.w = w, .N = d.N, .O = d.O, .panels = weight_panels(&g, c->scratch), .bias = in_x(c, 2),
+                           .y = out_x(c, 0), .image = d.Ho * d.Wo * d.O, .row = d.Wo * d.O, .pixel = d.O};
+        rows_forward(&q, c->scratch);
+        return;
+    }
     gemm(&g, c->scratch);
 }
 
@@ -125,6 +141,10 @@ static void conv_backward_w(const OpCall *c, const ConvDims *d)
     }
     const int64_t K = d->KH * d->KW * d->C;
     const Window w = window_of(d, in_x(c, 0));
+    if (!is_linear(d) && w.KW * w.C <= 96 && w.Ho * w.Wo >= 36) {   // few sums of many terms
+        rows_weights(&w, out_g(c, 0), d->N, d->O, in_g(c, 1), c->scratch);
+        return;
+    }
     const Gemm g = {.M = K, .N = d->O, .K = d->N * d->Ho * d->Wo, .a = in_x(c, 0), .ra = 1, .ca = K,
                     .fetch_a = is_linear(d) ? NULL : window_fetch, .ctx = &w, .b = out_g(c, 0), .rb = d->O, .cb = 1,
                     .c = in_g(c, 1), .rc = d->O, .cc = 1, .alpha = 1, .add = true};
@@ -181,11 +201,19 @@ static void conv_backward_class(const OpCall *c, const ConvDims *d, int64_t phas
     b.window = (Window){.x = out_g(c, 0), .H = d->Ho, .W = d->Wo, .C = d->O, .KH = b.v.taps, .KW = b.h.taps,
                         .Ho = b.v.pixels, .Wo = b.h.pixels, .s = 1, .top = b.v.shift - b.v.taps + 1,
                         .left = b.h.shift - b.h.taps + 1};
-    // The reference adds tap by tap; one long chain of sums would err more than twice as much.
+    // The reference adds tap by tap; one chain of more than 256 sums would err more than twice as much.
     const int64_t run = d->O < 64 ? 64 : min_i64(d->O, 128);
     const Gemm g = {.M = pixels, .N = d->C, .K = K, .run = run, .ra = 0, .ca = 1, .fetch_a = window_fetch,
                     .fetch_b = flipped_weights, .ctx = &b, .rb = d->C, .cb = 1, .c = in_g(c, 0), .rc = d->C, .cc = 1,
                     .c_row = d->s == 1 ? NULL : pixel_of_class, .alpha = 1, .add = true};
+    if (by_rows(&b.window, d->C, 256)) {
+        const int64_t row = d->W * d->C;
+        const RowConv q = {.w = b.window, .N = d->N, .O = d->C, .panels = weight_panels(&g, c->scratch),
+                           .y = in_g(c, 0) + phase_v * row + phase_h * d->C, .image = d->H * row, .row = d->s * row,
+                           .pixel = d->s * d->C, .add = true};
+        rows_forward(&q, c->scratch);
+        return;
+    }
     gemm(&g, c->scratch);
 }
 

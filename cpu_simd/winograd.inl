@@ -159,14 +159,15 @@ static inline void tile_next(const Wino *w, TileAt *t)
 INLINE void tile_pixels(const int m, const Wino *w, const float *x, TileAt t, int64_t begin, const float *zero,
                         const float **at)
 {
-    pixels_of(x + t.n * w->H * w->W * w->C + begin, w->H, w->W, w->C, m * t.i - w->pad, m * t.j - w->pad, m + 2, zero, at);
+    pixels_of(x + t.n * w->H * w->W * w->C + begin, w->H, w->W, w->C, m * t.i - w->pad, m * t.j - w->pad, m + 2, zero,
+              at);
 }
 
 // An odd number of cache lines: what is this far apart does not meet in one set.
 static inline int64_t odd_lines(int64_t floats) { return (ceil_div(floats, 16) | 1) * 16; }
 
-// The share of a tile in an image, an image ahead: fetched in order, while the tile itself is read in short rows.  Saves a
-// sixth of the forward pass where C is 16; no gain for dw.
+// The share of a tile in an image, an image ahead: fetched in order, while the tile itself is read in short rows.  Saves
+// a sixth of the forward pass where C is 16; no gain for dw.
 INLINE void prefetch_image(const float *x, int64_t image, int64_t tiles_of_image, int64_t tile)
 {
     const int64_t share = image / tiles_of_image;

@@ -58,6 +58,10 @@ void conv2d_cases(CaseList *list)
     conv(list, (Conv){"LEAD 3x3, wide",          4,  3,  3, 256, 3, 3, 128, 1, 1, false, true});
     conv(list, (Conv){"LEAD stem 7x7",           2, 23, 23,  3, 7, 7, 16, 1, 3, false, true});
     conv(list, (Conv){"LEAD 1x1",                2, 12, 12, 96, 1, 1, 64, 1, 0, false, true});
+    conv(list, (Conv){"bands of rows",           2, 31, 9,  5, 3, 3, 37, 1, 1, false, true});
+    conv(list, (Conv){"bands, stride 2",        19, 53, 6,  2, 5, 3, 9, 2, 2, true,  true});
+    conv(list, (Conv){"LEAD stem 5x5",          17, 12, 12,  3, 5, 5, 16, 1, 2, false, true});
+    conv(list, (Conv){"LEAD 1x1, stride 2",      3, 12, 12, 16, 1, 1, 32, 2, 0, false, true});
     conv(list, (Conv){"LEAD last layer",         2, 12, 12, 64, 3, 3, 3, 1, 1, false, true});
     conv(list, (Conv){"odd everywhere",          3, 11, 13, 29, 3, 5, 53, 2, 1, true, true});
 }
