@@ -57,7 +57,7 @@ static const struct { const char *verb, *options; } verbs[] = {
     {"forecast", DATA "model llm horizon samples sample-steps guidance seed quantiles row out png"},
     {"eval", DATA "model llm naive-only protocol split stride samples sample-steps guidance batch details out png"},
     {"gpt2 logits", "llm tokens text tokenizer adapter top"},
-    {"gpt2 generate", "llm adapter tokens text tokenizer n temperature top-k top-p samples seed"},
+    {"gpt2 generate", "llm adapter tokens text tokenizer n temperature top-k top-p samples beams length-penalty seed"},
     {"gpt2 eval", "llm adapter tokenizer context stride"},
     {"gpt2 encode", "tokenizer stats"},
     {"gpt2 decode", "tokenizer stats"},

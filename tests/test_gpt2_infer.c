@@ -72,6 +72,57 @@ static void rows(TestLog *log)
     world_delete(w);
 }
 
+// ln p of token[from..n) given what is before.
+static double text_score(World *w, Gpt2 *m, const int32_t *token, int64_t from, int64_t n)
+{
+    tape_reset(&w->t);
+    Tensor *h = gpt2_forward_tokens(&w->t, m, tape_from_i32(&w->t, SHAPE(1, n - 1), token), NULL);
+    float y[16 * 11];
+    tensor_get_f32(gpt2_logits(&w->t, m, h), y, (n - 1) * 11);
+    double sum = 0;
+    for (int64_t i = from; i < n; i++) {
+        double total = 0;
+        for (int k = 0; k < 11; k++) total += exp((double)y[(i - 1) * 11 + k]);
+        sum += (double)y[(i - 1) * 11 + token[i]] - log(total);
+    }
+    return sum;
+}
+
+// One beam is greedy; enough beams for every continuation find the best of all, also when some end early.
+static void beams(TestLog *log)
+{
+    enum { PROMPT = 2, NEW = 3 };
+    World *w = world_new(world_f32(), true);
+    const Gpt2Config c = tiny_config();
+    Gpt2 *m = gpt2_new(&w->ps, "", &c, GPT2_FROZEN);
+    world_randomise(w, 0.3);
+    for (int32_t start = 0; start < 10; start++) {
+        int32_t one[PROMPT + NEW] = {start, 4}, greedy[PROMPT + NEW] = {start, 4}, got[PROMPT + NEW] = {start, 4};
+        int32_t x[PROMPT + NEW] = {start, 4}, want[PROMPT + NEW] = {0};
+        int64_t n_one, n_greedy, n_got, n_want = 0;
+        double score, best = -INFINITY;
+        Status s = gpt2_beam_search(&w->t, m, NULL, one, PROMPT, NEW, 1, 0, &n_one, NULL);
+        if (!s.code)
+            s = gpt2_generate(&w->t, m, NULL, greedy, PROMPT, NEW, &(Gpt2Sampling){.stop_at_end = true}, &n_greedy, NULL, NULL);
+        TEST(log, !s.code && n_one == n_greedy && !memcmp(one, greedy, (size_t)n_one * sizeof *one), "one beam is not greedy %s", s.msg);
+        for (int i = 0; i < 1331; i++) {
+            x[2] = i % 11, x[3] = i / 11 % 11, x[4] = i / 121;
+            const int64_t n = x[2] == 10 ? 3 : x[3] == 10 ? 4 : 5;
+            if ((n < 5 && x[4]) || (n < 4 && x[3])) continue;    // once each
+            const double mine = text_score(w, m, x, PROMPT, n) / (double)(n - PROMPT);
+            if (mine > best) {
+                best = mine;
+                n_want = n;
+                memcpy(want, x, sizeof x);
+            }
+        }
+        s = gpt2_beam_search(&w->t, m, NULL, got, PROMPT, NEW, 121, 1, &n_got, &score);
+        TEST(log, !s.code && n_got == n_want && !memcmp(got, want, (size_t)n_got * sizeof *got) && fabs(score - best) < 1e-4,
+             "start %d: want %lld tokens of score %g, got %lld of %g %s", start, (long long)n_want, best, (long long)n_got, score, s.msg);
+    }
+    world_delete(w);
+}
+
 static void top_p(TestLog *log)
 {
     Arena *a = arena_new("sampling", 1 << 26, NULL);
@@ -387,6 +438,7 @@ void test_gpt2_infer(TestLog *log)
 {
     cache_or_window(log);
     rows(log);
+    beams(log);
     top_p(log);
     top_k(log);
     text_loss(log);

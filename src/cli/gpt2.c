@@ -106,8 +106,8 @@ Status parse_ids(const char *text, const char *what, Arena *a, int32_t **ids, in
 typedef struct PromptValues {
     ModelOptions model;
     const char *tokens, *text;
-    int64_t n_new, top_k, seed, top, samples;
-    double temperature, top_p;
+    int64_t n_new, top_k, seed, top, samples, beams;
+    double temperature, top_p, length_penalty;
 } PromptValues;
 
 #define PROMPT_OPTIONS \
@@ -118,7 +118,8 @@ typedef struct PromptValues {
 static void defaults(void *values)
 {
     *(PromptValues *)values =
-        (PromptValues){.model.llm = "data/gpt2-small", .n_new = 64, .seed = 1, .top = 10, .samples = 1, .top_p = 1};
+        (PromptValues){.model.llm = "data/gpt2-small", .n_new = 64, .seed = 1, .top = 10, .samples = 1, .top_p = 1, .beams = 1,
+                         .length_penalty = 1};
 }
 
 typedef struct Prompt { Model model; int32_t *ids; int64_t n; } Prompt;
@@ -194,6 +195,10 @@ static const Option generate_table[] = {
     {"seed", OPT_INT, offsetof(PromptValues, seed), "N", "seed of the draws [1]", 0, 9e15},
     {"samples", OPT_INT, offsetof(PromptValues, samples), "N",
      "continuations, drawn side by side; more than one are printed when all are done [1]", 1, 4096},
+    {"beams", OPT_INT, offsetof(PromptValues, beams), "B",
+     "more than 1: beam search for the most likely text instead of drawing [1]", 1, 4096},
+    {"length-penalty", OPT_NUMBER, offsetof(PromptValues, length_penalty), "X",
+     "beam search divides ln p by (new tokens)^X [1]", -10, 10},
 };
 
 // Text on its way out: bytes of a character that is not complete yet wait for the next token.
@@ -265,11 +270,30 @@ static void report_speed(const Gpt2Speed *s, const Model *m)
             (double)paramset_count(&m->ps, false) * 4e-6);
 }
 
+static Status beam_run(Cli *cli, const PromptValues *v, Prompt *p)
+{
+    int32_t *out = arena_alloc(cli->perm, (size_t)(p->n + v->n_new) * sizeof *out);
+    int64_t n_out;
+    double score;
+    memcpy(out, p->ids, (size_t)p->n * sizeof *out);
+    TRY(gpt2_beam_search(&p->model.tape, p->model.m, &p->model.hook, out, p->n, v->n_new, v->beams, v->length_penalty, &n_out,
+                         &score));
+    Stream stream = {.model = &p->model, .a = cli->perm};
+    for (int64_t i = p->n; i < n_out; i++)
+        if (out[i] != p->model.m->c.end_token) write_token(&stream, out[i]);
+    write_rest(&stream);
+    fprintf(stderr, "score %.6f\n", score);
+    return OK;
+}
+
 static Status generate_run(Cli *cli, void *values)
 {
     const PromptValues *v = values;
+    if (v->beams > 1 && (v->temperature > 0 || v->samples > 1))
+        return USAGE_ERROR("lead gpt2 generate: --beams goes with neither --temperature nor --samples");
     Prompt p = {0};
     TRY(open_prompt(cli, v, &p));
+    if (v->beams > 1) return beam_run(cli, v, &p);
     const int64_t stride = p.n + v->n_new, rows = v->samples;
     int32_t *out = arena_alloc(cli->perm, (size_t)(rows * stride) * sizeof *out);
     int64_t *n_out = arena_alloc(cli->perm, (size_t)rows * sizeof *n_out);

@@ -100,6 +100,7 @@ typedef struct Run {
     int64_t rows, stride, n;
     float *logits;               // [rows,vocab]
     int32_t *piece;              // [rows,stride]
+    size_t scratch_mark;
 } Run;
 
 // Tokens from .. n of each row through the blocks, `PREFILL` at a time -> h of the last of them.
@@ -174,34 +175,47 @@ static Status extend(Run *r, const Gpt2Sampling *s, int64_t *n_out, Gpt2TokenFn 
     return OK;
 }
 
+// Checks a request, and makes *r ready for it: what it allocates lives until run_end.  saved: the tape as it was.
+static Status run_begin(Run *r, Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *out, int64_t rows, int64_t n_prompt,
+                        int64_t n_new, Tape *saved)
+{
+    const int64_t stride = n_prompt + n_new;
+    for (int64_t row = 0; row < rows; row++) TRY(gpt2_tokens_check(m, out + row * stride, n_prompt));
+    if (n_new > m->c.positions - n_prompt)
+        return ERROR("generate: want prompt + new tokens <= %lld (n_positions), got %lld + %lld",
+                     (long long)m->c.positions, (long long)n_prompt, (long long)n_new);
+    *saved = *t;
+    tape_reset(t);
+    t->record = t->training = false;
+    *r = (Run){.t = t, .m = m, .hook = hook, .out = out, .rows = rows, .stride = stride, .n = n_prompt,
+               .scratch_mark = arena_mark(t->scratch)};
+    r->logits = arena_alloc(t->scratch, (size_t)(rows * m->c.vocab) * sizeof *r->logits);
+    r->piece = arena_alloc(t->scratch, (size_t)(rows * stride) * sizeof *r->piece);
+    if (!hook || !hook->after_block || hook->reach != REACH_ALL) r->cache = gpt2_cache_new(t->step, m, rows, stride, hook);
+    t->step_mark = arena_mark(t->step);      // the cache survives tape_reset
+    return OK;
+}
+
+static void run_end(Run *r, const Tape *saved)
+{
+    r->t->record = saved->record;
+    r->t->training = saved->training;
+    r->t->step_mark = saved->step_mark;
+    tape_reset(r->t);
+    arena_rewind(r->t->scratch, r->scratch_mark);
+}
+
 Status gpt2_generate_rows(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *out, int64_t rows, int64_t n_prompt,
                           int64_t n_new, const Gpt2Sampling *s, int64_t *n_out, Gpt2TokenFn *on_token, void *arg,
                           Gpt2Speed *speed)
 {
-    const int64_t stride = n_prompt + n_new;
+    Run r;
+    Tape saved;
     if (speed) *speed = (Gpt2Speed){0};
-    for (int64_t row = 0; row < rows; row++) {
-        n_out[row] = n_prompt;
-        TRY(gpt2_tokens_check(m, out + row * stride, n_prompt));
-    }
-    if (n_new > m->c.positions - n_prompt)
-        return ERROR("generate: want prompt + new tokens <= %lld (n_positions), got %lld + %lld",
-                     (long long)m->c.positions, (long long)n_prompt, (long long)n_new);
-    const Tape saved = *t;
-    const size_t mark = arena_mark(t->scratch);
-    tape_reset(t);
-    t->record = t->training = false;
-    Run r = {.t = t, .m = m, .hook = hook, .out = out, .rows = rows, .stride = stride, .n = n_prompt};
-    r.logits = arena_alloc(t->scratch, (size_t)(rows * m->c.vocab) * sizeof *r.logits);
-    r.piece = arena_alloc(t->scratch, (size_t)(rows * stride) * sizeof *r.piece);
-    if (!hook || !hook->after_block || hook->reach != REACH_ALL) r.cache = gpt2_cache_new(t->step, m, rows, stride, hook);
-    t->step_mark = arena_mark(t->step);      // the cache survives tape_reset
+    for (int64_t row = 0; row < rows; row++) n_out[row] = n_prompt;
+    TRY(run_begin(&r, t, m, hook, out, rows, n_prompt, n_new, &saved));
     const Status status = extend(&r, s, n_out, on_token, arg, speed);
-    t->record = saved.record;
-    t->training = saved.training;
-    t->step_mark = saved.step_mark;
-    tape_reset(t);
-    arena_rewind(t->scratch, mark);
+    run_end(&r, &saved);
     return status;
 }
 
@@ -209,6 +223,102 @@ Status gpt2_generate(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *out,
                      const Gpt2Sampling *s, int64_t *n_out, Gpt2TokenFn *on_token, void *arg)
 {
     return gpt2_generate_rows(t, m, hook, out, 1, n_prompt, n_new, s, n_out, on_token, arg, NULL);
+}
+
+// ---- beam search ----------------------------------------------------------------------------------------------------
+
+typedef struct Beam { double sum; int32_t row, token; } Beam;    // row extended by token; sum of ln p
+
+// The n best extensions of all live rows, best first: equal sums in order of row and token.
+static int64_t best_extensions(const Run *r, const double *sum, int64_t live, Beam *best, int64_t n)
+{
+    const int64_t V = r->m->c.vocab;
+    int64_t found = 0;
+    for (int64_t row = 0; row < live; row++) {
+        const float *x = r->logits + row * V;
+        const float top = x[argmax(x, V)];
+        double total = 0;
+        for (int64_t i = 0; i < V; i++) total += exp((double)(x[i] - top));
+        const double base = sum[row] - (double)top - log(total);
+        for (int64_t i = 0; i < V; i++) {
+            const double s = base + (double)x[i];
+            if (found == n && s <= best[n - 1].sum) continue;
+            int64_t at = found < n ? found++ : n - 1;
+            for (; at > 0 && best[at - 1].sum < s; at--) best[at] = best[at - 1];
+            best[at] = (Beam){s, (int32_t)row, (int32_t)i};
+        }
+    }
+    return found;
+}
+
+// The continuations that ended: the best of them, and the scores of the `beams` best.
+typedef struct Ended { int64_t n, max; double *score; int32_t *best; int64_t best_len; } Ended;
+
+static void keep_ended(Ended *e, const int32_t *token, int64_t len, double score)
+{
+    if (e->n == 0 || score > e->score[0]) {
+        memcpy(e->best, token, (size_t)len * sizeof *token);
+        e->best_len = len;
+    }
+    if (e->n == e->max && score <= e->score[e->n - 1]) return;
+    int64_t at = e->n < e->max ? e->n++ : e->n - 1;
+    for (; at > 0 && e->score[at - 1] < score; at--) e->score[at] = e->score[at - 1];
+    e->score[at] = score;
+}
+
+static Status search(Run *r, double length_penalty, Ended *e)
+{
+    const int64_t B = r->rows, n_prompt = r->n;
+    Arena *a = r->t->scratch;
+    double *sum = arena_zalloc(a, (size_t)B * sizeof *sum);
+    Beam *best = arena_alloc(a, (size_t)(2 * B) * sizeof *best);
+    int32_t *rows = arena_alloc(a, (size_t)(B * r->stride) * sizeof *rows), *from = arena_zalloc(a, (size_t)B * sizeof *from);
+    int64_t live = 1;            // the first step: all rows are the same prompt
+    for (; r->n < r->stride && live; r->n++) {
+        TRY(last_logits(r));
+        const int64_t n = best_extensions(r, sum, live, best, 2 * B);
+        const double scale = pow((double)(r->n + 1 - n_prompt), length_penalty);
+        memcpy(rows, r->out, (size_t)(B * r->stride) * sizeof *rows);
+        live = 0;
+        for (int64_t k = 0; k < n && live < B; k++) {
+            int32_t *to = r->out + live * r->stride;
+            memcpy(to, rows + best[k].row * r->stride, (size_t)r->n * sizeof *to);
+            to[r->n] = best[k].token;
+            if (best[k].token == r->m->c.end_token) {
+                if (k < B) keep_ended(e, to, r->n + 1, best[k].sum / scale);
+                continue;
+            }
+            sum[live] = best[k].sum;
+            from[live++] = best[k].row;
+        }
+        if (live && e->n == e->max && sum[0] / scale <= e->score[e->n - 1]) live = 0;
+        if (r->cache && live) gpt2_cache_select(r->t, r->cache, from);
+    }
+    for (int64_t row = 0; row < live; row++)
+        keep_ended(e, r->out + row * r->stride, r->n, sum[row] / pow((double)(r->n - n_prompt), length_penalty));
+    return OK;
+}
+
+Status gpt2_beam_search(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *out, int64_t n_prompt, int64_t n_new,
+                        int64_t beams, double length_penalty, int64_t *n_out, double *score)
+{
+    if (beams < 1) return USAGE_ERROR("beams: want at least 1, got %lld", (long long)beams);
+    const size_t mark = arena_mark(t->scratch);
+    const int64_t stride = n_prompt + n_new;
+    int32_t *rows = arena_zalloc(t->scratch, (size_t)(beams * stride) * sizeof *rows);
+    for (int64_t b = 0; b < beams; b++) memcpy(rows + b * stride, out, (size_t)n_prompt * sizeof *rows);
+    Ended e = {.max = beams, .score = arena_alloc(t->scratch, (size_t)beams * sizeof *e.score), .best = out};
+    Run r;
+    Tape saved;
+    Status s = run_begin(&r, t, m, hook, rows, beams, n_prompt, n_new, &saved);
+    if (!s.code) {
+        s = search(&r, length_penalty, &e);
+        run_end(&r, &saved);
+    }
+    arena_rewind(t->scratch, mark);
+    *n_out = s.code ? n_prompt : e.best_len;
+    if (score && !s.code) *score = e.score[0];
+    return s;
 }
 
 // ---- the loss of a text ---------------------------------------------------------------------------------------------

@@ -33,6 +33,12 @@ Status gpt2_generate_rows(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t 
 // One row.
 Status gpt2_generate(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *out, int64_t n_prompt, int64_t n_new,
                      const Gpt2Sampling *s, int64_t *n_out, Gpt2TokenFn *on_token, void *arg);
+// Beam search: the most likely continuation that keeping the `beams` best of each length finds.
+//   score = sum of ln p of the new tokens / (their number ^ length_penalty); a continuation ends at c.end_token (which
+//   counts) or after n_new tokens.  Stops when no beam can still beat the `beams` best that ended.
+// out[0..n_prompt + n_new) holds the prompt and gets the best; *score may be NULL.  Errors: as above; beams < 1.
+Status gpt2_beam_search(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *out, int64_t n_prompt, int64_t n_new,
+                        int64_t beams, double length_penalty, int64_t *n_out, double *score);
 // The same checks for any use of token ids: 1 <= n <= positions, ids in the vocabulary.
 Status gpt2_tokens_check(const Gpt2 *m, const int32_t *token, int64_t n);
 

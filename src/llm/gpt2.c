@@ -126,7 +126,7 @@ Gpt2Cache *gpt2_cache_new(Arena *a, const Gpt2 *m, int64_t rows, int64_t capacit
     const int reach = hook && hook->after_block ? hook->reach : 0;
     CHECK(reach >= 0, "gpt2: a cache with a hook that looks at later positions");
     Gpt2Cache *c = arena_zalloc(a, sizeof *c);
-    *c = (Gpt2Cache){.rows = rows, .capacity = capacity, .reach = reach};
+    *c = (Gpt2Cache){.rows = rows, .capacity = capacity, .layers = (int)m->c.layers, .reach = reach};
     const Shape s = SHAPE(rows, capacity, m->c.width);
     c->k = cache_tensors(a, m, s, "cache.k");
     c->v = cache_tensors(a, m, s, "cache.v");
@@ -167,6 +167,28 @@ Tensor *gpt2_forward_cached(Tape *t, const Gpt2 *m, Gpt2Cache *c, Tensor *token,
     t->training = training;
     c->n += token->shape.d[1];
     return h;
+}
+
+static void select_rows(Tape *t, Tensor *x, Tensor *from)
+{
+    const size_t mark = arena_mark(t->step);
+    const Shape s = x->shape;
+    Tensor *y = tape_embedding(t, tape_reshape(t, x, SHAPE(s.d[0], s.d[1] * s.d[2])), from);
+    tape_cache_put(t, x, tape_reshape(t, y, s), 0);
+    arena_rewind(t->step, mark);
+}
+
+void gpt2_cache_select(Tape *t, Gpt2Cache *c, const int32_t *from)
+{
+    const bool record = t->record;
+    t->record = false;
+    Tensor *index = tape_from_i32(t, SHAPE(c->rows), from);
+    for (int l = 0; l < c->layers; l++) {
+        select_rows(t, c->k[l], index);
+        select_rows(t, c->v[l], index);
+        if (c->reach) select_rows(t, c->past[l], index);
+    }
+    t->record = record;
 }
 
 Tensor *gpt2_logits(Tape *t, const Gpt2 *m, Tensor *hidden)

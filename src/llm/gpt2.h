@@ -113,6 +113,7 @@ Tensor *gpt2_forward_tokens(Tape *t, const Gpt2 *m, Tensor *token, const Gpt2Hoo
 typedef struct Gpt2Cache {
     int64_t rows, capacity;      // sequences side by side; positions that each has room for
     int64_t n;                   // positions filled, the same in every row; 0 = begin again
+    int layers;
     Tensor **k, **v;             // of each layer, [rows,capacity,D]
     int reach;                   // of the hook
     Tensor **past;               // reach > 0: h of the last min(n, reach) positions of each layer, [rows,reach,D]
@@ -124,6 +125,9 @@ Gpt2Cache *gpt2_cache_new(Arena *a, const Gpt2 *m, int64_t rows, int64_t capacit
 // gpt2_forward_tokens gives for these positions.  Never recorded; what a probe sees is gone when the block is done.
 // cache->n + T <= capacity: a bug otherwise.
 Tensor *gpt2_forward_cached(Tape *t, const Gpt2 *m, Gpt2Cache *cache, Tensor *token, const Gpt2Hook *hook);
+
+// Row r becomes what row from[r] was, in every layer.
+void gpt2_cache_select(Tape *t, Gpt2Cache *cache, const int32_t *from);
 
 // [N,T,D] -> [N*T,V]
 Tensor *gpt2_logits(Tape *t, const Gpt2 *m, Tensor *hidden);
