@@ -22,7 +22,8 @@ CLI     := $(wildcard src/cli/*.c)
 OBJ     := $(SRC:%.c=$(BUILD)/%.o) \
            $(REF:%.inl=$(BUILD)/%.f32.o) $(REF:%.inl=$(BUILD)/%.f64.o)
 ifeq ($(shell uname -m),x86_64)
-OBJ     += $(patsubst %.c,$(BUILD)/%.o,$(wildcard cpu_simd/avx2.c cpu_simd/avx512.c))
+SIMD    := $(shell grep -l '^KERNEL' cpu_simd/*.inl)
+OBJ     += $(SIMD:%.inl=$(BUILD)/%.avx2.o) $(SIMD:%.inl=$(BUILD)/%.avx512.o)
 endif
 
 all: deps $(BUILD)/lead $(BUILD)/liblead.a
@@ -62,7 +63,8 @@ help:
 # q, not r: check/cases/linear.o must not replace autograd/linear.o.
 $(BUILD)/liblead.a: $(OBJ)
 	@rm -f $@
-	ar qcs $@ $(OBJ)
+	@echo "  AR $@"
+	@ar qcs $@ $(OBJ)
 
 $(BUILD)/lead: $(CLI:%.c=$(BUILD)/%.o) $(BUILD)/liblead.a
 	@echo "  LD $@"
@@ -89,16 +91,17 @@ $(BUILD)/src/tensor/ref/%.f64.o: src/tensor/ref/%.inl
 	@echo "  CC $@"
 	@$(CC) $(CFLAGS) $(REFFLAGS) -DREF_F64 -x c -c -o $@ $<
 
-# Instruction-set flags stay on their own file; no other object may hold an instruction the CPU lacks.
-$(BUILD)/cpu_simd/avx2.o: cpu_simd/avx2.c
+# A family of fast kernels is compiled twice too.  Instruction-set flags stay on these files; no other object may hold an
+# instruction that the CPU lacks.
+$(BUILD)/cpu_simd/%.avx2.o: cpu_simd/%.inl
 	@mkdir -p $(@D)
 	@echo "  CC $@"
-	@$(CC) $(CFLAGS) -O3 -mavx2 -mfma -mf16c -c -o $@ $<
+	@$(CC) $(CFLAGS) -O3 -mavx2 -mfma -mf16c -x c -c -o $@ $<
 
-$(BUILD)/cpu_simd/avx512.o: cpu_simd/avx512.c
+$(BUILD)/cpu_simd/%.avx512.o: cpu_simd/%.inl
 	@mkdir -p $(@D)
 	@echo "  CC $@"
-	@$(CC) $(CFLAGS) -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512 -c -o $@ $<
+	@$(CC) $(CFLAGS) -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512 -x c -c -o $@ $<
 
 clean:
 	rm -rf $(BUILD)

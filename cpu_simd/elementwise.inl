@@ -1,5 +1,6 @@
 // Elementwise kernels: add, mul, scale and the activations.  Formulas: src/tensor/ref/<op>.inl.
 // All but small ones are bound by memory; what is saved is the scalar expf and tanhf.
+#include "cpu_simd/range.inl"
 
 // ---- y = f(x) and dx += dy f'(x)
 
@@ -104,11 +105,6 @@ static void sigmoid_back(const OpCall *c, int64_t i, int64_t n)
 static void tanh_back(const OpCall *c, int64_t i, int64_t n)
 {
     slope_range(out_x(c, 0), out_g(c, 0), in_g(c, 0), i, n, tanh_slope);
-}
-
-static void run_slope(const OpCall *c, Range *body)
-{
-    if (in_g(c, 0)) run_ranges(c, numel(c->in[0]), body);
 }
 
 KERNEL(relu, fwd) { run_ranges(c, numel(c->in[0]), relu_range); }

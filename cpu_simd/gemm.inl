@@ -498,7 +498,7 @@ static void team_member(const Gemm *g, const Team *t, int tid, int n)
 }
 
 // Few products: all threads on each.  Many: each thread its own ones; two barriers cost more than a small product.
-static void gemm(const Gemm *want, Arena *scratch)
+static inline void gemm(const Gemm *want, Arena *scratch)
 {
     const Gemm g = gemm_oriented(want);
     const size_t mark = arena_mark(scratch);
@@ -519,7 +519,7 @@ static void gemm(const Gemm *want, Arena *scratch)
 
 // db[n] += sum of column n of dy [M,N].  A chunk of columns belongs to one thread; rows are added in order, in runs of
 // 64 that are summed first: the error grows with the run and the number of runs, not with M.
-static void column_sums(const float *dy, int64_t M, int64_t N, float *db)
+static inline void column_sums(const float *dy, int64_t M, int64_t N, float *db)
 {
     enum { WIDE = 4 * VW, RUN = 64 };
 #pragma omp parallel for if (M * N > 65536)

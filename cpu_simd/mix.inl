@@ -1,5 +1,6 @@
 // Weighted sums whose weights are one pair a row: mul_rows, q_sample, convert, sampler_step.
 // Formulas: src/tensor/ref/<op>.inl.  Bound by memory.
+#include "cpu_simd/range.inl"
 
 // y (+)= p a + q b; b may be NULL
 static inline __attribute__((always_inline)) void mix_run(float p, const float *a, float q, const float *b, float *y,

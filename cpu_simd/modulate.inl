@@ -6,6 +6,8 @@
 
 #include <omp.h>
 
+#include "cpu_simd/range.inl"
+
 typedef struct Modulation {
     const float *x, *gamma, *beta;    // affine part of channel i of sample n at [n * step + i]
     float one;                        // 1: the factor is 1 + gamma

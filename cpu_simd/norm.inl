@@ -1,18 +1,7 @@
 // Row kernels: layer_norm, softmax.  Formulas: src/tensor/ref/{layer_norm,softmax}.inl.
 // A row is read two or three times, from the first-level cache after the first; sums run in four vectors of
 // lanes, which are added in double.
-
-static inline double lanes4(const vf s[4]) { return vsum_wide(vadd(vadd(s[0], s[1]), vadd(s[2], s[3]))); }
-
-static double row_sum(const float *x, int64_t n)
-{
-    vf s[4] = {vzero(), vzero(), vzero(), vzero()};
-    int64_t i = 0;
-    for (; i + 4 * VW <= n; i += 4 * VW)
-        for (int v = 0; v < 4; v++) s[v] = vadd(s[v], vload(x + i + v * VW));
-    for (; i < n; i += VW) s[0] = vadd(s[0], vload_n(x + i, n - i));
-    return lanes4(s);
-}
+#include "cpu_simd/range.inl"
 
 static double row_squares(const float *x, int64_t n, float mean)   // sum (x - mean)^2
 {
@@ -28,16 +17,6 @@ static double row_squares(const float *x, int64_t n, float mean)   // sum (x - m
         const vf d = vpad_n(vsub(vload_n(x + i, n - i), m), n - i, vzero());
         s[0] = vfma(d, d, s[0]);
     }
-    return lanes4(s);
-}
-
-static double row_dot(const float *a, const float *b, int64_t n)
-{
-    vf s[4] = {vzero(), vzero(), vzero(), vzero()};
-    int64_t i = 0;
-    for (; i + 4 * VW <= n; i += 4 * VW)
-        for (int v = 0; v < 4; v++) s[v] = vfma(vload(a + i + v * VW), vload(b + i + v * VW), s[v]);
-    for (; i < n; i += VW) s[0] = vfma(vload_n(a + i, n - i), vload_n(b + i, n - i), s[0]);
     return lanes4(s);
 }
 
@@ -115,17 +94,6 @@ KERNEL(layer_norm, bwd)
 }
 
 // ---- softmax
-
-static float row_max(const float *x, int64_t n)
-{
-    vf m[4];
-    for (int v = 0; v < 4; v++) m[v] = vset1(-INFINITY);
-    int64_t i = 0;
-    for (; i + 4 * VW <= n; i += 4 * VW)
-        for (int v = 0; v < 4; v++) m[v] = vmax(m[v], vload(x + i + v * VW));
-    for (; i < n; i += VW) m[0] = vmax(m[0], vpad_n(vload_n(x + i, n - i), n - i, m[0]));
-    return vmaxall(vmax(vmax(m[0], m[1]), vmax(m[2], m[3])));
-}
 
 KERNEL(softmax, fwd)
 {

@@ -1,4 +1,5 @@
 // Optimiser kernels: adamw, ema.  Formulas: src/tensor/ref/<op>.inl.  Bound by memory: 28 and 12 bytes a parameter.
+#include "cpu_simd/range.inl"
 
 typedef struct { vf b1, b2, c1, c2, fix1, fix2, lr, eps, decay, gs; } AdamwVectors;
 

@@ -1,6 +1,7 @@
 // randn, dropout: the bits of src/tensor/philox.h, VW quads at a time.  Formulas: src/tensor/ref/<op>.inl.
 // Philox multiplies 32 x 32 -> 64 bits, so its words sit in 64-bit lanes: quads of even and of odd lanes go through it
 // side by side and are merged into one vector a word.  Every rounding below is the one in philox.h.
+#include "cpu_simd/range.inl"
 #include "tensor/philox.h"
 
 #if defined(__AVX512F__)

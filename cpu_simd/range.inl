@@ -1,5 +1,9 @@
 // Loops that the families share: how a flat array, or an array of rows, is cut into pieces of work and vectors.
 // Pieces depend on the shape alone, never on the number of threads; each writes its own outputs.
+#ifndef LEAD_CPU_SIMD_RANGE_INL
+#define LEAD_CPU_SIMD_RANGE_INL
+
+#include "cpu_simd/vec.h"
 
 enum {
     RANGE = 4096,          // values in a piece of a flat array
@@ -29,3 +33,45 @@ static inline void add_run(const float *x, float *y, int64_t n)   // y += x
 {
     for (int64_t i = 0; i < n; i += VW) vstore_n(y + i, n - i, vadd(vload_n(y + i, n - i), vload_n(x + i, n - i)));
 }
+
+// Backward of a flat op of one input.
+static inline void run_slope(const OpCall *c, Range *body)
+{
+    if (in_g(c, 0)) run_ranges(c, numel(c->in[0]), body);
+}
+
+// Reductions of a row of n values, in a fixed order.
+static inline double lanes4(const vf s[4]) { return vsum_wide(vadd(vadd(s[0], s[1]), vadd(s[2], s[3]))); }
+
+static inline double row_sum(const float *x, int64_t n)
+{
+    vf s[4] = {vzero(), vzero(), vzero(), vzero()};
+    int64_t i = 0;
+    for (; i + 4 * VW <= n; i += 4 * VW)
+        for (int v = 0; v < 4; v++) s[v] = vadd(s[v], vload(x + i + v * VW));
+    for (; i < n; i += VW) s[0] = vadd(s[0], vload_n(x + i, n - i));
+    return lanes4(s);
+}
+
+static inline double row_dot(const float *a, const float *b, int64_t n)
+{
+    vf s[4] = {vzero(), vzero(), vzero(), vzero()};
+    int64_t i = 0;
+    for (; i + 4 * VW <= n; i += 4 * VW)
+        for (int v = 0; v < 4; v++) s[v] = vfma(vload(a + i + v * VW), vload(b + i + v * VW), s[v]);
+    for (; i < n; i += VW) s[0] = vfma(vload_n(a + i, n - i), vload_n(b + i, n - i), s[0]);
+    return lanes4(s);
+}
+
+static inline float row_max(const float *x, int64_t n)
+{
+    vf m[4];
+    for (int v = 0; v < 4; v++) m[v] = vset1(-INFINITY);
+    int64_t i = 0;
+    for (; i + 4 * VW <= n; i += 4 * VW)
+        for (int v = 0; v < 4; v++) m[v] = vmax(m[v], vload(x + i + v * VW));
+    for (; i < n; i += VW) m[0] = vmax(m[0], vpad_n(vload_n(x + i, n - i), n - i, m[0]));
+    return vmaxall(vmax(vmax(m[0], m[1]), vmax(m[2], m[3])));
+}
+
+#endif

@@ -1,6 +1,7 @@
 // The vector ABC of the fast CPU kernels: one source for AVX2 (8 floats) and AVX-512 (16 floats).
-// A kernel body is written once, in cpu_simd/<family>.inl; avx2.c and avx512.c include all families, each with its own
-// -m flags and its own SYMBOL suffix.  All is static inline here: no object may hold an instruction that its CPU lacks.
+// A kernel body is written once, in cpu_simd/<family>.inl, and compiled twice (Makefile), each time with its own -m flags
+// and its own SYMBOL suffix.  Called only after isa_detect has seen the instructions (src/tensor/device.c).
+// All is static inline here: no object may hold an instruction that its CPU lacks.
 //
 //   VW                   floats in a vector
 //   vf, vi, vmask        a vector of floats, of 32-bit integers, a set of lanes
@@ -28,6 +29,12 @@
 
 #include "tensor/device.h"
 
+#if defined(SYMBOL)   // the tests' own
+#elif defined(__AVX512F__)
+#define SYMBOL(name, dir) name##_##dir##_avx512
+#else
+#define SYMBOL(name, dir) name##_##dir##_avx2
+#endif
 #define KERNEL(name, dir) void SYMBOL(name, dir)(const OpCall *c)
 
 static inline const float *in_x(const OpCall *c, int i) { return i < c->n_in && c->in[i] ? c->in[i]->x : NULL; }
