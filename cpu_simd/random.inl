@@ -71,142 +71,185 @@ static inline vf vf_pairs_hi(vf a, vf b)
 }
 #endif
 
-typedef struct { vi c0, c1, c2, c3; } QuadHalf;   // VW / 2 quads: words in the low halves of 64-bit lanes
+// The ten rounds' keys and the subsequence in every lane, made once for a call.
+typedef struct { vi k0[10], k1[10], s0, s1; } PhiloxKeys;
 
-static inline QuadHalf philox_half(uint64_t seed, uint64_t subsequence, vi quad)
+static inline PhiloxKeys philox_keys(RandomAddress at)
 {
-    QuadHalf h = {quad, vi_hi64(quad), vi_set1((uint32_t)subsequence), vi_set1((uint32_t)(subsequence >> 32))};
-    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+    PhiloxKeys p = {.s0 = vi_set1(at.step), .s1 = vi_set1(at.site)};
+    uint32_t k0 = (uint32_t)at.seed, k1 = (uint32_t)(at.seed >> 32);
     for (int round = 0; round < 10; round++) {
-        const vi p0 = vi_mul64(h.c0, vi_set1(0xD2511F53u)), p1 = vi_mul64(h.c2, vi_set1(0xCD9E8D57u));
-        h.c0 = vi_xor(vi_xor(vi_hi64(p1), h.c1), vi_set1(k0));
-        h.c2 = vi_xor(vi_xor(vi_hi64(p0), h.c3), vi_set1(k1));
-        h.c1 = p1;   // the high halves hold rubbish from here on; nothing reads them
-        h.c3 = p0;
+        p.k0[round] = vi_set1(k0);
+        p.k1[round] = vi_set1(k1);
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }
-    return h;
+    return p;
 }
 
-static inline vf v_philox_log(vf u)
+// n halves of VW quads side by side (vec.h: EACH), each with its words in the low halves of 64-bit lanes.  The ten rounds
+// are one chain of latencies; four halves that take turns, and keys that are loaded, brought randn of a Zen 4 from
+// 1.03 to 1.39 G/s (AVX2: 0.63 to 0.94).
+VECTORS philox_halves(const PhiloxKeys *key, const vi *quad, vi *c0, vi *c1, vi *c2, vi *c3, const int n)
 {
-    vi bits = vf_as_vi(u);
-    const vi e = vi_sar(vi_sub(bits, vi_set1(0x3F3504F3)), 23);
-    bits = vi_sub(bits, vi_shl(e, 23));
-    const vf x = vsub(vi_as_vf(bits), vset1(1.0f)), z = vmul(x, x), ef = vi_float(e);
-    vf p = vset1(7.0376836292e-2f);
-    p = vfma(p, x, vset1(-1.1514610310e-1f));
-    p = vfma(p, x, vset1(1.1676998740e-1f));
-    p = vfma(p, x, vset1(-1.2420140846e-1f));
-    p = vfma(p, x, vset1(1.4249322787e-1f));
-    p = vfma(p, x, vset1(-1.6668057665e-1f));
-    p = vfma(p, x, vset1(2.0000714765e-1f));
-    p = vfma(p, x, vset1(-2.4999993993e-1f));
-    p = vfma(p, x, vset1(3.3333331174e-1f));
-    vf y = vmul(vmul(p, x), z);
-    y = vfma(ef, vset1(-2.12194440e-4f), y);
-    y = vfma(vset1(-0.5f), z, y);
-    return vfma(ef, vset1(0.693359375f), vadd(x, y));
+    EACH {
+        c0[k] = quad[k];
+        c1[k] = vi_hi64(quad[k]);
+        c2[k] = key->s0;
+        c3[k] = key->s1;
+    }
+    for (int round = 0; round < 10; round++) {
+        vi p0[VECTORS_MAX], p1[VECTORS_MAX];
+        EACH p0[k] = vi_mul64(c0[k], vi_set1(0xD2511F53u));
+        EACH p1[k] = vi_mul64(c2[k], vi_set1(0xCD9E8D57u));
+        EACH c0[k] = vi_xor(vi_xor(vi_hi64(p1[k]), c1[k]), key->k0[round]);
+        EACH c2[k] = vi_xor(vi_xor(vi_hi64(p0[k]), c3[k]), key->k1[round]);
+        EACH c1[k] = p1[k];   // the high halves hold rubbish from here on; nothing reads them
+        EACH c3[k] = p0[k];
+    }
+}
+
+// x = log(x): philox_log.
+VECTORS v_philox_log(vf *x, const int n)
+{
+    vf z[VECTORS_MAX], ef[VECTORS_MAX], p[VECTORS_MAX];
+    EACH {
+        const vi bits = vf_as_vi(x[k]), e = vi_sar(vi_sub(bits, vi_set1(0x3F3504F3)), 23);
+        x[k] = vsub(vi_as_vf(vi_sub(bits, vi_shl(e, 23))), vset1(1.0f));
+        ef[k] = vi_float(e);
+    }
+    EACH z[k] = vmul(x[k], x[k]);
+    EACH p[k] = vfma(vset1(7.0376836292e-2f), x[k], vset1(-1.1514610310e-1f));
+    EACH p[k] = vfma(p[k], x[k], vset1(1.1676998740e-1f));
+    EACH p[k] = vfma(p[k], x[k], vset1(-1.2420140846e-1f));
+    EACH p[k] = vfma(p[k], x[k], vset1(1.4249322787e-1f));
+    EACH p[k] = vfma(p[k], x[k], vset1(-1.6668057665e-1f));
+    EACH p[k] = vfma(p[k], x[k], vset1(2.0000714765e-1f));
+    EACH p[k] = vfma(p[k], x[k], vset1(-2.4999993993e-1f));
+    EACH p[k] = vfma(p[k], x[k], vset1(3.3333331174e-1f));
+    EACH p[k] = vmul(vmul(p[k], x[k]), z[k]);
+    EACH p[k] = vfma(ef[k], vset1(-2.12194440e-4f), p[k]);
+    EACH p[k] = vfma(vset1(-0.5f), z[k], p[k]);
+    EACH x[k] = vfma(ef[k], vset1(0.693359375f), vadd(x[k], p[k]));
 }
 
 // Normals of the draws d0 (radius) and d1 (angle): philox_unit, philox_log, philox_sincos, philox_normal2.
-static inline void v_philox_normal2(vi d0, vi d1, vf *n0, vf *n1)
+VECTORS v_philox_normals(const vi *d0, const vi *d1, vf *n0, vf *n1, const int n)
 {
-    const vf u = vfma(vi_float(vi_shr(d0, 8)), vset1(0x1p-24f), vset1(0x1p-25f));
-    const vf r = vsqrt(vmul(vset1(-2.0f), v_philox_log(u)));
-    const vi k = vi_shr(d1, 8), q = vi_shr(vi_add(k, vi_set1(0x200000u)), 22);
-    const vf a = vmul(vi_float(vi_sub(k, vi_shl(q, 22))), vset1(3.7450704e-7f)), z = vmul(a, a);
-    vf ps = vset1(-1.9515295891e-4f);
-    ps = vfma(ps, z, vset1(8.3321608736e-3f));
-    ps = vfma(ps, z, vset1(-1.6666654611e-1f));
-    const vf sn = vfma(vmul(ps, z), a, a);
-    vf pc = vset1(2.443315711809948e-5f);
-    pc = vfma(pc, z, vset1(-1.388731625493765e-3f));
-    pc = vfma(pc, z, vset1(4.166664568298827e-2f));
-    const vf cs = vfma(vmul(pc, z), z, vfma(vset1(-0.5f), z, vset1(1.0f)));
-    const vi two = vi_set1(2);   // bit 1 of q (of q + 1), moved to the sign
-    const vi ss = vi_shl(vi_and(q, two), 30), sc = vi_shl(vi_and(vi_add(q, vi_set1(1)), two), 30);
-    *n0 = vmul(r, vi_as_vf(vi_xor(vf_as_vi(vi_pick(q, sn, cs)), sc)));
-    *n1 = vmul(r, vi_as_vf(vi_xor(vf_as_vi(vi_pick(q, cs, sn)), ss)));
+    vf r[VECTORS_MAX], a[VECTORS_MAX], z[VECTORS_MAX], ps[VECTORS_MAX], pc[VECTORS_MAX];
+    vi q[VECTORS_MAX];
+    EACH r[k] = vfma(vi_float(vi_shr(d0[k], 8)), vset1(0x1p-24f), vset1(0x1p-25f));
+    v_philox_log(r, n);
+    EACH r[k] = vsqrt(vmul(vset1(-2.0f), r[k]));
+    EACH {
+        const vi turn = vi_shr(d1[k], 8);
+        q[k] = vi_shr(vi_add(turn, vi_set1(0x200000u)), 22);
+        a[k] = vmul(vi_float(vi_sub(turn, vi_shl(q[k], 22))), vset1(3.7450704e-7f));
+    }
+    EACH z[k] = vmul(a[k], a[k]);
+    EACH ps[k] = vfma(vset1(-1.9515295891e-4f), z[k], vset1(8.3321608736e-3f));
+    EACH pc[k] = vfma(vset1(2.443315711809948e-5f), z[k], vset1(-1.388731625493765e-3f));
+    EACH ps[k] = vfma(ps[k], z[k], vset1(-1.6666654611e-1f));
+    EACH pc[k] = vfma(pc[k], z[k], vset1(4.166664568298827e-2f));
+    EACH ps[k] = vfma(vmul(ps[k], z[k]), a[k], a[k]);
+    EACH pc[k] = vfma(vmul(pc[k], z[k]), z[k], vfma(vset1(-0.5f), z[k], vset1(1.0f)));
+    EACH {
+        const vi two = vi_set1(2);   // bit 1 of q (of q + 1), moved to the sign
+        const vi ss = vi_shl(vi_and(q[k], two), 30), sc = vi_shl(vi_and(vi_add(q[k], vi_set1(1)), two), 30);
+        n0[k] = vmul(r[k], vi_as_vf(vi_xor(vf_as_vi(vi_pick(q[k], ps[k], pc[k])), sc)));
+        n1[k] = vmul(r[k], vi_as_vf(vi_xor(vf_as_vi(vi_pick(q[k], pc[k], ps[k])), ss)));
+    }
 }
 
 // y[4 q + j] = w[j] of quad q, for the VW quads that quad_even and quad_odd count.
-static inline void vstore_quads(float *y, const vf w[4])
+static inline void vstore_quads(float *y, vf w0, vf w1, vf w2, vf w3)
 {
-    const vf l01 = vf_unpack_lo(w[0], w[1]), h01 = vf_unpack_hi(w[0], w[1]);
-    const vf l23 = vf_unpack_lo(w[2], w[3]), h23 = vf_unpack_hi(w[2], w[3]);
+    const vf l01 = vf_unpack_lo(w0, w1), h01 = vf_unpack_hi(w0, w1);
+    const vf l23 = vf_unpack_lo(w2, w3), h23 = vf_unpack_hi(w2, w3);
     vstore(y, vf_pairs_lo(l01, l23));
     vstore(y + VW, vf_pairs_hi(l01, l23));
     vstore(y + 2 * VW, vf_pairs_lo(h01, h23));
     vstore(y + 3 * VW, vf_pairs_hi(h01, h23));
 }
 
-// The four words of the VW quads from `quad` on.
-static inline void words_of_quads(uint64_t seed, uint64_t subsequence, uint64_t quad, vi w[4])
+// The four words of BATCH times VW quads from `quad` on; of batch g: first and third in a[2 g ..], second and fourth in b.
+enum { BATCH = VECTORS_MAX / 2 };
+
+static inline __attribute__((always_inline)) void words_of_quads(const PhiloxKeys *key, uint64_t quad, vi *a, vi *b)
 {
-    const QuadHalf a = philox_half(seed, subsequence, vi_add64(vi_set64(quad), quad_even()));
-    const QuadHalf b = philox_half(seed, subsequence, vi_add64(vi_set64(quad), quad_odd()));
-    w[0] = vi_merge(a.c0, b.c0);
-    w[1] = vi_merge(a.c1, b.c1);
-    w[2] = vi_merge(a.c2, b.c2);
-    w[3] = vi_merge(a.c3, b.c3);
+    vi count[2 * BATCH], c0[2 * BATCH], c1[2 * BATCH], c2[2 * BATCH], c3[2 * BATCH];
+    for (int g = 0; g < BATCH; g++) {
+        count[2 * g] = vi_add64(vi_set64(quad + (uint64_t)(g * VW)), quad_even());
+        count[2 * g + 1] = vi_add64(vi_set64(quad + (uint64_t)(g * VW)), quad_odd());
+    }
+    philox_halves(key, count, c0, c1, c2, c3, 2 * BATCH);
+    for (int g = 0; g < 2 * BATCH; g += 2) {
+        a[g] = vi_merge(c0[g], c0[g + 1]);
+        b[g] = vi_merge(c1[g], c1[g + 1]);
+        a[g + 1] = vi_merge(c2[g], c2[g + 1]);
+        b[g + 1] = vi_merge(c3[g], c3[g + 1]);
+    }
 }
 
-// y[0 .. 4 VW) = normals of the VW quads from `quad` on.
-static inline void normals_of_quads(uint64_t seed, uint64_t subsequence, uint64_t quad, float *y)
+enum { DRAWS = 4 * VW * BATCH };
+
+// y[0 .. DRAWS) = normals of the quads from `quad` on.
+static inline void normals_of_quads(const PhiloxKeys *key, uint64_t quad, float *y)
 {
-    vi w[4];
-    vf n[4];
-    words_of_quads(seed, subsequence, quad, w);
-    v_philox_normal2(w[0], w[1], &n[0], &n[1]);
-    v_philox_normal2(w[2], w[3], &n[2], &n[3]);
-    vstore_quads(y, n);
+    vi a[2 * BATCH], b[2 * BATCH];
+    vf n0[2 * BATCH], n1[2 * BATCH];
+    words_of_quads(key, quad, a, b);
+    v_philox_normals(a, b, n0, n1, 2 * BATCH);
+    for (int g = 0; g < BATCH; g++)
+        vstore_quads(y + 4 * VW * g, n0[2 * g], n1[2 * g], n0[2 * g + 1], n1[2 * g + 1]);
 }
 
 KERNEL(randn, fwd)
 {
     const RandnParams *p = c->p;
-    const uint64_t sub = philox_subsequence(p->at.site, p->at.step);
+    const PhiloxKeys key = philox_keys(p->at);
     float *y = out_x(c, 0);
     const int64_t rows = c->out[0]->shape.n ? c->out[0]->shape.d[0] : 1, len = rows ? numel(c->out[0]) / rows : 0;
     const int64_t quads = (len + 3) / 4;
 #pragma omp parallel for collapse(2) schedule(static) if (rows * len > PAR_VALUES / 4)
     for (int64_t r = 0; r < rows; r++)
-        for (int64_t at = 0; at < len; at += 4 * VW) {
+        for (int64_t at = 0; at < len; at += DRAWS) {
             const uint64_t quad = p->at.offset / 4 + (uint64_t)((p->row0 + r) * quads + at / 4);
-            float last[4 * VW];
-            const bool whole = at + 4 * VW <= len;
-            normals_of_quads(p->at.seed, sub, quad, whole ? y + r * len + at : last);
+            float last[DRAWS];
+            const bool whole = at + DRAWS <= len;
+            normals_of_quads(&key, quad, whole ? y + r * len + at : last);
             if (!whole) memcpy(y + r * len + at, last, (size_t)(len - at) * sizeof *y);
         }
 }
 
 // ---- dropout: y (+)= x keep / (1 - p)
 
-// f[0 .. 4 VW) = 0 or 1/(1-p) for the draws of the VW quads from `quad` on.  In float, draw >= p is draw >= the
-// smallest float that is not below p.
-static inline void dropout_factors(const DropoutParams *p, uint64_t quad, float *f)
+// f[0 .. DRAWS) = 0 or 1/(1-p) for the quads from `quad` on.  In float, draw >= p is draw >= the smallest float that is
+// not below p.
+static inline void dropout_factors(const DropoutParams *p, const PhiloxKeys *key, uint64_t quad, float *f)
 {
     const float pf = (float)p->p, limit = (double)pf < p->p ? nextafterf(pf, 2) : pf;
-    vi w[4];
-    vf k[4];
-    words_of_quads(p->at.seed, philox_subsequence(p->at.site, p->at.step), quad, w);
-    for (int j = 0; j < 4; j++) {
-        const vf u = vfma(vi_float(vi_shr(w[j], 8)), vset1(0x1p-24f), vset1(0x1p-25f));
-        k[j] = vsel(vlt(u, vset1(limit)), vzero(), vset1((float)(1 / (1 - p->p))));
-    }
-    vstore_quads(f, k);
+    const vf keep = vset1((float)(1 / (1 - p->p)));
+    vi w[2][2 * BATCH];
+    vf v[2][2 * BATCH];
+    words_of_quads(key, quad, w[0], w[1]);
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 2 * BATCH; k++) {
+            const vf u = vfma(vi_float(vi_shr(w[i][k], 8)), vset1(0x1p-24f), vset1(0x1p-25f));
+            v[i][k] = vsel(vlt(u, vset1(limit)), vzero(), keep);
+        }
+    for (int g = 0; g < 2 * BATCH; g += 2) vstore_quads(f + 2 * VW * g, v[0][g], v[1][g], v[0][g + 1], v[1][g + 1]);
 }
 
 static void masked(const DropoutParams *p, const float *x, float *y, int64_t n, bool add)
 {
     const int64_t lead = (int64_t)(p->at.offset % 4);   // draws of the first quad that come before x[0]
+    const PhiloxKeys key = philox_keys(p->at);
 #pragma omp parallel for schedule(static) if (n > PAR_VALUES / 4)
-    for (int64_t at = 0; at < lead + n; at += 4 * VW) {
-        float f[4 * VW];
-        dropout_factors(p, p->at.offset / 4 + (uint64_t)(at / 4), f);
-        const int64_t first = at > lead ? at - lead : 0, end = min_i64(n, at - lead + 4 * VW);
+    for (int64_t at = 0; at < lead + n; at += DRAWS) {
+        float f[DRAWS];
+        dropout_factors(p, &key, p->at.offset / 4 + (uint64_t)(at / 4), f);
+        const int64_t first = at > lead ? at - lead : 0, end = min_i64(n, at - lead + DRAWS);
         for (int64_t i = first; i < end; i += VW) {
             const int64_t left = end - i;
             const vf xf = vload_n(x + i, left), ff = vload_n(f + i + lead - at, left);
