@@ -16,7 +16,7 @@
 typedef struct Gradients { int64_t n; double loss; unsigned char *bits; size_t peak; } Gradients;
 
 // All gradients of one step of a model with dropout, adapters and LoRA.
-static Gradients gradients_of(World *w, bool recompute, double dropout)
+static Gradients gradients_of(World *w, bool recompute, double dropout, double attention_dropout)
 {
     const Gpt2Config c = tiny_config();
     Gpt2 *m = gpt2_new(&w->ps, "", &c, GPT2_TRAINABLE);
@@ -24,6 +24,7 @@ static Gradients gradients_of(World *w, bool recompute, double dropout)
     lora_attach(&w->ps, "lora", m, &(LoraConfig){2, 4, LORA_ALL});
     world_randomise(w, 0.3);
     m->dropout = dropout;
+    m->attention_dropout = attention_dropout;
     m->recompute = recompute;
     w->t.seed = 5;
     w->t.rng_step = 3;
@@ -52,8 +53,8 @@ static void recomputation(TestLog *log)
     for (int f64 = 0; f64 < 2; f64++) {
         const Device dev = f64 ? device_cpu_f64() : world_f32();
         World *w[3] = {world_new(dev, false), world_new(dev, false), world_new(dev, false)};
-        const Gradients kept = gradients_of(w[0], false, 0.25), again = gradients_of(w[1], true, 0.25),
-                        plain = gradients_of(w[2], true, 0);
+        const Gradients kept = gradients_of(w[0], false, 0.25, 0.25), again = gradients_of(w[1], true, 0.25, 0.25),
+                        plain = gradients_of(w[2], true, 0, 0);
         const size_t bytes = (size_t)kept.n * dev.real_size;
         TEST(log, kept.loss == again.loss, "%s: loss %.17g, recomputed %.17g", dev.name, kept.loss, again.loss);
         TEST(log, !memcmp(kept.bits, again.bits, bytes), "%s: recomputation changed gradients", dev.name);
@@ -61,6 +62,23 @@ static void recomputation(TestLog *log)
         TEST(log, plain.loss != kept.loss && memcmp(plain.bits, kept.bits, bytes), "dropout changed nothing");
         for (int i = 0; i < 3; i++) world_delete(w[i]);
     }
+}
+
+// Attention with its probabilities written out is the fused one when nothing is dropped.
+static void attention_dropout(TestLog *log)
+{
+    World *w[3];
+    Gradients g[3];
+    for (int i = 0; i < 3; i++) {
+        w[i] = world_new(device_cpu_f64(), false);
+        g[i] = gradients_of(w[i], false, 0, i == 0 ? 0 : i == 1 ? 1e-13 : 0.5);
+    }
+    const double *fused = (const double *)(const void *)g[0].bits, *written = (const double *)(const void *)g[1].bits;
+    double worst = fabs(g[0].loss - g[1].loss);
+    for (int64_t i = 0; i < g[0].n; i++) worst = check_fold(worst, fabs(fused[i] - written[i]));
+    TEST(log, worst <= 1e-11, "attention written out: %g away from the fused one", worst);
+    TEST(log, fabs(g[2].loss - g[0].loss) > 1e-6, "dropout of half the probabilities changed nothing");
+    for (int i = 0; i < 3; i++) world_delete(w[i]);
 }
 
 // ---- steps ----------------------------------------------------------------------------------------------------------
@@ -349,7 +367,7 @@ static void resuming(TestLog *log, Arena *a, const char *data)
 {
     const char *base = path_of(log, a, "gpt2-base");
     static const struct { const char *options, *file; } kinds[] = {
-        {"--dropout 0.2 --accumulate 2 --layers 2 --width 16 --heads 2 --positions 32", "model.safetensors"},
+        {"--dropout 0.2 --attention-dropout 0.1 --accumulate 2 --layers 2 --width 16 --heads 2 --positions 32", "model.safetensors"},
         {"--lora 2 --lora-targets all --dropout 0.1 --recompute", "adapter_model.safetensors"},
         {"--adapters 4", "bottleneck.safetensors"}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -530,6 +548,7 @@ static void bundled_model(TestLog *log)
 void test_gpt2_train(TestLog *log)
 {
     recomputation(log);
+    attention_dropout(log);
     accumulation(log);
     learning(log);
     twins(log);

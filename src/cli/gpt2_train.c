@@ -17,7 +17,7 @@ typedef struct TrainValues {
     const char *data, *val, *llm, *size, *tokenizer, *out, *lora_targets;
     int64_t layers, width, heads, positions, vocab, lora, adapters, steps, warmup, batch, context, accumulate, seed;
     int64_t val_every, val_windows, stop_after;
-    double val_share, lr, beta1, beta2, decay, clip, floor, dropout, lora_alpha, checkpoint_seconds;
+    double val_share, lr, beta1, beta2, decay, clip, floor, dropout, attention_dropout, lora_alpha, checkpoint_seconds;
     bool recompute, in_order, resume, profile;
 } TrainValues;
 
@@ -55,6 +55,7 @@ static const Option train_table[] = {
     NUMBER("decay", decay, 0, 10, "weight decay of matrices; none on norms, biases and embeddings [0.1]"),
     NUMBER("clip", clip, 0, 1e9, "largest global norm of the gradient; 0 = off [1]"),
     NUMBER("dropout", dropout, 0, 0.99, "on embeddings and residuals; GPT-2 was trained with 0.1 [0]"),
+    NUMBER("attention-dropout", attention_dropout, 0, 0.99, "on attention probabilities: GPT-2 0.1; slower [0]"),
     FLAG("recompute", recompute, "keep only each block's input: less memory, a third more time, the same bits"),
     FLAG("in-order", in_order, "every step takes the first windows in order, not random ones"),
     INT("seed", seed, 0, 9e15, "seed of initial values, windows, dropout [1]"),
@@ -122,6 +123,7 @@ static Status train_model(Cli *cli, const TrainValues *v, Gpt2Run *r)
         return ERROR("tokenizer: want at most the model's %lld tokens, got %d", (long long)r->m->c.vocab,
                      r->bpe->n_vocab);
     r->m->dropout = v->dropout;
+    r->m->attention_dropout = v->attention_dropout;
     r->m->recompute = v->recompute;
     if (v->lora) {
         r->lora = (LoraConfig){.rank = v->lora, .alpha = v->lora_alpha};

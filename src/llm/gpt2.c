@@ -20,6 +20,28 @@ static Tensor *project_gelu(Tape *t, const Gpt2Projection *p, Tensor *x)
     return p->lora_a ? tape_gelu_tanh(t, project(t, p, x)) : tape_linear_gelu(t, x, p->w, p->b);
 }
 
+// [N,T,D] -> [N*heads,T,D/heads]
+static Tensor *heads_first(Tape *t, Tensor *x, int64_t heads)
+{
+    const int64_t N = x->shape.d[0], T = x->shape.d[1], E = x->shape.d[2] / heads;
+    Tensor *y = tape_permute(t, tape_reshape(t, x, SHAPE(N, T, heads, E)), (int[]){0, 2, 1, 3});
+    return tape_reshape(t, y, SHAPE(N * heads, T, E));
+}
+
+// Causal attention whose probabilities exist, so that dropout can fall on them: the fused kernel never holds them.
+static Tensor *attention_dropped(Tape *t, Tensor *q, Tensor *k, Tensor *v, int64_t heads, double p)
+{
+    const int64_t N = q->shape.d[0], T = q->shape.d[1], D = q->shape.d[2], E = D / heads;
+    float *mask = arena_alloc(t->step, (size_t)(T * T) * sizeof *mask);
+    for (int64_t i = 0; i < T; i++)
+        for (int64_t j = 0; j < T; j++) mask[i * T + j] = j <= i ? 0 : -1e9f;
+    Tensor *s = tape_matmul(t, heads_first(t, q, heads), heads_first(t, k, heads), false, true);
+    s = tape_add(t, tape_scale(t, s, 1 / sqrt((double)E), 0), tape_from_f32(t, SHAPE(T, T), mask));
+    Tensor *y = tape_matmul(t, tape_dropout(t, tape_softmax(t, s), p), heads_first(t, v, heads), false, false);
+    y = tape_permute(t, tape_reshape(t, y, SHAPE(N, heads, T, E)), (int[]){0, 2, 1, 3});
+    return tape_reshape(t, y, SHAPE(N, T, D));
+}
+
 // cache: NULL, or where the keys and values of these positions go, and those of the earlier ones are
 static Tensor *attend(Tape *t, const Gpt2 *m, int layer, Tensor *x, const Gpt2Hook *hook, const Gpt2Cache *cache)
 {
@@ -32,7 +54,9 @@ static Tensor *attend(Tape *t, const Gpt2 *m, int layer, Tensor *x, const Gpt2Ho
         tape_cache_put(t, cache->k[layer], k, cache->n);
         tape_cache_put(t, cache->v[layer], v, cache->n);
         y = tape_attention_cached(t, q, cache->k[layer], cache->v[layer], (int)m->c.heads, cache->n + x->shape.d[1]);
-    } else y = tape_attention(t, q, k, v, (int)m->c.heads, true);
+    } else if (t->training && m->attention_dropout > 0)
+        y = attention_dropped(t, q, k, v, m->c.heads, m->attention_dropout);
+    else y = tape_attention(t, q, k, v, (int)m->c.heads, true);
     probe(hook, layer, "q", q);
     probe(hook, layer, "k", k);
     probe(hook, layer, "v", v);

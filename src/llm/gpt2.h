@@ -4,8 +4,7 @@
 //   h <- h + mlp.c_proj(gelu_tanh(mlp.c_fc(ln_2 h)))
 //   logits = ln_f(h) wte^T   (tied head), or ln_f(h) lm_head^T (+ lm_head.bias)
 // Pre-norm; weights are [in,out] as in OpenAI's release.
-// Dropout (training tapes only) at two of GPT-2's three places: h0, and what each block adds to h.  Not on the attention
-// probabilities: the fused attention never holds them, and its kernels have no mask.
+// Dropout (training tapes only) at GPT-2's places: h0, what each block adds to h, and the attention probabilities.
 // Frozen weights (PARAM_FROZEN) get no gradient buffer and no dW, while dx flows through every block.
 // Parameters are owned by the ParamSet; the Gpt2 struct lives in its arena.
 #ifndef LEAD_LLM_GPT2_H
@@ -53,7 +52,8 @@ typedef struct Gpt2 {
     int n_weights;
     FileMap file;                // gpt2_load: holds the values of frozen weights; else empty
     // of training; 0 and false as made
-    double dropout;              // 0.1 in the release
+    double dropout;              // of h0 and what blocks add; 0.1 in the release
+    double attention_dropout;    // 0.1 in the release; > 0: [T,T] probabilities are kept, the fused attention is not used
     bool recompute;              // keep only each block's input, run the block again in backward (tape_segment)
 } Gpt2;
 

@@ -48,6 +48,7 @@ static const char *identity_json(const Gpt2Run *r, const char *base_hash, Arena 
     const struct { const char *key; double value; } real[] = {
         {"lr", r->optim.lr}, {"beta1", r->optim.beta1}, {"beta2", r->optim.beta2}, {"eps", r->optim.eps},
         {"decay", r->optim.decay}, {"clip", r->optim.clip}, {"floor", r->optim.floor}, {"dropout", r->m->dropout},
+        {"attention_dropout", r->m->attention_dropout},
         {"lora_alpha", r->lora.alpha},
     };
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) json_int(&w, whole[i].key, whole[i].value);
