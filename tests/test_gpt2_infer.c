@@ -304,6 +304,13 @@ static void llmc(TestLog *log, bool bf16)
             worst = check_fold(worst, fabs((double)x[k] - (double)y[k]) / fmax(fabs((double)x[k]), 1e-30));
     }
     TEST(log, worst <= (bf16 ? 0x1p-8 : 0), "%s: values change by %g of themselves", path, worst);
+    const int32_t id[] = {1, 2, 3, 4, 5, 6, 7};
+    double y[77], largest = 0;
+    tensor_get_f64(gpt2_logits(&w->t, m, gpt2_forward_tokens(&w->t, m, tape_from_i32(&w->t, SHAPE(1, 7), id), NULL)), y, 77);
+    for (int i = 0; i < 77; i++) largest = fmax(largest, fabs(y[i]));
+    const double off = max_error(gpt2_logits(&v->t, n, gpt2_forward_tokens(&v->t, n, tape_from_i32(&v->t, SHAPE(1, 7), id), NULL)),
+                                 y, 77, v->scratch);
+    TEST(log, largest > 1 && off <= (bf16 ? 0.03 : 0) * largest, "%s: logits change by %g, the largest is %g", path, off, largest);
     // The file by hand: header, size, the padding of wte, and one value of a transposed matrix of the second layer.
     FileMap f;
     file_map(&f, path);
