@@ -77,7 +77,26 @@ static void loss_of_text(Big *b, const Json *root)
     TEST(b->log, !s.code && fabs(got - want) <= 4e-5, "TransformerLens' loss: want %.7f, got %.7f %s", want, got, s.msg);
 }
 
-// Logits of the last position of five prompts.  The bound is ours: the values went through an ONNX export.
+// q.k of every pair of positions, head and layer, before the division by sqrt(64): qk [12,12,T,T].
+typedef struct Products { const double *qk; const float *q; double worst; } Products;
+
+static void compare_products(void *arg, int layer, const char *what, const Tensor *x)
+{
+    Products *p = arg;
+    if (!strcmp(what, "q")) p->q = x->x;
+    if (strcmp(what, "k")) return;
+    const int64_t T = x->shape.d[1];
+    const float *k = x->x;
+    for (int64_t i = 0; i < 12 * T * T; i++) {
+        const int64_t head = i / T / T, row = i / T % T, col = i % T;
+        double dot = 0;
+        for (int64_t e = head * 64; e < head * 64 + 64; e++) dot += (double)p->q[row * 768 + e] * (double)k[col * 768 + e];
+        const double want = p->qk[layer * 12 * T * T + i];
+        p->worst = check_fold(p->worst, fabs(dot - want) / fmax(1, fabs(want)));
+    }
+}
+
+// Logits of the last position of five prompts, and their scores.  The bound is ours: the values went through an ONNX export.
 static void explainer(Big *b)
 {
     SafeFile f;
@@ -85,21 +104,28 @@ static void explainer(Big *b)
                                                              b->log->shared));
     if (!TEST(b->log, !s.code, "%s", s.msg)) return;
     double worst = 0;
+    Products products = {0};
+    const Gpt2Hook hook = {.probe = compare_products, .arg = &products};
     for (int k = 0; k < 5; k++) {
         const SafeTensor *ids = safetensors_find(&f, arena_printf(b->w->perm, "ex%d.input_ids", k));
         const SafeTensor *want = safetensors_find(&f, arena_printf(b->w->perm, "ex%d.last_logits", k));
         int64_t id64[16];
         int32_t id[16];
-        CHECK(ids && want && ids->count <= 16 && !safetensors_read_i64(id64, ids).code, "explainer_golden");
+        const SafeTensor *qk = safetensors_find(&f, arena_printf(b->w->perm, "ex%d.qk", k));
+        CHECK(ids && want && qk && ids->count <= 16 && !safetensors_read_i64(id64, ids).code, "explainer_golden");
         for (int64_t i = 0; i < ids->count; i++) id[i] = (int32_t)id64[i];
         double *x = arena_alloc(b->w->perm, (size_t)want->count * sizeof *x);
         safetensors_read_f64(x, want);
+        double *scores = arena_alloc(b->w->perm, (size_t)qk->count * sizeof *scores);
+        safetensors_read_f64(scores, qk);
+        products.qk = scores;
         tape_reset(&b->w->t);
-        Tensor *h = gpt2_forward_tokens(&b->w->t, b->m, tape_from_i32(&b->w->t, SHAPE(1, ids->count), id), NULL);
+        Tensor *h = gpt2_forward_tokens(&b->w->t, b->m, tape_from_i32(&b->w->t, SHAPE(1, ids->count), id), &hook);
         Tensor *y = gpt2_logits(&b->w->t, b->m, tape_slice(&b->w->t, h, 1, ids->count - 1, 1));
         worst = check_fold(worst, max_error(y, x, want->count, b->w->scratch));
     }
-    printf("gpt2_124m: logits of transformer-explainer: worst difference %.2e\n", worst);
+    printf("gpt2_124m: transformer-explainer: worst difference of logits %.2e, of scores %.2e\n", worst, products.worst);
+    TEST(b->log, products.worst <= 2e-3, "scores of transformer-explainer: want within 2e-3 of max(1, score), got %g", products.worst);
     TEST(b->log, worst <= 2e-3, "logits of transformer-explainer: want within 2e-3, got %g", worst);
     safetensors_close(&f);
 }

@@ -329,7 +329,7 @@ Status gpt2_beam_search(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *o
 // that the logits of a large vocabulary stay small.
 static double window_nats(Tape *t, const Gpt2 *m, Tensor *h, const int32_t *token, int64_t from, int64_t n)
 {
-    enum { ROWS = 32 };
+    enum { ROWS = 128 };
     double nats = 0;
     const size_t mark = arena_mark(t->step);
     for (int64_t i = from; i < n; i += ROWS) {
