@@ -9,6 +9,7 @@
 #define LEAD_CPU_SIMD_CONV_ROWS_INL
 
 #include "cpu_simd/gemm.inl"
+#include "cpu_simd/range.inl"
 
 // Image [..,H,W,C]; pixel (i,j) of a grid Ho x Wo sees rows i s + top + a, columns j s + left + e, a < KH, e < KW.
 typedef struct Window {
