@@ -3,18 +3,29 @@ PEERS_PYTHON ?= build/venv/bin/python
 build/venv/bin/python:
 	python3 -m venv build/venv && build/venv/bin/pip install -q numpy safetensors torch onnxruntime onnx
 
-# Benchmarks: table on stdout, build/bench/bench.tsv for programs.
+# Benchmarks: table on stdout, build/bench/bench.tsv for programs, build/bench/roofline.png.
 #   make bench        [BENCH="--quick --threads 1 conv2d"]   our kernels and this machine's ceilings
 #   make bench-peers  [BENCH=..]                             the same beside OpenBLAS, oneDNN, PyTorch, onnxruntime
-bench: $(BUILD)/bench/bench_ops
+#   make bench-models [BENCH="--threads 2 gpt2_train"]       whole models beside PyTorch and onnxruntime, peak memory
+bench: $(BUILD)/bench/bench_ops $(BUILD)/bench/roofline
 	$(BUILD)/bench/bench_ops --tsv $(BUILD)/bench/bench.tsv $(BENCH)
+	$(BUILD)/bench/roofline $(BUILD)/bench/bench.tsv $(BUILD)/bench/roofline.png
 
-bench-peers: $(BUILD)/bench/bench_ops $(PEERS_PYTHON)
+bench-peers: $(BUILD)/bench/bench_ops $(BUILD)/bench/roofline $(PEERS_PYTHON)
 	$(BUILD)/bench/bench_ops --peers --python $(PEERS_PYTHON) --tsv $(BUILD)/bench/bench.tsv $(BENCH)
+	$(BUILD)/bench/roofline $(BUILD)/bench/bench.tsv $(BUILD)/bench/roofline.png
+
+bench-models: $(BUILD)/bench/bench_models $(BUILD)/bench/dump_step $(PEERS_PYTHON)
+	DUMP_STEP=$(BUILD)/bench/dump_step $(BUILD)/bench/bench_models --python $(PEERS_PYTHON) \
+	    --tsv $(BUILD)/bench/models.tsv --memory $(BUILD)/bench/memory.tsv $(BENCH)
 
 BENCH_PROGRAM = @echo "  LD $@"; $(CC) $(CFLAGS) -o $@ $^ -ldl $(LDLIBS)
 BENCH_OPS := bench_ops shapes problem peer openblas onednn python
 $(BUILD)/bench/bench_ops: $(BENCH_OPS:%=$(BUILD)/bench/%.o) $(BUILD)/liblead.a
+	$(BENCH_PROGRAM)
+$(BUILD)/bench/bench_models: $(patsubst %,$(BUILD)/bench/%.o,bench_models session python peer openblas onednn problem shapes) $(BUILD)/liblead.a
+	$(BENCH_PROGRAM)
+$(BUILD)/bench/roofline: $(BUILD)/bench/roofline.o $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
 $(BUILD)/bench/dump_step: $(BUILD)/bench/dump_step.o $(BUILD)/bench/session.o $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
@@ -23,5 +34,5 @@ $(BUILD)/bench/dump_step: $(BUILD)/bench/dump_step.o $(BUILD)/bench/session.o $(
 twin: $(BUILD)/bench/dump_step $(PEERS_PYTHON)
 	sh bench/peers/twin.sh $(BUILD) $(PEERS_PYTHON) $(QUICK)
 
-.PHONY: bench bench-peers twin
+.PHONY: bench bench-peers bench-models twin
 -include $(wildcard $(BUILD)/bench/*.d)

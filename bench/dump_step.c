@@ -1,11 +1,12 @@
 // Writes training steps of LEAD as one safetensors file, for the PyTorch twin (bench/peers/lead_twin.py):
-//   dump_step --out FILE [--config small] [--data FILE.npy | --synth N] [--f64] [--noise 0.05] [--steps 1] [key=value ..]
+//   dump_step --out FILE [--config small] [--data FILE.npy | --synth N] [--f64] [--noise 0.05] [--steps 1] [--bare]
+//             [key=value ..]
 //   param.NAME frozen.NAME            before the first step      grad.NAME    of the first step, before clipping
 //   after.NAME ema.NAME               after the last step        loss, norm   [steps]
 //   I.frames I.slot I.dow I.context I.target I.weight I.eps      the batch of step I and its noise
 // Metadata: the configuration and what the twin must know besides (slots_per_day, rng_step is I).
 // --noise S adds S times standard normal numbers to every trainable parameter, so that nothing is zero by construction.
-// --f64 runs the reference kernels in double precision, and every array is F64.
+// --bare: parameters and batches only.  --f64 runs the reference kernels in double precision, and every array is F64.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 typedef struct Options {
     const char *out, *preset;
     SessionData data;
-    bool f64;
+    bool f64, bare;
     double noise;
     int steps;
 } Options;
@@ -101,18 +102,19 @@ static Status run(const Options *o, const LeadConfig *cfg)
     d->t = arena_alloc(a, (size_t)d->cap * sizeof *d->t);
     if (o->noise > 0) add_noise(s, o->noise);
     put_params(d, &s->ps);
-    double *loss = arena_alloc(a, 2 * (size_t)o->steps * sizeof *loss), *norm = loss + o->steps;
+    double *loss = arena_zalloc(a, 2 * (size_t)o->steps * sizeof *loss), *norm = loss + o->steps;
     for (int i = 0; i < o->steps; i++) {
         LeadBatch b;
         Tensor *l = session_loss(s, i, &b);
         loss[i] = session_value(l);
         put_batch(d, s, &b, i);
+        if (o->bare) continue;
         tape_backward(&s->tape, l);
         if (i == 0) put_grads(d, &s->ps);
         norm[i] = optim_step(&s->optim, &s->tape, &s->ps);
         printf("step %d: loss %.9g, gradient norm %.9g\n", i, loss[i], norm[i]);
     }
-    put_after(d, &s->ps);
+    if (!o->bare) put_after(d, &s->ps);
     put(d, "loss", SAFE_F64, SHAPE(o->steps), loss);
     put(d, "norm", SAFE_F64, SHAPE(o->steps), norm);
     JsonWriter w = json_writer(a, 1);
@@ -130,7 +132,7 @@ static Status run(const Options *o, const LeadConfig *cfg)
 static int usage(void)
 {
     fprintf(stderr, "usage: dump_step --out FILE [--config small] [--data FILE.npy | --synth N] [--f64] [--noise S] "
-                    "[--steps 1..100] [key=value ...]\n");
+                    "[--steps 1..100] [--bare] [key=value ...]\n");
     return 2;
 }
 
@@ -142,6 +144,10 @@ int main(int argc, char **argv)
         const char *opt = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(opt, "--f64") == 0) {
             o.f64 = true;
+            continue;
+        }
+        if (strcmp(opt, "--bare") == 0) {
+            o.bare = true;
             continue;
         }
         if (!value) return usage();

@@ -23,6 +23,6 @@ int peers_open(Peer *peers, Isa isa, int max_threads, const char *python, Arena 
     peers[n++] = peer_openblas(isa, max_threads, a);
     peers[n++] = peer_onednn(false, isa, a);
     peers[n++] = peer_onednn(true, isa, a);
-    peer_python(peers + n, python, isa, max_threads, a);
+    peer_python(peers + n, python, "bench/peers/ops.py", isa, max_threads, a);
     return n + 2;
 }

@@ -28,7 +28,10 @@ int peers_open(Peer *peers, Isa isa, int max_threads, const char *python, Arena 
 
 Peer peer_openblas(Isa isa, int max_threads, Arena *a);
 Peer peer_onednn(bool winograd, Isa isa, Arena *a);
-void peer_python(Peer out[2], const char *python, Isa isa, int max_threads, Arena *a);
+// script: bench/peers/ops.py or models.py
+void peer_python(Peer out[2], const char *python, const char *script, Isa isa, int max_threads, Arena *a);
+// Instead of load, for models.py: a row of bench_models.
+bool peer_python_model(Peer *p, const char *name, const char *label, int threads);
 
 // CPU time of this thread when it works alone, wall time else.
 double bench_seconds(int threads);

@@ -1,5 +1,6 @@
 // PyTorch and onnxruntime: a Python process answers one line with one line (bench/peers/ops.py).
 //   load torch|ort OP PASS THREADS i0,i1,i2,i3 d shape shape ..    ->  ok | no
+//   load torch|ort ROW THREADS LABEL                               ->  ok | no        (bench/peers/models.py)
 //   run torch|ort N                                                ->  seconds
 #include <errno.h>
 #include <math.h>
@@ -34,6 +35,14 @@ static bool load(Peer *peer, Problem *p, Pass pass, int threads)
     return ask(py->child, answer, sizeof answer, q) && strcmp(answer, "ok") == 0;
 }
 
+bool peer_python_model(Peer *peer, const char *name, const char *label, int threads)
+{
+    const Python *py = peer->state;
+    char q[256], answer[256];
+    snprintf(q, sizeof q, "load %s %s %d %s", py->engine, name, threads, label);
+    return ask(py->child, answer, sizeof answer, q) && strcmp(answer, "ok") == 0;
+}
+
 static double run(Peer *peer, Problem *p, Pass pass, int n, int threads)
 {
     (void)p, (void)pass, (void)threads;
@@ -44,7 +53,7 @@ static double run(Peer *peer, Problem *p, Pass pass, int n, int threads)
 }
 
 // Starts the interpreter; false with errno when it cannot.
-static bool start(Child *c, const char *python)
+static bool start(Child *c, const char *python, const char *script)
 {
     int to[2], from[2];
     if (pipe(to) || pipe(from)) return false;
@@ -55,7 +64,7 @@ static bool start(Child *c, const char *python)
         dup2(from[1], 1);
         close(to[1]);
         close(from[0]);
-        execlp(python, python, "bench/peers/ops.py", (char *)NULL);
+        execlp(python, python, script, (char *)NULL);
         _exit(127);
     }
     close(to[0]);
@@ -65,7 +74,7 @@ static bool start(Child *c, const char *python)
     return c->to && c->from;
 }
 
-void peer_python(Peer out[2], const char *python, Isa isa, int max_threads, Arena *a)
+void peer_python(Peer out[2], const char *python, const char *script, Isa isa, int max_threads, Arena *a)
 {
     static const char *const engine[2] = {"torch", "ort"};
     char text[128];
@@ -75,7 +84,7 @@ void peer_python(Peer out[2], const char *python, Isa isa, int max_threads, Aren
     setenv("ONEDNN_MAX_CPU_ISA", isa == ISA_AVX512 ? "AVX512_CORE" : isa == ISA_AVX2 ? "AVX2" : "SSE41", 1);
     setenv("MKL_ENABLE_INSTRUCTIONS", isa == ISA_AVX512 ? "AVX512" : isa == ISA_AVX2 ? "AVX2" : "SSE4_2", 1);
     Child *c = arena_zalloc(a, sizeof *c);
-    const bool started = python && start(c, python);
+    const bool started = python && start(c, python, script);
     for (int i = 0; i < 2; i++) {
         Python *py = arena_alloc(a, sizeof *py);
         *py = (Python){c, engine[i]};
@@ -84,7 +93,7 @@ void peer_python(Peer out[2], const char *python, Isa isa, int max_threads, Aren
         snprintf(q, sizeof q, "about %s", engine[i]);
         if (!started) snprintf(out[i].about, sizeof out[i].about, "no Python given (--python, make bench-peers)");
         else if (!ask(c, out[i].about, sizeof out[i].about, q))
-            snprintf(out[i].about, sizeof out[i].about, "%.60s bench/peers/ops.py does not answer", python);
+            snprintf(out[i].about, sizeof out[i].about, "%.60s %.40s does not answer", python, script);
         out[i].missing = strncmp(out[i].about, "version ", 8) != 0;
     }
 }

@@ -38,6 +38,15 @@ Status session_open(Session *s, const LeadConfig *cfg, const SessionData *data, 
     return OK;
 }
 
+void session_close(Session *s)
+{
+    if (!s->perm) return;
+    arena_delete(s->perm);
+    arena_delete(s->step);
+    arena_delete(s->scratch);
+    *s = (Session){.perm = NULL};
+}
+
 Tensor *session_loss(Session *s, int64_t step, LeadBatch *batch)
 {
     Tape *t = &s->tape;

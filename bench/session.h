@@ -24,6 +24,7 @@ typedef struct SessionData { const char *path; int synth_nodes; } SessionData;  
 
 // dev is copied.  Errors: configuration, data, LLM.
 Status session_open(Session *s, const LeadConfig *cfg, const SessionData *data, Device dev);
+void session_close(Session *s);   // also of a session that was never opened (all zero)
 // Zeroes gradients, draws the batch of a step (windows spread evenly, shifted by the step) and runs its loss.
 Tensor *session_loss(Session *s, int64_t step, LeadBatch *batch);
 double session_value(Tensor *loss);
