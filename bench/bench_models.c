@@ -64,7 +64,8 @@ static void open_gpt2(World *w, Gpt2Flags flags)
     w->token = arena_alloc(w->perm, (size_t)(w->B * w->T + 1) * sizeof *w->token);
     for (int64_t i = 0; i <= w->B * w->T; i++)
         w->token[i] = (int32_t)((uint64_t)philox_u32(1, philox_subsequence(SITE_TEST, 0), (uint64_t)i) * 50257 >> 32);
-    w->optim = (Optim){.lr = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01, .clip = 1, .total = 1000000};
+    w->optim = (Optim){.lr = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01, .clip = 1,
+                       .total = 1000000};
 }
 
 static void open_frozen(World *w, const char *config) { (void)config, open_gpt2(w, GPT2_FROZEN); }
@@ -126,7 +127,8 @@ static void round_decode(World *w)
 static void open_saved(World *w, const char *config)
 {
     open_frozen(w, config);
-    w->dir = arena_printf(w->perm, "%s/lead_bench_gpt2.%d", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", (int)getpid());
+    const char *tmp = getenv("TMPDIR");
+    w->dir = arena_printf(w->perm, "%s/lead_bench_gpt2.%d", tmp ? tmp : "/tmp", (int)getpid());
     fatal(gpt2_save(w->gpt2, w->dir, w->scratch));
 }
 
@@ -174,8 +176,10 @@ static void round_unet(World *w)
     t->profile = w->tape.profile;
     tape_reset(t);
     paramset_zero_grad(&s->ps);
-    Tensor *x = tape_randn(t, SHAPE(c->batch, 12, 12, s->model.unet.cfg.in_channels), (RandomAddress){.site = SITE_TEST}, 0);
-    Tensor *g = tape_zeros(t, SHAPE(c->batch, c->cond_width)), *q = tape_zeros(t, SHAPE(c->batch, c->tokens, c->cond_width));
+    const Shape image = SHAPE(c->batch, 12, 12, s->model.unet.cfg.in_channels);
+    Tensor *x = tape_randn(t, image, (RandomAddress){.site = SITE_TEST}, 0);
+    Tensor *g = tape_zeros(t, SHAPE(c->batch, c->cond_width));
+    Tensor *q = tape_zeros(t, SHAPE(c->batch, c->tokens, c->cond_width));
     g->needs_grad = q->needs_grad = true;
     Tensor *time = tape_scale(t, tape_zeros(t, SHAPE(c->batch)), 0, 500);
     Tensor *y = unet_apply(t, &s->model.unet, x, time, g, q);

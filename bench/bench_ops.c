@@ -5,8 +5,9 @@
 // the median.  One thread: CPU time of the thread, so that other processes disturb little; several: wall time.
 //   GFLOP/s, GB/s  op_work (src/tensor/ops.h).  Of causal attention the whole square of scores counts, as is usual; its
 //                  ceiling is that of the triangle
-//   % of ceiling   roofline: of the shorter of flops / (fused multiply-add rate of the variant's instruction set, measured
-//                  in the same rounds) and bytes / (bandwidth of the level of memory that they fit)
+//   % of ceiling   roofline: of the longer of flops / (fused multiply-add rate of the variant's instruction set,
+//                  measured in the same rounds) and bytes / (bandwidth of the level of memory that they fit); above 100 where
+//                  a cache keeps more than its size says, or where Winograd saves multiplications
 //   x scalar       times as fast as the plain reference kernel (one or a few repetitions)
 // Every variant's numbers are checked before its clock starts (problem_error; peers: against ours).
 // --quick: 3 rounds of 3 ms, no plain kernel above 50 ms: about a minute a thread count.  Else 15 rounds of 10 ms.
@@ -203,7 +204,8 @@ static void measure_ceilings(Bench *b)
     for (Isa isa = ISA_SCALAR; isa <= b->have; isa++) {
         printf(" %s %.1f", isa_name(isa), c->gflops[isa]);
         if (b->tsv)
-            fprintf(b->tsv, "ceiling_fma\t%s\t-\t%d\tNA\t%.1f\tNA\t100\tNA\n", isa_name(isa), b->threads, c->gflops[isa]);
+            fprintf(b->tsv, "ceiling_fma\t%s\t-\t%d\tNA\t%.1f\tNA\t100\tNA\n", isa_name(isa), b->threads,
+                    c->gflops[isa]);
     }
     printf("; GB/s read, triad, triad with streaming stores, update:");
     for (MemoryLevel m = 0; m < MEMORY_LEVELS; m++) {

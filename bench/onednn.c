@@ -1,5 +1,5 @@
-// oneDNN 2.x through its C API.  Inputs are brought into the layout that the primitive asks for before any clock starts:
-// its best case.
+// oneDNN 2.x through its C API.  Inputs are brought into the layout that the primitive asks for before any clock
+// starts: its best case.
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,13 +163,15 @@ static bool convolution(OneDnn *d, Problem *p, Pass pass)
     const dnnl_memory_desc_t xa = any_layout(d, &xm), wa = any_layout(d, &wm), ya = any_layout(d, &ym);
     const dnnl_dims_t stride = {c->stride, c->stride}, pad = {c->pad, c->pad};
     // pixels that the stride leaves over: the right pad may be smaller
-    const dnnl_dims_t right = {(y[1] - 1) * c->stride + w[0] - x[1] - c->pad, (y[2] - 1) * c->stride + w[1] - x[2] - c->pad};
+    const dnnl_dims_t right = {(y[1] - 1) * c->stride + w[0] - x[1] - c->pad,
+                               (y[2] - 1) * c->stride + w[1] - x[2] - c->pad};
     const dnnl_alg_kind_t alg = d->winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
     dnnl_convolution_desc_t desc;
     Tensor *tx = p->call.in[0], *tw = p->call.in[1], *ty = p->call.out[0];
     dnnl_status_t st;
     if (pass == FWD) {
-        st = d->convolution_forward_desc_init(&desc, dnnl_forward_training, alg, &xa, &wa, NULL, &ya, stride, pad, right);
+        st = d->convolution_forward_desc_init(&desc, dnnl_forward_training, alg, &xa, &wa, NULL, &ya, stride, pad,
+                                              right);
         add_arg(d, DNNL_ARG_SRC, xm, tx->x, false);
         add_arg(d, DNNL_ARG_WEIGHTS, wm, tw->x, false);
         add_arg(d, DNNL_ARG_DST, ym, ty->x, true);
@@ -214,7 +216,8 @@ static bool rowwise(OneDnn *d, Problem *p)
     default: return unload(d), false;
     }
     if (alg != dnnl_alg_kind_undef)
-        st = d->eltwise_forward_desc_init(&desc.eltwise, dnnl_forward_inference, alg, &md, alg == dnnl_eltwise_swish, 0);
+        st = d->eltwise_forward_desc_init(&desc.eltwise, dnnl_forward_inference, alg, &md, alg == dnnl_eltwise_swish,
+                                          0);
     return st == dnnl_success ? finish(d, &desc) : (unload(d), false);
 }
 

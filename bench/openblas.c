@@ -63,8 +63,8 @@ static void call(const OpenBlas *r, Problem *p, Pass pass)
     if (pass == FWD)
         r->sgemm(CBLAS_ROW_MAJOR, CBLAS_NO_TRANS, tb, M, N, K, 1, x->x, K, w->x, ldw, 0, y->x, N);
     else if (pass == DX)   // dX += dY W^T
-        r->sgemm(CBLAS_ROW_MAJOR, CBLAS_NO_TRANS, trans_b ? CBLAS_NO_TRANS : CBLAS_TRANS, M, K, N, 1, y->g, N, w->x, ldw,
-                 1, p->grad[0], K);
+        r->sgemm(CBLAS_ROW_MAJOR, CBLAS_NO_TRANS, trans_b ? CBLAS_NO_TRANS : CBLAS_TRANS, M, K, N, 1, y->g, N, w->x,
+                 ldw, 1, p->grad[0], K);
     else if (trans_b)      // dW [N,K] += dY^T X
         r->sgemm(CBLAS_ROW_MAJOR, CBLAS_TRANS, CBLAS_NO_TRANS, N, K, M, 1, y->g, N, x->x, K, 1, p->grad[1], K);
     else                   // dW [K,N] += X^T dY

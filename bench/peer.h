@@ -1,7 +1,7 @@
 // Other people's kernels as yardsticks: loaded while the benchmark runs, never linked into the product.
 //   openblas   libopenblas.so.0, products                               (Debian libopenblas-dev)
-//   onednn     libdnnl.so.2: products with prepacked weights, convolutions (direct, blocked layouts), softmax, layer norm,
-//              activations; onednn-wino: its Winograd convolutions       (Debian libdnnl-dev, at build time too)
+//   onednn     libdnnl.so.2: products with prepacked weights, convolutions (direct, blocked layouts), softmax,
+//              layer norm, activations; onednn-wino: its Winograd convolutions  (Debian libdnnl-dev, at build time too)
 //   torch, ort PyTorch eager and onnxruntime in a Python process that runs one round when asked (bench/peers/ops.py)
 // Each runs with the instruction set of our fastest variant (LEAD_ISA caps both) and its threads pinned.
 #ifndef LEAD_BENCH_PEER_H

@@ -20,8 +20,8 @@ Problem *problem_new(Arena *mem, Arena *scratch, const BenchRow *row);
 bool problem_has(const Problem *p, Pass pass);
 void problem_run(Problem *p, const Device *dev, Pass pass);
 OpWork problem_work(Problem *p, Pass pass);
-// Worst difference of dev's results from `plain`'s, relative to the largest value; products, where the plain kernels take
-// seconds: of <y,dy> = <x,dx> = <w,dw>, relative to the root of the number of terms.
+// Worst difference of dev's results from `plain`'s, relative to the largest value; products, where the plain kernels
+// take seconds: of <y,dy> = <x,dx> = <w,dw>, relative to the root of the number of terms.
 double problem_error(Problem *p, const Device *dev, const Device *plain, Arena *mem);
 
 #endif

@@ -1,7 +1,8 @@
 // roofline IN.tsv OUT.png: the rows of our widest instruction set in bench.tsv as dots under this machine's roofline, a
-// chart for each thread count.   x: flops a byte (gflops / gbps of the row), y: GFLOP/s; both logarithmic.
+// chart for each thread count.   x: flops a byte (gflops / gbps of the row), y: FLOP/s; both logarithmic.
 // Roofs: min(multiply-add rate, x times the read bandwidth of a level).  Ops without arithmetic (concat, slice) have no
-// place on it.  A dot above the roof of DRAM works in a cache; Winograd saves multiplications and may pass the flat roof.
+// place on it.  A dot above the roof of DRAM works in a cache; Winograd saves multiplications and may pass the flat
+// roof.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,9 +79,10 @@ static LineChart chart_of(const TsvRow *row, int n, const char *isa, int threads
         const double bandwidth = ceiling(row, n, "ceiling_read", level_name[l], isa, threads, false);
         for (int i = 0; i < ROOF_POINTS; i++) {
             x[i] = exp(log(0.03) + (log(500) - log(0.03)) * i / (ROOF_POINTS - 1));
-            y[i] = fmin(peak, x[i] * bandwidth);
+            y[i] = fmin(peak, x[i] * bandwidth) * 1e9;
         }
-        s[l] = (Series){.name = level_name[l], .n = ROOF_POINTS, .x = x, .y = y, .look = l == 3 ? LOOK_LINE : LOOK_DASHED};
+        s[l] = (Series){.name = level_name[l], .n = ROOF_POINTS, .x = x, .y = y,
+                        .look = l == 3 ? LOOK_LINE : LOOK_DASHED};
     }
     for (int g = 0; g < GROUPS; g++) {
         double *x = arena_alloc(a, 2 * (size_t)n * sizeof *x), *y = x + n;
@@ -90,13 +92,14 @@ static LineChart chart_of(const TsvRow *row, int n, const char *isa, int threads
             if (r->threads != threads || strcmp(r->variant, isa) || !strncmp(r->op, "ceiling", 7)) continue;
             if (group_of(r->op) != g || !(r->gflops > 0) || !(r->gbps > 0)) continue;
             x[m] = r->gflops / r->gbps;
-            y[m++] = r->gflops;
+            y[m++] = r->gflops * 1e9;
         }
         s[LEVELS + g] = (Series){.name = group_name[g], .n = m, .x = x, .y = y, .look = LOOK_DOTS};
     }
-    return (LineChart){.title = arena_printf(a, "%d thread%s, %s: %.0f GFLOP/s", threads, threads > 1 ? "s" : "", isa, peak),
-                       .x_kind = AXIS_LOG, .y_kind = AXIS_LOG, .x_label = "arithmetic intensity", .x_unit = "flops/byte",
-                       .y_label = "speed", .y_unit = "GFLOP/s", .n_series = LEVELS + GROUPS, .series = s};
+    const char *title = arena_printf(a, "%d thread%s, %s: %.0f GFLOP/s", threads, threads > 1 ? "s" : "", isa, peak);
+    return (LineChart){.title = title, .x_kind = AXIS_LOG, .y_kind = AXIS_LOG, .x_label = "arithmetic intensity",
+                       .x_unit = "flops/byte", .y_label = "speed", .y_unit = "FLOP/s",
+                       .n_series = LEVELS + GROUPS, .series = s};
 }
 
 static Status run(const char *in, const char *out, Arena *a)

@@ -1,5 +1,5 @@
-// A LEAD model with data, statistics, parameters and optimiser, set up as `lead train` sets it up, for programs that run
-// single training steps: the dump for the PyTorch twin (dump_step.c) and the whole-model rows (bench_models.c).
+// A LEAD model with data, statistics, parameters and optimiser, set up as `lead train` sets it up, for programs that
+// run single training steps: the dump for the PyTorch twin (dump_step.c) and the whole-model rows (bench_models.c).
 #ifndef LEAD_BENCH_SESSION_H
 #define LEAD_BENCH_SESSION_H
 

@@ -6,8 +6,9 @@
 #define LINEAR(M, K, N, why) {.op = OP_linear, .label = #M "x" #K "->" #N " " why, .in = {SHAPE(M, K), SHAPE(K, N)}}
 #define LINEAR_GELU(M, K, N, why) {.op = OP_linear_gelu, .label = #M "x" #K "->" #N " " why, \
                                    .in = {SHAPE(M, K), SHAPE(K, N), SHAPE(N)}}
-#define CONV(n, h, c, k, o, s, p, why) {.op = OP_conv2d, .label = #n "x" #h "x" #h " C" #c " k" #k " O" #o " s" #s " " why, \
-                                        .in = {SHAPE(n, h, h, c), SHAPE(k, k, c, o)}, .i = {s, p}}
+#define CONV(n, h, c, k, o, s, p, why) {.op = OP_conv2d, \
+    .label = #n "x" #h "x" #h " C" #c " k" #k " O" #o " s" #s " " why, \
+    .in = {SHAPE(n, h, h, c), SHAPE(k, k, c, o)}, .i = {s, p}}
 #define MATMUL(m, k, n) {.op = OP_matmul, .label = #m "x" #k "x" #n, .in = {SHAPE(m, k), SHAPE(k, n)}}
 #define ATTENTION(n, tq, tk, d, h, causal, why) {.op = OP_attention, .i = {h, causal}, \
     .label = #n "x" #tq "x" #tk " D" #d " heads " #h " " why, .in = {SHAPE(n, tq, d), SHAPE(n, tk, d), SHAPE(n, tk, d)}}
@@ -18,15 +19,16 @@
                               .in = {SHAPE(n, h, h, c), SHAPE(n, h, h, c)}}
 #define NORM(o, n, h, c, groups, why) {.op = OP_##o, .label = #n "x" #h "x" #h " C" #c " " why, .i = {groups, true}, \
                                        .in = {SHAPE(n, h, h, c), SHAPE(c), SHAPE(c)}}
-#define MODULATE(o, n, h, c, groups, why) {.op = OP_##o, .label = #n "x" #h "x" #h " C" #c " " why, .i = {groups, true}, \
-                                           .in = {SHAPE(n, h, h, c), SHAPE(n, 2 * c)}}
+#define MODULATE(o, n, h, c, groups, why) {.op = OP_##o, .i = {groups, true}, \
+    .label = #n "x" #h "x" #h " C" #c " " why, .in = {SHAPE(n, h, h, c), SHAPE(n, 2 * c)}}
 
 const BenchRow *bench_rows(Arena *a, int *n)
 {
     const BenchRow rows[] = {
         // products
         MATMUL(512, 512, 512), MATMUL(1024, 1024, 1024),
-        {.op = OP_matmul, .label = "64x768x50257 NT lm-head", .in = {SHAPE(64, 768), SHAPE(50257, 768)}, .i = {false, true}},
+        {.op = OP_matmul, .label = "64x768x50257 NT lm-head", .in = {SHAPE(64, 768), SHAPE(50257, 768)},
+         .i = {false, true}},
         {.op = OP_matmul, .label = "96 x 64x64x64 NT scores", .in = {SHAPE(96, 64, 64), SHAPE(96, 64, 64)},
          .i = {false, true}},
         LINEAR(64, 768, 768, "GPT-2"), LINEAR(64, 768, 2304, "GPT-2"), LINEAR(64, 768, 3072, "GPT-2"),
@@ -54,7 +56,8 @@ const BenchRow *bench_rows(Arena *a, int *n)
         ROWS(scale, 2048, 128, "adapter"), PIXELS(relu, 512, 12, 4, "encoder"), PIXELS(silu, 32, 12, 256, "U-Net"),
         ROWS(silu, 1024, 3072, "rival"), ROWS(gelu_tanh, 1024, 3072, "GPT-2"), ROWS(gelu_tanh, 256, 3072, "GPT-2"),
         ROWS(gelu_erf, 1024, 3072, "rival"), ROWS(sigmoid, 2048, 128, "adapter"), ROWS(tanh, 1024, 3072, "rival"),
-        ROWS(softplus, 1024, 1024, "rival"), {.op = OP_dropout, .label = "512x2048 aggregator", .in = {SHAPE(512, 2048)},
+        ROWS(softplus, 1024, 1024, "rival"), PIXELS(clamp, 32, 12, 20, "x0"),
+        {.op = OP_dropout, .label = "512x2048 aggregator", .in = {SHAPE(512, 2048)},
                                               .d = 0.1},
         // norms and modulation
         {.op = OP_layer_norm, .label = "256x768 GPT-2", .in = {SHAPE(256, 768), SHAPE(768), SHAPE(768)}},
@@ -72,11 +75,13 @@ const BenchRow *bench_rows(Arena *a, int *n)
          .in = {SHAPE(1, 1, 768), SHAPE(1, 1024, 768), SHAPE(1, 1024, 768)}},
         // shape
         {.op = OP_embedding, .label = "256 of 50257x768 GPT-2", .in = {SHAPE(50257, 768), SHAPE(256)}, .i = {50257}},
-        {.op = OP_concat, .label = "2 x 32x12x12 C128 U-Net", .i = {3}, .in = {SHAPE(32, 12, 12, 128), SHAPE(32, 12, 12, 128)}},
+        {.op = OP_concat, .label = "2 x 32x12x12 C128 U-Net", .i = {3},
+         .in = {SHAPE(32, 12, 12, 128), SHAPE(32, 12, 12, 128)}},
         {.op = OP_slice, .label = "256x2304 -> 768 GPT-2", .in = {SHAPE(1, 256, 2304)}, .i = {2, 768, 768}},
         {.op = OP_permute, .label = "32x12x12 C20 loss", .in = {SHAPE(32, 12, 12, 20)}, .i = {0, 3, 1, 2}},
         PIXELS(pad2d, 32, 23, 64, "U-Net"), PIXELS(crop2d, 32, 24, 64, "U-Net"),
-        {.op = OP_cache_put, .label = "1x1x768 into 1024 GPT-2", .in = {SHAPE(1, 1024, 768), SHAPE(1, 1, 768)}, .i = {500}},
+        {.op = OP_cache_put, .label = "1x1x768 into 1024 GPT-2", .i = {500},
+         .in = {SHAPE(1, 1024, 768), SHAPE(1, 1, 768)}},
         // reductions, losses
         ROWS(sum, 1024, 1024, ""), ROWS(mean, 1024, 1024, ""), TWO(mse, 32, 12, 20, "loss"),
         {.op = OP_wmse, .label = "32x12x12 C20 loss", .in = {SHAPE(32, 12, 12, 20), SHAPE(32, 12, 12, 20), SHAPE(32)}},
@@ -133,6 +138,7 @@ void bench_call(Tape *t, const BenchRow *r, Tensor **in)
     case OP_sigmoid: tape_sigmoid(t, a); break;
     case OP_tanh: tape_tanh(t, a); break;
     case OP_softplus: tape_softplus(t, a); break;
+    case OP_clamp: tape_clamp(t, a, 6); break;
     case OP_dropout: tape_dropout(t, a, r->d); break;
     case OP_matmul: tape_matmul(t, a, b, i[0], i[1]); break;
     case OP_linear: tape_linear(t, a, b, NULL); break;

@@ -1,5 +1,5 @@
-"""LEAD a second time, in PyTorch eager, from the equations E3..E7 of docs/math.md: an oracle of the whole model, and the
-yardstick of its training step.
+"""LEAD a second time, in PyTorch eager, from the equations E3..E7 of docs/math.md: an oracle of the whole model, and
+the yardstick of its training step.
 
     build/bench/dump_step --out step.safetensors --f64 --noise 0.05 batch=4
     python3 bench/peers/lead_twin.py step.safetensors [--verbose]

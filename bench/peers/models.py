@@ -115,7 +115,8 @@ class FastTwin(lead_twin.Twin):
         """DPM-Solver++(2M) of docs/math.md, prediction v."""
         ab, T = self.alpha_bar(), self.c["diffusion_steps"]
         g, s = (c.expand(S, *c.shape[1:]) for c in self.condition(b))
-        static = torch.cat([b["context"].expand(S, -1, -1, -1), self.p["pixel"].permute(2, 0, 1).expand(S, -1, -1, -1)], 1)
+        pixel = self.p["pixel"].permute(2, 0, 1)
+        static = torch.cat([p.expand(S, -1, -1, -1) for p in (b["context"], pixel)], 1)
         x = torch.randn(S, *b["target"].shape[1:])
         times = [T - i * T // steps for i in range(steps)] + [0]
         lam = [0.5 * math.log(ab[t] / (1 - ab[t])) for t in times[:-1]]
@@ -302,7 +303,8 @@ def ort_row(name, label, threads):
     o.log_severity_level = 3
     o.add_session_config_entry("session.force_spinning_stop", "1")
     if threads > 1:
-        o.add_session_config_entry("session.intra_op_thread_affinities", ";".join(str(t + 1) for t in range(1, threads)))
+        places = ";".join(str(t + 1) for t in range(1, threads))
+        o.add_session_config_entry("session.intra_op_thread_affinities", places)
     s = onnxruntime.InferenceSession(gpt2_graph(B, T).SerializeToString(), o, providers=["CPUExecutionProvider"])
     token = np.random.randint(0, VOCAB, (B, T))
     return lambda: s.run(None, {"token": token})

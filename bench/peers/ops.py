@@ -66,7 +66,8 @@ def q_sample(x0, eps, ab):
 
 
 UNARY = {"relu": F.relu, "silu": F.silu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"), "gelu_erf": F.gelu,
-         "sigmoid": torch.sigmoid, "tanh": torch.tanh, "softplus": F.softplus, "scale": lambda x: 1 - x,
+         "sigmoid": torch.sigmoid, "tanh": torch.tanh, "softplus": F.softplus, "clamp": lambda x: x.clamp(-6, 6),
+         "scale": lambda x: 1 - x,
          "softmax": lambda x: torch.softmax(x, -1), "sum": torch.sum, "mean": torch.mean}
 
 
@@ -247,7 +248,8 @@ class Ort:
         o.intra_op_num_threads = threads
         o.add_session_config_entry("session.force_spinning_stop", "1")
         if threads > 1:   # threads 1 .. n-1; the caller is thread 0
-            o.add_session_config_entry("session.intra_op_thread_affinities", ";".join(str(t + 1) for t in range(1, threads)))
+            places = ";".join(str(t + 1) for t in range(1, threads))
+            o.add_session_config_entry("session.intra_op_thread_affinities", places)
         o.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(model.SerializeToString(), o, providers=["CPUExecutionProvider"])
         self.feeds = feeds

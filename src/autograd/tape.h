@@ -15,7 +15,7 @@
 #include "tensor/ops.h"
 #include "tensor/philox.h"
 
-// Time and work by op, filled when tape->profile is set (`lead train --profile`).  least: the time that the ceilings allow.
+// Time and work by op, filled when tape->profile is set (`lead train --profile`).  least: time that the ceilings allow.
 typedef struct ProfileRow { int64_t calls; double seconds, flops, bytes, least; } ProfileRow;
 typedef struct Profile { ProfileRow fwd[OP_COUNT], bwd[OP_COUNT]; const Ceiling *ceiling; } Profile;
 

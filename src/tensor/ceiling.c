@@ -20,7 +20,7 @@ static double now_seconds(int threads)
 #define FMA_Z(i) "vfmadd231ps %%zmm30,%%zmm31,%%zmm" #i "\n"
 #define FMA_Y(i) "vfmadd231ps %%ymm14,%%ymm15,%%ymm" #i "\n"
 #define MUL_ADD_X(i, j) "mulps %%xmm14,%%xmm" #i "\naddps %%xmm15,%%xmm" #j "\n"
-#define CLOBBERED "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",       \
+#define CLOBBERED "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", \
                   "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
 #define EIGHT(op) op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7)
 #define EIGHT_MORE(op) op(8) op(9) op(10) op(11) op(12) op(13) op(14) op(15)
@@ -217,6 +217,7 @@ MemoryLevel ceiling_level(const Ceiling *c, double bytes)
 double ceiling_seconds(const Ceiling *c, Isa isa, double flops, double bytes, double written)
 {
     const double *g = c->gbps[ceiling_level(c, bytes)];
-    const double gbps = written < 0.2 * bytes ? g[ACCESS_READ] : fmax(fmax(g[ACCESS_TRIAD], g[ACCESS_TRIAD_STREAM]), g[ACCESS_UPDATE]);
+    const double writing = fmax(fmax(g[ACCESS_TRIAD], g[ACCESS_TRIAD_STREAM]), g[ACCESS_UPDATE]);
+    const double gbps = written < 0.2 * bytes ? g[ACCESS_READ] : writing;
     return fmax(flops / c->gflops[isa], bytes / gbps) * 1e-9;
 }

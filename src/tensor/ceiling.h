@@ -1,5 +1,5 @@
-// What this machine can do at most, measured in milliseconds: the rate of fused multiply-adds by instruction set and the
-// bandwidth of each level of memory.  Yardstick of `lead train --profile` and of bench/.  x86-64 only: NaN elsewhere.
+// What this machine can do at most, measured in milliseconds: the rate of fused multiply-adds by instruction set and
+// the bandwidth of each level of memory.  Yardstick of `lead train --profile` and of bench/.  x86-64; elsewhere NaN.
 #ifndef LEAD_TENSOR_CEILING_H
 #define LEAD_TENSOR_CEILING_H
 
@@ -30,8 +30,8 @@ double ceiling_fma(Isa isa, int threads);
 // Median of `reps` rounds for everything; memory of the DRAM arrays (3 x 64 MiB) comes from scratch and is given back.
 Ceiling ceiling_measure(Isa isa, int threads, int reps, Arena *scratch);
 
-// The roofline: shortest time of that much work, s.  `bytes` decides the level; `written` of them are written, and where
-// that is a fifth or more the best bandwidth with writing counts, else that of reading.
+// The roofline: shortest time of that much work, s.  `bytes` decides the level; `written` of them are written, and
+// where that is a fifth or more the best bandwidth with writing counts, else that of reading.
 double ceiling_seconds(const Ceiling *c, Isa isa, double flops, double bytes, double written);
 // The level that `bytes` fit, all threads together.
 MemoryLevel ceiling_level(const Ceiling *c, double bytes);

@@ -61,11 +61,13 @@ static bool reads_inputs(OpId op)
     }
 }
 
-// Bytes of input i that move: of a table only the rows asked for, of a cache that is written to none.
+// Bytes of input i that move: of a table only the rows asked for, of a slice only its part, of a cache that is written
+// to none.
 static double input_bytes(const OpCall *c, int i)
 {
     if (!c->in[i] || (c->op == OP_cache_put && i == 0)) return 0;
-    return (double)tensor_bytes(c->op == OP_embedding && i == 0 ? c->out[0] : c->in[i]);
+    const bool part = c->op == OP_embedding || c->op == OP_slice || c->op == OP_crop2d;
+    return (double)tensor_bytes(part && i == 0 ? c->out[0] : c->in[i]);
 }
 
 static double backward_factor(const OpCall *c)

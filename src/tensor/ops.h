@@ -80,7 +80,7 @@ double op_flops(const OpCall *c);    // of the forward pass, by the row's formul
 
 // What one kernel call does, for the profile and the benchmarks.
 typedef struct OpWork {
-    double flops;      // forward: op_flops; backward: that for each product gradient that is wanted, attention 2 x, others 1 x
+    double flops;      // forward: op_flops; backward: that for each product gradient wanted, attention 2 x, others 1 x
     double needed;     // of them: those that the result needs (of causal attention the triangle of the scores)
     double bytes;      // operands read once, results written once; a gradient is read and written, since it is added to
     double written;    // of bytes
