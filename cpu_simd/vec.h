@@ -12,7 +12,7 @@
 //   vfma(a,b,c)          a b + c, rounded once;  vfnma(a,b,c)  c - a b
 //   vmin, vmax           yield the second operand when either is NaN
 //   vsum, vsum_wide, vmaxall   over the lanes, in a fixed order; wide: in double
-//   vsel(m,a,b)          a in the lanes of m, else b
+//   vsel(m,a,b)          a in the lanes of m, else b;  vnan(a)  the lanes that hold a NaN
 //   vrecip(a)            1 / a within 1.5 ulp
 //   vcopysign(a,s)       a >= 0 with the sign of s
 //   vsilu, vgelu_tanh    and their derivatives, _grad
@@ -73,6 +73,7 @@ static inline vf vcopysign(vf a, vf s)   // a >= 0
 }
 static inline vf vabs(vf a) { return _mm512_abs_ps(a); }
 static inline vmask vlt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }   // false when either is NaN
+static inline vmask vnan(vf a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
 static inline vf vsel(vmask m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
 static inline vf vround(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 static inline vf vscale2(vf a, vf n) { return _mm512_scalef_ps(a, n); }               // a 2^n, n whole
@@ -132,6 +133,7 @@ static inline vf vsqrt(vf a) { return _mm256_sqrt_ps(a); }
 static inline vf vcopysign(vf a, vf s) { return _mm256_or_ps(a, _mm256_and_ps(s, _mm256_set1_ps(-0.0f))); }   // a >= 0
 static inline vf vabs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 static inline vmask vlt(vf a, vf b) { return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+static inline vmask vnan(vf a) { return _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q)); }
 static inline vf vsel(vmask m, vf a, vf b) { return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(m)); }
 static inline vf vround(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
