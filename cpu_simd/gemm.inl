@@ -12,6 +12,9 @@
 #include <omp.h>
 
 #include "cpu_simd/vec.h"
+#include "tensor/pack.h"
+
+enum { FEW = 4 };   // rows or terms of the products of gemm_few.inl
 
 typedef struct Gemm Gemm;
 
@@ -30,7 +33,7 @@ struct Gemm {
     bool add;                  // C += instead of C =
     const float *bias;         // [N] or NULL; wants add = false, cc = 1
     float *gelu;               // NULL, or [M,N]: gelu_tanh(C), rows rc apart
-    const float *packed;       // NULL, or B as panels [N/NR][K][NR]
+    const float *packed;       // NULL, or B as panels of tensor/pack.h, [N/PANEL][K][PANEL]
     GemmFetch *fetch_a;        // NULL, or makes A block by block: rows m of it when ca = 1, rows k when ra = 1
     GemmFetch *fetch_b;        // NULL, or makes B block by block, rows k
     float *(*c_row)(const Gemm *g, int64_t m);   // NULL, or where row m of C is; wants cc = 1
@@ -47,14 +50,14 @@ enum { MR = 6 };
 enum { NV = 2, NR = NV * VW, KC = 512, NC = 4096, A_BLOCK = 61440, TASKS = 16, AHEAD = 16, L1_FLOATS = 8192,
        PAR_WORK = 200000 };   // multiply-adds worth waking the other threads for: a region costs about a microsecond
 
-// Blocks along k: the smallest number of blocks of at most KC terms, all of them alike.
+static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Blocks along k: the smallest number of blocks of at most KC terms, whole panels and nearly alike.
 static inline int64_t gemm_kc(int64_t K)
 {
-    const int64_t blocks = (K + KC - 1) / KC;
-    return blocks > 1 ? (K + blocks - 1) / blocks : K;
+    const int64_t blocks = ceil_div(K, KC);
+    return blocks > 1 ? ceil_div(ceil_div(K, blocks), PANEL) * PANEL : K;
 }
-
-static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // ---- register tiles
 
@@ -329,6 +332,12 @@ static void scatter(const Gemm *g, const float *tile, int64_t m0, int64_t rows, 
 // share (written by all, then a barrier).
 typedef enum BPlace { B_IN_PLACE, B_PACKED, B_OWN_PANEL, B_SHARED_PANELS } BPlace;
 
+// Row k, column n of a B that is kept in panels.
+static inline const float *packed_at(const Gemm *g, int64_t k, int64_t n)
+{
+    return g->packed + (n / PANEL * g->K + k) * PANEL + n % PANEL;
+}
+
 typedef struct Ahead { const float *at; int64_t cols, step; } Ahead;
 
 // Where the next panel of B is read from, in the order in which it lies: what the hardware foresees comes twice as
@@ -336,7 +345,7 @@ typedef struct Ahead { const float *at; int64_t cols, step; } Ahead;
 static inline Ahead next_panel(const Gemm *g, int64_t k0, int64_t kc, int64_t n)
 {
     if (n + NR > g->N || g->fetch_b) return (Ahead){0};
-    if (g->packed) return (Ahead){g->packed + n * g->K + k0 * NR, NR, NR};
+    if (g->packed) return (Ahead){packed_at(g, k0, n), NR, PANEL};
     if (g->cb == 1) return (Ahead){g->b + k0 * g->rb + n, NR, g->rb};
     return (Ahead){g->b + k0 + n * g->cb, kc, g->cb};
 }
@@ -353,9 +362,9 @@ static void block_product(const Gemm *g, const Block *s, ABlock a, BPlace place,
     for (int64_t n = s->n0; n < s->n1;) {
         int64_t width = min_i64(NR, g->N - n);
         const int kind = width == NR ? 2 : width > VW ? 1 : 0;
-        const int64_t ldb = place == B_IN_PLACE ? g->rb : NR;
+        const int64_t ldb = place == B_IN_PLACE ? g->rb : place == B_PACKED ? PANEL : NR;
         const float *b = place == B_IN_PLACE ? g->b + k0 * g->rb + n : panels;
-        if (place == B_PACKED) b = g->packed + n * g->K + k0 * NR;
+        if (place == B_PACKED) b = packed_at(g, k0, n);
         if (place == B_SHARED_PANELS) b += (n - nc0) * kc;
         if (place == B_OWN_PANEL) pack_panel(g, k0, kc, n, panels);
         for (int64_t t = 0; t < n_tiles; t++) {   // tiles of nearly equal height: no last tile of one row
@@ -368,7 +377,7 @@ static void block_product(const Gemm *g, const Block *s, ABlock a, BPlace place,
                     width = wide;
                 }
             }
-            const bool first = t == 0 && kind == 2 && (place == B_PACKED || place == B_OWN_PANEL);
+            const bool first = t == 0 && kind == 2 && (place == B_OWN_PANEL || (place == B_PACKED && g->M > 1));
             const Ahead next = first ? next_panel(g, k0, kc, n + NR) : (Ahead){0};
             if (next.at) fn = tiles[rows][3];
             const Store to = {.c = direct ? g->c + m * g->rc + n : buf, .ldc = direct ? g->rc : NR,

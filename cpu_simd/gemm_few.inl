@@ -4,7 +4,7 @@
 //   M <= FEW rows, B^T row-major     vectors of columns made in registers
 //   K <= FEW terms (dW of few rows)  C in its own order
 // The sum of an element runs as in gemm.inl (k upwards in blocks of gemm_kc), so the bits are the same.
-enum { FEW = 4, FEW_SUMS = 4096 };
+enum { FEW_SUMS = 4096 };
 
 typedef struct FewBlock { int64_t k0, kc; } FewBlock;
 
@@ -201,7 +201,7 @@ typedef enum FewKind { FEW_NONE, FEW_ROWS, FEW_COLUMNS, FEW_4 } FewKind;
 
 static FewKind few_kind(const Gemm *g)
 {
-    if (g->fetch_a || g->fetch_b || g->c_row || g->cc != 1 || g->run) return FEW_NONE;
+    if (g->packed || g->fetch_a || g->fetch_b || g->c_row || g->cc != 1 || g->run) return FEW_NONE;
     if (g->M <= FEW) return g->cb == 1 ? FEW_ROWS : FEW_COLUMNS;
     return g->K <= FEW && g->cb == 1 ? FEW_4 : FEW_NONE;
 }

@@ -5,6 +5,7 @@ Tensor *tape_reshape(Tape *t, Tensor *x, Shape s)
 {
     char buf[96], buf2[96];
     CHECK(numel(x) == shape_numel(s), "reshape: %s to %s", shape_text(x->shape, buf), shape_text(s, buf2));
+    CHECK(x->layout == LAYOUT_ROWS, "reshape: %s is packed", x->name ? x->name : "?");
     Tensor *y = arena_alloc(t->step, sizeof *y);
     *y = *x;
     y->shape = s;

@@ -59,6 +59,13 @@ static void push_node(Tape *t, OpCall *c)
     t->node[t->n_nodes++] = c;
 }
 
+// Matrices in panels (tensor/pack.h) are weights of linear and of nothing else.
+static void check_layout(OpId op, int i, const Tensor *x)
+{
+    CHECK(x->layout == LAYOUT_ROWS || (i == 1 && (op == OP_linear || op == OP_linear_gelu)), "op %s: input %d (%s) is packed",
+          op_info(op)->name, i, x->name ? x->name : "?");
+}
+
 OpCall *tape_op(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, const Shape *out, const void *p,
                 size_t p_size)
 {
@@ -71,6 +78,7 @@ OpCall *tape_op(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, const 
         if (!in[i]) continue;
         CHECK(in[i]->dev->real_size == t->dev->real_size && in[i]->dev->memory == t->dev->memory, "op %s: input %d (%s) lives on another device",
               op_info(op)->name, i, in[i]->name ? in[i]->name : "?");
+        check_layout(op, i, in[i]);
         needs_grad |= in[i]->needs_grad;
     }
     if (p) {
@@ -90,7 +98,10 @@ OpCall *tape_op(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, const 
 void tape_run(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, Tensor *const *out, const void *p)
 {
     OpCall c = {.op = op, .n_in = n_in, .n_out = n_out, .p = p, .scratch = t->scratch};
-    for (int i = 0; i < n_in; i++) c.in[i] = in[i];
+    for (int i = 0; i < n_in; i++) {
+        c.in[i] = in[i];
+        if (in[i]) check_layout(op, i, in[i]);
+    }
     for (int j = 0; j < n_out; j++) c.out[j] = out[j];
     call_kernel(t, &c, false);
 }

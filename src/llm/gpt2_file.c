@@ -297,7 +297,7 @@ static const void *values_as(SafeType type, const Tensor *t, Arena *scratch)
 {
     const int64_t n = numel(t);
     float *x = t->x;
-    if (t->dev->real_size != sizeof(float) || t->dev->memory) {
+    if (t->dev->real_size != sizeof(float) || t->dev->memory || t->layout != LAYOUT_ROWS) {
         x = arena_alloc(scratch, (size_t)n * sizeof *x);
         tensor_get_f32(t, x, n);
     }

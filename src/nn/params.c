@@ -129,8 +129,15 @@ const char *paramset_frozen_hash(const ParamSet *ps, Arena *a)
     Sha256 h = sha256_new();
     for (int i = 0; i < ps->n; i++) {
         if (!ps->p[i]->frozen) continue;
-        const size_t mark = arena_mark(a), bytes = tensor_bytes(&ps->p[i]->t);
-        sha256_add(&h, device_view(ps->dev, a, ps->p[i]->t.x, bytes), bytes);
+        const Tensor *t = &ps->p[i]->t;
+        const size_t mark = arena_mark(a), bytes = tensor_bytes(t);
+        if (t->layout == LAYOUT_ROWS) {
+            sha256_add(&h, device_view(ps->dev, a, t->x, bytes), bytes);
+        } else {
+            float *rows = arena_alloc(a, bytes);
+            tensor_get_f32(t, rows, numel(t));
+            sha256_add(&h, rows, bytes);
+        }
         arena_rewind(a, mark);
     }
     return arena_printf(a, "%s", sha256_hex(&h).s);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "tensor/status.h"
 
@@ -155,4 +156,11 @@ void *arena_device_alloc(Arena *a, size_t bytes)
     a->device_used += want;
     if (a->device_used > a->device_peak) a->device_peak = a->device_used;
     return p;
+}
+
+void memory_unused(void *p, size_t bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t from = ((uintptr_t)p + page - 1) / page * page, to = ((uintptr_t)p + bytes) / page * page;
+    if (from < to) (void)madvise((void *)from, to - from, MADV_DONTNEED);
 }

@@ -36,4 +36,7 @@ void *arena_device_alloc(Arena *a, size_t bytes);        // 256-byte aligned; an
 size_t arena_device_used(const Arena *a);
 size_t arena_device_peak(const Arena *a);                // since arena_reset_peak
 
+// Gives the whole pages within these bytes back to the system: nobody will read what was in them.  The addresses stay.
+void memory_unused(void *p, size_t bytes);
+
 #endif

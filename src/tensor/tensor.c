@@ -1,4 +1,4 @@
-#include "tensor/tensor.h"
+#include "tensor/pack.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -74,6 +74,10 @@ static int64_t part_length(int64_t left) { return left < PART ? left : PART; }
 void tensor_set_f32(Tensor *t, const float *src, int64_t n)
 {
     check_access(t, REAL, n);
+    if (t->layout == LAYOUT_PANELS) {
+        for (int64_t i = 0; i < n; i++) ((float *)t->x)[panel_place(t, i)] = src[i];
+        return;
+    }
     if (t->dev->real_size == sizeof(float)) {
         device_put(t->dev, t->x, src, (size_t)n * sizeof(float));
         return;
@@ -89,6 +93,10 @@ void tensor_set_f32(Tensor *t, const float *src, int64_t n)
 void tensor_set_f64(Tensor *t, const double *src, int64_t n)
 {
     check_access(t, REAL, n);
+    if (t->layout == LAYOUT_PANELS) {
+        for (int64_t i = 0; i < n; i++) ((float *)t->x)[panel_place(t, i)] = (float)src[i];
+        return;
+    }
     if (t->dev->real_size == sizeof(double)) {
         device_put(t->dev, t->x, src, (size_t)n * sizeof(double));
         return;
@@ -110,6 +118,10 @@ void tensor_set_i32(Tensor *t, const int32_t *src, int64_t n)
 void tensor_get_f32(const Tensor *t, float *dst, int64_t n)
 {
     check_access(t, REAL, n);
+    if (t->layout == LAYOUT_PANELS) {
+        for (int64_t i = 0; i < n; i++) dst[i] = ((const float *)t->x)[panel_place(t, i)];
+        return;
+    }
     if (t->dev->real_size == sizeof(float)) {
         device_get(t->dev, dst, t->x, (size_t)n * sizeof(float));
         return;
@@ -127,6 +139,10 @@ static void get_f64(const Tensor *t, const void *src, double *dst, int64_t n)
     check_access(t, REAL, n);
     if (!src) {
         memset(dst, 0, (size_t)n * sizeof(double));
+        return;
+    }
+    if (t->layout == LAYOUT_PANELS) {
+        for (int64_t i = 0; i < n; i++) dst[i] = (double)((const float *)src)[panel_place(t, i)];
         return;
     }
     if (t->dev->real_size == sizeof(double)) {
@@ -153,7 +169,7 @@ void tensor_get_grad_f64(const Tensor *t, double *dst, int64_t n) { get_f64(t, g
 
 void tensor_fill(Tensor *t, double value)
 {
-    check_access(t, REAL, numel(t));
+    check_access(t, REAL, numel(t));   // any layout: every value is the same
     if (value == 0) {
         device_zero(t->dev, t->x, tensor_bytes(t));
         return;

@@ -30,6 +30,9 @@ const char *shape_text(Shape s, char buf[96]);     // "[2,3,4]", for messages; r
 // The type of a tensor's values: REAL is the device's floating type (float or double), I32 holds indices.
 typedef enum DType { REAL = 0, I32 = 1 } DType;
 
+// How the values lie: row after row, or, of a frozen matrix, as products read them (tensor/pack.h).
+typedef enum Layout { LAYOUT_ROWS = 0, LAYOUT_PANELS = 1 } Layout;
+
 struct Device;
 
 typedef struct Tensor {
@@ -39,6 +42,7 @@ typedef struct Tensor {
     const struct Device *dev;
     struct Tensor *view_of;      // a reshape shares x and g with this tensor; else NULL
     DType dtype;
+    Layout layout;
     bool needs_grad;
     const char *name;            // for messages; may be NULL
 } Tensor;
