@@ -36,6 +36,7 @@ Status model_open(Cli *cli, const ModelOptions *o, Model *m)
         TRY(gpt2_adapters_load(&s, NULL, &m->ps, m->m, o->adapter, cli->scratch));
         if (s) m->hook = adapter_hook(s);
     }
+    gpt2_pack(m->m, cli->perm);
     m->load_seconds = cli_seconds() - t0;
     TRY(gpt2_tokenizer(cli, o->tokenizer, o->llm, &m->bpe));
     if (m->bpe && m->bpe->n_vocab > m->m->c.vocab)

@@ -13,6 +13,7 @@ Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const L
     const int d = cfg->enc_width, w = cfg->cond_width, M = cfg->tokens;
     m->schedule = schedule_new(ps->perm, (ScheduleKind)cfg->schedule, cfg->diffusion_steps);
     TRY(gpt2_load(&m->llm, ps, "llm", cfg->llm, GPT2_FROZEN | GPT2_BLANK, scratch));
+    gpt2_pack(m->llm, ps->perm);
     const int D = (int)m->llm->c.width;
     if (M > m->llm->c.positions)
         return USAGE_ERROR("tokens: want at most the %lld positions of %s, got %d", (long long)m->llm->c.positions,

@@ -85,6 +85,9 @@ Status gpt2_load(Gpt2 **m, ParamSet *ps, const char *prefix, const char *dir, Gp
 // Unmaps the file of a loaded model, whose frozen weights are then gone.  A model that lives as long as the program needs
 // no such call.
 void gpt2_close(Gpt2 *m);
+// Frozen projections of the blocks into panels in arena a (tensor/pack.h): for a model that stays as it is from here on.
+// The mapped file keeps the embeddings.
+void gpt2_pack(Gpt2 *m, Arena *a);
 // Writes DIR/config.json and DIR/model.safetensors (F32, names with "transformer."), each whole or not at all.
 // DIR is made when it is missing.
 Status gpt2_save(const Gpt2 *m, const char *dir, Arena *scratch);

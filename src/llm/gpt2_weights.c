@@ -1,5 +1,6 @@
 // The list of GPT-2's tensors, and a model of registered parameters.  Contract: gpt2.h.
 #include "llm/gpt2_weights.h"
+#include "tensor/pack.h"
 
 #include <math.h>
 
@@ -68,4 +69,14 @@ Gpt2 *gpt2_new_on(ParamSet *ps, const char *prefix, const Gpt2Config *c, Gpt2Fla
 Gpt2 *gpt2_new(ParamSet *ps, const char *prefix, const Gpt2Config *c, Gpt2Flags flags)
 {
     return gpt2_new_on(ps, prefix, c, flags, NULL);
+}
+
+void gpt2_pack(Gpt2 *m, Arena *a)
+{
+    for (int l = 0; l < m->c.layers; l++) {
+        Gpt2Block *b = &m->block[l];
+        Tensor *const w[] = {b->c_attn.w, b->c_proj.w, b->mlp_fc.w, b->mlp_proj.w};
+        for (int i = 0; i < 4; i++)
+            if (!w[i]->needs_grad) tensor_pack(w[i], a);
+    }
 }
