@@ -64,11 +64,11 @@ static inline __attribute__((always_inline)) void row_tile(const int rows, const
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
         for (int j = 0; j < nv; j++) {
-            const vmask m = j == nv - 1 ? last : vhead(VW);
+            const int64_t n = q->n - j * VW;
             float *c = q->c + i * q->ldc + j * VW;
             vf v = acc[i][j];
-            if (q->bias) v = vadd(v, vload_m(q->bias + j * VW, m));
-            vstore_m(c, m, q->add ? vadd(vload_m(c, m), v) : v);
+            if (q->bias) v = vadd(v, vload_n(q->bias + j * VW, n));
+            vstore_n(c, n, q->add ? vadd(vload_n(c, n), v) : v);
         }
 }
 

@@ -231,7 +231,7 @@ typedef struct TileOut {
     int64_t W, O;              // of the image
 } TileOut;
 
-INLINE void tile_out(const int m, const float *M, int64_t step, vmask k, vf bias, const TileOut *q, float *y)
+INLINE void tile_out(const int m, const float *M, int64_t step, int64_t n, vf bias, const TileOut *q, float *y)
 {
     const int side = m + 2;
     vf t[4][WINO_SIDE];
@@ -254,13 +254,13 @@ INLINE void tile_out(const int m, const float *M, int64_t step, vmask k, vf bias
             if (c >= q->cols) continue;
             float *to = y + (r * q->W + c) * q->O;
             const vf v = vadd(s[c], bias);
-            vstore_m(to, k, q->add ? vadd(vload_m(to, k), v) : v);
+            vstore_n(to, n, q->add ? vadd(vload_n(to, n), v) : v);
         }
     }
 }
 
-#define PARAMS (const float *M, int64_t step, vmask k, vf bias, const TileOut *q, float *y)
-PER_M(tile_out, PARAMS, ARGS(M, step, k, bias, q, y))
+#define PARAMS (const float *M, int64_t step, int64_t n, vf bias, const TileOut *q, float *y)
+PER_M(tile_out, PARAMS, ARGS(M, step, n, bias, q, y))
 #undef PARAMS
 
 INLINE void tiles_out(const int m, const Wino *w, const float *M, int64_t ld, int64_t step, int64_t tile0,
@@ -272,9 +272,9 @@ INLINE void tiles_out(const int m, const Wino *w, const float *M, int64_t ld, in
         const TileOut q = {.add = add, .rows = w->Ho - h, .cols = w->Wo - v, .W = w->Wo, .O = w->O};
         float *to = y + ((tile.n * w->Ho + h) * w->Wo + v) * w->O;
         for (int64_t i = 0; i < w->O; i += VW) {
-            const vmask k = vhead(w->O - i);
-            const vf b = bias ? vload_m(bias + i, k) : vzero();
-            (m == 4 ? tile_out_4 : tile_out_3)(M + t * ld + i, step, k, b, &q, to + i);
+            const int64_t n = w->O - i;
+            const vf b = bias ? vload_n(bias + i, n) : vzero();
+            (m == 4 ? tile_out_4 : tile_out_3)(M + t * ld + i, step, n, b, &q, to + i);
         }
     }
 }
@@ -508,7 +508,7 @@ INLINE void weight_task(const int m, const WinoWeights *g, int64_t task, float *
             vf u[WINO_SIDE], s[3];
             for (int j = 0; j < side; j++) u[j] = vload(dU + (j * cb + c) * g->ld_z + o);
             weight_sums(m, u, s);
-            for (int e = 0; e < 3; e++) vstore_m(g->S + ((r * 3 + e) * C + c0 + c) * O + o0 + o, vhead(ob - o), s[e]);
+            for (int e = 0; e < 3; e++) vstore_n(g->S + ((r * 3 + e) * C + c0 + c) * O + o0 + o, ob - o, s[e]);
         }
 }
 
@@ -522,13 +522,12 @@ INLINE void weight_member(const int m, const WinoWeights *g, int tid, int n)
     }
     for (int64_t row = tid * rows / n; row < (tid + 1) * rows / n; row++)   // row (e,c) of dw[0], dw[1] and dw[2]
         for (int64_t o = 0; o < O; o += VW) {
-            const vmask k = vhead(O - o);
             vf u[WINO_SIDE], s[3];
-            for (int r = 0; r < m + 2; r++) u[r] = vload_m(g->S + r * 3 * CO + row * O + o, k);
+            for (int r = 0; r < m + 2; r++) u[r] = vload_n(g->S + r * 3 * CO + row * O + o, O - o);
             weight_sums(m, u, s);
             for (int a = 0; a < 3; a++) {
                 float *to = g->dw + a * 3 * CO + row * O + o;
-                vstore_m(to, k, vadd(vload_m(to, k), s[a]));
+                vstore_n(to, O - o, vadd(vload_n(to, O - o), s[a]));
             }
         }
 }
