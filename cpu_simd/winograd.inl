@@ -166,8 +166,8 @@ INLINE void tile_pixels(const int m, const Wino *w, const float *x, TileAt t, in
 // An odd number of cache lines: what is this far apart does not meet in one set.
 static inline int64_t odd_lines(int64_t floats) { return (ceil_div(floats, 16) | 1) * 16; }
 
-// The share of a tile in an image, an image ahead: fetched in order, while the tile itself is read in short rows.  Saves
-// a sixth of the forward pass where C is 16; no gain for dw.
+// The share of a tile in an image, an image ahead: fetched in order, while the tile itself is read in short rows.
+// Saves a sixth of the forward pass where C is 16; no gain for dw.
 INLINE void prefetch_image(const float *x, int64_t image, int64_t tiles_of_image, int64_t tile)
 {
     const int64_t share = image / tiles_of_image;
@@ -183,16 +183,20 @@ INLINE void prefetch_image(const float *x, int64_t image, int64_t tiles_of_image
     static __attribute__((noinline)) void name##_3 params { name(3, args); }
 #define ARGS(...) __VA_ARGS__
 
+// All lanes, or those of k: masked loads and stores of AVX2 cost several plain ones.
+INLINE vf load_lanes(const float *p, const bool full, vmask k) { return full ? vload(p) : vload_m(p, k); }
+
 // B^T d B of one vector of channels, point (r,c) to v[(r side + c) step].
-INLINE void tile_in(const int m, const float *const *at, int64_t i, vmask k, float *v, int64_t step)
+INLINE void tile_in(const int m, const bool full, const float *const *at, int64_t i, int64_t n, float *v, int64_t step)
 {
     const int side = m + 2;
+    const vmask k = vhead(n);
     vf t[WINO_SIDE][WINO_SIDE];
 #pragma GCC unroll 6
     for (int c = 0; c < side; c++) {
         vf d[WINO_SIDE], p[WINO_SIDE];
 #pragma GCC unroll 6
-        for (int r = 0; r < side; r++) d[r] = vload_m(at[r * side + c] + i, k);
+        for (int r = 0; r < side; r++) d[r] = load_lanes(at[r * side + c] + i, full, k);
         input_points(m, d, p);
 #pragma GCC unroll 6
         for (int r = 0; r < side; r++) t[r][c] = p[r];
@@ -206,8 +210,14 @@ INLINE void tile_in(const int m, const float *const *at, int64_t i, vmask k, flo
     }
 }
 
-#define PARAMS (const float *const *at, int64_t i, vmask k, float *v, int64_t step)
-PER_M(tile_in, PARAMS, ARGS(at, i, k, v, step))
+INLINE void tile_in_n(const int m, const float *const *at, int64_t i, int64_t n, float *v, int64_t step)
+{
+    if (n >= VW) tile_in(m, true, at, i, n, v, step);
+    else tile_in(m, false, at, i, n, v, step);
+}
+
+#define PARAMS (const float *const *at, int64_t i, int64_t n, float *v, int64_t step)
+PER_M(tile_in_n, PARAMS, ARGS(at, i, n, v, step))
 #undef PARAMS
 
 // Tiles tile0.. to V [side^2][count][ld], matrices `step` floats apart.
@@ -220,7 +230,7 @@ INLINE void tiles_in(const int m, const Wino *w, const float *x, const float *ze
         prefetch_image(x, w->H * w->W * w->C, w->high * w->wide, tile0 + t);
         tile_pixels(m, w, x, tile, 0, zero, at);
         for (int64_t i = 0; i < w->C; i += VW)
-            (m == 4 ? tile_in_4 : tile_in_3)(at, i, vhead(w->C - i), V + t * ld, step);
+            (m == 4 ? tile_in_n_4 : tile_in_n_3)(at, i, w->C - i, V + t * ld, step);
     }
 }
 
@@ -433,9 +443,10 @@ typedef struct WinoWeights {
 } WinoWeights;
 
 // Row r of the points of a tile, of one vector of channels: coef = row r of the matrix, n x n pixels.
-INLINE void row_points(const int m, const bool gradient, const float *coef, const float *const *at, int64_t i, vmask k,
-                       float *to, int64_t step)
+INLINE void row_points(const int m, const bool gradient, const bool full, const float *coef, const float *const *at,
+                       int64_t i, int64_t channels, float *to, int64_t step)
 {
+    const vmask k = vhead(channels);
     const int n = gradient ? m : m + 2;
     vf t[WINO_SIDE], p[WINO_SIDE];
 #pragma GCC unroll 6
@@ -445,7 +456,7 @@ INLINE void row_points(const int m, const bool gradient, const float *coef, cons
         if (coef[r] == 0) continue;
         const vf f = vset1(coef[r]);
 #pragma GCC unroll 6
-        for (int c = 0; c < n; c++) t[c] = vfma(f, vload_m(at[r * n + c] + i, k), t[c]);
+        for (int c = 0; c < n; c++) t[c] = vfma(f, load_lanes(at[r * n + c] + i, full, k), t[c]);
     }
     if (gradient) gradient_points(m, t, p);
     else input_points(m, t, p);
@@ -453,11 +464,18 @@ INLINE void row_points(const int m, const bool gradient, const float *coef, cons
     for (int c = 0; c < m + 2; c++) vstore(to + c * step + i, p[c]);
 }
 
-#define row_in(m, ...) row_points(m, false, __VA_ARGS__)
-#define row_gradient(m, ...) row_points(m, true, __VA_ARGS__)
-#define PARAMS (const float *coef, const float *const *at, int64_t i, vmask k, float *to, int64_t step)
-PER_M(row_in, PARAMS, ARGS(coef, at, i, k, to, step))
-PER_M(row_gradient, PARAMS, ARGS(coef, at, i, k, to, step))
+INLINE void row_points_n(const int m, const bool gradient, const float *coef, const float *const *at, int64_t i,
+                         int64_t n, float *to, int64_t step)
+{
+    if (n >= VW) row_points(m, gradient, true, coef, at, i, n, to, step);
+    else row_points(m, gradient, false, coef, at, i, n, to, step);
+}
+
+#define row_in(m, ...) row_points_n(m, false, __VA_ARGS__)
+#define row_gradient(m, ...) row_points_n(m, true, __VA_ARGS__)
+#define PARAMS (const float *coef, const float *const *at, int64_t i, int64_t n, float *to, int64_t step)
+PER_M(row_in, PARAMS, ARGS(coef, at, i, n, to, step))
+PER_M(row_gradient, PARAMS, ARGS(coef, at, i, n, to, step))
 #undef PARAMS
 #undef row_in
 #undef row_gradient
@@ -475,10 +493,10 @@ INLINE void row_of_tiles(const int m, const WinoWeights *g, int r, int64_t tile0
     for (int64_t t = 0; t < count; t++, tile_next(w, &q)) {
         tile_pixels(m, w, g->x, q, c0, g->zero, at);
         for (int64_t i = 0; i < cb; i += VW)
-            (m == 4 ? row_in_4 : row_in_3)(points->bt[r], at, i, vhead(cb - i), V + t * g->ld_v, g->step_v);
+            (m == 4 ? row_in_4 : row_in_3)(points->bt[r], at, i, cb - i, V + t * g->ld_v, g->step_v);
         pixels_of(g->dy + q.n * w->Ho * w->Wo * w->O + o0, w->Ho, w->Wo, w->O, m * q.i, m * q.j, m, g->zero, at);
         for (int64_t i = 0; i < ob; i += VW)
-            (m == 4 ? row_gradient_4 : row_gradient_3)(turned, at, i, vhead(ob - i), Z + t * g->ld_z, g->step_z);
+            (m == 4 ? row_gradient_4 : row_gradient_3)(turned, at, i, ob - i, Z + t * g->ld_z, g->step_z);
     }
 }
 
