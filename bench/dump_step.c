@@ -47,11 +47,18 @@ static void put_copy(Dump *d, const char *name, const Tensor *x, const void *val
 
 #define NAME(...) arena_printf(d->a, __VA_ARGS__)
 
+// Through tensor_get: frozen matrices may lie packed (tensor/pack.h).
 static void put_params(Dump *d, const ParamSet *ps)
 {
-    for (int i = 0; i < ps->n; i++)
-        put_copy(d, NAME("%s.%s", ps->p[i]->frozen ? "frozen" : "param", ps->p[i]->t.name), &ps->p[i]->t,
-                 ps->p[i]->t.x);
+    for (int i = 0; i < ps->n; i++) {
+        const Tensor *x = &ps->p[i]->t;
+        const int64_t n = numel(x);
+        void *values = arena_alloc(d->a, tensor_bytes(x));
+        if (d->f64) tensor_get_f64(x, values, n);
+        else tensor_get_f32(x, values, n);
+        put(d, NAME("%s.%s", ps->p[i]->frozen ? "frozen" : "param", x->name), d->f64 ? SAFE_F64 : SAFE_F32, x->shape,
+            values);
+    }
 }
 
 static void put_grads(Dump *d, const ParamSet *ps)
