@@ -30,9 +30,24 @@ $(BUILD)/bench/roofline: $(BUILD)/bench/roofline.o $(BUILD)/liblead.a
 $(BUILD)/bench/dump_step: $(BUILD)/bench/dump_step.o $(BUILD)/bench/session.o $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
 
+# The GPU verified and measured by one program: gpu-emulated runs the same kernels on the host.
+#   make cuda-check | make cuda-bench      wants a GPU; tests/tools/gpu_day.sh runs everything
+GPU_OBJ := $(BUILD)/bench/gpu.o $(BUILD)/bench/shapes.o $(BUILD)/bench/problem.o $(BUILD)/bench/session.o
+$(BUILD)/bench/gpu: $(GPU_OBJ) $(CUDA_OBJ) $(BUILD)/liblead.a
+	@echo "  NVLINK $@"
+	@$(NVCC) -Xcompiler -fopenmp -o $@ $^ $(LDLIBS)
+$(BUILD)/bench/gpu-emulated: $(GPU_OBJ) $(EMULATE_OBJ) $(BUILD)/tests/emulate/device_emulated.o $(BUILD)/liblead.a
+	$(BENCH_PROGRAM)
+cuda-check: $(BUILD)/bench/gpu $(BUILD)/lead-cuda
+	$(BUILD)/lead-cuda check --device cuda --full
+	$(BUILD)/bench/gpu check
+	$(BUILD)/bench/gpu train --steps 200
+cuda-bench: $(BUILD)/bench/gpu
+	$(BUILD)/bench/gpu bench --tsv $(BUILD)/bench/gpu.tsv
+
 # The whole model against its second derivation in PyTorch: docs/twin.md.  QUICK=1: without the sizes of the paper.
 twin: $(BUILD)/bench/dump_step $(PEERS_PYTHON)
 	sh bench/peers/twin.sh $(BUILD) $(PEERS_PYTHON) $(QUICK)
 
-.PHONY: bench bench-peers bench-models twin
+.PHONY: cuda-check cuda-bench bench bench-peers bench-models twin
 -include $(wildcard $(BUILD)/bench/*.d)

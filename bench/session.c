@@ -22,6 +22,10 @@ Status session_open(Session *s, const LeadConfig *cfg, const SessionData *data, 
     s->step = arena_new("step", (size_t)64 << 30, NULL);
     s->scratch = arena_new("scratch", (size_t)16 << 30, NULL);
     CHECK(s->perm && s->step && s->scratch, "session: no address space");
+    const size_t room = dev.memory ? device_cuda_free(&dev) / 16 : 0;
+    TRY(device_attach(&s->dev, s->perm, 5 * room));
+    TRY(device_attach(&s->dev, s->step, 9 * room));
+    TRY(device_attach(&s->dev, s->scratch, 2 * room));
     TRY(read_series(s, data));
     const TrafficRange train = traffic_splits(s->series.T, PROTOCOL_CLEAN).train;
     TRY(stats_fit(&s->stats, s->perm, &s->series, train, cfg));
@@ -41,9 +45,12 @@ Status session_open(Session *s, const LeadConfig *cfg, const SessionData *data, 
 void session_close(Session *s)
 {
     if (!s->perm) return;
-    arena_delete(s->perm);
-    arena_delete(s->step);
-    arena_delete(s->scratch);
+    Arena *const a[] = {s->scratch, s->step, s->perm};
+    for (int i = 0; i < 3; i++) {
+        arena_rewind(a[i], 0);
+        device_detach(&s->dev, a[i]);
+        arena_delete(a[i]);
+    }
     *s = (Session){.perm = NULL};
 }
 

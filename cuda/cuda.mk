@@ -14,7 +14,8 @@ GENCODE    = $(if $(findstring _sm90.cu,$<),-gencode arch=compute_90a$(comma)cod
 $(BUILD)/cuda/%.o: cuda/%.cu
 	@mkdir -p $(@D)
 	@echo "  NVCC $@"
-	@$(NVCC) $(NVCCFLAGS) $(GENCODE) $(if $(findstring random.cu,$<),-fmad=false) -c -o $@ $<
+	@$(NVCC) $(NVCCFLAGS) -Xptxas -v $(GENCODE) $(if $(findstring random.cu,$<),-fmad=false) -c -o $@ $< >$@.log 2>&1 || \
+	    { cat $@.log; exit 1; }
 
 CUDA_OBJ := $(CU:cuda/%.cu=$(BUILD)/cuda/%.o)
 cuda: $(BUILD)/lead-cuda
@@ -23,6 +24,10 @@ cuda: $(BUILD)/lead-cuda
 $(BUILD)/lead-cuda: $(CLI:%.c=$(BUILD)/%.o) $(CUDA_OBJ) $(BUILD)/liblead.a
 	@echo "  NVLINK $@"
 	@$(NVCC) -Xcompiler -fopenmp -o $@ $^ $(LDLIBS)
+
+# Registers, spills and shared memory of every kernel; a spill fails.
+cuda-report: cuda
+	@sh tests/tools/cuda_report.sh $(BUILD)
 
 # The same sources as C++ (tests/emulate).
 EMULATE_OBJ   := $(CU_EMU:cuda/%.cu=$(BUILD)/emulate/%.o) $(BUILD)/emulate/emulate.o $(BUILD)/tests/emulate/fence.o
@@ -43,5 +48,5 @@ $(BUILD)/emulate/%.o: tests/emulate/%.cc
 cuda-emulate:
 	$(MAKE) test AREA=cuda_emulate
 
-.PHONY: cuda cuda-emulate
+.PHONY: cuda cuda-report cuda-emulate
 -include $(EMULATE_OBJ:.o=.d) $(CU:cuda/%.cu=$(BUILD)/cuda/%.d)

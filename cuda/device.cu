@@ -5,6 +5,10 @@
 //   After an error the GPU's context is dead; `fail` ends the program.
 #include "launch.h"
 
+extern "C" {
+#include "tensor/graph.h"
+}
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -108,12 +112,41 @@ void cuda_launch(const OpCall *c, const void *kernel, dim3 grid, dim3 block, siz
     if (shared > 48 << 10)
         check(d, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared), op);
     check(d, cudaLaunchKernel(kernel, grid, block, args, shared, g->stream), op);
-    if (g->sync) check(d, cudaStreamSynchronize(g->stream), op);
+    cudaStreamCaptureStatus recording = cudaStreamCaptureStatusNone;
+    if (g->sync) check(d, cudaStreamIsCapturing(g->stream, &recording), op);
+    if (g->sync && recording == cudaStreamCaptureStatusNone) check(d, cudaStreamSynchronize(g->stream), op);
 }
 
 int cuda_multiprocessors(const OpCall *c) { return gpu_of(device_of(c))->multiprocessors; }
 int cuda_capability(const OpCall *c) { return gpu_of(device_of(c))->capability; }
 void *device_cuda_stream(const Device *d) { return gpu_of(d)->stream; }
+
+// ---- recorded work
+
+extern "C" void device_graph_begin(const Device *d)
+{
+    check(d, cudaStreamBeginCapture(gpu_of(d)->stream, cudaStreamCaptureModeThreadLocal), "recording");
+}
+
+extern "C" void *device_graph_end(const Device *d)
+{
+    cudaGraph_t graph;
+    cudaGraphExec_t run;
+    check(d, cudaStreamEndCapture(gpu_of(d)->stream, &graph), "recording");
+    check(d, cudaGraphInstantiate(&run, graph, 0), "recording");
+    check(d, cudaGraphDestroy(graph), "recording");
+    return run;
+}
+
+extern "C" void device_graph_run(const Device *d, void *graph)
+{
+    check(d, cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), gpu_of(d)->stream), "running what was recorded");
+}
+
+extern "C" void device_graph_free(const Device *d, void *graph)
+{
+    check(d, cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)), "forgetting what was recorded");
+}
 
 // ---- the device
 

@@ -1,0 +1,406 @@
+// A GPU verified and measured by one program.  Rows go to stdout and, as TSV, to --tsv.
+//   gpu check [op ..]    every op at the shapes of LEAD and GPT-2 (shapes.c) against the CPU's kernels; run twice, same bits
+//   gpu train [--config NAME] [--steps N]     the same training steps on CPU and GPU: losses, gradients of the first step,
+//                        gradient norms; the GPU's steps again, same bits; noise bits; seconds a step
+//   gpu bench [op ..]    seconds of every op and pass, TFLOP/s, TB/s, % of the measured ceilings
+// Common: [--math fp32|tf32|bf16] [--tsv FILE] [--small] (only rows of little work: for the emulated GPU).
+// Times: calls are recorded once (tensor/graph.h) and replayed, so that gaps between launches do not count; host clock
+// around enough replays for 5 ms, median of 5.  The ceilings are a device copy of 1 GiB, bytes read and written, and the
+// fastest product of this table: cuBLAS stands beside them where it can be loaded (cublas.c).
+// Built twice: build/bench/gpu with CUDA, build/bench/gpu-emulated with the kernels run on the host (no times then).
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bench/problem.h"
+#include "bench/session.h"
+#include "tensor/graph.h"
+
+enum { GIB = 30 };
+
+typedef struct Gpu {
+    Device cpu, gpu;
+    Arena *perm, *mem, *scratch;
+    FILE *tsv;
+    bool small, emulated;
+    Math math;
+    double copy_rate;          // bytes a second
+    int rows, bad;
+} Gpu;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+// A row to stdout and to the TSV file.
+__attribute__((format(printf, 2, 3))) static void row(const Gpu *g, const char *fmt, ...)
+{
+    FILE *out[2] = {stdout, g->tsv};
+    for (int i = 0; i < 2; i++) {
+        if (!out[i]) continue;
+        va_list ap;
+        va_start(ap, fmt);
+        vfprintf(out[i], fmt, ap);
+        va_end(ap);
+        fflush(out[i]);
+    }
+}
+
+static void verdict(Gpu *g, bool ok)
+{
+    g->rows++;
+    g->bad += !ok;
+}
+
+// ---- one problem on the GPU
+
+// p's call with tensors in the GPU's memory, lifetime of g->mem.
+static OpCall on_gpu(Gpu *g, const Problem *p)
+{
+    OpCall c = p->call;
+    for (int i = 0; i < c.n_in + c.n_out; i++) {
+        Tensor **t = i < c.n_in ? &c.in[i] : &c.out[i - c.n_in];
+        if (!*t) continue;
+        const Tensor *host = *t;
+        int same = -1;    // in place: an output that is an input
+        for (int k = 0; i >= c.n_in && k < c.n_in; k++)
+            if (p->call.in[k] && p->call.in[k]->x == host->x) same = k;
+        if (same >= 0) {
+            *t = c.in[same];
+            continue;
+        }
+        Tensor *y = tensor_new(g->mem, &g->gpu, host->dtype, host->shape, host->name);
+        device_put(&g->gpu, y->x, host->x, tensor_bytes(y));
+        y->needs_grad = host->needs_grad;
+        *t = y;
+    }
+    if (c.out[0] && p->call.out[0]->g) {
+        c.out[0]->g = device_alloc(&g->gpu, g->mem, tensor_bytes(c.out[0]));
+        device_put(&g->gpu, c.out[0]->g, p->call.out[0]->g, tensor_bytes(c.out[0]));
+    }
+    c.scratch = g->scratch;
+    return c;
+}
+
+static bool gets_gradient(Pass pass, int i) { return pass == BWD || (pass == DX && i == 0) || (pass == DW && i == 1); }
+
+static void attach(const Problem *p, OpCall *c, Pass pass, void *const *grad)
+{
+    for (int i = 0; i < c->n_in; i++)
+        if (c->in[i]) c->in[i]->g = p->grad[i] && gets_gradient(pass, i) ? grad[i] : NULL;
+}
+
+static void run_once(Gpu *g, const OpCall *c, bool backward)
+{
+    const size_t mark = arena_mark(g->scratch);
+    (backward ? g->gpu.bwd : g->gpu.fwd)[c->op](c);
+    arena_rewind(g->scratch, mark);
+}
+
+static double difference(const float *want, const float *got, int64_t n)
+{
+    double worst = 0, top = 1e-30;
+    for (int64_t i = 0; i < n; i++) {
+        const double e = fabs((double)want[i] - (double)got[i]);
+        if (!(e <= worst)) worst = isnan(e) ? INFINITY : e;
+        top = fmax(top, fabs((double)want[i]));
+    }
+    return worst / top;
+}
+
+// Runs one pass twice on the GPU from the same state and on the CPU; the worst difference, and whether the runs agree.
+static double check_pass(Gpu *g, Problem *p, OpCall *c, Pass pass, void *const *grad, bool *same)
+{
+    double worst = 0;
+    *same = true;
+    for (int i = 0; i < c->n_in; i++)
+        if (p->grad[i]) memset(p->grad[i], 0, tensor_bytes(p->call.in[i]));
+    problem_run(p, &g->cpu, pass);
+    attach(p, c, pass, grad);
+    float *first[1 + OP_MAX_IN] = {0};
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < c->n_in; i++)
+            if (c->in[i] && c->in[i]->g) device_zero(&g->gpu, c->in[i]->g, tensor_bytes(c->in[i]));
+        run_once(g, c, pass != FWD);
+        for (int k = 0; k <= c->n_in; k++) {
+            const Tensor *t = k ? c->in[k - 1] : c->out[0];
+            const void *at = !k ? (pass == FWD ? t->x : NULL) : t ? t->g : NULL, *want = k ? p->grad[k - 1] : p->call.out[0]->x;
+            if (!at) continue;
+            float *got = arena_alloc(g->mem, tensor_bytes(t));
+            device_get(&g->gpu, got, at, tensor_bytes(t));
+            if (round) *same &= memcmp(got, first[k], tensor_bytes(t)) == 0;
+            first[k] = got;
+            worst = fmax(worst, difference(want, got, numel(t)));
+        }
+    }
+    return worst;
+}
+
+// Seconds of one call: calls recorded and replayed; 0 on the emulated GPU.
+static double time_pass(Gpu *g, OpCall *c, bool backward)
+{
+    enum { ROUNDS = 5, RECORDED = 8 };
+    if (g->emulated) return 0;
+    run_once(g, c, backward);
+    device_wait(&g->gpu);
+    device_graph_begin(&g->gpu);
+    for (int i = 0; i < RECORDED; i++) run_once(g, c, backward);
+    void *graph = device_graph_end(&g->gpu);
+    device_graph_run(&g->gpu, graph);
+    device_wait(&g->gpu);
+    double start = now(), best[ROUNDS];
+    device_graph_run(&g->gpu, graph);
+    device_wait(&g->gpu);
+    const double once = now() - start;
+    const int n = once > 5e-3 ? 1 : (int)(5e-3 / once) + 1;
+    for (int r = 0; r < ROUNDS; r++) {
+        start = now();
+        for (int i = 0; i < n; i++) device_graph_run(&g->gpu, graph);
+        device_wait(&g->gpu);
+        best[r] = (now() - start) / (n * RECORDED);
+        for (int k = r; k > 0 && best[k] < best[k - 1]; k--) {
+            const double swap = best[k];
+            best[k] = best[k - 1];
+            best[k - 1] = swap;
+        }
+    }
+    device_graph_free(&g->gpu, graph);
+    return best[ROUNDS / 2];
+}
+
+static double bound(const Gpu *g) { return g->math == MATH_FP32 ? 2e-4 : g->math == MATH_TF32 ? 5e-3 : 4e-2; }
+
+static void problem_rows(Gpu *g, const BenchRow *b, bool bench)
+{
+    const size_t mark = arena_mark(g->mem);
+    Problem *p = problem_new(g->mem, g->scratch, b);
+    OpCall c = on_gpu(g, p);
+    void *grad[OP_MAX_IN] = {0};
+    for (int i = 0; i < c.n_in; i++)
+        if (p->grad[i]) grad[i] = device_zalloc(&g->gpu, g->mem, tensor_bytes(c.in[i]));
+    if (!bench) problem_run(p, &g->cpu, FWD);     // outputs that backward reads
+    for (Pass pass = FWD; pass < PASSES; pass++) {
+        if (!problem_has(p, pass)) continue;
+        bool same = true;
+        const bool in_place = b->op == OP_adamw || b->op == OP_ema || b->op == OP_cache_put;   // a second run sees the first
+        const double error = bench || in_place ? 0 : check_pass(g, p, &c, pass, grad, &same);
+        attach(p, &c, pass, grad);
+        if (bench) {
+            const OpWork w = problem_work(p, pass);
+            const double s = time_pass(g, &c, pass != FWD);
+            row(g, "%s\t%s\t%s\t%.3f\t%.2f\t%.3f\t%.1f\n", op_info(b->op)->name, b->label, pass_names[pass], s * 1e6,
+                w.flops / s * 1e-12, w.bytes / s * 1e-12, 100 * w.bytes / s / g->copy_rate);
+            verdict(g, s > 0);
+        } else {
+            const bool ok = error <= bound(g) && same;
+            row(g, "%s\t%s\t%s\t%.3g\t%.3g\t%s\t%s\n", op_info(b->op)->name, b->label, pass_names[pass], error, bound(g),
+                same ? "same" : "OTHER BITS", ok ? "ok" : "FAILED");
+            verdict(g, ok);
+        }
+    }
+    arena_rewind(g->mem, mark);
+}
+
+static void measure_copy(Gpu *g)
+{
+    const size_t mark = arena_mark(g->mem), bytes = (size_t)1 << GIB;
+    char *a = device_alloc(&g->gpu, g->mem, bytes), *b = device_alloc(&g->gpu, g->mem, bytes);
+    device_zero(&g->gpu, a, bytes);
+    device_copy(&g->gpu, b, a, bytes);
+    device_wait(&g->gpu);
+    const double start = now();
+    for (int i = 0; i < 20; i++) device_copy(&g->gpu, b, a, bytes);
+    device_wait(&g->gpu);
+    g->copy_rate = 20 * 2 * (double)bytes / (now() - start);
+    row(g, "# device copy: %.3f TB/s, bytes read and written\n", g->copy_rate * 1e-12);
+    arena_rewind(g->mem, mark);
+}
+
+static void all_problems(Gpu *g, bool bench, int n_ops, char **ops)
+{
+    int n;
+    const BenchRow *rows = bench_rows(g->perm, &n);
+    if (bench && !g->emulated) measure_copy(g);
+    row(g, bench ? "op\tshape\tpass\tmicroseconds\tTFLOP/s\tTB/s\t%% of copy\n" : "op\tshape\tpass\terror\tbound\ttwice\tresult\n");
+    for (int i = 0; i < n; i++) {
+        bool wanted = n_ops == 0;
+        for (int k = 0; k < n_ops; k++) wanted |= strcmp(ops[k], op_info(rows[i].op)->name) == 0;
+        double size = 1;
+        for (int k = 0; k < BENCH_MAX_IN; k++)
+            if (rows[i].in[k].n) size += (double)shape_numel(rows[i].in[k]);
+        if (!wanted || (g->small && size > 6e4)) continue;
+        const OpId op = rows[i].op;
+        if (g->gpu.fwd[op] && (g->gpu.bwd[op] || !op_info(op)->diff)) problem_rows(g, &rows[i], bench);
+        else {
+            row(g, "%s\t%s\tno kernel\tFAILED\n", op_info(op)->name, rows[i].label);
+            verdict(g, false);
+        }
+    }
+}
+
+// ---- whole model
+
+typedef struct Steps { int n, n_params; double *loss, *norm, seconds; float **grad; int64_t *count; } Steps;
+
+static Status run_steps(Gpu *g, const LeadConfig *cfg, const Device *dev, int n, Steps *out)
+{
+    Session *s = arena_zalloc(g->perm, sizeof *s);
+    TRY(session_open(s, cfg, &(SessionData){.synth_nodes = 12}, *dev));
+    *out = (Steps){.n = n, .loss = arena_alloc(g->perm, (size_t)n * sizeof(double)),
+                   .norm = arena_alloc(g->perm, (size_t)n * sizeof(double)),
+                   .grad = arena_zalloc(g->perm, (size_t)s->ps.n * sizeof(float *)), .n_params = s->ps.n,
+                   .count = arena_zalloc(g->perm, (size_t)s->ps.n * sizeof(int64_t))};
+    double start = now();
+    for (int i = 0; i < n; i++) {
+        LeadBatch b;
+        Tensor *l = session_loss(s, i, &b);
+        out->loss[i] = session_value(l);
+        tape_backward(&s->tape, l);
+        for (int k = 0; i == 0 && k < s->ps.n; k++) {
+            const Tensor *t = &s->ps.p[k]->t;
+            out->count[k] = numel(t);
+            if (!t->g) continue;
+            out->grad[k] = arena_alloc(g->perm, tensor_bytes(t));
+            device_get(&s->dev, out->grad[k], t->g, tensor_bytes(t));
+        }
+        out->norm[i] = optim_step(&s->optim, &s->tape, &s->ps);
+        if (i == 0) start = now();     // the first step warms up
+    }
+    device_wait(&s->dev);
+    out->seconds = n > 1 ? (now() - start) / (n - 1) : 0;
+    session_close(s);
+    return OK;
+}
+
+// Largest ||a - b|| / ||a|| of a parameter's gradients.
+static double gradient_error(const Steps *a, const Steps *b, const Steps *sizes)
+{
+    double worst = 0;
+    for (int k = 0; k < sizes->n_params; k++) {
+        if (!a->grad[k]) continue;
+        double e = 0, top = 0;
+        for (int64_t i = 0; i < sizes->count[k]; i++) {
+            const double d = (double)a->grad[k][i] - (double)b->grad[k][i];
+            e += d * d;
+            top += (double)a->grad[k][i] * (double)a->grad[k][i];
+        }
+        const double relative = sqrt(e / (top + 1e-20));
+        if (!(relative <= worst)) worst = isnan(relative) ? INFINITY : relative;
+    }
+    return worst;
+}
+
+static double worst_loss(const double *a, const double *b, int n)
+{
+    double worst = 0;
+    for (int i = 0; i < n; i++) {
+        const double e = fabs(a[i] - b[i]) / fabs(a[i]);
+        if (!(e <= worst)) worst = isnan(e) ? INFINITY : e;
+    }
+    return worst;
+}
+
+static void noise_bits(Gpu *g)
+{
+    const Shape shape = SHAPE(33, 1027);
+    float *x[2];
+    for (int i = 0; i < 2; i++) {
+        const Device *d = i ? &g->gpu : &g->cpu;
+        Tensor *y = tensor_new(g->mem, d, REAL, shape, "noise");
+        OpCall c = {.op = OP_randn, .n_out = 1, .out = {y}, .scratch = g->scratch,
+                    .p = &(RandnParams){.at = {.seed = 11, .site = SITE_SAMPLE, .step = 3}, .row0 = 5}};
+        d->fwd[OP_randn](&c);
+        x[i] = arena_alloc(g->mem, tensor_bytes(y));
+        tensor_get_f32(y, x[i], numel(y));
+    }
+    const bool same = memcmp(x[0], x[1], (size_t)shape_numel(shape) * sizeof(float)) == 0;
+    row(g, "noise bits\t%s\n", same ? "same\tok" : "OTHER BITS\tFAILED");
+    verdict(g, same);
+}
+
+static Status train(Gpu *g, const char *preset, int n)
+{
+    LeadConfig cfg;
+    TRY(config_preset(&cfg, preset));
+    cfg.steps = n > 1 ? n : 2;
+    Steps cpu, gpu, again;
+    TRY(run_steps(g, &cfg, &g->gpu, n, &gpu));
+    TRY(run_steps(g, &cfg, &g->gpu, n, &again));
+    TRY(run_steps(g, &cfg, &g->cpu, n, &cpu));
+    row(g, "step\tloss CPU\tloss GPU\tnorm CPU\tnorm GPU\n");
+    for (int i = 0; i < n; i += i < 10 ? 1 : 10)
+        row(g, "%d\t%.7g\t%.7g\t%.6g\t%.6g\n", i, cpu.loss[i], gpu.loss[i], cpu.norm[i], gpu.norm[i]);
+    const double first = fabs(cpu.loss[0] - gpu.loss[0]) / cpu.loss[0], grads = gradient_error(&cpu, &gpu, &cpu);
+    const double far = worst_loss(cpu.loss, gpu.loss, n);
+    const bool same = memcmp(gpu.loss, again.loss, (size_t)n * sizeof(double)) == 0 &&
+                      memcmp(gpu.norm, again.norm, (size_t)n * sizeof(double)) == 0;
+    const double tol = bound(g);
+    row(g, "first loss\t%.3g\t%s\n", first, first <= tol ? "ok" : "FAILED");
+    verdict(g, first <= tol);
+    row(g, "first gradients\t%.3g\t%s\n", grads, grads <= 50 * tol ? "ok" : "FAILED");
+    verdict(g, grads <= 50 * tol);
+    // rounding grows from step to step, as between any two CPUs: what must not happen is another course
+    row(g, "all losses\t%.3g\t%s\n", far, far <= 0.1 ? "ok" : "FAILED");
+    verdict(g, far <= 0.1);
+    row(g, "run twice\t%s\n", same ? "same\tok" : "OTHER BITS\tFAILED");
+    verdict(g, same);
+    row(g, "seconds a step, %s\tCPU %.4f\tGPU %.4f\n", preset, cpu.seconds, gpu.seconds);
+    return OK;
+}
+
+// ---- the command line
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: gpu check|bench|train [--math fp32|tf32|bf16] [--tsv FILE] [--small] [--config NAME] [--steps N] [op ..]\n");
+    return 2;
+}
+
+static Status run(Gpu *g, const char *mode, const char *preset, int steps, int n_ops, char **ops)
+{
+    g->perm = arena_new("perm", (size_t)64 << GIB, NULL);
+    g->mem = arena_new("mem", (size_t)64 << GIB, NULL);
+    g->scratch = arena_new("scratch", (size_t)16 << GIB, NULL);
+    CHECK(g->perm && g->mem && g->scratch, "gpu: no address space");
+    g->cpu = device_cpu_f32(ISA_AVX512);
+    TRY(device_cuda(&g->gpu, g->math, g->perm, NULL));
+    if (strcmp(mode, "train") == 0) TRY(device_complete(&g->gpu));
+    g->emulated = strstr(g->gpu.name, "emulated") != NULL;
+    row(g, "# %s\n", g->gpu.name);
+    if (strcmp(mode, "train") == 0) TRY(train(g, preset, steps));
+    const size_t room = device_cuda_free(&g->gpu) / 4;
+    TRY(device_attach(&g->gpu, g->mem, 2 * room));
+    TRY(device_attach(&g->gpu, g->scratch, room));
+    if (strcmp(mode, "train") == 0) noise_bits(g);
+    else all_problems(g, strcmp(mode, "bench") == 0, n_ops, ops);
+    return OK;
+}
+
+int main(int argc, char **argv)
+{
+    static Gpu g;
+    const char *preset = "small", *tsv = NULL;
+    int steps = 200, i = 2;
+    if (argc < 2 || (strcmp(argv[1], "check") && strcmp(argv[1], "bench") && strcmp(argv[1], "train"))) return usage();
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        if (strcmp(argv[i], "--small") == 0) g.small = true;
+        else if (i + 1 == argc) return usage();
+        else if (strcmp(argv[i], "--tsv") == 0) tsv = argv[++i];
+        else if (strcmp(argv[i], "--config") == 0) preset = argv[++i];
+        else if (strcmp(argv[i], "--steps") == 0) steps = atoi(argv[++i]);
+        else if (strcmp(argv[i], "--math") != 0 || math_parse(argv[++i], &g.math).code) return usage();
+    }
+    if (steps < 1) return usage();
+    if (tsv && !(g.tsv = fopen(tsv, "w"))) return fprintf(stderr, "gpu: cannot write %s\n", tsv), 1;
+    const Status s = run(&g, argv[1], preset, steps, argc - i, argv + i);
+    if (s.code) fprintf(stderr, "gpu: %s\n", s.msg);
+    printf("%d passed, %d failed\n", g.rows - g.bad, g.bad);
+    if (g.tsv && fclose(g.tsv)) return 1;
+    return s.code || g.bad > 0 || g.rows == 0;
+}
