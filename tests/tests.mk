@@ -18,8 +18,8 @@ asan:
 layers:
 	@sh tests/layers.sh
 
-$(BUILD)/tests/run: $(TEST_OBJ) $(EMULATE_OBJ) $(BUILD)/liblead.a
-	$(CC) $(CFLAGS) $(TEST_LINK) -o $@ $(TEST_OBJ) $(EMULATE_OBJ) $(BUILD)/liblead.a $(LDLIBS)
+$(BUILD)/tests/run: $(TEST_OBJ) $(EMULATE_OBJ) $(FAULT_OBJ) $(BUILD)/liblead.a
+	$(CC) $(CFLAGS) $(TEST_LINK) -o $@ $(TEST_OBJ) $(EMULATE_OBJ) $(FAULT_OBJ) $(BUILD)/liblead.a $(LDLIBS)
 
 # Rewritten only when an area comes or goes, so that nothing is rebuilt for it.
 $(BUILD)/tests/test_list.h: FORCE

@@ -66,6 +66,7 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *fmt
     vfprintf(stderr, fmt, ap);
     __builtin_va_end(ap);
     fputc('\n', stderr);
+    fflush(stderr);
     abort();
 }
 
