@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "tensor/pack.h"
+
 const char *const pass_names[PASSES] = {"fwd", "bwd", "dx", "dw"};
 
 // The device of the tape on which the row's call is made.  Its kernel of that op is capture(), which finds the problem
@@ -49,6 +51,11 @@ Problem *problem_new(Arena *mem, Arena *scratch, const BenchRow *row)
     bench_call(&tape, row, in);
     CHECK(p->call.n_out > 0, "bench: row %s makes no call of op %s", row->label, op_info(row->op)->name);
     p->call.scratch = scratch;
+    if (row->op == OP_linear && row->i[0]) {
+        p->packed = tensor_new(mem, &k->dev, REAL, row->in[1], "packed");
+        memcpy(p->packed->x, in[1]->x, tensor_bytes(in[1]));
+        tensor_pack(p->packed, mem);
+    }
     if (!op_info(row->op)->diff) return p;
     Tensor *y = p->call.out[0];
     y->g = arena_alloc(mem, tensor_bytes(y));
@@ -68,6 +75,7 @@ bool problem_has(const Problem *p, Pass pass)
 {
     if (pass == FWD) return true;
     if (!op_info(p->row->op)->diff || (p->row->op == OP_attention && p->row->i[2])) return false;
+    if (p->packed && pass == DW) return false;   // frozen
     return is_product(p->row->op) == (pass != BWD);
 }
 
@@ -80,10 +88,13 @@ static void attach_gradients(Problem *p, Pass pass)
 
 void problem_run(Problem *p, const Device *dev, Pass pass)
 {
+    Tensor *const rows = p->call.in[1];
+    if (p->packed && dev->isa >= ISA_AVX2) p->call.in[1] = p->packed;
     attach_gradients(p, pass);
     const size_t mark = arena_mark(p->call.scratch);
     (pass == FWD ? dev->fwd : dev->bwd)[p->row->op](&p->call);
     arena_rewind(p->call.scratch, mark);
+    p->call.in[1] = rows;
 }
 
 OpWork problem_work(Problem *p, Pass pass)

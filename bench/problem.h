@@ -12,6 +12,7 @@ typedef struct Problem {
     const BenchRow *row;
     OpCall call;               // out[0]->g is filled; gradients of inputs are attached by problem_run
     void *grad[OP_MAX_IN];     // NULL: index or absent
+    Tensor *packed;            // in[1] in panels, for devices that read them; or NULL
     void *memory;              // the tape's device, which outputs point to
 } Problem;
 

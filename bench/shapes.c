@@ -4,6 +4,9 @@
 
 // Linear layers and products have no bias here, so that <y,dy> = <x,dx> = <w,dw> checks them exactly.
 #define LINEAR(M, K, N, why) {.op = OP_linear, .label = #M "x" #K "->" #N " " why, .in = {SHAPE(M, K), SHAPE(K, N)}}
+// The weight in panels for our SIMD variants (tensor/pack.h), as GPT-2's are; plain for the peers.
+#define PACKED(M, K, N, why) {.op = OP_linear, .label = #M "x" #K "->" #N " packed " why, \
+                              .in = {SHAPE(M, K), SHAPE(K, N)}, .i = {true}}
 #define LINEAR_GELU(M, K, N, why) {.op = OP_linear_gelu, .label = #M "x" #K "->" #N " " why, \
                                    .in = {SHAPE(M, K), SHAPE(K, N), SHAPE(N)}}
 #define CONV(n, h, c, k, o, s, p, why) {.op = OP_conv2d, \
@@ -37,6 +40,11 @@ const BenchRow *bench_rows(Arena *a, int *n)
         LINEAR(1, 768, 3072, "decode"), LINEAR(1, 768, 50257, "decode"), LINEAR(16, 512, 512, "small"),
         LINEAR(32, 64, 64, "small"), LINEAR(64, 128, 128, "small"), LINEAR(4608, 128, 128, "pixels"),
         LINEAR(1152, 256, 256, "pixels"), LINEAR(288, 512, 512, "pixels"),
+        PACKED(64, 768, 768, "GPT-2"), PACKED(64, 768, 2304, "GPT-2"), PACKED(64, 768, 3072, "GPT-2"),
+        PACKED(64, 3072, 768, "GPT-2"), PACKED(512, 768, 3072, "GPT-2"), PACKED(512, 3072, 768, "GPT-2"),
+        PACKED(16, 768, 3072, "GPT-2"), PACKED(1, 768, 3072, "decode"),
+        {.op = OP_matmul, .label = "1x768x50257 NT lm-head", .in = {SHAPE(1, 768), SHAPE(50257, 768)},
+         .i = {false, true}},
         LINEAR_GELU(256, 768, 3072, "GPT-2"), LINEAR_GELU(512, 512, 2048, "aggregator"),
         // convolutions, resampling
         CONV(32, 12, 128, 3, 128, 1, 1, "U-Net"), CONV(32, 12, 256, 3, 128, 1, 1, "U-Net"),

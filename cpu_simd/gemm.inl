@@ -34,6 +34,7 @@ struct Gemm {
     const float *bias;         // [N] or NULL; wants add = false, cc = 1
     float *gelu;               // NULL, or [M,N]: gelu_tanh(C), rows rc apart
     const float *packed;       // NULL, or B as panels of tensor/pack.h, [N/PANEL][K][PANEL]
+    const float *turned;       // NULL, or B^T as panels, [K/PANEL][N][PANEL]
     GemmFetch *fetch_a;        // NULL, or makes A block by block: rows m of it when ca = 1, rows k when ra = 1
     GemmFetch *fetch_b;        // NULL, or makes B block by block, rows k
     float *(*c_row)(const Gemm *g, int64_t m);   // NULL, or where row m of C is; wants cc = 1
@@ -248,12 +249,22 @@ static void transpose_block(const float *src, int64_t ls, int64_t rows, int64_t 
         for (int64_t j = i < rv ? cv : 0; j < cols; j++) dst[j * ld + i] = src[i * ls + j];
 }
 
+// Rows k0.., columns n0.. of a B whose transpose is kept in panels.
+static void turn_panels(const Gemm *g, int64_t k0, int64_t rows, int64_t n0, int64_t cols, float *dst)
+{
+    for (int64_t k = 0; k < rows; k += PANEL)
+        transpose_block(g->turned + ((k0 + k) / PANEL * g->N + n0) * PANEL, PANEL, cols, min_i64(PANEL, rows - k),
+                        dst + k * NR, NR);
+}
+
 // Columns n0.. of rows k0..k0+kc of B, as a panel [kc][NR], zero beyond N.
 static void pack_panel(const Gemm *g, int64_t k0, int64_t kc, int64_t n0, float *dst)
 {
     const int64_t n = min_i64(NR, g->N - n0);
     if (n < NR) zero_floats(dst, kc * NR);
-    if (g->fetch_b) {
+    if (g->turned) {
+        turn_panels(g, k0, kc, n0, n, dst);
+    } else if (g->fetch_b) {
         g->fetch_b(g, k0, kc, n0, n, dst, NR);
     } else if (g->cb != 1) {
         transpose_block(g->b + k0 + n0 * g->cb, g->cb, n, kc, dst, NR);
@@ -346,6 +357,7 @@ static inline Ahead next_panel(const Gemm *g, int64_t k0, int64_t kc, int64_t n)
 {
     if (n + NR > g->N || g->fetch_b) return (Ahead){0};
     if (g->packed) return (Ahead){packed_at(g, k0, n), NR, PANEL};
+    if (g->turned) return (Ahead){g->turned + (k0 / PANEL * g->N + n) * PANEL, NR * PANEL, g->N * PANEL};
     if (g->cb == 1) return (Ahead){g->b + k0 * g->rb + n, NR, g->rb};
     return (Ahead){g->b + k0 + n * g->cb, kc, g->cb};
 }

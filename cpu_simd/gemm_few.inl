@@ -201,7 +201,7 @@ typedef enum FewKind { FEW_NONE, FEW_ROWS, FEW_COLUMNS, FEW_4 } FewKind;
 
 static FewKind few_kind(const Gemm *g)
 {
-    if (g->packed || g->fetch_a || g->fetch_b || g->c_row || g->cc != 1 || g->run) return FEW_NONE;
+    if (g->packed || g->turned || g->fetch_a || g->fetch_b || g->c_row || g->cc != 1 || g->run) return FEW_NONE;
     if (g->M <= FEW) return g->cb == 1 ? FEW_ROWS : FEW_COLUMNS;
     return g->K <= FEW && g->cb == 1 ? FEW_4 : FEW_NONE;
 }

@@ -10,17 +10,6 @@ static LinearDims linear_dims(const OpCall *c)
     return (LinearDims){numel(c->in[0]) / w[0], w[0], w[1]};
 }
 
-// Rows k0.. (columns of W), columns c0.. (rows of W) of W^T, W [K,N] in panels.
-static void transposed_panels(const Gemm *g, int64_t k0, int64_t rows, int64_t c0, int64_t cols, float *dst, int64_t ld)
-{
-    const float *w = g->ctx;
-    const int64_t K = g->N;
-    for (int64_t k = k0, n; k < k0 + rows; k += n) {
-        n = min_i64(PANEL - k % PANEL, k0 + rows - k);
-        transpose_block(w + (k / PANEL * K + c0) * PANEL + k % PANEL, PANEL, cols, n, dst + (k - k0) * ld, ld);
-    }
-}
-
 // gelu: NULL, or where gelu_tanh(y) goes.
 static void linear_product(const OpCall *c, float *y, float *gelu)
 {
@@ -36,7 +25,7 @@ static void linear_gradients(const OpCall *c, const float *dy)
     const LinearDims d = linear_dims(c);
     if (in_g(c, 0)) {   // dX += dY W^T
         const Gemm g = {.M = d.M, .N = d.K, .K = d.N, .a = dy, .ra = d.N, .ca = 1, .b = in_x(c, 1), .rb = 1, .cb = d.N,
-                        .fetch_b = c->in[1]->layout == LAYOUT_PANELS ? transposed_panels : NULL, .ctx = in_x(c, 1),
+                        .turned = c->in[1]->layout == LAYOUT_PANELS ? in_x(c, 1) : NULL,
                         .c = in_g(c, 0), .rc = d.K, .cc = 1, .alpha = 1, .add = true};
         gemm(&g, c->scratch);
     }
