@@ -390,7 +390,9 @@ static void resuming(TestLog *log, Arena *a, const char *data)
         TEST(log, r.code == 1 && strstr(r.err, "want a run of these options"), "another lr: exit %d: %s", r.code, r.err);
     }
     const Ran none = lead_run(log, a, "gpt2 train --data %s --out %s --resume", data, path_of(log, a, "none"));
-    TEST(log, none.code == 1 && strstr(none.err, "found none"), "exit %d: %s", none.code, none.err);
+    struct stat st;
+    TEST(log, none.code == 1 && strstr(none.err, "found none") && stat(path_of(log, a, "none"), &st), "exit %d: %s",
+         none.code, none.err);
 }
 
 // Ctrl-C in a long run: exit 0, a checkpoint that can be resumed from.

@@ -61,13 +61,13 @@ static const char *identity_json(const Gpt2Run *r, const char *base_hash, Arena 
 
 static Status prepare_directory(const Gpt2Run *r, Arena *scratch)
 {
-    if (mkdir(r->out, 0777) && errno != EEXIST)
-        return ERROR("%s: cannot make the directory: %s", r->out, strerror(errno));
     struct stat sb;
     const bool there = stat(arena_printf(scratch, "%s/checkpoint.safetensors", r->out), &sb) == 0;
     if (there && !r->resume)
         return ERROR("%s: holds a run already; --resume goes on with it, or give another --out", r->out);
     if (!there && r->resume) return ERROR("%s: want checkpoint.safetensors to resume from, found none", r->out);
+    if (mkdir(r->out, 0777) && errno != EEXIST)
+        return ERROR("%s: cannot make the directory: %s", r->out, strerror(errno));
     return OK;
 }
 
