@@ -4,7 +4,7 @@
 // Tiling: blocks of 256 threads (16 x 16) take 64 queries (keys) and walk over the others in tiles of 64; a thread holds
 // 4 x 4 scores and 4 x E/16 results.  Head sizes up to 128, padded with zeros to 32, 64 or 128 in shared memory.
 //   forward, E = 64: 70 KiB of shared memory (3 blocks an SM); a tile of keys: 32 KiB read, 1 Mflop
-//   backward: dq 87 KiB, dk and dv 104 KiB; the scores are computed twice, so 7 products instead of 5
+//   backward: 87 KiB (152 KiB at E = 128); the scores are computed twice, so 7 products instead of 5
 // Bound by FFMA and by shared memory (1 LDS.128 for 8 FFMA).  Expected: 0.45 of 67 TFLOP/s at T = 1024, E = 64 (tiles
 // above the diagonal are skipped); at LEAD's T of 9 to 144 the launch and one pass over the tiles: about 10 us.
 #include "kernel.h"
@@ -227,15 +227,14 @@ static __global__ void delta_kernel(Heads d, const float *o, const float *go, fl
 
 struct Saved { const float *q, *k, *v, *go, *lse, *delta; };
 
-// P and g (see ref/attention.inl) of a tile of queries i0.. and keys k0..: into sp (NULL: not wanted) and sg.
+// P and g (see ref/attention.inl) of a tile of queries i0.. and keys k0..: row ty + 16 a, column tx + 16 b.
 template <int EP>
 static __device__ __forceinline__ void score_gradients(const Heads &d, const Saved &x, int64_t nh, int64_t i0, int64_t k0,
                                                        const float *sq, const float *sgo, const float *sk, const float *sv,
-                                                       float *sp, float *sg)
+                                                       float (&p)[4][4], float (&g)[4][4])
 {
     const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;
-    float s[4][4], g[4][4];
-    dots<EP>(sq, sk, ty, tx, s);
+    dots<EP>(sq, sk, ty, tx, p);
     dots<EP>(sgo, sv, ty, tx, g);
 #pragma unroll
     for (int a = 0; a < 4; a++) {
@@ -245,12 +244,19 @@ static __device__ __forceinline__ void score_gradients(const Heads &d, const Sav
         const int64_t seen = !there ? 0 : d.seen(i) < d.Tk ? d.seen(i) : d.Tk;
 #pragma unroll
         for (int b = 0; b < 4; b++) {
-            const int at = (ty + 16 * a) * SCORE_LD + tx + 16 * b;
-            const float p = k0 + tx + 16 * b < seen ? expf(d.scale * s[a][b] - lse) : 0;
-            if (sp) sp[at] = p;
-            sg[at] = d.scale * p * (g[a][b] - delta);
+            p[a][b] = k0 + tx + 16 * b < seen ? expf(d.scale * p[a][b] - lse) : 0;
+            g[a][b] = d.scale * p[a][b] * (g[a][b] - delta);
         }
     }
+}
+
+static __device__ __forceinline__ void put_scores(float *s, const float (&v)[4][4])
+{
+    const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;
+#pragma unroll
+    for (int a = 0; a < 4; a++)
+#pragma unroll
+        for (int b = 0; b < 4; b++) s[(ty + 16 * a) * SCORE_LD + tx + 16 * b] = v[a][b];
 }
 
 template <int EP>
@@ -281,7 +287,9 @@ template <int EP> static __global__ void __launch_bounds__(ATT_BLOCK) attention_
         load_tile<EP>(sk, x.k + kbase, k0, d.Tk, d);
         load_tile<EP>(sv, x.v + kbase, k0, d.Tk, d);
         __syncthreads();
-        score_gradients<EP>(d, x, at.nh, at.row0, k0, sq, sgo, sk, sv, NULL, sg);
+        float p[4][4], g[4][4];
+        score_gradients<EP>(d, x, at.nh, at.row0, k0, sq, sgo, sk, sv, p, g);
+        put_scores(sg, g);
         __syncthreads();
         add_product<EP>(sg, sk, ty, tx, r);
     }
@@ -294,7 +302,7 @@ static __global__ void __launch_bounds__(ATT_BLOCK) attention_dkv_kernel(Heads d
 {
     SHARED_DYNAMIC(float, sk);
     float *sv = sk + ROWS * (EP + 4), *sq = sv + ROWS * (EP + 4), *sgo = sq + ROWS * (EP + 4);
-    float *sp = sgo + ROWS * (EP + 4), *sg = sp + ROWS * SCORE_LD;
+    float *scores = sgo + ROWS * (EP + 4);
     const Place at = place_of(d, d.Tk);
     const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;
     const int64_t qbase = at.n * d.Tq * d.D + at.h * d.E, kbase = at.n * d.L * d.D + at.h * d.E;
@@ -309,10 +317,15 @@ static __global__ void __launch_bounds__(ATT_BLOCK) attention_dkv_kernel(Heads d
         load_tile<EP>(sq, x.q + qbase, i0, d.Tq, d);
         load_tile<EP>(sgo, x.go + qbase, i0, d.Tq, d);
         __syncthreads();
-        score_gradients<EP>(d, x, at.nh, i0, at.row0, sq, sgo, sk, sv, sp, sg);
+        float p[4][4], g[4][4];
+        score_gradients<EP>(d, x, at.nh, i0, at.row0, sq, sgo, sk, sv, p, g);
+        put_scores(scores, p);
         __syncthreads();
-        add_transposed<EP>(sp, sgo, ty, tx, rv);
-        add_transposed<EP>(sg, sq, ty, tx, rk);
+        add_transposed<EP>(scores, sgo, ty, tx, rv);
+        __syncthreads();   // the same room: E = 128 fits 163 KiB
+        put_scores(scores, g);
+        __syncthreads();
+        add_transposed<EP>(scores, sq, ty, tx, rk);
     }
 #pragma unroll
     for (int a = 0; a < 4; a++) {
@@ -341,7 +354,7 @@ template <int EP> static void attention_bwd(const OpCall *c, const Heads &d)
     if (in_g(c, 0))
         launch(c, dq, blocks_of(d.N * d.heads * div_up(d.Tq, ROWS)), ATT_BLOCK, tiles + scores, d, x, in_g(c, 0));
     if (in_g(c, 1) || in_g(c, 2))
-        launch(c, dkv, blocks_of(d.N * d.heads * div_up(d.Tk, ROWS)), ATT_BLOCK, tiles + 2 * scores, d, x, in_g(c, 1),
+        launch(c, dkv, blocks_of(d.N * d.heads * div_up(d.Tk, ROWS)), ATT_BLOCK, tiles + scores, d, x, in_g(c, 1),
                in_g(c, 2));
 }
 

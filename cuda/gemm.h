@@ -11,11 +11,17 @@
 //   block of 128 x 64: 12 KiB of operands and 0.26 Mflop a step (21 flops a byte from L2); 35 KiB of shared memory, 3 an SM
 //   shared memory: 4 (2) LDS.128 (64) for 64 FFMA a thread and k, without bank conflicts (rows padded to 20 or 136 words)
 // Bound by FFMA issue.  Expected: 0.80 of 67 TFLOP/s at 4096^3; 0.6 at LEAD's sizes (less than two waves of blocks).
+//
+// --math tf32, bf16 (mma_kernel): the same tiles in f32, rounded when a fragment is read; m16n8k8 (k16) products of the
+// tensor cores, sums in f32.  Only for W = 4.  A warp reads 24 words for 16 products of 1,024 (8 of 2,048) multiplications:
+// bound by shared memory.  Expected: 180 TFLOP/s at 4096^3, 3 to 4 times the f32 kernel, not the tensor cores' ceiling.
+//
 // Few blocks: k is cut into `splits` pieces, whose partial sums a second launch adds in order.
 #ifndef LEAD_CUDA_GEMM_H
 #define LEAD_CUDA_GEMM_H
 
 #include "kernel.h"
+#include "mma.h"
 
 // Rows of K values (K_RUNS) or K rows of values; ld: from one row in memory to the next.
 template <bool RUNS> struct Matrix {
@@ -96,6 +102,8 @@ template <int ROWS, bool RUNS> struct Tile {
         }
     }
 
+    static __device__ __forceinline__ int at(int row, int k) { return RUNS ? row * LD + k : k * LD + row; }
+
     // Row r (0..7) of lane position t (0..T-1) within the warp's 8 T rows: neighbours in memory where rows run.
     template <int T> static __device__ __forceinline__ int row(int t, int r)
     {
@@ -129,41 +137,80 @@ template <int ROWS, bool RUNS> struct Tile {
     }
 };
 
+// Where a block works: its batch and split, the corner of its tile, its part of k.
+struct Part3 { int64_t batch, split, m0, n0, k_begin, k_end; };
+
+template <int BM, int BN> static __device__ __forceinline__ Part3 part_of(const GemmSizes &s)
+{
+    const int64_t tiles_m = (s.M + BM - 1) / BM, tiles_n = (s.N + BN - 1) / BN, tiles = tiles_m * tiles_n;
+    const int64_t piece = quotient(blockIdx.x, tiles), batch = quotient(piece, s.splits), split = piece - batch * s.splits;
+    const int64_t k_begin = split * s.k_each;
+    int64_t tm, tn;
+    tile_place(blockIdx.x - piece * tiles, tiles_m, tiles_n, &tm, &tn);
+    return Part3{batch, split, tm * BM, tn * BN, k_begin, k_begin + s.k_each < s.K ? k_begin + s.k_each : s.K};
+}
+
+// Calls step(a, b) for each GEMM_K values of k with the operands' tiles in shared memory; the next ones are on their way.
+template <int WM, int WN, int W, class A, class B, class Step>
+static __device__ __forceinline__ void for_tiles(const Part3 &at, const A &a, const B &b, Step step)
+{
+    enum { THREADS = WM * WN * 32 };
+    typedef Tile<64 * WM, A::K_RUNS> TileA;
+    typedef Tile<32 * WN, B::K_RUNS> TileB;
+    SHARED(float4, shared_a, [2][TileA::SIZE / 4]);
+    SHARED(float4, shared_b, [2][TileB::SIZE / 4]);
+    const int steps = (int)((at.k_end - at.k_begin + GEMM_K - 1) / GEMM_K);
+    TileA::template fetch<W, THREADS>((float *)shared_a[0], a, at.batch, at.m0, at.k_begin, at.k_end);
+    TileB::template fetch<W, THREADS>((float *)shared_b[0], b, at.batch, at.n0, at.k_begin, at.k_end);
+    copy_async_commit();
+    for (int i = 0; i < steps; i++) {
+        copy_async_wait<0>();
+        __syncthreads();   // this step's tiles are there, and nobody reads the other buffers any more
+        if (i + 1 < steps) {
+            const int64_t k0 = at.k_begin + (int64_t)(i + 1) * GEMM_K;
+            TileA::template fetch<W, THREADS>((float *)shared_a[(i + 1) % 2], a, at.batch, at.m0, k0, at.k_end);
+            TileB::template fetch<W, THREADS>((float *)shared_b[(i + 1) % 2], b, at.batch, at.n0, k0, at.k_end);
+            copy_async_commit();
+        }
+        step((const float *)shared_a[i % 2], (const float *)shared_b[i % 2]);
+    }
+}
+
+// Eight rows of a warp's 64 x 32 part, gathered in shared memory by all its lanes, leave as whole 128-byte lines.
+// Row i of the slab is m = row(i).
+template <class Row>
+static __device__ __forceinline__ void put_slab(const GemmSizes &s, const Epilogue &e, bool wide, float (*slab)[36],
+                                                int64_t batch, int64_t col0, Row row)
+{
+    __syncwarp();
+#pragma unroll 1
+    for (int i = (int)threadIdx.x % 32; i < 64; i += 32) {
+        const int64_t m = row(i / 8), n = col0 + i % 8 * 4;
+        if (m >= s.M) continue;
+        if (wide && n < s.N) {
+            e.put<4>(batch, m, n, load<4>(&slab[i / 8][i % 8 * 4]));
+        } else {
+#pragma unroll 1
+            for (int j = 0; j < 4; j++)
+                if (n + j < s.N) e.put<1>(batch, m, n + j, Pack<1>{{slab[i / 8][i % 8 * 4 + j]}});
+        }
+    }
+    __syncwarp();
+}
+
 template <int WM, int WN, int W, class A, class B>
 static __global__ void __launch_bounds__(WM *WN * 32, WM *WN == 4 ? 3 : 6)
 gemm_kernel(GemmSizes s, A a, B b, Epilogue e, bool wide_out)
 {
-    enum { BM = 64 * WM, BN = 32 * WN, THREADS = WM * WN * 32, KU = A::K_RUNS && B::K_RUNS ? 2 : 4 };
+    enum { BM = 64 * WM, BN = 32 * WN, KU = A::K_RUNS && B::K_RUNS ? 2 : 4 };
     typedef Tile<BM, A::K_RUNS> TileA;
     typedef Tile<BN, B::K_RUNS> TileB;
-    SHARED(float4, shared_a, [2][TileA::SIZE / 4]);
-    SHARED(float4, shared_b, [2][TileB::SIZE / 4]);
-    SHARED(float4, shared_out_words, [WM * WN * 8 * 36 / 4]);
-    float (*shared_out)[8][36] = (float (*)[8][36])shared_out_words;
-    const int64_t tiles_m = (s.M + BM - 1) / BM, tiles_n = (s.N + BN - 1) / BN, tiles = tiles_m * tiles_n;
-    const int64_t piece = quotient(blockIdx.x, tiles), batch = quotient(piece, s.splits), split = piece - batch * s.splits;
-    int64_t tm, tn;
-    tile_place(blockIdx.x - piece * tiles, tiles_m, tiles_n, &tm, &tn);
-    const int64_t m0 = tm * BM, n0 = tn * BN, k_begin = split * s.k_each;
-    const int64_t k_end = k_begin + s.k_each < s.K ? k_begin + s.k_each : s.K;
+    SHARED(float4, slabs, [WM * WN * 8 * 36 / 4]);
+    const Part3 at = part_of<BM, BN>(s);
     const int warp = (int)threadIdx.x / 32, lane_m = (int)threadIdx.x % 8, lane_n = (int)threadIdx.x % 32 / 8;
     const int row0 = warp / WN * 64, col0 = warp % WN * 32;
-
     float sum[8][8] = {};
-    const int steps = (int)((k_end - k_begin + GEMM_K - 1) / GEMM_K);
-    TileA::template fetch<W, THREADS>((float *)shared_a[0], a, batch, m0, k_begin, k_end);
-    TileB::template fetch<W, THREADS>((float *)shared_b[0], b, batch, n0, k_begin, k_end);
-    copy_async_commit();
-    for (int step = 0; step < steps; step++) {
-        copy_async_wait<0>();
-        __syncthreads();   // this step's tiles are there, and nobody reads the other buffers any more
-        if (step + 1 < steps) {
-            const int64_t k0 = k_begin + (int64_t)(step + 1) * GEMM_K;
-            TileA::template fetch<W, THREADS>((float *)shared_a[(step + 1) % 2], a, batch, m0, k0, k_end);
-            TileB::template fetch<W, THREADS>((float *)shared_b[(step + 1) % 2], b, batch, n0, k0, k_end);
-            copy_async_commit();
-        }
-        const float *sa = (const float *)shared_a[step % 2], *sb = (const float *)shared_b[step % 2];
+    for_tiles<WM, WN, W>(at, a, b, [&](const float *sa, const float *sb) {
 #pragma unroll
         for (int k = 0; k < GEMM_K; k += KU) {
             float fa[KU][8], fb[KU][8];
@@ -176,28 +223,79 @@ gemm_kernel(GemmSizes s, A a, B b, Epilogue e, bool wide_out)
 #pragma unroll
                     for (int c = 0; c < 8; c++) sum[r][c] += fa[j][r] * fb[j][c];
         }
-    }
-    if (s.splits > 1) e.y += split * s.batch * s.M * s.N;
-    // Eight rows of the warp's part at a time go through shared memory, so that they leave as whole 128-byte lines.
-    float (*slab)[36] = shared_out[warp];
+    });
+    if (s.splits > 1) e.y += at.split * s.batch * s.M * s.N;
+    float (*slab)[36] = (float (*)[36])(slabs + warp * (8 * 36 / 4));
 #pragma unroll
     for (int r = 0; r < 8; r++) {
 #pragma unroll
         for (int c = 0; c < 8; c++) slab[lane_m][TileB::template row<4>(lane_n, c)] = sum[r][c];
-        __syncwarp();
-#pragma unroll 1
-        for (int i = (int)threadIdx.x % 32; i < 64; i += 32) {
-            const int64_t m = m0 + row0 + TileA::template row<8>(i / 8, r), n = n0 + col0 + i % 8 * 4;
-            if (m >= s.M) continue;
-            if (wide_out && n < s.N) {
-                e.put<4>(batch, m, n, load<4>(&slab[i / 8][i % 8 * 4]));
-            } else {
-#pragma unroll 1
-                for (int j = 0; j < 4; j++)
-                    if (n + j < s.N) e.put<1>(batch, m, n + j, Pack<1>{{slab[i / 8][i % 8 * 4 + j]}});
-            }
+        put_slab(s, e, wide_out, slab, at.batch, at.n0 + col0,
+                 [&](int i) { return at.m0 + row0 + TileA::template row<8>(i, r); });
+    }
+}
+
+// ---- tensor cores
+
+// Two neighbouring k of a row of a tile as bf16, or one value as tf32.
+template <class T> static __device__ __forceinline__ uint32_t bf16_of(const float *s, int row, int k)
+{
+    return bf16_pair(s[T::at(row, k)], s[T::at(row, k + 1)]);
+}
+template <class T> static __device__ __forceinline__ uint32_t tf32_of(const float *s, int row, int k)
+{
+    return to_tf32(s[T::at(row, k)]);
+}
+
+template <bool BF16, int WM, int WN, class A, class B>
+static __global__ void __launch_bounds__(WM *WN * 32, WM *WN == 4 ? 3 : 6)
+mma_kernel(GemmSizes s, A a, B b, Epilogue e, bool wide_out)
+{
+    enum { BM = 64 * WM, BN = 32 * WN, DEPTH = BF16 ? 16 : 8 };
+    typedef Tile<BM, A::K_RUNS> TileA;
+    typedef Tile<BN, B::K_RUNS> TileB;
+    SHARED(float4, slabs, [WM * WN * 8 * 36 / 4]);
+    const Part3 at = part_of<BM, BN>(s);
+    const int warp = (int)threadIdx.x / 32, g = (int)threadIdx.x % 32 / 4, t = (int)threadIdx.x % 4;
+    const int row0 = warp / WN * 64, col0 = warp % WN * 32;
+    float sum[4][4][4] = {};   // 16 rows, 8 columns, the fragment
+    for_tiles<WM, WN, 4>(at, a, b, [&](const float *sa, const float *sb) {
+#pragma unroll
+        for (int k = 0; k < GEMM_K; k += DEPTH) {
+            uint32_t fa[4][4], fb[4][2];
+#pragma unroll
+            for (int m = 0; m < 4; m++)
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    const int row = row0 + 16 * m + g + i % 2 * 8;
+                    fa[m][i] = BF16 ? bf16_of<TileA>(sa, row, k + 2 * t + i / 2 * 8) : tf32_of<TileA>(sa, row, k + t + i / 2 * 4);
+                }
+#pragma unroll
+            for (int n = 0; n < 4; n++)
+#pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    const int col = col0 + 8 * n + g;
+                    fb[n][i] = BF16 ? bf16_of<TileB>(sb, col, k + 2 * t + i * 8) : tf32_of<TileB>(sb, col, k + t + i * 4);
+                }
+#pragma unroll
+            for (int m = 0; m < 4; m++)
+#pragma unroll
+                for (int n = 0; n < 4; n++) {
+                    if constexpr (BF16) mma_bf16(sum[m][n], fa[m], fb[n]);
+                    else mma_tf32(sum[m][n], fa[m], fb[n]);
+                }
         }
-        __syncwarp();
+    });
+    if (s.splits > 1) e.y += at.split * s.batch * s.M * s.N;
+    float (*slab)[36] = (float (*)[36])(slabs + warp * (8 * 36 / 4));
+#pragma unroll
+    for (int r = 0; r < 8; r++) {   // 8 rows of fragment r / 2
+#pragma unroll
+        for (int n = 0; n < 4; n++) {
+            slab[g][8 * n + 2 * t] = sum[r / 2][n][r % 2 * 2];
+            slab[g][8 * n + 2 * t + 1] = sum[r / 2][n][r % 2 * 2 + 1];
+        }
+        put_slab(s, e, wide_out, slab, at.batch, at.n0 + col0, [&](int i) { return at.m0 + row0 + 8 * r + i; });
     }
 }
 
@@ -236,14 +334,18 @@ static inline void gemm_split(GemmSizes *s, int64_t blocks, int64_t step)
     s->splits = div_up(s->K, s->k_each);
 }
 
-template <int WM, int WN, int W, class A, class B>
-static void gemm_tiles(const OpCall *c, GemmSizes s, const A &a, const B &b, Epilogue e)
+template <int WM, int WN, class A, class B>
+static void gemm_tiles(const OpCall *c, GemmSizes s, const A &a, const B &b, const Epilogue &e)
 {
     const int64_t tiles = div_up(s.M, 64 * WM) * div_up(s.N, 32 * WN) * s.batch;
     gemm_split(&s, tiles, GEMM_K);
     float *part = s.splits > 1 ? scratch_of<float>(c, (size_t)(s.splits * s.batch * s.M * s.N)) : NULL;
     const Epilogue first = part ? Epilogue{part, NULL, NULL, 1, false, s.M, s.N} : e;
-    auto *kernel = gemm_kernel<WM, WN, W, A, B>;
+    const bool wide = a.wide() && b.wide();
+    auto *kernel = gemm_kernel<WM, WN, 1, A, B>;
+    if (wide && math_of(c) == MATH_BF16) kernel = mma_kernel<true, WM, WN, A, B>;
+    else if (wide && math_of(c) == MATH_TF32) kernel = mma_kernel<false, WM, WN, A, B>;
+    else if (wide) kernel = gemm_kernel<WM, WN, 4, A, B>;
     launch(c, kernel, blocks_of(tiles * s.splits), WM * WN * 32, 0, s, a, b, first, first.wide());
     if (part) gemm_finish(c, s, part, e);
 }
@@ -255,11 +357,8 @@ static void gemm(const OpCall *c, int64_t batch, int64_t M, int64_t N, int64_t K
     enum { FULL = 132 };   // large tiles once they fill an H200
     if (batch * M * N == 0) return;
     const GemmSizes s = {M, N, K, batch, 1, K};
-    const bool wide = a.wide() && b.wide(), large = div_up(M, 128) * div_up(N, 64) * batch >= FULL;
-    if (large && wide) gemm_tiles<2, 2, 4>(c, s, a, b, e);
-    else if (large) gemm_tiles<2, 2, 1>(c, s, a, b, e);
-    else if (wide) gemm_tiles<1, 2, 4>(c, s, a, b, e);
-    else gemm_tiles<1, 2, 1>(c, s, a, b, e);
+    if (div_up(M, 128) * div_up(N, 64) * batch >= FULL) gemm_tiles<2, 2>(c, s, a, b, e);
+    else gemm_tiles<1, 2>(c, s, a, b, e);
 }
 
 #endif

@@ -265,7 +265,7 @@ template <class F> static __global__ void total_finish_kernel(int parts, F f, co
 
 template <class F> static void sum_all(const OpCall *c, int64_t n, F f)
 {
-    enum { PARTS_MAX = 1024, EACH = 8 };
+    enum { PARTS_MAX = 1024, EACH = 32 };
     int64_t parts = div_up(n > 0 ? n : 1, EACH * ROW_BLOCK);
     if (parts > PARTS_MAX) parts = PARTS_MAX;
     double *part = scratch_of<double>(c, (size_t)parts);

@@ -34,12 +34,30 @@ static void test_memory(TestLog *log)
     }
 }
 
+// --math tf32 and bf16: the ops on the tensor cores, held to the tolerance of their operands (src/check/check.c) and, with
+// whole numbers, which no rounding touches, to exact results.
+static void test_math(TestLog *log, CheckOptions o, Device *emulated)
+{
+    static const OpId product[] = {OP_matmul, OP_linear, OP_linear_gelu, OP_conv2d};
+    o.quick = true;
+    for (Math math = MATH_TF32; math <= MATH_BF16; math++)
+        for (int i = 0; i < (int)(sizeof product / sizeof *product); i++) {
+            static CheckReport one;
+            emulated->math = math;
+            check_run(&one, &o, op_info(product[i])->name);
+            const CheckRow *r = &one.row[product[i]];
+            TEST(log, r->variants == 1 && r->failures == 0, "math %d: %d failures in %d cases; first: %s", (int)math, r->failures,
+                 r->cases, r->first);
+            TEST(log, r->parity > 100, "%s, math %d errs by %g ulps: as plain f32 does", r->op, (int)math, r->parity);
+        }
+}
+
 void test_cuda_emulate(TestLog *log)
 {
     test_memory(log);
     Devices devices;
     CheckOptions o;
-    const Device emulated = device_emulated();
+    Device emulated = device_emulated();
     int said = 0, covered = 0;
     check_devices(&devices, &o, ISA_SCALAR);
     o.f32[o.n_f32++] = &emulated;
@@ -64,4 +82,5 @@ void test_cuda_emulate(TestLog *log)
     check_print(stdout, &all);
     printf("%d of %d ops have CUDA kernels\n", covered, (int)OP_COUNT);
     TEST(log, covered > 0, "no CUDA kernel was found");
+    test_math(log, o, &emulated);
 }

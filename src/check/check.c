@@ -243,6 +243,9 @@ static double allowance(const Device *dev, OpId op)
     return op_info(op)->ulps + (op == OP_conv2d && !dev->exact ? WINOGRAD_ULPS : 0);
 }
 
+// Of the largest value: what operands rounded to 11 and 8 bits may cost, twice over.
+static double math_tolerance(Math math) { return math == MATH_BF16 ? 0x1p-6 : math == MATH_TF32 ? 0x1p-9 : 0; }
+
 // Errors of results s against the truth, tensor by tensor, held to the plain device's (NULL: s is the plain device's).
 static void check_parity(Checker *k, const Device *dev, const Results *s, const Results *plain, int offset)
 {
@@ -255,6 +258,7 @@ static void check_parity(Checker *k, const Device *dev, const Results *s, const 
         double bound = fmax(PLAIN_TOL * largest, 4 * (double)FLT_EPSILON) / ulp;
         if (plain) {
             bound = 2 * max_error(plain->v[t], k->truth.v[t], n) / ulp + allowance(dev, k->c->op);
+            bound = fmax(bound, math_tolerance(dev->math) * largest / ulp);
             if (!(err / bound <= k->row->parity / k->row->bound)) {
                 k->row->parity = err;
                 k->row->bound = bound;

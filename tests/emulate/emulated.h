@@ -9,6 +9,7 @@ static inline Device device_emulated(void)
 {
     Device d = device_cpu_f32(ISA_SCALAR);
     d.name = "cuda (emulated)";
+    d.exact = true;
     device_cuda_slots(&d);
     return d;
 }

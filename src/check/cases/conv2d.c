@@ -52,6 +52,9 @@ void conv2d_cases(CaseList *list)
     conv(list, (Conv){"Winograd 3, pad 2",       2,  4,  4, 16, 3, 3, 65, 1, 2, false, true});
     conv(list, (Conv){"Winograd 4, chunks",      9, 12, 11, 16, 3, 3, 16, 1, 1, false, true});
     conv(list, (Conv){"Winograd 4, blocks",      1,  8,  8, 145, 3, 3, 161, 1, 1, false, true});
+    conv(list, (Conv){"channels in fours",       1,  5,  3,  4, 3, 3, 8, 1, 1, false, false});
+    conv(list, (Conv){"channels in fours, stride 2", 1, 5, 6, 8, 3, 3, 4, 2, 1, false, false});
+    conv(list, (Conv){"many pixels",             8, 46, 46,  4, 3, 3, 4, 1, 1, false, true});
     conv(list, (Conv){"LEAD 12x12",              2, 12, 12, 64, 3, 3, 64, 1, 1, false, true});
     conv(list, (Conv){"LEAD 23x23",              1, 23, 23, 32, 3, 3, 64, 1, 1, false, true});
     conv(list, (Conv){"LEAD 23x23, stride 2",    1, 23, 23, 64, 3, 3, 64, 2, 1, false, true});

@@ -21,6 +21,9 @@ void linear_cases(CaseList *list)
     for (int i = 0; i < (int)(sizeof edge / sizeof *edge); i++)
         shape(list, "vector edge", 3 + i, 10, edge[i], true, false);
     for (int64_t few = 1; few < 6; few++) shape(list, "few rows", few, 130, 97, few != 2, true);
+    shape(list, "multiples of four", 12, 20, 36, true, false);
+    shape(list, "one row, multiples of four", 1, 260, 132, true, true);
+    shape(list, "many rows", 16900, 4, 8, true, true);
     shape(list, "tile edges", 61, 130, 97, true, true);
     shape(list, "GPT-2 rows", 64, 768, 768, true, true);
 }
