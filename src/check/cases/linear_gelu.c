@@ -21,6 +21,7 @@ void linear_gelu_cases(CaseList *list)
     shape(list, "odd", SHAPE(5, 7), 3, true, false);
     shape(list, "no bias", SHAPE(4, 9), 17, false, false);
     shape(list, "tokens", SHAPE(2, 3, 5), 6, true, false);
+    shape(list, "multiples of four", SHAPE(2, 6, 20), 36, true, false);
     for (int i = 0; i < VECTOR_EDGES; i++) shape(list, "vector edge", SHAPE(2 + i, 6), vector_edge[i], true, false);
     for (int64_t few = 1; few < 6; few++) shape(list, "few rows", SHAPE(few, 20), 97, few != 2, true);
     shape(list, "tile edges", SHAPE(61, 130), 97, true, true);
