@@ -190,7 +190,7 @@ KERNEL(attention, fwd)
     }
 }
 
-// One head of one sample: pointers at its first channel; k [Tk,E], kt, vt: its copies.  NULL gradients are not computed.
+// One head of one sample: pointers at its first channel; k [Tk,E], kt, vt: its copies.  No NULL gradient is computed.
 typedef struct AttHead {
     const float *q, *k, *o, *go, *lse, *kt, *vt;
     float *dq, *dk, *dv;

@@ -66,7 +66,10 @@ VECTORS gelu_erf_slope(vf *x, const int n)   // cdf + x exp(-x^2/2) / sqrt(2 pi)
 static void relu_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, relu_of); }
 static void silu_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vsilus); }
 static void gelu_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vgelu_tanhs); }
-static void sigmoid_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vsigmoids); }
+static void sigmoid_range(const OpCall *c, int64_t i, int64_t n)
+{
+    map_range(in_x(c, 0), out_x(c, 0), i, n, vsigmoids);
+}
 static void tanh_range(const OpCall *c, int64_t i, int64_t n) { map_range(in_x(c, 0), out_x(c, 0), i, n, vtanhs); }
 
 static void gelu_erf_range(const OpCall *c, int64_t i, int64_t n)

@@ -152,8 +152,8 @@ static void modulate_fwd(const OpCall *c, const Modulation *m, double eps)
 // ---- backward: first dz and its sums by channel, then dx
 
 // dz = dy or dy silu'(z), kept in dz (rows ldz apart) when SiLU made it differ from dy; sums by channel of dz, dz xhat.
-PASS slopes_pass(const int nv, const bool silu, const Modulation *m, const float *x, const float *dy, int64_t n, int64_t at,
-                 const float *beta, float *dz, int64_t ldz, float *sum_z, float *sum_zx)
+PASS slopes_pass(const int nv, const bool silu, const Modulation *m, const float *x, const float *dy, int64_t n,
+                 int64_t at, const float *beta, float *dz, int64_t ldz, float *sum_z, float *sum_zx)
 {
     vf mean[4], rstd[4], sz[4], szx[4];
     for (int v = 0; v < nv; v++) {

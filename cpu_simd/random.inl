@@ -87,9 +87,9 @@ static inline PhiloxKeys philox_keys(RandomAddress at)
     return p;
 }
 
-// n halves of VW quads side by side (vec.h: EACH), each with its words in the low halves of 64-bit lanes.  The ten rounds
-// are one chain of latencies; four halves that take turns, and keys that are loaded, brought randn of a Zen 4 from
-// 1.03 to 1.39 G/s (AVX2: 0.63 to 0.94).
+// n halves of VW quads side by side (vec.h: EACH), each with its words in the low halves of 64-bit lanes.  The ten
+// rounds are one chain of latencies; four halves that take turns, and keys that are loaded, brought randn of a Zen 4
+// from 1.03 to 1.39 G/s (AVX2: 0.63 to 0.94).
 VECTORS philox_halves(const PhiloxKeys *key, const vi *quad, vi *c0, vi *c1, vi *c2, vi *c3, const int n)
 {
     EACH {
@@ -172,7 +172,7 @@ static inline void vstore_quads(float *y, vf w0, vf w1, vf w2, vf w3)
     vstore(y + 3 * VW, vf_pairs_hi(h01, h23));
 }
 
-// The four words of BATCH times VW quads from `quad` on; of batch g: first and third in a[2 g ..], second and fourth in b.
+// The four words of BATCH times VW quads from `quad` on; of batch g: first and third in a[2 g ..], the others in b.
 enum { BATCH = VECTORS_MAX / 2 };
 
 static inline __attribute__((always_inline)) void words_of_quads(const PhiloxKeys *key, uint64_t quad, vi *a, vi *b)
