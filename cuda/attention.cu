@@ -5,6 +5,7 @@
 // 4 x 4 scores and 4 x E/16 results.  Head sizes up to 128, padded with zeros to 32, 64 or 128 in shared memory.
 //   forward, E = 64: 70 KiB of shared memory (3 blocks an SM); a tile of keys: 32 KiB read, 1 Mflop
 //   backward: 87 KiB (152 KiB at E = 128); the scores are computed twice, so 7 products instead of 5
+//   registers (sm_90, ptxas 13.0): forward 118, dq 128, dk and dv 128, with 16 bytes spilled in the last two at E = 64
 // Bound by FFMA and by shared memory (1 LDS.128 for 8 FFMA).  Expected: 0.45 of 67 TFLOP/s at T = 1024, E = 64 (tiles
 // above the diagonal are skipped); at LEAD's T of 9 to 144 the launch and one pass over the tiles: about 10 us.
 #include "kernel.h"

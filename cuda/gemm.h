@@ -10,6 +10,8 @@
 // (64 x 64); k in steps of 16, two buffers in shared memory filled by cp.async while the other is used, one barrier a step.
 //   block of 128 x 64: 12 KiB of operands and 0.26 Mflop a step (21 flops a byte from L2); 35 KiB of shared memory, 3 an SM
 //   shared memory: 4 (2) LDS.128 (64) for 64 FFMA a thread and k, without bank conflicts (rows padded to 20 or 136 words)
+//   registers (sm_90, ptxas 13.0): 149-168; no spills with matrices at W = 4; the gathered operands of conv.cu spill 40-88
+//   bytes in three of the W = 4 kernels
 // Bound by FFMA issue.  Expected: 0.80 of 67 TFLOP/s at 4096^3; 0.6 at LEAD's sizes (less than two waves of blocks).
 //
 // --math tf32, bf16 (mma_kernel): the same tiles in f32, rounded when a fragment is read; m16n8k8 (k16) products of the

@@ -1,8 +1,8 @@
 // layer_norm, softmax, group_norm, adagn (+ SiLU), film (+ SiLU).
 // A team of threads owns a row (a group): a warp up to 2,048 values, else a block of 256.  The row is read from device
 // memory once; the second and third pass find it in L1 (8 rows of 768 floats a block: 24 KiB).  Two-pass variance as in
-// the reference, sums in double.  About 10 flops and 8 bytes a value forward: bound by memory.  Expected: 0.80-0.85 of a device copy on
-// 64 MB and more, forward; backward 0.75 (dx, and the affine sums read x and dy once more).
+// the reference, sums in double.  About 10 flops and 8 bytes a value forward: bound by memory; at most 60 registers.
+// Expected: 0.80-0.85 of a device copy on 64 MB and more, forward; backward 0.75 (dx, and the affine sums read x and dy once more).
 #include "kernel.h"
 
 // ---- rows of the last dimension: layer_norm, softmax
