@@ -218,12 +218,15 @@ static inline __attribute__((always_inline)) void transpose_vectors(vf r[VW])
         t[4 + c] = _mm256_permute2f128_ps(r[c], r[4 + c], 0x31);
 #endif
     }
-#pragma GCC unroll 16
-    for (int c = 0; c < VW; c++)
 #if defined(__AVX512F__)
-        r[c] = _mm512_shuffle_f32x4(t[c % 8], t[8 + c % 8], c < 8 ? 0x88 : 0xDD);
+#pragma GCC unroll 8
+    for (int c = 0; c < 8; c++) {
+        r[c] = _mm512_shuffle_f32x4(t[c], t[8 + c], 0x88);
+        r[8 + c] = _mm512_shuffle_f32x4(t[c], t[8 + c], 0xDD);
+    }
 #else
-        r[c] = t[c];
+#pragma GCC unroll 8
+    for (int c = 0; c < VW; c++) r[c] = t[c];
 #endif
 }
 #undef LANES

@@ -13,7 +13,7 @@ test: $(if $(CLI),all) $(BUILD)/tests/run $(BUILD)/tests/checker
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 asan:
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	    $(MAKE) BUILD=build/asan CFLAGS="$(SANITIZE)" EXTRA=-Wno-maybe-uninitialized QUICK=1 test
+	    $(MAKE) BUILD=build/asan CFLAGS="$(SANITIZE)" EXTRA=-Wno-maybe-uninitialized SIMD_OPT=-O1 QUICK=1 test
 
 layers:
 	@sh tests/layers.sh
