@@ -104,6 +104,13 @@ static bool area_run(const Area *area, TestLog *total)
         TestLog log = *total;
         log.area = area->name;
         log.passed = log.failed = log.skipped = 0;
+        char tmp[PATH_MAX + 64];   // a scratch directory of its own: two areas may choose the same name
+        snprintf(tmp, sizeof tmp, "%s/%s", total->tmp, area->name);
+        if (mkdir(tmp, 0777) != 0) {
+            perror(tmp);
+            exit(1);
+        }
+        log.tmp = tmp;
         area->run(&log);
         const long count[3] = {log.passed, log.failed, log.skipped};
         fflush(stdout);

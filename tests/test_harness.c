@@ -60,19 +60,22 @@ static void bwd_spoils_output(const OpCall *c)
     ((double *)c->out[0]->x)[0] += 1;
 }
 
-static void bwd_behind(const OpCall *c)
+// Reaches outside of a buffer: the harness must see it, not the address sanitizer.
+#define PLANTED __attribute__((no_sanitize_address))
+
+PLANTED static void bwd_behind(const OpCall *c)
 {
     linear_bwd_f64(c);
     if (grad(c, 0)) grad(c, 0)[numel(c->in[0])] = 0;
 }
 
-static void fwd_before(const OpCall *c)
+PLANTED static void fwd_before(const OpCall *c)
 {
     linear_fwd_f64(c);
     ((double *)c->out[0]->x)[-1] = 0;
 }
 
-static void fwd_reads_behind(const OpCall *c)
+PLANTED static void fwd_reads_behind(const OpCall *c)
 {
     linear_fwd_f64(c);
     ((double *)c->out[0]->x)[0] += 0 * ((double *)c->in[0]->x)[numel(c->in[0])];

@@ -317,9 +317,9 @@ Status gpt2_beam_search(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *o
         s = search(&r, length_penalty, &e);
         run_end(&r, &saved);
     }
-    arena_rewind(t->scratch, mark);
     *n_out = s.code ? n_prompt : e.best_len;
     if (score && !s.code) *score = e.score[0];
+    arena_rewind(t->scratch, mark);
     return s;
 }
 
