@@ -25,7 +25,7 @@ ifeq ($(shell uname -m),x86_64)
 # The sanitizers' build takes -O1: it costs minutes less to compile.
 SIMD_OPT ?= -O3
 SIMD    := $(shell grep -l '^KERNEL' cpu_simd/*.inl)
-OBJ     += $(SIMD:%.inl=$(BUILD)/%.avx2.o) $(SIMD:%.inl=$(BUILD)/%.avx512.o)
+OBJ     += $(SIMD:%.inl=$(BUILD)/%.avx2.o) $(SIMD:%.inl=$(BUILD)/%.avx512.o) $(BUILD)/cpu_simd/linear_bf16.avx512bf16.o
 endif
 
 all: deps $(BUILD)/lead $(BUILD)/liblead.a
@@ -101,10 +101,16 @@ $(BUILD)/cpu_simd/%.avx2.o: cpu_simd/%.inl
 	@echo "  CC $@"
 	@$(CC) $(CFLAGS) $(SIMD_OPT) -mavx2 -mfma -mf16c -x c -c -o $@ $<
 
+AVX512  := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512
 $(BUILD)/cpu_simd/%.avx512.o: cpu_simd/%.inl
 	@mkdir -p $(@D)
 	@echo "  CC $@"
-	@$(CC) $(CFLAGS) $(SIMD_OPT) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512 -x c -c -o $@ $<
+	@$(CC) $(CFLAGS) $(SIMD_OPT) $(AVX512) -x c -c -o $@ $<
+
+$(BUILD)/cpu_simd/%.avx512bf16.o: cpu_simd/%.inl
+	@mkdir -p $(@D)
+	@echo "  CC $@"
+	@$(CC) $(CFLAGS) $(SIMD_OPT) $(AVX512) -mavx512bf16 -x c -c -o $@ $<
 
 clean:
 	rm -rf $(BUILD)

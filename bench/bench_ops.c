@@ -162,7 +162,7 @@ static void check(Bench *b, Problem *p)
 {
     for (Isa isa = ISA_AVX2; isa <= b->have; isa++) {
         const double e = problem_error(p, &b->dev[isa], &b->dev[ISA_SCALAR], b->mem);
-        if (!(e < 1e-3)) complain(b, p, isa_name(isa), e);
+        if (!(e < problem_bound(p))) complain(b, p, isa_name(isa), e);
     }
     const Tensor *y = p->call.out[0];
     const size_t mark = arena_mark(b->mem), bytes = tensor_bytes(y);
@@ -180,7 +180,7 @@ static void check(Bench *b, Problem *p)
             worst = e <= worst ? worst : isnan(e) ? INFINITY : e;
             top = fmax(top, fabs((double)ours[j]));
         }
-        if (!(worst <= 1e-3 * top)) complain(b, p, peer->name, worst / top);
+        if (!(worst <= problem_bound(p) * top)) complain(b, p, peer->name, worst / top);
     }
     arena_rewind(b->mem, mark);
 }

@@ -54,7 +54,8 @@ Problem *problem_new(Arena *mem, Arena *scratch, const BenchRow *row)
     if (row->op == OP_linear && row->i[0]) {
         p->packed = tensor_new(mem, &k->dev, REAL, row->in[1], "packed");
         memcpy(p->packed->x, in[1]->x, tensor_bytes(in[1]));
-        tensor_pack(p->packed, mem);
+        if (row->i[0] == 2) tensor_pack_bf16(p->packed, mem);
+        else tensor_pack(p->packed, mem);
     }
     if (!op_info(row->op)->diff) return p;
     Tensor *y = p->call.out[0];
@@ -71,11 +72,14 @@ Problem *problem_new(Arena *mem, Arena *scratch, const BenchRow *row)
 
 static bool is_product(OpId op) { return op == OP_matmul || op == OP_linear || op == OP_conv2d; }
 
+static bool in_bf16(const Problem *p) { return p->packed && p->packed->layout == LAYOUT_PANELS_BF16; }
+
 bool problem_has(const Problem *p, Pass pass)
 {
     if (pass == FWD) return true;
     if (!op_info(p->row->op)->diff || (p->row->op == OP_attention && p->row->i[2])) return false;
     if (p->packed && pass == DW) return false;   // frozen
+    if (in_bf16(p)) return pass == FWD;
     return is_product(p->row->op) == (pass != BWD);
 }
 
@@ -89,7 +93,7 @@ static void attach_gradients(Problem *p, Pass pass)
 void problem_run(Problem *p, const Device *dev, Pass pass)
 {
     Tensor *const rows = p->call.in[1];
-    if (p->packed && dev->isa >= ISA_AVX2) p->call.in[1] = p->packed;
+    if (p->packed && dev->isa >= ISA_AVX2 && (pass == FWD || !in_bf16(p))) p->call.in[1] = p->packed;
     attach_gradients(p, pass);
     const size_t mark = arena_mark(p->call.scratch);
     (pass == FWD ? dev->fwd : dev->bwd)[p->row->op](&p->call);
@@ -99,9 +103,15 @@ void problem_run(Problem *p, const Device *dev, Pass pass)
 
 OpWork problem_work(Problem *p, Pass pass)
 {
+    Tensor *const rows = p->call.in[1];
+    if (in_bf16(p)) p->call.in[1] = p->packed;   // half the bytes
     attach_gradients(p, pass);
-    return op_work(&p->call, pass != FWD);
+    const OpWork w = op_work(&p->call, pass != FWD);
+    p->call.in[1] = rows;
+    return w;
 }
+
+double problem_bound(const Problem *p) { return in_bf16(p) ? 0.2 : 1e-3; }
 
 // ---- are the numbers right?
 

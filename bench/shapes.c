@@ -7,6 +7,9 @@
 // The weight in panels for our SIMD variants (tensor/pack.h), as GPT-2's are; plain for the peers.
 #define PACKED(M, K, N, why) {.op = OP_linear, .label = #M "x" #K "->" #N " packed " why, \
                               .in = {SHAPE(M, K), SHAPE(K, N)}, .i = {true}}
+// The weight in bf16 panels, forward only; plain for the peers and for our scalar kernels.
+#define PACKED_BF16(M, K, N, why) {.op = OP_linear, .label = #M "x" #K "->" #N " packed bf16 " why, \
+                                   .in = {SHAPE(M, K), SHAPE(K, N)}, .i = {2}}
 #define LINEAR_GELU(M, K, N, why) {.op = OP_linear_gelu, .label = #M "x" #K "->" #N " " why, \
                                    .in = {SHAPE(M, K), SHAPE(K, N), SHAPE(N)}}
 #define CONV(n, h, c, k, o, s, p, why) {.op = OP_conv2d, \
@@ -43,6 +46,9 @@ const BenchRow *bench_rows(Arena *a, int *n)
         PACKED(64, 768, 768, "GPT-2"), PACKED(64, 768, 2304, "GPT-2"), PACKED(64, 768, 3072, "GPT-2"),
         PACKED(64, 3072, 768, "GPT-2"), PACKED(512, 768, 3072, "GPT-2"), PACKED(512, 3072, 768, "GPT-2"),
         PACKED(16, 768, 3072, "GPT-2"), PACKED(1, 768, 3072, "decode"),
+        PACKED_BF16(64, 768, 3072, "GPT-2"), PACKED_BF16(64, 3072, 768, "GPT-2"), PACKED_BF16(512, 768, 3072, "GPT-2"),
+        PACKED_BF16(512, 3072, 768, "GPT-2"), PACKED_BF16(16, 768, 3072, "GPT-2"), PACKED_BF16(1, 768, 3072, "decode"),
+        PACKED_BF16(1, 768, 50257, "lm-head"), PACKED_BF16(64, 768, 50257, "lm-head"),
         {.op = OP_matmul, .label = "1x768x50257 NT lm-head", .in = {SHAPE(1, 768), SHAPE(50257, 768)},
          .i = {false, true}},
         LINEAR_GELU(256, 768, 3072, "GPT-2"), LINEAR_GELU(512, 512, 2048, "aggregator"),

@@ -1,6 +1,7 @@
 // linear, linear_gelu, matmul on the product of gemm.inl.
 // Formulas and shapes: src/tensor/ref/{linear,linear_gelu,matmul}.inl
 #include "cpu_simd/gemm.inl"
+#include "cpu_simd/linear_bf16.inl"
 
 typedef struct LinearDims { int64_t M, K, N; } LinearDims;
 
@@ -13,6 +14,10 @@ static LinearDims linear_dims(const OpCall *c)
 // gelu: NULL, or where gelu_tanh(y) goes.
 static void linear_product(const OpCall *c, float *y, float *gelu)
 {
+    if (c->in[1]->layout == LAYOUT_PANELS_BF16) {
+        linear_bf16(c, y, gelu);
+        return;
+    }
     const LinearDims d = linear_dims(c);
     const Gemm g = {.M = d.M, .N = d.N, .K = d.K, .a = in_x(c, 0), .ra = d.K, .ca = 1,
                     .b = in_x(c, 1), .rb = d.N, .cb = 1, .packed = c->in[1]->layout == LAYOUT_PANELS ? in_x(c, 1) : NULL,
@@ -23,6 +28,7 @@ static void linear_product(const OpCall *c, float *y, float *gelu)
 static void linear_gradients(const OpCall *c, const float *dy)
 {
     const LinearDims d = linear_dims(c);
+    CHECK(c->in[1]->layout != LAYOUT_PANELS_BF16, "linear: no gradient through bf16 weights");
     if (in_g(c, 0)) {   // dX += dY W^T
         const Gemm g = {.M = d.M, .N = d.K, .K = d.N, .a = dy, .ra = d.N, .ca = 1, .b = in_x(c, 1), .rb = 1, .cb = d.N,
                         .turned = c->in[1]->layout == LAYOUT_PANELS ? in_x(c, 1) : NULL,

@@ -22,6 +22,8 @@ static Tensor *affine(Tape *t, OpId op, Tensor *x, Tensor *w, Tensor *b)
     check_dims(name, "w", w, 2);
     check_last(name, "x", x, w->shape.d[0]);
     if (b) check_shape(name, "b", b, SHAPE(w->shape.d[1]));
+    CHECK(w->layout != LAYOUT_PANELS_BF16 || !t->record || !(x->needs_grad || (b && b->needs_grad)),
+          "%s: %s is in bf16, through which no gradient flows", name, w->name ? w->name : "w");
     Shape y = x->shape;
     y.d[y.n - 1] = w->shape.d[1];
     return tape_op(t, op, 3, (Tensor *[]){x, w, b}, op == OP_linear ? 1 : 2, (Shape[]){y, y}, NULL, 0)->out[0];

@@ -28,6 +28,9 @@ Status gpt2_tokenizer(Cli *cli, const char *dir, const char *llm, Bpe **b)
 Status model_open(Cli *cli, const ModelOptions *o, Model *m)
 {
     *m = (Model){0};
+    const bool bf16 = o->weights && !strcmp(o->weights, "bf16");
+    if (o->weights && !bf16 && strcmp(o->weights, "f32"))
+        return USAGE_ERROR("--llm-weights: want f32 or bf16, got '%s'", o->weights);
     const double t0 = cli_seconds();
     paramset_init(&m->ps, cli->perm, &cli->device, 0, true);
     TRY(gpt2_load(&m->m, &m->ps, "", o->llm, GPT2_FROZEN | GPT2_BLANK, cli->scratch));
@@ -36,7 +39,9 @@ Status model_open(Cli *cli, const ModelOptions *o, Model *m)
         TRY(gpt2_adapters_load(&s, NULL, &m->ps, m->m, o->adapter, cli->scratch));
         if (s) m->hook = adapter_hook(s);
     }
-    gpt2_pack(m->m, cli->perm);
+    if (bf16) gpt2_pack_bf16(m->m, cli->perm);
+    else gpt2_pack(m->m, cli->perm);
+    if (bf16) fprintf(stderr, "weights: projections and head rounded to bf16\n");
     m->load_seconds = cli_seconds() - t0;
     TRY(gpt2_tokenizer(cli, o->tokenizer, o->llm, &m->bpe));
     if (m->bpe && m->bpe->n_vocab > m->m->c.vocab)
@@ -267,8 +272,10 @@ static void report_speed(const Gpt2Speed *s, const Model *m)
     if (s->decode_tokens)
         fprintf(stderr, "decode %lld tokens, %.1f tokens/s; ", (long long)s->decode_tokens,
                 (double)s->decode_tokens / s->decode_seconds);
-    fprintf(stderr, "peak memory %.0f MB, weights %.0f MB\n", (double)u.ru_maxrss * 1024e-6,
-            (double)paramset_count(&m->ps, false) * 4e-6);
+    double weights = m->m->head_bf16 ? (double)tensor_bytes(m->m->head_bf16) : 0;
+    for (int i = 0; i < m->ps.n; i++) weights += (double)tensor_bytes(&m->ps.p[i]->t);
+    fprintf(stderr, "peak memory %.0f MB, weights %.0f MB%s\n", (double)u.ru_maxrss * 1024e-6, weights * 1e-6,
+            m->m->head_bf16 ? " (bf16)" : "");
 }
 
 static Status beam_run(Cli *cli, const PromptValues *v, Prompt *p)

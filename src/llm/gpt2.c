@@ -218,6 +218,7 @@ void gpt2_cache_select(Tape *t, Gpt2Cache *c, const int32_t *from)
 Tensor *gpt2_logits(Tape *t, const Gpt2 *m, Tensor *hidden)
 {
     Tensor *rows = tape_reshape(t, hidden, SHAPE(shape_rows(hidden->shape), m->c.width));
+    if (m->head_bf16) return tape_linear(t, rows, m->head_bf16, m->head_b);
     Tensor *y = tape_matmul(t, rows, m->head_w ? m->head_w : m->wte, false, true);
     return m->head_b ? tape_add(t, y, m->head_b) : y;
 }

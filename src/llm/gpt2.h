@@ -47,6 +47,7 @@ typedef struct Gpt2 {
     Gpt2Config c;
     Tensor *wte, *wpe, *ln_f_w, *ln_f_b;
     Tensor *head_w, *head_b;     // NULL: tied; NULL: none
+    Tensor *head_bf16;           // gpt2_pack_bf16: [D,V], what gpt2_logits then reads; else NULL
     Gpt2Block *block;            // c.layers of them
     Gpt2Weight *weight;
     int n_weights;
@@ -88,6 +89,9 @@ void gpt2_close(Gpt2 *m);
 // Frozen projections of the blocks into panels in arena a (tensor/pack.h): for a model that stays as it is from here on.
 // The mapped file keeps the embeddings.
 void gpt2_pack(Gpt2 *m, Arena *a);
+// The same rounded to bf16 (tensor/pack.h), and the head as well, as a copy; token embeddings are read from wte as they are.
+// For inference alone: no gradient flows through such a model.
+void gpt2_pack_bf16(Gpt2 *m, Arena *a);
 // Writes DIR/config.json and DIR/model.safetensors (F32, names with "transformer."), each whole or not at all.
 // DIR is made when it is missing.
 Status gpt2_save(const Gpt2 *m, const char *dir, Arena *scratch);

@@ -71,12 +71,20 @@ Gpt2 *gpt2_new(ParamSet *ps, const char *prefix, const Gpt2Config *c, Gpt2Flags 
     return gpt2_new_on(ps, prefix, c, flags, NULL);
 }
 
-void gpt2_pack(Gpt2 *m, Arena *a)
+static void pack_blocks(Gpt2 *m, Arena *a, void (*pack)(Tensor *w, Arena *a))
 {
     for (int l = 0; l < m->c.layers; l++) {
         Gpt2Block *b = &m->block[l];
         Tensor *const w[] = {b->c_attn.w, b->c_proj.w, b->mlp_fc.w, b->mlp_proj.w};
         for (int i = 0; i < 4; i++)
-            if (!w[i]->needs_grad) tensor_pack(w[i], a);
+            if (!w[i]->needs_grad) pack(w[i], a);
     }
+}
+
+void gpt2_pack(Gpt2 *m, Arena *a) { pack_blocks(m, a, tensor_pack); }
+
+void gpt2_pack_bf16(Gpt2 *m, Arena *a)
+{
+    m->head_bf16 = tensor_turned_bf16(m->head_w ? m->head_w : m->wte, a);
+    pack_blocks(m, a, tensor_pack_bf16);
 }

@@ -130,7 +130,7 @@ const char *paramset_frozen_hash(const ParamSet *ps, Arena *a)
     for (int i = 0; i < ps->n; i++) {
         if (!ps->p[i]->frozen) continue;
         const Tensor *t = &ps->p[i]->t;
-        const size_t mark = arena_mark(a), bytes = tensor_bytes(t);
+        const size_t mark = arena_mark(a), bytes = (size_t)numel(t) * t->dev->real_size;
         if (t->layout == LAYOUT_ROWS) {
             sha256_add(&h, device_view(ps->dev, a, t->x, bytes), bytes);
         } else {

@@ -255,16 +255,6 @@ static float f32_of_bits(uint32_t bits)
     return x;
 }
 
-float bf16_to_f32(uint16_t h) { return f32_of_bits((uint32_t)h << 16); }
-
-uint16_t f32_to_bf16(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    if ((bits & 0x7FFFFFFF) > 0x7F800000) return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-}
-
 float f16_to_f32(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, mantissa = h & 0x3FF;

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tensor/bf16.h"
 #include "tensor/file.h"
 #include "tensor/arena.h"
 #include "tensor/status.h"
@@ -73,10 +74,7 @@ Status safetensors_read_i64(int64_t *out, const SafeTensor *t);
 Status safetensors_write(const char *path, const SafeTensor *tensor, int64_t n_tensor, const SafeMeta *meta,
                          int64_t n_meta, bool keep_previous, Arena *scratch);
 
-// Exact value of an IEEE binary16 / bfloat16.
+// Exact value of an IEEE binary16; bfloat16: tensor/bf16.h.
 float f16_to_f32(uint16_t h);
-float bf16_to_f32(uint16_t h);
-// Rounded to nearest even; a NaN stays one.
-uint16_t f32_to_bf16(float x);
 
 #endif

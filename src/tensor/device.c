@@ -72,6 +72,12 @@ Device device_cpu_f32(Isa cap)
     SLOT_##sf(&d, fwd, name, avx512, ISA_AVX512) SLOT_##sb(&d, bwd, name, avx512, ISA_AVX512)
 #include "tensor/ops.def"
 #undef OP
+#if defined(__x86_64__)
+        if (__builtin_cpu_supports("avx512bf16")) {
+            d.fwd[OP_linear] = linear_fwd_avx512bf16;
+            d.fwd[OP_linear_gelu] = linear_gelu_fwd_avx512bf16;
+        }
+#endif
     }
     return d;
 }

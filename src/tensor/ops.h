@@ -68,6 +68,7 @@ typedef struct { double decay; } EmaParams;
     KERNEL_DECL_##cf(name##_fwd_cuda) KERNEL_DECL_##cb(name##_bwd_cuda)
 #include "tensor/ops.def"
 #undef OP
+Kernel linear_fwd_avx512bf16, linear_gelu_fwd_avx512bf16;   // cpu_simd/linear_bf16.inl
 
 typedef struct OpInfo {
     const char *name;

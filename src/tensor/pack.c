@@ -4,13 +4,19 @@
 
 #include "tensor/device.h"
 
-void tensor_pack(Tensor *w, Arena *a)
+static void check_frozen(const Tensor *w, const char *who)
 {
     CHECK(w->dtype == REAL && w->shape.n == 2 && !w->needs_grad && !w->g && !w->view_of && w->layout == LAYOUT_ROWS,
-          "tensor_pack: %s is no frozen matrix in rows", w->name ? w->name : "?");
+          "%s: %s is no frozen matrix in rows", who, w->name ? w->name : "?");
+}
+
+static bool reads_panels(const Device *d) { return !d->memory && d->real_size == sizeof(float) && d->isa >= ISA_AVX2; }
+
+void tensor_pack(Tensor *w, Arena *a)
+{
+    check_frozen(w, "tensor_pack");
     const int64_t K = w->shape.d[0], N = w->shape.d[1];
-    const Device *d = w->dev;
-    if (d->memory || d->real_size != sizeof(float) || d->isa < ISA_AVX2 || N % PANEL) return;
+    if (!reads_panels(w->dev) || N % PANEL) return;
     const float *x = w->x;
     float *packed = arena_alloc(a, tensor_bytes(w));
 #pragma omp parallel for
@@ -21,4 +27,58 @@ void tensor_pack(Tensor *w, Arena *a)
     memory_unused(w->x, tensor_bytes(w));
     w->x = packed;
     w->layout = LAYOUT_PANELS;
+}
+
+// x: element (k,n) at x[k rk + n rn]
+static void *bf16_panels(const float *x, Shape s, int64_t rk, int64_t rn, Arena *a)
+{
+    const int64_t K = s.d[0], N = s.d[1], pairs = (K + 1) / 2;
+    uint16_t *packed = arena_alloc(a, bf16_panel_bytes(s));
+#pragma omp parallel for
+    for (int64_t n0 = 0; n0 < N; n0 += PANEL)
+        for (int64_t k = 0; k < 2 * pairs; k++)
+            for (int64_t n = n0; n < n0 + PANEL; n++)
+                packed[((n0 / PANEL * pairs + k / 2) * PANEL + n - n0) * 2 + k % 2] =
+                    k < K && n < N ? f32_to_bf16(x[k * rk + n * rn]) : 0;
+    return packed;
+}
+
+void tensor_pack_bf16(Tensor *w, Arena *a)
+{
+    check_frozen(w, "tensor_pack_bf16");
+    if (reads_panels(w->dev)) {
+        void *packed = bf16_panels(w->x, w->shape, w->shape.d[1], 1, a);
+        memory_unused(w->x, tensor_bytes(w));
+        w->x = packed;
+        w->layout = LAYOUT_PANELS_BF16;
+        return;
+    }
+    const int64_t n = numel(w);
+    const size_t mark = arena_mark(a);
+    float *x = arena_alloc(a, (size_t)n * sizeof *x);
+    tensor_get_f32(w, x, n);
+    for (int64_t i = 0; i < n; i++) x[i] = bf16_to_f32(f32_to_bf16(x[i]));
+    tensor_set_f32(w, x, n);
+    arena_rewind(a, mark);
+}
+
+Tensor *tensor_turned_bf16(const Tensor *x, Arena *a)
+{
+    check_frozen(x, "tensor_turned_bf16");
+    const int64_t N = x->shape.d[0], K = x->shape.d[1];
+    if (reads_panels(x->dev)) {
+        Tensor *w = arena_alloc(a, sizeof *w);
+        *w = (Tensor){.shape = SHAPE(K, N), .dev = x->dev, .dtype = REAL, .layout = LAYOUT_PANELS_BF16, .name = x->name};
+        w->x = bf16_panels(x->x, w->shape, 1, K, a);
+        return w;
+    }
+    Tensor *w = tensor_new(a, x->dev, REAL, SHAPE(K, N), x->name);
+    const size_t mark = arena_mark(a);
+    float *rows = arena_alloc(a, (size_t)(2 * N * K) * sizeof *rows), *turned = rows + N * K;
+    tensor_get_f32(x, rows, N * K);
+    for (int64_t n = 0; n < N; n++)
+        for (int64_t k = 0; k < K; k++) turned[k * N + n] = bf16_to_f32(f32_to_bf16(rows[n * K + k]));
+    tensor_set_f32(w, turned, N * K);
+    arena_rewind(a, mark);
+    return w;
 }

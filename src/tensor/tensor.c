@@ -50,7 +50,10 @@ const char *shape_text(Shape s, char buf[96])
 }
 
 static size_t value_size(const Tensor *t) { return t->dtype == I32 ? sizeof(int32_t) : t->dev->real_size; }
-size_t tensor_bytes(const Tensor *t) { return (size_t)numel(t) * value_size(t); }
+size_t tensor_bytes(const Tensor *t)
+{
+    return t->layout == LAYOUT_PANELS_BF16 ? bf16_panel_bytes(t->shape) : (size_t)numel(t) * value_size(t);
+}
 
 Tensor *tensor_new(Arena *a, const Device *dev, DType dtype, Shape shape, const char *name)
 {
@@ -74,8 +77,8 @@ static int64_t part_length(int64_t left) { return left < PART ? left : PART; }
 void tensor_set_f32(Tensor *t, const float *src, int64_t n)
 {
     check_access(t, REAL, n);
-    if (t->layout == LAYOUT_PANELS) {
-        for (int64_t i = 0; i < n; i++) ((float *)t->x)[panel_place(t, i)] = src[i];
+    if (t->layout != LAYOUT_ROWS) {
+        for (int64_t i = 0; i < n; i++) packed_set(t, i, src[i]);
         return;
     }
     if (t->dev->real_size == sizeof(float)) {
@@ -93,8 +96,8 @@ void tensor_set_f32(Tensor *t, const float *src, int64_t n)
 void tensor_set_f64(Tensor *t, const double *src, int64_t n)
 {
     check_access(t, REAL, n);
-    if (t->layout == LAYOUT_PANELS) {
-        for (int64_t i = 0; i < n; i++) ((float *)t->x)[panel_place(t, i)] = (float)src[i];
+    if (t->layout != LAYOUT_ROWS) {
+        for (int64_t i = 0; i < n; i++) packed_set(t, i, (float)src[i]);
         return;
     }
     if (t->dev->real_size == sizeof(double)) {
@@ -118,8 +121,8 @@ void tensor_set_i32(Tensor *t, const int32_t *src, int64_t n)
 void tensor_get_f32(const Tensor *t, float *dst, int64_t n)
 {
     check_access(t, REAL, n);
-    if (t->layout == LAYOUT_PANELS) {
-        for (int64_t i = 0; i < n; i++) dst[i] = ((const float *)t->x)[panel_place(t, i)];
+    if (t->layout != LAYOUT_ROWS) {
+        for (int64_t i = 0; i < n; i++) dst[i] = packed_get(t, i);
         return;
     }
     if (t->dev->real_size == sizeof(float)) {
@@ -141,8 +144,8 @@ static void get_f64(const Tensor *t, const void *src, double *dst, int64_t n)
         memset(dst, 0, (size_t)n * sizeof(double));
         return;
     }
-    if (t->layout == LAYOUT_PANELS) {
-        for (int64_t i = 0; i < n; i++) dst[i] = (double)((const float *)src)[panel_place(t, i)];
+    if (t->layout != LAYOUT_ROWS) {   // has no gradient: src is t->x
+        for (int64_t i = 0; i < n; i++) dst[i] = (double)packed_get(t, i);
         return;
     }
     if (t->dev->real_size == sizeof(double)) {
@@ -169,9 +172,13 @@ void tensor_get_grad_f64(const Tensor *t, double *dst, int64_t n) { get_f64(t, g
 
 void tensor_fill(Tensor *t, double value)
 {
-    check_access(t, REAL, numel(t));   // any layout: every value is the same
+    check_access(t, REAL, numel(t));   // panels of floats: every value is the same
     if (value == 0) {
         device_zero(t->dev, t->x, tensor_bytes(t));
+        return;
+    }
+    if (t->layout == LAYOUT_PANELS_BF16) {
+        for (int64_t i = 0, n = numel(t); i < n; i++) packed_set(t, i, (float)value);
         return;
     }
     double wide[PART];

@@ -31,7 +31,7 @@ const char *shape_text(Shape s, char buf[96]);     // "[2,3,4]", for messages; r
 typedef enum DType { REAL = 0, I32 = 1 } DType;
 
 // How the values lie: row after row, or, of a frozen matrix, as products read them (tensor/pack.h).
-typedef enum Layout { LAYOUT_ROWS = 0, LAYOUT_PANELS = 1 } Layout;
+typedef enum Layout { LAYOUT_ROWS = 0, LAYOUT_PANELS = 1, LAYOUT_PANELS_BF16 = 2 } Layout;
 
 struct Device;
 
@@ -51,7 +51,7 @@ static inline int64_t numel(const Tensor *t) { return shape_numel(t->shape); }
 
 // A tensor in arena a; values undefined.  needs_grad = false, g = NULL.
 Tensor *tensor_new(Arena *a, const struct Device *dev, DType dtype, Shape shape, const char *name);
-size_t tensor_bytes(const Tensor *t);
+size_t tensor_bytes(const Tensor *t);              // that the values take as they lie
 
 // Host values in and out, converting to and from the device's real type.  n must equal numel(t).
 void tensor_set_f32(Tensor *t, const float *src, int64_t n);
