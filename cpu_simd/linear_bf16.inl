@@ -1,11 +1,13 @@
 // linear, linear_gelu forward with a weight in bf16 panels (tensor/pack.h):   y [M,N] = x [M,K] W [K,N] (+ b [N])
 //
 // Compiled three times.  Within linear.inl, for AVX2 and AVX-512: a half of each pair is widened to f32 in registers, x
-// stays in f32.  By itself with AVX512-BF16: x is rounded to pairs once a call, and vdpbf16ps multiplies both terms of a
-// pair; a Zen 4 starts as many of them as multiply-adds of f32, so the ceiling is twice that of f32.  Error bounds: pack.h.
+// stays in f32.  By itself with AVX512-BF16: x is rounded to pairs once a call, and vdpbf16ps multiplies both terms of
+// a pair; a Zen 4 starts as many of them as multiply-adds of f32, so the ceiling is twice that of f32.  Bounds: pack.h.
 //
-// What it saves: half the bytes of the weight where memory is the limit, half the instructions with AVX512-BF16.  Measured on
-// a Zen 4, one thread, against panels of f32: T = 64 2.1..2.2 x, T = 512 2.0 x, T = 1 2.8 x; AVX2 1.0..1.1 x, T = 1 5 x.
+// What it saves: half the bytes of the weight where memory is the limit, half the instructions with AVX512-BF16.
+// Measured on a Zen 4, one thread, against panels of f32 (768 -> 3072, 3072 -> 768), four runs beside other load:
+// T = 64 1.7..2.2 x, T = 512 1.7..2.3 x, T = 1 2.8..4.3 x.  AVX2 loses where it computes: T = 64 and 512 0.6..1.3 x; it
+// wins at T = 1, 5.5..7.9 x.
 //
 // Order of sums: an element has one sum in f32, k upwards over all terms, whatever the other rows, the threads and the
 // width of the tile.  An error of K 2^-24 needs no blocks of terms beside that of bf16; so C is written once.
@@ -72,9 +74,9 @@ static inline const uint32_t *bf_column(const Bf16Product *g, int64_t n)
     return g->w + n / PANEL * g->pairs * PANEL + n % PANEL;
 }
 
-static inline __attribute__((always_inline)) void bf_step(const int rows, const int nv, const int step, int64_t ld, int64_t p,
-                                                          const Terms *const x[4], const uint32_t *const w[4],
-                                                          vf acc[12][8])
+static inline __attribute__((always_inline)) void bf_step(const int rows, const int nv, const int step, int64_t ld,
+                                                          int64_t p, const Terms *const x[4],
+                                                          const uint32_t *const w[4], vf acc[12][8])
 {
     vf vw[8];
 #pragma GCC unroll 8
@@ -88,8 +90,8 @@ static inline __attribute__((always_inline)) void bf_step(const int rows, const 
 }
 
 // Rows m.., nv vectors of columns from n on, all of which are in panels; those beyond N are not stored.
-static inline __attribute__((always_inline)) void bf_tile_body(const int rows, const int nv, const Bf16Product *g, int64_t m,
-                                                               int64_t n)
+static inline __attribute__((always_inline)) void bf_tile_body(const int rows, const int nv, const Bf16Product *g,
+                                                               int64_t m, int64_t n)
 {
     vf acc[12][8];
     const Terms *x[4];

@@ -184,6 +184,11 @@ static void verbs(const Bench *b)
         TEST(b->log, text[i] == (char)token, "token %d: logits say %lld, generate wrote %d", i, token, text[i]);
         snprintf(ids + strlen(ids), sizeof ids - strlen(ids), ",%lld", token);
     }
+    r = lead_run(b->log, a, "gpt2 generate --llm %s --tokens 1 --llm-weights f16", b->model);
+    TEST(b->log, r.code == 2 && strstr(r.err, "--llm-weights: want f32 or bf16, got 'f16'"), "exit %d: %s", r.code, r.err);
+    const Ran half = lead_run(b->log, a, "gpt2 generate --llm %s --tokens 1,2 --n 3 --llm-weights bf16", b->model);
+    TEST(b->log, half.code == 0 && strstr(half.err, "rounded to bf16") && strstr(half.err, "(bf16)"), "bf16: exit %d: %s",
+         half.code, half.err);
     r = lead_run(b->log, a, "gpt2 generate --text 06: --n 8 --samples 3 --temperature 1");
     TEST(b->log, r.code == 0 && strstr(r.out, "--- 1\n") && strstr(r.out, "\n--- 3\n"), "samples: '%s'", r.out);
     r = lead_run(b->log, a, "gpt2 eval %s --context 32 --stride 16", place(b, "hello.txt"));

@@ -68,7 +68,7 @@ Tensor *tensor_turned_bf16(const Tensor *x, Arena *a)
     const int64_t N = x->shape.d[0], K = x->shape.d[1];
     if (reads_panels(x->dev)) {
         Tensor *w = arena_alloc(a, sizeof *w);
-        *w = (Tensor){.shape = SHAPE(K, N), .dev = x->dev, .dtype = REAL, .layout = LAYOUT_PANELS_BF16, .name = x->name};
+        *w = (Tensor){.shape = SHAPE(K, N), .dev = x->dev, .layout = LAYOUT_PANELS_BF16, .name = x->name};
         w->x = bf16_panels(x->x, w->shape, 1, K, a);
         return w;
     }

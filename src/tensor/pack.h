@@ -7,7 +7,7 @@
 // reads through the layout, ops other than linear and linear_gelu refuse such a tensor (tape.c), and what has a gradient
 // is never packed, so no optimiser meets one.  Products with LAYOUT_PANELS have the same bits as with plain rows.
 //
-// Products with LAYOUT_PANELS_BF16 are for inference: no gradient flows through them (tape_linear refuses to record one).
+// Products with LAYOUT_PANELS_BF16 are for inference: no gradient flows through them (tape_linear records none: a bug).
 // With u = 2^-8 and S = sum over k of |x_k w_k|, y differs from that of the unrounded w by at most
 //   u S           x in f32: CPUs without AVX512-BF16
 //   (2u + u^2) S  AVX512-BF16: x is rounded as well (and subnormals are zero)
