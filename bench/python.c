@@ -4,6 +4,7 @@
 //   run torch|ort N                                                ->  seconds
 #include <errno.h>
 #include <math.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,11 @@ static bool start(Child *c, const char *python, const char *script)
     const pid_t pid = fork();
     if (pid < 0) return false;
     if (pid == 0) {
+        // OMP_PROC_BIND has tied this thread to one core: the peer's threads get all of them back, to bind as they like.
+        cpu_set_t all;
+        CPU_ZERO(&all);
+        for (int i = 0; i < CPU_SETSIZE; i++) CPU_SET(i, &all);
+        sched_setaffinity(0, sizeof all, &all);
         dup2(to[0], 0);
         dup2(from[1], 1);
         close(to[1]);
