@@ -64,7 +64,7 @@ static bool start(Child *c, const char *python, const char *script)
         // OMP_PROC_BIND has tied this thread to one core: the peer's threads get all of them back, to bind as they like.
         cpu_set_t all;
         CPU_ZERO(&all);
-        for (int i = 0; i < CPU_SETSIZE; i++) CPU_SET(i, &all);
+        for (size_t i = 0; i < CPU_SETSIZE; i++) CPU_SET(i, &all);
         sched_setaffinity(0, sizeof all, &all);
         dup2(to[0], 0);
         dup2(from[1], 1);
