@@ -103,19 +103,26 @@ Peer peer_openblas(Isa isa, int max_threads, Arena *a)
     setenv("OPENBLAS_THREAD_TIMEOUT", "14", 0);   // idle workers sleep, not spin
     int before[MAX_TASKS];
     const int n_before = list_tasks(before);
+    // It counts the cores that this thread may use: one, as OMP_PROC_BIND has tied it.  All of them while it loads.
+    cpu_set_t tied, all;
+    CPU_ZERO(&all);
+    for (size_t i = 0; i < CPU_SETSIZE; i++) CPU_SET(i, &all);
+    sched_getaffinity(0, sizeof tied, &tied);
+    sched_setaffinity(0, sizeof all, &all);
     void *lib = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
     if (lib) peer_symbol(lib, "cblas_sgemm", &r->sgemm);
+    if (lib) peer_symbol(lib, "openblas_set_num_threads", &r->set_threads);
+    if (r->set_threads) r->set_threads(max_threads);
+    pin_new(before, n_before);
+    sched_setaffinity(0, sizeof tied, &tied);
     if (!lib || !r->sgemm) {
         snprintf(p.about, sizeof p.about, "libopenblas.so.0 not found (Debian: libopenblas-dev)");
         p.missing = true;
         return p;
     }
     char *(*corename)(void) = NULL, *(*config)(void) = NULL;
-    peer_symbol(lib, "openblas_set_num_threads", &r->set_threads);
     peer_symbol(lib, "openblas_get_corename", &corename);
     peer_symbol(lib, "openblas_get_config", &config);
     snprintf(p.about, sizeof p.about, "%.60s, kernels %.40s", config ? config() : "?", corename ? corename() : "?");
-    if (r->set_threads) r->set_threads(max_threads);
-    pin_new(before, n_before);
     return p;
 }

@@ -329,6 +329,31 @@ static void learning(TestLog *log, Arena *a, Arena *scratch)
     any_bytes(log, &b, a);
 }
 
+// llm.c's published count of tinyshakespeare: <|endoftext|> before each section, sections end at empty lines.
+static void tinyshakespeare(TestLog *log, const Bpe *b, Arena *a)
+{
+    const char *path = getenv("TINYSHAKESPEARE");
+    if (!path) {
+        test_skip(log, "skipped: want TINYSHAKESPEARE=input.txt of karpathy/char-rnn (1,115,394 bytes)");
+        return;
+    }
+    char *text;
+    size_t size;
+    Status s = file_read(&text, &size, a, path, 4 << 20);
+    if (!TEST(log, !s.code && size == 1115394, "%s: %zu bytes %s", path, size, s.msg)) return;
+    int64_t tokens = 0;
+    for (char *from = text, *next; from < text + size; from = next) {
+        char *gap = memmem(from, (size_t)(text + size - from), "\n\n", 2);
+        next = gap ? gap + 2 : text + size;
+        int32_t *ids;
+        int64_t n_ids;
+        s = bpe_encode(&ids, &n_ids, b, a, from, (size_t)(next - from), false);
+        if (!TEST(log, !s.code, "%s", s.msg)) return;
+        tokens += 1 + n_ids;
+    }
+    TEST(log, tokens == 338028, "tinyshakespeare: %" PRId64 " tokens, llm.c publishes 338028", tokens);
+}
+
 static void gpt2_vocabulary(TestLog *log, Arena *a, Arena *scratch)
 {
     if (!log->shared) {
@@ -341,6 +366,7 @@ static void gpt2_vocabulary(TestLog *log, Arena *a, Arena *scratch)
     if (!TEST(log, !s.code && b.n_vocab == 50257 && b.n_merge == 50000 && b.endoftext == 50256, "%s", s.msg)) return;
     llama_cases(log, &b, a);
     known_encodings(log, &b, a);
+    tinyshakespeare(log, &b, a);
     any_bytes(log, &b, a);
     long_pieces(log, &b, a);
     int wrong = 0;
