@@ -20,9 +20,11 @@ void peer_symbol(void *library, const char *name, void *fn_ptr)
 int peers_open(Peer *peers, Isa isa, int max_threads, const char *python, Arena *a)
 {
     int n = 0;
+    Peer python_peers[2];   // before OpenBLAS: a fork ends its threads, and those that it makes next are tied to our core
+    peer_python(python_peers, python, "bench/peers/ops.py", isa, max_threads, a);
     peers[n++] = peer_openblas(isa, max_threads, a);
     peers[n++] = peer_onednn(false, isa, a);
     peers[n++] = peer_onednn(true, isa, a);
-    peer_python(peers + n, python, "bench/peers/ops.py", isa, max_threads, a);
+    memcpy(peers + n, python_peers, sizeof python_peers);
     return n + 2;
 }
