@@ -206,7 +206,7 @@ static void conv_backward_class(const OpCall *c, const ConvDims *d, int64_t phas
     const Gemm g = {.M = pixels, .N = d->C, .K = K, .run = run, .ra = 0, .ca = 1, .fetch_a = window_fetch,
                     .fetch_b = flipped_weights, .ctx = &b, .rb = d->C, .cb = 1, .c = in_g(c, 0), .rc = d->C, .cc = 1,
                     .c_row = d->s == 1 ? NULL : pixel_of_class, .alpha = 1, .add = true};
-    if (by_rows(&b.window, d->C, 256)) {
+    if (by_rows(&b.window, d->C, 128)) {   // which sums in one chain: no longer than a run
         const int64_t row = d->W * d->C;
         const RowConv q = {.w = b.window, .N = d->N, .O = d->C, .panels = weight_panels(&g, c->scratch),
                            .y = in_g(c, 0) + phase_v * row + phase_h * d->C, .image = d->H * row, .row = d->s * row,

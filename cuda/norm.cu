@@ -142,7 +142,7 @@ struct Affine {
     int64_t step;
     bool silu;
     __device__ float factor(int64_t n, int64_t i) const { return one + gamma[n * step + i]; }
-    __device__ float z(int64_t n, int64_t i, float v) const { return factor(n, i) * v + beta[n * step + i]; }
+    __device__ float z(int64_t n, int64_t i, float v) const { return __fmaf_rn(factor(n, i), v, beta[n * step + i]); }
     __device__ float y(int64_t n, int64_t i, float v) const
     {
         const float a = z(n, i, v);
@@ -152,7 +152,7 @@ struct Affine {
     {
         if (!silu) return dy;
         const float a = z(n, i, v), s = 1 / (1 + expf(-a));
-        return dy * (s * (1 + a * (1 - s)));
+        return dy * __fmaf_rn(a * (1 - s), s, s);
     }
 };
 
