@@ -1,0 +1,156 @@
+// Winograd's convolution at LEAD's sizes: images of 12x12, 6x6, 3x3 and 23x23 pixels, 128, 256 and 512 channels.  The rms
+// error of y, dx and dw is at most 2e-6 of the rms of the plain sums in double; an exact device, which takes the direct way,
+// gives small whole numbers exactly.  Sums of 2,000 addresses of each tensor are compared.
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/llm_world.h"
+#include "tests/test.h"
+
+enum { KERNEL = 3, SAMPLES = 2000 };
+
+typedef struct Conv {
+    int64_t N, H, C;                   // images [N,H,H,C], C -> C channels, 3x3, pad 1
+    Tensor *x, *w, *y;
+} Conv;
+
+// Normal numbers, or whole ones of -2 .. 2, whose sums stay whole in float.
+static void fill(float *v, int64_t n, uint32_t id, bool whole)
+{
+    const uint64_t address = philox_subsequence(SITE_TEST, id);
+    for (int64_t i = 0; i < n; i++)
+        v[i] = whole ? (float)(philox_u32(3, address, (uint64_t)i) % 5) - 2 : philox_normal(3, address, (uint64_t)i);
+}
+
+static float *grad(const Tensor *t) { return t->g; }
+static const float *values(const Tensor *t) { return t->x; }
+
+static Conv convolve(World *w, int64_t N, int64_t H, int64_t C, bool whole)
+{
+    Tape *t = &w->t;
+    Conv q = {.N = N, .H = H, .C = C, .x = tape_tensor(t, SHAPE(N, H, H, C)),
+              .w = tape_tensor(t, SHAPE(KERNEL, KERNEL, C, C))};
+    fill(q.x->x, numel(q.x), 1, whole);
+    fill(q.w->x, numel(q.w), 2, whole);
+    q.x->needs_grad = q.w->needs_grad = true;
+    q.y = tape_conv2d(t, q.x, q.w, NULL, 1, 1);
+    fill(tape_grad(t, q.y), numel(q.y), 3, whole);
+    tape_backward_from(t, q.y);
+    return q;
+}
+
+static bool inside(const Conv *q, int64_t i, int64_t j) { return i >= 0 && i < q->H && j >= 0 && j < q->H; }
+
+// The plain sums at element i of y, dx and dw.
+static double y_at(const Conv *q, int64_t i)
+{
+    const int64_t o = i % q->C, c = i / q->C % q->H, r = i / q->C / q->H % q->H, n = i / q->C / q->H / q->H;
+    double sum = 0;
+    for (int64_t a = 0; a < KERNEL; a++)
+        for (int64_t e = 0; e < KERNEL; e++) {
+            if (!inside(q, r + a - 1, c + e - 1)) continue;
+            const float *x = values(q->x) + ((n * q->H + r + a - 1) * q->H + c + e - 1) * q->C;
+            const float *w = values(q->w) + (a * KERNEL + e) * q->C * q->C + o;
+            for (int64_t k = 0; k < q->C; k++) sum += (double)x[k] * (double)w[k * q->C];
+        }
+    return sum;
+}
+
+static double dx_at(const Conv *q, int64_t i)
+{
+    const int64_t k = i % q->C, c = i / q->C % q->H, r = i / q->C / q->H % q->H, n = i / q->C / q->H / q->H;
+    double sum = 0;
+    for (int64_t a = 0; a < KERNEL; a++)
+        for (int64_t e = 0; e < KERNEL; e++) {
+            if (!inside(q, r - a + 1, c - e + 1)) continue;
+            const float *dy = grad(q->y) + ((n * q->H + r - a + 1) * q->H + c - e + 1) * q->C;
+            const float *w = values(q->w) + ((a * KERNEL + e) * q->C + k) * q->C;
+            for (int64_t o = 0; o < q->C; o++) sum += (double)dy[o] * (double)w[o];
+        }
+    return sum;
+}
+
+static double dw_at(const Conv *q, int64_t i)
+{
+    const int64_t o = i % q->C, k = i / q->C % q->C, e = i / q->C / q->C % KERNEL, a = i / q->C / q->C / KERNEL;
+    double sum = 0;
+    for (int64_t n = 0; n < q->N; n++)
+        for (int64_t r = 0; r < q->H; r++)
+            for (int64_t c = 0; c < q->H; c++) {
+                if (!inside(q, r + a - 1, c + e - 1)) continue;
+                const int64_t at = ((n * q->H + r + a - 1) * q->H + c + e - 1) * q->C + k;
+                sum += (double)values(q->x)[at] * (double)grad(q->y)[((n * q->H + r) * q->H + c) * q->C + o];
+            }
+    return sum;
+}
+
+typedef double Sum(const Conv *q, int64_t i);
+
+// rms of the error over that of the sums; *worst: the largest error.
+static double relative_error(const Conv *q, const float *got, int64_t n, Sum *sum_at, double *worst)
+{
+    double error = 0, size = 0;
+    *worst = 0;
+    for (int64_t s = 0; s < SAMPLES; s++) {
+        const int64_t i = (int64_t)((uint64_t)philox_u32(3, philox_subsequence(SITE_TEST, 4), (uint64_t)s) * (uint64_t)n >> 32);
+        const double want = sum_at(q, i), e = (double)got[i] - want;
+        error += e * e, size += want * want;
+        if (!(fabs(e) <= *worst)) *worst = isnan(e) ? INFINITY : fabs(e);
+    }
+    return sqrt(error / size);
+}
+
+static const struct { const char *name; Sum *at; } sums[] = {{"y", y_at}, {"dx", dx_at}, {"dw", dw_at}};
+
+static const float *result(const Conv *q, int i, int64_t *n)
+{
+    *n = numel(i == 0 ? q->y : i == 1 ? q->x : q->w);
+    return i == 0 ? values(q->y) : grad(i == 1 ? q->x : q->w);
+}
+
+// Of one size on one device, plain and exact.
+static void test_size(TestLog *log, World *w, int64_t N, int64_t H, int64_t C)
+{
+    double worst;
+    int64_t n;
+    w->dev.exact = false;
+    tape_reset(&w->t);
+    Conv q = convolve(w, N, H, C, false);
+    printf("  %s: %lldx%lldx%lld C%lld: rms error", w->dev.name, (long long)N, (long long)H, (long long)H, (long long)C);
+    for (int i = 0; i < 3; i++) {
+        const float *got = result(&q, i, &n);
+        const double e = relative_error(&q, got, n, sums[i].at, &worst);
+        printf("%s %s %.2e", i ? "," : "", sums[i].name, e);
+        TEST(log, e <= 2e-6, "%s: %s of %lldx%lld, %lld channels errs by %.3g of its rms, want at most 2e-6", w->dev.name,
+             sums[i].name, (long long)H, (long long)H, (long long)C, e);
+    }
+    printf("\n");
+    for (int exact = 0; exact < 2; exact++) {
+        w->dev.exact = exact;
+        tape_reset(&w->t);
+        q = convolve(w, N, H, C, true);
+        for (int i = 0; i < 3; i++) {
+            const float *got = result(&q, i, &n);
+            relative_error(&q, got, n, sums[i].at, &worst);
+            if (exact)
+                TEST(log, worst == 0, "%s, exact: %s of whole numbers errs by %g", w->dev.name, sums[i].name, worst);
+            else   // else the test above did not see Winograd's algorithm
+                TEST(log, worst > 0, "%s: %s of %lldx%lld, %lld channels was computed directly", w->dev.name, sums[i].name,
+                     (long long)H, (long long)H, (long long)C);
+        }
+    }
+}
+
+void test_winograd(TestLog *log)
+{
+    static const struct { int64_t N, H; } image[] = {{2, 12}, {4, 6}, {8, 3}, {1, 23}};
+    const Isa most = world_f32().isa;
+    if (most == ISA_SCALAR) test_skip(log, "winograd: no AVX2 here");
+    for (Isa isa = ISA_AVX2; isa <= most; isa++) {
+        World *w = world_new(device_cpu_f32(isa), false);
+        for (int64_t C = 128; C <= (log->quick ? 128 : 512); C *= 2)
+            for (int i = 0; i < 4; i++) test_size(log, w, image[i].N, image[i].H, C);
+        world_delete(w);
+    }
+}
