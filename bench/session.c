@@ -59,7 +59,7 @@ Tensor *session_loss(Session *s, int64_t step, LeadBatch *batch)
     Tape *t = &s->tape;
     const int B = s->cfg.batch;
     tape_reset(t);
-    t->rng_step = (uint32_t)step;
+    tape_set_step(t, (uint32_t)step);
     paramset_zero_grad(&s->ps);
     Moment *at = arena_alloc(t->step, (size_t)B * sizeof *at);
     for (int64_t i = 0; i < B; i++) {
@@ -67,7 +67,7 @@ Tensor *session_loss(Session *s, int64_t step, LeadBatch *batch)
         at[i] = (Moment){.t = s->window[w] + s->cfg.history - 1};
     }
     *batch = features_batch(t, &s->stats, &s->cfg, &s->series, at, B, true);
-    return lead_loss(t, &s->model, batch, (uint32_t)step);
+    return lead_loss(t, &s->model, batch);
 }
 
 double session_value(Tensor *loss)

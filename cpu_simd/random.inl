@@ -207,7 +207,7 @@ static inline void normals_of_quads(const PhiloxKeys *key, uint64_t quad, float 
 KERNEL(randn, fwd)
 {
     const RandnParams *p = c->p;
-    const PhiloxKeys key = philox_keys(p->at);
+    const PhiloxKeys key = philox_keys(random_address(p->at, c, 0));
     float *y = out_x(c, 0);
     const int64_t rows = c->out[0]->shape.n ? c->out[0]->shape.d[0] : 1, len = rows ? numel(c->out[0]) / rows : 0;
     const int64_t quads = (len + 3) / 4;
@@ -241,10 +241,11 @@ static inline void dropout_factors(const DropoutParams *p, const PhiloxKeys *key
     for (int g = 0; g < 2 * BATCH; g += 2) vstore_quads(f + 2 * VW * g, v[0][g], v[1][g], v[0][g + 1], v[1][g + 1]);
 }
 
-static void masked(const DropoutParams *p, const float *x, float *y, int64_t n, bool add)
+static void masked(const OpCall *c, const float *x, float *y, bool add)
 {
-    const int64_t lead = (int64_t)(p->at.offset % 4);   // draws of the first quad that come before x[0]
-    const PhiloxKeys key = philox_keys(p->at);
+    const DropoutParams *p = c->p;
+    const int64_t n = numel(c->in[0]), lead = (int64_t)(p->at.offset % 4);   // draws of the first quad that come before x[0]
+    const PhiloxKeys key = philox_keys(random_address(p->at, c, 1));
 #pragma omp parallel for schedule(static) if (n > PAR_VALUES / 4)
     for (int64_t at = 0; at < lead + n; at += DRAWS) {
         float f[DRAWS];
@@ -258,9 +259,9 @@ static void masked(const DropoutParams *p, const float *x, float *y, int64_t n, 
     }
 }
 
-KERNEL(dropout, fwd) { masked(c->p, in_x(c, 0), out_x(c, 0), numel(c->in[0]), false); }
+KERNEL(dropout, fwd) { masked(c, in_x(c, 0), out_x(c, 0), false); }
 
 KERNEL(dropout, bwd)
 {
-    if (in_g(c, 0)) masked(c->p, out_g(c, 0), in_g(c, 0), numel(c->in[0]), true);
+    if (in_g(c, 0)) masked(c, out_g(c, 0), in_g(c, 0), true);
 }

@@ -251,10 +251,11 @@ CUDA_KERNEL(mul_rows, bwd)
 struct Dropout {
     const float *x;
     DropoutParams p;
+    const uint32_t *clock;
     float factor;
     template <int W> __device__ Pack<W> at(int64_t i) const
     {
-        const uint64_t sub = philox_subsequence(p.at.site, p.at.step), draw = p.at.offset + (uint64_t)i;
+        const uint64_t sub = philox_subsequence(p.at.site, p.at.step + clock_value(clock)), draw = p.at.offset + (uint64_t)i;
         const Philox4 d = philox_quad(p.at.seed, sub, draw / 4);
         Pack<W> r = load<W>(x + i);
 #pragma unroll
@@ -270,7 +271,7 @@ struct Dropout {
 static Dropout dropout_of(const OpCall *c, const float *x)
 {
     const DropoutParams *p = params<DropoutParams>(c);
-    return Dropout{x, *p, (float)(1 / (1 - p->p))};
+    return Dropout{x, *p, clock_of(c, 1), (float)(1 / (1 - p->p))};
 }
 
 static bool wide_dropout(const Dropout &f) { return aligned16(f.x) && f.p.at.offset % 4 == 0; }

@@ -33,6 +33,13 @@ static __host__ __device__ __forceinline__ int64_t remainder_of(int64_t i, int64
     return ((uint64_t)i | (uint64_t)n) >> 32 ? i % n : (int64_t)((uint32_t)i % (uint32_t)n);
 }
 
+// The clock of an op that draws (tensor/ops.h), input i; NULL: none.  Threads add clock_value to the address's step.
+static inline const uint32_t *clock_of(const OpCall *c, int i)
+{
+    return i < c->n_in && c->in[i] ? static_cast<const uint32_t *>(c->in[i]->x) : NULL;
+}
+static __device__ __forceinline__ uint32_t clock_value(const uint32_t *clock) { return clock ? __ldg(clock) : 0; }
+
 // ---- W neighbouring values
 
 template <int W> struct Pack { float v[W]; };

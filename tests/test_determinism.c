@@ -64,7 +64,7 @@ static int64_t train(const Device *dev, int threads, bool quick, float *out)
     net_open(&n, dev);
     omp_set_num_threads(threads);
     for (int step = 1; step <= STEPS; step++) {
-        n.t.rng_step = (uint32_t)step;
+        tape_set_step(&n.t, (uint32_t)step);
         tape_backward(&n.t, net_loss(&n, quick ? 2 : 5, quick ? 6 : 12));
         for (int i = 0; i < PARAMS; i++) {
             Tensor g = *n.w[i];

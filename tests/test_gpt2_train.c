@@ -27,7 +27,7 @@ static Gradients gradients_of(World *w, bool recompute, double dropout, double a
     m->attention_dropout = attention_dropout;
     m->recompute = recompute;
     w->t.seed = 5;
-    w->t.rng_step = 3;
+    tape_set_step(&w->t, 3);
     const int32_t token[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0, 1}, next[12] = {2, 3, 4, 5, 6, 7, 8, 9, 10, 0, 1, 2};
     const Gpt2Hook hook = adapter_hook(s);
     Tensor *h = gpt2_forward_tokens(&w->t, m, tape_from_i32(&w->t, SHAPE(2, 6), token), &hook);

@@ -132,7 +132,8 @@ typedef struct LeadCase { LeadModel *m; LeadBatch batch; bool condition_only; } 
 static Tensor *lead_case_loss(Tape *t, void *ctx)
 {
     const LeadCase *c = ctx;
-    if (!c->condition_only) return lead_loss(t, c->m, &c->batch, 7);
+    tape_set_step(t, 7);
+    if (!c->condition_only) return lead_loss(t, c->m, &c->batch);
     const Condition k = lead_condition_drop(t, c->m, lead_condition(t, c->m, &c->batch), (float[]){1, 0, 1});
     return tape_add(t, dot(t, k.g, 4), dot(t, k.s, 5));
 }

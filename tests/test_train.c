@@ -171,7 +171,8 @@ static void check_frozen(const Bench *b)
         paramset_zero_grad(&w->ps);
         const Moment at[4] = {{.t = 20 + step}, {.t = 40 + step}, {.t = 60 + step}, {.t = 80 + step}};
         const LeadBatch batch = features_batch(&w->t, &st, &cfg, &b->s, at, 4, true);
-        tape_backward(&w->t, lead_loss(&w->t, m, &batch, (uint32_t)step));
+        tape_set_step(&w->t, (uint32_t)step);
+        tape_backward(&w->t, lead_loss(&w->t, m, &batch));
         optim_step(&o, &w->t, &w->ps);
     }
     TEST(b->log, strcmp(before, paramset_frozen_hash(&w->ps, w->perm)) == 0, "the frozen LLM changed");

@@ -43,3 +43,9 @@ Tensor *tape_randn(Tape *t, Shape s, RandomAddress at, int64_t row0)
     const RandnParams p = {at, row0};
     return tape_op(t, OP_randn, 0, NULL, 1, &s, &p, sizeof p)->out[0];
 }
+
+Tensor *tape_randn_clock(Tape *t, Shape s, RandomAddress at, int64_t row0)
+{
+    const RandnParams p = {at, row0};
+    return tape_op(t, OP_randn, 1, &t->clock, 1, &s, &p, sizeof p)->out[0];
+}

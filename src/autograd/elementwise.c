@@ -53,7 +53,6 @@ Tensor *tape_dropout(Tape *t, Tensor *a, double p)
 {
     CHECK(p >= 0 && p < 1, "dropout: want 0 <= p < 1, got %g", p);
     if (!t->training || p == 0) return a;
-    const DropoutParams d = {.at = {.seed = t->seed, .site = SITE_DROPOUT, .step = t->rng_step,
-                                    .offset = (uint64_t)t->n_dropout++ << 40}, .p = p};
-    return tape_unary(t, OP_dropout, a, &d, sizeof d);
+    const DropoutParams d = {.at = {.seed = t->seed, .site = SITE_DROPOUT, .offset = (uint64_t)t->n_dropout++ << 40}, .p = p};
+    return tape_op(t, OP_dropout, 2, (Tensor *[]){a, t->clock}, 1, &a->shape, &d, sizeof d)->out[0];
 }

@@ -6,7 +6,15 @@
 void tape_init(Tape *t, const Device *dev, Arena *step, Arena *scratch)
 {
     *t = (Tape){.dev = dev, .step = step, .scratch = scratch, .record = true, .training = true,
-                .step_mark = arena_mark(step)};
+                .clock = tensor_new(step, dev, I32, SHAPE(1), "clock")};
+    t->step_mark = arena_mark(step);
+    tape_set_step(t, 0);
+}
+
+void tape_set_step(Tape *t, uint32_t step)
+{
+    t->rng_step = step;
+    device_put(t->dev, t->clock->x, &step, sizeof step);
 }
 
 void tape_reset(Tape *t)

@@ -26,8 +26,9 @@ typedef struct Tape {
     int n_nodes, cap;
     bool record;             // false: inference, nothing is kept for backward
     bool training;           // dropout is on
-    uint64_t seed;           // with rng_step and a per-call counter: the address of dropout's random numbers
-    uint32_t rng_step;
+    uint64_t seed;           // with the clock and a per-call counter: the address of dropout's random numbers
+    uint32_t rng_step;       // the clock's value; tape_set_step sets both
+    Tensor *clock;           // I32 [1] in the step arena, kept by tape_reset: the step, where kernels find it
     uint32_t n_dropout;
     size_t step_mark;        // tape_reset rewinds the step arena to here
     Profile *profile;        // NULL: off
@@ -44,6 +45,10 @@ void *tape_grad(Tape *t, Tensor *y);            // y's gradient buffer, allocate
 // bit.  fn depends on x and on leaves (parameters) only, y has x's shape, arg lives until tape_reset.
 typedef Tensor *TapeSegmentFn(void *arg, Tape *t, Tensor *x);
 Tensor *tape_segment(Tape *t, TapeSegmentFn *fn, void *arg, Tensor *x);
+
+// The step of the random addresses from here on: rng_step, and one copy to the clock.  Ops that draw take the clock as
+// their last input and read it when they run (tensor/ops.h), so recorded work is replayed for another step by setting it.
+void tape_set_step(Tape *t, uint32_t step);
 
 // Data of one step: a tensor in the step arena that needs no gradient.
 Tensor *tape_tensor(Tape *t, Shape s);
@@ -131,5 +136,6 @@ Tensor *tape_convert(Tape *t, Tensor *a, Tensor *b, Tensor *ab, ConvertKind kind
 Tensor *tape_sampler_step(Tape *t, Tensor *x, Tensor *d, Tensor *z, double a, double b, double c);
 // row r holds the draws of row row0+r of the address
 Tensor *tape_randn(Tape *t, Shape s, RandomAddress at, int64_t row0);
+Tensor *tape_randn_clock(Tape *t, Shape s, RandomAddress at, int64_t row0);   // the clock is added to at.step
 
 #endif

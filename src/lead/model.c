@@ -124,7 +124,7 @@ static Tensor *add_term(Tape *t, Tensor *loss, double weight, Tensor *term)
     return tape_add(t, loss, tape_scale(t, term, weight, 0));
 }
 
-Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *b, uint32_t step)
+Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *b)
 {
     const LeadConfig *cfg = &m->cfg;
     const int B = (int)b->target->shape.d[0], T = m->schedule.T;
@@ -132,19 +132,19 @@ Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *b, uint32_t step
     float *time = arena_alloc(t->step, (size_t)B * 4 * sizeof *time), *ab = time + B, *w = ab + B, *keep = w + B;
     for (int i = 0; i < B; i++) {
         // stratified: row i draws from the i-th of B equal parts of 1..T
-        const float u = philox_unit(philox_u32(seed, philox_subsequence(SITE_TIMESTEP, step), (uint64_t)i));
+        const float u = philox_unit(philox_u32(seed, philox_subsequence(SITE_TIMESTEP, t->rng_step), (uint64_t)i));
         const int ti = 1 + (int)((((double)i + (double)u) / (double)B) * (double)T);
         const int tt = ti > T ? T : ti;
         time[i] = (float)tt;
         ab[i] = (float)m->schedule.ab[tt];
         w[i] = (float)schedule_min_snr(&m->schedule, (Prediction)cfg->prediction, tt, cfg->min_snr_gamma);
-        const float v = philox_unit(philox_u32(seed, philox_subsequence(SITE_COND_DROP, step), (uint64_t)i));
+        const float v = philox_unit(philox_u32(seed, philox_subsequence(SITE_COND_DROP, t->rng_step), (uint64_t)i));
         keep[i] = (double)v >= cfg->cond_drop;
     }
     Condition c = lead_condition(t, m, b);
     if (cfg->cond_drop > 0) c = lead_condition_drop(t, m, c, keep);
     Tensor *abt = tape_from_f32(t, SHAPE(B), ab);
-    Tensor *eps = tape_randn(t, b->target->shape, (RandomAddress){.seed = seed, .site = SITE_NOISE, .step = step}, 0);
+    Tensor *eps = tape_randn_clock(t, b->target->shape, (RandomAddress){.seed = seed, .site = SITE_NOISE}, 0);
     Tensor *xt = tape_q_sample(t, b->target, eps, abt);
     Tensor *out = lead_denoise(t, m, xt, tape_from_f32(t, SHAPE(B), time), c, b->context);
     Tensor *want = cfg->prediction == PREDICT_V ? tape_convert(t, b->target, eps, abt, V_FROM_X0_EPS)

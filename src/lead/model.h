@@ -47,8 +47,9 @@ Condition lead_condition_drop(Tape *t, const LeadModel *m, Condition c, const fl
 // The network's output (eps, v or x0) at x [R,N,N,target], time [R].
 Tensor *lead_denoise(Tape *t, const LeadModel *m, Tensor *x, Tensor *time, Condition c, Tensor *context);
 
-// Training loss of a batch, one value.  Times, noise and condition dropout come from the addresses (seed, site, step).
-Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *b, uint32_t step);
+// Training loss of a batch, one value.  Times, noise and condition dropout come from the addresses (seed, site, step of
+// the tape: tape_set_step).
+Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *b);
 
 // S samples for each of the B windows -> [B*S,N,N,target], row b*S + s.  Sample s of window b draws the random numbers
 // of row (window[b] * S + s) of the address (seed, SITE_SAMPLE): independent of how windows are batched.

@@ -93,10 +93,10 @@ static Status train_step(Trainer *tr, double *loss, double *norm)
     Tape *t = &tr->tape;
     tape_reset(t);
     t->record = t->training = true;
-    t->rng_step = (uint32_t)tr->optim.step;
+    tape_set_step(t, (uint32_t)tr->optim.step);
     paramset_zero_grad(&tr->ps);
     const LeadBatch b = shuffled_batch(tr, tr->optim.step);
-    Tensor *l = lead_loss(t, &tr->model, &b, (uint32_t)tr->optim.step);
+    Tensor *l = lead_loss(t, &tr->model, &b);
     *loss = loss_value(l);
     if (!isfinite(*loss))
         return ERROR("training: the loss is %g at step %lld; try a smaller lr", *loss, (long long)tr->optim.step);
@@ -123,7 +123,8 @@ static double validation_loss(Trainer *tr)
             at[i] = (Moment){.t = tr->val[w] + tr->cfg->history - 1};
         }
         const LeadBatch b = features_batch(t, &tr->stats, tr->cfg, tr->s, at, B, true);
-        sum += loss_value(lead_loss(t, &tr->model, &b, (uint32_t)(0xF0000000u + (unsigned)v)));
+        tape_set_step(t, 0xF0000000u + (unsigned)v);
+        sum += loss_value(lead_loss(t, &tr->model, &b));
     }
     paramset_swap_ema(&tr->ps);
     return sum / VAL_BATCHES;

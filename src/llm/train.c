@@ -53,7 +53,7 @@ Status gpt2_train_step(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *p
     t->seed = opt->seed;
     for (int64_t k = 0; k < A; k++) {
         tape_reset(t);
-        t->rng_step = (uint32_t)(o->step * A + k);
+        tape_set_step(t, (uint32_t)(o->step * A + k));
         int64_t *start = arena_alloc(t->step, (size_t)N * sizeof *start);
         for (int64_t i = 0; i < N; i++) start[i] = window_start(opt, o->step, k * N + i, places);
         Tensor *loss = window_loss(t, m, hook, data.id, start, N, T);

@@ -52,7 +52,15 @@ typedef struct { ConvertKind kind; } ConvertParams;
 typedef struct { double max_period; } TimestepEmbedParams;
 typedef struct { double a, b, c; } SamplerStepParams;                    // y = a x + b d + c z
 // The address of random numbers: philox(seed, subsequence = site<<32 | step, draw offset); see philox.h.
+// An op that draws has an optional last input, a clock: I32 [1], 32 bits that kernels add to step (modulo 2^32).  Work that
+// is recorded once (tensor/graph.h) draws other numbers each time, since the clock is read when the kernel runs.
 typedef struct { uint64_t seed; uint32_t site, step; uint64_t offset; } RandomAddress;
+// The address under the clock that input i of c is, if it is there.  For kernels that may read c's values: the CPU's.
+static inline RandomAddress random_address(RandomAddress at, const OpCall *c, int i)
+{
+    if (i < c->n_in && c->in[i]) at.step += *(const uint32_t *)c->in[i]->x;
+    return at;
+}
 typedef struct { RandomAddress at; double p; } DropoutParams;
 typedef struct { RandomAddress at; int64_t row0; } RandnParams;          // row r is draws of row row0+r
 typedef struct { double lr, beta1, beta2, eps, decay, grad_scale; int64_t step; } AdamwParams;

@@ -1,10 +1,10 @@
 #include "check/cases/common.h"
 
-// i: offset of the address (0: the checked call);  f: p
+// i: offset of the address (0: the checked call, with the clock);  f: p
 static void build(Tape *t, Tensor *const *in, const Case *c)
 {
     t->seed = 11;
-    t->rng_step = 3;
+    tape_set_step(t, 3);
     if (!c->i[0]) {
         tape_dropout(t, in[0], c->f[0]);
         return;

@@ -67,12 +67,14 @@ void clamp_oracle(const OpCall *c, long double *const *out)
         out[0][i] = (fabsl(x[i] + (long double)p->limit) - fabsl(x[i] - (long double)p->limit)) / 2;
 }
 
+static uint32_t clock_of(const OpCall *c, int i) { return c->n_in > i && c->in[i] ? (uint32_t)*(const int32_t *)c->in[i]->x : 0; }
+
 // Draw by draw instead of quad by quad.
 void dropout_oracle(const OpCall *c, long double *const *out)
 {
     const DropoutParams *p = c->p;
     const double *x = c->in[0]->x;
-    const uint64_t sub = philox_subsequence(p->at.site, p->at.step);
+    const uint64_t sub = philox_subsequence(p->at.site, p->at.step + clock_of(c, 1));
     for (int64_t i = 0; i < numel(c->in[0]); i++) {
         const uint32_t draw = philox_u32(p->at.seed, sub, p->at.offset + (uint64_t)i);
         out[0][i] = (double)philox_unit(draw) < p->p ? 0 : x[i] / (1 - (long double)p->p);
@@ -83,7 +85,7 @@ void dropout_oracle(const OpCall *c, long double *const *out)
 void randn_oracle(const OpCall *c, long double *const *out)
 {
     const RandnParams *p = c->p;
-    const uint64_t sub = philox_subsequence(p->at.site, p->at.step);
+    const uint64_t sub = philox_subsequence(p->at.site, p->at.step + clock_of(c, 0));
     const Shape s = c->out[0]->shape;
     const int64_t n = shape_numel(s), len = s.n && s.d[0] ? n / s.d[0] : n, stride = len + (4 - len % 4) % 4;
     for (int64_t i = 0; i < n; i++) {

@@ -1,4 +1,5 @@
-// randn: y = standard normals at an address (philox.h).   no input -> y [R.., ..]; the first dimension counts rows.
+// randn: y = standard normals at an address (philox.h).   no input, or clock I32 [1], which is added to the address's step
+//   -> y [R.., ..]; the first dimension counts rows.
 //   row r of y holds normals offset + (row0 + r) * ceil4(row length) + (0, 1, 2, ..): a row's numbers do not depend on
 //   how many rows the call draws, so a sample does not depend on its batch.  The f64 twin gives the same (float) values.
 #include "tensor/philox.h"
@@ -7,14 +8,15 @@
 KERNEL(randn, fwd)
 {
     const RandnParams *p = c->p;
-    const uint64_t sub = philox_subsequence(p->at.site, p->at.step);
+    const RandomAddress at = random_address(p->at, c, 0);
+    const uint64_t sub = philox_subsequence(at.site, at.step);
     real *y = out_x(c, 0);
     const int64_t rows = c->out[0]->shape.n ? c->out[0]->shape.d[0] : 1, len = rows ? numel(c->out[0]) / rows : 0;
     const int64_t quads = (len + 3) / 4;
 #pragma omp parallel for if (rows * len > PAR_MIN)
     for (int64_t r = 0; r < rows; r++)
         for (int64_t q = 0; q < quads; q++) {
-            const Philox4 d = philox_quad(p->at.seed, sub, p->at.offset / 4 + (uint64_t)((p->row0 + r) * quads + q));
+            const Philox4 d = philox_quad(at.seed, sub, at.offset / 4 + (uint64_t)((p->row0 + r) * quads + q));
             float n[4];
             philox_normal2(d.v[0], d.v[1], &n[0], &n[1]);
             philox_normal2(d.v[2], d.v[3], &n[2], &n[3]);
