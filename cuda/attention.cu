@@ -5,31 +5,12 @@
 // 4 x 4 scores and 4 x E/16 results.  Head sizes up to 128, padded with zeros to 32, 64 or 128 in shared memory.
 //   forward, E = 64: 70 KiB of shared memory (3 blocks an SM); a tile of keys: 32 KiB read, 1 Mflop
 //   backward: 87 KiB (152 KiB at E = 128); the scores are computed twice, so 7 products instead of 5
-//   registers (sm_90, ptxas 13.0): forward 118, dq 128, dk and dv 128, with 16 bytes spilled in the last two at E = 64
+//   registers (sm_90, ptxas 13.0): forward 118, dq 128, dk and dv 128, no spills
 // Bound by FFMA and by shared memory (1 LDS.128 for 8 FFMA).  Expected: 0.45 of 67 TFLOP/s at T = 1024, E = 64 (tiles
 // above the diagonal are skipped); at LEAD's T of 9 to 144 the launch and one pass over the tiles: about 10 us.
-#include "kernel.h"
+#include "attention.h"
 
 enum { ROWS = 64, ATT_BLOCK = 256, SCORE_LD = ROWS + 4 };
-
-struct Heads {
-    int64_t N, Tq, Tk, L, D, heads, E;   // Tk: keys that count, of L
-    bool causal, wide;
-    float scale;
-    __device__ int64_t seen(int64_t i) const { return causal ? i + 1 + Tk - Tq : Tk; }
-};
-
-static Heads heads_of(const OpCall *c)
-{
-    const int64_t *q = c->in[0]->shape.d;
-    const AttentionParams *p = params<AttentionParams>(c);
-    const int64_t E = q[2] / p->heads;
-    CHECK(E <= 128, "attention: head size %lld, the CUDA kernels take up to 128", (long long)E);
-    bool wide = E % 4 == 0;
-    for (int i = 0; i < 3; i++) wide = wide && aligned16(in_x(c, i));
-    const int64_t L = c->in[1]->shape.d[1];
-    return Heads{q[0], q[1], p->keys ? p->keys : L, L, q[2], p->heads, E, p->causal, wide, 1 / sqrtf((float)E)};
-}
 
 // Rows row0.. of one head of x [T, D] into s [64][EP + 4]; zeros beyond T and E.
 template <int EP>
@@ -53,14 +34,15 @@ static __device__ __forceinline__ void load_tile(float *s, const float *x, int64
 }
 
 // s[a][b] = x[ty + 16 a] . y[tx + 16 b], tiles of [64][EP + 4]
-template <int EP>
+// UNROLL: 2 in forward; 1 in backward, where the loads of a second step would spill 16 to 48 bytes.
+template <int EP, int UNROLL>
 static __device__ __forceinline__ void dots(const float *x, const float *y, int ty, int tx, float (&s)[4][4])
 {
 #pragma unroll
     for (int a = 0; a < 4; a++)
 #pragma unroll
         for (int b = 0; b < 4; b++) s[a][b] = 0;
-#pragma unroll 4
+#pragma unroll UNROLL
     for (int e = 0; e < EP; e += 4) {
         Pack<4> u[4], v[4];
 #pragma unroll
@@ -141,21 +123,13 @@ static __device__ __forceinline__ float row_max(float v)
     return v;
 }
 
-// The block's head of a sample and its first row; tiles: blocks a head.
-struct Place { int64_t nh, n, h, row0; };
-static __device__ __forceinline__ Place place_of(const Heads &d, int64_t T)
-{
-    const int64_t tiles = (T + ROWS - 1) / ROWS, nh = quotient(blockIdx.x, tiles), n = quotient(nh, d.heads);
-    return Place{nh, n, nh - n * d.heads, (blockIdx.x - nh * tiles) * ROWS};
-}
-
 template <int EP>
 static __global__ void __launch_bounds__(ATT_BLOCK)
 attention_kernel(Heads d, const float *q, const float *k, const float *v, float *o, float *lse)
 {
     SHARED_DYNAMIC(float, sq);
     float *sk = sq + ROWS * (EP + 4), *sv = sk + ROWS * (EP + 4), *sp = sv + ROWS * (EP + 4);
-    const Place at = place_of(d, d.Tq);
+    const Place at = place_of<ROWS>(d, d.Tq);
     const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;
     const int64_t qbase = at.n * d.Tq * d.D + at.h * d.E, kbase = at.n * d.L * d.D + at.h * d.E;
     const int64_t last = at.row0 + ROWS - 1 < d.Tq ? at.row0 + ROWS - 1 : d.Tq - 1, keys = d.seen(last);
@@ -172,7 +146,7 @@ attention_kernel(Heads d, const float *q, const float *k, const float *v, float 
         load_tile<EP>(sv, v + kbase, k0, d.Tk, d);
         __syncthreads();
         float s[4][4];
-        dots<EP>(sq, sk, ty, tx, s);
+        dots<EP, 2>(sq, sk, ty, tx, s);
 #pragma unroll
         for (int a = 0; a < 4; a++) {
             const int64_t seen = d.seen(at.row0 + ty + 16 * a) < d.Tk ? d.seen(at.row0 + ty + 16 * a) : d.Tk;
@@ -213,21 +187,6 @@ attention_kernel(Heads d, const float *q, const float *k, const float *v, float 
     }
 }
 
-// delta[n,h,i] = do[i] . o[i], a thread each, in the order of dots(): with one key the gradient of q is exactly 0.
-static __global__ void delta_kernel(Heads d, const float *o, const float *go, float *delta)
-{
-    const int64_t job = (int64_t)blockIdx.x * ATT_BLOCK + threadIdx.x;
-    if (job >= d.N * d.heads * d.Tq) return;
-    const int64_t nh = quotient(job, d.Tq), n = quotient(nh, d.heads);
-    const int64_t at = (n * d.Tq + (job - nh * d.Tq)) * d.D + (nh - n * d.heads) * d.E;
-    float sum = 0;
-#pragma unroll 8
-    for (int64_t e = 0; e < d.E; e++) sum += go[at + e] * o[at + e];
-    delta[job] = sum;
-}
-
-struct Saved { const float *q, *k, *v, *go, *lse, *delta; };
-
 // P and g (see ref/attention.inl) of a tile of queries i0.. and keys k0..: row ty + 16 a, column tx + 16 b.
 template <int EP>
 static __device__ __forceinline__ void score_gradients(const Heads &d, const Saved &x, int64_t nh, int64_t i0, int64_t k0,
@@ -235,8 +194,8 @@ static __device__ __forceinline__ void score_gradients(const Heads &d, const Sav
                                                        float (&p)[4][4], float (&g)[4][4])
 {
     const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;
-    dots<EP>(sq, sk, ty, tx, p);
-    dots<EP>(sgo, sv, ty, tx, g);
+    dots<EP, 1>(sq, sk, ty, tx, p);
+    dots<EP, 1>(sgo, sv, ty, tx, g);
 #pragma unroll
     for (int a = 0; a < 4; a++) {
         const int64_t i = i0 + ty + 16 * a;
@@ -276,7 +235,7 @@ template <int EP> static __global__ void __launch_bounds__(ATT_BLOCK) attention_
 {
     SHARED_DYNAMIC(float, sq);
     float *sgo = sq + ROWS * (EP + 4), *sk = sgo + ROWS * (EP + 4), *sv = sk + ROWS * (EP + 4), *sg = sv + ROWS * (EP + 4);
-    const Place at = place_of(d, d.Tq);
+    const Place at = place_of<ROWS>(d, d.Tq);
     const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;
     const int64_t qbase = at.n * d.Tq * d.D + at.h * d.E, kbase = at.n * d.L * d.D + at.h * d.E;
     const int64_t last = at.row0 + ROWS - 1 < d.Tq ? at.row0 + ROWS - 1 : d.Tq - 1, keys = d.seen(last);
@@ -304,7 +263,7 @@ static __global__ void __launch_bounds__(ATT_BLOCK) attention_dkv_kernel(Heads d
     SHARED_DYNAMIC(float, sk);
     float *sv = sk + ROWS * (EP + 4), *sq = sv + ROWS * (EP + 4), *sgo = sq + ROWS * (EP + 4);
     float *scores = sgo + ROWS * (EP + 4);
-    const Place at = place_of(d, d.Tk);
+    const Place at = place_of<ROWS>(d, d.Tk);
     const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;
     const int64_t qbase = at.n * d.Tq * d.D + at.h * d.E, kbase = at.n * d.L * d.D + at.h * d.E;
     // the first query that sees a key of this tile, rounded down to a tile
@@ -346,10 +305,7 @@ template <int EP> static void attention_fwd(const OpCall *c, const Heads &d)
 template <int EP> static void attention_bwd(const OpCall *c, const Heads &d)
 {
     const size_t tiles = 4 * ROWS * (EP + 4) * sizeof(float), scores = ROWS * SCORE_LD * sizeof(float);
-    const int64_t rows = d.N * d.heads * d.Tq;
-    float *delta = scratch_of<float>(c, (size_t)rows);
-    launch(c, delta_kernel, grid_of(rows, ATT_BLOCK), ATT_BLOCK, 0, d, out_x(c, 0), out_g(c, 0), delta);
-    const Saved x = {in_x(c, 0), in_x(c, 1), in_x(c, 2), out_g(c, 0), out_x(c, 1), delta};
+    const Saved x = saved_of(c, d);
     auto *dq = attention_dq_kernel<EP>;
     auto *dkv = attention_dkv_kernel<EP>;
     if (in_g(c, 0))
@@ -362,12 +318,14 @@ template <int EP> static void attention_bwd(const OpCall *c, const Heads &d)
 CUDA_KERNEL(attention, fwd)
 {
     const Heads d = heads_of(c);
+    if (attention_mma_fwd(c, d)) return;
     (d.E <= 32 ? attention_fwd<32> : d.E <= 64 ? attention_fwd<64> : attention_fwd<128>)(c, d);
 }
 
 CUDA_KERNEL(attention, bwd)
 {
     Heads d = heads_of(c);
+    if (attention_mma_bwd(c, d)) return;
     d.wide = d.wide && aligned16(out_g(c, 0));
     (d.E <= 32 ? attention_bwd<32> : d.E <= 64 ? attention_bwd<64> : attention_bwd<128>)(c, d);
 }

@@ -353,14 +353,17 @@ static float bf16_value(uint32_t pair, int high) { return __uint_as_float(high ?
 // d += A B with A [16,K], B [K,8]: products summed in double, rounded once.
 static void multiply(void *const post[32], int K, const float *A, const float *B)
 {
-    for (int l = 0; l < 32; l++)
-        for (int i = 0; i < 4; i++) {
-            const int row = l / 4 + i / 2 * 8, col = l % 4 * 2 + i % 2;
-            float *d = &static_cast<Mma *>(post[l])->d[i];
-            double sum = (double)*d;
-            for (int k = 0; k < K; k++) sum += (double)A[row * K + k] * (double)B[k * 8 + col];
-            *d = (float)sum;
+    for (int row = 0; row < 16; row++) {
+        float *d[8];
+        double sum[8];
+        for (int col = 0; col < 8; col++) {
+            d[col] = &static_cast<Mma *>(post[row % 8 * 4 + col / 2])->d[row / 8 * 2 + col % 2];
+            sum[col] = (double)*d[col];
         }
+        for (int k = 0; k < K; k++)
+            for (int col = 0; col < 8; col++) sum[col] += (double)A[row * K + k] * (double)B[k * 8 + col];
+        for (int col = 0; col < 8; col++) *d[col] = (float)sum[col];
+    }
 }
 
 static void together_tf32(void *const post[32], unsigned)

@@ -1,6 +1,6 @@
 // The checks of one or more ops, as a program:
 //   build/tests/checker [--isa scalar|avx2|avx512] [--quick] op...
-//   build/tests/checker --cuda [--quick] op...   the CUDA kernels (emulated) against f64 and plain C
+//   build/tests/checker --cuda [--math tf32|bf16] [--quick] op...   the CUDA kernels (emulated) against f64 and plain C
 //   build/tests/checker --kernels FILE.so op     `make mutants`: the op's f64 kernels come from FILE.so (a mutated source
 //                                                compiled alone); f64 checks only, and out at the first failure
 // Exit 0: every check passed; 1: one failed; 2: usage.
@@ -61,19 +61,22 @@ int main(int argc, char **argv)
     CheckReport report;
     int first = 1, failures = 0;
     bool quick = false, cuda = false;
+    Math math = MATH_FP32;
     const char *kernels = NULL;
     for (; first < argc && argv[first][0] == '-'; first++) {
         if (strcmp(argv[first], "--quick") == 0) quick = true;
         else if (strcmp(argv[first], "--cuda") == 0) cuda = true;
         else if (strcmp(argv[first], "--kernels") == 0 && first + 1 < argc) kernels = argv[++first];
+        else if (strcmp(argv[first], "--math") == 0 && first + 1 < argc && !math_parse(argv[first + 1], &math).code) first++;
         else if (strcmp(argv[first], "--isa") != 0 || ++first == argc || isa_parse(argv[first], &cap).code) first = argc;
     }
     if (first >= argc) {
-        fprintf(stderr, "want [--isa scalar|avx2|avx512] [--cuda] [--quick] [--kernels FILE.so] op...\n");
+        fprintf(stderr, "want [--isa scalar|avx2|avx512] [--cuda] [--math fp32|tf32|bf16] [--quick] [--kernels FILE.so] op...\n");
         return 2;
     }
     check_devices(&devices, &o, cuda ? ISA_SCALAR : cap);
-    const Device emulated = device_emulated();
+    Device emulated = device_emulated();
+    emulated.math = math;
     if (cuda) {
         o.f32[o.n_f32++] = &emulated;
         o.variants_only = true;

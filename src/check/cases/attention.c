@@ -53,6 +53,10 @@ void attention_cases(CaseList *list)
     const CaseInput four = {.shape = SHAPE(1, 13, 4), .fill = FILL_WIDE, .no_grad = true};
     case_add(list, (Case){.op = OP_attention, .label = "vanishes with a shift too large", .n_in = 3, .build = build, .i = {1},
                           .in = {four, four, {.shape = SHAPE(1, 13, 4)}}});
+    // More than a tile of the CUDA kernels: 64 queries, 64 or 32 keys.
+    shape(list, "two tiles of keys, causal", 1, 19, 70, 1, 16, true, false);
+    shape(list, "two tiles of queries", 1, 90, 5, 3, 16, false, false);
+    shape(list, "two tiles of keys, head size 68", 1, 4, 37, 1, 68, false, false);
     shape(list, "LEAD pixels to condition", 2, 144, 64, 1, 64, false, true);
     shape(list, "LEAD pixels to condition, 4 heads of 16", 2, 144, 16, 4, 16, false, true);
     shape(list, "LEAD 23x23 pixels to condition", 1, 529, 64, 2, 32, false, true);
