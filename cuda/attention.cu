@@ -318,7 +318,7 @@ template <int EP> static void attention_bwd(const OpCall *c, const Heads &d)
 CUDA_KERNEL(attention, fwd)
 {
     const Heads d = heads_of(c);
-    if (attention_mma_fwd(c, d)) return;
+    if (attention_decode(c, d) || attention_mma_fwd(c, d)) return;
     (d.E <= 32 ? attention_fwd<32> : d.E <= 64 ? attention_fwd<64> : attention_fwd<128>)(c, d);
 }
 

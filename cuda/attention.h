@@ -1,6 +1,7 @@
 // What the attention kernels share: sizes, places, and which kernel takes a call.  Formulas: src/tensor/ref/attention.inl.
 //   attention.cu         f32, any shape
 //   attention_mma.cu     --math tf32 and bf16: products on the tensor cores, for heads of 16 to 128 values
+//   attention_decode.cu  one query a sample, forward: the keys are split over blocks
 #ifndef LEAD_CUDA_ATTENTION_H
 #define LEAD_CUDA_ATTENTION_H
 
@@ -62,5 +63,7 @@ static inline Saved saved_of(const OpCall *c, const Heads &d)
 // cuda/attention_mma.cu; false: the shape, the alignment or --math is not for these kernels, and nothing was done.
 bool attention_mma_fwd(const OpCall *c, const Heads &d);
 bool attention_mma_bwd(const OpCall *c, const Heads &d);
+// cuda/attention_decode.cu; false: more than one query.
+bool attention_decode(const OpCall *c, const Heads &d);
 
 #endif

@@ -13,7 +13,7 @@
 // Counted, for a tile of 64 keys, 64 queries, E = 64, bf16 (MT = 1; 2): 256 (512) mma; shared memory: 32 KiB arrive, 48 KiB
 // to round them, 80 (96) KiB of fragments.  At 128 bytes a cycle that is 1,280 (1,408) cycles for mma's 410 (820): bound by
 // shared memory, MT = 2 by 1.7.  Expected: 150 (270) TFLOP/s at T = 1024.
-// Registers and spills: `make cuda-report`.
+// 2 or 3 blocks an SM (registers: 120 to 168, 255 where MT = 2, at E = 128 and in dk and dv); no spills.
 #include "attention.h"
 #include "mma.h"
 
@@ -210,7 +210,7 @@ template <int COLUMNS> static __device__ __forceinline__ int seen_of(const Heads
 }
 
 template <class F, int MT>
-static __global__ void __launch_bounds__(MMA_BLOCK)
+static __global__ void __launch_bounds__(MMA_BLOCK, MT == 1 && F::EP <= 64 ? 3 : 2)
 attention_mma_kernel(Heads d, const float *q, const float *k, const float *v, float *o, float *lse)
 {
     enum { ROWS = 64 * MT, NT = F::COLUMNS / 8, ET = F::EP / 8 };
@@ -355,7 +355,7 @@ attention_mma_dq_kernel(Heads d, Saved x, float *dq)
 }
 
 // Transposed: rows are keys, columns queries.
-template <class F, int MT> static __global__ void __launch_bounds__(MMA_BLOCK)
+template <class F, int MT> static __global__ void __launch_bounds__(MMA_BLOCK, 2)
 attention_mma_dkv_kernel(Heads d, Saved x, float *dk, float *dv)
 {
     enum { ROWS = 64 * MT, NT = F::COLUMNS / 8 };
@@ -396,10 +396,11 @@ attention_mma_dkv_kernel(Heads d, Saved x, float *dk, float *dv)
         }
         __syncthreads();
         if (i0 + F::COLUMNS < d.Tq) send(i0 + F::COLUMNS);
-        // column i of the tile sees the keys up to i + reach
-        const int64_t reach = i0 + d.Tk - d.Tq;
-        if (d.causal && j0 > reach + F::COLUMNS - 1) continue;
-        const bool all = !d.causal || j0 + 16 * MT - 1 <= reach;
+        // column i of the tile sees row j of the warp when j + ahead <= i
+        const int64_t distance = j0 - (i0 + d.Tk - d.Tq);
+        if (d.causal && distance >= F::COLUMNS) continue;
+        const bool all = !d.causal || distance + 16 * MT - 1 <= 0;
+        const int ahead = all ? 0 : (int)distance;
         float p[MT][NT][4], dp[MT][NT][4];
         dots<F, MT, NT>(tk, row0, tq, p);
 #pragma unroll
@@ -410,7 +411,7 @@ attention_mma_dkv_kernel(Heads d, Saved x, float *dk, float *dv)
                 for (int i = 0; i < 4; i++) {
                     const int column = 8 * n + 2 * t + i % 2;
                     p[m][n][i] = exp2f(p[m][n][i] * scale - lse[column]);
-                    if (!all && j0 + 16 * m + g + i / 2 * 8 > reach + column) p[m][n][i] = 0;
+                    if (!all && 16 * m + g + i / 2 * 8 + ahead > column) p[m][n][i] = 0;
                 }
         add_product<F, MT, NT>(p, tgo, rv);
         dots<F, MT, NT>(tv, row0, tgo, dp);

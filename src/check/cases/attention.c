@@ -53,6 +53,9 @@ void attention_cases(CaseList *list)
     const CaseInput four = {.shape = SHAPE(1, 13, 4), .fill = FILL_WIDE, .no_grad = true};
     case_add(list, (Case){.op = OP_attention, .label = "vanishes with a shift too large", .n_in = 3, .build = build, .i = {1},
                           .in = {four, four, {.shape = SHAPE(1, 13, 4)}}});
+    // One query: the CUDA kernel splits the keys from 65 on.
+    shape(list, "one query, 150 keys, causal", 1, 1, 150, 1, 20, true, false);
+    shape(list, "one query, 200 keys", 1, 1, 200, 2, 3, false, false);
     // More than a tile of the CUDA kernels: 64 queries, 64 or 32 keys.
     shape(list, "two tiles of keys, causal", 1, 19, 70, 1, 16, true, false);
     shape(list, "two tiles of queries", 1, 90, 5, 3, 16, false, false);
