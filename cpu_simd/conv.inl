@@ -94,11 +94,8 @@ static void winograd_backward_x(const OpCall *c, const ConvDims *d, int m)
     wino_run(&call, c->scratch);
 }
 
-// Few terms: the copies of windows would cost as much as their products.
-static bool by_rows(const Window *w, int64_t outputs, int64_t terms)
-{
-    return w->KH * w->KW * w->C <= terms && outputs <= 128;
-}
+// Where copies of windows would cost much of what their products do, and the weights stay in the L2 cache.
+static bool by_rows(const Window *w) { return w->KW * w->C <= 1536; }
 
 // The weights of a product, as gemm would pack them, in panels [K][NR].
 static float *weight_panels(const Gemm *g, Arena *scratch)
@@ -122,9 +119,9 @@ KERNEL(conv2d, fwd)
     const Gemm g = {.M = d.N * d.Ho * d.Wo, .N = d.O, .K = K, .a = in_x(c, 0), .ra = is_linear(&d) ? K : 0, .ca = 1,
                     .fetch_a = is_linear(&d) ? NULL : window_fetch, .ctx = &w, .b = in_x(c, 1), .rb = d.O, .cb = 1,
                     .c = out_x(c, 0), .rc = d.O, .cc = 1, .alpha = 1, .bias = in_x(c, 2)};
-    if (!is_linear(&d) && by_rows(&w, d.O, 640)) {
+    if (!is_linear(&d) && by_rows(&w)) {
         const RowConv q = {.w = w, .N = d.N, .O = d.O, .panels = weight_panels(&g, c->scratch), .bias = in_x(c, 2),
-                           .y = out_x(c, 0), .image = d.Ho * d.Wo * d.O, .row = d.Wo * d.O, .pixel = d.O};
+                           .y = out_x(c, 0), .image = d.Ho * d.Wo * d.O, .row = d.Wo * d.O, .pixel = d.O, .chain = 640};
         rows_forward(&q, c->scratch);
         return;
     }
@@ -206,11 +203,11 @@ static void conv_backward_class(const OpCall *c, const ConvDims *d, int64_t phas
     const Gemm g = {.M = pixels, .N = d->C, .K = K, .run = run, .ra = 0, .ca = 1, .fetch_a = window_fetch,
                     .fetch_b = flipped_weights, .ctx = &b, .rb = d->C, .cb = 1, .c = in_g(c, 0), .rc = d->C, .cc = 1,
                     .c_row = d->s == 1 ? NULL : pixel_of_class, .alpha = 1, .add = true};
-    if (by_rows(&b.window, d->C, 128)) {   // which sums in one chain: no longer than a run
+    if (by_rows(&b.window)) {
         const int64_t row = d->W * d->C;
         const RowConv q = {.w = b.window, .N = d->N, .O = d->C, .panels = weight_panels(&g, c->scratch),
                            .y = in_g(c, 0) + phase_v * row + phase_h * d->C, .image = d->H * row, .row = d->s * row,
-                           .pixel = d->s * d->C, .add = true};
+                           .pixel = d->s * d->C, .add = true, .chain = run};
         rows_forward(&q, c->scratch);
         return;
     }

@@ -1,6 +1,7 @@
 // Winograd's convolution at LEAD's sizes: images of 12x12, 6x6, 3x3 and 23x23 pixels, 128, 256 and 512 channels.  The rms
 // error of y, dx and dw is at most 2e-6 of the rms of the plain sums in double; an exact device, which takes the direct way,
 // gives small whole numbers exactly.  Sums of 2,000 addresses of each tensor are compared.
+// Of every path of conv2d: y and dx of a sample have the same bits in any batch.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -142,15 +143,67 @@ static void test_size(TestLog *log, World *w, int64_t N, int64_t H, int64_t C)
     }
 }
 
-void test_winograd(TestLog *log)
+// ---- batches
+
+typedef struct Path { const char *name; int64_t H, C, K, O; int stride, pad; } Path;
+
+enum { BATCH = 14 };
+
+// y and dx of the first N of BATCH samples, one after the other.
+static int64_t first_samples(World *w, const Path *p, int64_t N, float *out)
+{
+    Tape *t = &w->t;
+    tape_reset(t);
+    Tensor *x = tape_tensor(t, SHAPE(N, p->H, p->H, p->C)), *k = tape_tensor(t, SHAPE(p->K, p->K, p->C, p->O));
+    Tensor *b = tape_tensor(t, SHAPE(p->O));
+    fill(x->x, numel(x), 1, false);
+    fill(k->x, numel(k), 2, false);
+    fill(b->x, numel(b), 5, false);
+    x->needs_grad = true;
+    Tensor *y = tape_conv2d(t, x, k, b, p->stride, p->pad);
+    fill(tape_grad(t, y), numel(y), 3, false);
+    tape_backward_from(t, y);
+    memcpy(out, y->x, tensor_bytes(y));
+    memcpy(out + numel(y), x->g, tensor_bytes(x));
+    return numel(y);
+}
+
+static void test_batches(TestLog *log, World *w, const Path *p)
+{
+    static const int64_t batches[] = {1, 2, 3, 5, 6, 7, 12, 13};
+    const size_t mark = arena_mark(w->perm);
+    const int64_t most = BATCH * p->H * p->H * (p->C + p->O);   // no y is larger than its image
+    float *all = arena_alloc(w->perm, (size_t)most * sizeof *all), *some = arena_alloc(w->perm, (size_t)most * sizeof *some);
+    const int64_t ny = first_samples(w, p, BATCH, all), nx = BATCH * p->H * p->H * p->C;
+    for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
+        const int64_t N = batches[i], n = first_samples(w, p, N, some);
+        TEST(log, n == ny / BATCH * N && memcmp(all, some, (size_t)n * sizeof *all) == 0, "%s, %s: y of %lld samples has other bits than of %d",
+             w->dev.name, p->name, (long long)N, BATCH);
+        TEST(log, memcmp(all + ny, some + n, (size_t)(nx / BATCH * N) * sizeof *all) == 0,
+             "%s, %s: dx of %lld samples has other bits than of %d", w->dev.name, p->name, (long long)N, BATCH);
+    }
+    arena_rewind(w->perm, mark);
+}
+
+static const Path paths[] = {{"stem 3x3", 12, 3, 3, 32, 1, 1}, {"stem 5x5", 12, 3, 5, 17, 1, 2}, {"stem 7x7", 9, 3, 7, 16, 1, 3},
+                             {"stride 2", 12, 16, 3, 32, 2, 1}, {"stride 2, odd", 11, 20, 3, 40, 2, 1},
+                             {"stride 2, wide", 6, 160, 3, 130, 2, 1}, {"1x1", 5, 24, 1, 40, 1, 0}, {"last", 6, 70, 3, 3, 1, 1},
+                             {"Winograd 4", 12, 20, 3, 24, 1, 1}, {"Winograd 3", 3, 40, 3, 24, 1, 1}};
+
+void test_conv(TestLog *log)
 {
     static const struct { int64_t N, H; } image[] = {{2, 12}, {4, 6}, {8, 3}, {1, 23}};
     const Isa most = world_f32().isa;
-    if (most == ISA_SCALAR) test_skip(log, "winograd: no AVX2 here");
+    if (most == ISA_SCALAR) test_skip(log, "no AVX2 here");
     for (Isa isa = ISA_AVX2; isa <= most; isa++) {
         World *w = world_new(device_cpu_f32(isa), false);
         for (int64_t C = 128; C <= (log->quick ? 128 : 512); C *= 2)
             for (int i = 0; i < 4; i++) test_size(log, w, image[i].N, image[i].H, C);
+        for (int exact = 0; exact < 2; exact++)
+            for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+                w->dev.exact = exact;
+                test_batches(log, w, &paths[i]);
+            }
         world_delete(w);
     }
 }
