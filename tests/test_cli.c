@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 
 #include "lead_world.h"
+#include "published.h"
 #include "run_lead.h"
 
 typedef struct Cli { TestLog *log; Arena *a; const char *llm, *data, *run; } Cli;
@@ -392,25 +393,7 @@ static void check_gpt2(const Cli *c)
     TEST(c->log, g.code == 0 && strlen(g.out) > 1, "gpt2 generate: exit %d, '%s' %s", g.code, g.out, g.err);
     const Ran again = lead_run(c->log, c->a, "gpt2 generate --text traffic --n 12 --threads 2");
     TEST(c->log, strcmp(g.out, again.out) == 0, "gpt2 generate: the same prompt went on otherwise");
-    if (!c->log->shared) {
-        test_skip(c->log, "skipped: no ../shared/gpt2/tiny-random-gpt2");
-        return;
-    }
-    const Json *root;
-    const Status s = json_read(&root, c->a, arena_printf(c->a, "%s/gpt2/tiny-random-gpt2/golden.json", c->log->shared), 1 << 24);
-    if (!TEST(c->log, !s.code, "%s", s.msg)) return;
-    const Json *published = json_find(root, "published"), *in = json_find(published, "input_ids"), *out = json_find(published, "greedy_output_ids");
-    if (!TEST(c->log, in && out && in->n > 0 && in->n == out->n, "golden.json holds no published ids")) return;
-    for (const Json *x = in->child, *y = out->child; x && y; x = x->next, y = y->next) {
-        char tokens[400] = "", want[400] = "";
-        for (const Json *t = x->child; t; t = t->next) snprintf(tokens + strlen(tokens), 20, "%s%d", *tokens ? "," : "", (int)t->n);
-        int at = 0;
-        for (const Json *t = y->child; t; t = t->next)
-            if (at++ >= x->n) snprintf(want + strlen(want), 20, "%d ", (int)t->n);
-        const Ran greedy = lead_run(c->log, c->a, "gpt2 generate --llm %s/gpt2/tiny-random-gpt2 --tokens %s --n %d", c->log->shared, tokens, (int)(y->n - x->n));
-        TEST(c->log, greedy.code == 0 && strncmp(greedy.out, want, strlen(want)) == 0 && strlen(greedy.out) == strlen(want) + 1, "%s: published %s, got %s", tokens, want,
-             greedy.out);
-    }
+    published_greedy(c->log, c->log, c->a, "");
 }
 
 void test_cli(TestLog *log)

@@ -5,7 +5,7 @@ TEST_AREAS := $(patsubst tests/test_%.c,%,$(sort $(wildcard tests/test_*.c)))
 TEST_OBJ   := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(wildcard tests/*.c) tests/fuzz/targets.c tests/fuzz/seeds.c)
 TEST_LINK  := $(if $(MISSING),-no-pie -Wl$(comma)--unresolved-symbols=ignore-all)
 
-test: $(if $(CLI),all) $(BUILD)/tests/run $(BUILD)/tests/checker
+test: $(if $(CLI),all) $(BUILD)/tests/run $(BUILD)/tests/checker $(if $(CLI),$(BUILD)/tests/lead-emulated)
 	$(BUILD)/tests/run $(AREA) $(if $(QUICK),--quick)
 
 # The quick tests under the sanitizers, in a build of their own.  Leaks: arenas are never freed one by one, and
@@ -20,6 +20,11 @@ layers:
 
 $(BUILD)/tests/run: $(TEST_OBJ) $(EMULATE_OBJ) $(FAULT_OBJ) $(BUILD)/liblead.a
 	$(CC) $(CFLAGS) $(TEST_LINK) -o $@ $(TEST_OBJ) $(EMULATE_OBJ) $(FAULT_OBJ) $(BUILD)/liblead.a $(LDLIBS)
+
+# The program with --device cuda emulated.
+$(BUILD)/tests/lead-emulated: $(CLI:%.c=$(BUILD)/%.o) $(EMULATE_OBJ) $(BUILD)/tests/emulate/device_emulated.o $(BUILD)/liblead.a
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+-include $(BUILD)/tests/emulate/device_emulated.d
 
 # Rewritten only when an area comes or goes, so that nothing is rebuilt for it.
 $(BUILD)/tests/test_list.h: FORCE
