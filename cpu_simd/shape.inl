@@ -115,10 +115,10 @@ KERNEL(crop2d, bwd)
     if (in_g(c, 0)) move_frame(frame_of(c, c->out[0], c->in[0]), out_g(c, 0), in_g(c, 0), true, true);
 }
 
-// ---- permute: where x's last axis stays last, runs; else for each index of the other axes a transposed matrix,
-// y [cols, rows] of x [rows, cols], in tiles
+// ---- permute: axes that stay neighbours become one.  Where x's last axis stays last, runs are left; else for each index
+// of the other axes a transposed matrix, y [cols, rows] of x [rows, cols], moved VW x VW values at a time in registers
 
-enum { PERMUTE_TILE = 32 };
+enum { PERMUTE_ROWS = 32 };
 
 // count indices over n axes of y, with each axis' step in x and in y.
 typedef struct { int n; int64_t count, dim[MAX_DIMS], x[MAX_DIMS], y[MAX_DIMS]; } Walk;
@@ -128,22 +128,28 @@ static Permute permute_of(const OpCall *c)
 {
     const int *perm = ((const PermuteParams *)c->p)->perm;
     const Shape x = c->in[0]->shape, y = c->out[0]->shape;
-    Permute p = {.w = {.count = 1}, .rows = shape_last(y), .cols = 1, .ld_x = 1};
-    int64_t ys = 1;
-    for (int k = y.n - 1; k >= 0; k--) {
+    int64_t dim[MAX_DIMS] = {1}, step[MAX_DIMS] = {1};   // of y's axes: length, step in x
+    int n = 0;
+    for (int k = 0; k < y.n; k++) {
         const int64_t xs = values_from(x, perm[k] + 1);
-        if (k == y.n - 1) {
-            p.ld_x = xs;
-        } else if (xs == 1 && perm[k] == x.n - 1) {
-            p.cols = y.d[k];
+        if (y.d[k] == 1) continue;
+        if (n && step[n - 1] == xs * y.d[k]) dim[n - 1] *= y.d[k];
+        else dim[n++] = y.d[k];
+        step[n - 1] = xs;
+    }
+    const int last = n ? n - 1 : 0;
+    Permute p = {.w = {.count = 1}, .rows = dim[last], .cols = 1, .ld_x = step[last]};
+    int64_t ys = dim[last];
+    for (int k = last - 1; k >= 0; ys *= dim[k--]) {
+        if (step[k] == 1) {
+            p.cols = dim[k];
             p.ld_y = ys;
         } else {
-            p.w.dim[p.w.n] = y.d[k];
-            p.w.x[p.w.n] = xs;
+            p.w.dim[p.w.n] = dim[k];
+            p.w.x[p.w.n] = step[k];
             p.w.y[p.w.n++] = ys;
-            p.w.count *= y.d[k];
+            p.w.count *= dim[k];
         }
-        ys *= y.d[k];
     }
     return p;
 }
@@ -158,35 +164,63 @@ static void walk_to(const Walk *w, int64_t index, int64_t *x, int64_t *y)
     }
 }
 
-// Rows i..i+m of the matrix at x and y; back: y is added to x.
-static void permute_rows(const Permute *p, float *x, float *y, int64_t i, int64_t m, bool back)
+#define TURN static inline __attribute__((always_inline)) void
+
+// to [n,m] (+)= from [m,n] transposed: what the vectors of turn leave over.
+TURN turn_rest(const float *from, int64_t ld_from, int64_t m, int64_t n, float *to, int64_t ld_to, const bool add)
 {
-    float tile[PERMUTE_TILE * PERMUTE_TILE];
-    for (int64_t j = 0; j < p->cols; j += PERMUTE_TILE) {
-        const int64_t n = min_i64(PERMUTE_TILE, p->cols - j);
-        float *xt = x + i * p->ld_x + j, *yt = y + j * p->ld_y + i;
-        if (!back) {
-            transpose_block(xt, p->ld_x, m, n, yt, p->ld_y);
-            continue;
+    for (int64_t i = 0; i < m; i += 4)
+        for (int64_t j = 0; j < n; j += 4) {
+            const float *f = from + i * ld_from + j;
+            float *t = to + j * ld_to + i;
+            if (i + 4 <= m && j + 4 <= n) {
+                __m128 r[4];
+                for (int q = 0; q < 4; q++) r[q] = _mm_loadu_ps(f + q * ld_from);
+                _MM_TRANSPOSE4_PS(r[0], r[1], r[2], r[3]);
+                for (int q = 0; q < 4; q++)
+                    _mm_storeu_ps(t + q * ld_to, add ? _mm_add_ps(_mm_loadu_ps(t + q * ld_to), r[q]) : r[q]);
+                continue;
+            }
+            for (int64_t k = 0; k < min_i64(4, m - i); k++)
+                for (int64_t q = 0; q < min_i64(4, n - j); q++)
+                    t[q * ld_to + k] = add ? t[q * ld_to + k] + f[k * ld_from + q] : f[k * ld_from + q];
         }
-        transpose_block(yt, p->ld_y, n, m, tile, PERMUTE_TILE);
-        for (int64_t r = 0; r < m; r++) add_run(tile + r * PERMUTE_TILE, xt + r * p->ld_x, n);
-    }
+}
+
+// The same of any m and n.
+TURN turn(const float *from, int64_t ld_from, int64_t m, int64_t n, float *to, int64_t ld_to, const bool add)
+{
+    const int64_t mv = m / VW * VW, nv = n / VW * VW;
+    for (int64_t i = 0; i < mv; i += VW)
+        for (int64_t j = 0; j < nv; j += VW) {
+            const float *f = from + i * ld_from + j;
+            float *t = to + j * ld_to + i;
+            vf r[VW];
+#pragma GCC unroll 16
+            for (int q = 0; q < VW; q++) r[q] = vload(f + q * ld_from);
+            transpose_vectors(r);
+#pragma GCC unroll 16
+            for (int q = 0; q < VW; q++) vstore(t + q * ld_to, add ? vadd(vload(t + q * ld_to), r[q]) : r[q]);
+        }
+    turn_rest(from + nv, ld_from, mv, n - nv, to + nv * ld_to, ld_to, add);
+    turn_rest(from + mv * ld_from, ld_from, m - mv, n, to + mv, ld_to, add);
 }
 
 static void permute_all(const OpCall *c, float *x, float *y, bool back)
 {
     const Permute p = permute_of(c);
     const bool runs = p.ld_x == 1;
-    const int64_t cut = runs ? p.rows : PERMUTE_TILE;
+    const int64_t cut = runs ? p.rows : PERMUTE_ROWS;
 #pragma omp parallel for collapse(2) schedule(static) if (numel(c->in[0]) > PAR_VALUES)
     for (int64_t k = 0; k < p.w.count; k++)
         for (int64_t i = 0; i < p.rows; i += cut) {
             int64_t ax, ay;
             walk_to(&p.w, k, &ax, &ay);
-            if (!runs) permute_rows(&p, x + ax, y + ay, i, min_i64(cut, p.rows - i), back);
-            else if (back) move_run(y + ay, x + ax, p.rows, true);
-            else move_run(x + ax, y + ay, p.rows, false);
+            float *xi = x + ax + i * p.ld_x, *yi = y + ay + i;
+            const int64_t m = min_i64(cut, p.rows - i);
+            if (runs) move_run(back ? yi : xi, back ? xi : yi, p.rows, back);
+            else if (back) turn(yi, p.ld_y, p.cols, m, xi, p.ld_x, true);
+            else turn(xi, p.ld_x, m, p.cols, yi, p.ld_y, false);
         }
 }
 
