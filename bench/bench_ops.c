@@ -114,6 +114,7 @@ static void report(Bench *b, Problem *p, Pass pass, const Ceiling *c, Runner *r,
 {
     const OpWork w = problem_work(p, pass);
     const OpInfo *info = op_info(p->row->op);
+    const bool in_place = pass != FWD || p->call.out[0] == p->call.in[0];
     double scalar = NAN, best = NAN;
     for (int i = 0; i < n; i++) {
         if (r[i].dev && r[i].isa == ISA_SCALAR) scalar = r[i].mid;
@@ -121,7 +122,8 @@ static void report(Bench *b, Problem *p, Pass pass, const Ceiling *c, Runner *r,
     }
     printf("%-15s %-3s %-36s", info->name, pass_names[pass], p->row->label);
     for (int i = 0; i < n; i++) {
-        const double t = r[i].mid, pct = 100 * ceiling_seconds(c, r[i].isa, w.needed, w.bytes, w.written) / t;
+        const double t = r[i].mid;
+        const double pct = 100 * ceiling_seconds(c, r[i].isa, w.needed, w.bytes, w.written, in_place) / t;
         printf("  %s %.1f us (%.0f%%)", r[i].name, t * 1e6, pct);
         if (r[i].peer) printf(" x%.2f", t / best);
         if (!b->tsv) continue;

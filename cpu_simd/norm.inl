@@ -22,73 +22,100 @@ static double row_squares(const float *x, int64_t n, float mean)   // sum (x - m
 
 // ---- layer_norm
 
-KERNEL(layer_norm, fwd)
+// One row's sums end in a chain of some 50 cycles: rows that take the same step in turn hide each other's, and gamma and
+// beta are loaded once for all.  4608 rows of 128: 158 -> 119 us; 256 of 768: 34 -> 29 us.
+enum { LN_ROWS = 4, LN_BYTES = 16 << 10 };   // where they fit the first-level cache together
+
+static inline __attribute__((always_inline)) void layer_norm_rows(const OpCall *c, int64_t r0, int64_t C, const int rows)
 {
-    const float *x = in_x(c, 0), *gamma = in_x(c, 1), *beta = in_x(c, 2);
-    float *y = out_x(c, 0), *mean = out_x(c, 1), *rstd = out_x(c, 2);
+    const float *x = in_x(c, 0) + r0 * C, *gamma = in_x(c, 1), *beta = in_x(c, 2);
+    float *y = out_x(c, 0) + r0 * C, *mean = out_x(c, 1) + r0, *rstd = out_x(c, 2) + r0;
     const double eps = ((const LayerNormParams *)c->p)->eps;
-    const int64_t C = shape_last(c->in[0]->shape), rows = shape_rows(c->in[0]->shape);
-#pragma omp parallel for schedule(static) if (rows * C > PAR_VALUES)
-    for (int64_t r = 0; r < rows; r++) {
-        const float *xr = x + r * C;
-        mean[r] = (float)(row_sum(xr, C) / (double)C);
-        rstd[r] = (float)(1 / sqrt(row_squares(xr, C, mean[r]) / (double)C + eps));
-        const vf m = vset1(mean[r]), s = vset1(rstd[r]);
-        for (int64_t i = 0; i < C; i += VW) {
-            const int64_t n = C - i;
-            const vf xhat = vmul(vsub(vload_n(xr + i, n), m), s);
-            vstore_n(y + r * C + i, n, vfma(xhat, vload_n(gamma + i, n), vload_n(beta + i, n)));
+    vf m[LN_ROWS], s[LN_ROWS];
+    for (int r = 0; r < rows; r++) mean[r] = (float)(row_sum(x + r * C, C) / (double)C);
+    for (int r = 0; r < rows; r++) rstd[r] = (float)(1 / sqrt(row_squares(x + r * C, C, mean[r]) / (double)C + eps));
+    for (int r = 0; r < rows; r++) {
+        m[r] = vset1(mean[r]);
+        s[r] = vset1(rstd[r]);
+    }
+    for (int64_t i = 0; i < C; i += VW) {
+        const int64_t n = C - i;
+        const vf g = vload_n(gamma + i, n), b = vload_n(beta + i, n);
+        for (int r = 0; r < rows; r++) {
+            const vf xhat = vmul(vsub(vload_n(x + r * C + i, n), m[r]), s[r]);
+            vstore_n(y + r * C + i, n, vfma(xhat, g, b));
         }
     }
 }
 
-typedef struct { const float *x, *dy, *gamma; int64_t C; float mean, rstd; } LnRow;
-
-static void layer_norm_dx(LnRow r, float *dx)
+KERNEL(layer_norm, fwd)
 {
-    const vf m = vset1(r.mean), s = vset1(r.rstd);
-    vf sh = vzero(), shx = vzero();
-    for (int64_t i = 0; i < r.C; i += VW) {
-        const int64_t n = r.C - i;
-        const vf h = vmul(vload_n(r.dy + i, n), vload_n(r.gamma + i, n));
-        sh = vadd(sh, h);
-        shx = vfma(h, vmul(vsub(vload_n(r.x + i, n), m), s), shx);   // h is 0 in the lanes behind the row
-    }
-    const vf mh = vset1((float)(vsum_wide(sh) / (double)r.C)), mhx = vset1((float)(vsum_wide(shx) / (double)r.C));
-    for (int64_t i = 0; i < r.C; i += VW) {
-        const int64_t n = r.C - i;
-        const vf h = vmul(vload_n(r.dy + i, n), vload_n(r.gamma + i, n));
-        const vf xhat = vmul(vsub(vload_n(r.x + i, n), m), s);
-        vstore_n(dx + i, n, vfma(s, vfnma(xhat, mhx, vsub(h, mh)), vload_n(dx + i, n)));
+    const int64_t C = shape_last(c->in[0]->shape), rows = shape_rows(c->in[0]->shape);
+    const int64_t few = C * (int64_t)sizeof(float) * LN_ROWS > LN_BYTES ? 1 : LN_ROWS;
+#pragma omp parallel for schedule(static) if (rows * C > PAR_VALUES)
+    for (int64_t r0 = 0; r0 < rows; r0 += few) {
+        if (few == LN_ROWS && r0 + few <= rows) layer_norm_rows(c, r0, C, LN_ROWS);
+        else
+            for (int64_t r = r0; r < min_i64(rows, r0 + few); r++) layer_norm_rows(c, r, C, 1);
     }
 }
 
-static void layer_norm_dgamma(LnRow r, float *dgamma, float *dbeta)
+// part [2][C]: the piece's dgamma and dbeta, or NULL.  4608 rows of 128: 200 -> 155 us; 256 of 768: 54 -> 44 us.
+static inline __attribute__((always_inline)) void layer_norm_back(const OpCall *c, int64_t r0, int64_t C, float *dgamma,
+                                                                  float *dbeta, const int rows)
 {
-    const vf m = vset1(r.mean), s = vset1(r.rstd);
-    for (int64_t i = 0; i < r.C; i += VW) {
-        const int64_t n = r.C - i;
-        const vf dy = vload_n(r.dy + i, n), xhat = vmul(vsub(vload_n(r.x + i, n), m), s);
-        vstore_n(dgamma + i, n, vfma(dy, xhat, vload_n(dgamma + i, n)));
-        vstore_n(dbeta + i, n, vadd(dy, vload_n(dbeta + i, n)));
+    const float *x = in_x(c, 0) + r0 * C, *dy = out_g(c, 0) + r0 * C, *gamma = in_x(c, 1);
+    float *dx = in_g(c, 0) ? in_g(c, 0) + r0 * C : NULL;
+    vf m[LN_ROWS], s[LN_ROWS], mh[LN_ROWS], mhx[LN_ROWS];
+    for (int r = 0; r < rows; r++) {
+        m[r] = vset1(out_x(c, 1)[r0 + r]);
+        s[r] = vset1(out_x(c, 2)[r0 + r]);
+    }
+    vf sh[LN_ROWS] = {vzero(), vzero(), vzero(), vzero()}, shx[LN_ROWS] = {vzero(), vzero(), vzero(), vzero()};
+    for (int64_t i = 0; i < C && dx; i += VW) {
+        const int64_t n = C - i;
+        const vf g = vload_n(gamma + i, n);   // 0 in the lanes behind the row, and h with it
+        for (int r = 0; r < rows; r++) {
+            const vf h = vmul(vload_n(dy + r * C + i, n), g);
+            sh[r] = vadd(sh[r], h);
+            shx[r] = vfma(h, vmul(vsub(vload_n(x + r * C + i, n), m[r]), s[r]), shx[r]);
+        }
+    }
+    for (int r = 0; r < rows; r++) {
+        mh[r] = vset1((float)(vsum_wide(sh[r]) / (double)C));
+        mhx[r] = vset1((float)(vsum_wide(shx[r]) / (double)C));
+    }
+    for (int64_t i = 0; i < C; i += VW) {
+        const int64_t n = C - i;
+        const vf g = vload_n(gamma + i, n);
+        vf dg = dgamma ? vload_n(dgamma + i, n) : vzero(), db = dgamma ? vload_n(dbeta + i, n) : vzero();
+        for (int r = 0; r < rows; r++) {
+            const vf d = vload_n(dy + r * C + i, n), xhat = vmul(vsub(vload_n(x + r * C + i, n), m[r]), s[r]);
+            dg = vfma(d, xhat, dg);
+            db = vadd(d, db);
+            if (!dx) continue;
+            float *to = dx + r * C + i;
+            vstore_n(to, n, vfma(s[r], vfnma(xhat, mhx[r], vsub(vmul(d, g), mh[r])), vload_n(to, n)));
+        }
+        if (!dgamma) continue;
+        vstore_n(dgamma + i, n, dg);
+        vstore_n(dbeta + i, n, db);
     }
 }
 
 KERNEL(layer_norm, bwd)
 {
-    const float *x = in_x(c, 0), *gamma = in_x(c, 1), *dy = out_g(c, 0), *mean = out_x(c, 1), *rstd = out_x(c, 2);
-    float *dx = in_g(c, 0), *dgamma = in_g(c, 1), *dbeta = in_g(c, 2);
+    float *dgamma = in_g(c, 1), *dbeta = in_g(c, 2);
     const int64_t C = shape_last(c->in[0]->shape), rows = shape_rows(c->in[0]->shape);
     const int64_t piece = 32, pieces = (rows + piece - 1) / piece;   // of rows, each with its own dgamma and dbeta
-    const bool affine = dgamma || dbeta;
-    float *part = affine ? arena_zalloc(c->scratch, (size_t)(2 * pieces * C) * sizeof *part) : NULL;
+    float *part = dgamma || dbeta ? arena_zalloc(c->scratch, (size_t)(2 * pieces * C) * sizeof *part) : NULL;
 #pragma omp parallel for schedule(static) if (rows * C > PAR_VALUES)
-    for (int64_t k = 0; k < pieces; k++)
-        for (int64_t r = k * piece; r < min_i64(rows, (k + 1) * piece); r++) {
-            const LnRow row = {x + r * C, dy + r * C, gamma, C, mean[r], rstd[r]};
-            if (dx) layer_norm_dx(row, dx + r * C);
-            if (affine) layer_norm_dgamma(row, part + k * C, part + (pieces + k) * C);
-        }
+    for (int64_t k = 0; k < pieces; k++) {
+        float *g = part ? part + k * C : NULL, *b = part ? part + (pieces + k) * C : NULL;
+        int64_t r = k * piece;
+        for (; r + LN_ROWS <= min_i64(rows, (k + 1) * piece); r += LN_ROWS) layer_norm_back(c, r, C, g, b, LN_ROWS);
+        for (; r < min_i64(rows, (k + 1) * piece); r++) layer_norm_back(c, r, C, g, b, 1);
+    }
     if (dgamma) add_rows(dgamma, part, pieces, C);
     if (dbeta) add_rows(dbeta, part + pieces * C, pieces, C);
 }

@@ -18,7 +18,7 @@
 //   vsilu, vgelu_tanh    and their derivatives, _grad
 //   vexp, vtanh, vsigmoid, vsoftplus, vnormal_cdfs   error bounds in ulp at their definitions; measured by
 //                        tests/test_vec.c
-//   vd                   VW / 2 doubles; vd_low, vd_high: the halves of a vf as such
+//   vd                   VW / 2 doubles; vd_low, vd_high: the halves of a vf as such; vd_load: VW / 2 floats
 #ifndef LEAD_CPU_SIMD_VEC_H
 #define LEAD_CPU_SIMD_VEC_H
 
@@ -94,6 +94,7 @@ static inline vf vrecip(vf a)
 typedef __m512d vd;
 static inline vd vd_low(vf v) { return _mm512_cvtps_pd(_mm512_castps512_ps256(v)); }
 static inline vd vd_high(vf v) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1)); }
+static inline vd vd_load(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
 static inline vd vd_set1(double x) { return _mm512_set1_pd(x); }
 static inline vd vd_add(vd a, vd b) { return _mm512_add_pd(a, b); }
 static inline vd vd_sub(vd a, vd b) { return _mm512_sub_pd(a, b); }
@@ -160,6 +161,7 @@ static inline float vmaxall(vf v)
 typedef __m256d vd;
 static inline vd vd_low(vf v) { return _mm256_cvtps_pd(_mm256_castps256_ps128(v)); }
 static inline vd vd_high(vf v) { return _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)); }
+static inline vd vd_load(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
 static inline vd vd_set1(double x) { return _mm256_set1_pd(x); }
 static inline vd vd_add(vd a, vd b) { return _mm256_add_pd(a, b); }
 static inline vd vd_sub(vd a, vd b) { return _mm256_sub_pd(a, b); }

@@ -1,7 +1,8 @@
 """PyTorch eager and onnxruntime, one op at a time, for bench_ops: a line in, a line out (bench/python.c).
 
 Timed is what a user of the library would call, with operands in the layout that suits it: images NCHW in PyTorch's
-channels_last, weights [out,in], onnxruntime's weights as constants (it packs them once).  Backward: autograd alone.
+channels_last, weights [out,in], onnxruntime's weights as constants (it packs them once).  Backward: autograd alone, into new memory (ours adds
+to gradients: it reads them too); a gradient that is a mere view of dy is copied, since ours makes one.
 """
 import os
 import sys
@@ -171,6 +172,10 @@ def make_torch(op, i, d, s):
     return None, []
 
 
+def shares_memory(a, b):
+    return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+
+
 class Torch:
     def load(self, op, which, threads, i, d, s):
         torch.set_num_threads(threads)
@@ -187,6 +192,15 @@ class Torch:
         y = fn()
         dy = torch.rand_like(y)
         self.call = lambda: torch.autograd.grad(y, wanted, dy, retain_graph=True)
+        last = dy.dim() == 4 and dy.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if last else torch.contiguous_format
+        copies = [torch.empty_like(g, memory_format=layout) if shares_memory(g, dy) else None for g in self.call()]
+        if any(c is not None for c in copies):   # of add, concat, permute, sum: nothing was computed yet
+            def call():
+                for to, g in zip(copies, torch.autograd.grad(y, wanted, dy, retain_graph=True)):
+                    if to is not None:
+                        to.copy_(g)
+            self.call = call
         return True
 
     def run(self, n, threads):

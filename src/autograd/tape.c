@@ -52,7 +52,8 @@ static void call_kernel(Tape *t, const OpCall *c, bool backward)
     row->seconds += now_seconds() - t0;
     row->flops += w.flops;
     row->bytes += w.bytes;
-    if (top) row->least += ceiling_seconds(top, top->isa, w.needed, w.bytes, w.written);
+    const bool in_place = backward || c->out[0] == c->in[0];
+    if (top) row->least += ceiling_seconds(top, top->isa, w.needed, w.bytes, w.written, in_place);
 }
 
 static void push_node(Tape *t, OpCall *c)

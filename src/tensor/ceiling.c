@@ -214,10 +214,10 @@ MemoryLevel ceiling_level(const Ceiling *c, double bytes)
     return MEMORY_DRAM;
 }
 
-double ceiling_seconds(const Ceiling *c, Isa isa, double flops, double bytes, double written)
+double ceiling_seconds(const Ceiling *c, Isa isa, double flops, double bytes, double written, bool in_place)
 {
     const double *g = c->gbps[ceiling_level(c, bytes)];
-    const double writing = fmax(fmax(g[ACCESS_TRIAD], g[ACCESS_TRIAD_STREAM]), g[ACCESS_UPDATE]);
+    const double writing = in_place ? g[ACCESS_UPDATE] : fmax(g[ACCESS_TRIAD], g[ACCESS_TRIAD_STREAM]);
     const double gbps = written < 0.2 * bytes ? g[ACCESS_READ] : writing;
     return fmax(flops / c->gflops[isa], bytes / gbps) * 1e-9;
 }
