@@ -2,35 +2,63 @@
 //   forward   y[m=(n,i,j), o]   = sum over k=(a,e,c)   x[n, i s + a - p, j s + e - p, c]  w[k, o]
 //   data      dx[m=(n,h,v), c] += sum over k=(a,e,o)   dy[n, (h+p-a)/s, (v+p-e)/s, o]     w[a,e,c,o]
 //   weights   dw[m=(a,e,c), o] += sum over k=(n,i,j)   x[n, i s + a - p, j s + e - p, c]  dy[k, o]
-// Runs of 4 channels are one 16-byte copy where C and O are multiples of 4.  Addresses cost about 40 integer operations
-// for each 16-byte copy, 4 copies for 1,024 FFMA a thread and step.  The 9 reads of a pixel come from L1 and L2.
+// Runs of 4 channels are one 16-byte copy where C and O are multiples of 4.  The 9 reads of a pixel come from L1 and L2.
+// Pixels and taps are counted in 32 bits and divided by multiplication (Divisor): 64-bit quotients took so many registers
+// beside the 64 sums that three of the f32 kernels spilled 40 to 88 bytes.
 // Expected: 0.85 of the plain product of the same M, N, K (batch 32, 12x12, C = O = 256: 5.4 Gflop, 0.12 ms).
 // Strided data gradients multiply zeros: 3 of 4 taps at stride 2.
 #include "gemm.h"
 
-struct Conv { int64_t N, H, W, C, KH, KW, O, Ho, Wo, s, p; };
+// i / d for 0 <= i < 2^31, d >= 1, as a multiplication: f = ceil(2^(31 + l) / d) with 2^l >= d is below 2^32, and
+// i f / 2^(31 + l) exceeds i / d by less than 1 / d (Granlund and Montgomery 1994, "Division by invariant integers").
+struct Divisor {
+    int32_t d;
+    uint32_t factor, shift;   // d = 1: factor 2^31, shift 31
+    explicit Divisor(int64_t n) : d((int32_t)n), factor(0), shift(31)
+    {
+        while ((INT64_C(1) << (shift - 31)) < n) shift++;
+        factor = (uint32_t)(((UINT64_C(1) << shift) + (uint64_t)n - 1) / (uint64_t)n);
+    }
+    __device__ __forceinline__ int32_t quotient(int32_t i) const
+    {
+        return (int32_t)((uint64_t)(uint32_t)i * factor >> shift);
+    }
+};
+
+struct Conv {
+    int32_t H, W, C, O, Ho, Wo, pad;
+    int32_t in_pixels, out_pixels, in_taps, out_taps;   // N H W, N Ho Wo, KH KW C, KH KW O
+    Divisor by_H, by_W, by_Ho, by_Wo, by_C, by_O, by_KW, by_stride;
+};
 
 static Conv conv_of(const OpCall *c)
 {
     const int64_t *x = c->in[0]->shape.d, *w = c->in[1]->shape.d, *y = c->out[0]->shape.d;
     const Conv2dParams *p = params<Conv2dParams>(c);
-    return Conv{x[0], x[1], x[2], x[3], w[0], w[1], w[3], y[1], y[2], p->stride, p->pad};
+    const int64_t in = x[0] * x[1] * x[2], out = y[0] * y[1] * y[2], taps = w[0] * w[1], most = INT64_C(1) << 31;
+    CHECK(in < most && out < most && taps * x[3] < most && taps * w[3] < most && x[1] + x[2] + p->pad < most,
+          "conv2d: %lld and %lld pixels, %lld taps; a GPU's are counted in 31 bits", (long long)in, (long long)out,
+          (long long)taps);
+    return Conv{(int32_t)x[1], (int32_t)x[2], (int32_t)x[3], (int32_t)w[3], (int32_t)y[1], (int32_t)y[2], (int32_t)p->pad,
+                (int32_t)in, (int32_t)out, (int32_t)(taps * x[3]), (int32_t)(taps * w[3]),
+                Divisor(x[1]), Divisor(x[2]), Divisor(y[1]), Divisor(y[2]), Divisor(x[3]), Divisor(w[3]), Divisor(w[1]),
+                Divisor(p->stride)};
 }
 
-struct Spot { int64_t n, i, j; };   // image, line, column
+struct Spot { int32_t n, i, j; };   // image, line, column
 
-static __device__ __forceinline__ Spot spot_of(int64_t m, int64_t H, int64_t W)
+static __device__ __forceinline__ Spot spot_of(int32_t m, const Divisor &H, const Divisor &W)
 {
-    const int64_t line = quotient(m, W), n = quotient(line, H);
-    return Spot{n, line - n * H, m - line * W};
+    const int32_t line = W.quotient(m), n = H.quotient(line);
+    return Spot{n, line - n * H.d, m - line * W.d};
 }
 
-struct Tap { int64_t a, e, c; };
+struct Tap { int32_t a, e, c; };
 
-static __device__ __forceinline__ Tap tap_of(int64_t k, int64_t KW, int64_t C)
+static __device__ __forceinline__ Tap tap_of(int32_t k, const Divisor &KW, const Divisor &C)
 {
-    const int64_t tap = quotient(k, C), a = quotient(tap, KW);
-    return Tap{a, tap - a * KW, k - tap * C};
+    const int32_t tap = C.quotient(k), a = KW.quotient(tap);
+    return Tap{a, tap - a * KW.d, k - tap * C.d};
 }
 
 // x under a tap: [m = output pixel][k = (a,e,c)] in runs of c; TRANSPOSED: the rows are (a,e,c) and k the pixels.
@@ -38,15 +66,15 @@ template <bool TRANSPOSED> struct Unfolded {
     enum { K_RUNS = !TRANSPOSED };
     const float *x;
     Conv d;
-    __device__ __forceinline__ const float *at(int64_t, int64_t row, int64_t k) const
+    __device__ __forceinline__ const float *at(int64_t, int32_t row, int32_t k) const
     {
-        const int64_t pixel = TRANSPOSED ? k : row, weight = TRANSPOSED ? row : k;
-        if (pixel >= d.N * d.Ho * d.Wo || weight >= d.KH * d.KW * d.C) return NULL;
-        const Spot o = spot_of(pixel, d.Ho, d.Wo);
-        const Tap t = tap_of(weight, d.KW, d.C);
-        const int64_t h = o.i * d.s + t.a - d.p, v = o.j * d.s + t.e - d.p;
+        const int32_t pixel = TRANSPOSED ? k : row, weight = TRANSPOSED ? row : k;
+        if (pixel >= d.out_pixels || weight >= d.in_taps) return NULL;
+        const Spot o = spot_of(pixel, d.by_Ho, d.by_Wo);
+        const Tap t = tap_of(weight, d.by_KW, d.by_C);
+        const int32_t h = o.i * d.by_stride.d + t.a - d.pad, v = o.j * d.by_stride.d + t.e - d.pad;
         if (h < 0 || h >= d.H || v < 0 || v >= d.W) return NULL;
-        return x + ((o.n * d.H + h) * d.W + v) * d.C + t.c;
+        return x + ((int64_t)((o.n * d.H + h) * d.W + v) * d.C + t.c);
     }
     __device__ const float *base() const { return x; }
     bool wide() const { return aligned16(x) && d.C % 4 == 0; }
@@ -57,16 +85,16 @@ struct Reached {
     enum { K_RUNS = 1 };
     const float *dy;
     Conv d;
-    __device__ __forceinline__ const float *at(int64_t, int64_t row, int64_t k) const
+    __device__ __forceinline__ const float *at(int64_t, int32_t row, int32_t k) const
     {
-        if (row >= d.N * d.H * d.W || k >= d.KH * d.KW * d.O) return NULL;
-        const Spot x = spot_of(row, d.H, d.W);
-        const Tap t = tap_of(k, d.KW, d.O);
-        const int64_t u = x.i + d.p - t.a, v = x.j + d.p - t.e;
+        if (row >= d.in_pixels || k >= d.out_taps) return NULL;
+        const Spot x = spot_of(row, d.by_H, d.by_W);
+        const Tap t = tap_of(k, d.by_KW, d.by_O);
+        const int32_t u = x.i + d.pad - t.a, v = x.j + d.pad - t.e;
         if (u < 0 || v < 0) return NULL;
-        const int64_t i = quotient(u, d.s), j = quotient(v, d.s);
-        if (i * d.s != u || j * d.s != v || i >= d.Ho || j >= d.Wo) return NULL;
-        return dy + ((x.n * d.Ho + i) * d.Wo + j) * d.O + t.c;
+        const int32_t i = d.by_stride.quotient(u), j = d.by_stride.quotient(v);
+        if (i * d.by_stride.d != u || j * d.by_stride.d != v || i >= d.Ho || j >= d.Wo) return NULL;
+        return dy + ((int64_t)((x.n * d.Ho + i) * d.Wo + j) * d.O + t.c);
     }
     __device__ const float *base() const { return dy; }
     bool wide() const { return aligned16(dy) && d.O % 4 == 0; }
@@ -77,11 +105,11 @@ struct WeightsBack {
     enum { K_RUNS = 1 };
     const float *w;
     Conv d;
-    __device__ __forceinline__ const float *at(int64_t, int64_t c, int64_t k) const
+    __device__ __forceinline__ const float *at(int64_t, int32_t c, int32_t k) const
     {
-        const int64_t tap = quotient(k, d.O);
-        if (c >= d.C || tap >= d.KH * d.KW) return NULL;
-        return w + (tap * d.C + c) * d.O + (k - tap * d.O);
+        if (c >= d.C || k >= d.out_taps) return NULL;
+        const int32_t tap = d.by_O.quotient(k);
+        return w + ((int64_t)tap * d.C + c) * d.O + (k - tap * d.O);
     }
     __device__ const float *base() const { return w; }
     bool wide() const { return aligned16(w) && d.O % 4 == 0; }
@@ -96,7 +124,7 @@ struct Channels {
 CUDA_KERNEL(conv2d, fwd)
 {
     const Conv d = conv_of(c);
-    const int64_t M = d.N * d.Ho * d.Wo, K = d.KH * d.KW * d.C;
+    const int64_t M = d.out_pixels, K = d.in_taps;
     gemm(c, 1, M, d.O, K, Unfolded<false>{in_x(c, 0), d}, Matrix<false>{in_x(c, 1), d.O, 0, d.O, K},
          Epilogue{out_x(c, 0), NULL, in_x(c, 2), 1, false, M, d.O});
 }
@@ -105,12 +133,12 @@ CUDA_KERNEL(conv2d, bwd)
 {
     const Conv d = conv_of(c);
     const float *dy = out_g(c, 0);
-    const int64_t pixels = d.N * d.H * d.W, P = d.N * d.Ho * d.Wo, taps = d.KH * d.KW;
+    const int64_t P = d.out_pixels;
     if (in_g(c, 0))
-        gemm(c, 1, pixels, d.C, taps * d.O, Reached{dy, d}, WeightsBack{in_x(c, 1), d},
-             Epilogue{in_g(c, 0), NULL, NULL, 1, true, pixels, d.C});
+        gemm(c, 1, d.in_pixels, d.C, d.out_taps, Reached{dy, d}, WeightsBack{in_x(c, 1), d},
+             Epilogue{in_g(c, 0), NULL, NULL, 1, true, d.in_pixels, d.C});
     if (in_g(c, 1))
-        gemm(c, 1, taps * d.C, d.O, P, Unfolded<true>{in_x(c, 0), d}, Matrix<false>{dy, d.O, 0, d.O, P},
-             Epilogue{in_g(c, 1), NULL, NULL, 1, true, taps * d.C, d.O});
+        gemm(c, 1, d.in_taps, d.O, P, Unfolded<true>{in_x(c, 0), d}, Matrix<false>{dy, d.O, 0, d.O, P},
+             Epilogue{in_g(c, 1), NULL, NULL, 1, true, d.in_taps, d.O});
     if (in_g(c, 2)) sum_columns<1>(c, 1, P, d.O, Channels{dy, d.O}, {{in_g(c, 2)}, 0, 1, false});
 }

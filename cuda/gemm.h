@@ -10,8 +10,7 @@
 // (64 x 64); k in steps of 16, two buffers in shared memory filled by cp.async while the other is used, one barrier a step.
 //   block of 128 x 64: 12 KiB of operands and 0.26 Mflop a step (21 flops a byte from L2); 35 KiB of shared memory, 3 an SM
 //   shared memory: 4 (2) LDS.128 (64) for 64 FFMA a thread and k, without bank conflicts (rows padded to 20 or 136 words)
-//   registers (sm_90, ptxas 13.0): 149-168; no spills with matrices at W = 4; the gathered operands of conv.cu spill 40-88
-//   bytes in three of the W = 4 kernels
+//   registers (sm_90, ptxas 13.0): 121-168, no spills (make cuda-report).  Rows, columns and k are counted in 32 bits.
 // Bound by FFMA issue.  Expected: 0.80 of 67 TFLOP/s at 4096^3; 0.6 at LEAD's sizes (less than two waves of blocks).
 //
 // --math tf32, bf16 (mma_kernel): the same tiles in f32, rounded when a fragment is read; m16n8k8 (k16) products of the
@@ -91,10 +90,10 @@ template <int ROWS, bool RUNS> struct Tile {
     enum { LD = RUNS ? 0 + GEMM_K + 4 : ROWS + 8, SIZE = LD * (RUNS ? ROWS : 0 + GEMM_K) };
 
     template <int W, int THREADS, class Op>
-    static __device__ __forceinline__ void fetch(float *to, const Op &op, int64_t b, int64_t row0, int64_t k0, int64_t k_end)
+    static __device__ __forceinline__ void fetch(float *to, const Op &op, int64_t b, int32_t row0, int32_t k0, int32_t k_end)
     {
         enum { CHUNKS = ROWS * GEMM_K / W, ACROSS = (RUNS ? GEMM_K : ROWS) / W };
-#pragma unroll (W == 4 ? CHUNKS / THREADS : 1)
+#pragma unroll 1   // addresses one at a time: unrolled, they fill the registers and the sums spill
         for (int i = 0; i < CHUNKS / THREADS; i++) {
             const int q = (int)threadIdx.x + i * THREADS, line = q / ACROSS, run = q % ACROSS * W;
             const int row = RUNS ? line : run, k = RUNS ? run : line;
@@ -140,7 +139,7 @@ template <int ROWS, bool RUNS> struct Tile {
 };
 
 // Where a block works: its batch and split, the corner of its tile, its part of k.
-struct Part3 { int64_t batch, split, m0, n0, k_begin, k_end; };
+struct Part3 { int64_t batch, split; int32_t m0, n0, k_begin, k_end; };
 
 template <int BM, int BN> static __device__ __forceinline__ Part3 part_of(const GemmSizes &s)
 {
@@ -149,7 +148,8 @@ template <int BM, int BN> static __device__ __forceinline__ Part3 part_of(const 
     const int64_t k_begin = split * s.k_each;
     int64_t tm, tn;
     tile_place(blockIdx.x - piece * tiles, tiles_m, tiles_n, &tm, &tn);
-    return Part3{batch, split, tm * BM, tn * BN, k_begin, k_begin + s.k_each < s.K ? k_begin + s.k_each : s.K};
+    return Part3{batch, split, (int32_t)(tm * BM), (int32_t)(tn * BN), (int32_t)k_begin,
+                 (int32_t)(k_begin + s.k_each < s.K ? k_begin + s.k_each : s.K)};
 }
 
 // Calls step(a, b) for each GEMM_K values of k with the operands' tiles in shared memory; the next ones are on their way.
@@ -169,7 +169,7 @@ static __device__ __forceinline__ void for_tiles(const Part3 &at, const A &a, co
         copy_async_wait<0>();
         __syncthreads();   // this step's tiles are there, and nobody reads the other buffers any more
         if (i + 1 < steps) {
-            const int64_t k0 = at.k_begin + (int64_t)(i + 1) * GEMM_K;
+            const int32_t k0 = at.k_begin + (i + 1) * GEMM_K;
             TileA::template fetch<W, THREADS>((float *)shared_a[(i + 1) % 2], a, at.batch, at.m0, k0, at.k_end);
             TileB::template fetch<W, THREADS>((float *)shared_b[(i + 1) % 2], b, at.batch, at.n0, k0, at.k_end);
             copy_async_commit();
@@ -357,6 +357,8 @@ template <class A, class B>
 static void gemm(const OpCall *c, int64_t batch, int64_t M, int64_t N, int64_t K, const A &a, const B &b, const Epilogue &e)
 {
     enum { FULL = 132 };   // large tiles once they fill an H200
+    const int64_t most = INT32_MAX - 256;   // rounded up to tiles it is counted in 32 bits
+    CHECK(M < most && N < most && K < most, "cuda: a product of %lld x %lld x %lld", (long long)M, (long long)N, (long long)K);
     if (batch * M * N == 0) return;
     const GemmSizes s = {M, N, K, batch, 1, K};
     if (div_up(M, 128) * div_up(N, 64) * batch >= FULL) gemm_tiles<2, 2>(c, s, a, b, e);

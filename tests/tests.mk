@@ -42,11 +42,15 @@ checker: $(BUILD)/tests/checker
 $(BUILD)/tests/checker: $(BUILD)/tests/mutants/checker.o $(EMULATE_OBJ) $(BUILD)/liblead.a
 	$(CC) $(CFLAGS) $(TEST_LINK) -Wl,--dynamic-list=tests/mutants/exports.txt -o $@ $(BUILD)/tests/mutants/checker.o $(EMULATE_OBJ) $(BUILD)/liblead.a -ldl $(LDLIBS)
 
-# Mutants of the harness itself and of every reference kernel (minutes; OP="linear add": of some).  `make test` takes a
-# sample of them (test_mutants).
+# Mutants of the harness itself and of every reference kernel (minutes; OP="linear add": of some); CUDA=1: of the CUDA
+# kernels instead (WORD=gemm.h: those with that word in their row).  `make test` takes a sample of them (test_mutants).
 mutants: $(BUILD)/tests/checker
+ifdef CUDA
+	sh tests/mutants/cuda.sh $(BUILD)/tests/checker 1 "$(WORD)"
+else
 	sh tests/mutants/harness.sh $(BUILD)
 	sh tests/mutants/run.sh $(BUILD)/tests/checker 1 $(OP)
+endif
 
 .PHONY: checker mutants
 -include $(BUILD)/tests/mutants/checker.d

@@ -1,4 +1,4 @@
 #!/bin/sh
-# build.sh OUT: compiles tests/curand/dump.c with nvcc, which knows where its own libcurand is.
+# build.sh OUT: compiles tests/curand/compare.cu with nvcc, which knows where its own libcurand is.
 set -e
-nvcc -O1 -x c tests/curand/dump.c -o "$1" -lcurand
+nvcc -O1 -std=c++17 -arch=sm_90 -fmad=false -Isrc tests/curand/compare.cu -o "$1" -lcurand

@@ -3,6 +3,8 @@
 //   build/tests/checker --cuda [--math tf32|bf16] [--quick] op...   the CUDA kernels (emulated) against f64 and plain C
 //   build/tests/checker --kernels FILE.so op     `make mutants`: the op's f64 kernels come from FILE.so (a mutated source
 //                                                compiled alone); f64 checks only, and out at the first failure
+//   build/tests/checker --cuda --kernels FILE.so op   the same for its CUDA kernels; --math tf32|bf16: for those of the
+//                                                tensor cores
 // Exit 0: every check passed; 1: one failed; 2: usage.
 #include <dlfcn.h>
 #include <stdio.h>
@@ -24,18 +26,18 @@ static void say_and_exit(void *ctx, const char *message)
     exit(1);
 }
 
-static Kernel *kernel_of(void *library, const char *op, const char *direction)
+static Kernel *kernel_of(void *library, const char *op, const char *direction, const char *kind)
 {
     char name[64];
     Kernel *k = NULL;
-    snprintf(name, sizeof name, "%s_%s_f64", op, direction);
+    snprintf(name, sizeof name, "%s_%s_%s", op, direction, kind);
     void *symbol = dlsym(library, name);
     memcpy(&k, &symbol, sizeof k);   // ISO C has no cast from void * to a function
     return k;
 }
 
-// Puts the kernels of file into the f64 device.
-static bool plant(CheckOptions *o, Device *f64, const char *file, const char *op)
+// Puts the kernels of file, f64 or cuda, into the device.
+static bool plant(Device *dev, const char *kind, const char *file, const char *op)
 {
     void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     if (!library) {
@@ -44,11 +46,9 @@ static bool plant(CheckOptions *o, Device *f64, const char *file, const char *op
     }
     for (int i = 0; i < OP_COUNT; i++) {
         if (strcmp(op_info((OpId)i)->name, op) != 0) continue;
-        f64->fwd[i] = kernel_of(library, op, "fwd");
-        f64->bwd[i] = kernel_of(library, op, "bwd");
-        o->n_f32 = 0;
-        o->say = say_and_exit;
-        return f64->fwd[i] != NULL;
+        dev->fwd[i] = kernel_of(library, op, "fwd", kind);
+        dev->bwd[i] = kernel_of(library, op, "bwd", kind);
+        return dev->fwd[i] != NULL;
     }
     return false;
 }
@@ -63,6 +63,7 @@ int main(int argc, char **argv)
     bool quick = false, cuda = false;
     Math math = MATH_FP32;
     const char *kernels = NULL;
+    Math math = MATH_FP32;
     for (; first < argc && argv[first][0] == '-'; first++) {
         if (strcmp(argv[first], "--quick") == 0) quick = true;
         else if (strcmp(argv[first], "--cuda") == 0) cuda = true;
@@ -82,8 +83,9 @@ int main(int argc, char **argv)
         o.variants_only = true;
     }
     o.quick = quick;
-    o.say = say;
-    if (kernels && !plant(&o, &devices.f64, kernels, argv[first])) return 2;
+    o.say = kernels ? say_and_exit : say;
+    if (kernels && !cuda) o.n_f32 = 0;
+    if (kernels && !plant(cuda ? &emulated : &devices.f64, cuda ? "cuda" : "f64", kernels, argv[first])) return 2;
     for (int i = first; i < argc; i++) {
         check_run(&report, &o, argv[i]);
         check_print(stdout, &report);

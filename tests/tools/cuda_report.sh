@@ -1,49 +1,54 @@
 #!/bin/sh
-# cuda_report.sh BUILD: what the compiler made of every CUDA kernel, from the logs of `make cuda` (-Xptxas -v), a row for each
-# architecture and kernel: registers, stack, spills, static shared memory.  Where cuobjdump is installed, also counts in the
-# machine code: local loads and stores, tensor-core instructions, 16-byte loads.
-# Fails when a kernel spills, unless cuda_spills.txt names it with the reason why it is not hot.
-build=$1 here=$(dirname "$0")
+# cuda_report.sh BUILD: what the compiler made of every CUDA kernel; fails when one spills registers.
+# A row for each architecture and kernel, as an aligned table on stdout and as BUILD/cuda-report.tsv:
+#   from the logs of `make cuda` (-Xptxas -v): registers; bytes of stack, spilled (stores + loads), static shared memory
+#   from the machine code (cuobjdump -sass): instructions LDL + STL (local memory), HMMA and HGMMA (tensor cores, wgmma), FFMA,
+#     LDG.128 and STG.128 (16-byte loads and stores), LDGSTS (cp.async), UBLKCP + UTMALDG + UTMASTG (TMA)
+# cuobjdump comes with CUDA's toolkit, or CUOBJDUMP=.. (PyTorch's Triton carries one); without it those columns are `-`.
+build=$1 out=$1/cuda-report.tsv dump=${CUOBJDUMP:-cuobjdump}
 set -- "$build"/cuda/*.o.log
 [ -e "$1" ] || { echo "cuda-report: no $build/cuda/*.o.log; make cuda first"; exit 1; }
-tab=$(printf '\t')
-printf 'arch\tregisters\tstack\tspilled\tshared\tkernel\n'
-cat "$@" | c++filt 2>/dev/null | awk -v OFS="$tab" '
-FILENAME ~ /cuda_spills.txt$/ { if ($0 !~ /^#/ && NF) allowed[$1] = 1; next }
-/Compiling entry function/ {
-    match($0, /entry function .* for .sm_/)
-    kernel = substr($0, RSTART + 16, RLENGTH - 25)
-    gsub(/\047/, "", kernel)
-    arch = $0
-    sub(/.*for \047/, "", arch)
-    sub(/\047.*/, "", arch)
-}
-/bytes stack frame/ { stack = $1; spilled = $5 + $9 }
-/Used [0-9]+ registers/ {
-    registers = shared = 0
-    for (i = 1; i <= NF; i++) {
-        if ($i == "Used") registers = $(i + 1)
-        if ($i ~ /^smem/) shared = $(i - 2)
-    }
-    name = kernel
-    sub(/\(.*/, "", name)
-    sub(/^void /, "", name)
-    print arch, registers, stack, spilled, shared, name
-    n++
-    short = name
-    sub(/<.*/, "", short)
-    if (spilled > 0 && !(short in allowed)) { bad++; list = list " " name }
-}
-END {
-    printf "cuda-report: %d kernels, %d spill%s\n", n, bad, list > "/dev/stderr"
-    exit bad > 0 || n == 0
-}' "$here/cuda_spills.txt" - || bad=1
-if command -v cuobjdump >/dev/null; then
-    printf 'object\tLDL+STL\tHMMA\tHGMMA\tFFMA\tLDG.128\tLDGSTS\n'
-    for o in "$build"/cuda/*.o; do
-        cuobjdump -sass "$o" 2>/dev/null | awk -v o="$(basename "$o")" -v OFS="$tab" '
-        / (LDL|STL)/ { l++ } / HMMA/ { h++ } / HGMMA/ { g++ } / FFMA/ { f++ } / LDG[^ ]*128/ { v++ } / LDGSTS/ { a++ }
-        END { print o, l + 0, h + 0, g + 0, f + 0, v + 0, a + 0 }'
-    done
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+
+# name.sass: source, arch, kernel, counts
+: > "$tmp/all.sass"
+if command -v "$dump" >/dev/null; then
+    for log; do printf '%s\n' "${log%.log}"; done | xargs -P "$(nproc)" -I{} sh -c '
+        "$1" -sass "$2" 2>/dev/null | awk -v OFS="\t" -v file="$(basename "$2" .o)" "
+        function flush() { if (kernel) print file, arch, kernel, l + 0, h + 0, g + 0, f + 0, ld + 0, st + 0, a + 0, t + 0
+                           kernel = \"\"; l = h = g = f = ld = st = a = t = 0 }
+        /^[ \t]*arch = / { flush(); arch = \$3 }
+        /Function :/ { flush(); kernel = \$3 }
+        / (LDL|STL)[. ]/ { l++ } / HMMA/ { h++ } / HGMMA/ { g++ } / FFMA/ { f++ } / LDG[^ ]*\\.128/ { ld++ } / STG[^ ]*\\.128/ { st++ }
+        / LDGSTS/ { a++ } / (UBLKCP|UTMALDG|UTMASTG)/ { t++ }
+        END { flush() }" > "$3/$(basename "$2" .o).sass"' sh "$dump" {} "$tmp"
+    cat "$tmp"/*.sass > "$tmp/all.sass.t" && mv "$tmp/all.sass.t" "$tmp/all.sass"
+else
+    echo "cuda-report: no cuobjdump (CUOBJDUMP=..): the machine code is not counted"
 fi
-exit ${bad:-0}
+
+awk -F '\t' -v OFS='\t' '
+BEGIN { print "source", "arch", "registers", "stack", "spilled", "shared", "LDL+STL", "HMMA", "HGMMA", "FFMA", "LDG.128", "STG.128",
+              "LDGSTS", "TMA", "kernel" }
+FILENAME ~ /\.sass$/ { counts[$1, $2, $3] = $4 OFS $5 OFS $6 OFS $7 OFS $8 OFS $9 OFS $10 OFS $11; next }
+FNR == 1 { source = FILENAME; sub(/.*\//, "", source); sub(/\.o\.log$/, "", source) }
+/Compiling entry function/ { split($0, q, "\047"); kernel = q[2]; arch = q[4] }
+/bytes stack frame/ { split($0, w, " "); stack = w[1]; spilled = w[5] + w[9] }
+/Used [0-9]+ registers/ {
+    n = split($0, w, " ")
+    registers = shared = 0
+    for (i = 1; i <= n; i++) {
+        if (w[i] == "Used") registers = w[i + 1]
+        if (w[i] ~ /^smem/) shared = w[i - 2]
+    }
+    c = (source, arch, kernel) in counts ? counts[source, arch, kernel] : "-\t-\t-\t-\t-\t-\t-\t-"
+    print source, arch, registers, stack, spilled, shared, c, kernel
+}' "$tmp/all.sass" "$@" > "$tmp/mangled" || exit 1
+c++filt < "$tmp/mangled" | sed 's/\tvoid /\t/; s/>(.*/>/; s/\([A-Za-z0-9_]\)([^<]*)$/\1/' > "$out"
+
+# aligned; the kernel is the last column and stays ragged
+awk -F '\t' 'NR == FNR { for (i = 1; i < NF; i++) if (length($i) > wide[i]) wide[i] = length($i); next }
+{ for (i = 1; i < NF; i++) printf i < 3 ? "%-*s  " : "%*s  ", wide[i], $i; print $NF }' "$out" "$out"
+awk -F '\t' 'NR > 1 { n++; if (!($5 == 0)) { bad++; print "SPILLS " $5 " bytes: " $2 " " $NF } }
+END { printf "cuda-report: %d kernels, %d spill\n", n, bad; exit bad > 0 || n == 0 }' "$out"

@@ -1,0 +1,76 @@
+#!/bin/sh
+# Wrong CUDA kernels (cuda.txt), each compiled alone for the emulator and put in place of the emulated GPU's: the op's
+# checks must fail (a crash, a hang and what the emulator aborts on count as noticed).  The unchanged sources pass first.
+#   tests/mutants/cuda.sh CHECKER [EVERY [WORD]]   EVERY = n: each n-th mutant; WORD: those of rows that contain it
+# Fails when one survives, does not compile, or its text is no longer in the source.
+checker=$1 every=${2:-1} word=$3 here=$(dirname "$0")
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/mutants.XXXXXX") || exit 1
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT TERM
+jobs=$(nproc 2>/dev/null || echo 1)
+export checker tmp here OMP_WAIT_POLICY=passive
+
+# compile DIR OP: the source of OP as DIR/m.so, with the sources and headers of DIR
+cat > "$tmp/compile" <<'END'
+source=$(grep -lE "^(CUDA_KERNEL|ACTIVATION)\\($2,|^extern \"C\" void $2_fwd_cuda" "$1"/*.cu | grep -v _sm90 | head -n 1)
+[ -n "$source" ] || { echo "no kernel of $2"; exit 1; }
+${CXX:-g++} -std=c++17 -O0 -w -shared -fPIC -DLEAD_CUDA_EMULATE -fno-exceptions -fno-rtti -fno-threadsafe-statics \
+    -ffp-contract=off -fno-math-errno -fopenmp -Isrc -Itests/emulate -x c++ "$source" -o "$1/m.so"
+END
+# check DIR OP[:MATH] [--quick]: 0: all checks pass
+cat > "$tmp/check" <<'END'
+math=fp32 op=${2%:*}
+[ "$op" = "$2" ] || math=${2#*:}
+(ulimit -t 120 -c 0; exec "$checker" --cuda --math $math $3 --kernels "$1/m.so" "$op")
+END
+# one ROW: prints "ROW killed|survived|text|invalid|broken"
+cat > "$tmp/one" <<'END'
+row=$(sed -n "$1p" "$tmp/list") dir=$tmp/$1 tab=$(printf '\t')
+file=${row%%"$tab"*} rest=${row#*"$tab"}
+op=${rest%%"$tab"*} rest=${rest#*"$tab"}
+mkdir "$dir" && cp cuda/*.h cuda/*.cu "$dir"
+OLD=${rest%%"$tab"*} NEW=${rest#*"$tab"} awk '
+{ text = text $0 "\n" }
+END {   # A >>> B: the first B behind the first A
+    n = split(ENVIRON["OLD"], part, " >>> ")
+    for (i = 1; i <= n; i++) {
+        at = index(substr(text, done + 1), part[i])
+        if (!at) exit 1
+        begin = done + at
+        done = begin + length(part[i]) - 1
+    }
+    printf "%s%s%s", substr(text, 1, begin - 1), ENVIRON["NEW"], substr(text, done + 1)
+}' "cuda/$file" > "$dir/$file" || { echo "$1 text"; rm -rf "$dir"; exit; }
+if ! sh "$tmp/compile" "$dir" "${op%:*}" > "$dir/log" 2>&1; then result=invalid
+else
+    sh "$tmp/check" "$dir" "$op" --quick > "$dir/log" 2>&1
+    status=$?
+    [ $status = 0 ] && { sh "$tmp/check" "$dir" "$op" > "$dir/log" 2>&1; status=$?; }
+    case $status in 0) result=survived ;; 2 | 127) result=broken ;; *) result=killed ;; esac
+fi
+echo "$1 $result"
+rm -rf "$dir"
+END
+
+grep -v '^#' "$here/cuda.txt" | grep . | grep -F "${word:-	}" | awk -v n="$every" '(NR - 1) % n == 0' > "$tmp/list"
+[ -s "$tmp/list" ] || { echo "CUDA mutants: none is meant by '$word'"; exit 1; }
+mkdir "$tmp/same" && cp cuda/*.h cuda/*.cu "$tmp/same"
+for op in $(cut -f 2 "$tmp/list" | sort -u); do
+    sh "$tmp/compile" "$tmp/same" "${op%:*}" > "$tmp/log" 2>&1 && sh "$tmp/check" "$tmp/same" "$op" --quick > "$tmp/log" 2>&1 && continue
+    cat "$tmp/log"
+    echo "CUDA mutants: the unchanged kernels of $op do not pass"
+    exit 1
+done
+seq "$(wc -l < "$tmp/list")" | xargs -P "$jobs" -n 1 sh "$tmp/one" 2>/dev/null > "$tmp/result"
+
+awk -F '\t' '
+NR == FNR { row[FNR] = $0; total++; next }
+{
+    split($0, r, " ")
+    count[r[2]]++
+    if (r[2] != "killed") print toupper(r[2]) " " row[r[1]]
+}
+END {
+    printf "CUDA mutants: %d of %d killed\n", count["killed"], total
+    exit count["killed"] != total
+}' "$tmp/list" "$tmp/result"
