@@ -63,7 +63,6 @@ int main(int argc, char **argv)
     bool quick = false, cuda = false;
     Math math = MATH_FP32;
     const char *kernels = NULL;
-    Math math = MATH_FP32;
     for (; first < argc && argv[first][0] == '-'; first++) {
         if (strcmp(argv[first], "--quick") == 0) quick = true;
         else if (strcmp(argv[first], "--cuda") == 0) cuda = true;
@@ -72,7 +71,8 @@ int main(int argc, char **argv)
         else if (strcmp(argv[first], "--isa") != 0 || ++first == argc || isa_parse(argv[first], &cap).code) first = argc;
     }
     if (first >= argc) {
-        fprintf(stderr, "want [--isa scalar|avx2|avx512] [--cuda] [--math fp32|tf32|bf16] [--quick] [--kernels FILE.so] op...\n");
+        fprintf(stderr, "want [--isa scalar|avx2|avx512] [--cuda] [--math fp32|tf32|bf16] [--quick] [--kernels FILE.so] "
+                        "op...\n");
         return 2;
     }
     check_devices(&devices, &o, cuda ? ISA_SCALAR : cap);

@@ -10,12 +10,13 @@ trap 'exit 130' INT TERM
 jobs=$(nproc 2>/dev/null || echo 1)
 export checker tmp here OMP_WAIT_POLICY=passive
 
-# compile DIR OP: the source of OP as DIR/m.so, with the sources and headers of DIR
+# compile DIR OP: the sources of OP (attention.cu, attention_mma.cu, ..) as DIR/m.so, with the headers of DIR
 cat > "$tmp/compile" <<'END'
 source=$(grep -lE "^(CUDA_KERNEL|ACTIVATION)\\($2,|^extern \"C\" void $2_fwd_cuda" "$1"/*.cu | grep -v _sm90 | head -n 1)
 [ -n "$source" ] || { echo "no kernel of $2"; exit 1; }
+source=$(ls "${source%.cu}.cu" "${source%.cu}"_*.cu 2>/dev/null | grep -v _sm90)
 ${CXX:-g++} -std=c++17 -O0 -w -shared -fPIC -DLEAD_CUDA_EMULATE -fno-exceptions -fno-rtti -fno-threadsafe-statics \
-    -ffp-contract=off -fno-math-errno -fopenmp -Isrc -Itests/emulate -x c++ "$source" -o "$1/m.so"
+    -ffp-contract=off -fno-math-errno -fopenmp -Isrc -Itests/emulate -x c++ $source -o "$1/m.so"
 END
 # check DIR OP[:MATH] [--quick]: 0: all checks pass
 cat > "$tmp/check" <<'END'
@@ -55,12 +56,15 @@ END
 grep -v '^#' "$here/cuda.txt" | grep . | grep -F "${word:-	}" | awk -v n="$every" '(NR - 1) % n == 0' > "$tmp/list"
 [ -s "$tmp/list" ] || { echo "CUDA mutants: none is meant by '$word'"; exit 1; }
 mkdir "$tmp/same" && cp cuda/*.h cuda/*.cu "$tmp/same"
-for op in $(cut -f 2 "$tmp/list" | sort -u); do
-    sh "$tmp/compile" "$tmp/same" "${op%:*}" > "$tmp/log" 2>&1 && sh "$tmp/check" "$tmp/same" "$op" --quick > "$tmp/log" 2>&1 && continue
-    cat "$tmp/log"
-    echo "CUDA mutants: the unchanged kernels of $op do not pass"
-    exit 1
-done
+cat > "$tmp/control" <<'END'
+mkdir -p "$tmp/same.$1" && cp cuda/*.h cuda/*.cu "$tmp/same.$1"
+sh "$tmp/compile" "$tmp/same.$1" "${1%:*}" > "$tmp/$1.log" 2>&1 && sh "$tmp/check" "$tmp/same.$1" "$1" --quick >> "$tmp/$1.log" 2>&1 &&
+    exit 0
+cat "$tmp/$1.log"
+echo "CUDA mutants: the unchanged kernels of $1 do not pass"
+exit 1
+END
+cut -f 2 "$tmp/list" | sort -u | xargs -P "$jobs" -n 1 sh "$tmp/control" || exit 1
 seq "$(wc -l < "$tmp/list")" | xargs -P "$jobs" -n 1 sh "$tmp/one" 2>/dev/null > "$tmp/result"
 
 awk -F '\t' '
