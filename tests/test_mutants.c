@@ -1,5 +1,4 @@
-// Mutants, a fixed sample: each 60th of those of `make mutants`, each 10th of the CUDA kernels', and all of those of the
-// harness itself.
+// Mutants, a fixed sample: each 60th of those of `make mutants`, and all of those of the harness itself.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +29,4 @@ void test_mutants(TestLog *log)
     TEST(log, script(log, cmd), "a mutant of the harness lives");
     snprintf(cmd, sizeof cmd, "sh tests/mutants/run.sh '%s/tests/checker' 60", build);
     TEST(log, script(log, cmd), "a mutant of a kernel lives");
-    snprintf(cmd, sizeof cmd, "sh tests/mutants/cuda.sh '%s/tests/checker' 10", build);
-    TEST(log, script(log, cmd), "a mutant of a CUDA kernel lives");
 }

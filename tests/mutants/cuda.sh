@@ -1,6 +1,7 @@
 #!/bin/sh
 # Wrong CUDA kernels (cuda.txt), each compiled alone for the emulator and put in place of the emulated GPU's: the op's
-# checks must fail (a crash, a hang and what the emulator aborts on count as noticed).  The unchanged sources pass first.
+# checks must fail (a crash, a hang and what the emulator aborts on count as noticed).  First the unchanged sources pass, an op of
+# each file.
 #   tests/mutants/cuda.sh CHECKER [EVERY [WORD]]   EVERY = n: each n-th mutant; WORD: those of rows that contain it
 # Fails when one survives, does not compile, or its text is no longer in the source.
 checker=$1 every=${2:-1} word=$3 here=$(dirname "$0")
@@ -64,7 +65,7 @@ cat "$tmp/$1.log"
 echo "CUDA mutants: the unchanged kernels of $1 do not pass"
 exit 1
 END
-cut -f 2 "$tmp/list" | sort -u | xargs -P "$jobs" -n 1 sh "$tmp/control" || exit 1
+awk -F '\t' '!seen[$1]++ { print $2 }' "$tmp/list" | sort -u | xargs -P "$jobs" -n 1 sh "$tmp/control" || exit 1
 seq "$(wc -l < "$tmp/list")" | xargs -P "$jobs" -n 1 sh "$tmp/one" 2>/dev/null > "$tmp/result"
 
 awk -F '\t' '
