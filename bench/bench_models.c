@@ -194,10 +194,9 @@ static void round_forecast(World *w)
     tape_reset(t);
     t->record = t->training = false;
     t->profile = w->tape.profile;
-    const Moment at = {.t = s->window[0] + s->cfg.history - 1};
-    const int64_t window = at.t;
+    const int64_t window = s->window[0] + s->cfg.history - 1;
     s->model.cfg.sample_steps = 20;
-    const LeadBatch b = features_batch(t, &s->stats, &s->cfg, &s->series, &at, 1, false);
+    const LeadBatch b = features_batch(t, &s->data, lead_data_rows(&s->data, t->step, &window, 1), NULL, false);
     lead_sample(t, &s->model, &b, 1, 32, &window);
 }
 

@@ -39,7 +39,7 @@ Status session_open(Session *s, const LeadConfig *cfg, const SessionData *data, 
                        .ema = cfg->ema, .warmup = cfg->warmup, .total = cfg->steps, .floor = 0.02};
     tape_init(&s->tape, &s->dev, s->step, s->scratch);
     s->tape.seed = (uint64_t)cfg->seed;
-    return OK;
+    return lead_data_new(&s->data, &s->tape, s->perm, &s->stats, &s->cfg, &s->series);
 }
 
 void session_close(Session *s)
@@ -61,12 +61,12 @@ Tensor *session_loss(Session *s, int64_t step, LeadBatch *batch)
     tape_reset(t);
     tape_set_step(t, (uint32_t)step);
     paramset_zero_grad(&s->ps);
-    Moment *at = arena_alloc(t->step, (size_t)B * sizeof *at);
+    int64_t *at = arena_alloc(t->step, (size_t)B * sizeof *at);
     for (int64_t i = 0; i < B; i++) {
         const int64_t w = (i * s->n_windows / B + step * 131) % s->n_windows;
-        at[i] = (Moment){.t = s->window[w] + s->cfg.history - 1};
+        at[i] = s->window[w] + s->cfg.history - 1;
     }
-    *batch = features_batch(t, &s->stats, &s->cfg, &s->series, at, B, true);
+    *batch = features_batch(t, &s->data, lead_data_rows(&s->data, t->step, at, B), NULL, true);
     return lead_loss(t, &s->model, batch);
 }
 

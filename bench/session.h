@@ -11,6 +11,7 @@ typedef struct Session {
     LeadConfig cfg;
     TrafficSeries series;
     LeadStats stats;
+    LeadData data;
     LeadModel model;
     ParamSet ps;
     Optim optim;

@@ -1,4 +1,4 @@
-// randn, dropout: the bits of src/tensor/philox.h, VW quads at a time.  Formulas: src/tensor/ref/<op>.inl.
+// randn, diffuse, dropout: the bits of src/tensor/philox.h, VW quads at a time.  Formulas: src/tensor/ref/<op>.inl.
 // Philox multiplies 32 x 32 -> 64 bits, so its words sit in 64-bit lanes: quads of even and of odd lanes go through it
 // side by side and are merged into one vector a word.  Every rounding below is the one in philox.h.
 #include "cpu_simd/range.inl"
@@ -219,6 +219,39 @@ KERNEL(randn, fwd)
             const bool whole = at + DRAWS <= len;
             normals_of_quads(&key, quad, whole ? y + r * len + at : last);
             if (!whole) memcpy(y + r * len + at, last, (size_t)(len - at) * sizeof *y);
+        }
+}
+
+// ---- diffuse: the noise of a batch of quads stays in L1; the roundings are those of q_sample and convert (mix.inl)
+
+// x_t = s x0 + e eps, target = s eps - e x0 (V) or eps, n values; target may be NULL
+static inline void diffuse_run(float s, float e, const float *x0, const float *eps, float *xt, float *target, bool v,
+                               int64_t n)
+{
+    const vf vs = vset1(s), ve = vset1(e), minus = vset1(-e);
+    for (int64_t i = 0; i < n; i += VW) {
+        const int64_t left = n - i;
+        const vf x = vload_n(x0 + i, left), z = vload_n(eps + i, left);
+        vstore_n(xt + i, left, vfma(vs, x, vmul(ve, z)));
+        if (target) vstore_n(target + i, left, v ? vfma(minus, x, vmul(vs, z)) : z);
+    }
+}
+
+KERNEL(diffuse, fwd)
+{
+    const DiffuseParams *p = c->p;
+    const PhiloxKeys key = philox_keys(random_address(p->at, c, 2));
+    const float *x0 = in_x(c, 0), *ab = in_x(c, 1);
+    float *xt = out_x(c, 0), *target = c->n_out > 1 ? out_x(c, 1) : NULL;
+    const int64_t rows = numel(c->in[1]), len = rows ? numel(c->in[0]) / rows : 0, quads = (len + 3) / 4;
+#pragma omp parallel for collapse(2) schedule(static) if (rows * len > PAR_VALUES / 4)
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t at = 0; at < len; at += DRAWS) {
+            float eps[DRAWS];
+            const int64_t i = r * len + at;
+            normals_of_quads(&key, p->at.offset / 4 + (uint64_t)(r * quads + at / 4), eps);
+            diffuse_run(sqrtf(ab[r]), sqrtf(1 - ab[r]), x0 + i, eps, xt + i, target ? target + i : NULL,
+                        p->target == DIFFUSE_V, min_i64(DRAWS, len - at));
         }
 }
 

@@ -1,7 +1,8 @@
-// timestep_embed, q_sample, convert, sampler_step (E7): maps over 16-byte packs, bound by memory.
+// timestep_embed, diffusion_times, q_sample, convert, sampler_step (E7): maps over 16-byte packs, bound by memory.
 // A block of 256 threads: 8 KiB of each tensor; 3-5 flops a value.  Expected: 0.85-0.90 of a device copy on 64 MB and
 // more.  The row's square roots are computed again for each pack of four: 4 special-function operations to 48 bytes.
 #include "kernel.h"
+#include "tensor/philox.h"
 
 // y = p a + q b with the row's (p, q); b NULL: y = p a
 template <class Factors> struct RowMix {
@@ -123,4 +124,28 @@ CUDA_KERNEL(timestep_embed, fwd)
     const int64_t D = shape_last(c->out[0]->shape);
     const Sinusoid f = {in_x(c, 0), D, log(params<TimestepEmbedParams>(c)->max_period)};
     map<false>(c, numel(c->out[0]), out_x(c, 0), f, false);   // few values: one a thread
+}
+
+static __global__ void diffusion_times_kernel(RandomAddress at, double drop, const uint32_t *clock, const float *ab,
+                                              const float *weight, int64_t T, int64_t B, float *time, float *ab_b,
+                                              float *weight_b, float *keep)
+{
+    const int64_t b = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x;
+    if (b >= B) return;
+    const uint32_t step = at.step + clock_value(clock);
+    const float u = philox_unit(philox_u32(at.seed, philox_subsequence(SITE_TIMESTEP, step), (uint64_t)b));
+    const float v = philox_unit(philox_u32(at.seed, philox_subsequence(SITE_COND_DROP, step), (uint64_t)b));
+    const int64_t drawn = 1 + (int64_t)((((double)b + (double)u) / (double)B) * (double)T), t = drawn > T ? T : drawn;
+    time[b] = (float)t;
+    ab_b[b] = ab[t];
+    weight_b[b] = weight[t];
+    keep[b] = (double)v >= drop ? 1.0f : 0.0f;
+}
+
+CUDA_KERNEL(diffusion_times, fwd)
+{
+    const DiffusionTimesParams *p = params<DiffusionTimesParams>(c);
+    const int64_t B = numel(c->out[0]);
+    launch(c, diffusion_times_kernel, grid_of(B, MAP_BLOCK), MAP_BLOCK, 0, p->at, p->drop, clock_of(c, 2), in_x(c, 0),
+           in_x(c, 1), numel(c->in[0]) - 1, B, out_x(c, 0), out_x(c, 1), out_x(c, 2), out_x(c, 3));
 }

@@ -1,6 +1,7 @@
-// randn: normals at an address (tensor/philox.h), the same bits as on the CPU: this file is compiled with -fmad=false.
-// One Philox quad (about 100 integer and 120 float operations) gives four normals, written as 16 bytes: bound by
-// arithmetic.  Expected: 132 SMs x 128 lanes x 1.7 GHz / 60 operations a value = 480 G normals/s, 0.4 of the store rate.
+// randn, diffuse: normals at an address (tensor/philox.h), the same bits as on the CPU: this file is compiled with
+// -fmad=false.  One Philox quad (about 100 integer and 120 float operations) gives four normals, written as 16 bytes:
+// bound by arithmetic.  Expected: 132 SMs x 128 lanes x 1.7 GHz / 60 operations a value = 480 G normals/s, 0.4 of the
+// store rate.
 #include "kernel.h"
 #include "tensor/philox.h"
 
@@ -30,4 +31,49 @@ CUDA_KERNEL(randn, fwd)
     const int64_t rows = s.n ? s.d[0] : 1, len = rows ? numel(c->out[0]) / rows : 0;
     launch(c, randn_kernel, grid_of(rows * div_up(len, 4), MAP_BLOCK), MAP_BLOCK, 0, *params<RandnParams>(c), clock_of(c, 0),
            rows, len, out_x(c, 0));
+}
+
+// diffuse (E7): noise, x_t and what is to be predicted.  A quad a thread.  Beside randn, q_sample and convert it saves
+// two launches and, of 5 values a pixel written and 6 read, all but 2 written and 1 read: the noise stays in registers.
+static __global__ void diffuse_kernel(RandomAddress at, DiffuseTarget kind, const uint32_t *clock, int64_t rows,
+                                      int64_t len, const float *x0, const float *ab, float *xt, float *target)
+{
+    const int64_t quads = (len + 3) / 4, job = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x;
+    if (job >= rows * quads) return;
+    const int64_t r = quotient(job, quads), first = (job - r * quads) * 4;
+    const uint64_t sub = philox_subsequence(at.site, at.step + clock_value(clock));
+    const Philox4 d = philox_quad(at.seed, sub, at.offset / 4 + (uint64_t)job);
+    const float s = sqrtf(ab[r]), e = sqrtf(1 - ab[r]);
+    Pack<4> n, x = {}, y, z;
+    philox_normal2(d.v[0], d.v[1], &n.v[0], &n.v[1]);
+    philox_normal2(d.v[2], d.v[3], &n.v[2], &n.v[3]);
+    const int64_t i = r * len + first;
+    const bool wide = first + 4 <= len && ((((uintptr_t)(x0 + i) | (uintptr_t)(xt + i)) & 15) == 0) &&
+                      (!target || ((uintptr_t)(target + i) & 15) == 0);
+    if (wide) x = load<4>(x0 + i);
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+        if (!wide && first + j < len) x.v[j] = x0[i + j];
+        y.v[j] = s * x.v[j] + e * n.v[j];
+        z.v[j] = kind == DIFFUSE_V ? s * n.v[j] - e * x.v[j] : n.v[j];
+    }
+    if (wide) {
+        store<4>(xt + i, y);
+        if (target) store<4>(target + i, z);
+        return;
+    }
+#pragma unroll
+    for (int j = 0; j < 4; j++)
+        if (first + j < len) {
+            xt[i + j] = y.v[j];
+            if (target) target[i + j] = z.v[j];
+        }
+}
+
+CUDA_KERNEL(diffuse, fwd)
+{
+    const DiffuseParams *p = params<DiffuseParams>(c);
+    const int64_t rows = numel(c->in[1]), len = rows ? numel(c->in[0]) / rows : 0;
+    launch(c, diffuse_kernel, grid_of(rows * div_up(len, 4), MAP_BLOCK), MAP_BLOCK, 0, p->at, p->target,
+           clock_of(c, 2), rows, len, in_x(c, 0), in_x(c, 1), out_x(c, 0), c->n_out > 1 ? out_x(c, 1) : NULL);
 }

@@ -57,6 +57,15 @@ static inline LeadStats fitted(TestLog *log, Arena *a, const TrafficSeries *s, c
     return st;
 }
 
+static inline LeadData data_of(TestLog *log, Tape *t, Arena *a, const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s)
+{
+    LeadData d;
+    const Status r = lead_data_new(&d, t, a, st, cfg, s);
+    TEST(log, !r.code, "%s", r.msg);
+    CHECK(!r.code, "no data");
+    return d;
+}
+
 // A model in w->ps; randomise > 0 adds that much noise to every parameter, so that nothing is zero by construction.
 static inline LeadModel *lead_world_model(World *w, const LeadConfig *cfg, LeadShape shape, double randomise)
 {

@@ -90,7 +90,8 @@ static void train_and_forecast(TestLog *log, const Device *dev, const LeadConfig
     const int64_t found = traffic_windows(s, r->perm, split.test, cfg->history, cfg->horizon, 1, &start);
     CHECK(found >= 2, "%lld windows to forecast", (long long)found);
     const int64_t at[2] = {start[0] + cfg->history - 1, start[1] + cfg->history - 1};
-    if (!st.code) st = lead_forecast(&run, s, at, 2, out);
+    if (!st.code) st = lead_run_attach(&run, s);
+    if (!st.code) st = lead_forecast(&run, at, 2, out);
     TEST(log, !st.code, "%s: %s", name, st.msg);
     rig_delete(r);
 }

@@ -1,5 +1,6 @@
-// From traffic to the network's numbers and back: decoding a target returns the truth, invalid rows and rows after the
-// moment are never looked at, statistics come from training rows only, a path that equals the truth is the truth.
+// From traffic to the network's numbers and back, on the device: every batch equals, bit for bit, what plain host code makes
+// of the series; decoding a target returns the truth, invalid rows and rows after the moment are never looked at, statistics
+// come from training rows only, a path that equals the truth is the truth.
 #include "lead_world.h"
 #include "nn/sha256.h"
 
@@ -20,7 +21,7 @@ static LeadConfig choice_config(const Choice *c)
 {
     LeadConfig cfg = tiny_lead("");
     cfg.target = c->target, cfg.base = c->base, cfg.horizons = c->horizons, cfg.encoding = c->encoding, cfg.history = c->history;
-    cfg.horizon = 3;
+    cfg.horizon = 3, cfg.loss_traffic = 0.5;
     return cfg;
 }
 
@@ -34,11 +35,12 @@ static TrafficSeries series_copy(Arena *a, const TrafficSeries *s)
     return c;
 }
 
-static Sha256Hex batch_hash(World *w, const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *at, int n,
-                            bool with_target)
+static Sha256Hex batch_hash(TestLog *log, World *w, const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s,
+                            const int64_t *at, int n, bool with_target, const LeadPath *path)
 {
     tape_reset(&w->t);
-    const LeadBatch b = features_batch(&w->t, st, cfg, s, at, n, with_target);
+    const LeadData data = data_of(log, &w->t, w->step, st, cfg, s);
+    const LeadBatch b = features_batch(&w->t, &data, lead_data_rows(&data, w->step, at, n), path, with_target);
     Tensor *part[] = {b.frames, b.slot, b.dow, b.context, b.target, b.weight};
     Sha256 h = sha256_new();
     for (size_t i = 0; i < sizeof part / sizeof *part; i++)
@@ -59,22 +61,138 @@ static Sha256Hex stats_hash(Arena *a, const LeadStats *st)
 
 static bool same_hash(Sha256Hex a, Sha256Hex b) { return strcmp(a.s, b.s) == 0; }
 
+// ---- what a batch must be, by plain code over the series: one window
+
+typedef struct HostBatch { float *frames, *context, *target, *weight; int32_t *slot, *dow; } HostBatch;
+
+static void host_base(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t, float *base)
+{
+    if (st->ridge.coef) ridge_predict(&st->ridge, s, t, base);
+    for (int k = 0; k < st->Kt && !st->ridge.coef; k++) memcpy(base + k * F, s->x + t * F, F * sizeof *base);
+    for (int k = 0; k < st->Kt; k++) scale_forward(&st->scale, base + k * F, base + k * F);
+    (void)cfg;
+}
+
+static void host_frames(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t, HostBatch *h)
+{
+    for (int i = 0; i < cfg->history; i++) {
+        const int64_t back = cfg->history - 1 - i, row = t - back, before = i ? row - 1 : traffic_row_at(s, t, -cfg->history);
+        if (cfg->encoding == ENCODING_RGB)
+            encode_rgb(h->frames + i * F * 3, s->x + row * F, before < 0 ? NULL : s->x + before * F, slot_means_at(&st->means, s, t, -back),
+                       &st->scale, st->gains);
+        else encode_grey(h->frames + i * F, s->x + row * F, &st->scale);
+        int slot, day;
+        traffic_calendar(s, t, -back, &slot, &day);
+        h->slot[i] = slot, h->dow[i] = day;
+    }
+}
+
+static void host_plane(float *out, int planes, const float *v, const float *now, const float *unit)
+{
+    for (int f = 0; f < F; f++) out[f * planes] = asinhf((v[f] - now[f]) / unit[f]);
+}
+
+static void host_context(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t, const float *base, float *out)
+{
+    const int C = cfg->history + 3 * st->Kt;
+    float now[F], u[F];
+    scale_forward(&st->scale, s->x + t * F, now);
+    host_plane(out++, C, now, st->mean, st->std);
+    for (int i = 1; i < cfg->history; i++) {
+        scale_forward(&st->scale, s->x + (t - i) * F, u);
+        host_plane(out++, C, u, now, st->sigma);
+    }
+    for (int k = 0; k < st->Kt; k++, out += 3) {
+        const int64_t day = traffic_row_at(s, t, traffic_season_offset(s, k + 1, false, 0));
+        host_plane(out, C, base + k * F, now, st->sigma + k * F);
+        scale_forward(&st->scale, s->x + (day < 0 ? t : day) * F, u);
+        host_plane(out + 1, C, u, now, st->sigma + k * F);
+        host_plane(out + 2, C, slot_means_at(&st->means, s, t, k + 1), now, st->sigma + k * F);
+    }
+}
+
+static void host_target(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t, const float *base, HostBatch *h)
+{
+    const int level = cfg->target == TARGET_LEVEL, C = level && cfg->encoding == ENCODING_RGB ? 3 : 1, Ct = st->Kt * C;
+    for (int k = 0; k < st->Kt; k++) {
+        float u[F], rgb[3 * F];
+        double mean = 0;
+        scale_forward(&st->scale, s->x + (t + 1 + k) * F, u);
+        encode_rgb(rgb, s->x + (t + 1 + k) * F, s->x + (t + k) * F, slot_means_at(&st->means, s, t, k + 1), &st->scale, st->gains);
+        for (int f = 0; f < F; f++) mean += (double)u[f] / F;
+        for (int i = 0; i < F * C; i++) {
+            const int f = i / C, at = f * Ct + k * C + i % C, kf = k * F + f;
+            h->weight[at] = mean > 0 ? sqrtf(u[f] / (float)mean) : 1;
+            h->target[at] = level ? rgb[3 * f + i % C] : asinhf((u[f] - base[kf]) / st->sigma[kf]) / st->gamma[kf];
+        }
+    }
+}
+
+static bool equal_row(const Tensor *x, int row, int rows, const void *want)
+{
+    const size_t bytes = x ? tensor_bytes(x) / (size_t)rows : 0;
+    return bytes && memcmp((const char *)x->x + (size_t)row * bytes, want, bytes) == 0;
+}
+
+// Gaps, invalid rows around and before: every predecessor, yesterday and season that may be missing is missing somewhere.
+static void check_host(TestLog *log, World *w, const TrafficSeries *s, const Choice *ch, ScaleKind scale)
+{
+    LeadConfig cfg = choice_config(ch);
+    cfg.scale = (int)scale;
+    const size_t mark = arena_mark(w->perm);
+    TrafficSeries c = series_copy(w->perm, s);
+    static const int64_t bad[] = {3, 40, 41, 66, 67, 90, 131, 132, 200, 260};
+    const Status r = traffic_series_mark_invalid(&c, bad, sizeof bad / sizeof *bad);
+    TEST(log, !r.code, "%s", r.msg);
+    c.slot = arena_alloc(w->perm, (size_t)c.T * sizeof *c.slot);
+    for (int64_t t = 0; t < c.T; t++) c.slot[t] = t + (t >= 150 ? 5 : 0) + (t >= 210 ? (int64_t)1 << 33 : 0);
+    c.n_runs = 3;
+    c.runs = (TrafficRange[]){{0, 150}, {150, 210}, {210, c.T}};
+    const LeadStats st = fitted(log, w->perm, &c, &cfg);
+    int64_t *at, n = traffic_windows(&c, w->perm, (TrafficRange){0, c.T}, cfg.history, st.Kt, 1, &at);
+    for (int64_t i = 0; i < n; i++) at[i] += cfg.history - 1;
+    tape_reset(&w->t);
+    const LeadData data = data_of(log, &w->t, w->step, &st, &cfg, &c);
+    const LeadBatch b = features_batch(&w->t, &data, lead_data_rows(&data, w->step, at, n), NULL, true);
+    const size_t most = (size_t)F * 64;
+    float *v = arena_alloc(w->step, 5 * most * sizeof *v), *base = v + 4 * most;
+    int32_t index[2][32];
+    HostBatch h = {v, v + most, v + 2 * most, v + 3 * most, index[0], index[1]};
+    int wrong[6] = {0};
+    for (int i = 0; i < (int)n; i++) {
+        host_base(&st, &cfg, &c, at[i], base);
+        host_frames(&st, &cfg, &c, at[i], &h);
+        host_context(&st, &cfg, &c, at[i], base, h.context);
+        host_target(&st, &cfg, &c, at[i], base, &h);
+        Tensor *const x[] = {b.frames, b.slot, b.dow, b.context, b.target, b.weight};
+        const void *const want[] = {h.frames, h.slot, h.dow, h.context, h.target, h.weight};
+        for (int k = 0; k < 6; k++) wrong[k] += !equal_row(x[k], i, (int)n, want[k]);
+    }
+    TEST(log, n > 100, "%s: %lld windows", ch->name, (long long)n);
+    TEST(log, !(wrong[0] | wrong[1] | wrong[2] | wrong[3] | wrong[4] | wrong[5]),
+         "%s, scale %s: of %lld windows differ from the host's: frames %d, slot %d, day %d, context %d, target %d, weight %d", ch->name,
+         scale_kind_names[scale], (long long)n, wrong[0], wrong[1], wrong[2], wrong[3], wrong[4], wrong[5]);
+    arena_rewind(w->perm, mark);
+}
+
+// ---- properties
+
 // Decoding the target of a window gives its true matrices, to float precision.
 static void check_decode(TestLog *log, World *w, const TrafficSeries *s, const Choice *ch, ScaleKind scale)
 {
     LeadConfig cfg = choice_config(ch);
     cfg.scale = (int)scale;
     const LeadStats st = fitted(log, w->perm, s, &cfg);
-    Moment at[B];
-    for (int b = 0; b < B; b++) at[b] = (Moment){.t = 20 + 30 * b};
+    int64_t at[B];
+    for (int b = 0; b < B; b++) at[b] = 20 + 30 * b;
     tape_reset(&w->t);
-    const LeadBatch batch = features_batch(&w->t, &st, &cfg, s, at, B, true);
-    float *out = arena_alloc(w->step, (size_t)(B * st.Kt * F) * sizeof *out);
-    features_decode(&st, &cfg, s, at, B, 1, batch.target->x, out, w->scratch);
+    const LeadData data = data_of(log, &w->t, w->step, &st, &cfg, s);
+    const LeadBatch batch = features_batch(&w->t, &data, lead_data_rows(&data, w->step, at, B), NULL, true);
+    const float *out = features_decode(&w->t, &data, &batch, batch.target)->x;
     double worst = 0;
     for (int b = 0; b < B; b++)
         for (int j = 0; j < st.Kt * F; j++) {
-            const double truth = (double)s->x[(at[b].t + 1) * F + j], got = (double)out[b * st.Kt * F + j];
+            const double truth = (double)s->x[(at[b] + 1) * F + j], got = (double)out[b * st.Kt * F + j];
             const double unit = truth + 1e-3 * (double)st.scale.max_kbps;
             worst = check_fold(worst, fabs(got - truth) / unit);
         }
@@ -100,9 +218,8 @@ static void check_invalid(TestLog *log, World *w, const TrafficSeries *s, const 
         stats[k] = stats_hash(w->perm, &st);
         int64_t *start;
         windows[k] = traffic_windows(&c, w->perm, (TrafficRange){0, c.T}, cfg.history, st.Kt, 1, &start);
-        Moment *at = arena_alloc(w->perm, (size_t)windows[k] * sizeof *at);
-        for (int64_t i = 0; i < windows[k]; i++) at[i] = (Moment){.t = start[i] + cfg.history - 1};
-        batch[k] = batch_hash(w, &st, &cfg, &c, at, (int)windows[k], true);
+        for (int64_t i = 0; i < windows[k]; i++) start[i] += cfg.history - 1;
+        batch[k] = batch_hash(log, w, &st, &cfg, &c, start, (int)windows[k], true, NULL);
     }
     TEST(log, windows[0] > 100 && windows[0] == windows[1], "%s: %lld windows", ch->name, (long long)windows[0]);
     TEST(log, same_hash(stats[0], stats[1]), "%s: statistics depend on the values of invalid rows", ch->name);
@@ -124,12 +241,12 @@ static void check_future(TestLog *log, World *w, const TrafficSeries *s, const C
     for (int64_t t = 12; t + 1 < s->T; t += 37) {
         TrafficSeries other = series_copy(w->perm, s);
         for (int64_t i = (t + 1) * F; i < s->T * F; i++) other.x[i] = 5 * other.x[i] + 777;
-        const Moment at = {.t = t};
-        TEST(log, same_hash(batch_hash(w, &st, &cfg, s, &at, 1, false), batch_hash(w, &st, &cfg, &other, &at, 1, false)),
+        const Sha256Hex true_hash = batch_hash(log, w, &st, &cfg, s, &t, 1, false, NULL);
+        TEST(log, same_hash(true_hash, batch_hash(log, w, &st, &cfg, &other, &t, 1, false, NULL)),
              "%s: the batch of moment %lld depends on later rows", ch->name, (long long)t);
         other = series_copy(w->perm, s);
         other.x[t * F] *= 1.5f;   // the comparison itself can fail
-        TEST(log, !same_hash(batch_hash(w, &st, &cfg, s, &at, 1, false), batch_hash(w, &st, &cfg, &other, &at, 1, false)),
+        TEST(log, !same_hash(true_hash, batch_hash(log, w, &st, &cfg, &other, &t, 1, false, NULL)),
              "%s: the batch of moment %lld does not depend on row %lld", ch->name, (long long)t, (long long)t);
     }
     arena_rewind(w->perm, mark);
@@ -141,8 +258,16 @@ static void check_path(TestLog *log, World *w, const TrafficSeries *s, const Cho
     const LeadConfig cfg = choice_config(ch);
     const LeadStats st = fitted(log, w->perm, s, &cfg);
     for (int n = 1; n <= 5; n++) {
-        const Moment path = {.t = 50, .n = n, .path = s->x + 51 * F}, direct = {.t = 50 + n};
-        TEST(log, same_hash(batch_hash(w, &st, &cfg, s, &path, 1, false), batch_hash(w, &st, &cfg, s, &direct, 1, false)),
+        enum { ROWS = 6 };   // more than were drawn: what lies behind is not looked at
+        const int64_t at = 50, direct = 50 + n;
+        Tensor *kbps = tensor_new(w->perm, &w->dev, REAL, SHAPE(1, ROWS, F), "path");
+        tensor_set_f32(kbps, s->x + 51 * F, ROWS * F);
+        for (int i = n * F; i < ROWS * F; i++) ((float *)kbps->x)[i] = NAN;
+        const LeadData data = data_of(log, &w->t, w->perm, &st, &cfg, s);
+        Tensor *u = tensor_new(w->perm, &w->dev, REAL, kbps->shape, "path");
+        memcpy(u->x, features_scale(&w->t, &data, kbps)->x, tensor_bytes(u));
+        const LeadPath path = {n, u};
+        TEST(log, same_hash(batch_hash(log, w, &st, &cfg, s, &at, 1, false, &path), batch_hash(log, w, &st, &cfg, s, &direct, 1, false, NULL)),
              "%s: a true path of %d matrices differs from the rows themselves", ch->name, n);
     }
 }
@@ -152,9 +277,10 @@ static void check_order(TestLog *log, World *w, const TrafficSeries *s, const Ch
 {
     const LeadConfig cfg = choice_config(ch);
     const LeadStats st = fitted(log, w->perm, s, &cfg);
-    const Moment at[3] = {{.t = 90}, {.t = 31}, {.t = 57}}, turned[3] = {{.t = 57}, {.t = 90}, {.t = 31}};
     tape_reset(&w->t);
-    const LeadBatch a = features_batch(&w->t, &st, &cfg, s, at, 3, true), b = features_batch(&w->t, &st, &cfg, s, turned, 3, true);
+    const LeadData data = data_of(log, &w->t, w->step, &st, &cfg, s);
+    const LeadBatch a = features_batch(&w->t, &data, lead_data_rows(&data, w->step, (int64_t[]){90, 31, 57}, 3), NULL, true);
+    const LeadBatch b = features_batch(&w->t, &data, lead_data_rows(&data, w->step, (int64_t[]){57, 90, 31}, 3), NULL, true);
     const Tensor *x[] = {a.frames, a.slot, a.dow, a.context, a.target, a.weight}, *y[] = {b.frames, b.slot, b.dow, b.context, b.target, b.weight};
     for (int i = 0; i < 6; i++) {
         const size_t row = tensor_bytes(x[i]) / 3;
@@ -172,19 +298,19 @@ static void check_extremes(TestLog *log, World *w, const TrafficSeries *s)
     for (int64_t t = 0; t < c.T; t++) c.x[t * F + 5] = 0;
     for (int f = 0; f < F; f++) c.x[300 * F + f] = f % 2 ? 1e12f : 0;
     const LeadStats st = fitted(log, w->perm, &c, &cfg);
-    const Moment at = {.t = 300};
     tape_reset(&w->t);
-    const LeadBatch b = features_batch(&w->t, &st, &cfg, &c, &at, 1, true);
+    const LeadData data = data_of(log, &w->t, w->step, &st, &cfg, &c);
+    const LeadBatch b = features_batch(&w->t, &data, lead_data_rows(&data, w->step, (int64_t[]){300}, 1), NULL, true);
     const Tensor *part[] = {b.frames, b.context, b.target, b.weight};
     for (int i = 0; i < 4; i++) {
         bool finite = true;
         for (int64_t k = 0; k < numel(part[i]); k++) finite &= isfinite(((const float *)part[i]->x)[k]) != 0;
         TEST(log, finite, "part %d of a batch with extreme values is not finite", i);
     }
-    float *x = arena_alloc(w->step, (size_t)(st.Kt * F) * sizeof *x), *out = arena_alloc(w->step, (size_t)(st.Kt * F) * sizeof *out);
+    Tensor *x = tape_tensor(&w->t, b.target->shape);
     for (int k = 0; k < 2; k++) {
-        for (int j = 0; j < st.Kt * F; j++) x[j] = k ? 1e6f : -1e6f;
-        features_decode(&st, &cfg, &c, &at, 1, 1, x, out, w->scratch);
+        tensor_fill(x, k ? 1e6 : -1e6);
+        const float *out = features_decode(&w->t, &data, &b, x)->x;
         bool fine = true;
         for (int j = 0; j < st.Kt * F; j++) fine &= isfinite(out[j]) && out[j] >= 0;
         TEST(log, fine, "decoding %g gave a value that is negative or not finite", k ? 1e6 : -1e6);
@@ -197,7 +323,10 @@ void test_features(TestLog *log)
     w->t.record = false;
     const TrafficSeries s = synth_series(log, w->perm, N, 45, 10800);
     for (int i = 0; i < N_CHOICES; i++) {
-        for (int k = 0; k < SCALE_KINDS; k++) check_decode(log, w, &s, &choices[i], (ScaleKind)k);
+        for (int k = 0; k < SCALE_KINDS; k++) {
+            check_decode(log, w, &s, &choices[i], (ScaleKind)k);
+            check_host(log, w, &s, &choices[i], (ScaleKind)k);
+        }
         check_invalid(log, w, &s, &choices[i]);
         check_future(log, w, &s, &choices[i]);
         if (choices[i].base != BASE_RIDGE || choices[i].target == TARGET_LEVEL) check_path(log, w, &s, &choices[i]);

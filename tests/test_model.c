@@ -342,7 +342,7 @@ static void check_guidance(TestLog *log, const char *llm)
     // both outputs computed by hand: noise of the sample's own address, one call at T
     tape_reset(&w->t);
     const LeadBatch b = pick(w, &src, 1, row);
-    const Condition k[2] = {lead_condition_drop(&w->t, m, lead_condition(&w->t, m, &b), (float[]){0}), lead_condition(&w->t, m, &b)};
+    const Condition k[2] = {lead_condition_drop(&w->t, m, lead_condition(&w->t, m, &b), tape_zeros(&w->t, SHAPE(1))), lead_condition(&w->t, m, &b)};
     for (int g = 0; g < 2; g++) {
         Tensor *z = tape_randn(&w->t, SHAPE(1, NODES, NODES, 2), (RandomAddress){.seed = (uint64_t)cfg.seed, .site = SITE_SAMPLE}, 0);
         const Tensor *by_hand = lead_denoise(&w->t, m, z, tape_from_f32(&w->t, SHAPE(1), (float[]){(float)cfg.diffusion_steps}), k[g], b.context);
@@ -364,7 +364,7 @@ static void check_drop(TestLog *log, const char *llm)
     LeadModel *m = lead_world_model(w, &cfg, model_shape(), 0.1);
     const Source src = source_new(w, m);
     const LeadBatch b = pick(w, &src, 3, (int64_t[]){0, 1, 2});
-    const Condition c = lead_condition(&w->t, m, &b), d = lead_condition_drop(&w->t, m, c, (float[]){1, 0, 1});
+    const Condition c = lead_condition(&w->t, m, &b), d = lead_condition_drop(&w->t, m, c, tape_from_f32(&w->t, SHAPE(3), (float[]){1, 0, 1}));
     for (int64_t i = 0; i < 3; i++) {
         const bool kept = same_row(c.g, i, d.g, i, 1) && same_row(c.s, i, d.s, i, 1);
         TEST(log, kept == (i != 1), "condition dropout, row %lld", (long long)i);

@@ -134,7 +134,7 @@ static Tensor *lead_case_loss(Tape *t, void *ctx)
     const LeadCase *c = ctx;
     tape_set_step(t, 7);
     if (!c->condition_only) return lead_loss(t, c->m, &c->batch);
-    const Condition k = lead_condition_drop(t, c->m, lead_condition(t, c->m, &c->batch), (float[]){1, 0, 1});
+    const Condition k = lead_condition_drop(t, c->m, lead_condition(t, c->m, &c->batch), tape_from_f32(t, SHAPE(3), (float[]){1, 0, 1}));
     return tape_add(t, dot(t, k.g, 4), dot(t, k.s, 5));
 }
 
@@ -167,8 +167,8 @@ static void check_lead(TestLog *log, const Choice *ch, const char *llm)
     LeadCase c = {.m = lead_world_model(w, &cfg, shape, 0.2), .condition_only = ch->condition_only};
     Tape keep;   // its step arena holds the batch, and is not reset
     tape_init(&keep, &w->dev, w->step, w->scratch);
-    const Moment at[3] = {{.t = 20}, {.t = 33}, {.t = 47}};
-    c.batch = features_batch(&keep, &st, &cfg, &s, at, 3, true);
+    const LeadData data = data_of(log, &keep, w->perm, &st, &cfg, &s);
+    c.batch = features_batch(&keep, &data, lead_data_rows(&data, w->step, (int64_t[]){20, 33, 47}, 3), NULL, true);
     Inputs in = all_of(w, 0, NULL);
     if (ch->condition_only) {   // what comes before the U-Net
         int n = 0;

@@ -162,6 +162,7 @@ static void check_frozen(const Bench *b)
     cfg.cond_drop = 0.5;   // the null conditions are trained where a condition is dropped
     const LeadStats st = fitted(b->log, w->perm, &b->s, &cfg);
     LeadModel *m = lead_world_model(w, &cfg, stats_shape(&st, &cfg), 0);
+    const LeadData data = data_of(b->log, &w->t, w->perm, &st, &cfg, &b->s);
     const char *before = paramset_frozen_hash(&w->ps, w->perm);
     Sha256Hex *hash = arena_alloc(w->perm, (size_t)w->ps.n * sizeof *hash);
     for (int i = 0; i < w->ps.n; i++) hash[i] = sha256_hex_of(w->ps.p[i]->t.x, tensor_bytes(&w->ps.p[i]->t));
@@ -169,8 +170,8 @@ static void check_frozen(const Bench *b)
     for (int step = 0; step < 4; step++) {
         tape_reset(&w->t);
         paramset_zero_grad(&w->ps);
-        const Moment at[4] = {{.t = 20 + step}, {.t = 40 + step}, {.t = 60 + step}, {.t = 80 + step}};
-        const LeadBatch batch = features_batch(&w->t, &st, &cfg, &b->s, at, 4, true);
+        const int64_t at[4] = {20 + step, 40 + step, 60 + step, 80 + step};
+        const LeadBatch batch = features_batch(&w->t, &data, lead_data_rows(&data, w->step, at, 4), NULL, true);
         tape_set_step(&w->t, (uint32_t)step);
         tape_backward(&w->t, lead_loss(&w->t, m, &batch));
         optim_step(&o, &w->t, &w->ps);
@@ -223,13 +224,14 @@ static void check_forecast(const Bench *b)
             s = lead_run_load(r, run_path(b, "rollout"), NULL, &w->dev, w->perm, w->step, w->scratch);
             if (!TEST(b->log, !s.code, "%s", s.msg)) break;
         }
-        s = lead_forecast(r, &b->s, rows, 3, together);
+        s = lead_run_attach(r, &b->s);
+        if (!s.code) s = lead_forecast(r, rows, 3, together);
         TEST(b->log, !s.code, "%s", s.msg);
         bool fine = true;
         for (int64_t i = 0; i < 3 * n; i++) fine &= isfinite(together[i]) && together[i] >= 0;
         TEST(b->log, fine, "a forecast is negative or not finite");
         for (int i = 0; i < 3; i++) {
-            s = lead_forecast(r, &b->s, &rows[i], 1, alone);
+            s = lead_forecast(r, &rows[i], 1, alone);
             TEST(b->log, !s.code && memcmp(alone, together + i * n, (size_t)n * sizeof *alone) == 0, "%s: the samples after row %lld depend on the others",
                  rollout ? "rollout" : "direct", (long long)rows[i]);
         }
@@ -237,10 +239,11 @@ static void check_forecast(const Bench *b)
         later.x = arena_alloc(w->perm, (size_t)(later.T * NODES * NODES) * sizeof *later.x);
         memcpy(later.x, b->s.x, (size_t)(later.T * NODES * NODES) * sizeof *later.x);
         for (int64_t i = (rows[0] + 1) * NODES * NODES; i < later.T * NODES * NODES; i++) later.x[i] *= 7;
-        s = lead_forecast(r, &later, rows, 1, alone);
+        s = lead_run_attach(r, &later);
+        if (!s.code) s = lead_forecast(r, rows, 1, alone);
         TEST(b->log, !s.code && memcmp(alone, together, (size_t)n * sizeof *alone) == 0, "%s: a forecast depends on later rows", rollout ? "rollout" : "direct");
         const int64_t early = r->cfg.history - 2;
-        s = lead_forecast(r, &b->s, &early, 1, alone);
+        s = lead_forecast(r, &early, 1, alone);
         TEST(b->log, s.code == 1 && strstr(s.msg, "history") == NULL && strstr(s.msg, "row"), "a forecast without history: %d '%s'", s.code, s.msg);
     }
     world_delete(w);

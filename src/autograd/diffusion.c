@@ -49,3 +49,27 @@ Tensor *tape_randn_clock(Tape *t, Shape s, RandomAddress at, int64_t row0)
     const RandnParams p = {at, row0};
     return tape_op(t, OP_randn, 1, &t->clock, 1, &s, &p, sizeof p)->out[0];
 }
+
+DiffusionTimes tape_diffusion_times(Tape *t, Tensor *ab, Tensor *weight, int64_t B, RandomAddress at, double drop,
+                                    Tensor *clock)
+{
+    check_dims("diffusion_times", "ab", ab, 1);
+    check_shape("diffusion_times", "weight", weight, ab->shape);
+    CHECK(numel(ab) >= 2, "diffusion_times: want times");
+    const DiffusionTimesParams p = {at, drop};
+    const Shape s = SHAPE(B);
+    const OpCall *c = tape_op(t, OP_diffusion_times, 3, (Tensor *[]){ab, weight, clock}, 4, (Shape[]){s, s, s, s}, &p,
+                              sizeof p);
+    return (DiffusionTimes){c->out[0], c->out[1], c->out[2], c->out[3]};
+}
+
+Diffused tape_diffuse(Tape *t, Tensor *x0, Tensor *ab, RandomAddress at, DiffuseTarget target, Tensor *clock)
+{
+    CHECK(x0->shape.n >= 1, "diffuse: wants rows");
+    check_shape("diffuse", "ab", ab, SHAPE(x0->shape.d[0]));
+    const DiffuseParams p = {at, target};
+    const bool is_x0 = target == DIFFUSE_X0;
+    const OpCall *c = tape_op(t, OP_diffuse, 3, (Tensor *[]){x0, ab, clock}, is_x0 ? 1 : 2,
+                              (Shape[]){x0->shape, x0->shape}, &p, sizeof p);
+    return (Diffused){c->out[0], is_x0 ? x0 : c->out[1]};
+}

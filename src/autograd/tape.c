@@ -95,7 +95,7 @@ OpCall *tape_op(Tape *t, OpId op, int n_in, Tensor *const *in, int n_out, const 
         memcpy(copy, p, p_size);
         c->p = copy;
     }
-    for (int j = 0; j < n_out; j++) c->out[j] = tensor_new(t->step, t->dev, REAL, out[j], op_info(op)->name);
+    for (int j = 0; j < n_out; j++) c->out[j] = tensor_new(t->step, t->dev, op_out_type(op), out[j], op_info(op)->name);
     call_kernel(t, c, false);
     if (t->record && needs_grad && op_info(op)->diff) {
         c->out[0]->needs_grad = true;

@@ -137,5 +137,34 @@ Tensor *tape_sampler_step(Tape *t, Tensor *x, Tensor *d, Tensor *z, double a, do
 // row r holds the draws of row row0+r of the address
 Tensor *tape_randn(Tape *t, Shape s, RandomAddress at, int64_t row0);
 Tensor *tape_randn_clock(Tape *t, Shape s, RandomAddress at, int64_t row0);   // the clock is added to at.step
+// clock: I32 [1] that is added to at.step, or NULL.  ab, weight [T+1] -> four of [B]; drop: share of keep = 0
+typedef struct DiffusionTimes { Tensor *time, *ab, *weight, *keep; } DiffusionTimes;
+DiffusionTimes tape_diffusion_times(Tape *t, Tensor *ab, Tensor *weight, int64_t B, RandomAddress at, double drop,
+                                    Tensor *clock);
+// x0 [N,..], ab [N] -> x_t and what is to be predicted, with the noise of at
+typedef struct Diffused { Tensor *xt, *target; } Diffused;
+Diffused tape_diffuse(Tape *t, Tensor *x0, Tensor *ab, RandomAddress at, DiffuseTarget target, Tensor *clock);
+
+// ---- features.c (E1, E2, E7, E9): no gradients.  windows of W matrices of F flows, columns: ref/window_rows.inl
+Tensor *tape_draw_windows(Tape *t, Tensor *list, int64_t B, RandomAddress at, Tensor *clock);   // I32 [n] -> I32 [B]
+typedef struct WindowRows { Tensor *rows, *season; } WindowRows;                     // I32 [B,W], [B,K,4]
+WindowRows tape_window_rows(Tape *t, Tensor *at, Tensor *place, Tensor *valid, const WindowParams *p);
+typedef struct WindowCalendar { Tensor *slot, *day, *mean; } WindowCalendar;         // I32 [B,H], [B,H], [B,H+K]
+WindowCalendar tape_window_calendar(Tape *t, Tensor *at, Tensor *week_slot, const WindowParams *p);
+// [T,F] [3,K,F,17] -> [B,K,F] kbit/s
+Tensor *tape_ridge(Tape *t, Tensor *x, Tensor *coef, WindowRows rows, int history);
+// x [..,F], flowmax [F]; knots [n] or NULL
+Tensor *tape_traffic_scale(Tape *t, Tensor *x, Tensor *flowmax, Tensor *knot_kbps, Tensor *knot_s,
+                           const TrafficScaleParams *p);
+Tensor *tape_encode_image(Tape *t, Tensor *u, Tensor *means, const EncodeParams *p); // [B,W,F] [B,M,F] -> [B,count,F,C]
+// base [B,K,F] or NULL: the matrix of now.  level [2,F], sigma [K,F] -> [B,F,H+3K]
+Tensor *tape_context_planes(Tape *t, Tensor *u, Tensor *means, Tensor *base, Tensor *level, Tensor *sigma, int history);
+// -> [B,F,K]
+Tensor *tape_residual_target(Tape *t, Tensor *u, Tensor *base, Tensor *sigma, Tensor *gamma, int history);
+typedef struct ResidualUnits { Tensor *sigma, *gamma, *low, *high; } ResidualUnits;  // [K,F] each
+// [R,F,K] -> [R,K,F]
+Tensor *tape_residual_decode(Tape *t, Tensor *x, Tensor *u, Tensor *base, const ResidualUnits *units, int history);
+// -> [B,F,steps,channels]
+Tensor *tape_traffic_weight(Tape *t, Tensor *u, int history, int64_t steps, int64_t channels);
 
 #endif

@@ -34,6 +34,8 @@ static bool canary_intact(const Guard *g, const unsigned char *from, const unsig
     return true;
 }
 
+static size_t value_size(const Tensor *t) { return t->dtype == I32 ? sizeof(int32_t) : t->dev->real_size; }
+
 static unsigned char *guard_new(Replay *r, Arena *mem, const char *what, int index, int role, size_t bytes, size_t word, int offset)
 {
     CHECK(r->n_guards < REPLAY_GUARDS, "replay: too many buffers");
@@ -53,8 +55,7 @@ static unsigned char *guard_new(Replay *r, Arena *mem, const char *what, int ind
 static Tensor copy_tensor(Replay *r, Arena *mem, const Tensor *t, const char *what, int index, int role, int offset)
 {
     Tensor y = {.shape = t->shape, .dev = &r->host, .dtype = t->dtype, .needs_grad = t->needs_grad, .name = t->name};
-    const size_t size = t->dtype == I32 ? sizeof(int32_t) : r->dev->real_size;
-    y.x = guard_new(r, mem, what, index, role, (size_t)numel(t) * size, size, offset);
+    y.x = guard_new(r, mem, what, index, role, tensor_bytes(&y), value_size(&y), offset);
     if (t->dtype == I32) memcpy(y.x, t->x, tensor_bytes(t));
     else tensor_set_f64(&y, t->x, numel(t));
     return y;
@@ -86,7 +87,8 @@ Replay *replay_new(Arena *mem, const Device *dev, const OpCall *c, const double 
             continue;
         }
         r->out[j] = (Tensor){.shape = c->out[j]->shape, .dev = &r->host, .dtype = c->out[j]->dtype, .name = c->out[j]->name};
-        r->out[j].x = guard_new(r, mem, "output", j, WRITTEN_FORWARD, tensor_bytes(&r->out[j]), word, offset);
+        r->out[j].x = guard_new(r, mem, "output", j, WRITTEN_FORWARD, tensor_bytes(&r->out[j]), value_size(&r->out[j]),
+                                offset);
         r->call.out[j] = &r->out[j];
     }
     if (cotangent) {
@@ -220,7 +222,9 @@ Results replay_results(Arena *mem, const Replay *r)
     for (int j = 0; j < r->call.n_out; j++) {
         s.n[j] = numel(r->call.out[j]);
         s.v[j] = arena_alloc(mem, (size_t)s.n[j] * sizeof(double));
-        tensor_get_f64(r->call.out[j], s.v[j], s.n[j]);
+        const Tensor *y = r->call.out[j];
+        if (y->dtype == REAL) tensor_get_f64(y, s.v[j], s.n[j]);
+        for (int64_t i = 0; y->dtype == I32 && i < s.n[j]; i++) s.v[j][i] = ((const int32_t *)y->x)[i];
     }
     for (int i = 0; i < r->call.n_in; i++) {
         if (!r->call.in[i] || !r->call.in[i]->g) continue;

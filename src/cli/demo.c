@@ -96,7 +96,7 @@ static Status draw(LeadRun *r, const TrafficSeries *s, const EvalTable *scores, 
 {
     const size_t n = (size_t)r->cfg.samples * (size_t)r->cfg.horizon * (size_t)r->stats.F;
     float *samples = arena_alloc(a, n * sizeof *samples);
-    TRY(lead_forecast(r, s, &row, 1, samples));
+    TRY(lead_forecast(r, &row, 1, samples));
     TRY(show_window_pngs(r, s, row, samples, out, a));
     TRY(show_eval_png(scores, r->cfg.horizon, arena_printf(a, "%s/horizons.png", out), a));
     return show_loss_png(arena_printf(a, "%s/log.jsonl", dir), arena_printf(a, "%s/loss.png", out), a);
@@ -142,6 +142,7 @@ static Status run(Cli *cli, void *values)
                      cli->config.samples));
     LeadRun r;
     TRY(lead_run_load(&r, dir, NULL, &cli->device, a, cli->step, cli->scratch));
+    TRY(lead_run_attach(&r, &s));
     EvalTable scores = eval_table_new(a, 1024);
     int64_t row;
     TRY(score(&r, &s, split, v->windows, &scores, &row, a));

@@ -100,7 +100,7 @@ static Status run(Cli *cli, void *values)
     LeadRun run = {0};
     if (!v->naive_only) {
         TRY(run_open(cli, &v->run, &run));
-        TRY(lead_run_check(&run, &s));
+        TRY(lead_run_attach(&run, &s));
         TRY(config_check(&run.cfg));
     }
     EvalTask task = {

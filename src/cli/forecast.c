@@ -94,7 +94,8 @@ static Status run(Cli *cli, void *values)
         return USAGE_ERROR("--row: want a row of the data, 0..%lld, got %lld", (long long)s.T - 1, (long long)v->row);
     const int64_t t = v->row >= 0 ? v->row : s.T - 1;
     float *samples = arena_alloc(cli->perm, (size_t)r.cfg.samples * (size_t)K_all * (size_t)r.stats.F * sizeof *samples);
-    TRY(lead_forecast(&r, &s, &t, 1, samples));
+    TRY(lead_run_attach(&r, &s));
+    TRY(lead_forecast(&r, &t, 1, samples));
     if (v->png) {
         if (mkdir(v->png, 0777) && errno != EEXIST)
             return ERROR("%s: cannot make the directory: %s", v->png, strerror(errno));

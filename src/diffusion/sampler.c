@@ -8,18 +8,27 @@ void sampler_times(int T, int steps, int *out)
     for (int i = 0; i < steps; i++) out[i] = T - (int)((int64_t)i * T / steps);
 }
 
-static Tensor *full(Tape *t, int64_t rows, double value)
+// What the network calls need of the host, put on the device once: row i of [steps,R] is value[i] for every row of x.
+static Tensor *table_of(Tape *t, const double *value, int64_t steps, int64_t rows)
 {
-    Tensor *y = tape_tensor(t, SHAPE(rows));
-    tensor_fill(y, value);
+    Tensor *y = tape_tensor(t, SHAPE(steps, rows));
+    const size_t mark = arena_mark(t->scratch);
+    double *all = arena_alloc(t->scratch, (size_t)(steps * rows) * sizeof *all);
+    for (int64_t i = 0; i < steps * rows; i++) all[i] = value[i / rows];
+    tensor_set_f64(y, all, steps * rows);
+    arena_rewind(t->scratch, mark);
     return y;
 }
 
-static Tensor *predict_x0(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Tensor *x, int time,
-                          Denoiser *net, void *ctx)
+static Tensor *table_row(Tape *t, Tensor *table, int64_t i)
 {
-    const int64_t rows = x->shape.d[0];
-    Tensor *out = net(ctx, t, x, full(t, rows, time)), *ab = full(t, rows, sch->ab[time]);
+    return tape_reshape(t, tape_slice(t, table, 0, i, 1), SHAPE(table->shape.d[1]));
+}
+
+static Tensor *predict_x0(const Sampler *s, Prediction p, Tape *t, Tensor *x, Tensor *time, Tensor *ab, Denoiser *net,
+                          void *ctx)
+{
+    Tensor *out = net(ctx, t, x, time);
     Tensor *x0 = p == PREDICT_V ? tape_convert(t, x, out, ab, X0_FROM_XT_V)
                  : p == PREDICT_EPS ? tape_convert(t, x, out, ab, X0_FROM_XT_EPS) : out;
     return s->clip > 0 ? tape_clamp(t, x0, s->clip) : x0;
@@ -61,13 +70,16 @@ Tensor *sampler_run(const Sampler *s, const Schedule *sch, Prediction p, Tape *t
     int *times = arena_alloc(t->step, ((size_t)s->steps + 1) * sizeof *times);
     sampler_times(sch->T, s->steps, times);
     times[s->steps] = 0;
+    double *value = arena_alloc(t->step, 2 * (size_t)s->steps * sizeof *value), *ab_value = value + s->steps;
+    for (int i = 0; i < s->steps; i++) value[i] = times[i], ab_value[i] = sch->ab[times[i]];
+    Tensor *time = table_of(t, value, s->steps, shape.d[0]), *alpha_bar = table_of(t, ab_value, s->steps, shape.d[0]);
     Tensor *x = noise(s, t, shape, 0, row);                   // x and the previous estimate live below the mark
     Tensor *prev = tape_zeros(t, shape);
     double lambda_prev = 0, lambda_before = 0;                 // log-SNR at the last two times
     for (int i = 0; i < s->steps; i++) {
         const size_t mark = arena_mark(t->step);
         const double ab = sch->ab[times[i]], ab_next = sch->ab[times[i + 1]];
-        Tensor *x0 = predict_x0(s, sch, p, t, x, times[i], net, ctx), *next;
+        Tensor *x0 = predict_x0(s, p, t, x, table_row(t, time, i), table_row(t, alpha_bar, i), net, ctx), *next;
         if (times[i + 1] == 0) {
             next = x0;
         } else if (s->kind == SAMPLER_DPMPP2M) {

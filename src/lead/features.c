@@ -20,43 +20,7 @@ LeadShape stats_shape(const LeadStats *st, const LeadConfig *cfg)
                        .context_channels = cfg->pixel_condition ? cfg->history + 3 * st->Kt : 0};
 }
 
-// ---- looking up matrices around a moment: "now" is row t plus n drawn matrices
-
 static const float *row_x(const TrafficSeries *s, int64_t row) { return s->x + row * (int64_t)s->N * s->N; }
-
-// The matrix `back` slots before now, inside the history window.
-static const float *history_x(const TrafficSeries *s, const Moment *m, int back)
-{
-    const int F = s->N * s->N;
-    return back < m->n ? m->path + (int64_t)(m->n - 1 - back) * F : row_x(s, m->t - (back - m->n));
-}
-
-// The predecessor of the oldest history matrix may lie outside the run: NULL then.
-static const float *previous_x(const TrafficSeries *s, const Moment *m, int back)
-{
-    if (back < m->n) return history_x(s, m, back);
-    const int64_t row = traffic_row_at(s, m->t, -(int64_t)(back - m->n));
-    return row < 0 ? NULL : row_x(s, row);
-}
-
-// The matrix at the time of now + k, one day (or the least number of days that makes it known) earlier; else now.
-static const float *yesterday_x(const TrafficSeries *s, const Moment *m, int k)
-{
-    const int64_t row = traffic_row_at(s, m->t, traffic_season_offset(s, m->n + k, false, 0));
-    return row < 0 ? history_x(s, m, 0) : row_x(s, row);
-}
-
-// base[k][f] in kbit/s of steps 1..Kt after now.
-static void base_forecast(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *m,
-                          float *base)
-{
-    if (uses_ridge(cfg) && m->n == 0) {
-        ridge_predict(&st->ridge, s, m->t, base);
-        return;
-    }
-    for (int k = 0; k < st->Kt; k++)
-        memcpy(base + (int64_t)k * st->F, history_x(s, m, 0), (size_t)st->F * sizeof *base);
-}
 
 // ---- statistics
 
@@ -91,8 +55,9 @@ static void fit_level(LeadStats *st, const TrafficSeries *s, TrafficRange rows, 
 static void window_residual(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t, float *base,
                             float *u, float *d)
 {
-    const Moment m = {.t = t};
-    base_forecast(st, cfg, s, &m, base);
+    if (uses_ridge(cfg)) ridge_predict(&st->ridge, s, t, base);
+    for (int k = 0; k < st->Kt && !uses_ridge(cfg); k++)
+        memcpy(base + (int64_t)k * st->F, row_x(s, t), (size_t)st->F * sizeof *base);
     for (int k = 0; k < st->Kt; k++) {
         float *dk = d + (int64_t)k * st->F;
         scale_forward(&st->scale, row_x(s, t + 1 + k), dk);
@@ -258,145 +223,157 @@ Status stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadConfig
     return OK;
 }
 
+// ---- on the device
+
+static Tensor *put(Tape *t, Arena *perm, Shape shape, const float *x)
+{
+    Tensor *y = tensor_new(perm, t->dev, REAL, shape, "data");
+    tensor_set_f32(y, x, numel(y));
+    return y;
+}
+
+// Where each row lies in time.  A gap longer than anything that is looked up across it is cut to that length: I32 do.
+static Status put_index(LeadData *d, Tape *t, Arena *perm, const TrafficSeries *s)
+{
+    const int64_t far = 7 * (int64_t)d->st->per_day + d->window.history + 2 * (int64_t)d->cfg->horizon + 2;
+    const size_t mark = arena_mark(t->scratch);
+    int32_t *place = arena_alloc(t->scratch, 3 * (size_t)s->T * sizeof *place);
+    int32_t *valid = place + s->T, *week_slot = valid + s->T;
+    int64_t at = 0;
+    for (int64_t r = 0; r < s->T; r++) {
+        const int64_t step = r ? s->slot[r] - s->slot[r - 1] : 0;
+        int slot, day;
+        at += step < far ? step : far;
+        if (at > INT32_MAX - far)
+            return ERROR("traffic: row %lld lies more than 2^31 slots after the first, gaps cut to %lld", (long long)r,
+                         (long long)far);
+        traffic_calendar(s, r, 0, &slot, &day);
+        place[r] = (int32_t)at;
+        valid[r] = s->valid[r] != 0;
+        week_slot[r] = day * d->st->per_day + slot;
+    }
+    Tensor **const to[] = {&d->place, &d->valid, &d->week_slot};
+    const int32_t *const from[] = {place, valid, week_slot};
+    for (int i = 0; i < 3; i++) {
+        *to[i] = tensor_new(perm, t->dev, I32, SHAPE(s->T), "series");
+        tensor_set_i32(*to[i], from[i], s->T);
+    }
+    arena_rewind(t->scratch, mark);
+    return OK;
+}
+
+static Tensor *scaled(Tape *t, const LeadData *d, Tensor *x, bool inverse)
+{
+    const TrafficScaleParams p = scale_params(&d->st->scale, inverse);
+    return tape_traffic_scale(t, x, d->flowmax, d->knot_kbps, d->knot_s, &p);
+}
+
+Tensor *features_scale(Tape *t, const LeadData *d, Tensor *x) { return scaled(t, d, x, false); }
+
+Status lead_data_new(LeadData *d, Tape *t, Arena *perm, const LeadStats *st, const LeadConfig *cfg,
+                     const TrafficSeries *s)
+{
+    const int64_t F = st->F, K = st->Kt;
+    *d = (LeadData){.st = st, .cfg = cfg, .T = s->T,
+                    .window = {.history = cfg->history, .steps = st->Kt, .per_day = st->per_day,
+                               .slots = st->means.n_slots}};
+    CHECK(s->N * s->N == st->F && traffic_slots_per_day(s) == st->per_day,
+          "lead_data_new: statistics of other traffic");
+    TRY(put_index(d, t, perm, s));
+    d->flowmax = put(t, perm, SHAPE(F), st->scale.flowmax_kbps);
+    if (st->scale.kind == SCALE_QUANTILE) {
+        d->knot_kbps = put(t, perm, SHAPE(st->scale.n_knots), st->scale.knot_kbps);
+        d->knot_s = put(t, perm, SHAPE(st->scale.n_knots), st->scale.knot_s);
+    }
+    d->means = put(t, perm, SHAPE(st->means.n_slots, F), st->means.mean);
+    d->level = tensor_new(perm, t->dev, REAL, SHAPE(2, F), "level");
+    const size_t mark = arena_mark(t->scratch);
+    float *level = arena_alloc(t->scratch, 2 * (size_t)F * sizeof *level);
+    memcpy(level, st->mean, (size_t)F * sizeof *level);
+    memcpy(level + F, st->std, (size_t)F * sizeof *level);
+    tensor_set_f32(d->level, level, 2 * F);
+    arena_rewind(t->scratch, mark);
+    const Shape KF = SHAPE(K, F);
+    d->units = (ResidualUnits){put(t, perm, KF, st->sigma), put(t, perm, KF, st->gamma), put(t, perm, KF, st->low),
+                               put(t, perm, KF, st->high)};
+    const size_t series = arena_mark(t->scratch);
+    Tensor *x = put(t, uses_ridge(cfg) ? perm : t->scratch, SHAPE(s->T, F), s->x);
+    d->u = tensor_new(perm, t->dev, REAL, SHAPE(s->T, F), "scaled series");
+    const TrafficScaleParams p = scale_params(&st->scale, false);
+    tape_run(t, OP_traffic_scale, 4, (Tensor *[]){x, d->flowmax, d->knot_kbps, d->knot_s}, 1, &d->u, &p);
+    arena_rewind(t->scratch, series);
+    if (!uses_ridge(cfg)) return OK;
+    d->x = x;
+    d->coef = put(t, perm, SHAPE(RIDGE_FITS, K, F, RIDGE_INPUTS), st->ridge.coef);
+    return OK;
+}
+
+Tensor *lead_data_rows(const LeadData *d, Arena *a, const int64_t *at, int64_t B)
+{
+    Tensor *y = tensor_new(a, d->u->dev, I32, SHAPE(B), "windows");
+    int32_t *v = arena_alloc(a, (size_t)B * sizeof *v);
+    for (int64_t i = 0; i < B; i++) v[i] = (int32_t)at[i];
+    tensor_set_i32(y, v, B);
+    return y;
+}
+
 // ---- batches
 
-static void fill_frames(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *m,
-                        float *frames, int32_t *slot, int32_t *dow)
+// The images of the next matrices (target `level`): [B,K,F,C] -> [B,F,K,C].
+static Tensor *level_target(Tape *t, const LeadData *d, Tensor *u, Tensor *means, EncodeParams e)
 {
-    const int C = image_channels(cfg), F = st->F;
-    for (int i = 0; i < cfg->history; i++) {
-        const int back = cfg->history - 1 - i;
-        float *image = frames + (int64_t)i * F * C;
-        if (C == 3) encode_rgb(image, history_x(s, m, back), previous_x(s, m, back + 1),
-                               slot_means_at(&st->means, s, m->t, m->n - back), &st->scale, st->gains);
-        else encode_grey(image, history_x(s, m, back), &st->scale);
-        int sod, day;
-        traffic_calendar(s, m->t, m->n - back, &sod, &day);
-        slot[i] = sod;
-        dow[i] = day;
-    }
+    e.first += e.count;
+    e.count = d->st->Kt;
+    return tape_permute(t, tape_encode_image(t, u, means, &e), (int[]){0, 2, 1, 3});
 }
 
-typedef struct Work { float *base, *u, *now; } Work;   // [Kt][F], [F], [F]
-
-static Work work_new(Arena *a, const LeadStats *st)
+LeadBatch features_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath *path, bool with_target)
 {
-    return (Work){arena_alloc(a, (size_t)st->Kt * (size_t)st->F * sizeof(float)),
-                  arena_alloc(a, (size_t)st->F * sizeof(float)), arena_alloc(a, (size_t)st->F * sizeof(float))};
-}
-
-// One plane of the context: out[f*Cc] = asinh((u - now)/unit)
-static void put_plane(float *out, int Cc, const float *u, const float *now, const float *unit, int F)
-{
-    for (int f = 0; f < F; f++) out[(int64_t)f * Cc] = asinhf((u[f] - now[f]) / unit[f]);
-}
-
-static void fill_context(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *m, Work w,
-                         float *out)
-{
-    const int F = st->F, Cc = cfg->history + 3 * st->Kt;
-    scale_forward(&st->scale, history_x(s, m, 0), w.now);
-    put_plane(out++, Cc, w.now, st->mean, st->std, F);
-    for (int i = 1; i < cfg->history; i++) {
-        scale_forward(&st->scale, history_x(s, m, i), w.u);
-        put_plane(out++, Cc, w.u, w.now, st->sigma, F);
-    }
-    for (int k = 0; k < st->Kt; k++) {
-        const float *unit = st->sigma + (int64_t)k * F;
-        scale_forward(&st->scale, w.base + (int64_t)k * F, w.u);
-        put_plane(out++, Cc, w.u, w.now, unit, F);
-        scale_forward(&st->scale, yesterday_x(s, m, k + 1), w.u);
-        put_plane(out++, Cc, w.u, w.now, unit, F);
-        put_plane(out++, Cc, slot_means_at(&st->means, s, m->t, m->n + k + 1), w.now, unit, F);
-    }
-}
-
-static void fill_target(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *m, Work w,
-                        float *target, float *weight)
-{
-    const int F = st->F, C = image_channels(cfg), level = cfg->target == TARGET_LEVEL, Ct = st->Kt * (level ? C : 1);
-    for (int k = 0; k < st->Kt; k++) {
-        const float *x = row_x(s, m->t + 1 + k);
-        scale_forward(&st->scale, x, w.u);
-        double mean = 0;
-        for (int f = 0; f < F; f++) mean += (double)w.u[f] / F;
-        for (int f = 0; f < F; f++) {
-            const float share = mean > 0 ? sqrtf(w.u[f] / (float)mean) : 1;
-            for (int c = 0; c < Ct / st->Kt; c++) weight[(int64_t)f * Ct + k * (Ct / st->Kt) + c] = share;
-        }
-        if (level) {
-            float image[3];
-            const float *prev = row_x(s, m->t + k), *means = slot_means_at(&st->means, s, m->t, k + 1);
-            for (int f = 0; f < F; f++) {
-                const float now = w.u[f], before = scale_forward_flow(&st->scale, f, prev[f]);
-                image[0] = 2 * now - 1;
-                image[1] = tanhf(st->gains.k_g * (now - before));
-                image[2] = tanhf(st->gains.k_b * (now - means[f]));
-                for (int c = 0; c < C; c++) target[(int64_t)f * Ct + k * C + c] = image[c];
-            }
-            continue;
-        }
-        const float *sigma = st->sigma + (int64_t)k * F, *gamma = st->gamma + (int64_t)k * F;
-        scale_forward(&st->scale, w.base + (int64_t)k * F, w.now);
-        for (int f = 0; f < F; f++) target[(int64_t)f * Ct + k] = asinhf((w.u[f] - w.now[f]) / sigma[f]) / gamma[f];
-    }
-}
-
-LeadBatch features_batch(Tape *tape, const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s,
-                         const Moment *at, int B, bool with_target)
-{
+    const LeadStats *st = d->st;
+    const LeadConfig *cfg = d->cfg;
     const LeadShape sh = stats_shape(st, cfg);
-    const int64_t N = st->N, F = st->F, H = cfg->history, C = sh.image_channels, Cc = sh.context_channels,
-                  Ct = sh.target_channels;
-    Arena *a = tape->step;
-    float *frames = arena_alloc(a, (size_t)(B * H * F * C) * sizeof *frames);
-    float *context = arena_alloc(a, (size_t)(B * F * Cc) * sizeof *context);
-    float *target = arena_alloc(a, (size_t)(B * F * Ct) * sizeof *target),
-          *weight = arena_alloc(a, (size_t)(B * F * Ct) * sizeof *weight);
-    int32_t *slot = arena_alloc(a, (size_t)(B * H) * sizeof *slot),
-            *dow = arena_alloc(a, (size_t)(B * H) * sizeof *dow);
-    Work *work = arena_alloc(a, (size_t)B * sizeof *work);
-    for (int b = 0; b < B; b++) work[b] = work_new(a, st);
-#pragma omp parallel for schedule(static)
-    for (int b = 0; b < B; b++) {
-        fill_frames(st, cfg, s, &at[b], frames + b * H * F * C, slot + b * H, dow + b * H);
-        if (Cc || with_target) base_forecast(st, cfg, s, &at[b], work[b].base);
-        if (Cc) fill_context(st, cfg, s, &at[b], work[b], context + b * F * Cc);
-        if (with_target) fill_target(st, cfg, s, &at[b], work[b], target + b * F * Ct, weight + b * F * Ct);
+    const int64_t B = numel(at), N = st->N, K = st->Kt, F = st->F;
+    const int H = cfg->history;
+    WindowParams p = d->window;
+    p.target = with_target;
+    Tensor *table = d->u;
+    if (path) {
+        p.drawn = path->n;
+        p.path = (int)path->u->shape.d[1];
+        table = tape_concat(t, (Tensor *[]){table, tape_reshape(t, path->u, SHAPE(B * p.path, F))}, 2, 0);
     }
-    LeadBatch out = {.frames = tape_from_f32(tape, SHAPE(B, H, N, N, C), frames),
-                     .slot = tape_from_i32(tape, SHAPE(B, H), slot),
-                     .dow = tape_from_i32(tape, SHAPE(B, H), dow)};
-    if (Cc) out.context = tape_from_f32(tape, SHAPE(B, N, N, Cc), context);
-    if (with_target) {
-        out.target = tape_from_f32(tape, SHAPE(B, N, N, Ct), target);
-        out.weight = tape_from_f32(tape, SHAPE(B, N, N, Ct), weight);
-    }
+    const WindowCalendar when = tape_window_calendar(t, at, d->week_slot, &p);
+    const WindowRows rows = tape_window_rows(t, at, d->place, d->valid, &p);
+    LeadBatch out = {.slot = when.slot, .dow = when.day, .window = tape_embedding(t, table, rows.rows)};
+    Tensor *means = tape_embedding(t, d->means, when.mean);
+    const EncodeParams e = {(double)st->gains.k_g, (double)st->gains.k_b, 1, H, sh.image_channels};
+    out.frames = tape_reshape(t, tape_encode_image(t, out.window, means, &e), SHAPE(B, H, N, N, e.channels));
+    if (d->coef && p.drawn == 0) out.base = features_scale(t, d, tape_ridge(t, d->x, d->coef, rows, H));
+    if (sh.context_channels)
+        out.context = tape_reshape(t, tape_context_planes(t, out.window, means, out.base, d->level, d->units.sigma, H),
+                                   SHAPE(B, N, N, sh.context_channels));
+    if (!with_target) return out;
+    const Shape target = SHAPE(B, N, N, sh.target_channels);
+    out.target = cfg->target == TARGET_LEVEL
+                     ? level_target(t, d, out.window, means, e)
+                     : tape_residual_target(t, out.window, out.base, d->units.sigma, d->units.gamma, H);
+    out.target = tape_reshape(t, out.target, target);
+    if (cfg->loss_traffic > 0)
+        out.weight = tape_reshape(t, tape_traffic_weight(t, out.window, H, K, sh.target_channels / K), target);
     return out;
 }
 
 // ---- decoding
 
-static float clamp(float v, float lo, float hi) { return v < lo ? lo : v > hi ? hi : v; }
-
-void features_decode(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *at, int B, int S,
-                     const float *x, float *out, Arena *scratch)
+Tensor *features_decode(Tape *t, const LeadData *d, const LeadBatch *b, Tensor *x)
 {
-    const int F = st->F, C = cfg->target == TARGET_LEVEL ? image_channels(cfg) : 1, Ct = st->Kt * C;
-    const size_t mark = arena_mark(scratch);
-    float *base = arena_alloc(scratch, (size_t)st->Kt * (size_t)F * sizeof *base);
-    for (int b = 0; b < B; b++) {
-        base_forecast(st, cfg, s, &at[b], base);
-        for (int k = 0; k < st->Kt; k++) scale_forward(&st->scale, base + (int64_t)k * F, base + (int64_t)k * F);
-        for (int r = b * S; r < (b + 1) * S; r++)
-            for (int k = 0; k < st->Kt; k++)
-                for (int f = 0; f < F; f++) {
-                    const int64_t kf = (int64_t)k * F + f;
-                    const float v = x[((int64_t)r * F + f) * Ct + k * C];
-                    const float y = st->gamma[kf] * clamp(v, st->low[kf], st->high[kf]);
-                    const float u = cfg->target == TARGET_LEVEL ? (v + 1) / 2 : base[kf] + st->sigma[kf] * sinhf(y);
-                    out[(int64_t)r * st->Kt * F + kf] = scale_inverse_flow(&st->scale, f, u);
-                }
+    const int64_t R = x->shape.d[0], F = d->st->F, K = d->st->Kt, C = x->shape.d[3] / K;
+    Tensor *u;
+    if (d->cfg->target == TARGET_LEVEL) {   // R of E2: s = (v + 1)/2
+        Tensor *red = tape_slice(t, tape_reshape(t, x, SHAPE(R, F, K, C)), 3, 0, 1);
+        u = tape_scale(t, tape_reshape(t, tape_permute(t, red, (int[]){0, 2, 1, 3}), SHAPE(R, K, F)), 0.5, 0.5);
+    } else {
+        u = tape_residual_decode(t, tape_reshape(t, x, SHAPE(R, F, K)), b->window, b->base, &d->units, d->cfg->history);
     }
-    arena_rewind(scratch, mark);
+    return scaled(t, d, u, true);
 }

@@ -39,19 +39,40 @@ Status stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadConfig
 
 LeadShape stats_shape(const LeadStats *st, const LeadConfig *cfg);
 
-// A moment to forecast from: row t of the series, then n matrices of a path that was drawn already (rollout).
-typedef struct Moment {
-    int64_t t;
-    int n;
-    const float *path;                     // [n][F] kbit/s
-} Moment;
+// A series and its statistics on the device, put there once: batches are made of them by ops alone
+// (autograd/features.c), so a training step reads nothing from the host.  The statistics belong to the caller and stay.
+typedef struct LeadData {
+    const LeadStats *st;
+    const LeadConfig *cfg;
+    int64_t T;
+    WindowParams window;
+    Tensor *u, *x;                         // [T,F] in scale s, in kbit/s (base ridge only, else NULL)
+    Tensor *place, *valid, *week_slot;     // I32 [T]: see ref/window_rows.inl, ref/window_calendar.inl
+    Tensor *means;                         // [slots,F]
+    Tensor *level;                         // [2,F]: mean, std
+    ResidualUnits units;                   // [Kt,F]
+    Tensor *coef;                          // [3,Kt,F,17], ridge only
+    Tensor *flowmax, *knot_kbps, *knot_s;  // the scale's tables
+} LeadData;
 
-// One batch of B moments on the tape; with targets (rows t+1..t+Kt must exist, n = 0) when training.
-LeadBatch features_batch(Tape *tape, const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s,
-                         const Moment *at, int B, bool with_target);
+// In perm, on the tape's device.  Errors: time gaps that do not fit.
+Status lead_data_new(LeadData *d, Tape *t, Arena *perm, const LeadStats *st, const LeadConfig *cfg,
+                     const TrafficSeries *s);
 
-// Decodes R = B*S drawn rows x [R][N][N][channels] (row b*S+s belongs to moment b) -> out [R][Kt][F] kbit/s.
-void features_decode(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const Moment *at, int B, int S,
-                     const float *x, float *out, Arena *scratch);
+// The rows at[0..B) of the series, each the last of a history, as an index on the device: in arena a.
+Tensor *lead_data_rows(const LeadData *d, Arena *a, const int64_t *at, int64_t B);
+
+// Matrices that were drawn already (rollout): n of the rows of u [R,K,F], in scale s, follow row `at` of the series.
+typedef struct LeadPath { int n; Tensor *u; } LeadPath;
+
+// One batch of the windows whose last known row is at, I32 [B], on the tape; with targets (the next Kt rows must exist
+// and be valid) when training.  path: NULL, or of B rows.
+LeadBatch features_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath *path, bool with_target);
+
+// Decodes R = B*S drawn rows x [R,N,N,channels] (row b*S+s belongs to window b) -> [R,Kt,F] kbit/s.
+Tensor *features_decode(Tape *t, const LeadData *d, const LeadBatch *b, Tensor *x);
+
+// kbit/s -> scale s, [..,F].
+Tensor *features_scale(Tape *t, const LeadData *d, Tensor *x);
 
 #endif

@@ -54,7 +54,7 @@ static Status load_open(LeadRun *r, const SafeFile *f, const char *llm, const De
 Status lead_run_load(LeadRun *r, const char *path, const char *llm, const Device *dev, Arena *perm, Arena *step,
                      Arena *scratch)
 {
-    *r = (LeadRun){0};
+    *r = (LeadRun){.perm = perm};
     SafeFile f;
     TRY(checkpoint_open(&f, perm, find_file(path, perm)));
     const Status s = load_open(r, &f, llm, dev, perm, step, scratch);
@@ -62,65 +62,64 @@ Status lead_run_load(LeadRun *r, const char *path, const char *llm, const Device
     return s;
 }
 
-Status lead_run_check(const LeadRun *r, const TrafficSeries *s)
+Status lead_run_attach(LeadRun *r, const TrafficSeries *s)
 {
     if (s->N != r->stats.N) return ERROR("data: want %d nodes as the model was trained on, got %d", r->stats.N, s->N);
     if (s->slot_seconds != r->stats.slot_seconds)
         return ERROR("data: want slots of %d s as the model was trained on, got %d s", r->stats.slot_seconds,
                      s->slot_seconds);
-    return OK;
+    r->series = s;
+    return lead_data_new(&r->data, &r->tape, r->perm, &r->stats, &r->cfg, s);
 }
 
 // ---- forecasting
 
 // direct: one draw gives all K steps.
-static void forecast_direct(LeadRun *r, const TrafficSeries *s, const int64_t *t, int n, float *out)
+static void forecast_direct(LeadRun *r, const int64_t *t, int n, float *out)
 {
     Tape *tape = &r->tape;
     tape_reset(tape);
-    Moment *at = arena_alloc(tape->step, (size_t)n * sizeof *at);
-    for (int i = 0; i < n; i++) at[i] = (Moment){.t = t[i]};
-    const LeadBatch b = features_batch(tape, &r->stats, &r->cfg, s, at, n, false);
-    Tensor *x = lead_sample(tape, &r->model, &b, n, r->cfg.samples, t);
-    features_decode(&r->stats, &r->cfg, s, at, n, r->cfg.samples, device_view(x->dev, tape->step, x->x, tensor_bytes(x)),
-                    out, tape->scratch);
+    const LeadBatch b = features_batch(tape, &r->data, lead_data_rows(&r->data, tape->step, t, n), NULL, false);
+    Tensor *x = features_decode(tape, &r->data, &b, lead_sample(tape, &r->model, &b, n, r->cfg.samples, t));
+    tensor_get_f32(x, out, numel(x));
 }
 
-// rollout: each of the n*S paths is a moment of its own and feeds its samples back.
-static void forecast_rollout(LeadRun *r, const TrafficSeries *s, const int64_t *t, int n, float *out)
+// rollout: each of the n*S paths is a window of its own, and its samples are fed back on the device.
+static void forecast_rollout(LeadRun *r, const int64_t *t, int n, float *out)
 {
     Tape *tape = &r->tape;
-    const int S = r->cfg.samples, K = r->cfg.horizon, F = r->stats.F, R = n * S;
+    const int S = r->cfg.samples, K = r->cfg.horizon, R = n * S;
+    const size_t mark = tape->step_mark;
+    tape_reset(tape);
+    int64_t *at = arena_alloc(tape->step, 2 * (size_t)R * sizeof *at), *row = at + R;
+    for (int i = 0; i < R; i++) at[i] = t[i / S];
+    Tensor *rows = lead_data_rows(&r->data, tape->step, at, R);
+    Tensor *path = tape_zeros(tape, SHAPE(R, K, r->stats.F));   // kbit/s
+    tape->step_mark = arena_mark(tape->step);   // these outlive the steps
     for (int k = 0; k < K; k++) {
         tape_reset(tape);
-        Moment *at = arena_alloc(tape->step, (size_t)R * sizeof *at);
-        int64_t *row = arena_alloc(tape->step, (size_t)R * sizeof *row);
-        for (int i = 0; i < R; i++) {
-            at[i] = (Moment){.t = t[i / S], .n = k, .path = out + (int64_t)i * K * F};
-            row[i] = ((int64_t)k << 40) + t[i / S] * S + i % S;   // a step's noise has an address of its own
-        }
-        const LeadBatch b = features_batch(tape, &r->stats, &r->cfg, s, at, R, false);
-        Tensor *x = lead_sample(tape, &r->model, &b, R, 1, row);
-        float *next = arena_alloc(tape->step, (size_t)R * (size_t)F * sizeof *next);
-        features_decode(&r->stats, &r->cfg, s, at, R, 1, device_view(x->dev, tape->step, x->x, tensor_bytes(x)), next,
-                        tape->scratch);
-        for (int i = 0; i < R; i++)
-            memcpy(out + ((int64_t)i * K + k) * F, next + (int64_t)i * F, (size_t)F * sizeof *out);
+        // a step's noise has an address of its own
+        for (int i = 0; i < R; i++) row[i] = ((int64_t)k << 40) + at[i] * S + i % S;
+        const LeadPath drawn = {k, features_scale(tape, &r->data, path)};
+        const LeadBatch b = features_batch(tape, &r->data, rows, &drawn, false);
+        tape_cache_put(tape, path, features_decode(tape, &r->data, &b, lead_sample(tape, &r->model, &b, R, 1, row)), k);
     }
+    tensor_get_f32(path, out, numel(path));
+    tape->step_mark = mark;
 }
 
-Status lead_forecast(LeadRun *r, const TrafficSeries *s, const int64_t *t, int n, float *out)
+Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out)
 {
-    TRY(lead_run_check(r, s));
+    CHECK(r->series, "lead_forecast: no series is attached");
     TRY(config_check(&r->cfg));   // sampling keys may have been changed since loading
     r->model.cfg = r->cfg;
     for (int i = 0; i < n; i++)
         for (int b = 0; b < r->cfg.history; b++)
-            if (t[i] - b < 0 || traffic_row_at(s, t[i], -b) != t[i] - b)
+            if (t[i] - b < 0 || traffic_row_at(r->series, t[i], -b) != t[i] - b)
                 return ERROR("forecast after row %lld: want %d valid consecutive snapshots up to it, row %lld is "
                              "missing or invalid", (long long)t[i], r->cfg.history, (long long)t[i] - b);
-    if (r->cfg.horizons == HORIZON_ROLLOUT) forecast_rollout(r, s, t, n, out);
-    else forecast_direct(r, s, t, n, out);
+    if (r->cfg.horizons == HORIZON_ROLLOUT) forecast_rollout(r, t, n, out);
+    else forecast_direct(r, t, n, out);
     return OK;
 }
 
@@ -129,7 +128,8 @@ Status lead_forecast(LeadRun *r, const TrafficSeries *s, const int64_t *t, int n
 static Status run_batch(void *ctx, const TrafficSeries *s, const EvalBatch *b)
 {
     LeadRun *r = ctx;
-    TRY(lead_forecast(r, s, b->last, b->n, b->dist));
+    CHECK(s == r->series, "lead: evaluated on another series than the attached one");
+    TRY(lead_forecast(r, b->last, b->n, b->dist));
     const int64_t KF = (int64_t)r->cfg.horizon * r->stats.F;
     for (int i = 0; i < b->n; i++)
         for (int64_t j = 0; j < KF; j++) {

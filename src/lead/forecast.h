@@ -11,9 +11,12 @@ typedef struct LeadRun {
     LeadModel model;
     ParamSet ps;
     Tape tape;
+    Arena *perm;
+    LeadData data;               // of the series that lead_run_attach was given
     int64_t step;                // training steps done
     const char *manifest, *data_path;
     TrafficRange train, val;     // rows of the training data it was fitted and validated on
+    const TrafficSeries *series;
 } LeadRun;
 
 // Loads dir/best.safetensors, or dir/checkpoint.safetensors when there is none, or the file itself.  llm: overrides the
@@ -21,15 +24,16 @@ typedef struct LeadRun {
 Status lead_run_load(LeadRun *r, const char *path, const char *llm, const Device *dev, Arena *perm, Arena *step,
                      Arena *scratch);
 
-// The series must fit the run: same N and slot length.
-Status lead_run_check(const LeadRun *r, const TrafficSeries *s);
+// Takes the series to forecast from: it must fit the run (same N and slot length), and is put on the device.  s stays
+// the caller's, is kept, and must not change.
+Status lead_run_attach(LeadRun *r, const TrafficSeries *s);
 
-// Samples of rows t+1 .. t+K after each of n rows t (which have cfg.history rows of one run up to them) ->
-// out [n][S][K][F] kbit/s, S = cfg.samples, K = cfg.horizon.  Sample s after row t depends only on the data up to t, s,
-// S and the seed: not on n.
-Status lead_forecast(LeadRun *r, const TrafficSeries *s, const int64_t *t, int n, float *out);
+// Of the attached series: samples of rows t+1 .. t+K after each of n rows t (which have cfg.history rows of one run up
+// to them) -> out [n][S][K][F] kbit/s, S = cfg.samples, K = cfg.horizon.  Sample s after row t depends only on the
+// data up to t, s, S and the seed: not on n.
+Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out);
 
-// The run as a row of the evaluation table: point = mean of the samples.
+// The run, with a series attached, as a row of the evaluation table: point = mean of the samples.
 Forecaster lead_forecaster(LeadRun *r, int batch);
 
 // Order statistics of S values: mean and quantiles (metric_quantile type 6, as coverage is scored; never crossing).

@@ -6,12 +6,36 @@ enum { PIXEL_WIDTH = 8 };
 
 static const unsigned lora_mask[] = {[LORA_ON_C_ATTN] = LORA_C_ATTN, [LORA_ON_ATTENTION] = LORA_C_ATTN | LORA_C_PROJ, [LORA_ON_ALL] = LORA_ALL};
 
+static Tensor *constant(const LeadModel *m, Shape s, const float *x, const char *name)
+{
+    Tensor *y = tensor_new(m->ps->perm, m->ps->dev, REAL, s, name);
+    tensor_set_f32(y, x, numel(y));
+    return y;
+}
+
+// What each step needs of the host, put on the device once.
+static void put_constants(LeadModel *m, Arena *scratch)
+{
+    static const float sobel[18] = {-1, -1, 0, -2, 1, -1, -2, 0, 0, 0, 2, 0, -1, 1, 0, 2, 1, 1};
+    const size_t mark = arena_mark(scratch), n = (size_t)m->schedule.T + 1;
+    float *ab = arena_alloc(scratch, n * sizeof *ab), *w = arena_alloc(scratch, n * sizeof *w);
+    w[0] = 0;
+    for (int i = 0; i <= m->schedule.T; i++) ab[i] = (float)m->schedule.ab[i];
+    for (int i = 1; i <= m->schedule.T; i++)
+        w[i] = (float)schedule_min_snr(&m->schedule, (Prediction)m->cfg.prediction, i, m->cfg.min_snr_gamma);
+    m->ab = constant(m, SHAPE((int64_t)n), ab, "alpha_bar");
+    m->min_snr = constant(m, SHAPE((int64_t)n), w, "min_snr");
+    m->sobel = constant(m, SHAPE(3, 3, 1, 2), sobel, "sobel");
+    arena_rewind(scratch, mark);
+}
+
 Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const LeadShape *shape, Arena *scratch)
 {
     *m = (LeadModel){.cfg = *cfg, .shape = *shape, .ps = ps};
     TRY(config_check(cfg));
     const int d = cfg->enc_width, w = cfg->cond_width, M = cfg->tokens;
     m->schedule = schedule_new(ps->perm, (ScheduleKind)cfg->schedule, cfg->diffusion_steps);
+    put_constants(m, scratch);
     TRY(gpt2_load(&m->llm, ps, "llm", cfg->llm, GPT2_FROZEN | GPT2_BLANK, scratch));
     gpt2_pack(m->llm, ps->perm);
     const int D = (int)m->llm->c.width;
@@ -76,10 +100,10 @@ static Tensor *drop_rows(Tape *t, Tensor *c, Tensor *null, Tensor *keep, Tensor 
     return tape_add(t, tape_mul_rows(t, c, keep), tape_reshape(t, n, c->shape));
 }
 
-Condition lead_condition_drop(Tape *t, const LeadModel *m, Condition c, const float *keep)
+Condition lead_condition_drop(Tape *t, const LeadModel *m, Condition c, Tensor *keep)
 {
-    Tensor *k = tape_from_f32(t, SHAPE(c.g->shape.d[0]), keep), *d = tape_scale(t, k, -1, 1);
-    return (Condition){.g = drop_rows(t, c.g, m->null_g, k, d), .s = drop_rows(t, c.s, m->null_s, k, d)};
+    Tensor *drop = tape_scale(t, keep, -1, 1);
+    return (Condition){.g = drop_rows(t, c.g, m->null_g, keep, drop), .s = drop_rows(t, c.s, m->null_s, keep, drop)};
 }
 
 // ---- diffusion (E7)
@@ -104,13 +128,11 @@ static Tensor *implied_x0(Tape *t, const LeadModel *m, Tensor *xt, Tensor *out, 
 }
 
 // Gradients of both directions of every channel by Sobel's 3x3 kernels: [B,N,N,C] -> [B*C,N,N,2].
-static Tensor *sobel(Tape *t, Tensor *x)
+static Tensor *sobel(Tape *t, const LeadModel *m, Tensor *x)
 {
-    static const float k[18] = {-1, -1, 0, -2, 1, -1, -2, 0, 0, 0, 2, 0, -1, 1, 0, 2, 1, 1};
     const Shape s = x->shape;
     Tensor *y = tape_permute(t, x, (int[]){0, 3, 1, 2});
-    return tape_conv2d(t, tape_reshape(t, y, SHAPE(s.d[0] * s.d[3], s.d[1], s.d[2], 1)),
-                       tape_from_f32(t, SHAPE(3, 3, 1, 2), k), NULL, 1, 1);
+    return tape_conv2d(t, tape_reshape(t, y, SHAPE(s.d[0] * s.d[3], s.d[1], s.d[2], 1)), m->sobel, NULL, 1, 1);
 }
 
 static Tensor *pool_even(Tape *t, Tensor *x)
@@ -124,44 +146,35 @@ static Tensor *add_term(Tape *t, Tensor *loss, double weight, Tensor *term)
     return tape_add(t, loss, tape_scale(t, term, weight, 0));
 }
 
+// As the schedule's Prediction, in the terms of op diffuse.
+static DiffuseTarget diffuse_target(Prediction p)
+{
+    return p == PREDICT_EPS ? DIFFUSE_EPS : p == PREDICT_V ? DIFFUSE_V : DIFFUSE_X0;
+}
+
 Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *b)
 {
     const LeadConfig *cfg = &m->cfg;
-    const int B = (int)b->target->shape.d[0], T = m->schedule.T;
-    const uint64_t seed = (uint64_t)cfg->seed;
-    float *time = arena_alloc(t->step, (size_t)B * 4 * sizeof *time), *ab = time + B, *w = ab + B, *keep = w + B;
-    for (int i = 0; i < B; i++) {
-        // stratified: row i draws from the i-th of B equal parts of 1..T
-        const float u = philox_unit(philox_u32(seed, philox_subsequence(SITE_TIMESTEP, t->rng_step), (uint64_t)i));
-        const int ti = 1 + (int)((((double)i + (double)u) / (double)B) * (double)T);
-        const int tt = ti > T ? T : ti;
-        time[i] = (float)tt;
-        ab[i] = (float)m->schedule.ab[tt];
-        w[i] = (float)schedule_min_snr(&m->schedule, (Prediction)cfg->prediction, tt, cfg->min_snr_gamma);
-        const float v = philox_unit(philox_u32(seed, philox_subsequence(SITE_COND_DROP, t->rng_step), (uint64_t)i));
-        keep[i] = (double)v >= cfg->cond_drop;
-    }
+    const int64_t B = b->target->shape.d[0];
+    const RandomAddress at = {.seed = (uint64_t)cfg->seed, .site = SITE_NOISE};   // the clock is the step
+    const DiffusionTimes d = tape_diffusion_times(t, m->ab, m->min_snr, B, at, cfg->cond_drop, t->clock);
     Condition c = lead_condition(t, m, b);
-    if (cfg->cond_drop > 0) c = lead_condition_drop(t, m, c, keep);
-    Tensor *abt = tape_from_f32(t, SHAPE(B), ab);
-    Tensor *eps = tape_randn_clock(t, b->target->shape, (RandomAddress){.seed = seed, .site = SITE_NOISE}, 0);
-    Tensor *xt = tape_q_sample(t, b->target, eps, abt);
-    Tensor *out = lead_denoise(t, m, xt, tape_from_f32(t, SHAPE(B), time), c, b->context);
-    Tensor *want = cfg->prediction == PREDICT_V ? tape_convert(t, b->target, eps, abt, V_FROM_X0_EPS)
-                   : cfg->prediction == PREDICT_EPS ? eps : b->target;
-    Tensor *loss = tape_wmse(t, out, want, tape_from_f32(t, SHAPE(B), w));
+    if (cfg->cond_drop > 0) c = lead_condition_drop(t, m, c, d.keep);
+    const Diffused x = tape_diffuse(t, b->target, d.ab, at, diffuse_target((Prediction)cfg->prediction), t->clock);
+    Tensor *out = lead_denoise(t, m, x.xt, d.time, c, b->context);
+    Tensor *loss = tape_wmse(t, out, x.target, d.weight);
     if (cfg->loss_traffic <= 0 && cfg->loss_pool <= 0 && cfg->loss_sobel <= 0) return loss;
     // weighted by ab: x0 means little in noise
-    Tensor *x0 = implied_x0(t, m, xt, out, abt), *abw = tape_from_f32(t, SHAPE(B), ab);
+    Tensor *x0 = implied_x0(t, m, x.xt, out, d.ab);
     if (cfg->loss_traffic > 0 && b->weight)
         loss = add_term(t, loss, cfg->loss_traffic,
-                        tape_wmse(t, tape_mul(t, x0, b->weight), tape_mul(t, b->target, b->weight), abw));
+                        tape_wmse(t, tape_mul(t, x0, b->weight), tape_mul(t, b->target, b->weight), d.ab));
     if (cfg->loss_pool > 0)
-        loss = add_term(t, loss, cfg->loss_pool, tape_wmse(t, pool_even(t, x0), pool_even(t, b->target), abw));
+        loss = add_term(t, loss, cfg->loss_pool, tape_wmse(t, pool_even(t, x0), pool_even(t, b->target), d.ab));
     if (cfg->loss_sobel > 0) {
-        Tensor *a = sobel(t, x0), *d = sobel(t, b->target);
+        Tensor *a = sobel(t, m, x0), *z = sobel(t, m, b->target);
         const Shape s = SHAPE(B, numel(a) / B);
-        loss = add_term(t, loss, cfg->loss_sobel, tape_wmse(t, tape_reshape(t, a, s), tape_reshape(t, d, s), abw));
+        loss = add_term(t, loss, cfg->loss_sobel, tape_wmse(t, tape_reshape(t, a, s), tape_reshape(t, z, s), d.ab));
     }
     return loss;
 }
@@ -199,10 +212,7 @@ Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int 
     Condition c = lead_condition(t, m, b);
     SampleContext ctx = {.m = m, .c = {repeat_rows(t, c.g, S), repeat_rows(t, c.s, S)},
                          .context = b->context ? repeat_rows(t, b->context, S) : NULL};
-    if (cfg->guidance != 1) {
-        const float *none = arena_zalloc(t->step, (size_t)(B * S) * sizeof *none);
-        ctx.null = lead_condition_drop(t, m, ctx.c, none);
-    }
+    if (cfg->guidance != 1) ctx.null = lead_condition_drop(t, m, ctx.c, tape_zeros(t, SHAPE((int64_t)B * S)));
     const Sampler sampler = {.kind = (SamplerKind)cfg->sampler, .steps = cfg->sample_steps, .eta = cfg->eta,
                              .clip = cfg->sample_clip, .seed = (uint64_t)cfg->seed};
     int64_t *row = arena_alloc(t->step, (size_t)(B * S) * sizeof *row);

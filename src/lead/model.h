@@ -21,6 +21,8 @@ typedef struct LeadModel {
     LeadShape shape;
     ParamSet *ps;
     Schedule schedule;
+    Tensor *ab, *min_snr;             // [T+1] the schedule and the weights of the loss, on the device
+    Tensor *sobel;                    // [3,3,1,2]
     Vision vision;
     Aggregator agg;
     Norm in_norm, out_norm, s_norm;
@@ -35,15 +37,16 @@ typedef struct LeadModel {
 typedef struct Condition { Tensor *g, *s; } Condition;   // [B,cond_width], [B,M,cond_width]
 
 // One batch on the tape.  frames [B,H,N,N,image], slot and dow I32 [B,H], context [B,N,N,context] or NULL,
-// target [B,N,N,target] (training only), weight [B,N,N,target]: traffic share of each pixel, or NULL.
-typedef struct LeadBatch { Tensor *frames, *slot, *dow, *context, *target, *weight; } LeadBatch;
+// target [B,N,N,target] (training only), weight [B,N,N,target]: traffic share of each pixel; NULL: loss_traffic = 0.
+// For decoding: window [B,W,F], the matrices in scale s; base [B,K,F], the cheap forecast, NULL: the last matrix.
+typedef struct LeadBatch { Tensor *frames, *slot, *dow, *context, *target, *weight, *window, *base; } LeadBatch;
 
 // Builds all parameters in ps; the LLM is read from cfg.llm.
 Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const LeadShape *shape, Arena *scratch);
 
 Condition lead_condition(Tape *t, const LeadModel *m, const LeadBatch *b);
-// Replaces the conditions of rows with keep[i] = 0 by the learned null condition (classifier-free guidance).
-Condition lead_condition_drop(Tape *t, const LeadModel *m, Condition c, const float *keep);
+// Replaces the conditions of rows with keep[i] = 0, else 1, by the learned null condition (classifier-free guidance).
+Condition lead_condition_drop(Tape *t, const LeadModel *m, Condition c, Tensor *keep);
 // The network's output (eps, v or x0) at x [R,N,N,target], time [R].
 Tensor *lead_denoise(Tape *t, const LeadModel *m, Tensor *x, Tensor *time, Condition c, Tensor *context);
 

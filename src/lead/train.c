@@ -23,7 +23,8 @@ typedef struct Trainer {
     Optim optim;
     Tape tape;
     Arena *scratch;
-    const int64_t *train, *val;      // window starts
+    LeadData data;
+    Tensor *train, *val[VAL_BATCHES];   // I32: rows of "now" of the training windows, of the validation batches
     int64_t n_train, n_val;
     double best_val, smooth;
     const char *config_json, *llm_hash, *data_hash;
@@ -68,17 +69,12 @@ static Status save(Trainer *tr, const char *name)
 
 // ---- one step
 
-static LeadBatch shuffled_batch(Trainer *tr, int64_t step)
+// Windows that the clock draws; the host has no part in it.
+static LeadBatch shuffled_batch(Trainer *tr)
 {
-    const int B = tr->cfg->batch;
-    Moment *at = arena_alloc(tr->tape.step, (size_t)B * sizeof *at);
-    for (int i = 0; i < B; i++) {
-        const uint32_t u = philox_u32((uint64_t)tr->cfg->seed, philox_subsequence(SITE_SHUFFLE, (uint32_t)step),
-                                      (uint64_t)i);
-        const int64_t w = (int64_t)(((uint64_t)u * (uint64_t)tr->n_train) >> 32);
-        at[i] = (Moment){.t = tr->train[w] + tr->cfg->history - 1};
-    }
-    return features_batch(&tr->tape, &tr->stats, tr->cfg, tr->s, at, B, true);
+    Tape *t = &tr->tape;
+    const RandomAddress at = {.seed = (uint64_t)tr->cfg->seed, .site = SITE_SHUFFLE};
+    return features_batch(t, &tr->data, tape_draw_windows(t, tr->train, tr->cfg->batch, at, t->clock), NULL, true);
 }
 
 static double loss_value(Tensor *loss)
@@ -95,7 +91,7 @@ static Status train_step(Trainer *tr, double *loss, double *norm)
     t->record = t->training = true;
     tape_set_step(t, (uint32_t)tr->optim.step);
     paramset_zero_grad(&tr->ps);
-    const LeadBatch b = shuffled_batch(tr, tr->optim.step);
+    const LeadBatch b = shuffled_batch(tr);
     Tensor *l = lead_loss(t, &tr->model, &b);
     *loss = loss_value(l);
     if (!isfinite(*loss))
@@ -111,18 +107,12 @@ static Status train_step(Trainer *tr, double *loss, double *norm)
 static double validation_loss(Trainer *tr)
 {
     Tape *t = &tr->tape;
-    const int B = tr->cfg->batch;
     double sum = 0;
     paramset_swap_ema(&tr->ps);
     for (int v = 0; v < VAL_BATCHES; v++) {
         tape_reset(t);
         t->record = t->training = false;
-        Moment *at = arena_alloc(t->step, (size_t)B * sizeof *at);
-        for (int i = 0; i < B; i++) {
-            const int64_t w = ((int64_t)i * VAL_BATCHES + v) * tr->n_val / ((int64_t)B * VAL_BATCHES);
-            at[i] = (Moment){.t = tr->val[w] + tr->cfg->history - 1};
-        }
-        const LeadBatch b = features_batch(t, &tr->stats, tr->cfg, tr->s, at, B, true);
+        const LeadBatch b = features_batch(t, &tr->data, tr->val[v], NULL, true);
         tape_set_step(t, 0xF0000000u + (unsigned)v);
         sum += loss_value(lead_loss(t, &tr->model, &b));
     }
@@ -237,6 +227,25 @@ static Status prepare_directory(const TrainOptions *o, Arena *a)
     return OK;
 }
 
+// The series, and which windows are trained and validated on.
+static Status put_data(Trainer *tr, Arena *perm)
+{
+    const LeadConfig *cfg = tr->cfg;
+    const int64_t B = cfg->batch;
+    const int K = tr->stats.Kt, now = cfg->history - 1;
+    int64_t *start, *at = arena_alloc(perm, (size_t)B * sizeof *at);
+    TRY(lead_data_new(&tr->data, &tr->tape, perm, &tr->stats, cfg, tr->s));
+    tr->n_train = traffic_windows(tr->s, perm, tr->o->train, cfg->history, K, 1, &start);
+    for (int64_t i = 0; i < tr->n_train; i++) start[i] += now;
+    tr->train = lead_data_rows(&tr->data, perm, start, tr->n_train);
+    tr->n_val = traffic_windows(tr->s, perm, tr->o->val, cfg->history, K, 1, &start);
+    for (int v = 0; v < VAL_BATCHES && tr->n_val > 0; v++) {
+        for (int64_t i = 0; i < B; i++) at[i] = start[(i * VAL_BATCHES + v) * tr->n_val / (B * VAL_BATCHES)] + now;
+        tr->val[v] = lead_data_rows(&tr->data, perm, at, B);
+    }
+    return OK;
+}
+
 static Status setup(Trainer *tr, const Device *dev, Arena *perm, Arena *step)
 {
     const LeadConfig *cfg = tr->cfg;
@@ -244,12 +253,7 @@ static Status setup(Trainer *tr, const Device *dev, Arena *perm, Arena *step)
     JsonWriter w = json_writer(perm, 1);
     config_write_json(cfg, &w, NULL);
     tr->config_json = json_text(&w, NULL);
-    int64_t *train, *val;
     TRY(stats_fit(&tr->stats, perm, tr->s, o->train, cfg));
-    tr->n_train = traffic_windows(tr->s, perm, o->train, cfg->history, tr->stats.Kt, 1, &train);
-    tr->n_val = traffic_windows(tr->s, perm, o->val, cfg->history, tr->stats.Kt, 1, &val);
-    tr->train = train;
-    tr->val = val;
     paramset_init(&tr->ps, perm, dev, (uint64_t)cfg->seed, false);
     const LeadShape shape = stats_shape(&tr->stats, cfg);
     TRY(lead_model_new(&tr->model, &tr->ps, cfg, &shape, tr->scratch));
@@ -269,7 +273,7 @@ static Status setup(Trainer *tr, const Device *dev, Arena *perm, Arena *step)
     tape_init(&tr->tape, dev, step, tr->scratch);
     tr->tape.seed = (uint64_t)cfg->seed;
     tr->tape.profile = o->profile;
-    return OK;
+    return put_data(tr, perm);
 }
 
 Status lead_train(const LeadConfig *cfg, const TrafficSeries *s, const TrainOptions *o, const Device *dev, Arena *perm,

@@ -37,6 +37,11 @@ const OpInfo *op_info(OpId op)
     return &info[op];
 }
 
+DType op_out_type(OpId op)
+{
+    return op == OP_draw_windows || op == OP_window_rows || op == OP_window_calendar ? I32 : REAL;
+}
+
 double op_flops(const OpCall *c)
 {
     switch (c->op) {

@@ -50,6 +50,8 @@ typedef enum ConvertKind {        // E7; a = first input, b = second, ab = alpha
 } ConvertKind;
 typedef struct { ConvertKind kind; } ConvertParams;
 typedef struct { double max_period; } TimestepEmbedParams;
+// what the network is to predict (E7)
+typedef enum DiffuseTarget { DIFFUSE_EPS, DIFFUSE_V, DIFFUSE_X0 } DiffuseTarget;
 typedef struct { double a, b, c; } SamplerStepParams;                    // y = a x + b d + c z
 // The address of random numbers: philox(seed, subsequence = site<<32 | step, draw offset); see philox.h.
 // An op that draws has an optional last input, a clock: I32 [1], 32 bits that kernels add to step (modulo 2^32).  Work that
@@ -63,6 +65,23 @@ static inline RandomAddress random_address(RandomAddress at, const OpCall *c, in
 }
 typedef struct { RandomAddress at; double p; } DropoutParams;
 typedef struct { RandomAddress at; int64_t row0; } RandnParams;          // row r is draws of row row0+r
+typedef struct { RandomAddress at; DiffuseTarget target; } DiffuseParams;
+typedef struct { RandomAddress at; double drop; } DiffusionTimesParams;  // at.site is not used
+typedef struct { RandomAddress at; } DrawWindowsParams;
+// Windows of a traffic series (E1, E2, E7): H and K of a model, and what is known about the series.
+typedef struct WindowParams {
+    int history, steps;      // H, K
+    int per_day, slots;      // slots of a day; rows of the table of slot means: per_day or 7 per_day
+    int drawn, path;         // matrices that were drawn already; rows that the table of drawn ones has for each window
+    bool target;             // the next K matrices are wanted too
+} WindowParams;
+// Inputs of the ridge autoregression (E9): lags, three values around yesterday, last week, an intercept; three fits.
+enum { RIDGE_LAGS = 12, RIDGE_SEASON = 4, RIDGE_INPUTS = RIDGE_LAGS + RIDGE_SEASON + 1, RIDGE_FITS = 3 };
+typedef struct { int history; } RidgeParams;
+typedef enum ScaleKind { SCALE_MAX, SCALE_FLOWMAX, SCALE_LOG, SCALE_QUANTILE, SCALE_KINDS } ScaleKind;   // E1
+typedef struct { ScaleKind kind; bool inverse; double max_kbps, c_kbps; } TrafficScaleParams;
+typedef struct { double k_g, k_b; int first, count, channels; } EncodeParams;   // columns first .. first+count-1
+typedef struct { int history; } FeatureParams;
 typedef struct { double lr, beta1, beta2, eps, decay, grad_scale; int64_t step; } AdamwParams;
 typedef struct { double decay; } EmaParams;
 
@@ -85,6 +104,7 @@ typedef struct OpInfo {
 } OpInfo;
 
 const OpInfo *op_info(OpId op);
+DType op_out_type(OpId op);          // of all outputs
 double op_flops(const OpCall *c);    // of the forward pass, by the row's formula
 
 // What one kernel call does, for the profile and the benchmarks.

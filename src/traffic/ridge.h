@@ -20,9 +20,8 @@
 #ifndef LEAD_TRAFFIC_RIDGE_H
 #define LEAD_TRAFFIC_RIDGE_H
 
+#include "tensor/ops.h"
 #include "traffic/series.h"
-
-enum { RIDGE_LAGS = 12, RIDGE_SEASON = 4, RIDGE_INPUTS = RIDGE_LAGS + RIDGE_SEASON + 1, RIDGE_FITS = 3 };
 
 typedef struct RidgeModel {
     int F, K;                // flows, horizons 1..K

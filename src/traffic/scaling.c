@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SCALE_FN static
+#define SCALE_REAL float
+#include "tensor/ref/scale.h"
+
 enum { SEGMENTS = 256, PACK_HEAD = 5, MEANS_HEAD = 3 };
 
 const char *const scale_kind_names[SCALE_KINDS] = {"max", "flowmax", "log", "quantile"};
@@ -95,43 +99,21 @@ Status scale_fit(TrafficScale *k, Arena *a, const TrafficSeries *s, TrafficRange
 
 // ---- both directions -----------------------------------------------------------------------------------------------
 
-// Piecewise linear through (u[i], v[i]), the last segment continued.
-static double interpolate(const float *u, const float *v, int n, double at)
+TrafficScaleParams scale_params(const TrafficScale *k, bool inverse)
 {
-    int low = 0, high = n - 2;   // the segment low .. low+1 holds `at`
-    while (low < high) {
-        int mid = (low + high + 1) / 2;
-        if ((double)u[mid] <= at) low = mid;
-        else high = mid - 1;
-    }
-    double t = (at - (double)u[low]) / ((double)u[low + 1] - (double)u[low]);
-    return (double)v[low] + t * ((double)v[low + 1] - (double)v[low]);
+    return (TrafficScaleParams){k->kind, inverse, (double)k->max_kbps, (double)k->c_kbps};
 }
 
 float scale_forward_flow(const TrafficScale *k, int flow, float x_kbps)
 {
-    double x = (double)x_kbps;
-    switch (k->kind) {
-    case SCALE_MAX: return (float)(x / (double)k->max_kbps);
-    case SCALE_FLOWMAX: return (float)(x / (double)k->flowmax_kbps[flow]);
-    case SCALE_LOG: return (float)(log1p(x / (double)k->c_kbps) / log1p((double)k->max_kbps / (double)k->c_kbps));
-    default: return (float)interpolate(k->knot_kbps, k->knot_s, k->n_knots, x);
-    }
+    const TrafficScaleParams p = scale_params(k, false);
+    return (float)scale_to(&p, (double)k->flowmax_kbps[flow], k->knot_kbps, k->knot_s, k->n_knots, (double)x_kbps);
 }
 
 float scale_inverse_flow(const TrafficScale *k, int flow, float scaled)
 {
-    double s = (double)scaled, x;
-    if (!(s > 0)) return isnan(scaled) ? scaled : 0;   // a NaN must stay visible
-    switch (k->kind) {
-    case SCALE_MAX: x = s * (double)k->max_kbps; break;
-    case SCALE_FLOWMAX: x = s * (double)k->flowmax_kbps[flow]; break;
-    case SCALE_LOG:
-        x = (double)k->c_kbps * expm1(s * log1p((double)k->max_kbps / (double)k->c_kbps));
-        break;
-    default: x = interpolate(k->knot_s, k->knot_kbps, k->n_knots, s);
-    }
-    return (float)fmin(x, (double)FLT_MAX);
+    const TrafficScaleParams p = scale_params(k, true);
+    return (float)scale_from(&p, (double)k->flowmax_kbps[flow], k->knot_kbps, k->knot_s, k->n_knots, (double)scaled);
 }
 
 void scale_forward(const TrafficScale *k, const float *x_kbps, float *scaled)

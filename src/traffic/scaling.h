@@ -16,9 +16,8 @@
 #ifndef LEAD_TRAFFIC_SCALING_H
 #define LEAD_TRAFFIC_SCALING_H
 
+#include "tensor/ops.h"
 #include "traffic/series.h"
-
-typedef enum ScaleKind { SCALE_MAX, SCALE_FLOWMAX, SCALE_LOG, SCALE_QUANTILE, SCALE_KINDS } ScaleKind;
 
 extern const char *const scale_kind_names[SCALE_KINDS];       // "max", "flowmax", "log", "quantile"
 Status scale_kind_parse(ScaleKind *kind, const char *name);
@@ -37,6 +36,7 @@ typedef struct TrafficScale {
 // Valid rows of `rows` only.  Error: no valid row, or no traffic at all in them.
 Status scale_fit(TrafficScale *k, Arena *a, const TrafficSeries *s, TrafficRange rows, ScaleKind kind);
 
+TrafficScaleParams scale_params(const TrafficScale *k, bool inverse);            // of op traffic_scale
 float scale_forward_flow(const TrafficScale *k, int flow, float x_kbps);
 float scale_inverse_flow(const TrafficScale *k, int flow, float scaled);
 void scale_forward(const TrafficScale *k, const float *x_kbps, float *scaled);   // [F] -> [F]

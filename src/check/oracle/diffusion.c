@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "check/oracle.h"
+#include "tensor/philox.h"
 
 void timestep_embed_oracle(const OpCall *c, long double *const *out)
 {
@@ -64,4 +65,43 @@ void sampler_step_oracle(const OpCall *c, long double *const *out)
     for (int j = c->n_in - 1; j >= 0; j--)
         for (int64_t i = 0; c->in[j] && i < numel(c->in[j]); i++)
             out[0][i] = fmal(factor[j], ((const double *)c->in[j]->x)[i], out[0][i]);
+}
+
+static uint32_t step_of(RandomAddress at, const OpCall *c)
+{
+    return at.step + (c->in[2] ? (uint32_t)*(const int32_t *)c->in[2]->x : 0);
+}
+
+// The time as the first of 1..T whose share of the interval reaches the draw.
+void diffusion_times_oracle(const OpCall *c, long double *const *out)
+{
+    const DiffusionTimesParams *p = c->p;
+    const int64_t T = numel(c->in[0]) - 1, B = numel(c->out[0]);
+    for (int64_t b = 0; b < B; b++) {
+        const uint32_t u = philox_u32(p->at.seed, philox_subsequence(SITE_TIMESTEP, step_of(p->at, c)), (uint64_t)b);
+        const uint32_t v = philox_u32(p->at.seed, philox_subsequence(SITE_COND_DROP, step_of(p->at, c)), (uint64_t)b);
+        const long double place = ((long double)b + philox_unit(u)) / (long double)B;
+        int64_t t = 1;
+        while (t < T && (long double)t / (long double)T <= place) t++;
+        out[0][b] = (long double)t;
+        out[1][b] = ((const double *)c->in[0]->x)[t];
+        out[2][b] = ((const double *)c->in[1]->x)[t];
+        out[3][b] = (long double)philox_unit(v) < p->drop ? 0 : 1;
+    }
+}
+
+// Draw by draw, and by the angle: x_t = x0 cos phi + eps sin phi, v = d x_t / d phi.
+void diffuse_oracle(const OpCall *c, long double *const *out)
+{
+    const DiffuseParams *p = c->p;
+    const double *x0 = c->in[0]->x, *ab = c->in[1]->x;
+    const int64_t len = numel(c->in[0]) / numel(c->in[1]), stride = len + (4 - len % 4) % 4;
+    const uint64_t sub = philox_subsequence(p->at.site, step_of(p->at, c));
+    for (int64_t i = 0; i < numel(c->in[0]); i++) {
+        const long double eps = philox_normal(p->at.seed, sub, p->at.offset + (uint64_t)(i / len * stride + i % len));
+        const complex long double turn = cexpl(CMPLXL(0, acosl(sqrtl(ab[i / len]))));
+        const complex long double at = CMPLXL(x0[i], -eps) * turn;
+        out[0][i] = creall(at);
+        if (c->n_out > 1) out[1][i] = p->target == DIFFUSE_V ? -cimagl(at) : eps;
+    }
 }

@@ -1,0 +1,282 @@
+// Windows of a traffic series and their features (E1, E2, E7, E9): draw_windows, window_rows, window_calendar, ridge,
+// traffic_scale, encode_image, context_planes, residual_target, residual_decode, traffic_weight.
+// A batch of 32 windows of 144 flows is 10^4 .. 10^6 values, read from L2: one thread a value, the launch is most of
+// the time.  Nothing here depends on values that the host has: the training step is recorded once (tensor/graph.h).
+#include "kernel.h"
+#include "tensor/philox.h"
+
+#define SCALE_FN static __device__ __forceinline__
+#define SCALE_REAL float
+#include "tensor/ref/scale.h"
+
+static inline int32_t *out_i32(const OpCall *c, int j) { return static_cast<int32_t *>(c->out[j]->x); }
+
+// ---- whole numbers
+
+static __global__ void draw_windows_kernel(RandomAddress at, const uint32_t *clock, const int32_t *list, int64_t n,
+                                           int64_t B, int32_t *y)
+{
+    const int64_t b = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x;
+    if (b >= B) return;
+    const uint64_t sub = philox_subsequence(at.site, at.step + clock_value(clock));
+    y[b] = list[philox_u32(at.seed, sub, at.offset + (uint64_t)b) * (uint64_t)n >> 32];
+}
+
+CUDA_KERNEL(draw_windows, fwd)
+{
+    const int64_t B = numel(c->out[0]);
+    launch(c, draw_windows_kernel, grid_of(B, MAP_BLOCK), MAP_BLOCK, 0, params<DrawWindowsParams>(c)->at,
+           clock_of(c, 1), in_i32(c, 0), numel(c->in[0]), B, out_i32(c, 0));
+}
+
+struct Series { const int32_t *place, *valid; int64_t T; };
+
+// As in ref/window_rows.inl: the valid row `offset` slots after row t, or -1.
+static __device__ int32_t row_at(const Series &s, int64_t t, int64_t offset)
+{
+    const int64_t want = s.place[t] + offset;
+    int64_t low = 0, high = s.T - 1;
+    while (low < high) {
+        const int64_t mid = (low + high) / 2;
+        if (s.place[mid] < want) low = mid + 1;
+        else high = mid;
+    }
+    return s.place[low] == want && s.valid[low] ? (int32_t)low : -1;
+}
+
+static __device__ __forceinline__ int64_t season_offset(int64_t h, int64_t period, int64_t margin)
+{
+    return h - (h + margin + period - 1) / period * period;
+}
+
+// A thread finds one row: column j of rows, or, behind them, one of the 4 K of season.
+static __global__ void window_rows_kernel(WindowParams p, Series s, const int32_t *at, int64_t B, int64_t W,
+                                          int32_t *rows, int32_t *season)
+{
+    const int64_t H = p.history, K = p.steps, n = p.drawn, each = W + RIDGE_SEASON * K;
+    const int64_t i = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x, b = quotient(i, each), j = i - b * each;
+    if (b >= B) return;
+    const int64_t t = at[b], path = s.T + b * p.path;
+    const auto column = [&](int64_t w) {
+        const int64_t offset = n + w - H;
+        return offset > 0 && offset <= n ? (int32_t)(path + offset - 1) : row_at(s, t, offset);
+    };
+    if (j < W) {
+        const bool day = j >= W - K;
+        int32_t row = day ? row_at(s, t, season_offset(n + j - (W - K) + 1, p.per_day, 0)) : column(j);
+        if (row < 0 && (day || j == 0)) row = column(day ? H : 1);
+        rows[b * W + j] = row;
+    } else {
+        const int64_t e = j - W, k = e / RIDGE_SEASON + 1, which = e % RIDGE_SEASON;
+        const int64_t week = season_offset(k, 7 * (int64_t)p.per_day, 0);
+        const int64_t offset = which < 3 ? season_offset(k, p.per_day, 1) + which - 1 : week;
+        season[b * RIDGE_SEASON * K + e] = row_at(s, t, offset);
+    }
+}
+
+CUDA_KERNEL(window_rows, fwd)
+{
+    const WindowParams *p = params<WindowParams>(c);
+    const int64_t B = numel(c->in[0]), W = c->out[0]->shape.d[1];
+    const Series s = {in_i32(c, 1), in_i32(c, 2), numel(c->in[1])};
+    launch(c, window_rows_kernel, grid_of(B * (W + RIDGE_SEASON * p->steps), MAP_BLOCK), MAP_BLOCK, 0, *p, s,
+           in_i32(c, 0), B, W, out_i32(c, 0), out_i32(c, 1));
+}
+
+static __global__ void window_calendar_kernel(WindowParams p, const int32_t *at, const int32_t *week_slot, int64_t B,
+                                              int32_t *slot, int32_t *day, int32_t *mean)
+{
+    const int64_t H = p.history, M = H + p.steps, week = 7 * (int64_t)p.per_day;
+    const int64_t i = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x, b = quotient(i, M), j = i - b * M;
+    if (b >= B) return;
+    const int64_t later = week_slot[at[b]] + p.drawn + j + 1 - H, w = (later % week + week) % week;
+    mean[i] = (int32_t)(w % p.slots);
+    if (j >= H) return;
+    slot[b * H + j] = (int32_t)(w % p.per_day);
+    day[b * H + j] = (int32_t)(w / p.per_day);
+}
+
+CUDA_KERNEL(window_calendar, fwd)
+{
+    const WindowParams *p = params<WindowParams>(c);
+    const int64_t B = numel(c->in[0]);
+    launch(c, window_calendar_kernel, grid_of(numel(c->out[2]), MAP_BLOCK), MAP_BLOCK, 0, *p, in_i32(c, 0),
+           in_i32(c, 1), B, out_i32(c, 0), out_i32(c, 1), out_i32(c, 2));
+}
+
+// ---- values: one a thread
+
+template <class F> static __global__ void each_kernel(int64_t n, float *y, F f)
+{
+    const int64_t i = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x;
+    if (i < n) y[i] = f(i);
+}
+
+template <class F> static void each(const OpCall *c, F f)
+{
+    const int64_t n = numel(c->out[0]);
+    auto *kernel = each_kernel<F>;
+    launch(c, kernel, grid_of(n, MAP_BLOCK), MAP_BLOCK, 0, n, out_x(c, 0), f);
+}
+
+struct Ridge {   // neighbouring threads read neighbouring flows of x; their 17 coefficients lie one after another
+    const float *x, *coef;
+    const int32_t *rows, *season;
+    int64_t K, F, W, H;
+    __device__ float operator()(int64_t i) const
+    {
+        const int64_t bk = quotient(i, F), f = i - bk * F, b = quotient(bk, K), k = bk - b * K;
+        const int32_t *e = season + bk * RIDGE_SEASON, *now = rows + b * W + H;
+        const bool day = e[0] >= 0 && e[1] >= 0 && e[2] >= 0;
+        const int fit = day && e[3] >= 0 ? 0 : day ? 1 : 2, inputs = fit == 0 ? 4 : fit == 1 ? 3 : 0;
+        const float *w = coef + ((fit * K + k) * F + f) * RIDGE_INPUTS;
+        double v = w[RIDGE_INPUTS - 1];
+        for (int l = 0; l < RIDGE_LAGS; l++) v += (double)w[l] * (double)x[now[-l] * F + f];
+        for (int j = 0; j < inputs; j++) v += (double)w[RIDGE_LAGS + j] * (double)x[e[j] * F + f];
+        return v > 0 ? (float)v : 0.0f;
+    }
+};
+
+CUDA_KERNEL(ridge, fwd)
+{
+    const Shape coef = c->in[1]->shape;
+    each(c, Ridge{in_x(c, 0), in_x(c, 1), in_i32(c, 2), in_i32(c, 3), coef.d[1], coef.d[2], c->in[2]->shape.d[1],
+                  params<RidgeParams>(c)->history});
+}
+
+struct Scaled {
+    TrafficScaleParams p;
+    const float *x, *flowmax, *kbps, *s;
+    int64_t F, knots;
+    __device__ float operator()(int64_t i) const
+    {
+        const double max = flowmax[remainder_of(i, F)], v = x[i];
+        return (float)(p.inverse ? scale_from(&p, max, kbps, s, knots, v) : scale_to(&p, max, kbps, s, knots, v));
+    }
+};
+
+CUDA_KERNEL(traffic_scale, fwd)
+{
+    each(c, Scaled{*params<TrafficScaleParams>(c), in_x(c, 0), in_x(c, 1), in_x(c, 2), in_x(c, 3), numel(c->in[1]),
+                   c->in[2] ? numel(c->in[2]) : 0});
+}
+
+struct Image {
+    const float *u, *means;
+    float k_g, k_b;
+    int64_t first, count, C, W, F, M;
+    __device__ float operator()(int64_t i) const
+    {
+        const int64_t pixel = quotient(i, C), channel = i - pixel * C;
+        const int64_t image = quotient(pixel, F), f = pixel - image * F;
+        const int64_t b = quotient(image, count), w = first + image - b * count;
+        const float *now = u + (b * W + w) * F + f;
+        if (channel == 0) return 2 * now[0] - 1;
+        if (channel == 1) return tanhf(k_g * (now[0] - now[-F]));
+        return tanhf(k_b * (now[0] - means[(b * M + w - 1) * F + f]));
+    }
+};
+
+CUDA_KERNEL(encode_image, fwd)
+{
+    const EncodeParams *p = params<EncodeParams>(c);
+    const Shape u = c->in[0]->shape;
+    each(c, Image{in_x(c, 0), in_x(c, 1), (float)p->k_g, (float)p->k_b, p->first, p->count, p->channels, u.d[1], u.d[2],
+                  c->in[1]->shape.d[1]});
+}
+
+struct Context {
+    const float *u, *means, *base, *level, *sigma;
+    int64_t W, F, H, K;
+    __device__ float operator()(int64_t i) const
+    {
+        const int64_t C = H + 3 * K, pixel = quotient(i, C), plane = i - pixel * C;
+        const int64_t b = quotient(pixel, F), f = pixel - b * F;
+        const float *column = u + b * W * F + f, now = column[H * F];
+        if (plane == 0) return asinhf((now - level[f]) / level[F + f]);
+        if (plane < H) return asinhf((column[(H - plane) * F] - now) / sigma[f]);
+        const int64_t k = (plane - H) / 3, which = (plane - H) % 3;
+        const float v = which == 1 ? column[(W - K + k) * F] : which == 2 ? means[(b * (H + K) + H + k) * F + f]
+                        : base ? base[(b * K + k) * F + f] : now;
+        return asinhf((v - now) / sigma[k * F + f]);
+    }
+};
+
+CUDA_KERNEL(context_planes, fwd)
+{
+    const Shape u = c->in[0]->shape;
+    each(c, Context{in_x(c, 0), in_x(c, 1), in_x(c, 2), in_x(c, 3), in_x(c, 4), u.d[1], u.d[2],
+                    params<FeatureParams>(c)->history, c->in[4]->shape.d[0]});
+}
+
+struct Residual {
+    const float *u, *base, *sigma, *gamma;
+    int64_t W, F, H, K;
+    __device__ float operator()(int64_t i) const
+    {
+        const int64_t pixel = quotient(i, K), k = i - pixel * K;
+        const int64_t b = quotient(pixel, F), f = pixel - b * F, kf = k * F + f;
+        const float *column = u + b * W * F + f, from = base ? base[b * K * F + kf] : column[H * F];
+        return asinhf((column[(H + 1 + k) * F] - from) / sigma[kf]) / gamma[kf];
+    }
+};
+
+CUDA_KERNEL(residual_target, fwd)
+{
+    const Shape u = c->in[0]->shape;
+    each(c, Residual{in_x(c, 0), in_x(c, 1), in_x(c, 2), in_x(c, 3), u.d[1], u.d[2], params<FeatureParams>(c)->history,
+                     c->in[2]->shape.d[0]});
+}
+
+struct Decoded {
+    const float *x, *u, *base, *sigma, *gamma, *low, *high;
+    int64_t R, F, K, B, W, H;
+    __device__ float operator()(int64_t i) const
+    {
+        const int64_t rk = quotient(i, F), f = i - rk * F, r = quotient(rk, K), k = rk - r * K;
+        const int64_t b = quotient(r * B, R), kf = k * F + f;
+        const float from = base ? base[b * K * F + kf] : u[(b * W + H) * F + f], v = x[(r * F + f) * K + k];
+        const float inside = v < low[kf] ? low[kf] : v > high[kf] ? high[kf] : v;
+        return from + sigma[kf] * sinhf(gamma[kf] * inside);
+    }
+};
+
+CUDA_KERNEL(residual_decode, fwd)
+{
+    const Shape x = c->in[0]->shape, u = c->in[1]->shape;
+    each(c, Decoded{in_x(c, 0), in_x(c, 1), in_x(c, 2), in_x(c, 3), in_x(c, 4), in_x(c, 5), in_x(c, 6), x.d[0], x.d[1],
+                    x.d[2], u.d[0], u.d[1], params<FeatureParams>(c)->history});
+}
+
+struct FlowMean {   // of the next matrices, for sum_rows
+    const float *u;
+    float *mean;
+    int64_t W, F, H, K;
+    __device__ double operator()(int64_t p, int64_t f) const
+    {
+        const int64_t b = quotient(p, K);
+        return u[(b * W + H + 1 + p - b * K) * F + f];
+    }
+    __device__ void put(int64_t p, double sum) const { mean[p] = (float)(sum / (double)F); }
+};
+
+struct Share {
+    const float *u, *mean;
+    int64_t W, F, H, K, C;
+    __device__ float operator()(int64_t i) const
+    {
+        const int64_t at = quotient(i, C), pixel = quotient(at, K), k = at - pixel * K;
+        const int64_t b = quotient(pixel, F), f = pixel - b * F;
+        const float m = mean[b * K + k];
+        return m > 0 ? sqrtf(u[(b * W + H + 1 + k) * F + f] / m) : 1.0f;
+    }
+};
+
+CUDA_KERNEL(traffic_weight, fwd)
+{
+    const Shape s = c->out[0]->shape;
+    const int64_t B = s.d[0], F = s.d[1], K = s.d[2], W = c->in[0]->shape.d[1], H = params<FeatureParams>(c)->history;
+    float *mean = scratch_of<float>(c, (size_t)(B * K));
+    sum_rows(c, B * K, F, FlowMean{in_x(c, 0), mean, W, F, H, K});
+    each(c, Share{in_x(c, 0), mean, W, F, H, K, s.d[3]});
+}

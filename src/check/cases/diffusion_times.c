@@ -1,0 +1,27 @@
+#include "check/cases/windows.h"
+
+// i: rows, clock (0: none);  f: drop.  in: ab, weight
+static void build(Tape *t, Tensor *const *in, const Case *c)
+{
+    Tensor *clock = c->i[1] ? index_tensor(t, 1, case_clock, c->i[1]) : NULL;
+    tape_diffusion_times(t, in[0], in[1], c->i[0], (RandomAddress){.seed = 0x0123456789abcdefULL, .step = 7}, c->f[0],
+                         clock);
+}
+
+static void shape(CaseList *list, const char *label, int64_t T, int64_t B, int64_t clock, double drop)
+{
+    case_add(list, (Case){.op = OP_diffusion_times, .label = label, .n_in = 2, .build = build, .i = {B, clock},
+                          .f = {drop},
+                          .in = {{.shape = SHAPE(T + 1), .fill = FILL_UNIT},
+                                 {.shape = SHAPE(T + 1), .fill = FILL_POSITIVE}}});
+}
+
+void diffusion_times_cases(CaseList *list)
+{
+    for (int i = 0; i < VECTOR_EDGES; i++) shape(list, "vector edge", 1000, vector_edge[i], i, 0.3);
+    shape(list, "two times", 2, 9, 0, 0.5);
+    shape(list, "nothing dropped", 1000, 32, 3, 0);
+    shape(list, "everything dropped", 1000, 32, 3, 1);
+    shape(list, "the clock passes the end of 32 bits", 1000, 32, 0xFFFFFFFD, 0.15);
+    shape(list, "more than a block", 1000, 1031, 1, 0.15);
+}

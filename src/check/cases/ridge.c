@@ -1,0 +1,26 @@
+#include "check/cases/common.h"
+
+// i: history.  in: x, coef, rows, season.  Of the season's rows some are missing: -1.
+static void build(Tape *t, Tensor *const *in, const Case *c)
+{
+    int32_t *season = in[3]->x;
+    for (int64_t i = 0; i < numel(in[3]); i++) season[i]--;
+    tape_ridge(t, in[0], in[1], (WindowRows){in[2], in[3]}, (int)c->i[0]);
+}
+
+static void shape(CaseList *list, const char *label, int64_t T, int64_t F, int64_t B, int64_t K, int64_t history)
+{
+    const CaseInput rows = {.shape = SHAPE(B, history + 1 + K), .fill = FILL_INDEX, .limit = T};
+    const CaseInput season = {.shape = SHAPE(B, K, RIDGE_SEASON), .fill = FILL_INDEX, .limit = T < 6 ? T + 1 : 6};
+    case_add(list, (Case){.op = OP_ridge, .label = label, .n_in = 4, .build = build, .i = {history},
+                          .in = {{.shape = SHAPE(T, F), .fill = FILL_POSITIVE},
+                                 {.shape = SHAPE(RIDGE_FITS, K, F, RIDGE_INPUTS)}, rows, season}});
+}
+
+void ridge_cases(CaseList *list)
+{
+    shape(list, "one flow", 13, 1, 5, 1, 11);
+    for (int i = 0; i < VECTOR_EDGES; i++) shape(list, "vector edge", 40, vector_edge[i], 7, 3, 12);
+    shape(list, "one row of data", 1, 4, 3, 2, 13);
+    shape(list, "the model's sizes", 120, 144, 8, 20, 16);
+}
