@@ -114,6 +114,8 @@ const BenchRow *bench_rows(Arena *a, int *n)
          .in = {SHAPE(32, 12, 12, 20), SHAPE(32, 12, 12, 20), SHAPE(32, 12, 12, 20)}},
         {.op = OP_randn, .label = "32x12x12 C20", .in = {SHAPE(32, 12, 12, 20)}},
         {.op = OP_randn, .label = "64x65536", .in = {SHAPE(64, 65536)}},
+        {.op = OP_diffuse, .label = "32x12x12 C20", .in = {SHAPE(32, 12, 12, 20), SHAPE(32)}},
+        {.op = OP_diffuse, .label = "64x65536", .in = {SHAPE(64, 65536), SHAPE(64)}},
         // optimiser
         ROWS(adamw, 16, 1048576, "16M parameters"), ROWS(adamw, 128, 128, "one matrix"),
         ROWS(ema, 16, 1048576, "16M parameters"), ROWS(sumsq, 16, 1048576, "16M parameters"),
@@ -195,6 +197,7 @@ void bench_call(Tape *t, const BenchRow *r, Tensor **in)
     case OP_convert: tape_convert(t, a, b, c, V_FROM_X0_EPS); break;
     case OP_sampler_step: tape_sampler_step(t, a, b, c, 0.5, 0.5, 0.1); break;
     case OP_randn: tape_randn(t, a->shape, (RandomAddress){.seed = 1, .site = SITE_TEST}, 0); break;
+    case OP_diffuse: tape_diffuse(t, a, b, (RandomAddress){.seed = 1, .site = SITE_TEST}, DIFFUSE_V, NULL); break;
     case OP_adamw:
     case OP_ema:
     case OP_sumsq: optimiser_call(t, r, in); break;
@@ -206,6 +209,7 @@ BenchFill bench_fill(const BenchRow *r, int k, int *below)
 {
     *below = r->i[0];
     if (k == 1 && (r->op == OP_embedding || r->op == OP_cross_entropy)) return FILL_INDEX;
+    if (k == 1 && r->op == OP_diffuse) return FILL_UNIT;
     if (k == 2 && (r->op == OP_q_sample || r->op == OP_convert || r->op == OP_wmse)) return FILL_UNIT;
     return r->op == OP_timestep_embed ? FILL_TIME : FILL_SIGNED;
 }

@@ -66,6 +66,25 @@ static void check_conversions(TestLog *log, World *w)
     }
 }
 
+// One pass over the image gives the bits of randn, q_sample and convert one after another.
+static void check_diffuse(TestLog *log)
+{
+    World *w = world_new(world_f32(), false);
+    Tape *t = &w->t;
+    const Shape s = SHAPE(5, 3, 7, 5);
+    Tensor *x0 = normal_tensor(w, s, 1), *ab = tape_tensor(t, SHAPE(5));
+    tensor_set_f64(ab, (double[]){0.999, 0.7, 0.5, 0.1, 1e-3}, 5);
+    const RandomAddress at = {.seed = 77, .site = SITE_NOISE, .step = 3};
+    tape_set_step(t, 40);
+    Tensor *eps = tape_randn_clock(t, s, at, 0);
+    Tensor *const want[] = {eps, tape_convert(t, x0, eps, ab, V_FROM_X0_EPS), x0}, *xt = tape_q_sample(t, x0, eps, ab);
+    for (int k = 0; k < 3; k++) {
+        const Diffused d = tape_diffuse(t, x0, ab, at, (DiffuseTarget)k, t->clock);
+        TEST(log, same_bits(d.xt, xt) && same_bits(d.target, want[k]), "diffuse, target %d: other bits than apart", k);
+    }
+    world_delete(w);
+}
+
 // A network that knows x0 and answers truthfully about the x it is shown.
 typedef struct Truth {
     const Schedule *sch;
@@ -439,6 +458,7 @@ void test_model(TestLog *log)
     const char *llm = tiny_llm(log, w64->perm);
     check_schedules(log, w64->perm);
     check_min_snr(log, w64->perm);
+    check_diffuse(log);
     check_conversions(log, w64);
     check_truthful(log, w64);
     check_order_of_samplers(log, w64);

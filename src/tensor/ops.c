@@ -67,10 +67,11 @@ static bool reads_inputs(OpId op)
 }
 
 // Bytes of input i that move: of a table only the rows asked for, of a slice only its part, of a cache that is written
-// to none.
+// to none, of what says where a series' rows lie next to nothing.
 static double input_bytes(const OpCall *c, int i)
 {
-    if (!c->in[i] || (c->op == OP_cache_put && i == 0)) return 0;
+    if (!c->in[i] || (c->op == OP_cache_put && i == 0) || op_out_type(c->op) == I32) return 0;
+    if (c->op == OP_ridge && i == 0) return RIDGE_INPUTS * (double)tensor_bytes(c->out[0]);
     const bool part = c->op == OP_embedding || c->op == OP_slice || c->op == OP_crop2d;
     return (double)tensor_bytes(part && i == 0 ? c->out[0] : c->in[i]);
 }
