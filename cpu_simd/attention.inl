@@ -180,8 +180,8 @@ static inline void att_scores(const AttDims *d, const float *q, const float *k, 
 }
 
 // o (+)= p V, nv vectors of channels
-static inline __attribute__((always_inline)) void att_values(const AttDims *d, const float *p, const float *v, int64_t n,
-                                                             float *o, bool add, const int nv)
+static inline __attribute__((always_inline)) void att_values(const AttDims *d, const float *p, const float *v,
+                                                             int64_t n, float *o, bool add, const int nv)
 {
     vf sum[4];
     for (int i = 0; i < nv; i++) sum[i] = vzero();

@@ -94,6 +94,56 @@ static void pieces(TestLog *log, Device dev, Extras e, const char *what)
     world_delete(w);
 }
 
+// The last query alone against the first t keys of a cache: the bits that it has among all queries.
+static void one_query(TestLog *log, Isa isa)
+{
+    enum { N = 2, HEADS = 3, T = 203 };
+    static const int64_t width[] = {16, 40, 64, 80};
+    const Device dev = device_cpu_f32(isa);
+    Arena *mem = arena_new("one_query", (size_t)256 << 20, NULL);
+    for (int w = 0; w < 4; w++) {
+        const int64_t D = HEADS * width[w];
+        const AttentionParams all = {.heads = HEADS, .causal = true};
+        Tensor x[3], o = {.shape = SHAPE(N, T, D), .dev = &dev}, lse = {.shape = SHAPE(N, HEADS, T), .dev = &dev};
+        for (int i = 0; i < 3; i++) {
+            x[i] = (Tensor){.shape = o.shape, .dev = &dev};
+            x[i].x = arena_alloc(mem, tensor_bytes(&x[i]));
+            const uint64_t from = philox_subsequence(SITE_TEST, (uint32_t)(3 * w + i));
+            for (int64_t k = 0; k < numel(&o); k++)
+                ((float *)x[i].x)[k] = (float)(int32_t)philox_u32(5, from, (uint64_t)k) * 0x1p-30f;
+        }
+        o.x = arena_alloc(mem, tensor_bytes(&o));
+        lse.x = arena_alloc(mem, tensor_bytes(&lse));
+        dev.fwd[OP_attention](&(OpCall){.op = OP_attention, .n_in = 3, .n_out = 2, .in = {&x[0], &x[1], &x[2]},
+                                        .out = {&o, &lse}, .p = &all, .scratch = mem});
+        Tensor q = {.shape = SHAPE(N, 1, D), .dev = &dev}, y = q, l = {.shape = SHAPE(N, HEADS, 1), .dev = &dev};
+        q.x = arena_alloc(mem, tensor_bytes(&q));
+        y.x = arena_alloc(mem, tensor_bytes(&y));
+        l.x = arena_alloc(mem, tensor_bytes(&l));
+        const size_t row = (size_t)D * sizeof(float);
+        int equal = 0;
+        for (int64_t t = 1; t <= T; t++) {
+            const AttentionParams some = {.heads = HEADS, .causal = true, .keys = t};
+            for (int64_t n = 0; n < N; n++)
+                memcpy((float *)q.x + n * D, (float *)x[0].x + (n * T + t - 1) * D, row);
+            const size_t mark = arena_mark(mem);
+            dev.fwd[OP_attention](&(OpCall){.op = OP_attention, .n_in = 3, .n_out = 2, .in = {&q, &x[1], &x[2]},
+                                            .out = {&y, &l}, .p = &some, .scratch = mem});
+            arena_rewind(mem, mark);
+            bool same = true;
+            for (int64_t n = 0; n < N; n++) {
+                same &= !memcmp((float *)y.x + n * D, (float *)o.x + (n * T + t - 1) * D, row);
+                for (int64_t h = 0; h < HEADS; h++)
+                    same &= ((float *)l.x)[n * HEADS + h] == ((float *)lse.x)[(n * HEADS + h) * T + t - 1];
+            }
+            equal += same;
+        }
+        TEST(log, equal == T, "%s, heads of %lld: %d of %d queries have their bits among all queries", dev.name,
+             (long long)width[w], equal, T);
+    }
+    arena_delete(mem);
+}
+
 void test_gpt2_cache(TestLog *log)
 {
     const Device dev[] = {device_cpu_f64(), device_cpu_f32(ISA_SCALAR), world_f32()};
@@ -103,4 +153,5 @@ void test_gpt2_cache(TestLog *log)
         pieces(log, dev[i], (Extras){.adapter = true}, "causal adapters");
         pieces(log, dev[i], (Extras){true, true}, "both");
     }
+    for (Isa isa = ISA_SCALAR; isa <= isa_detect(); isa++) one_query(log, isa);
 }
