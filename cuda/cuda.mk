@@ -3,7 +3,7 @@ CUDA_ARCH ?= 80 90
 NVCC      ?= nvcc
 CU        := $(wildcard cuda/*.cu)
 CU_SM90   := $(wildcard cuda/*_sm90.cu)
-CU_EMU    := $(filter-out cuda/device.cu $(CU_SM90),$(CU))
+CU_EMU    := $(filter-out cuda/device.cu,$(CU))
 
 # Deterministic and close to the CPU: IEEE division and square roots (the default), no fast math.  random.cu draws the very
 # bits of the CPU: no contraction there.
@@ -30,7 +30,7 @@ cuda-report: cuda
 	@sh tests/tools/cuda_report.sh $(BUILD)
 
 # The same sources as C++ (tests/emulate).
-EMULATE_OBJ   := $(CU_EMU:cuda/%.cu=$(BUILD)/emulate/%.o) $(BUILD)/emulate/emulate.o $(BUILD)/tests/emulate/fence.o
+EMULATE_OBJ   := $(CU_EMU:cuda/%.cu=$(BUILD)/emulate/%.o) $(BUILD)/emulate/emulate.o $(BUILD)/emulate/hopper.o $(BUILD)/tests/emulate/fence.o
 FAULT_OBJ     := $(BUILD)/emulate/faults.o
 EMULATE_FLAGS  = $(filter -O% -g -fsanitize% -fno-sanitize% -fno-omit%,$(CFLAGS)) -std=c++17 -DLEAD_CUDA_EMULATE -Wall -Wextra \
                  -Wshadow -Werror -Wno-unknown-pragmas -Wno-unused-function -fno-exceptions -fno-rtti -fno-threadsafe-statics \

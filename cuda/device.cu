@@ -3,7 +3,8 @@
 //   Errors of the GPU come out late: at the launch after, or where the host waits.  The message names the op at which the
 //   error was noticed; with LEAD_SYNC=1 in the environment every launch waits, and that is the op that failed.
 //   After an error the GPU's context is dead; `fail` ends the program.
-#include "launch.h"
+//   LEAD_WGMMA=1 in the environment takes the products of gemm_sm90.cu, on Hopper; 0 or unset: not.
+#include "hopper.h"
 
 extern "C" {
 #include "tensor/graph.h"
@@ -25,6 +26,8 @@ typedef struct Gpu {
     bool pending[2];
     int half;
     size_t used;                   // of the half
+    const char *wgmma;             // LEAD_WGMMA; NULL: off
+    decltype(&cuTensorMapEncodeTiled) encode;   // the driver's; with wgmma
 } Gpu;
 
 static Gpu *gpu_of(const Device *d) { return static_cast<Gpu *>(d->state); }
@@ -119,6 +122,23 @@ void cuda_launch(const OpCall *c, const void *kernel, dim3 grid, dim3 block, siz
 
 int cuda_multiprocessors(const OpCall *c) { return gpu_of(device_of(c))->multiprocessors; }
 int cuda_capability(const OpCall *c) { return gpu_of(device_of(c))->capability; }
+const char *cuda_wgmma_choice(const OpCall *c) { return gpu_of(device_of(c))->wgmma; }
+
+void cuda_tensor_map(const OpCall *c, const TensorBox *t, TensorMap *map)
+{
+    const Device *d = device_of(c);
+    cuuint64_t dim[3], stride[2];
+    const cuuint32_t box[3] = {(cuuint32_t)t->box[0], (cuuint32_t)t->box[1], 1}, step[3] = {1, 1, 1};
+    for (int i = 0; i < 3; i++) dim[i] = (cuuint64_t)t->dim[i];
+    for (int i = 0; i < 2; i++) stride[i] = (cuuint64_t)t->stride[i];
+    const CUresult e = gpu_of(d)->encode(map, t->value == 2 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT32,
+                                         3, const_cast<void *>(t->x), dim, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                                         CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                                         CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    CHECK(e == CUDA_SUCCESS, "%s: no map of a tensor [%lld,%lld,%lld]: CUDA error %d", op_info(c->op)->name, (long long)t->dim[2],
+          (long long)t->dim[1], (long long)t->dim[0], (int)e);
+}
+
 void *device_cuda_stream(const Device *d) { return gpu_of(d)->stream; }
 
 // ---- recorded work
@@ -167,6 +187,27 @@ static cudaError_t prepare(Gpu *g)
     return e;
 }
 
+// What LEAD_WGMMA asks for, and the driver's call that it needs (asked for by name: the program does not link libcuda).
+static Status prepare_wgmma(Gpu *g)
+{
+    const char *choice = getenv("LEAD_WGMMA");
+    if (!choice || !*choice || strcmp(choice, "0") == 0) return Status{};
+    if (g->capability != 90)
+        return ERROR("LEAD_WGMMA=%s: want a GPU of compute capability 9.0, got %d.%d", choice, g->capability / 10, g->capability % 10);
+    void *encode = NULL;
+    cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
+#if CUDART_VERSION >= 12050
+    const cudaError_t e = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &encode, 12000, cudaEnableDefault, &found);
+#else
+    const cudaError_t e = cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &encode, cudaEnableDefault, &found);
+#endif
+    if (e != cudaSuccess || found != cudaDriverEntryPointSuccess || !encode)
+        return ERROR("LEAD_WGMMA=%s: the driver has no cuTensorMapEncodeTiled (%s)", choice, cudaGetErrorString(e));
+    g->encode = reinterpret_cast<decltype(g->encode)>(encode);
+    g->wgmma = choice;
+    return Status{};
+}
+
 extern "C" Status device_cuda(Device *d, Math math, Arena *a, ArenaFull *fail)
 {
     int n = 0;
@@ -184,8 +225,9 @@ extern "C" Status device_cuda(Device *d, Math math, Arena *a, ArenaFull *fail)
     g->sync = sync && *sync && strcmp(sync, "0") != 0;
     g->capability = 10 * p.major + p.minor;
     g->multiprocessors = p.multiProcessorCount;
-    snprintf(g->name, sizeof g->name, "cuda (%s, %d.%d, %s)", p.name, p.major, p.minor,
-             math == MATH_BF16 ? "bf16" : math == MATH_TF32 ? "tf32" : "fp32");
+    TRY(prepare_wgmma(g));
+    snprintf(g->name, sizeof g->name, "cuda (%s, %d.%d, %s%s)", p.name, p.major, p.minor,
+             math == MATH_BF16 ? "bf16" : math == MATH_TF32 ? "tf32" : "fp32", g->wgmma ? ", wgmma" : "");
     if ((e = prepare(g)) != cudaSuccess) return failed("making a stream", e);
     memset(d, 0, sizeof *d);
     d->name = g->name;

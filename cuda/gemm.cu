@@ -1,5 +1,5 @@
 // matmul, linear, linear_gelu: products of matrices.  The engine and its tiling: gemm.h; few rows (decoding): below.
-#include "gemm.h"
+#include "gemm_sm90.h"
 
 // ---- at most 8 rows m: every element of B is read once, so the product is bound by memory.
 // Expected: 0.8 of the read rate for the 154 MB of GPT-2's output layer.
@@ -85,12 +85,21 @@ static void few_rows(const OpCall *c, GemmSizes s, const Matrix<true> &a, const 
     if (part) gemm_finish(c, s, part, e);
 }
 
+// ---- any number of rows
+
+template <bool A_RUNS, bool B_RUNS>
+static void many_rows(const OpCall *c, int64_t batch, int64_t M, int64_t N, int64_t K, const Matrix<A_RUNS> &a,
+                      const Matrix<B_RUNS> &b, const Epilogue &e)
+{
+    if (!gemm_sm90(c, batch, M, N, K, operand_of(a), operand_of(b), e)) gemm(c, batch, M, N, K, a, b, e);
+}
+
 static void product(const OpCall *c, int64_t batch, int64_t M, int64_t N, int64_t K, const Matrix<true> &a,
                     const Matrix<false> &b, const Epilogue &e)
 {
     const GemmSizes s = {M, N, K, batch, 1, K};
     const bool wide = b.wide() && e.wide();
-    if (M > FEW || N == 0) gemm(c, batch, M, N, K, a, b, e);
+    if (M > FEW || N == 0) many_rows(c, batch, M, N, K, a, b, e);
     else if (wide) (M == 1 ? few_rows<1, 4> : few_rows<FEW, 4>)(c, s, a, b, e);
     else (M == 1 ? few_rows<1, 1> : few_rows<FEW, 1>)(c, s, a, b, e);
 }
@@ -102,7 +111,7 @@ static void product(const OpCall *c, int64_t batch, int64_t M, int64_t N, int64_
     const bool wide = a.wide() && b.wide();
     auto *kernel = wide ? (M == 1 ? few_rows_dot_kernel<1, 4> : few_rows_dot_kernel<FEW, 4>)
                         : (M == 1 ? few_rows_dot_kernel<1, 1> : few_rows_dot_kernel<FEW, 1>);
-    if (M > FEW) gemm(c, batch, M, N, K, a, b, e);
+    if (M > FEW) many_rows(c, batch, M, N, K, a, b, e);
     else launch(c, kernel, grid_of(batch * N, FEW_WARPS), FEW_BLOCK, 0, s, a, b, e);
 }
 
@@ -110,7 +119,7 @@ template <bool RUNS>
 static void product(const OpCall *c, int64_t batch, int64_t M, int64_t N, int64_t K, const Matrix<false> &a,
                     const Matrix<RUNS> &b, const Epilogue &e)
 {
-    gemm(c, batch, M, N, K, a, b, e);
+    many_rows(c, batch, M, N, K, a, b, e);
 }
 
 // ---- matmul

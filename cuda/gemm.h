@@ -138,16 +138,16 @@ template <int ROWS, bool RUNS> struct Tile {
     }
 };
 
-// Where a block works: its batch and split, the corner of its tile, its part of k.
+// Where a block works (piece `unit` of all of them): its batch and split, the corner of its tile, its part of k.
 struct Part3 { int64_t batch, split; int32_t m0, n0, k_begin, k_end; };
 
-template <int BM, int BN> static __device__ __forceinline__ Part3 part_of(const GemmSizes &s)
+template <int BM, int BN> static __device__ __forceinline__ Part3 part_of(const GemmSizes &s, int64_t unit)
 {
     const int64_t tiles_m = (s.M + BM - 1) / BM, tiles_n = (s.N + BN - 1) / BN, tiles = tiles_m * tiles_n;
-    const int64_t piece = quotient(blockIdx.x, tiles), batch = quotient(piece, s.splits), split = piece - batch * s.splits;
+    const int64_t piece = quotient(unit, tiles), batch = quotient(piece, s.splits), split = piece - batch * s.splits;
     const int64_t k_begin = split * s.k_each;
     int64_t tm, tn;
-    tile_place(blockIdx.x - piece * tiles, tiles_m, tiles_n, &tm, &tn);
+    tile_place(unit - piece * tiles, tiles_m, tiles_n, &tm, &tn);
     return Part3{batch, split, (int32_t)(tm * BM), (int32_t)(tn * BN), (int32_t)k_begin,
                  (int32_t)(k_begin + s.k_each < s.K ? k_begin + s.k_each : s.K)};
 }
@@ -178,23 +178,24 @@ static __device__ __forceinline__ void for_tiles(const Part3 &at, const A &a, co
     }
 }
 
-// Eight rows of a warp's 64 x 32 part, gathered in shared memory by all its lanes, leave as whole 128-byte lines.
-// Row i of the slab is m = row(i).
-template <class Row>
-static __device__ __forceinline__ void put_slab(const GemmSizes &s, const Epilogue &e, bool wide, float (*slab)[36],
+// Eight rows and COLS columns of a warp's part, gathered in shared memory by all its lanes, leave as whole lines of 128 bytes
+// and more.  Row i of the slab is m = row(i).
+template <int COLS = 32, int LD = 36, class Row>
+static __device__ __forceinline__ void put_slab(const GemmSizes &s, const Epilogue &e, bool wide, float (*slab)[LD],
                                                 int64_t batch, int64_t col0, Row row)
 {
     __syncwarp();
 #pragma unroll 1
-    for (int i = (int)threadIdx.x % 32; i < 64; i += 32) {
-        const int64_t m = row(i / 8), n = col0 + i % 8 * 4;
+    for (int i = (int)threadIdx.x % 32; i < 2 * COLS; i += 32) {
+        const int line = i / (COLS / 4), col = i % (COLS / 4) * 4;
+        const int64_t m = row(line), n = col0 + col;
         if (m >= s.M) continue;
         if (wide && n < s.N) {
-            e.put<4>(batch, m, n, load<4>(&slab[i / 8][i % 8 * 4]));
+            e.put<4>(batch, m, n, load<4>(&slab[line][col]));
         } else {
 #pragma unroll 1
             for (int j = 0; j < 4; j++)
-                if (n + j < s.N) e.put<1>(batch, m, n + j, Pack<1>{{slab[i / 8][i % 8 * 4 + j]}});
+                if (n + j < s.N) e.put<1>(batch, m, n + j, Pack<1>{{slab[line][col + j]}});
         }
     }
     __syncwarp();
@@ -208,7 +209,7 @@ gemm_kernel(GemmSizes s, A a, B b, Epilogue e, bool wide_out)
     typedef Tile<BM, A::K_RUNS> TileA;
     typedef Tile<BN, B::K_RUNS> TileB;
     SHARED(float4, slabs, [WM * WN * 8 * 36 / 4]);
-    const Part3 at = part_of<BM, BN>(s);
+    const Part3 at = part_of<BM, BN>(s, blockIdx.x);
     const int warp = (int)threadIdx.x / 32, lane_m = (int)threadIdx.x % 8, lane_n = (int)threadIdx.x % 32 / 8;
     const int row0 = warp / WN * 64, col0 = warp % WN * 32;
     float sum[8][8] = {};
@@ -257,7 +258,7 @@ mma_kernel(GemmSizes s, A a, B b, Epilogue e, bool wide_out)
     typedef Tile<BM, A::K_RUNS> TileA;
     typedef Tile<BN, B::K_RUNS> TileB;
     SHARED(float4, slabs, [WM * WN * 8 * 36 / 4]);
-    const Part3 at = part_of<BM, BN>(s);
+    const Part3 at = part_of<BM, BN>(s, blockIdx.x);
     const int warp = (int)threadIdx.x / 32, g = (int)threadIdx.x % 32 / 4, t = (int)threadIdx.x % 4;
     const int row0 = warp / WN * 64, col0 = warp % WN * 32;
     float sum[4][4][4] = {};   // 16 rows, 8 columns, the fragment

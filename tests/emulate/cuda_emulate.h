@@ -7,6 +7,7 @@
 //               AddressSanitizer, at each access
 //   errors      a barrier that some threads miss or that they reach at another line, a warp operation whose lanes have gone
 //               elsewhere, shared memory overrun, grids beyond the hardware's limits: a message and abort()
+//   sm_90a      barriers with byte counts, tensor copies, wgmma: hopper.cc
 //   copy_async  takes place when it is waited for; until then the target is NaN
 #ifndef LEAD_TESTS_CUDA_EMULATE_H
 #define LEAD_TESTS_CUDA_EMULATE_H
@@ -68,6 +69,25 @@ void emulate_mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2], cons
                       int line = __builtin_LINE());
 void emulate_load_matrix(uint32_t *r, const void *row, int matrices, bool transposed, const char *file = __builtin_FILE(),
                          int line = __builtin_LINE());
+
+
+// Asynchronous hardware of sm_90a (hopper.cc); contracts: cuda/hopper.h
+struct TensorBox;
+void emulate_sm90(bool on);          // around the launches of kernels compiled for sm_90a
+bool emulate_is_sm90();
+void emulate_tensor_check(const TensorBox *t);
+unsigned emulate_shared_address(const void *p);
+void emulate_mbarrier_init(uint64_t *b, unsigned count, const char *file, int line);
+void emulate_mbarrier_init_fence();
+void emulate_mbarrier_arrive(uint64_t *b, unsigned expect, const char *file, int line);
+void emulate_mbarrier_wait(uint64_t *b, unsigned parity, const char *file, int line);
+void emulate_tma_load(void *to, const TensorBox *t, uint64_t *b, const int at[3], const char *file, int line);
+void emulate_wgmma_fence(const char *file, int line);
+void emulate_wgmma(float *d, int N, uint64_t a, uint64_t b, bool bf16, bool across_a, bool across_b, const char *file, int line);
+void emulate_wgmma_commit(const char *file, int line);
+void emulate_wgmma_wait(int newest, const char *file, int line);
+void emulate_registers(int n, bool take, const char *file, int line);
+extern "C" long emulate_wgmma_count(void);   // products of a warp since the program began
 
 #define EMULATE_SITE const char *file = __builtin_FILE(), int line = __builtin_LINE()
 

