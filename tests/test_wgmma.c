@@ -34,8 +34,12 @@ static void test_tile(TestLog *log, const CheckOptions *o, Math math, const char
 
 void test_wgmma(TestLog *log)
 {
-    static const char *const tile[] = {"64x128", "128x128", "128x256"};
-    static const OpId op[] = {OP_matmul, OP_linear, OP_linear_gelu};
+    // each tile, each op, both kinds of values; matmul has all four ways in which operands lie
+    static const struct { Math math; const char *tile; OpId op; } run[] = {
+        {MATH_BF16, "64x128", OP_matmul}, {MATH_TF32, "128x128", OP_linear_gelu}, {MATH_BF16, "128x256", OP_linear},
+        {MATH_BF16, "128x128", OP_matmul}, {MATH_BF16, "128x256", OP_linear_gelu}, {MATH_TF32, "64x128", OP_linear},
+        {MATH_TF32, "128x256", OP_matmul},
+    };
     Devices devices;
     CheckOptions o;
     int said = 0;
@@ -45,12 +49,10 @@ void test_wgmma(TestLog *log)
     o.variants_only = o.quick = true;
     o.say = say;
     o.ctx = &said;
-    for (Math math = MATH_BF16; math <= MATH_BF16; math++)
-        for (int t = 0; t < 1; t++)
-            for (int i = 1; i < 2; i++) {
-                emulated.math = math;
-                test_tile(log, &o, math, tile[t], op[i]);
-            }
+    for (int i = 0; i < (log->quick ? 3 : (int)(sizeof run / sizeof *run)); i++) {
+        emulated.math = run[i].math;
+        test_tile(log, &o, run[i].math, run[i].tile, run[i].op);
+    }
     const long before = emulate_wgmma_count();
     static CheckReport off;
     check_run(&off, &o, "linear");

@@ -45,6 +45,7 @@ static struct {
     void (*window)(bool);
     Thread thread[THREADS];
     int n, next, self;                // threads; first that has not begun; the running one
+    unsigned ended[THREADS / 32], waiting[THREADS / 32];   // lanes by warp; waiting: for others of their warp
     int order[THREADS];
     Fiber fiber[THREADS];
     int idle[THREADS], n_idle, made;  // fibers
@@ -153,6 +154,7 @@ static void fiber_main()
             become(e.order[e.next++]);
             e.body(e.arg);
             e.thread[e.self].state = DONE;
+            e.ended[e.self / 32] |= 1u << e.self % 32;
         }
         e.idle[e.n_idle++] = e.running;
         go_home();
@@ -212,6 +214,12 @@ int emulate_order() { return omp_get_max_threads(); }
 void emulate_sm90(bool on) { e.sm90 = on; }
 bool emulate_is_sm90() { return e.sm90; }
 
+// Whether two threads wait at the same place; the same string mostly has the same address.
+static bool same_place(const Thread *a, const Thread *b)
+{
+    return a->line == b->line && (a->file == b->file || strcmp(a->file, b->file) == 0);
+}
+
 // No thread can go on: they are all at the same barrier, which opens, or the kernel is wrong.
 static void open_barrier()
 {
@@ -226,7 +234,7 @@ static void open_barrier()
     for (int i = 0; i < e.n; i++) {
         Thread *t = &e.thread[i];
         if (t->state == DONE) fail("thread %d has ended, others wait at the barrier %s:%d", i, first->file, first->line);
-        if (t->line != first->line || strcmp(t->file, first->file) != 0)
+        if (!same_place(t, first))
             fail("thread %d waits at the barrier %s:%d, others at %s:%d", i, t->file, t->line, first->file, first->line);
         t->state = READY;
     }
@@ -242,23 +250,24 @@ void emulate_warp(unsigned mask, const char *file, int line, void *post, Emulate
     self->post = post;
     if (!(mask >> (e.self - base) & 1)) fail("%s:%d: lane %d is not in its mask %08x", file, line, e.self - base, mask);
     if (base + 32 > e.n && mask >> (e.n - base)) fail("%s:%d: mask %08x names lanes that the block lacks", file, line, mask);
-    void *posts[32] = {0};
-    bool all = true;
-    for (int l = 0; l < 32; l++) {
-        if (!(mask >> l & 1)) continue;
-        const Thread *t = &warp[l];
-        if (t->state == DONE) fail("%s:%d: lane %d of the mask has ended", file, line, l);
-        if (t == self) posts[l] = post;
-        else if (t->state != AT_WARP) all = false;
-        else if (t->line != line || strcmp(t->file, file) != 0 || t->mask != mask)
-            fail("%s:%d mask %08x: lane %d waits at %s:%d mask %08x", file, line, mask, l, t->file, t->line, t->mask);
-        else posts[l] = t->post;
-    }
-    if (!all) {
+    unsigned *waiting = &e.waiting[base / 32];
+    if (e.ended[base / 32] & mask)
+        fail("%s:%d: lane %d of the mask has ended", file, line, __builtin_ctz(e.ended[base / 32] & mask));
+    if ((*waiting | 1u << (e.self - base)) != (*waiting | mask)) {   // not the last of them
+        *waiting |= 1u << (e.self - base);
         wait_as(AT_WARP);
         return;
     }
+    void *posts[32] = {0};
+    for (int l = 0; l < 32; l++) {
+        if (!(mask >> l & 1)) continue;
+        const Thread *t = &warp[l];
+        posts[l] = t->post;
+        if (!same_place(t, self) || t->mask != mask)
+            fail("%s:%d mask %08x: lane %d waits at %s:%d mask %08x", file, line, mask, l, t->file, t->line, t->mask);
+    }
     if (together) together(posts, mask);
+    *waiting &= ~mask;
     for (int l = 0; l < 32; l++)
         if (mask >> l & 1 && &warp[l] != self) warp[l].state = READY;
 }
@@ -481,6 +490,8 @@ static void run_block()
 {
     shared_begin();
     e.next = 0;
+    memset(e.ended, 0, sizeof e.ended);
+    memset(e.waiting, 0, sizeof e.waiting);
     for (int i = 0; i < e.n; i++) {
         Thread *t = &e.thread[i];
         t->state = NEW;

@@ -216,22 +216,30 @@ static size_t value_at(uint64_t m, bool across, size_t bytes, size_t r, size_t k
     return swizzled(start + r / 8 * stride + r % 8 * 128 + k * bytes);
 }
 
-// Rows r0.. of the matrix, K values each, as f32 bits.
+// 1,024 bytes that a product reads: all or none of them are of one variable, and of one copy.
+static void check_pattern(size_t pattern, const char *file, int line)
+{
+    const size_t at = pattern * 1024;
+    if (!emulate_shared_holds(at, 1024)) emulate_fail("%s:%d: a matrix reaches out of its shared variable", file, line);
+    for (int i = 0; i < h.n_transfers; i++)
+        if (at < h.transfer[i].to + h.transfer[i].bytes && h.transfer[i].to < at + 1024)
+            emulate_fail("%s:%d: reads a matrix to which a copy is under way", file, line);
+}
+
+// Rows r0.. of the matrix, K values each, as f32 bits, by pieces of 16 bytes: neighbours along k, or along the rows.
 static void read_matrix(uint64_t m, bool across, bool bf16, int r0, int rows, uint32_t *to, const char *file, int line)
 {
-    const size_t bytes = bf16 ? 2 : 4, K = bf16 ? 16 : 8;
-    for (size_t r = 0; r < (size_t)rows; r++)
-        for (size_t k = 0; k < K; k++) {
+    const size_t bytes = bf16 ? 2 : 4, K = bf16 ? 16 : 8, piece = 16 / bytes;
+    size_t checked = SIZE_MAX;
+    for (size_t r = 0; r < (size_t)rows; r += across ? piece : 1)
+        for (size_t k = 0; k < K; k += across ? 1 : piece) {
             const size_t at = value_at(m, across, bytes, (size_t)r0 + r, k);
-            if (k % 8 == 0 && !emulate_shared_holds(at, bytes))
-                emulate_fail("%s:%d: a matrix reaches out of its shared variable", file, line);
-            uint32_t v = 0;
-            memcpy(&v, emulate_shared_memory() + at, bytes);
-            to[r * K + k] = bf16 ? v << 16 : v & ~0x1FFFu;   // of tf32 the unit ignores the low bits
-            if (k % 8) continue;
-            for (int i = 0; i < h.n_transfers; i++)
-                if (at >= h.transfer[i].to && at < h.transfer[i].to + h.transfer[i].bytes)
-                    emulate_fail("%s:%d: reads a matrix to which a copy is under way", file, line);
+            if (at / 1024 != checked) check_pattern(checked = at / 1024, file, line);
+            for (size_t j = 0; j < piece; j++) {
+                uint32_t v = 0;
+                memcpy(&v, emulate_shared_memory() + at + j * bytes, bytes);
+                to[across ? (r + j) * K + k : r * K + k + j] = bf16 ? v << 16 : v & ~0x1FFFu;   // tf32: low bits are ignored
+            }
         }
 }
 
@@ -319,18 +327,24 @@ static void together_issue(void *const post[32], unsigned)
 // d += A B for the warp's 16 rows: products summed in double, rounded once.
 static void compute(int warp, const Product *op)
 {
-    const int K = op->bf16 ? 16 : 8;
-    for (int l = 0; l < 32; l++) {
-        Sums *s = &h.sums[warp * 32 + l];
-        for (int i = 0; i < op->N / 2; i++) {
-            const int row = l / 4 + i % 4 / 2 * 8, col = i / 4 * 8 + l % 4 * 2 + i % 2;
-            double sum = s->value[i];
-            for (int k = 0; k < K; k++)
-                sum += (double)__uint_as_float(op->rows[row * K + k]) * (double)__uint_as_float(op->cols[col * K + k]);
-            s->value[i] = (float)sum;
+    static double b[DEPTH_MAX][COLUMNS], sum[COLUMNS];
+    const int K = op->bf16 ? 16 : 8, N = op->N;
+    Sums *lanes = &h.sums[warp * 32];
+    for (int k = 0; k < K; k++)
+        for (int n = 0; n < N; n++) b[k][n] = (double)__uint_as_float(op->cols[n * K + k]);
+    for (int row = 0; row < 16; row++) {
+        Sums *four = &lanes[row % 8 * 4];   // the lanes that hold this row, two neighbouring columns of eight each
+        const int half = row / 8 * 2;
+        for (int n = 0; n < N; n++) sum[n] = (double)four[n % 8 / 2].value[n / 8 * 4 + half + n % 2];
+        for (int k = 0; k < K; k++) {
+            const double a = (double)__uint_as_float(op->rows[row * K + k]);
+#pragma omp simd
+            for (int n = 0; n < N; n++) sum[n] += a * b[k][n];
         }
-        if (--s->under_way == 0) memcpy(s->d, s->value, (size_t)s->n * sizeof(float));
+        for (int n = 0; n < N; n++) four[n % 8 / 2].value[n / 8 * 4 + half + n % 2] = (float)sum[n];
     }
+    for (int l = 0; l < 32; l++)
+        if (--lanes[l].under_way == 0) memcpy(lanes[l].d, lanes[l].value, (size_t)lanes[l].n * sizeof(float));
 }
 
 static void together_wait(void *const post[32], unsigned)
