@@ -486,6 +486,13 @@ static int shuffled(int k, int n, int how)
     }
 }
 
+static bool all_at_barrier()
+{
+    for (int i = 0; i < e.n; i++)
+        if (e.thread[i].state != AT_BARRIER) return false;
+    return true;
+}
+
 static void run_block()
 {
     shared_begin();
@@ -512,7 +519,8 @@ static void run_block()
             done += t->state == DONE;
         }
         if (done == e.n) break;
-        if (e.sm90) moved |= hopper_turn(!moved);
+        if (e.sm90) moved |= hopper_turn(false);
+        if (!moved && e.sm90 && !all_at_barrier()) moved = hopper_turn(true);
         if (!moved) open_barrier();
     }
     if (e.sm90) hopper_end();

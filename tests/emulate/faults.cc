@@ -2,6 +2,7 @@
 // emulation must notice (FAULT_* in faults.h).
 #include "faults.h"
 
+#include "hopper.h"
 #include "mma.h"
 
 static const int N = 128;
@@ -119,4 +120,65 @@ extern "C" void fault_run(Fault f, float *y)
     case FAULT_LARGE_BLOCK: return emulate_call("test", dim3(1), dim3(2048), 0, [=] { y[0] = 1; });
     case FAULT_LARGE_GRID: return emulate_call("test", dim3(1, 70000), dim3(32), 0, [=] { y[0] = 1; });
     }
+}
+
+// ---- cuda/hopper.h
+
+static TensorBox box_of(const void *x, int value, int inner, int outer)
+{
+    return TensorBox{x, value, {inner, outer, 1}, {(int64_t)inner * value, (int64_t)inner * outer * value}, {128 / value, 64}};
+}
+
+// One warpgroup; its first thread loads.  The tiles as gemm_sm90.cu places them: 64 rows of 128 bytes each.
+template <bool BF16, bool ACROSS_A, bool ACROSS_B> static void product_kernel(HopperFault f, const HopperProduct *p)
+{
+    enum { K = BF16 ? 64 : 32, BYTES = 8192, VALUE = BF16 ? 2 : 4 };
+    SHARED_DYNAMIC(unsigned char, dynamic);
+    SHARED(uint64_t, full, [2]);
+    unsigned char *tile = dynamic + (1024 - shared_address(dynamic) % 1024) % 1024 + (f == HOPPER_UNALIGNED ? 128 : 0);
+    const TensorBox a = ACROSS_A ? box_of(p->a, VALUE, 64, K) : box_of(p->a, VALUE, K, 64);
+    const TensorBox b = ACROSS_B ? box_of(p->b, VALUE, 128, K) : box_of(p->b, VALUE, K, 128);
+    if (threadIdx.x == 0) {
+        mbarrier_init(&full[0], 1);
+        mbarrier_init(&full[1], 1);
+        if (f != HOPPER_NO_BARRIER_FENCE) mbarrier_init_fence();
+        mbarrier_arrive_expect(&full[0], 3 * BYTES + (f == HOPPER_FEW_BYTES ? 16 : 0));
+        if (f == HOPPER_SECOND_ARRIVAL) mbarrier_arrive(&full[0]);
+        tma_load(tile, &a, &full[0], 0, 0, 0);
+        for (int i = 0; i < 2; i++)
+            tma_load(tile + (1 + i) * BYTES, &b, &full[0], ACROSS_B ? 64 * i : 0, ACROSS_B ? 0 : 64 * i, 0);
+    }
+    __syncthreads();
+    if (f != HOPPER_NO_FULL_WAIT) mbarrier_wait(&full[0], f == HOPPER_WRONG_PARITY);
+    float d[64] = {0};
+    if (f != HOPPER_NO_PRODUCT_FENCE) wgmma_fence(d);
+    const unsigned at = shared_address(tile);
+    const unsigned skew = f == HOPPER_FAR_MATRIX ? 65536 : f == HOPPER_TWO_MATRICES && threadIdx.x >= 96 ? 1024 : 0;
+    for (unsigned k = 0; k < 4; k++)
+        wgmma<BF16, ACROSS_A, ACROSS_B>(d, wgmma_matrix(at + k * (ACROSS_A ? 2048 : 32), BYTES, 1024),
+                                        wgmma_matrix(at + BYTES + skew + k * (ACROSS_B ? 2048 : 32), BYTES, 1024));
+    if (f == HOPPER_NOT_COMMITTED) return;
+    wgmma_commit();
+    if (f == HOPPER_NO_WAIT) {
+        d[0] = 1;
+        wgmma<BF16, ACROSS_A, ACROSS_B>(d, wgmma_matrix(at, BYTES, 1024), wgmma_matrix(at + BYTES, BYTES, 1024));
+    }
+    if (f == HOPPER_EARLY_REUSE && threadIdx.x == 0) {
+        mbarrier_arrive_expect(&full[1], BYTES);
+        tma_load(tile, &a, &full[1], 64, 0, 0);   // beyond the edge: zeros
+    }
+    if (f == HOPPER_EARLY_REUSE) mbarrier_wait(&full[1], 0);
+    wgmma_wait<0>(d);
+    const int row = (int)threadIdx.x / 32 * 16 + (int)threadIdx.x % 32 / 4, col = (int)threadIdx.x % 4 * 2;
+    for (int i = 0; i < 64; i++) p->y[(row + i % 4 / 2 * 8) * 128 + i / 4 * 8 + col + i % 2] = d[i];
+}
+
+extern "C" void hopper_run(HopperFault f, const HopperProduct *p)
+{
+    auto *kernel = !p->bf16 ? product_kernel<false, false, false>
+                   : p->across_a ? (p->across_b ? product_kernel<true, true, true> : product_kernel<true, true, false>)
+                                 : (p->across_b ? product_kernel<true, false, true> : product_kernel<true, false, false>);
+    emulate_sm90(f != HOPPER_NOT_SM90);
+    emulate_call("test", dim3(1), dim3(128), 3 * 8192 + 4096, [=] { kernel(f, p); });
+    emulate_sm90(false);
 }
