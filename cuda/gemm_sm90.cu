@@ -178,12 +178,12 @@ wgmma_kernel(GemmSizes s, const __grid_constant__ TensorMap map_a, const __grid_
         if (threadIdx.x != 128 * WG) return;
         for (int64_t unit = blockIdx.x; unit < units; unit += gridDim.x) {
             const Part3 at = part_of<Size::BM, BN>(s, unit);
-            for (int64_t k = at.k_begin; k < at.k_end; k += DEPTH, turn.next()) {
+            for (int k = at.k_begin; k < at.k_end; k += DEPTH, turn.next()) {
                 unsigned char *stage = ring + turn.stage * Size::STAGE;
                 mbarrier_wait(&empty[turn.stage], turn.parity ^ 1);
                 mbarrier_arrive_expect(&full[turn.stage], Size::STAGE);
-                load_rows<A_RUNS, Size::BM>(stage, &map_a, &full[turn.stage], (int)at.m0, (int)k, (int)at.batch);
-                load_rows<B_RUNS, BN>(stage + Size::A_BYTES, &map_b, &full[turn.stage], (int)at.n0, (int)k, (int)at.batch);
+                load_rows<A_RUNS, Size::BM>(stage, &map_a, &full[turn.stage], at.m0, k, (int)at.batch);
+                load_rows<B_RUNS, BN>(stage + Size::A_BYTES, &map_b, &full[turn.stage], at.n0, k, (int)at.batch);
             }
         }
     } else {
@@ -194,7 +194,7 @@ wgmma_kernel(GemmSizes s, const __grid_constant__ TensorMap map_a, const __grid_
         const unsigned base = shared_address(ring);
         for (int64_t unit = blockIdx.x; unit < units; unit += gridDim.x) {
             const Part3 at = part_of<Size::BM, BN>(s, unit);
-            const int steps = (int)((at.k_end - at.k_begin + DEPTH - 1) / DEPTH);
+            const int steps = (at.k_end - at.k_begin + DEPTH - 1) / DEPTH;
             float sum[BN / 2];
 #pragma unroll
             for (int i = 0; i < BN / 2; i++) sum[i] = 0;
@@ -294,8 +294,11 @@ bool gemm_sm90(const OpCall *c, int64_t batch, int64_t M, int64_t N, int64_t K, 
                const Epilogue &e)
 {
     const char *choice = wgmma_choice(c);
+    const int64_t most = INT32_MAX - 256;   // rounded up to tiles it is counted in 32 bits
     const bool bf16 = math_of(c) == MATH_BF16;
     if (!choice || math_of(c) == MATH_FP32 || batch * M * N == 0 || K == 0) return false;
+    CHECK(M < most && N < most && K < most && batch < most, "cuda: a product of %lld x %lld x %lld", (long long)M, (long long)N,
+          (long long)K);
     Plan best = {-1, 0, 0, 0};
     bool forced = false;
     for (int i = 0; i < TILES; i++) forced |= strcmp(choice, tiles[i].name) == 0;
