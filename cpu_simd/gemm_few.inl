@@ -35,7 +35,7 @@ static inline __attribute__((always_inline)) void few_axpy(const int rows, const
 #pragma GCC unroll 4
         for (int t = 0; t < terms; t++) {
             vb[t] = vload(b + t * g->rb + j);
-
+            if (j % 16 == 0) __builtin_prefetch(b + (terms + t) * g->rb + j, 0, 2);
         }
 #pragma GCC unroll 4
         for (int i = 0; i < rows; i++) {
