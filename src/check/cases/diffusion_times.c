@@ -23,5 +23,6 @@ void diffusion_times_cases(CaseList *list)
     shape(list, "nothing dropped", 1000, 32, 3, 0);
     shape(list, "everything dropped", 1000, 32, 3, 1);
     shape(list, "the clock passes the end of 32 bits", 1000, 32, 0xFFFFFFFD, 0.15);
+    shape(list, "many draws near the border", 50, 20011, 1, 0.9);
     shape(list, "more than a block", 1000, 1031, 1, 0.15);
 }
