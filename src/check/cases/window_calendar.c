@@ -25,5 +25,6 @@ void window_calendar_cases(CaseList *list)
     shape(list, "means of the week", 61, 4, 2, 8, 0, true);
     shape(list, "longer than a week", 17, 30, 31, 3, 5, true);
     shape(list, "drawn matrices", 33, 5, 3, 24, 4, false);
+    shape(list, "slots of 43 s", 33, 3, 2, 2009, 1, true);
     shape(list, "the model's sizes", 32, 16, 20, 288, 0, true);
 }
