@@ -28,5 +28,5 @@ void window_rows_cases(CaseList *list)
     shape(list, "steps beyond a day", 300, 23, 2, 9, 4, 0, true);
     for (int n = 1; n <= 6; n++) shape(list, "drawn matrices", 200, 33, 4, 3, 8, n, false);
     shape(list, "one row a day", 90, 17, 3, 2, 1, 0, true);
-    shape(list, "the model's sizes", 3001, 32, 16, 20, 288, 0, true);
+    shape(list, "the model's sizes", 3001, 131, 16, 20, 288, 0, true);
 }
