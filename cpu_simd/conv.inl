@@ -8,6 +8,7 @@
 // gemm asks for P block by block (window_fetch), as large as the L2 cache likes.  With stride s, dx splits in s x s
 // classes of pixels; each class is reached by its own subset of taps and is a product of its own, free of zeros.
 #include "cpu_simd/gemm.inl"
+#include "cpu_simd/conv_few.inl"
 #include "cpu_simd/conv_rows.inl"
 #include "cpu_simd/winograd.inl"
 
@@ -106,6 +107,30 @@ static float *weight_panels(const Gemm *g, Arena *scratch)
     return p;
 }
 
+// The same as [N][K].
+static float *weight_rows(const Gemm *g, Arena *scratch)
+{
+    float *rows = arena_alloc(scratch, padded(g->N * g->K + VW) * sizeof *rows);
+    float *turned = arena_alloc(scratch, padded(g->N * g->K + VW) * sizeof *turned);
+    if (g->fetch_b) g->fetch_b(g, 0, g->K, 0, g->N, rows, g->N);
+    const float *from = g->fetch_b ? rows : g->b;
+    for (int64_t n = 0; n < g->N; n++)
+        for (int64_t k = 0; k < g->K; k++) turned[n * g->K + k] = from[k * g->N + n];
+    return turned;
+}
+
+// q: all but its weights, which are those of g.
+static void direct_forward(RowConv *q, const Gemm *g, Arena *scratch)
+{
+    if (q->O <= FEW && q->w.KW * q->w.C >= 2 * VW) {
+        q->panels = weight_rows(g, scratch);
+        few_forward(q);
+    } else {
+        q->panels = weight_panels(g, scratch);
+        rows_forward(q, scratch);
+    }
+}
+
 KERNEL(conv2d, fwd)
 {
     const ConvDims d = conv_dims(c);
@@ -120,12 +145,29 @@ KERNEL(conv2d, fwd)
                     .fetch_a = is_linear(&d) ? NULL : window_fetch, .ctx = &w, .b = in_x(c, 1), .rb = d.O, .cb = 1,
                     .c = out_x(c, 0), .rc = d.O, .cc = 1, .alpha = 1, .bias = in_x(c, 2)};
     if (!is_linear(&d) && by_rows(&w)) {
-        const RowConv q = {.w = w, .N = d.N, .O = d.O, .panels = weight_panels(&g, c->scratch), .bias = in_x(c, 2),
-                           .y = out_x(c, 0), .image = d.Ho * d.Wo * d.O, .row = d.Wo * d.O, .pixel = d.O, .chain = 640};
-        rows_forward(&q, c->scratch);
+        RowConv q = {.w = w, .N = d.N, .O = d.O, .bias = in_x(c, 2), .y = out_x(c, 0), .image = d.Ho * d.Wo * d.O,
+                     .row = d.Wo * d.O, .pixel = d.O, .chain = 640};
+        direct_forward(&q, &g, c->scratch);
         return;
     }
     gemm(&g, c->scratch);
+}
+
+// dw for 3 outputs with the roles of x and dy exchanged: x has the channels that fill vectors.  Tap (a,e) of dw is tap
+// (KH-1-a, KW-1-e) of the gradient of a convolution of dy.
+static void turned_weights(const OpCall *c, const ConvDims *d)
+{
+    const size_t mark = arena_mark(c->scratch);
+    const int64_t taps = d->KH * d->KW, CO = d->C * d->O;
+    const Window w = {.x = out_g(c, 0), .H = d->Ho, .W = d->Wo, .C = d->O, .KH = d->KH, .KW = d->KW, .Ho = d->H,
+                      .Wo = d->W, .s = 1, .top = d->p - d->KH + 1, .left = d->p - d->KW + 1};
+    float *turned = arena_zalloc(c->scratch, (size_t)(taps * CO) * sizeof *turned), *dw = in_g(c, 1);
+    rows_weights(&w, in_x(c, 0), d->N, d->C, turned, c->scratch);
+    for (int64_t t = 0; t < taps; t++)
+        for (int64_t k = 0; k < d->C; k++)
+            for (int64_t o = 0; o < d->O; o++)
+                dw[(t * d->C + k) * d->O + o] += turned[(taps - 1 - t) * CO + o * d->C + k];
+    arena_rewind(c->scratch, mark);
 }
 
 static void conv_backward_w(const OpCall *c, const ConvDims *d)
@@ -138,6 +180,10 @@ static void conv_backward_w(const OpCall *c, const ConvDims *d)
     }
     const int64_t K = d->KH * d->KW * d->C;
     const Window w = window_of(d, in_x(c, 0));
+    if (d->O == 3 && d->C > 3 && d->s == 1) {
+        turned_weights(c, d);
+        return;
+    }
     if (!is_linear(d) && w.KW * w.C <= 96 && w.Ho * w.Wo >= 36) {   // few sums of many terms
         rows_weights(&w, out_g(c, 0), d->N, d->O, in_g(c, 1), c->scratch);
         return;
@@ -205,10 +251,9 @@ static void conv_backward_class(const OpCall *c, const ConvDims *d, int64_t phas
                     .c_row = d->s == 1 ? NULL : pixel_of_class, .alpha = 1, .add = true};
     if (by_rows(&b.window)) {
         const int64_t row = d->W * d->C;
-        const RowConv q = {.w = b.window, .N = d->N, .O = d->C, .panels = weight_panels(&g, c->scratch),
-                           .y = in_g(c, 0) + phase_v * row + phase_h * d->C, .image = d->H * row, .row = d->s * row,
-                           .pixel = d->s * d->C, .add = true, .chain = run};
-        rows_forward(&q, c->scratch);
+        RowConv q = {.w = b.window, .N = d->N, .O = d->C, .y = in_g(c, 0) + phase_v * row + phase_h * d->C,
+                     .image = d->H * row, .row = d->s * row, .pixel = d->s * d->C, .add = true, .chain = run};
+        direct_forward(&q, &g, c->scratch);
         return;
     }
     gemm(&g, c->scratch);

@@ -273,18 +273,18 @@ INLINE void tile_out(const int m, const float *M, int64_t step, int64_t n, vf bi
 PER_M(tile_out, PARAMS, ARGS(M, step, n, bias, q, y))
 #undef PARAMS
 
+// Channels o0..o1 of tiles tile0.. from M [side^2][count][ld], which holds these channels alone.
 INLINE void tiles_out(const int m, const Wino *w, const float *M, int64_t ld, int64_t step, int64_t tile0,
-                      int64_t count, const float *bias, bool add, float *y)
+                      int64_t count, int64_t o0, int64_t o1, const float *bias, bool add, float *y)
 {
     TileAt tile = tile_at(w, tile0);
     for (int64_t t = 0; t < count; t++, tile_next(w, &tile)) {
         const int64_t h = m * tile.i, v = m * tile.j;
         const TileOut q = {.add = add, .rows = w->Ho - h, .cols = w->Wo - v, .W = w->Wo, .O = w->O};
         float *to = y + ((tile.n * w->Ho + h) * w->Wo + v) * w->O;
-        for (int64_t i = 0; i < w->O; i += VW) {
-            const int64_t n = w->O - i;
-            const vf b = bias ? vload_n(bias + i, n) : vzero();
-            (m == 4 ? tile_out_4 : tile_out_3)(M + t * ld + i, step, n, b, &q, to + i);
+        for (int64_t i = o0; i < o1; i += VW) {
+            const vf b = bias ? vload_n(bias + i, o1 - i) : vzero();
+            (m == 4 ? tile_out_4 : tile_out_3)(M + t * ld + i - o0, step, o1 - i, b, &q, to + i);
         }
     }
 }
@@ -314,19 +314,16 @@ INLINE void weight_vector(const int m, const float *w, int64_t tap, vmask k, boo
     }
 }
 
-// Floats from one matrix of U to the next.
-static inline int64_t wino_weight_step(int64_t K, int64_t n) { return odd_lines(ceil_div(n, NR) * K * NR); }
-
-// U [side^2][panels][K][NR], zero beyond the outputs: rows k0..k1 of each panel.  Forward: K = C inputs, w [9][K][n].
-// turned (for dx): w [9][n][K] is transposed in blocks.
-INLINE void weights_in(const int m, const float *w, int64_t K, int64_t n, bool turned, int64_t k0, int64_t k1, float *U)
+// Panels p0..p1 of U [side^2][p1-p0][K][NR], zero beyond the outputs, matrices `step` floats apart: rows k0..k1 of each.
+// Forward: K = C inputs, w [9][K][n].  turned (for dx): w [9][n][K] is transposed in blocks.
+INLINE void weights_in(const int m, const float *w, int64_t K, int64_t n, bool turned, int64_t k0, int64_t k1,
+                       int64_t p0, int64_t p1, float *U, int64_t step)
 {
     enum { ROWS = 16 };
-    const int64_t panels = ceil_div(n, NR), step = wino_weight_step(K, n);
     float block[9 * ROWS * NR] __attribute__((aligned(64)));
     for (int64_t k = k0; k < k1; k += ROWS) {
         const int64_t rows = min_i64(ROWS, k1 - k);
-        for (int64_t p = 0; p < panels; p++) {
+        for (int64_t p = p0; p < p1; p++) {
             const int64_t o = p * NR, width = min_i64(NR, n - o);
             if (turned)
                 for (int tap = 0; tap < 9; tap++)
@@ -334,7 +331,7 @@ INLINE void weights_in(const int m, const float *w, int64_t K, int64_t n, bool t
             for (int64_t r = 0; r < rows; r++)
                 for (int64_t j = 0; j < NR; j += VW) {
                     const vmask mask = vhead(width > j ? width - j : 0);
-                    float *to = U + (p * K + k + r) * NR + j;
+                    float *to = U + ((p - p0) * K + k + r) * NR + j;
                     if (turned) weight_vector(m, block + r * NR + j, ROWS * NR, mask, true, to, step);
                     else weight_vector(m, w + (k + r) * n + o + j, K * n, mask, false, to, step);
                 }
@@ -347,21 +344,21 @@ INLINE void weights_in(const int m, const float *w, int64_t K, int64_t n, bool t
 typedef struct WinoCall {
     Wino w;
     const float *x, *bias;
-    float *y, *U, *buffers;
+    float *y, *U, *V, *buffers;
     const float *weights, *zero;
     bool turned, add;                       // dx: y += the product with turned weights
-    int64_t chunk, chunks;                  // tiles of a chunk
-    int64_t ld_v, ld_m, step_v, step_m;
+    int64_t chunk, chunks, panels;          // tiles of a chunk
+    int64_t ld_v, ld_m, step_v, step_m, step_u;
 } WinoCall;
 
-// The products of one chunk: M[q] = V[q] U[q] for each point pair q.
-static void wino_products_of(const WinoCall *c, const float *V, int64_t count, float *M)
+// The products of one chunk and n outputs: M[q] = V[q] U[q] for each point pair q.
+static void wino_products_of(const WinoCall *c, const float *V, const float *U, int64_t count, int64_t n, float *M)
 {
-    const int64_t K = c->w.C, n = c->w.O, panels = ceil_div(n, NR), n_tiles = ceil_div(count, MR);
+    const int64_t K = c->w.C, panels = ceil_div(n, NR), n_tiles = ceil_div(count, MR);
     for (int64_t q = 0; q < c->w.side * c->w.side; q++)
         for (int64_t p = 0; p < panels; p++) {
             const int64_t width = min_i64(NR, n - p * NR);
-            const float *b = c->U + q * wino_weight_step(K, n) + p * K * NR;
+            const float *b = U + q * c->step_u + p * K * NR;
             for (int64_t t = 0; t < n_tiles; t++) {
                 const int64_t i = t * count / n_tiles, rows = (t + 1) * count / n_tiles - i;
                 const bool wide = width > VW;
@@ -375,7 +372,7 @@ static void wino_products_of(const WinoCall *c, const float *V, int64_t count, f
 INLINE void wino_member(const int m, const WinoCall *c, int tid, int n)
 {
     const int64_t rows = ceil_div(ceil_div(c->w.C, n), 8) * 8, k0 = tid * rows, k1 = min_i64(c->w.C, k0 + rows);
-    weights_in(m, c->weights, c->w.C, c->w.O, c->turned, k0, k1, c->U);
+    weights_in(m, c->weights, c->w.C, c->w.O, c->turned, k0, k1, 0, c->panels, c->U, c->step_u);
     if (n > 1) {
 #pragma omp barrier
     }
@@ -384,13 +381,40 @@ INLINE void wino_member(const int m, const WinoCall *c, int tid, int n)
     for (int64_t q = tid; q < c->chunks; q += n) {
         const int64_t tile0 = q * c->w.tiles / c->chunks, count = (q + 1) * c->w.tiles / c->chunks - tile0;
         tiles_in(m, &c->w, c->x, c->zero, tile0, count, V, c->ld_v, c->step_v);
-        wino_products_of(c, V, count, M);
-        tiles_out(m, &c->w, M, c->ld_m, c->step_m, tile0, count, c->bias, c->add, c->y);
+        wino_products_of(c, V, c->U, count, c->w.O, M);
+        tiles_out(m, &c->w, M, c->ld_m, c->step_m, tile0, count, 0, c->w.O, c->bias, c->add, c->y);
     }
 }
 
-static void wino_member_4(const WinoCall *c, int tid, int n) { wino_member(4, c, tid, n); }
-static void wino_member_3(const WinoCall *c, int tid, int n) { wino_member(3, c, tid, n); }
+// Few tiles and many weights: all tiles at once, panel by panel of outputs, so that U is not written to memory and read
+// again.  MEASURED
+INLINE void wino_member_by_panels(const int m, const WinoCall *c, int tid, int n)
+{
+    const Wino *w = &c->w;
+    const int64_t points = w->side * w->side, t0 = tid * w->tiles / n, t1 = (tid + 1) * w->tiles / n;
+    tiles_in(m, w, c->x, c->zero, t0, t1 - t0, c->V + t0 * c->ld_v, c->ld_v, c->step_v);
+    if (n > 1) {
+#pragma omp barrier
+    }
+    float *U = c->buffers + tid * points * (c->step_u + c->step_m), *M = U + points * c->step_u;
+    for (int64_t p = tid; p < c->panels; p += n) {
+        const int64_t o0 = p * NR, o1 = min_i64(o0 + NR, w->O);
+        weights_in(m, c->weights, w->C, w->O, c->turned, 0, w->C, p, p + 1, U, c->step_u);
+        wino_products_of(c, c->V, U, w->tiles, o1 - o0, M);
+        tiles_out(m, w, M, c->ld_m, c->step_m, 0, w->tiles, o0, o1, c->bias, c->add, c->y);
+    }
+}
+
+static void wino_member_n(const WinoCall *c, int tid, int n)
+{
+    if (c->V) {
+        if (c->w.m == 4) wino_member_by_panels(4, c, tid, n);
+        else wino_member_by_panels(3, c, tid, n);
+    } else {
+        if (c->w.m == 4) wino_member(4, c, tid, n);
+        else wino_member(3, c, tid, n);
+    }
+}
 
 static float *zero_vector(Arena *scratch, int64_t n)
 {
@@ -409,35 +433,40 @@ static void wino_run(WinoCall *c, Arena *scratch)
     const size_t mark = arena_mark(scratch);
     const int64_t points = w->side * w->side;
     const int threads = points * w->tiles * w->C * w->O > PAR_WORK ? omp_get_max_threads() : 1;
-    c->ld_v = odd_lines(w->C), c->ld_m = odd_lines(ceil_div(w->O, NR) * NR);
     const int64_t most = wino_chunk(w);
-    c->chunks = ceil_div(ceil_div(w->tiles, most), threads) * threads;
+    const bool by_panels = w->C * w->O > 65536 && w->tiles <= most;
+    c->panels = ceil_div(w->O, NR);
+    c->chunks = by_panels ? 1 : ceil_div(ceil_div(w->tiles, most), threads) * threads;
     if (c->chunks > w->tiles) c->chunks = w->tiles;
     c->chunk = ceil_div(w->tiles, c->chunks);
+    c->ld_v = odd_lines(w->C), c->ld_m = odd_lines(by_panels ? NR : c->panels * NR);
     c->step_v = odd_lines(c->chunk * c->ld_v), c->step_m = odd_lines(c->chunk * c->ld_m);
+    c->step_u = odd_lines((by_panels ? 1 : c->panels) * w->C * NR);
     c->zero = zero_vector(scratch, w->C);
-    c->U = arena_alloc(scratch, (size_t)(points * wino_weight_step(w->C, w->O)) * sizeof(float));
-    c->buffers = arena_alloc(scratch, (size_t)(threads * points * (c->step_v + c->step_m)) * sizeof(float));
+    // Shared by the threads: V or U; each thread's own: U or V, and M.
+    float *shared = arena_alloc(scratch, (size_t)(points * (by_panels ? c->step_v : c->step_u)) * sizeof(float));
+    const int64_t own = points * ((by_panels ? c->step_u : c->step_v) + c->step_m);
+    *(by_panels ? &c->V : &c->U) = shared;
+    c->buffers = arena_alloc(scratch, (size_t)(threads * own) * sizeof(float));
     if (threads == 1) {
-        if (w->m == 4) wino_member_4(c, 0, 1);
-        else wino_member_3(c, 0, 1);
+        wino_member_n(c, 0, 1);
     } else {
 #pragma omp parallel num_threads(threads)
-        if (w->m == 4) wino_member_4(c, omp_get_thread_num(), omp_get_num_threads());
-        else wino_member_3(c, omp_get_thread_num(), omp_get_num_threads());
+        wino_member_n(c, omp_get_thread_num(), omp_get_num_threads());
     }
     arena_rewind(scratch, mark);
 }
 
 // ---- dw
 
-// Task (r, block of C, block of O) makes row r of points of dU = sum_tiles V^T Z, block by block of tiles, and applies
-// G^T along the columns: S [side][3][C][O].  The transforms of V and Z are made again by each task that wants them:
+// Task (r, block of C, block of O) makes row r of points of dU = sum_tiles V^T Z, chunk by chunk of tiles, and applies
+// G^T along the columns: S [side][3][cb][ld_z].  The transforms of V and Z are made again by each task that wants them:
 // nothing is shared, and all of a task stays in the L2 cache.
 typedef struct WinoWeights {
     Wino w;
     const float *x, *dy, *zero;
     float *dw, *S, *buffers;
+    bool whole;                 // a thread makes all of a block
     int64_t cb, ob, c_blocks, o_blocks;
     int64_t chunk, chunks, ld_v, ld_z, step_v, step_z, floats;   // floats: buffers of one thread
 } WinoWeights;
@@ -500,12 +529,12 @@ INLINE void row_of_tiles(const int m, const WinoWeights *g, int r, int64_t tile0
     }
 }
 
-INLINE void weight_task(const int m, const WinoWeights *g, int64_t task, float *buffer)
+// Row r of points of a block: sums to S [side][3][cb][ld_z].
+INLINE void weight_task(const int m, const WinoWeights *g, int64_t block, int r, float *buffer, float *S)
 {
-    const int side = m + 2, r = (int)(task % side);
-    const int64_t c0 = task / side % g->c_blocks * g->cb, o0 = task / side / g->c_blocks * g->ob;
-    const int64_t C = g->w.C, O = g->w.O, cb = min_i64(g->cb, C - c0), ob = min_i64(g->ob, O - o0);
-    const int64_t c_tiles = ceil_div(cb, MR);
+    const int side = m + 2;
+    const int64_t c0 = block % g->c_blocks * g->cb, o0 = block / g->c_blocks * g->ob;
+    const int64_t cb = min_i64(g->cb, g->w.C - c0), ob = min_i64(g->ob, g->w.O - o0), c_tiles = ceil_div(cb, MR);
     float *V = buffer, *Z = V + side * g->step_v, *dU = Z + side * g->step_z;
     for (int64_t q = 0; q < g->chunks; q++) {
         const int64_t tile0 = q * g->w.tiles / g->chunks, count = (q + 1) * g->w.tiles / g->chunks - tile0;
@@ -526,28 +555,46 @@ INLINE void weight_task(const int m, const WinoWeights *g, int64_t task, float *
             vf u[WINO_SIDE], s[3];
             for (int j = 0; j < side; j++) u[j] = vload(dU + (j * cb + c) * g->ld_z + o);
             weight_sums(m, u, s);
-            for (int e = 0; e < 3; e++) vstore_n(g->S + ((r * 3 + e) * C + c0 + c) * O + o0 + o, ob - o, s[e]);
+            for (int e = 0; e < 3; e++) vstore(S + ((r * 3 + e) * g->cb + c) * g->ld_z + o, s[e]);
         }
 }
 
-INLINE void weight_member(const int m, const WinoWeights *g, int tid, int n)
+// dw += G^T of the sums of a block, rows from..to of its 3 cb rows (e,c).
+INLINE void weight_end(const int m, const WinoWeights *g, int64_t block, int64_t from, int64_t to, const float *S)
 {
-    const int64_t O = g->w.O, CO = g->w.C * O, rows = 3 * g->w.C;
-    for (int64_t task = tid; task < (m + 2) * g->c_blocks * g->o_blocks; task += n)
-        weight_task(m, g, task, g->buffers + tid * g->floats);
-    if (n > 1) {
-#pragma omp barrier
-    }
-    for (int64_t row = tid * rows / n; row < (tid + 1) * rows / n; row++)   // row (e,c) of dw[0], dw[1] and dw[2]
-        for (int64_t o = 0; o < O; o += VW) {
+    const int64_t c0 = block % g->c_blocks * g->cb, o0 = block / g->c_blocks * g->ob, C = g->w.C, O = g->w.O;
+    const int64_t ob = min_i64(g->ob, O - o0), plane = g->cb * g->ld_z;
+    for (int64_t row = from; row < to; row++) {
+        const int64_t e = row / g->cb, c = row % g->cb;
+        for (int64_t o = 0; c0 + c < C && o < ob; o += VW) {
             vf u[WINO_SIDE], s[3];
-            for (int r = 0; r < m + 2; r++) u[r] = vload_n(g->S + r * 3 * CO + row * O + o, O - o);
+            for (int r = 0; r < m + 2; r++) u[r] = vload(S + (r * 3 + e) * plane + c * g->ld_z + o);
             weight_sums(m, u, s);
             for (int a = 0; a < 3; a++) {
-                float *to = g->dw + a * 3 * CO + row * O + o;
-                vstore_n(to, O - o, vadd(vload_n(to, O - o), s[a]));
+                float *at = g->dw + ((a * 3 + e) * C + c0 + c) * O + o0 + o;
+                vstore_n(at, ob - o, vadd(vload_n(at, ob - o), s[a]));
             }
         }
+    }
+}
+
+// Blocks enough: each thread makes whole blocks, whose sums stay in its caches.  Else the rows of points are shared.
+INLINE void weight_member(const int m, const WinoWeights *g, int tid, int n)
+{
+    const int64_t blocks = g->c_blocks * g->o_blocks, rows = 3 * g->cb, sums = (m + 2) * rows * g->ld_z;
+    float *buffer = g->buffers + tid * g->floats;
+    if (g->whole) {
+        for (int64_t b = tid; b < blocks; b += n) {
+            for (int r = 0; r < m + 2; r++) weight_task(m, g, b, r, buffer, g->S + tid * sums);
+            weight_end(m, g, b, 0, rows, g->S + tid * sums);
+        }
+        return;
+    }
+    for (int64_t task = tid; task < (m + 2) * blocks; task += n)
+        weight_task(m, g, task / (m + 2), (int)(task % (m + 2)), buffer, g->S + task / (m + 2) * sums);
+#pragma omp barrier
+    for (int64_t b = 0; b < blocks; b++)
+        weight_end(m, g, b, tid * rows / n, (tid + 1) * rows / n, g->S + b * sums);
 }
 
 static void weight_member_4(const WinoWeights *g, int tid, int n) { weight_member(4, g, tid, n); }
@@ -569,7 +616,9 @@ static void wino_weights(const Wino *w, const float *x, const float *dy, float *
     g.floats = w->side * (g.step_v + g.step_z + g.cb * g.ld_z);
     const int threads = w->side * w->side * w->tiles * w->C * w->O > PAR_WORK ? omp_get_max_threads() : 1;
     g.zero = zero_vector(scratch, w->C > w->O ? w->C : w->O);
-    g.S = arena_alloc(scratch, (size_t)(w->side * 3 * w->C * w->O) * sizeof(float));
+    const int64_t blocks = g.c_blocks * g.o_blocks;
+    g.whole = threads == 1 || blocks >= 4 * threads;
+    g.S = arena_alloc(scratch, (size_t)((g.whole ? threads : blocks) * w->side * 3 * g.cb * g.ld_z) * sizeof(float));
     g.buffers = arena_alloc(scratch, (size_t)(threads * g.floats) * sizeof(float));
     if (threads == 1) {
         if (w->m == 4) weight_member_4(&g, 0, 1);

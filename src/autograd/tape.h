@@ -5,8 +5,9 @@
 //
 // Every tape_<op> checks its shapes (a mismatch is a bug: CHECK), allocates outputs in the step arena, runs the
 // device's forward kernel and, when some input needs a gradient, records the call.  Values live until tape_reset.
-// Gradients: tensors that need none have g = NULL and cost nothing; activations get g (zeroed) inside tape_backward;
-// leaves (parameters) bring their own g buffer, to which backward ADDS: zero it before each step.
+// Gradients: tensors that need none have g = NULL and cost nothing; activations get g (zeroed) inside tape_backward and
+// lose it when all who want it have read it; leaves (data, parameters) and the tensor that backward starts from keep theirs.
+// Parameters bring their own g buffer, to which backward ADDS: zero it before each step.
 #ifndef LEAD_AUTOGRAD_TAPE_H
 #define LEAD_AUTOGRAD_TAPE_H
 
@@ -30,6 +31,8 @@ typedef struct Tape {
     uint32_t rng_step;       // the clock's value; tape_set_step sets both
     Tensor *clock;           // I32 [1] in the step arena, kept by tape_reset: the step, where kernels find it
     uint32_t n_dropout;
+    struct Spare *spare;     // in backward: gradients that are done with, as memory for others
+    int n_spare;
     size_t step_mark;        // tape_reset rewinds the step arena to here
     Profile *profile;        // NULL: off
 } Tape;
