@@ -1,6 +1,7 @@
-// The vector functions of cpu_simd/vec.h: exp, sigmoid, tanh, softplus, the normal cdf hold their stated error bounds over every exponent of a
-// float (here in their AVX2 build, and through the sigmoid and tanh kernels of each instruction set), infinities and
-// NaN included; masked heads touch what they should; randn draws the reference's very bits at every instruction set.
+// The vector functions of cpu_simd/vec.h: exp, sigmoid, tanh, softplus, the normal cdf hold their stated error bounds
+// over every exponent of a float (here in their AVX2 build, and through the kernels of each instruction set), infinities
+// and NaN included; masked heads touch what they should; zeros, denormals, the largest, infinities and NaN go through
+// activations, softmax and norms as through the plain kernels; randn draws the reference's bits at every instruction set.
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -153,6 +154,92 @@ static void test_randn(TestLog *log, const Device *ref, const Device *dev, float
         }
 }
 
+// ---- zeros, denormals, the largest, infinities, NaN
+
+// In each row either one value is special, or all are.  A variant's result must be of the plain kernel's kind: NaN
+// where that is NaN, the same infinity, and else near it for the size of its row.
+enum { SPECIALS = 24, ROWS = 2 * SPECIALS, WIDTH = 40, MOST = ROWS * WIDTH };
+
+static const float special[SPECIALS] = {
+    0, -0.0f, 1e-45f, -1e-45f, 1.1e-38f, -1.1e-38f, FLT_MIN, 1e-30f, -1e-30f, 1e-12f, -17, 17, -60, 60, -88, 89, -104,
+    3e4f, -1e15f, 1e30f, FLT_MAX, -FLT_MAX, INFINITY, -INFINITY};
+
+// least: size of a row at least, where small values are differences of larger ones, or sigmoids that may become 0.
+typedef struct SpecialOp { OpId op; int n_in, n_out; const void *p; float least; } SpecialOp;
+
+// y and dx of one op on one device; x with NaN in place of the last special value where `nan`.
+static void run_special(const Device *dev, SpecialOp o, bool nan, Arena *mem, float *y, float *dx)
+{
+    Tensor t[6];
+    const bool image = o.op == OP_group_norm;
+    const Shape rows = image ? SHAPE(ROWS, 2, WIDTH / 2) : SHAPE(ROWS, WIDTH), last = SHAPE(rows.d[rows.n - 1]);
+    const Shape saved = image ? SHAPE(ROWS, 5) : SHAPE(ROWS);
+    for (int i = 0; i < 6; i++) {
+        t[i] = (Tensor){.shape = i == 0 || i == 3 ? rows : i < 3 ? last : saved, .dev = dev};
+        t[i].x = arena_zalloc(mem, tensor_bytes(&t[i]));
+        t[i].g = arena_zalloc(mem, tensor_bytes(&t[i]));
+    }
+    float *x = t[0].x, *dy = t[3].g;
+    for (int i = 0; i < MOST; i++) {
+        const int r = i / WIDTH, k = r % SPECIALS;
+        const float v = nan && k == SPECIALS - 1 ? NAN : special[k];
+        x[i] = r >= SPECIALS || i % WIDTH == (7 * r + 3) % WIDTH ? v : sinf((float)i);
+        dy[i] = cosf((float)i);
+    }
+    for (int64_t i = 0; i < last.d[0]; i++) ((float *)t[1].x)[i] = 1 + 0.01f * (float)i;
+    const OpCall c = {.op = o.op, .n_in = o.n_in, .n_out = o.n_out, .in = {&t[0], &t[1], &t[2]},
+                      .out = {&t[3], &t[4], &t[5]}, .p = o.p, .scratch = mem};
+    dev->fwd[o.op](&c);
+    dev->bwd[o.op](&c);
+    memcpy(y, t[3].x, MOST * sizeof *y);
+    memcpy(dx, t[0].g, MOST * sizeof *dx);
+}
+
+// The first value of another kind, or -1.  A row that is 1e15 everywhere has a variance of roundings alone.
+static int other_kind(SpecialOp o, const float *want, const float *got)
+{
+    for (int r = 0; r < ROWS; r++) {
+        const float v = special[r % SPECIALS];
+        if (o.n_in > 1 && r >= SPECIALS && isfinite(v) && fabsf(v) > 1e3f) continue;
+        float size = o.least;
+        for (int i = r * WIDTH; i < (r + 1) * WIDTH; i++)
+            if (isfinite(want[i])) size = fmaxf(size, fabsf(want[i]));
+        for (int i = r * WIDTH; i < (r + 1) * WIDTH; i++) {
+            if (isnan(want[i]) ? isnan(got[i]) : isinf(want[i]) ? got[i] == want[i] : false) continue;
+            if (!(isfinite(want[i]) && fabsf(got[i] - want[i]) <= 1e-5f * size)) return i;
+        }
+    }
+    return -1;
+}
+
+static void test_special(TestLog *log, const Device *ref, const Device *dev, Arena *mem)
+{
+    static const ScaleParams scale = {-2, 0.5};
+    static const LayerNormParams ln = {1e-5};
+    static const GroupNormParams gn = {5, false, 1e-5}, gn_silu = {5, true, 1e-5};
+    static const SpecialOp ops[] = {
+        {OP_relu, 1, 1, NULL, 1e-31f}, {OP_silu, 1, 1, NULL, 1e-31f}, {OP_gelu_tanh, 1, 1, NULL, 1e-31f},
+        {OP_gelu_erf, 1, 1, NULL, 1e-31f}, {OP_sigmoid, 1, 1, NULL, 1e-31f}, {OP_tanh, 1, 1, NULL, 1e-31f},
+        {OP_softplus, 1, 1, NULL, 1e-31f}, {OP_scale, 1, 1, &scale, 1e-31f}, {OP_softmax, 1, 1, NULL, 0.1f},
+        {OP_layer_norm, 3, 3, &ln, 1e-10f}, {OP_group_norm, 3, 3, &gn, 1e-10f},
+        {OP_group_norm, 3, 3, &gn_silu, 1e-10f}};
+    float *v = arena_alloc(mem, 4 * MOST * sizeof *v);
+    for (size_t o = 0; o < sizeof ops / sizeof *ops; o++)
+        for (int nan = 0; nan < 2; nan++) {
+            const size_t mark = arena_mark(mem);
+            run_special(ref, ops[o], nan, mem, v, v + MOST);
+            run_special(dev, ops[o], nan, mem, v + 2 * MOST, v + 3 * MOST);
+            for (int b = 0; b < 2; b++) {
+                const float *want = v + b * MOST, *got = want + 2 * MOST;
+                const int i = other_kind(ops[o], want, got);
+                TEST(log, i < 0, "%s %s of %s: row of %g, place %d: want %g, got %g", op_info(ops[o].op)->name,
+                     b ? "backward" : "forward", dev->name, (double)(nan && i / WIDTH % SPECIALS == SPECIALS - 1 ? NAN
+                     : special[i / WIDTH % SPECIALS]), i, (double)want[i < 0 ? 0 : i], (double)got[i < 0 ? 0 : i]);
+            }
+            arena_rewind(mem, mark);
+        }
+}
+
 void test_vec(TestLog *log)
 {
     const Isa isa = isa_detect();
@@ -169,6 +256,7 @@ void test_vec(TestLog *log)
         const Device dev = device_cpu_f32(i);
         test_kernels(log, &dev, x, y);
         all_exponents(x);
+        test_special(log, &ref, &dev, mem);
         test_randn(log, &ref, &dev, arena_alloc(mem, 4000 * sizeof(float)), y);
     }
     arena_delete(mem);
