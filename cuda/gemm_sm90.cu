@@ -206,8 +206,8 @@ wgmma_kernel(GemmSizes s, const __grid_constant__ TensorMap map_a, const __grid_
                 wgmma_fence(sum);
 #pragma unroll
                 for (int k = 0; k < 4; k++)
-                    wgmma<BF16, !A_RUNS, !B_RUNS>(sum, wgmma_matrix(a + (unsigned)(k * STEP_A), BOX_BYTES, 1024),
-                                                  wgmma_matrix(b + (unsigned)(k * STEP_B), BOX_BYTES, 1024));
+                    wgmma<BF16, !A_RUNS, !B_RUNS>(sum, wgmma_matrix(a + (unsigned)(k * STEP_A), A_RUNS ? 16 : BOX_BYTES, 1024),
+                                                  wgmma_matrix(b + (unsigned)(k * STEP_B), B_RUNS ? 16 : BOX_BYTES, 1024));
                 wgmma_commit();
                 wgmma_wait<1>(sum);
                 if (i > 0 && lane == 0) mbarrier_arrive(&empty[last]);

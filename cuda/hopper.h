@@ -11,7 +11,7 @@
 //              bytes apart; the 16-byte pieces of a row are swizzled: address bits 4..6 ^= bits 7..9.
 //   products   D [64,N] += A [64,K] B [K,N], K = 32 bytes of values (16 bf16, 8 tf32), N = 128 or 256, by 128 threads.
 //              A and B lie in shared memory as tma_load puts them; a descriptor says where:
-//                K runs (rows of 128 bytes along k)   8 rows after `stride` bytes; `leading` not used
+//                K runs (rows of 128 bytes along k)   8 rows after `stride` bytes; `leading` not used: 16
 //                rows run (transposed; bf16 only)     64 rows x 8 k in 1,024 bytes; 8 k after `stride`, 64 rows after `leading`
 //              The 1,024-byte pattern of the swizzle begins at a multiple of 1,024; the next K: start + 32, or + 2 stride.
 //              d[4 j + i]: row 16 w + g + 8 (i / 2), column 8 j + 2 t + i % 2; w = warp of the four, g = lane / 4, t = lane % 4

@@ -25,8 +25,9 @@
 //   integers       atomicAdd, atomicMax, atomicCAS on int and unsigned; __threadfence()
 //   the rest       float2, float4, int2, int4, uint2, uint4, make_*; __ldg; the math functions of C; __expf, __logf,
 //                  __fdividef, rsqrtf, __frcp_rn, __fmaf_rn, __float_as_uint and its kin; bf16 below
-// One-dimensional blocks of up to 1024 threads, grids of up to three dimensions.  Sources named *_sm90.cu hold wgmma and
-// TMA, are compiled for sm_90a alone and have no emulation; the plain kernel beside them must exist.
+//   sm_90a         cuda/hopper.h, in sources named *_sm90.cu, which are compiled for it alone; launch_sm90() starts these
+//                  kernels.  The plain kernel beside them must exist.
+// One-dimensional blocks of up to 1024 threads, grids of up to three dimensions.
 // random.cu is compiled with -fmad=false: it draws the same bits as the CPU.
 #ifndef LEAD_CUDA_LAUNCH_H
 #define LEAD_CUDA_LAUNCH_H

@@ -34,7 +34,7 @@ typedef struct Warp {
 typedef struct Sums { float *d; int n, under_way; float value[COLUMNS / 2]; } Sums;
 
 static struct {
-    int threads;
+    int threads, registers;           // of the block, at its start at most
     bool unfenced;                    // barriers were initialised and no fence followed
     Transfer transfer[COPIES];
     int n_transfers;
@@ -54,14 +54,16 @@ static void want_sm90(const char *file, int line)
 
 void hopper_begin(int threads)
 {
+    const int each = 65536 / ((threads + 31) / 32 * 32) / 8 * 8;
     h.threads = threads;
+    h.registers = (threads + 31) / 32 * 32 * each;
     h.unfenced = false;
     h.n_transfers = 0;
     for (int i = 0; i < (threads + 31) / 32; i++) {
         Warp *w = &h.warp[i];
         w->fenced = false;
         w->n_ops = w->group = w->issued = 0;
-        w->registers = 65536 / ((threads + 31) / 32 * 32) / 8 * 8;
+        w->registers = each;
     }
     for (int i = 0; i < threads; i++) h.sums[i].under_way = 0;
 }
@@ -432,5 +434,5 @@ void hopper_end()
         if (w->issued != h.warp[i / 4 * 4].issued) emulate_fail("the warps of a group have issued other numbers of products");
         if (w->registers != h.warp[i / 4 * 4].registers) emulate_fail("the warps of a group have other numbers of registers");
     }
-    if (registers > 65536) emulate_fail("%d registers, the hardware has 65,536", registers);
+    if (registers > h.registers) emulate_fail("%d registers, the block began with %d", registers, h.registers);
 }

@@ -15,14 +15,17 @@ export checker tmp here OMP_WAIT_POLICY=passive
 cat > "$tmp/compile" <<'END'
 source=$(grep -lE "^(CUDA_KERNEL|ACTIVATION)\\($2,|^extern \"C\" void $2_fwd_cuda" "$1"/*.cu | grep -v _sm90 | head -n 1)
 [ -n "$source" ] || { echo "no kernel of $2"; exit 1; }
-source=$(ls "${source%.cu}.cu" "${source%.cu}"_*.cu 2>/dev/null | grep -v _sm90)
+source=$(ls "${source%.cu}.cu" "${source%.cu}"_*.cu 2>/dev/null)
 ${CXX:-g++} -std=c++17 -O0 -w -shared -fPIC -DLEAD_CUDA_EMULATE -fno-exceptions -fno-rtti -fno-threadsafe-statics \
     -ffp-contract=off -fno-math-errno -fopenmp -Isrc -Itests/emulate -x c++ $source -o "$1/m.so"
 END
-# check DIR OP[:MATH] [--quick]: 0: all checks pass
+# check DIR OP[:MATH[:TILE]] [--quick]: 0: all checks pass
 cat > "$tmp/check" <<'END'
-math=fp32 op=${2%:*}
-[ "$op" = "$2" ] || math=${2#*:}
+IFS=: read -r op math LEAD_WGMMA <<-OF
+	$2
+OF
+[ -z "$LEAD_WGMMA" ] || export LEAD_WGMMA
+: "${math:=fp32}"
 (ulimit -t 120 -c 0; exec "$checker" --cuda --math $math $3 --kernels "$1/m.so" "$op")
 END
 # one ROW: prints "ROW killed|survived|text|invalid|broken"
@@ -43,7 +46,7 @@ END {   # A >>> B: the first B behind the first A
     }
     printf "%s%s%s", substr(text, 1, begin - 1), ENVIRON["NEW"], substr(text, done + 1)
 }' "cuda/$file" > "$dir/$file" || { echo "$1 text"; rm -rf "$dir"; exit; }
-if ! sh "$tmp/compile" "$dir" "${op%:*}" > "$dir/log" 2>&1; then result=invalid
+if ! sh "$tmp/compile" "$dir" "${op%%:*}" > "$dir/log" 2>&1; then result=invalid
 else
     sh "$tmp/check" "$dir" "$op" --quick > "$dir/log" 2>&1
     status=$?
@@ -59,7 +62,7 @@ grep -v '^#' "$here/cuda.txt" | grep . | grep -F "${word:-	}" | awk -v n="$every
 mkdir "$tmp/same" && cp cuda/*.h cuda/*.cu "$tmp/same"
 cat > "$tmp/control" <<'END'
 mkdir -p "$tmp/same.$1" && cp cuda/*.h cuda/*.cu "$tmp/same.$1"
-sh "$tmp/compile" "$tmp/same.$1" "${1%:*}" > "$tmp/$1.log" 2>&1 && sh "$tmp/check" "$tmp/same.$1" "$1" --quick >> "$tmp/$1.log" 2>&1 &&
+sh "$tmp/compile" "$tmp/same.$1" "${1%%:*}" > "$tmp/$1.log" 2>&1 && sh "$tmp/check" "$tmp/same.$1" "$1" --quick >> "$tmp/$1.log" 2>&1 &&
     exit 0
 cat "$tmp/$1.log"
 echo "CUDA mutants: the unchanged kernels of $1 do not pass"
