@@ -1,5 +1,6 @@
 #!/bin/sh
-# cuda_report.sh BUILD: what the compiler made of every CUDA kernel; fails when one spills registers.
+# cuda_report.sh BUILD: what the compiler made of every CUDA kernel; fails when one spills registers, and when a kernel that is
+# named for wgmma has none, or no TMA.
 # A row for each architecture and kernel, as an aligned table on stdout and as BUILD/cuda-report.tsv:
 #   from the logs of `make cuda` (-Xptxas -v): registers; bytes of stack, spilled (stores + loads), static shared memory
 #   from the machine code (cuobjdump -sass): instructions LDL + STL (local memory), HMMA and HGMMA (tensor cores, wgmma), FFMA,
@@ -50,5 +51,8 @@ c++filt < "$tmp/mangled" | sed 's/\tvoid /\t/; s/>(.*/>/; s/\([A-Za-z0-9_]\)([^<
 # aligned; the kernel is the last column and stays ragged
 awk -F '\t' 'NR == FNR { for (i = 1; i < NF; i++) if (length($i) > wide[i]) wide[i] = length($i); next }
 { for (i = 1; i < NF; i++) printf i < 3 ? "%-*s  " : "%*s  ", wide[i], $i; print $NF }' "$out" "$out"
+# ptxas says so when it waits behind each wgmma, or takes setmaxnreg for nothing
+if grep -h '(C75[0-9][0-9])' "$@" | sort -u | grep .; then echo "cuda-report: wgmma does not run as written"; exit 1; fi
 awk -F '\t' 'NR > 1 { n++; if (!($5 == 0)) { bad++; print "SPILLS " $5 " bytes: " $2 " " $NF } }
+$NF ~ /^wgmma_kernel/ && $9 != "-" && ($9 == 0 || $14 == 0) { bad++; print "NO WGMMA OR TMA: " $2 " " $NF }
 END { printf "cuda-report: %d kernels, %d spill\n", n, bad; exit bad > 0 || n == 0 }' "$out"

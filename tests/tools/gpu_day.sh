@@ -6,6 +6,7 @@
 #   shapes.tsv     every op at the shapes of LEAD and GPT-2 against the CPU, twice, same bits
 #   train.tsv      200 training steps on CPU and GPU side by side
 #   bench-*.tsv    times by op and shape for fp32, tf32, bf16; peers.tsv: PyTorch, where python3 has it
+#   wgmma-*        gemm_sm90.cu (LEAD_WGMMA): its tiles on every case, shapes, times
 #   sanitizer-*    compute-sanitizer memcheck, racecheck, initcheck on the quick cases
 #   summary.tsv    step, seconds, exit status
 # Needs stb_image_write.h; where it is not installed, put it into third_party/stb/ (not part of the repository).
@@ -39,6 +40,21 @@ step shapes 90 "$gpu" check --tsv "$out/shapes.tsv"
 step train 90 "$gpu" train --config small --steps 200 --tsv "$out/train.tsv"
 for math in fp32 tf32 bf16; do step bench-$math 45 "$gpu" bench --math $math --tsv "$out/bench-$math.tsv"; done
 for math in tf32 bf16; do step shapes-$math 60 "$gpu" check --math $math --tsv "$out/shapes-$math.tsv"; done
+# wgmma, which is off until these have passed: every tile on every case of the three ops, a block under memcheck, then the
+# shapes and times beside those above
+if [ "${arch:-90}" = 90 ]; then
+    for math in bf16 tf32; do
+        for tile in 64x128 128x128 128x256; do
+            for op in matmul linear linear_gelu; do
+                step wgmma-$math-$tile-$op 15 env LEAD_WGMMA=$tile "$lead" check --device cuda --math $math --op $op
+            done
+        done
+        step wgmma-shapes-$math 30 env LEAD_WGMMA=1 "$gpu" check --math $math --tsv "$out/wgmma-shapes-$math.tsv" matmul linear linear_gelu
+        step wgmma-bench-$math 30 env LEAD_WGMMA=1 "$gpu" bench --math $math --tsv "$out/wgmma-bench-$math.tsv" matmul linear linear_gelu
+    done
+    command -v compute-sanitizer >/dev/null && step wgmma-memcheck 30 env LEAD_WGMMA=64x128 compute-sanitizer --tool memcheck \
+        --error-exitcode 9 "$lead" check --device cuda --math bf16 --op linear
+fi
 [ -e bench/peers/gpu_peers.py ] && step peers 60 python3 bench/peers/gpu_peers.py "$out/peers.tsv"
 if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck initcheck; do
