@@ -23,7 +23,7 @@ BENCH_PROGRAM = @echo "  LD $@"; $(CC) $(CFLAGS) -o $@ $^ -ldl $(LDLIBS)
 BENCH_OPS := bench_ops shapes problem peer openblas onednn python
 $(BUILD)/bench/bench_ops: $(BENCH_OPS:%=$(BUILD)/bench/%.o) $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
-$(BUILD)/bench/bench_models: $(patsubst %,$(BUILD)/bench/%.o,bench_models session python peer openblas onednn problem shapes) $(BUILD)/liblead.a
+$(BUILD)/bench/bench_models: $(patsubst %,$(BUILD)/bench/%.o,bench_models models session python peer openblas onednn problem shapes) $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
 $(BUILD)/bench/roofline: $(BUILD)/bench/roofline.o $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
@@ -32,10 +32,14 @@ $(BUILD)/bench/dump_step: $(BUILD)/bench/dump_step.o $(BUILD)/bench/session.o $(
 
 # The GPU verified and measured by one program: gpu-emulated runs the same kernels on the host.
 #   make cuda-check | make cuda-bench      wants a GPU; tests/tools/gpu_day.sh runs everything
-GPU_OBJ := $(BUILD)/bench/gpu.o $(BUILD)/bench/shapes.o $(BUILD)/bench/problem.o $(BUILD)/bench/session.o
-$(BUILD)/bench/gpu: $(GPU_OBJ) $(CUDA_OBJ) $(BUILD)/liblead.a
+GPU_OBJ := $(patsubst %,$(BUILD)/bench/%.o,gpu models shapes problem session)
+$(BUILD)/bench/gpu_peers.o: bench/gpu_peers.cu
+	@mkdir -p $(@D)
+	@echo "  NVCC $@"
+	@$(NVCC) $(NVCCFLAGS) -I. $(GENCODE) -c -o $@ $<
+$(BUILD)/bench/gpu: $(GPU_OBJ) $(BUILD)/bench/gpu_peers.o $(CUDA_OBJ) $(BUILD)/liblead.a
 	@echo "  NVLINK $@"
-	@$(NVCC) -Xcompiler -fopenmp -o $@ $^ $(LDLIBS)
+	@$(NVCC) -Xcompiler -fopenmp -o $@ $^ -ldl $(LDLIBS)
 $(BUILD)/bench/gpu-emulated: $(GPU_OBJ) $(EMULATE_OBJ) $(BUILD)/tests/emulate/device_emulated.o $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
 cuda-check: $(BUILD)/bench/gpu $(BUILD)/lead-cuda
@@ -43,7 +47,8 @@ cuda-check: $(BUILD)/bench/gpu $(BUILD)/lead-cuda
 	$(BUILD)/bench/gpu check
 	$(BUILD)/bench/gpu train --steps 200
 cuda-bench: $(BUILD)/bench/gpu
-	$(BUILD)/bench/gpu bench --tsv $(BUILD)/bench/gpu.tsv
+	for math in fp32 tf32 bf16; do $(BUILD)/bench/gpu bench --math $$math --tsv $(BUILD)/bench/gpu-$$math.tsv || exit 1; done
+	$(BUILD)/bench/gpu models --math tf32 --tsv $(BUILD)/bench/gpu-models.tsv
 
 # The whole model against its second derivation in PyTorch: docs/twin.md.  QUICK=1: without the sizes of the paper.
 twin: $(BUILD)/bench/dump_step $(PEERS_PYTHON)

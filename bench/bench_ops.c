@@ -47,18 +47,6 @@ typedef struct Runner {
     double time[MAX_REPS], mid;
 } Runner;
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *v, int n)
-{
-    qsort(v, (size_t)n, sizeof *v, by_value);
-    return n % 2 ? v[n / 2] : 0.5 * (v[n / 2 - 1] + v[n / 2]);
-}
-
 // ---- running
 
 static double run(const Bench *b, Runner *r, Problem *p, Pass pass, int calls)
@@ -147,8 +135,8 @@ static void measure_pass(Bench *b, Problem *p, Pass pass)
             if (rep < r[i].reps) r[i].time[rep] = run(b, &r[i], p, pass, r[i].calls) / r[i].calls;
     }
     Ceiling c = b->ceiling;
-    for (Isa isa = ISA_SCALAR; isa <= b->have; isa++) c.gflops[isa] = median(peak[isa], b->reps);
-    for (int i = 0; i < n; i++) r[i].mid = median(r[i].time, r[i].reps);
+    for (Isa isa = ISA_SCALAR; isa <= b->have; isa++) c.gflops[isa] = ceiling_median(peak[isa], b->reps);
+    for (int i = 0; i < n; i++) r[i].mid = ceiling_median(r[i].time, r[i].reps);
     report(b, p, pass, &c, r, n);
 }
 

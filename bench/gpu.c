@@ -2,11 +2,16 @@
 //   gpu check [op ..]    every op at the shapes of LEAD and GPT-2 (shapes.c) against the CPU's kernels; run twice, same bits
 //   gpu train [--config NAME] [--steps N]     the same training steps on CPU and GPU: losses, gradients of the first step,
 //                        gradient norms; the GPU's steps again, same bits; noise bits; seconds a step
-//   gpu bench [op ..]    seconds of every op and pass, TFLOP/s, TB/s, % of the measured ceilings
-// Common: [--math fp32|tf32|bf16] [--tsv FILE] [--small] (only rows of little work: for the emulated GPU).
+//   gpu bench [op ..]    seconds of every op and pass at those shapes and at some that fill a GPU, TFLOP/s, TB/s, % of what
+//                        the measured ceilings allow; beside it cuBLAS, cuBLASLt, cuDNN (gpu_peers.h) at the same shape
+//   gpu models [row ..]  training steps of LEAD and GPT-2, samples, forward passes (models.h): milliseconds, samples or
+//                        tokens a second, calls of ops in a round
+// Common: [--math fp32|tf32|bf16] [--tsv FILE] [--small] (only rows of little work: for the emulated GPU; models: tiny)
+// [--no-peers] [--seconds N] (no new row is begun after N).
 // Times: calls are recorded once (tensor/graph.h) and replayed, so that gaps between launches do not count; host clock
-// around enough replays for 5 ms, median of 5.  The ceilings are a device copy of 1 GiB, bytes read and written, and the
-// fastest product of this table: cuBLAS stands beside them where it can be loaded (cublas.c).
+// around enough replays for 5 ms, median of 5.  Models: rounds as a user would run them, at least 5 and 0.3 s, median.
+// Ceilings, measured in the same run: a device copy of 1 GiB, bytes read and written, and the faster of cuBLAS and
+// cuBLASLt at 8192^3 with the same --math.  ratio: fastest peer's time over ours, above 1 we are faster.
 // Built twice: build/bench/gpu with CUDA, build/bench/gpu-emulated with the kernels run on the host (no times then).
 #include <math.h>
 #include <stdarg.h>
@@ -15,9 +20,17 @@
 #include <string.h>
 #include <time.h>
 
+#include "bench/gpu_peers.h"
+#include "bench/models.h"
 #include "bench/problem.h"
-#include "bench/session.h"
+#include "tensor/ceiling.h"
 #include "tensor/graph.h"
+
+// Not linked into the emulated program: NULL there.
+#pragma weak gpu_peers_open
+#pragma weak gpu_peer_about
+#pragma weak gpu_peer_seconds
+#pragma weak gpu_peers_product
 
 enum { GIB = 30 };
 
@@ -25,9 +38,11 @@ typedef struct Gpu {
     Device cpu, gpu;
     Arena *perm, *mem, *scratch;
     FILE *tsv;
-    bool small, emulated;
+    bool small, emulated, no_peers;
     Math math;
-    double copy_rate;          // bytes a second
+    GpuPeers *peers;           // or NULL
+    double copy_rate, product_rate;   // bytes and operations a second
+    double deadline;           // of now()
     int rows, bad;
 } Gpu;
 
@@ -154,7 +169,7 @@ static double time_pass(Gpu *g, OpCall *c, bool backward)
     void *graph = device_graph_end(&g->gpu);
     device_graph_run(&g->gpu, graph);
     device_wait(&g->gpu);
-    double start = now(), best[ROUNDS];
+    double start = now(), time[ROUNDS];
     device_graph_run(&g->gpu, graph);
     device_wait(&g->gpu);
     const double once = now() - start;
@@ -163,18 +178,41 @@ static double time_pass(Gpu *g, OpCall *c, bool backward)
         start = now();
         for (int i = 0; i < n; i++) device_graph_run(&g->gpu, graph);
         device_wait(&g->gpu);
-        best[r] = (now() - start) / (n * RECORDED);
-        for (int k = r; k > 0 && best[k] < best[k - 1]; k--) {
-            const double swap = best[k];
-            best[k] = best[k - 1];
-            best[k - 1] = swap;
-        }
+        time[r] = (now() - start) / (n * RECORDED);
     }
     device_graph_free(&g->gpu, graph);
-    return best[ROUNDS / 2];
+    return ceiling_median(time, ROUNDS);
 }
 
 static double bound(const Gpu *g) { return g->math == MATH_FP32 ? 2e-4 : g->math == MATH_TF32 ? 5e-3 : 4e-2; }
+
+// "-" for NaN, else in this format; a ring of texts.
+static const char *number(const char *fmt, double v)
+{
+    static char text[8][32];
+    static int next;
+    char *t = text[next++ % 8];
+    if (isnan(v)) return "-";
+    snprintf(t, sizeof text[0], fmt, v);
+    return t;
+}
+
+// Times one pass and prints it beside the peers.
+static void bench_pass(Gpu *g, Problem *p, OpCall *c, Pass pass)
+{
+    const OpWork w = problem_work(p, pass);
+    const double s = time_pass(g, c, pass != FWD);
+    double peer[GPU_PEERS], best = NAN;
+    for (int k = 0; k < GPU_PEERS; k++) {
+        peer[k] = g->peers ? gpu_peer_seconds(g->peers, (GpuPeer)k, c, pass) : NAN;
+        if (!isnan(peer[k]) && !(best <= peer[k])) best = peer[k];
+    }
+    const double floor = fmax(w.flops / g->product_rate, w.bytes / g->copy_rate);   // fmax passes a missing ceiling over
+    row(g, "%s\t%s\t%s\t%.3f\t%.2f\t%.3f\t%s\t%s\t%s\t%s\t%s\n", op_info(p->row->op)->name, p->row->label, pass_names[pass],
+        s * 1e6, w.flops / s * 1e-12, w.bytes / s * 1e-12, number("%.1f", 100 * floor / s), number("%.3f", peer[0] * 1e6),
+        number("%.3f", peer[1] * 1e6), number("%.3f", peer[2] * 1e6), number("%.2f", best / s));
+    verdict(g, g->emulated || s > 0);
+}
 
 static void problem_rows(Gpu *g, const BenchRow *b, bool bench)
 {
@@ -192,11 +230,7 @@ static void problem_rows(Gpu *g, const BenchRow *b, bool bench)
         const double error = bench || in_place ? 0 : check_pass(g, p, &c, pass, grad, &same);
         attach(p, &c, pass, grad);
         if (bench) {
-            const OpWork w = problem_work(p, pass);
-            const double s = time_pass(g, &c, pass != FWD);
-            row(g, "%s\t%s\t%s\t%.3f\t%.2f\t%.3f\t%.1f\n", op_info(b->op)->name, b->label, pass_names[pass], s * 1e6,
-                w.flops / s * 1e-12, w.bytes / s * 1e-12, 100 * w.bytes / s / g->copy_rate);
-            verdict(g, s > 0);
+            bench_pass(g, p, &c, pass);
         } else {
             const bool ok = error <= bound(g) && same;
             row(g, "%s\t%s\t%s\t%.3g\t%.3g\t%s\t%s\n", op_info(b->op)->name, b->label, pass_names[pass], error, bound(g),
@@ -218,16 +252,32 @@ static void measure_copy(Gpu *g)
     for (int i = 0; i < 20; i++) device_copy(&g->gpu, b, a, bytes);
     device_wait(&g->gpu);
     g->copy_rate = 20 * 2 * (double)bytes / (now() - start);
-    row(g, "# device copy: %.3f TB/s, bytes read and written\n", g->copy_rate * 1e-12);
     arena_rewind(g->mem, mark);
 }
 
-static void all_problems(Gpu *g, bool bench, int n_ops, char **ops)
+static void measure_ceilings(Gpu *g)
 {
-    int n;
-    const BenchRow *rows = bench_rows(g->perm, &n);
-    if (bench && !g->emulated) measure_copy(g);
-    row(g, bench ? "op\tshape\tpass\tmicroseconds\tTFLOP/s\tTB/s\t%% of copy\n" : "op\tshape\tpass\terror\tbound\ttwice\tresult\n");
+    enum { SIDE = 8192 };
+    g->copy_rate = g->product_rate = NAN;
+    if (g->emulated) return;
+    measure_copy(g);
+    row(g, "# device copy: %.3f TB/s, bytes read and written\n", g->copy_rate * 1e-12);
+    if (g->no_peers || !gpu_peers_open) return;
+    g->peers = gpu_peers_open(g->math);
+    for (int k = 0; k < GPU_PEERS; k++) row(g, "# peer %s\n", gpu_peer_about(g->peers, (GpuPeer)k));
+    g->product_rate = gpu_peers_product(g->peers, SIDE);
+    row(g, "# product %d x %d x %d by the peers: %s TFLOP/s\n", SIDE, SIDE, SIDE, number("%.1f", g->product_rate * 1e-12));
+}
+
+static bool late(const Gpu *g)
+{
+    if (now() < g->deadline) return false;
+    row(g, "# out of time: the rows that follow were not run\n");
+    return true;
+}
+
+static void some_problems(Gpu *g, bool bench, const BenchRow *rows, int n, int n_ops, char **ops)
+{
     for (int i = 0; i < n; i++) {
         bool wanted = n_ops == 0;
         for (int k = 0; k < n_ops; k++) wanted |= strcmp(ops[k], op_info(rows[i].op)->name) == 0;
@@ -235,6 +285,7 @@ static void all_problems(Gpu *g, bool bench, int n_ops, char **ops)
         for (int k = 0; k < BENCH_MAX_IN; k++)
             if (rows[i].in[k].n) size += (double)shape_numel(rows[i].in[k]);
         if (!wanted || (g->small && size > 6e4)) continue;
+        if (late(g)) return;
         const OpId op = rows[i].op;
         if (g->gpu.fwd[op] && (g->gpu.bwd[op] || !op_info(op)->diff)) problem_rows(g, &rows[i], bench);
         else {
@@ -244,7 +295,63 @@ static void all_problems(Gpu *g, bool bench, int n_ops, char **ops)
     }
 }
 
-// ---- whole model
+static void all_problems(Gpu *g, bool bench, int n_ops, char **ops)
+{
+    int n;
+    if (bench) measure_ceilings(g);
+    row(g, bench ? "op\tshape\tpass\tmicroseconds\tTFLOP/s\tTB/s\t%% of ceiling\tcublas us\tcublaslt us\tcudnn us\tratio\n"
+                 : "op\tshape\tpass\terror\tbound\ttwice\tresult\n");
+    const BenchRow *large = bench_rows_gpu(g->perm, &n);
+    if (bench) some_problems(g, bench, large, n, n_ops, ops);
+    const BenchRow *rows = bench_rows(g->perm, &n);
+    some_problems(g, bench, rows, n, n_ops, ops);
+}
+
+// ---- models
+
+static void model_row(Gpu *g, const ModelRow *r)
+{
+    enum { ROUNDS_MAX = 64 };
+    World *w = world_open(r, g->small ? "tiny" : NULL, &g->gpu);
+    Profile *profile = arena_zalloc(g->perm, sizeof *profile);
+    double time[ROUNDS_MAX], calls = 0, sum = 0;
+    int n = 0;
+    w->tape.profile = profile;
+    r->round(w);
+    w->tape.profile = w->session.tape.profile = NULL;
+    for (int i = 0; i < OP_COUNT; i++) calls += (double)(profile->fwd[i].calls + profile->bwd[i].calls);
+    if (!g->emulated) r->round(w);
+    device_wait(&g->gpu);
+    while (n < ROUNDS_MAX && (n < (g->emulated ? 1 : 5) || sum < 0.3)) {
+        const double start = now();
+        r->round(w);
+        device_wait(&g->gpu);
+        time[n] = now() - start;
+        sum += time[n++];
+    }
+    const double s = ceiling_median(time, n);
+    row(g, "%s\t%s\t%.3f\t%.2f\t%.1f %s\t%.0f\n", r->name, g->small ? "tiny" : r->label, s * 1e3, 1 / s, r->per_second / s,
+        r->what, calls);
+    verdict(g, s > 0);
+    world_close(w);
+}
+
+// --small: those of LEAD, at the preset tiny.
+static void models(Gpu *g, int n_names, char **names)
+{
+    int n;
+    const ModelRow *rows = model_rows_gpu(&n);
+    row(g, "model\trow\tmilliseconds\trounds/s\ta second\tcalls of ops\n");
+    for (int i = 0; i < n; i++) {
+        bool wanted = n_names == 0;
+        for (int k = 0; k < n_names; k++) wanted |= strcmp(names[k], rows[i].name) == 0;
+        if (!wanted || (g->small && !rows[i].config)) continue;
+        if (late(g)) return;
+        model_row(g, &rows[i]);
+    }
+}
+
+// ---- training beside the CPU
 
 typedef struct Steps { int n, n_params; double *loss, *norm, seconds; float **grad; int64_t *count; } Steps;
 
@@ -358,7 +465,8 @@ static Status train(Gpu *g, const char *preset, int n)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: gpu check|bench|train [--math fp32|tf32|bf16] [--tsv FILE] [--small] [--config NAME] [--steps N] [op ..]\n");
+    fprintf(stderr, "usage: gpu check|bench|train|models [--math fp32|tf32|bf16] [--tsv FILE] [--small] [--no-peers] "
+                    "[--seconds N] [--config NAME] [--steps N] [op or row ..]\n");
     return 2;
 }
 
@@ -370,10 +478,15 @@ static Status run(Gpu *g, const char *mode, const char *preset, int steps, int n
     CHECK(g->perm && g->mem && g->scratch, "gpu: no address space");
     g->cpu = device_cpu_f32(ISA_AVX512);
     TRY(device_cuda(&g->gpu, g->math, g->perm, NULL));
-    if (strcmp(mode, "train") == 0) TRY(device_complete(&g->gpu));
+    const bool whole = strcmp(mode, "train") == 0 || strcmp(mode, "models") == 0;
+    if (whole) TRY(device_complete(&g->gpu));
     g->emulated = strstr(g->gpu.name, "emulated") != NULL;
     row(g, "# %s\n", g->gpu.name);
     if (strcmp(mode, "train") == 0) TRY(train(g, preset, steps));
+    if (strcmp(mode, "models") == 0) {   // their arenas are their own
+        models(g, n_ops, ops);
+        return OK;
+    }
     const size_t room = device_cuda_free(&g->gpu) / 4;
     TRY(device_attach(&g->gpu, g->mem, 2 * room));
     TRY(device_attach(&g->gpu, g->scratch, room));
@@ -387,11 +500,15 @@ int main(int argc, char **argv)
     static Gpu g;
     const char *preset = "small", *tsv = NULL;
     int steps = 200, i = 2;
-    if (argc < 2 || (strcmp(argv[1], "check") && strcmp(argv[1], "bench") && strcmp(argv[1], "train"))) return usage();
+    g.deadline = INFINITY;
+    if (argc < 2 || (strcmp(argv[1], "check") && strcmp(argv[1], "bench") && strcmp(argv[1], "train") && strcmp(argv[1], "models")))
+        return usage();
     for (; i < argc && argv[i][0] == '-'; i++) {
         if (strcmp(argv[i], "--small") == 0) g.small = true;
+        else if (strcmp(argv[i], "--no-peers") == 0) g.no_peers = true;
         else if (i + 1 == argc) return usage();
         else if (strcmp(argv[i], "--tsv") == 0) tsv = argv[++i];
+        else if (strcmp(argv[i], "--seconds") == 0) g.deadline = now() + atof(argv[++i]);
         else if (strcmp(argv[i], "--config") == 0) preset = argv[++i];
         else if (strcmp(argv[i], "--steps") == 0) steps = atoi(argv[++i]);
         else if (strcmp(argv[i], "--math") != 0 || math_parse(argv[++i], &g.math).code) return usage();

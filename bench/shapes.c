@@ -124,6 +124,27 @@ const BenchRow *bench_rows(Arena *a, int *n)
     return memcpy(arena_alloc(a, sizeof rows), rows, sizeof rows);
 }
 
+const BenchRow *bench_rows_gpu(Arena *a, int *n)
+{
+    const BenchRow rows[] = {
+        MATMUL(4096, 4096, 4096), MATMUL(8192, 8192, 8192), LINEAR(16384, 768, 2304, "GPT-2 B16 T1024"),
+        LINEAR(16384, 768, 3072, "GPT-2 B16 T1024"), LINEAR(16384, 3072, 768, "GPT-2 B16 T1024"),
+        LINEAR_GELU(16384, 768, 3072, "GPT-2 B16 T1024"),
+        {.op = OP_matmul, .label = "4096x768x50257 NT lm-head", .in = {SHAPE(4096, 768), SHAPE(50257, 768)},
+         .i = {false, true}},
+        ATTENTION(16, 1024, 1024, 768, 12, true, "GPT-2"), ATTENTION(1, 4096, 4096, 768, 12, true, "GPT-2"),
+        TWO(add, 32, 128, 128, "268 MB"), ROWS(gelu_tanh, 16384, 3072, "201 MB"), ROWS(softmax, 24576, 1024, "101 MB"),
+        {.op = OP_layer_norm, .label = "32768x768 101 MB", .in = {SHAPE(32768, 768), SHAPE(768), SHAPE(768)}},
+        NORM(group_norm, 32, 64, 256, 32, "134 MB, SiLU"), PIXELS(upsample2, 32, 48, 256, "75 MB"),
+        {.op = OP_permute, .label = "32x128x128 C128 268 MB", .in = {SHAPE(32, 128, 128, 128)}, .i = {0, 3, 1, 2}},
+        {.op = OP_cross_entropy, .label = "4096x50257 GPT-2", .in = {SHAPE(4096, 50257), SHAPE(4096)}, .i = {50257}},
+        {.op = OP_randn, .label = "64x1048576", .in = {SHAPE(64, 1048576)}},
+        ROWS(adamw, 124, 1048576, "124M parameters"), ROWS(sumsq, 124, 1048576, "124M parameters"),
+    };
+    *n = (int)(sizeof rows / sizeof *rows);
+    return memcpy(arena_alloc(a, sizeof rows), rows, sizeof rows);
+}
+
 static void optimiser_call(Tape *t, const BenchRow *r, Tensor **in)
 {
     AdamwParams *adamw = arena_alloc(t->step, sizeof *adamw);

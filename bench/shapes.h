@@ -16,6 +16,7 @@ typedef struct BenchRow {
 } BenchRow;
 
 const BenchRow *bench_rows(Arena *a, int *n);
+const BenchRow *bench_rows_gpu(Arena *a, int *n);   // more of them, that fill a GPU: gigabytes, 1e12 operations
 // Makes the row's one call; in[k] are its inputs (NULL where the row has none).
 void bench_call(Tape *t, const BenchRow *r, Tensor **in);
 // How input k is filled: small numbers of either sign, or what the op asks for.

@@ -111,10 +111,10 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(double *v, int n)
+double ceiling_median(double *v, int n)
 {
     qsort(v, (size_t)n, sizeof *v, by_value);
-    return v[n / 2];
+    return n % 2 ? v[n / 2] : 0.5 * (v[n / 2 - 1] + v[n / 2]);
 }
 
 double ceiling_fma(Isa isa, int threads)
@@ -194,12 +194,12 @@ Ceiling ceiling_measure(Isa isa, int threads, int reps, Arena *scratch)
     double v[99];
     for (Isa i = ISA_SCALAR; i < ISA_COUNT; i++) {
         for (int r = 0; r < reps; r++) v[r] = i <= isa ? ceiling_fma(i, threads) : NAN;
-        c.gflops[i] = median(v, reps);
+        c.gflops[i] = ceiling_median(v, reps);
     }
     for (MemoryLevel m = 0; m < MEMORY_LEVELS; m++)
         for (MemoryAccess a = 0; a < MEMORY_ACCESSES; a++) {
             for (int r = 0; r < reps; r++) v[r] = bandwidth(&c, m, a, memory);
-            c.gbps[m][a] = median(v, reps);
+            c.gbps[m][a] = ceiling_median(v, reps);
         }
     arena_rewind(scratch, mark);
     return c;

@@ -25,6 +25,9 @@ typedef struct Ceiling {
 
 const char *memory_level_name(MemoryLevel m);
 
+// Of n values, which are sorted in place.  What every table of times shows.
+double ceiling_median(double *v, int n);
+
 // GFLOP/s of all threads.  A run takes about a millisecond.
 double ceiling_fma(Isa isa, int threads);
 // Median of `reps` rounds for everything; memory of the DRAM arrays (3 x 64 MiB) comes from scratch and is given back.

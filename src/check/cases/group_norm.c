@@ -36,4 +36,5 @@ void group_norm_cases(CaseList *list)
     shape(list, "LEAD 12x12, groups of 4", SHAPE(2, 12, 12, 128), 32, true);
     shape(list, "LEAD 3x3, groups of 16", SHAPE(4, 3, 3, 512), 32, true);
     shape(list, "odd everywhere", SHAPE(3, 23, 22, 33), 11, true);
+    shape(list, "groups that a block of the GPU shares", SHAPE(2, 12, 12, 34), 2, true);
 }

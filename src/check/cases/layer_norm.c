@@ -23,4 +23,5 @@ void layer_norm_cases(CaseList *list)
     shape(list, "GPT-2 rows", SHAPE(64, 768), 1e-5, true);
     shape(list, "LEAD adapter", SHAPE(2, 64, 128), 1e-5, true);
     shape(list, "odd everywhere", SHAPE(61, 131), 1e-5, true);
+    shape(list, "rows that a block of the GPU shares", SHAPE(3, 2177), 1e-5, true);
 }

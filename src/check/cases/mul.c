@@ -17,6 +17,8 @@ void mul_cases(CaseList *list)
         case_add(list, (Case){.op = OP_mul, .label = "bias", .n_in = 2, .build = build,
                               .in = {{.shape = SHAPE(5, n)}, {.shape = SHAPE(n)}}});
     }
+    case_add(list, (Case){.op = OP_mul, .label = "suffix of 5, 20 in all", .n_in = 2, .build = build,
+                          .in = {{.shape = SHAPE(4, 5)}, {.shape = SHAPE(5)}}});
     case_add(list, (Case){.op = OP_mul, .label = "one value for all", .n_in = 2, .build = build,
                           .in = {{.shape = SHAPE(3, 43)}, {.shape = {.n = 0}}}});
     case_add(list, (Case){.op = OP_mul, .label = "short suffix, last row cut", .n_in = 2, .build = build, .large = true,

@@ -19,4 +19,5 @@ void mul_rows_cases(CaseList *list)
     shape(list, "a factor an image", SHAPE(3, 2, 4, 5), SHAPE(3), false);
     shape(list, "a factor a value", SHAPE(3, 5), SHAPE(3, 5), false);
     shape(list, "many rows", SHAPE(1031, 67), SHAPE(1031, 1), true);
+    shape(list, "rows that a block of the GPU shares", SHAPE(3, 2177), SHAPE(3), true);
 }
