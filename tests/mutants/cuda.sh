@@ -26,7 +26,7 @@ IFS=: read -r op math LEAD_WGMMA <<-OF
 OF
 [ -z "$LEAD_WGMMA" ] || export LEAD_WGMMA
 : "${math:=fp32}"
-(ulimit -t 120 -c 0; exec "$checker" --cuda --math $math $3 --kernels "$1/m.so" "$op")
+(ulimit -t 120; ulimit -c 0; exec "$checker" --cuda --math $math $3 --kernels "$1/m.so" "$op")
 END
 # one ROW: prints "ROW killed|survived|text|invalid|broken"
 cat > "$tmp/one" <<'END'
