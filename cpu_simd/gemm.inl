@@ -474,7 +474,8 @@ static void gemm_member(const Gemm *g, const Plan *p, float *panels, float *copy
             }
             int64_t copied = -1;
             ABlock a = {0};
-            for (int64_t task = tid; task < m_blocks * groups; task += n) {
+            const int64_t tasks = m_blocks * groups;   // of a thread: neighbours, so that few threads read a block of A
+            for (int64_t task = tasks * tid / n; task < tasks * (tid + 1) / n; task++) {
                 const int64_t m0 = task / groups * p->mc, mc = min_i64(p->mc, g->M - m0);
                 const int64_t n0 = nc0 + task % groups * p->group, n1 = min_i64(n0 + p->group, nc1);
                 const Block block = {m0, mc, n0, n1, k0, kc};
