@@ -105,56 +105,30 @@ static int json_ids(int32_t *id, const Json *row)
     return n;
 }
 
-// The greedy sequences that onnxruntime-genai publishes for this model.
-static void published_greedy(TestLog *log)
+// The sequences that onnxruntime-genai publishes for this model: two greedy ones, three of 4 beams.
+static void published(TestLog *log, bool beams)
 {
     World *w = world_new(world_f32(), true);
     Gpt2 *m;
     const Json *root;
-    Status s = gpt2_load(&m, &w->ps, "", arena_printf(w->perm, "%s/gpt2/tiny-random-gpt2", log->shared), GPT2_FROZEN,
-                         w->scratch);
-    if (!s.code)
-        s = json_read(&root, w->perm, arena_printf(w->perm, "%s/gpt2/tiny-random-gpt2/golden.json", log->shared),
-                      1 << 20);
+    const char *dir = arena_printf(w->perm, "%s/gpt2/tiny-random-gpt2", log->shared);
+    Status s = gpt2_load(&m, &w->ps, "", dir, GPT2_FROZEN, w->scratch);
+    if (!s.code) s = json_read(&root, w->perm, arena_printf(w->perm, "%s/golden.json", dir), 1 << 20);
     if (!TEST(log, !s.code, "%s", s.msg)) return;
-    const Json *pub = json_find(root, "published");
-    const Json *in = json_find(pub, "input_ids")->child, *out = json_find(pub, "greedy_output_ids")->child;
+    const Json *pub = json_find(root, beams ? "published_beam" : "published");
+    const Json *in = json_find(pub, "input_ids")->child;
+    const Json *out = json_find(pub, beams ? "output_ids" : "greedy_output_ids")->child;
     int rows = 0;
     for (; in && out; in = in->next, out = out->next, rows++) {
         int32_t got[64], want[64];
         const int n = json_ids(got, in), total = json_ids(want, out);
         int64_t n_out;
-        s = gpt2_generate(&w->t, m, NULL, got, n, total - n, &(Gpt2Sampling){0}, &n_out, NULL, NULL);
-        TEST(log, !s.code && n_out == total && !memcmp(got, want, (size_t)total * sizeof *got), "greedy row %d: %s",
-             rows, s.code ? s.msg : "other tokens than published");
+        s = beams ? gpt2_beam_search(&w->t, m, NULL, got, n, total - n, 4, 1.0, &n_out, NULL)
+                  : gpt2_generate(&w->t, m, NULL, got, n, total - n, &(Gpt2Sampling){0}, &n_out, NULL, NULL);
+        TEST(log, !s.code && n_out == total && !memcmp(got, want, (size_t)total * sizeof *got), "%s row %d: %s",
+             beams ? "beam" : "greedy", rows, s.code ? s.msg : "other tokens than published");
     }
-    TEST(log, rows == 2, "want 2 published rows, got %d", rows);
-    world_delete(w);
-}
-
-// The three 4-beam sequences of the same tests.
-static void published_beams(TestLog *log)
-{
-    World *w = world_new(world_f32(), true);
-    Gpt2 *m;
-    const Json *root;
-    Status s = gpt2_load(&m, &w->ps, "", arena_printf(w->perm, "%s/gpt2/tiny-random-gpt2", log->shared), GPT2_FROZEN,
-                         w->scratch);
-    if (!s.code)
-        s = json_read(&root, w->perm, arena_printf(w->perm, "%s/gpt2/tiny-random-gpt2/golden.json", log->shared), 1 << 20);
-    if (!TEST(log, !s.code, "%s", s.msg)) return;
-    const Json *pub = json_find(root, "published_beam");
-    const Json *in = json_find(pub, "input_ids")->child, *out = json_find(pub, "output_ids")->child;
-    int rows = 0;
-    for (; in && out; in = in->next, out = out->next, rows++) {
-        int32_t got[64], want[64];
-        const int n = json_ids(got, in), total = json_ids(want, out);
-        int64_t n_out;
-        s = gpt2_beam_search(&w->t, m, NULL, got, n, total - n, 4, 1.0, &n_out, NULL);
-        TEST(log, !s.code && n_out == total && !memcmp(got, want, (size_t)total * sizeof *got), "beam row %d: %s", rows,
-             s.code ? s.msg : "other tokens than published");
-    }
-    TEST(log, rows == 3, "want 3 published rows, got %d", rows);
+    TEST(log, rows == (beams ? 3 : 2), "want %d published rows, got %d", beams ? 3 : 2, rows);
     world_delete(w);
 }
 
@@ -630,8 +604,8 @@ void test_gpt2(TestLog *log)
     if (log->shared) {
         tiny_goldens(log, world_f32(), 1e-4);
         tiny_goldens(log, device_cpu_f64(), 1e-12);
-        published_greedy(log);
-        published_beams(log);
+        published(log, false);
+        published(log, true);
         basic_vectors(log);
         partial_124m(log);
     } else test_skip(log, "skipped: no ../shared/gpt2 (goldens)");

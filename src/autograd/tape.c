@@ -40,14 +40,15 @@ static void call_kernel(Tape *t, const OpCall *c, bool backward)
     CHECK(k, "device %s has no %s kernel of op %s", t->dev->name, backward ? "backward" : "forward",
           op_info(c->op)->name);
     const size_t mark = arena_mark(t->scratch);
-    const double t0 = t->profile ? now_seconds() : 0;
+    Profile *const profile = t->training ? t->profile : NULL;
+    const double t0 = profile ? now_seconds() : 0;
     k(c);
     arena_rewind(t->scratch, mark);
-    if (!t->profile) return;
+    if (!profile) return;
     device_wait(t->dev);   // the profile charges each op with its own time
     const OpWork w = op_work(c, backward);
-    const Ceiling *top = t->profile->ceiling;
-    ProfileRow *row = backward ? &t->profile->bwd[c->op] : &t->profile->fwd[c->op];
+    const Ceiling *top = profile->ceiling;
+    ProfileRow *row = backward ? &profile->bwd[c->op] : &profile->fwd[c->op];
     row->calls++;
     row->seconds += now_seconds() - t0;
     row->flops += w.flops;

@@ -16,9 +16,10 @@
 #include "tensor/ops.h"
 #include "tensor/philox.h"
 
-// Time and work by op, filled when tape->profile is set (`lead train --profile`).  least: time that the ceilings allow.
+// Time and work by op of training (not of validation), filled when tape->profile is set (`lead train --profile`).
+// least: time that the ceilings allow; steps: seconds of whole steps, added by whoever runs them.
 typedef struct ProfileRow { int64_t calls; double seconds, flops, bytes, least; } ProfileRow;
-typedef struct Profile { ProfileRow fwd[OP_COUNT], bwd[OP_COUNT]; const Ceiling *ceiling; } Profile;
+typedef struct Profile { ProfileRow fwd[OP_COUNT], bwd[OP_COUNT]; const Ceiling *ceiling; double steps; } Profile;
 
 typedef struct Tape {
     const Device *dev;

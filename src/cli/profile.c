@@ -3,7 +3,7 @@
 #include <omp.h>
 #include <stdlib.h>
 
-typedef struct ProfileRun { Profile profile; Ceiling ceiling; double start; } ProfileRun;
+typedef struct ProfileRun { Profile profile; Ceiling ceiling; } ProfileRun;
 
 Profile *profile_new(Cli *cli)
 {
@@ -15,7 +15,6 @@ Profile *profile_new(Cli *cli)
     for (MemoryLevel m = 0; m < MEMORY_LEVELS; m++)
         fprintf(stderr, " %s %.0f", memory_level_name(m), c->gbps[m][ACCESS_READ]);
     fprintf(stderr, " GB/s\n");
-    run->start = cli_seconds();
     return &run->profile;
 }
 
@@ -36,7 +35,6 @@ static void print_line(const Line *l, double all)
 
 void profile_print(const Profile *p)
 {
-    const double wall = cli_seconds() - ((const ProfileRun *)(const void *)p)->start;
     Line line[2 * OP_COUNT], sum = {"all", "-", {0}};
     int n = 0;
     for (int i = 0; i < OP_COUNT; i++)
@@ -52,7 +50,7 @@ void profile_print(const Profile *p)
         }
     qsort(line, (size_t)n, sizeof *line, slowest_first);
     printf("op\tpass\tcalls\tseconds\tshare\tgflops\tgbps\tpct_ceiling\n");
-    for (int i = 0; i < n; i++) print_line(&line[i], sum.row.seconds);
-    print_line(&sum, sum.row.seconds);
-    printf("outside\t-\t-\t%.4f\t-\t-\t-\t-\n", wall - sum.row.seconds);
+    for (int i = 0; i < n; i++) print_line(&line[i], p->steps);
+    print_line(&sum, p->steps);
+    printf("outside\t-\t-\t%.4f\t%.4f\t-\t-\t-\n", p->steps - sum.row.seconds, 1 - sum.row.seconds / p->steps);
 }

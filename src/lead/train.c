@@ -144,8 +144,10 @@ static Status train_loop(Trainer *tr)
     const bool timed = tr->cfg->minutes > 0 && first < SPEED_STEPS;
     while (op->step < op->total && !stop_asked(tr)) {
         TrainReport r = {.total = op->total, .lr = optim_lr(op, op->step), .val_loss = NAN};
+        const double before = now_seconds();
         TRY(train_step(tr, &r.loss, &r.grad_norm));
         const double now = now_seconds();
+        if (tr->tape.profile) tr->tape.profile->steps += now - before;
         r.seconds = now - t0;
         if (timed && op->step == SPEED_STEPS) {
             const double fit = tr->cfg->minutes * 60 / (r.seconds / (double)(op->step - first));

@@ -74,7 +74,9 @@ Status gpt2_train(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *ps, Op
     const double begin = seconds_now();
     while (o->step < o->total) {
         Gpt2TrainProgress p;
+        const double before = seconds_now();
         TRY(gpt2_train_step(t, m, hook, ps, o, data, opt, &p));
+        if (t->profile) t->profile->steps += seconds_now() - before;
         p.seconds = seconds_now() - begin;
         if (progress && !progress(arg, &p)) break;
     }
