@@ -222,7 +222,7 @@ KERNEL(randn, fwd)
         }
 }
 
-// ---- diffuse: the noise of a batch of quads stays in L1; the roundings are those of q_sample and convert (mix.inl).  Beside
+// ---- diffuse: the noise of a batch of quads stays in L1; roundings as in q_sample and convert (mix.inl).  Beside
 // randn, q_sample and convert one after another: 32x12x12x20 94 -> 78 us, 64x65536 6.2 -> 3.5 ms (Zen 4, one thread)
 
 // x_t = s x0 + e eps, target = s eps - e x0 (V) or eps, n values; target may be NULL
