@@ -67,4 +67,7 @@ void conv2d_cases(CaseList *list)
     conv(list, (Conv){"LEAD 1x1, stride 2",      3, 12, 12, 16, 1, 1, 32, 2, 0, false, true});
     conv(list, (Conv){"LEAD last layer",         2, 12, 12, 64, 3, 3, 3, 1, 1, false, true});
     conv(list, (Conv){"odd everywhere",          3, 11, 13, 29, 3, 5, 53, 2, 1, true, true});
+    conv(list, (Conv){"Winograd, panel by panel", 3, 3, 3, 257, 3, 3, 261, 1, 1, false, true});
+    conv(list, (Conv){"few outputs",            13,  9,  7, 22, 3, 5, 3, 1, 2, false, true});
+    conv(list, (Conv){"few outputs, stride 2",   7,  9,  8, 35, 5, 3, 4, 2, 1, true,  true});
 }
