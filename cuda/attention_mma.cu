@@ -11,8 +11,8 @@
 // Tiles above the diagonal are skipped, also by single warps.  exp(x) is exp2(x log2 e), one FMA and one MUFU.
 //
 // Counted, for a tile of 64 keys, 64 queries, E = 64, bf16 (MT = 1; 2): 256 (512) mma; shared memory: 32 KiB arrive, 48 KiB
-// to round them, 80 (96) KiB of fragments.  At 128 bytes a cycle that is 1,280 (1,408) cycles for mma's 410 (820): bound by
-// shared memory, MT = 2 by 1.7.  Expected: 150 (270) TFLOP/s at T = 1024.
+// to round them, 72 (80) KiB of fragments.  At 128 bytes a cycle that is 1,216 (1,280) cycles beside mma's 410 (820): bound by
+// shared memory.  Expected: 150 (250) TFLOP/s at T = 1024.
 // Registers (sm_90, ptxas 13.0): forward 142 to 176, 196 to 251 with MT = 2; dq 132 to 164; dk and dv 180 to 244; no spills.
 #include "attention.h"
 #include "mma.h"

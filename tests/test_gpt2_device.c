@@ -38,17 +38,29 @@ static void hidden(Rig *r, const Gpt2 *m, const int32_t *token, bool cached, flo
     arena_rewind(r->perm, mark);
 }
 
-static void test_cache(TestLog *log)
+static Gpt2 *load(TestLog *log, Rig *r, bool bf16)
 {
-    Rig *r = rig_new(fence_cuda());
     ParamSet ps;
     Gpt2 *m;
     paramset_init(&ps, r->perm, &r->dev, 0, true);
     const char *dir = arena_printf(r->perm, "%s/gpt2/tiny-random-gpt2", log->shared);
-    const Status s = gpt2_load(&m, &ps, "", dir, GPT2_FROZEN | GPT2_BLANK, r->scratch);
-    if (!TEST(log, !s.code && m->c.width <= D_MAX, "%s", s.msg)) return;
-    int32_t token[T];
+    const Status s = gpt2_load(&m, &ps, "", dir, GPT2_FROZEN | GPT2_BLANK | (bf16 ? GPT2_BF16 : 0), r->scratch);
+    CHECK(!s.code && m->c.width <= D_MAX, "%s", s.msg);
+    if (bf16) gpt2_pack_bf16(m, r->perm);
+    return m;
+}
+
+static void some_tokens(const Gpt2 *m, int32_t *token)
+{
     for (int i = 0; i < T; i++) token[i] = (int32_t)((i * i * 7 + 11 * i) % m->c.vocab);
+}
+
+static void test_cache(TestLog *log)
+{
+    Rig *r = rig_new(fence_cuda());
+    const Gpt2 *m = load(log, r, false);
+    int32_t token[T];
+    some_tokens(m, token);
     static float window[T * D_MAX], cached[T * D_MAX], again[T * D_MAX];
     const size_t n = (size_t)(T * m->c.width);
     hidden(r, m, token, false, window);
@@ -64,6 +76,32 @@ static void test_cache(TestLog *log)
     rig_delete(r);
 }
 
+// Weights in bf16: hidden states beside those of f32, less device memory.
+static void test_bf16(TestLog *log)
+{
+    static float h[2][T * D_MAX];
+    size_t taken[2], n = 0;
+    for (int i = 0; i < 2; i++) {
+        Rig *r = rig_new(fence_cuda());
+        const Gpt2 *m = load(log, r, i);
+        int32_t token[T];
+        some_tokens(m, token);
+        taken[i] = arena_device_used(r->perm);
+        n = (size_t)(T * m->c.width);
+        hidden(r, m, token, i, h[i]);     // bf16: a prompt and single tokens, so both products
+        TEST(log, m->block[0].mlp_fc.w->layout == (i ? LAYOUT_COLUMNS_BF16 : LAYOUT_ROWS), "layout %d", (int)m->block[0].mlp_fc.w->layout);
+        rig_delete(r);
+    }
+    double rms = 0, off = 0;
+    for (size_t i = 0; i < n; i++) {
+        rms += (double)h[0][i] * (double)h[0][i];
+        off += ((double)h[1][i] - (double)h[0][i]) * ((double)h[1][i] - (double)h[0][i]);
+    }
+    const double relative = sqrt(off / rms);
+    TEST(log, relative > 1e-5 && relative < 0x1p-6, "hidden states differ by %.3g of their rms", relative);
+    TEST(log, taken[1] < taken[0], "bf16 takes %zu bytes, f32 %zu", taken[1], taken[0]);
+}
+
 void test_gpt2_device(TestLog *log)
 {
     Arena *a = arena_new("test", (size_t)1 << 30, NULL);
@@ -77,6 +115,9 @@ void test_gpt2_device(TestLog *log)
         TEST(log, cpu.code == 0 && gpu.code == 0 && strcmp(cpu.out, gpu.out) == 0, "beam search: CPU %s, GPU %s%s", cpu.out, gpu.out,
              gpu.err);
         test_cache(log);
+        test_bf16(log);
+        const Ran half = lead_run(&emulated, a, "gpt2 generate --llm %s/gpt2/tiny-random-gpt2 --tokens 1,2,3,4,5,6,7,8,9 --n 3 --device cuda --llm-weights bf16", log->shared);
+        TEST(log, half.code == 0 && strstr(half.err, "rounded to bf16") && strstr(half.err, "(bf16)"), "bf16: exit %d: %s", half.code, half.err);
     }
     arena_delete(a);
 }

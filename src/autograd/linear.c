@@ -1,5 +1,6 @@
 // Checked calls of the matrix products.
 #include "autograd/check.h"
+#include "tensor/pack.h"
 
 Tensor *tape_matmul(Tape *t, Tensor *a, Tensor *b, bool trans_a, bool trans_b)
 {
@@ -22,7 +23,7 @@ static Tensor *affine(Tape *t, OpId op, Tensor *x, Tensor *w, Tensor *b)
     check_dims(name, "w", w, 2);
     check_last(name, "x", x, w->shape.d[0]);
     if (b) check_shape(name, "b", b, SHAPE(w->shape.d[1]));
-    CHECK(w->layout != LAYOUT_PANELS_BF16 || !t->record || !(x->needs_grad || (b && b->needs_grad)),
+    CHECK(!is_bf16(w) || !t->record || !(x->needs_grad || (b && b->needs_grad)),
           "%s: %s is in bf16, through which no gradient flows", name, w->name ? w->name : "w");
     Shape y = x->shape;
     y.d[y.n - 1] = w->shape.d[1];

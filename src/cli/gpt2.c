@@ -33,7 +33,7 @@ Status model_open(Cli *cli, const ModelOptions *o, Model *m)
         return USAGE_ERROR("--llm-weights: want f32 or bf16, got '%s'", o->weights);
     const double t0 = cli_seconds();
     paramset_init(&m->ps, cli->perm, &cli->device, 0, true);
-    TRY(gpt2_load(&m->m, &m->ps, "", o->llm, GPT2_FROZEN | GPT2_BLANK, cli->scratch));
+    TRY(gpt2_load(&m->m, &m->ps, "", o->llm, GPT2_FROZEN | GPT2_BLANK | (bf16 ? GPT2_BF16 : 0), cli->scratch));
     if (o->adapter) {
         AdapterSet *s;
         TRY(gpt2_adapters_load(&s, NULL, &m->ps, m->m, o->adapter, cli->scratch));

@@ -62,6 +62,7 @@ typedef enum Gpt2Flags {
     GPT2_TRAINABLE = 0,
     GPT2_FROZEN = 1,
     GPT2_BLANK = 2,              // zeros instead of random initial values: the weights come from a file or checkpoint
+    GPT2_BF16 = 4,               // before gpt2_pack_bf16: where the device reads them, frozen projections are bf16 at once
 } Gpt2Flags;
 
 // Says by name what this implementation cannot run: want .., got ..  `where` opens the message.

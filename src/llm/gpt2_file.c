@@ -249,6 +249,19 @@ static bool has_head_bias(const SafeFile *f)
     return safetensors_find(f, "lm_head.bias") || safetensors_find(f, "transformer.lm_head.bias");
 }
 
+static void read_weight(Tensor *w, const SafeTensor *source, Arena *scratch)
+{
+    if (w->layout == LAYOUT_ROWS) {
+        checkpoint_read(w->dev, w->x, source, scratch);
+        return;
+    }
+    const size_t mark = arena_mark(scratch);
+    float *x = arena_alloc(scratch, (size_t)source->count * sizeof *x);
+    safetensors_read_f32(x, source);
+    tensor_set_f32(w, x, source->count);
+    arena_rewind(scratch, mark);
+}
+
 static Status load_open(Gpt2 **out, ParamSet *ps, const char *prefix, Gpt2Config *c, SafeFile *f, Gpt2Flags flags,
                         Arena *scratch)
 {
@@ -265,7 +278,7 @@ static Status load_open(Gpt2 **out, ParamSet *ps, const char *prefix, Gpt2Config
         }
     Gpt2 *m = gpt2_new_on(ps, prefix, c, flags | GPT2_BLANK, values);
     for (int i = 0; i < m->n_weights; i++)
-        if (!values[i]) checkpoint_read(ps->dev, m->weight[i].slot[0]->x, source[i], scratch);
+        if (!values[i]) read_weight(*m->weight[i].slot, source[i], scratch);
     if (in_place) {
         m->file = f->map;
         f->map = (FileMap){0};    // the model's now

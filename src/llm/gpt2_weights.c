@@ -58,10 +58,12 @@ Gpt2 *gpt2_new_on(ParamSet *ps, const char *prefix, const Gpt2Config *c, Gpt2Fla
     for (int i = 0; i < m->n_weights; i++) {
         const Gpt2Weight *w = &m->weight[i];
         // decay for matrices only; the two embeddings are the first rows
-        const ParamFlags plain = w->shape.n == 2 && i >= 2 ? PARAM_PLAIN : PARAM_NO_DECAY;
+        const bool matrix = w->shape.n == 2 && i >= 2;
+        const ParamFlags plain = matrix ? PARAM_PLAIN : PARAM_NO_DECAY;
+        const ParamFlags frozen = matrix && flags & GPT2_BF16 && w->slot != &m->head_w ? PARAM_FROZEN | PARAM_BF16 : PARAM_FROZEN;
         *w->slot = values && values[i] ? param_add_view(ps, prefix, w->name, w->shape, values[i])
                                        : param_add(ps, prefix, w->name, w->shape, flags & GPT2_BLANK ? zeros : w->init,
-                                                   flags & GPT2_FROZEN ? PARAM_FROZEN : plain);
+                                                   flags & GPT2_FROZEN ? frozen : plain);
     }
     return m;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "nn/sha256.h"
+#include "tensor/pack.h"
 #include "tensor/philox.h"
 
 void paramset_init(ParamSet *ps, Arena *perm, const Device *dev, uint64_t seed, bool inference)
@@ -73,7 +74,8 @@ Tensor *param_add(ParamSet *ps, const char *prefix, const char *name, Shape shap
 {
     const char *full;
     Param *p = register_param(ps, prefix, name, &full);
-    p->t = *tensor_new(ps->perm, ps->dev, REAL, shape, full);
+    const bool columns = flags & PARAM_BF16 && ps->dev->bf16_columns;
+    p->t = columns ? *tensor_new_columns(ps->perm, ps->dev, shape, full) : *tensor_new(ps->perm, ps->dev, REAL, shape, full);
     p->frozen = flags & PARAM_FROZEN;
     p->decay = !(flags & PARAM_NO_DECAY);
     fill_initial(ps, &p->t, init);

@@ -26,7 +26,9 @@ typedef struct ParamSet {
     int n, cap;
 } ParamSet;
 
-typedef enum ParamFlags { PARAM_PLAIN = 0, PARAM_FROZEN = 1, PARAM_NO_DECAY = 2 } ParamFlags;
+typedef enum ParamFlags { PARAM_PLAIN = 0, PARAM_FROZEN = 1, PARAM_NO_DECAY = 2,
+    PARAM_BF16 = 4,   // a frozen matrix: in bf16 columns from the start, on devices that read them (tensor/pack.h)
+} ParamFlags;
 
 void paramset_init(ParamSet *ps, Arena *perm, const Device *dev, uint64_t seed, bool inference);
 

@@ -30,6 +30,7 @@ typedef struct Device {
     void *state;                 // of whoever made the device: stream, errors
     Math math;
     size_t real_size;            // 4 or 8
+    bool bf16_columns;           // linear reads LAYOUT_COLUMNS_BF16 (pack.h)
     bool exact;                  // whole numbers give whole results: no Winograd convolution
     Isa isa;                     // highest instruction set in use
     Kernel *fwd[OP_COUNT];

@@ -52,6 +52,7 @@ const char *shape_text(Shape s, char buf[96])
 static size_t value_size(const Tensor *t) { return t->dtype == I32 ? sizeof(int32_t) : t->dev->real_size; }
 size_t tensor_bytes(const Tensor *t)
 {
+    if (t->layout == LAYOUT_COLUMNS_BF16) return bf16_column_bytes(t->shape);
     return t->layout == LAYOUT_PANELS_BF16 ? bf16_panel_bytes(t->shape) : (size_t)numel(t) * value_size(t);
 }
 
@@ -74,9 +75,19 @@ static void check_access(const Tensor *t, DType dtype, int64_t n)
 enum { PART = 4096 };
 static int64_t part_length(int64_t left) { return left < PART ? left : PART; }
 
+// Row order of a matrix in columns, in host memory.
+static ColumnValues in_rows(const Tensor *t, const void *x, bool wide)
+{
+    return (ColumnValues){.x = (void *)(uintptr_t)x, .wide = wide, .rk = t->shape.d[1], .rn = 1};
+}
+
 void tensor_set_f32(Tensor *t, const float *src, int64_t n)
 {
     check_access(t, REAL, n);
+    if (t->layout == LAYOUT_COLUMNS_BF16) {
+        columns_put(t, in_rows(t, src, false));
+        return;
+    }
     if (t->layout != LAYOUT_ROWS) {
         for (int64_t i = 0; i < n; i++) packed_set(t, i, src[i]);
         return;
@@ -96,6 +107,10 @@ void tensor_set_f32(Tensor *t, const float *src, int64_t n)
 void tensor_set_f64(Tensor *t, const double *src, int64_t n)
 {
     check_access(t, REAL, n);
+    if (t->layout == LAYOUT_COLUMNS_BF16) {
+        columns_put(t, in_rows(t, src, true));
+        return;
+    }
     if (t->layout != LAYOUT_ROWS) {
         for (int64_t i = 0; i < n; i++) packed_set(t, i, (float)src[i]);
         return;
@@ -121,6 +136,10 @@ void tensor_set_i32(Tensor *t, const int32_t *src, int64_t n)
 void tensor_get_f32(const Tensor *t, float *dst, int64_t n)
 {
     check_access(t, REAL, n);
+    if (t->layout == LAYOUT_COLUMNS_BF16) {
+        columns_get(t, in_rows(t, dst, false));
+        return;
+    }
     if (t->layout != LAYOUT_ROWS) {
         for (int64_t i = 0; i < n; i++) dst[i] = packed_get(t, i);
         return;
@@ -142,6 +161,10 @@ static void get_f64(const Tensor *t, const void *src, double *dst, int64_t n)
     check_access(t, REAL, n);
     if (!src) {
         memset(dst, 0, (size_t)n * sizeof(double));
+        return;
+    }
+    if (t->layout == LAYOUT_COLUMNS_BF16) {
+        columns_get(t, in_rows(t, dst, true));
         return;
     }
     if (t->layout != LAYOUT_ROWS) {   // has no gradient: src is t->x
@@ -175,6 +198,10 @@ void tensor_fill(Tensor *t, double value)
     check_access(t, REAL, numel(t));   // panels of floats: every value is the same
     if (value == 0) {
         device_zero(t->dev, t->x, tensor_bytes(t));
+        return;
+    }
+    if (t->layout == LAYOUT_COLUMNS_BF16) {
+        columns_put(t, (ColumnValues){.x = &value, .wide = true});
         return;
     }
     if (t->layout == LAYOUT_PANELS_BF16) {
