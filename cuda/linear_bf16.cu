@@ -135,7 +135,7 @@ mma_bf16_kernel(GemmSizes s, Matrix<true> x, const uint16_t *w, int64_t ld, Epil
     typedef Stage<MT, NT> Buffer;
     SHARED_DYNAMIC(unsigned char, room);
     SHARED(float4, slabs, [4 * 8 * 36 / 4]);
-    const Part3 at = part_of<Buffer::ROWS, Buffer::COLUMNS>(s);
+    const Part3 at = part_of<Buffer::ROWS, Buffer::COLUMNS>(s, blockIdx.x);
     const int warp = (int)threadIdx.x / 32, g = (int)threadIdx.x % 32 / 4, t = (int)threadIdx.x % 4;
     const int row0 = warp / 2 * 16 * MT, col0 = warp % 2 * 8 * NT, steps = (int)((at.k_end - at.k_begin + STEP - 1) / STEP);
     float sum[MT][NT][4] = {};
@@ -147,7 +147,7 @@ mma_bf16_kernel(GemmSizes s, Matrix<true> x, const uint16_t *w, int64_t ld, Epil
         copy_async_wait<STAGES - 2>();
         __syncthreads();   // this step's values are there, and nobody reads those of the step before
         const int next = i + STAGES - 1;
-        if (next < steps) send<MT, NT, W>(Buffer(room, next % STAGES), x, w, s.N, ld, at, at.k_begin + (int64_t)next * STEP);
+        if (next < steps) send<MT, NT, W>(Buffer(room, next % STAGES), x, w, s.N, ld, at, at.k_begin + next * STEP);
         else copy_async_commit();
         multiply<MT, NT>(Buffer(room, i % STAGES), row0, col0, sum);
     }
@@ -198,6 +198,8 @@ bool linear_bf16(const OpCall *c, float *y, float *h)
     const Epilogue e = {y, h, in_x(c, 2), 1, false, M, N};
     const GemmSizes s = {M, N, K, 1, 1, K};
     const Matrix<true> x = {in_x(c, 0), K, 0, M, K};
+    const int64_t most = INT32_MAX - 256;   // part_of counts in 32 bits
+    CHECK(M < most && N < most && K < most, "cuda: a product of %lld x %lld x %lld", (long long)M, (long long)N, (long long)K);
     if (M == 0 || N == 0) return true;
     if (M <= FEW) few_rows(c, s, x.x, w, ld, e);
     else if (!x.wide()) tiles<2, 4, 1>(c, s, x, w, ld, e);
