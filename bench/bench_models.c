@@ -40,7 +40,8 @@ static ProfileRow profile_sum(const Profile *p)
     return sum;
 }
 
-static void report(const Bench *b, const ModelRow *r, const char *variant, double t, double ours, const ProfileRow *work)
+static void report(const Bench *b, const ModelRow *r, const char *variant, double t, double ours,
+                   const ProfileRow *work)
 {
     const double pct = 100 * work->least / t;
     printf("  %s %.1f ms", variant, t * 1e3);

@@ -1,9 +1,10 @@
 // A GPU verified and measured by one program.  Rows go to stdout and, as TSV, to --tsv.
-//   gpu check [op ..]    every op at the shapes of LEAD and GPT-2 (shapes.c) against the CPU's kernels; run twice, same bits
-//   gpu train [--config NAME] [--steps N]     the same training steps on CPU and GPU: losses, gradients of the first step,
-//                        gradient norms; the GPU's steps again, same bits; noise bits; seconds a step
-//   gpu bench [op ..]    seconds of every op and pass at those shapes and at some that fill a GPU, TFLOP/s, TB/s, % of what
-//                        the measured ceilings allow; beside it cuBLAS, cuBLASLt, cuDNN (gpu_peers.h) at the same shape
+//   gpu check [op ..]    every op at the shapes of LEAD and GPT-2 (shapes.c) against the CPU's kernels; run twice: the
+//                        same bits
+//   gpu train [--config NAME] [--steps N]   the same training steps on CPU and GPU: losses, gradients of the first
+//                        step, gradient norms; the GPU's steps again, same bits; noise bits; seconds a step
+//   gpu bench [op ..]    seconds of every op and pass at those shapes and at some that fill a GPU, TFLOP/s, TB/s, % of
+//                        what the measured ceilings allow; beside it cuBLAS, cuBLASLt, cuDNN (gpu_peers.h)
 //   gpu models [row ..]  training steps of LEAD and GPT-2, samples, forward passes (models.h): milliseconds, samples or
 //                        tokens a second, calls of ops in a round
 // Common: [--math fp32|tf32|bf16] [--tsv FILE] [--small] (only rows of little work: for the emulated GPU; models: tiny)
@@ -145,7 +146,8 @@ static double check_pass(Gpu *g, Problem *p, OpCall *c, Pass pass, void *const *
         run_once(g, c, pass != FWD);
         for (int k = 0; k <= c->n_in; k++) {
             const Tensor *t = k ? c->in[k - 1] : c->out[0];
-            const void *at = !k ? (pass == FWD ? t->x : NULL) : t ? t->g : NULL, *want = k ? p->grad[k - 1] : p->call.out[0]->x;
+            const void *at = k ? t ? t->g : NULL : pass == FWD ? t->x : NULL;
+            const void *want = k ? p->grad[k - 1] : p->call.out[0]->x;
             if (!at) continue;
             float *got = arena_alloc(g->mem, tensor_bytes(t));
             device_get(&g->gpu, got, at, tensor_bytes(t));
@@ -207,10 +209,12 @@ static void bench_pass(Gpu *g, Problem *p, OpCall *c, Pass pass)
         peer[k] = g->peers ? gpu_peer_seconds(g->peers, (GpuPeer)k, c, pass) : NAN;
         if (!isnan(peer[k]) && !(best <= peer[k])) best = peer[k];
     }
-    const double floor = fmax(w.flops / g->product_rate, w.bytes / g->copy_rate);   // fmax passes a missing ceiling over
-    row(g, "%s\t%s\t%s\t%.3f\t%.2f\t%.3f\t%s\t%s\t%s\t%s\t%s\n", op_info(p->row->op)->name, p->row->label, pass_names[pass],
-        s * 1e6, w.flops / s * 1e-12, w.bytes / s * 1e-12, number("%.1f", 100 * floor / s), number("%.3f", peer[0] * 1e6),
-        number("%.3f", peer[1] * 1e6), number("%.3f", peer[2] * 1e6), number("%.2f", best / s));
+    // fmax passes a missing ceiling over
+    const double floor = fmax(w.flops / g->product_rate, w.bytes / g->copy_rate);
+    row(g, "%s\t%s\t%s\t%.3f\t%.2f\t%.3f\t%s\t%s\t%s\t%s\t%s\n", op_info(p->row->op)->name, p->row->label,
+        pass_names[pass], s * 1e6, w.flops / s * 1e-12, w.bytes / s * 1e-12, number("%.1f", 100 * floor / s),
+        number("%.3f", peer[0] * 1e6), number("%.3f", peer[1] * 1e6), number("%.3f", peer[2] * 1e6),
+        number("%.2f", best / s));
     verdict(g, g->emulated || s > 0);
 }
 
@@ -226,15 +230,16 @@ static void problem_rows(Gpu *g, const BenchRow *b, bool bench)
     for (Pass pass = FWD; pass < PASSES; pass++) {
         if (!problem_has(p, pass)) continue;
         bool same = true;
-        const bool in_place = b->op == OP_adamw || b->op == OP_ema || b->op == OP_cache_put;   // a second run sees the first
+        // a second run sees the first
+        const bool in_place = b->op == OP_adamw || b->op == OP_ema || b->op == OP_cache_put;
         const double error = bench || in_place ? 0 : check_pass(g, p, &c, pass, grad, &same);
         attach(p, &c, pass, grad);
         if (bench) {
             bench_pass(g, p, &c, pass);
         } else {
             const bool ok = error <= bound(g) && same;
-            row(g, "%s\t%s\t%s\t%.3g\t%.3g\t%s\t%s\n", op_info(b->op)->name, b->label, pass_names[pass], error, bound(g),
-                same ? "same" : "OTHER BITS", ok ? "ok" : "FAILED");
+            row(g, "%s\t%s\t%s\t%.3g\t%.3g\t%s\t%s\n", op_info(b->op)->name, b->label, pass_names[pass], error,
+                bound(g), same ? "same" : "OTHER BITS", ok ? "ok" : "FAILED");
             verdict(g, ok);
         }
     }
@@ -266,7 +271,8 @@ static void measure_ceilings(Gpu *g)
     g->peers = gpu_peers_open(g->math);
     for (int k = 0; k < GPU_PEERS; k++) row(g, "# peer %s\n", gpu_peer_about(g->peers, (GpuPeer)k));
     g->product_rate = gpu_peers_product(g->peers, SIDE);
-    row(g, "# product %d x %d x %d by the peers: %s TFLOP/s\n", SIDE, SIDE, SIDE, number("%.1f", g->product_rate * 1e-12));
+    row(g, "# product %d x %d x %d by the peers: %s TFLOP/s\n", SIDE, SIDE, SIDE,
+        number("%.1f", g->product_rate * 1e-12));
 }
 
 static bool late(const Gpu *g)
@@ -299,8 +305,9 @@ static void all_problems(Gpu *g, bool bench, int n_ops, char **ops)
 {
     int n;
     if (bench) measure_ceilings(g);
-    row(g, bench ? "op\tshape\tpass\tmicroseconds\tTFLOP/s\tTB/s\t%% of ceiling\tcublas us\tcublaslt us\tcudnn us\tratio\n"
-                 : "op\tshape\tpass\terror\tbound\ttwice\tresult\n");
+    row(g, bench ?
+              "op\tshape\tpass\tmicroseconds\tTFLOP/s\tTB/s\t%% of ceiling\tcublas us\tcublaslt us\tcudnn us\tratio\n"
+            : "op\tshape\tpass\terror\tbound\ttwice\tresult\n");
     const BenchRow *large = bench_rows_gpu(g->perm, &n);
     if (bench) some_problems(g, bench, large, n, n_ops, ops);
     const BenchRow *rows = bench_rows(g->perm, &n);
@@ -330,8 +337,8 @@ static void model_row(Gpu *g, const ModelRow *r)
         sum += time[n++];
     }
     const double s = ceiling_median(time, n);
-    row(g, "%s\t%s\t%.3f\t%.2f\t%.1f %s\t%.0f\n", r->name, g->small ? "tiny" : r->label, s * 1e3, 1 / s, r->per_second / s,
-        r->what, calls);
+    row(g, "%s\t%s\t%.3f\t%.2f\t%.1f %s\t%.0f\n", r->name, g->small ? "tiny" : r->label, s * 1e3, 1 / s,
+        r->per_second / s, r->what, calls);
     verdict(g, s > 0);
     world_close(w);
 }
@@ -501,7 +508,8 @@ int main(int argc, char **argv)
     const char *preset = "small", *tsv = NULL;
     int steps = 200, i = 2;
     g.deadline = INFINITY;
-    if (argc < 2 || (strcmp(argv[1], "check") && strcmp(argv[1], "bench") && strcmp(argv[1], "train") && strcmp(argv[1], "models")))
+    if (argc < 2 ||
+        (strcmp(argv[1], "check") && strcmp(argv[1], "bench") && strcmp(argv[1], "train") && strcmp(argv[1], "models")))
         return usage();
     for (; i < argc && argv[i][0] == '-'; i++) {
         if (strcmp(argv[i], "--small") == 0) g.small = true;

@@ -51,9 +51,11 @@ struct GpuPeers {
     struct {
         CUBLAS_FUNCTIONS(MEMBER)
         // overloaded in the header, so that its type is written out
-        cublasStatus_t (*cublasGemmStridedBatchedEx)(cublasHandle_t, cublasOperation_t, cublasOperation_t, int, int, int,
-            const void *, const void *, cudaDataType, int, long long, const void *, cudaDataType, int, long long, const void *,
-            void *, cudaDataType, int, long long, int, cublasComputeType_t, cublasGemmAlgo_t);
+        cublasStatus_t (*cublasGemmStridedBatchedEx)(cublasHandle_t, cublasOperation_t, cublasOperation_t, int, int,
+                                                     int, const void *, const void *, cudaDataType, int, long long,
+                                                     const void *, cudaDataType, int, long long, const void *, void *,
+                                                     cudaDataType, int, long long, int, cublasComputeType_t,
+                                                     cublasGemmAlgo_t);
     } blas;
     struct { CUBLASLT_FUNCTIONS(MEMBER) } lt;
     cublasHandle_t blas_handle;
@@ -88,8 +90,8 @@ static bool room(GpuPeers *p, Buffer *b, size_t n, bool bf16)
         if (cudaMalloc(&b->at, bytes) != cudaSuccess) return cudaGetLastError(), false;
         b->bytes = bytes;
     }
-    fill_kernel<<<(unsigned)((n + 255) / 256), 256, 0, p->stream>>>(n, (float *)b->at, bf16 ? (unsigned short *)b->at : NULL,
-                                                                   (unsigned)n);
+    fill_kernel<<<(unsigned)((n + 255) / 256), 256, 0, p->stream>>>(n, (float *)b->at,
+                                                                    bf16 ? (unsigned short *)b->at : NULL, (unsigned)n);
     return cudaGetLastError() == cudaSuccess;
 }
 
@@ -100,8 +102,8 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-// Median of 5 of the time of a call, as gpu.c times ours: 8 calls recorded, replayed for 5 ms; where recording is refused,
-// launched one by one.
+// Median of 5 of the time of a call, as gpu.c times ours: 8 calls recorded, replayed for 5 ms; where recording is
+// refused, launched one by one.
 static double seconds_of(GpuPeers *p, const std::function<bool()> &call)
 {
     enum { ROUNDS = 5, RECORDED = 8 };
@@ -110,7 +112,8 @@ static double seconds_of(GpuPeers *p, const std::function<bool()> &call)
     cudaGraphExec_t exec = NULL;
     bool ok = cudaStreamBeginCapture(p->stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess;
     for (int i = 0; i < RECORDED; i++) ok = ok && call();
-    ok = cudaStreamEndCapture(p->stream, &graph) == cudaSuccess && ok && cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess;
+    ok = cudaStreamEndCapture(p->stream, &graph) == cudaSuccess && ok &&
+         cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess;
     if (graph) cudaGraphDestroy(graph);
     cudaGetLastError();
     const auto eight = [&] {
@@ -270,19 +273,23 @@ static double cublas_seconds(GpuPeers *p, const Product &g)
     const cublasComputeType_t compute = p->math == MATH_TF32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     if (g.gelu) return NAN;
     return seconds_of(p, [&] {
-        return p->blas.cublasGemmStridedBatchedEx(p->blas_handle, g.ta ? CUBLAS_OP_T : CUBLAS_OP_N,
-                   g.tb ? CUBLAS_OP_T : CUBLAS_OP_N, g.m, g.n, g.k, &one, p->operand[0].at, type, g.lda, (long long)g.m * g.k,
-                   p->operand[1].at, type, g.ldb, (long long)g.n * g.k, &beta, p->result.at, CUDA_R_32F, g.m,
-                   (long long)g.m * g.n, g.batch, compute, CUBLAS_GEMM_DEFAULT) == CUBLAS_STATUS_SUCCESS;
+        return p->blas.cublasGemmStridedBatchedEx(
+                   p->blas_handle, g.ta ? CUBLAS_OP_T : CUBLAS_OP_N, g.tb ? CUBLAS_OP_T : CUBLAS_OP_N, g.m, g.n, g.k,
+                   &one, p->operand[0].at, type, g.lda, (long long)g.m * g.k, p->operand[1].at, type, g.ldb,
+                   (long long)g.n * g.k, &beta, p->result.at, CUDA_R_32F, g.m, (long long)g.m * g.n, g.batch, compute,
+                   CUBLAS_GEMM_DEFAULT) == CUBLAS_STATUS_SUCCESS;
     });
 }
 
-static bool layout(GpuPeers *p, cublasLtMatrixLayout_t *l, cudaDataType type, bool turned, int rows, int columns, int ld, int batch)
+static bool layout(GpuPeers *p, cublasLtMatrixLayout_t *l, cudaDataType type, bool turned, int rows, int columns,
+                   int ld, int batch)
 {
     const int64_t stride = (int64_t)rows * columns;
-    return !p->lt.cublasLtMatrixLayoutCreate(l, type, (uint64_t)(turned ? columns : rows), (uint64_t)(turned ? rows : columns), ld) &&
+    return !p->lt.cublasLtMatrixLayoutCreate(l, type, (uint64_t)(turned ? columns : rows),
+                                             (uint64_t)(turned ? rows : columns), ld) &&
            !p->lt.cublasLtMatrixLayoutSetAttribute(*l, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch, sizeof batch) &&
-           !p->lt.cublasLtMatrixLayoutSetAttribute(*l, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride);
+           !p->lt.cublasLtMatrixLayoutSetAttribute(*l, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride,
+                                                   sizeof stride);
 }
 
 static double cublaslt_seconds(GpuPeers *p, const Product &g)
@@ -301,21 +308,25 @@ static double cublaslt_seconds(GpuPeers *p, const Product &g)
     int n = 0;
     auto &f = p->lt;
     double best = NAN;
-    const bool ready =
-        !f.cublasLtMatmulDescCreate(&d, compute, CUDA_R_32F) &&
-        !f.cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_TRANSA, &op_a, sizeof op_a) &&
-        !f.cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_TRANSB, &op_b, sizeof op_b) &&
-        !f.cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue) &&
-        (!g.gelu || !f.cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias.at, sizeof p->bias.at)) &&
-        layout(p, &a, type, g.ta, g.m, g.k, g.lda, g.batch) && layout(p, &b, type, g.tb, g.k, g.n, g.ldb, g.batch) &&
-        layout(p, &c, CUDA_R_32F, false, g.m, g.n, g.m, g.batch) && !f.cublasLtMatmulPreferenceCreate(&preference) &&
-        !f.cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
-                                                sizeof workspace) &&
-        !f.cublasLtMatmulAlgoGetHeuristic(p->lt_handle, d, a, b, c, c, preference, PROPOSALS, found, &n);
+    const bool ready = !f.cublasLtMatmulDescCreate(&d, compute, CUDA_R_32F) &&
+                       !f.cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_TRANSA, &op_a, sizeof op_a) &&
+                       !f.cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_TRANSB, &op_b, sizeof op_b) &&
+                       !f.cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue,
+                                                         sizeof epilogue) &&
+                       (!g.gelu || !f.cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias.at,
+                                                                     sizeof p->bias.at)) &&
+                       layout(p, &a, type, g.ta, g.m, g.k, g.lda, g.batch) &&
+                       layout(p, &b, type, g.tb, g.k, g.n, g.ldb, g.batch) &&
+                       layout(p, &c, CUDA_R_32F, false, g.m, g.n, g.m, g.batch) &&
+                       !f.cublasLtMatmulPreferenceCreate(&preference) &&
+                       !f.cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                                               &workspace, sizeof workspace) &&
+                       !f.cublasLtMatmulAlgoGetHeuristic(p->lt_handle, d, a, b, c, c, preference, PROPOSALS, found, &n);
     for (int i = 0; i < n && ready; i++) {
         const double t = seconds_of(p, [&] {
-            return f.cublasLtMatmul(p->lt_handle, d, &one, p->operand[0].at, a, p->operand[1].at, b, &beta, p->result.at, c,
-                                    p->result.at, c, &found[i].algo, p->workspace.at, workspace, p->stream) == CUBLAS_STATUS_SUCCESS;
+            return f.cublasLtMatmul(p->lt_handle, d, &one, p->operand[0].at, a, p->operand[1].at, b, &beta,
+                                    p->result.at, c, p->result.at, c, &found[i].algo, p->workspace.at, workspace,
+                                    p->stream) == CUBLAS_STATUS_SUCCESS;
         });
         if (!(best <= t) && !isnan(t)) best = t;
     }
@@ -343,38 +354,47 @@ static double cudnn_seconds(GpuPeers *p, const OpCall *c, Pass pass)
     cudnnConvolutionDescriptor_t dc = NULL;
     int n = 0;
     double t = NAN;
-    const bool ready =
-        !f.cudnnCreateTensorDescriptor(&dx) && !f.cudnnCreateTensorDescriptor(&dy) && !f.cudnnCreateFilterDescriptor(&dw) &&
-        !f.cudnnCreateConvolutionDescriptor(&dc) &&
-        !f.cudnnSetTensor4dDescriptor(dx, CUDNN_TENSOR_NHWC, type, (int)x[0], (int)x[3], (int)x[1], (int)x[2]) &&
-        !f.cudnnSetTensor4dDescriptor(dy, CUDNN_TENSOR_NHWC, type, (int)y[0], (int)y[3], (int)y[1], (int)y[2]) &&
-        !f.cudnnSetFilter4dDescriptor(dw, type, CUDNN_TENSOR_NHWC, (int)w[3], (int)w[2], (int)w[0], (int)w[1]) &&
-        !f.cudnnSetConvolution2dDescriptor(dc, cp->pad, cp->pad, cp->stride, cp->stride, 1, 1, CUDNN_CROSS_CORRELATION,
-                                           CUDNN_DATA_FLOAT) &&
-        !f.cudnnSetConvolutionMathType(dc, p->math == MATH_FP32 ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH) &&
-        room(p, &p->operand[0], (size_t)shape_numel(c->in[0]->shape), bf16) &&
-        room(p, &p->operand[1], (size_t)shape_numel(c->in[1]->shape), bf16) &&
-        room(p, &p->result, (size_t)shape_numel(c->out[0]->shape), bf16);
+    const bool ready = !f.cudnnCreateTensorDescriptor(&dx) && !f.cudnnCreateTensorDescriptor(&dy) &&
+                       !f.cudnnCreateFilterDescriptor(&dw) && !f.cudnnCreateConvolutionDescriptor(&dc) &&
+                       !f.cudnnSetTensor4dDescriptor(dx, CUDNN_TENSOR_NHWC, type, (int)x[0], (int)x[3], (int)x[1],
+                                                     (int)x[2]) &&
+                       !f.cudnnSetTensor4dDescriptor(dy, CUDNN_TENSOR_NHWC, type, (int)y[0], (int)y[3], (int)y[1],
+                                                     (int)y[2]) &&
+                       !f.cudnnSetFilter4dDescriptor(dw, type, CUDNN_TENSOR_NHWC, (int)w[3], (int)w[2], (int)w[0],
+                                                     (int)w[1]) &&
+                       !f.cudnnSetConvolution2dDescriptor(dc, cp->pad, cp->pad, cp->stride, cp->stride, 1, 1,
+                                                          CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT) &&
+                       !f.cudnnSetConvolutionMathType(dc,
+                                                      p->math == MATH_FP32 ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH) &&
+                       room(p, &p->operand[0], (size_t)shape_numel(c->in[0]->shape), bf16) &&
+                       room(p, &p->operand[1], (size_t)shape_numel(c->in[1]->shape), bf16) &&
+                       room(p, &p->result, (size_t)shape_numel(c->out[0]->shape), bf16);
     Buffer work = {NULL, 0};
     void *px = p->operand[0].at, *pw = p->operand[1].at, *py = p->result.at;
     if (ready && pass == FWD) {
         cudnnConvolutionFwdAlgoPerf_t a;
         if (!f.cudnnFindConvolutionForwardAlgorithm(p->dnn_handle, dx, dw, dc, dy, 1, &n, &a) && n == 1 && !a.status &&
             !f.cudnnSetConvolutionMathType(dc, a.mathType) && room(p, &work, a.memory / 4 + 1, false))
-            t = seconds_of(p, [&] { return !f.cudnnConvolutionForward(p->dnn_handle, &one, dx, px, dw, pw, dc, a.algo, work.at,
-                                                                     a.memory, &zero, dy, py); });
+            t = seconds_of(p, [&] {
+                return !f.cudnnConvolutionForward(p->dnn_handle, &one, dx, px, dw, pw, dc, a.algo, work.at, a.memory,
+                                                  &zero, dy, py);
+            });
     } else if (ready && pass == DX) {
         cudnnConvolutionBwdDataAlgoPerf_t a;
-        if (!f.cudnnFindConvolutionBackwardDataAlgorithm(p->dnn_handle, dw, dy, dc, dx, 1, &n, &a) && n == 1 && !a.status &&
-            !f.cudnnSetConvolutionMathType(dc, a.mathType) && room(p, &work, a.memory / 4 + 1, false))
-            t = seconds_of(p, [&] { return !f.cudnnConvolutionBackwardData(p->dnn_handle, &one, dw, pw, dy, py, dc, a.algo,
-                                                                          work.at, a.memory, &one, dx, px); });
+        if (!f.cudnnFindConvolutionBackwardDataAlgorithm(p->dnn_handle, dw, dy, dc, dx, 1, &n, &a) && n == 1 &&
+            !a.status && !f.cudnnSetConvolutionMathType(dc, a.mathType) && room(p, &work, a.memory / 4 + 1, false))
+            t = seconds_of(p, [&] {
+                return !f.cudnnConvolutionBackwardData(p->dnn_handle, &one, dw, pw, dy, py, dc, a.algo, work.at,
+                                                       a.memory, &one, dx, px);
+            });
     } else if (ready && pass == DW) {
         cudnnConvolutionBwdFilterAlgoPerf_t a;
-        if (!f.cudnnFindConvolutionBackwardFilterAlgorithm(p->dnn_handle, dx, dy, dc, dw, 1, &n, &a) && n == 1 && !a.status &&
-            !f.cudnnSetConvolutionMathType(dc, a.mathType) && room(p, &work, a.memory / 4 + 1, false))
-            t = seconds_of(p, [&] { return !f.cudnnConvolutionBackwardFilter(p->dnn_handle, &one, dx, px, dy, py, dc, a.algo,
-                                                                            work.at, a.memory, &one, dw, pw); });
+        if (!f.cudnnFindConvolutionBackwardFilterAlgorithm(p->dnn_handle, dx, dy, dc, dw, 1, &n, &a) && n == 1 &&
+            !a.status && !f.cudnnSetConvolutionMathType(dc, a.mathType) && room(p, &work, a.memory / 4 + 1, false))
+            t = seconds_of(p, [&] {
+                return !f.cudnnConvolutionBackwardFilter(p->dnn_handle, &one, dx, px, dy, py, dc, a.algo, work.at,
+                                                         a.memory, &one, dw, pw);
+            });
     }
     cudaFree(work.at);
     if (dx) f.cudnnDestroyTensorDescriptor(dx);

@@ -1,5 +1,6 @@
-// Whole models as rows of a benchmark: GPT-2 124M with random weights, LEAD's U-Net, training step, forecast and samples.
-// One round of a row is its unit of work; bench_models.c times rounds on the CPU beside PyTorch, gpu.c on a GPU.
+// Whole models as rows of a benchmark: GPT-2 124M with random weights, LEAD's U-Net, training step, forecast and
+// samples.  One round of a row is its unit of work; bench_models.c times rounds on the CPU beside PyTorch, gpu.c on a
+// GPU.
 #ifndef LEAD_BENCH_MODELS_H
 #define LEAD_BENCH_MODELS_H
 

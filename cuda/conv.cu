@@ -2,9 +2,9 @@
 //   forward   y[m=(n,i,j), o]   = sum over k=(a,e,c)   x[n, i s + a - p, j s + e - p, c]  w[k, o]
 //   data      dx[m=(n,h,v), c] += sum over k=(a,e,o)   dy[n, (h+p-a)/s, (v+p-e)/s, o]     w[a,e,c,o]
 //   weights   dw[m=(a,e,c), o] += sum over k=(n,i,j)   x[n, i s + a - p, j s + e - p, c]  dy[k, o]
-// Runs of 4 channels are one 16-byte copy where C and O are multiples of 4.  The 9 reads of a pixel come from L1 and L2.
-// Pixels and taps are counted in 32 bits and divided by multiplication (Divisor): 64-bit quotients took so many registers
-// beside the 64 sums that three of the f32 kernels spilled 40 to 88 bytes.
+// Runs of 4 channels are one 16-byte copy where C and O are multiples of 4.  The 9 reads of a pixel come from L1 and
+// L2.  Pixels and taps are counted in 32 bits and divided by multiplication (Divisor): 64-bit quotients took so many
+// registers beside the 64 sums that three of the f32 kernels spilled 40 to 88 bytes.
 // Expected: 0.85 of the plain product of the same M, N, K (batch 32, 12x12, C = O = 256: 5.4 Gflop, 0.12 ms).
 // Strided data gradients multiply zeros: 3 of 4 taps at stride 2.
 #include "gemm.h"
@@ -39,10 +39,10 @@ static Conv conv_of(const OpCall *c)
     CHECK(in < most && out < most && taps * x[3] < most && taps * w[3] < most && x[1] + x[2] + p->pad < most,
           "conv2d: %lld and %lld pixels, %lld taps; a GPU's are counted in 31 bits", (long long)in, (long long)out,
           (long long)taps);
-    return Conv{(int32_t)x[1], (int32_t)x[2], (int32_t)x[3], (int32_t)w[3], (int32_t)y[1], (int32_t)y[2], (int32_t)p->pad,
-                (int32_t)in, (int32_t)out, (int32_t)(taps * x[3]), (int32_t)(taps * w[3]),
-                Divisor(x[1]), Divisor(x[2]), Divisor(y[1]), Divisor(y[2]), Divisor(x[3]), Divisor(w[3]), Divisor(w[1]),
-                Divisor(p->stride)};
+    const int32_t H = (int32_t)x[1], W = (int32_t)x[2], C = (int32_t)x[3], O = (int32_t)w[3];
+    return Conv{H, W, C, O, (int32_t)y[1], (int32_t)y[2], (int32_t)p->pad, (int32_t)in, (int32_t)out,
+                (int32_t)(taps * C), (int32_t)(taps * O), Divisor(H), Divisor(W), Divisor(y[1]), Divisor(y[2]),
+                Divisor(C), Divisor(O), Divisor(w[1]), Divisor(p->stride)};
 }
 
 struct Spot { int32_t n, i, j; };   // image, line, column

@@ -5,8 +5,8 @@ CU        := $(wildcard cuda/*.cu)
 CU_SM90   := $(wildcard cuda/*_sm90.cu)
 CU_EMU    := $(filter-out cuda/device.cu,$(CU))
 
-# Deterministic and close to the CPU: IEEE division and square roots (the default), no fast math.  random.cu draws the very
-# bits of the CPU: no contraction there.
+# Deterministic and close to the CPU: IEEE division and square roots (the default), no fast math.  random.cu draws the
+# very bits of the CPU: no contraction there.
 NVCCFLAGS := -std=c++17 -O3 -lineinfo -Werror all-warnings -Xcompiler -Wall,-Wextra,-fopenmp -Isrc -Icuda -MMD -MP
 GENCODE    = $(if $(findstring _sm90.cu,$<),-gencode arch=compute_90a$(comma)code=sm_90a, \
              $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a)$(comma)code=sm_$(a)))

@@ -188,7 +188,10 @@ struct ColumnsOf {   // dy, or dy * a
     }
 };
 
-static bool wide_suffix(const float *a, const float *b, int64_t Q) { return aligned16(a) && aligned16(b) && Q % 4 == 0; }
+static bool wide_suffix(const float *a, const float *b, int64_t Q)
+{
+    return aligned16(a) && aligned16(b) && Q % 4 == 0;
+}
 
 CUDA_KERNEL(add, fwd)
 {
@@ -255,7 +258,8 @@ struct Dropout {
     float factor;
     template <int W> __device__ Pack<W> at(int64_t i) const
     {
-        const uint64_t sub = philox_subsequence(p.at.site, p.at.step + clock_value(clock)), draw = p.at.offset + (uint64_t)i;
+        const uint64_t sub = philox_subsequence(p.at.site, p.at.step + clock_value(clock)),
+                       draw = p.at.offset + (uint64_t)i;
         const Philox4 d = philox_quad(p.at.seed, sub, draw / 4);
         Pack<W> r = load<W>(x + i);
 #pragma unroll

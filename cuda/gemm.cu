@@ -51,7 +51,8 @@ template <int ROWS, int W>
 static __global__ void few_rows_dot_kernel(GemmSizes s, Matrix<true> a, Matrix<true> b, Epilogue e)
 {
     const int lane = (int)threadIdx.x % 32;
-    const int64_t job = (int64_t)blockIdx.x * FEW_WARPS + threadIdx.x / 32, batch = quotient(job, s.N), n = job - batch * s.N;
+    const int64_t job = (int64_t)blockIdx.x * FEW_WARPS + threadIdx.x / 32, batch = quotient(job, s.N),
+                  n = job - batch * s.N;
     float sum[ROWS] = {};
     if (batch < s.batch) {
 #pragma unroll 2

@@ -7,14 +7,16 @@
 // W = 4: runs of 4 are 16-byte aligned and lie wholly inside or outside; W = 1 needs nothing.
 //
 // Tiling: a warp computes 64 x 32 of C, a thread 8 x 8 in registers; blocks of 2 x 2 warps (128 x 64) or 1 x 2
-// (64 x 64); k in steps of 16, two buffers in shared memory filled by cp.async while the other is used, one barrier a step.
-//   block of 128 x 64: 12 KiB of operands and 0.26 Mflop a step (21 flops a byte from L2); 35 KiB of shared memory, 3 an SM
-//   shared memory: 4 (2) LDS.128 (64) for 64 FFMA a thread and k, without bank conflicts (rows padded to 20 or 136 words)
+// (64 x 64); k in steps of 16, two buffers in shared memory filled by cp.async while the other is used, one barrier a
+// step.
+//   block of 128 x 64: 12 KiB of operands and 0.26 Mflop a step (21 flops a byte from L2); 35 KiB, 3 an SM
+//   shared memory: 4 (2) LDS.128 (64) for 64 FFMA a thread and k, no bank conflicts (rows padded to 20 or 136 words)
 //   registers (sm_90, ptxas 13.0): 121-168, no spills (make cuda-report).  Rows, columns and k are counted in 32 bits.
 // Bound by FFMA issue.  Expected: 0.80 of 67 TFLOP/s at 4096^3; 0.6 at LEAD's sizes (less than two waves of blocks).
 //
 // --math tf32, bf16 (mma_kernel): the same tiles in f32, rounded when a fragment is read; m16n8k8 (k16) products of the
-// tensor cores, sums in f32.  Only for W = 4.  A warp reads 24 words for 16 products of 1,024 (8 of 2,048) multiplications:
+// tensor cores, sums in f32.  Only for W = 4.  A warp reads 24 words for 16 products of 1,024 (8 of 2,048)
+// multiplications:
 // bound by shared memory.  Expected: 180 TFLOP/s at 4096^3, 3 to 4 times the f32 kernel, not the tensor cores' ceiling.
 //
 // Few blocks: k is cut into `splits` pieces, whose partial sums a second launch adds in order.
@@ -75,9 +77,10 @@ struct GemmSizes {
 
 enum { GEMM_K = 16, GROUP_M = 8 };
 
-// Tile `tile` of a grid of tiles: down GROUP_M rows of tiles, then the next column, so that the blocks that run together
-// share their operands in L2.
-static __device__ __forceinline__ void tile_place(int64_t tile, int64_t tiles_m, int64_t tiles_n, int64_t *tm, int64_t *tn)
+// Tile `tile` of a grid of tiles: down GROUP_M rows of tiles, then the next column, so that the blocks that run
+// together share their operands in L2.
+static __device__ __forceinline__ void tile_place(int64_t tile, int64_t tiles_m, int64_t tiles_n, int64_t *tm,
+                                                  int64_t *tn)
 {
     const int64_t group = quotient(tile, GROUP_M * tiles_n), rest = tile - group * GROUP_M * tiles_n;
     const int64_t left = tiles_m - group * GROUP_M, high = left < GROUP_M ? left : (int64_t)GROUP_M;
@@ -90,7 +93,8 @@ template <int ROWS, bool RUNS> struct Tile {
     enum { LD = RUNS ? 0 + GEMM_K + 4 : ROWS + 8, SIZE = LD * (RUNS ? ROWS : 0 + GEMM_K) };
 
     template <int W, int THREADS, class Op>
-    static __device__ __forceinline__ void fetch(float *to, const Op &op, int64_t b, int32_t row0, int32_t k0, int32_t k_end)
+    static __device__ __forceinline__ void fetch(float *to, const Op &op, int64_t b, int32_t row0, int32_t k0,
+                                                 int32_t k_end)
     {
         enum { CHUNKS = ROWS * GEMM_K / W, ACROSS = (RUNS ? GEMM_K : ROWS) / W };
 #pragma unroll 1   // addresses one at a time: unrolled, they fill the registers and the sums spill
@@ -112,7 +116,8 @@ template <int ROWS, bool RUNS> struct Tile {
     }
 
     // f[j][r] = element (row r, k + j), j < KU
-    template <int T, int KU> static __device__ __forceinline__ void read(const float *s, int row0, int t, int k, float (&f)[KU][8])
+    template <int T, int KU>
+    static __device__ __forceinline__ void read(const float *s, int row0, int t, int k, float (&f)[KU][8])
     {
         if constexpr (RUNS) {
 #pragma unroll
@@ -152,7 +157,8 @@ template <int BM, int BN> static __device__ __forceinline__ Part3 part_of(const 
                  (int32_t)(k_begin + s.k_each < s.K ? k_begin + s.k_each : s.K)};
 }
 
-// Calls step(a, b) for each GEMM_K values of k with the operands' tiles in shared memory; the next ones are on their way.
+// Calls step(a, b) for each GEMM_K values of k with the operands' tiles in shared memory; the next ones are on their
+// way.
 template <int WM, int WN, int W, class A, class B, class Step>
 static __device__ __forceinline__ void for_tiles(const Part3 &at, const A &a, const B &b, Step step)
 {
@@ -178,8 +184,8 @@ static __device__ __forceinline__ void for_tiles(const Part3 &at, const A &a, co
     }
 }
 
-// Eight rows and COLS columns of a warp's part, gathered in shared memory by all its lanes, leave as whole lines of 128 bytes
-// and more.  Row i of the slab is m = row(i).
+// Eight rows and COLS columns of a warp's part, gathered in shared memory by all its lanes, leave as whole lines of 128
+// bytes and more.  Row i of the slab is m = row(i).
 template <int COLS = 32, int LD = 36, class Row>
 static __device__ __forceinline__ void put_slab(const GemmSizes &s, const Epilogue &e, bool wide, float (*slab)[LD],
                                                 int64_t batch, int64_t col0, Row row)
@@ -271,14 +277,16 @@ mma_kernel(GemmSizes s, A a, B b, Epilogue e, bool wide_out)
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
                     const int row = row0 + 16 * m + g + i % 2 * 8;
-                    fa[m][i] = BF16 ? bf16_of<TileA>(sa, row, k + 2 * t + i / 2 * 8) : tf32_of<TileA>(sa, row, k + t + i / 2 * 4);
+                    fa[m][i] = BF16 ? bf16_of<TileA>(sa, row, k + 2 * t + i / 2 * 8)
+                                    : tf32_of<TileA>(sa, row, k + t + i / 2 * 4);
                 }
 #pragma unroll
             for (int n = 0; n < 4; n++)
 #pragma unroll
                 for (int i = 0; i < 2; i++) {
                     const int col = col0 + 8 * n + g;
-                    fb[n][i] = BF16 ? bf16_of<TileB>(sb, col, k + 2 * t + i * 8) : tf32_of<TileB>(sb, col, k + t + i * 4);
+                    fb[n][i] = BF16 ? bf16_of<TileB>(sb, col, k + 2 * t + i * 8)
+                                    : tf32_of<TileB>(sb, col, k + t + i * 4);
                 }
 #pragma unroll
             for (int m = 0; m < 4; m++)
@@ -321,8 +329,8 @@ static inline void gemm_finish(const OpCall *c, const GemmSizes &s, const float 
 {
     const int64_t count = s.batch * s.M * s.N;
     const bool wide = e.wide();
-    launch(c, wide ? gemm_finish_kernel<4> : gemm_finish_kernel<1>, grid_of(count, (wide ? 4 : 1) * MAP_BLOCK), MAP_BLOCK, 0,
-           count, s.splits, part, e);
+    launch(c, wide ? gemm_finish_kernel<4> : gemm_finish_kernel<1>, grid_of(count, (wide ? 4 : 1) * MAP_BLOCK),
+           MAP_BLOCK, 0, count, s.splits, part, e);
 }
 
 // Into how many pieces k is cut: two waves of an H200's blocks, pieces of at least 128; a function of the sizes alone.
@@ -355,11 +363,13 @@ static void gemm_tiles(const OpCall *c, GemmSizes s, const A &a, const B &b, con
 
 // C [batch,M,N] from operands a (rows m) and b (columns n).
 template <class A, class B>
-static void gemm(const OpCall *c, int64_t batch, int64_t M, int64_t N, int64_t K, const A &a, const B &b, const Epilogue &e)
+static void gemm(const OpCall *c, int64_t batch, int64_t M, int64_t N, int64_t K, const A &a, const B &b,
+                 const Epilogue &e)
 {
     enum { FULL = 132 };   // large tiles once they fill an H200
     const int64_t most = INT32_MAX - 256;   // rounded up to tiles it is counted in 32 bits
-    CHECK(M < most && N < most && K < most, "cuda: a product of %lld x %lld x %lld", (long long)M, (long long)N, (long long)K);
+    CHECK(M < most && N < most && K < most, "cuda: a product of %lld x %lld x %lld", (long long)M, (long long)N,
+          (long long)K);
     if (batch * M * N == 0) return;
     const GemmSizes s = {M, N, K, batch, 1, K};
     if (div_up(M, 128) * div_up(N, 64) * batch >= FULL) gemm_tiles<2, 2>(c, s, a, b, e);

@@ -165,9 +165,9 @@ template <class F> static void sum_rows(const OpCall *c, int64_t rows, int64_t R
     }
 }
 
-// ---- column sums: out[j][b * step + q] += sum_p f(b P + p, q)[j] / divisor, added in double,  b < batch, p < P, q < Q, j < N
-// A block has 32 columns x 8 lines of threads; tall columns are cut into chunks of rows whose partial sums a second
-// launch adds in order.  Reads are 128 bytes a warp and independent: bound by memory.
+// ---- column sums: out[j][b * step + q] += sum_p f(b P + p, q)[j] / divisor, added in double, for
+// b < batch, p < P, q < Q, j < N.  A block has 32 columns x 8 lines of threads; tall columns are cut into chunks of rows
+// whose partial sums a second launch adds in order.  Reads are 128 bytes a warp and independent: bound by memory.
 
 template <int N> struct ColumnOut {
     float *out[N];      // NULL: not wanted
@@ -185,10 +185,12 @@ static __device__ __forceinline__ void column_put(const ColumnOut<N> &o, int64_t
 }
 
 template <int N, class F>
-static __global__ void column_kernel(int64_t P, int64_t Q, int64_t rows, F f, ColumnOut<N> o, double *part, int64_t batch)
+static __global__ void column_kernel(int64_t P, int64_t Q, int64_t rows, F f, ColumnOut<N> o, double *part,
+                                     int64_t batch)
 {
     SHARED(double, shared, [N][8][32]);
-    const int64_t strips = (Q + 31) / 32, b = quotient(blockIdx.x, strips), x = threadIdx.x % 32, line = threadIdx.x / 32;
+    const int64_t strips = (Q + 31) / 32, b = quotient(blockIdx.x, strips);
+    const int64_t x = threadIdx.x % 32, line = threadIdx.x / 32;
     const int64_t q = remainder_of(blockIdx.x, strips) * 32 + x, p0 = (int64_t)blockIdx.y * rows;
     const int64_t end = p0 + rows < P ? p0 + rows : P;
     double sum[N] = {};
@@ -220,7 +222,8 @@ static __global__ void column_kernel(int64_t P, int64_t Q, int64_t rows, F f, Co
 }
 
 template <int N>
-static __global__ void column_finish_kernel(int64_t Q, int64_t batch, int64_t chunks, ColumnOut<N> o, const double *part)
+static __global__ void column_finish_kernel(int64_t Q, int64_t batch, int64_t chunks, ColumnOut<N> o,
+                                            const double *part)
 {
     const int64_t i = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x;
     if (i >= batch * Q) return;
@@ -256,7 +259,8 @@ template <class F> static __global__ void total_kernel(int64_t n, F f, double *p
     SHARED(double, shared, [ROW_BLOCK / 32]);
     double sum = 0;
 #pragma unroll 4
-    for (int64_t i = (int64_t)blockIdx.x * ROW_BLOCK + threadIdx.x; i < n; i += (int64_t)gridDim.x * ROW_BLOCK) sum += f(i);
+    for (int64_t i = (int64_t)blockIdx.x * ROW_BLOCK + threadIdx.x; i < n; i += (int64_t)gridDim.x * ROW_BLOCK)
+        sum += f(i);
     sum = team_sum<ROW_BLOCK>(sum, shared);
     if (threadIdx.x == 0) part[blockIdx.x] = sum;
 }

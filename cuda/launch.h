@@ -5,17 +5,17 @@
 //
 //   extern "C" void scale_fwd_cuda(const OpCall *c) { .. launch(c, scale, grid_of(n, 256), 256, 0, x, y, n); }
 //
-// The entry point runs on the host.  Pointers in c's tensors are device pointers: it passes them on and never reads them
-// (the tests run it over memory that the host may not touch).  Shapes and parameters (c->p) are the host's.  Backward
-// ADDS to the gradients that are not NULL.  Formulas, shapes, and which inputs may be missing: src/tensor/ref/<op>.inl.
+// The entry point runs on the host.  Pointers in c's tensors are device pointers: it passes them on and never reads
+// them (the tests run it over memory that the host may not touch).  Shapes and parameters (c->p) are the host's.
+// Backward ADDS to the gradients that are not NULL.  Formulas, shapes, which inputs may be missing: src/tensor/ref/.
 // Calls in order see each other's results (one stream); nothing waits.  Same inputs, same bits: no float atomics.
 // An op that writes in place (adamw, ema) gets the same pointer as input and output: no __restrict__ there.
 // Bad indices (embedding, cross_entropy) cannot be checked by the host: such a row's result is NaN.
 //
-// A source is compiled twice: by nvcc, and, with LEAD_CUDA_EMULATE, by the C++ compiler, where tests/emulate runs blocks
-// and threads one after another in several orders.  So it keeps to this subset:
+// A source is compiled twice: by nvcc, and, with LEAD_CUDA_EMULATE, by the C++ compiler, where tests/emulate runs
+// blocks and threads one after another in several orders.  So it keeps to this subset:
 //   kernels        __global__ static functions, templates too; started by launch(), never by <<<>>>
-//   shared memory  SHARED(type, name, [32][33]) and SHARED_DYNAMIC(type, name) instead of __shared__: in the emulation it
+//   shared memory  SHARED(type, name, [32][33]) and SHARED_DYNAMIC(type, name) for __shared__: in the emulation it
 //                  is NaN when a block starts and stands between red zones
 //   barriers       __syncthreads(), __syncwarp(mask): reached by all threads of the block (of mask), or by none
 //   warps          __shfl_sync, __shfl_up_sync, __shfl_down_sync, __shfl_xor_sync (32- and 64-bit values),
@@ -25,8 +25,8 @@
 //   integers       atomicAdd, atomicMax, atomicCAS on int and unsigned; __threadfence()
 //   the rest       float2, float4, int2, int4, uint2, uint4, make_*; __ldg; the math functions of C; __expf, __logf,
 //                  __fdividef, rsqrtf, __frcp_rn, __fmaf_rn, __float_as_uint and its kin; bf16 below
-//   sm_90a         cuda/hopper.h, in sources named *_sm90.cu, which are compiled for it alone; launch_sm90() starts these
-//                  kernels.  The plain kernel beside them must exist.
+//   sm_90a         cuda/hopper.h, in sources named *_sm90.cu, which are compiled for it alone; launch_sm90() starts
+//                  these kernels.  The plain kernel beside them must exist.
 // One-dimensional blocks of up to 1024 threads, grids of up to three dimensions.
 // random.cu is compiled with -fmad=false: it draws the same bits as the CPU.
 #ifndef LEAD_CUDA_LAUNCH_H
@@ -170,7 +170,8 @@ static __device__ __forceinline__ float block_max(float v, float *room)
     return v;
 }
 
-// bf16 as bits: float rounded to nearest, ties to even; NaN stays NaN.  Two in a word: lo is the one at the lower address.
+// bf16 as bits: float rounded to nearest, ties to even; NaN stays NaN.  Two in a word: lo is the one at the lower
+// address.
 static __device__ __forceinline__ uint32_t bf16_bits(float x)
 {
     const uint32_t u = __float_as_uint(x);
@@ -189,8 +190,9 @@ static __device__ __forceinline__ uint32_t bf16_pair(float lo, float hi)
 #endif
 }
 
-// Asynchronous copies from global to shared memory, 16-byte (4-byte) aligned both.  valid = false writes zeros and reads
-// nothing.  copy_async_wait<N> waits for all but this thread's N newest groups; a barrier then shows them to the others.
+// Asynchronous copies from global to shared memory, 16-byte (4-byte) aligned both.  valid = false writes zeros and
+// reads nothing.  copy_async_wait<N> waits for all but this thread's N newest groups; a barrier then shows them to the
+// others.
 #ifndef LEAD_CUDA_EMULATE
 static __device__ __forceinline__ void copy_async16(void *to, const void *from, bool valid = true)
 {

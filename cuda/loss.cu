@@ -1,6 +1,6 @@
 // sum, mean, mse, wmse, huber, sumsq, cross_entropy.  Sums in double: fixed chunks, then one block over their sums.
-// Reading 4-byte values, 128 bytes a warp, four in flight a thread: bound by memory.  Expected: 0.85 of the read rate on
-// 64 MB and more (double additions: 1 a value, a quarter of an SM's rate at 4.8 TB/s).  Below 1 MB: two launches.
+// Reading 4-byte values, 128 bytes a warp, four in flight a thread: bound by memory.  Expected: 0.85 of the read rate
+// on 64 MB and more (double additions: 1 a value, a quarter of an SM's rate at 4.8 TB/s).  Below 1 MB: two launches.
 #include "kernel.h"
 
 // ---- y = scale sum_i t(i): T gives the terms
@@ -206,8 +206,8 @@ static __global__ void lse_kernel(int64_t V, const float *x, float *lse)
 }
 
 // Mean of the rows' losses and the number of rows that count, by one block; y or rows may be NULL.
-static __global__ void entropy_mean_kernel(int64_t R, int64_t V, const float *x, const int32_t *target, const float *lse,
-                                           float *y, float *rows)
+static __global__ void entropy_mean_kernel(int64_t R, int64_t V, const float *x, const int32_t *target,
+                                           const float *lse, float *y, float *rows)
 {
     SHARED(double, shared, [33]);
     double loss = 0, count = 0;

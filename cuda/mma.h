@@ -7,8 +7,9 @@
 //     a[0] = A[g][2t,2t+1]  a[1] = A[g+8][2t,2t+1]  a[2] = A[g][2t+8,2t+9]  a[3] = A[g+8][2t+8,2t+9]
 //     b[0] = B[2t,2t+1][g]  b[1] = B[2t+8,2t+9][g]
 //   both       d[0] = D[g][2t]  d[1] = D[g][2t+1]  d[2] = D[g+8][2t]  d[3] = D[g+8][2t+1]
-//   load_matrix4   four 8x8 matrices of 16-bit values from shared memory: lane i gives the address of row i % 8 (16 bytes,
-//     16-byte aligned) of matrix i / 8; r[m] = row g, columns 2t, 2t+1 of matrix m; transposed: rows 2t, 2t+1, column g
+//   load_matrix4   four 8x8 matrices of 16-bit values from shared memory: lane i gives the address of row i % 8
+//     (16 bytes, 16-byte aligned) of matrix i / 8; r[m] = row g, columns 2t, 2t+1 of matrix m; transposed: rows 2t,
+//     2t+1, column g
 //   load_matrix2   the same for two matrices; the addresses of lanes 0..15 count
 #ifndef LEAD_CUDA_MMA_H
 #define LEAD_CUDA_MMA_H

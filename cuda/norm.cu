@@ -2,7 +2,8 @@
 // A team of threads owns a row (a group): a warp up to 2,048 values, else a block of 256.  The row is read from device
 // memory once; the second and third pass find it in L1 (8 rows of 768 floats a block: 24 KiB).  Two-pass variance as in
 // the reference, sums in double.  About 10 flops and 8 bytes a value forward: bound by memory; at most 60 registers.
-// Expected: 0.80-0.85 of a device copy on 64 MB and more, forward; backward 0.75 (dx, and the affine sums read x and dy once more).
+// Expected: 0.80-0.85 of a device copy on 64 MB and more, forward; backward 0.75 (dx, and the affine sums read x and dy
+// once more).
 #include "kernel.h"
 
 // ---- rows of the last dimension: layer_norm, softmax
@@ -14,7 +15,8 @@ template <int TEAM> static __device__ __forceinline__ TeamRow team_row()
 }
 
 // Launches kernel32 or kernel256, instances of one template, over rows.
-template <class K, class... A> static void launch_rows(const OpCall *c, K *warp, K *block, int64_t rows, int64_t width, A... a)
+template <class K, class... A>
+static void launch_rows(const OpCall *c, K *warp, K *block, int64_t rows, int64_t width, A... a)
 {
     if (width <= ROW_WARP_MAX) launch(c, warp, grid_of(rows, ROW_BLOCK / 32), ROW_BLOCK, 0, rows, width, a...);
     else launch(c, block, blocks_of(rows), ROW_BLOCK, 0, rows, width, a...);
@@ -42,8 +44,8 @@ static __global__ void layer_norm_kernel(int64_t rows, int64_t C, float eps, con
 }
 
 template <int TEAM>
-static __global__ void layer_norm_dx_kernel(int64_t rows, int64_t C, const float *x, const float *gamma, const float *mean,
-                                            const float *rstd, const float *dy, float *dx)
+static __global__ void layer_norm_dx_kernel(int64_t rows, int64_t C, const float *x, const float *gamma,
+                                            const float *mean, const float *rstd, const float *dy, float *dx)
 {
     SHARED(float, shared, [ROW_BLOCK / 32]);
     const TeamRow t = team_row<TEAM>();
@@ -84,8 +86,8 @@ CUDA_KERNEL(layer_norm, bwd)
     const int64_t C = shape_last(c->in[0]->shape), rows = shape_rows(c->in[0]->shape);
     const float *x = in_x(c, 0), *dy = out_g(c, 0), *mean = out_x(c, 1), *rstd = out_x(c, 2);
     if (in_g(c, 0))
-        launch_rows(c, layer_norm_dx_kernel<32>, layer_norm_dx_kernel<ROW_BLOCK>, rows, C, x, in_x(c, 1), mean, rstd, dy,
-                    in_g(c, 0));
+        launch_rows(c, layer_norm_dx_kernel<32>, layer_norm_dx_kernel<ROW_BLOCK>, rows, C, x, in_x(c, 1), mean, rstd,
+                    dy, in_g(c, 0));
     if (in_g(c, 1) || in_g(c, 2))
         sum_columns<2>(c, 1, rows, C, LayerNormAffine{x, dy, mean, rstd, C}, {{in_g(c, 1), in_g(c, 2)}, 0, 1, false});
 }
@@ -269,7 +271,8 @@ static void group_bwd(const OpCall *c, const Affine &a, float *dgamma, float *db
                     rstd, dy, in_g(c, 0));
     if (!dgamma && !dbeta) return;
     const int64_t batch = a.step ? d.N : 1;
-    sum_columns<2>(c, batch, d.N * d.S / batch, d.C, GroupAffine{x, dy, mean, rstd, d, a}, {{dgamma, dbeta}, a.step, 1, false});
+    sum_columns<2>(c, batch, d.N * d.S / batch, d.C, GroupAffine{x, dy, mean, rstd, d, a},
+                   {{dgamma, dbeta}, a.step, 1, false});
 }
 
 CUDA_KERNEL(group_norm, fwd) { group_fwd(c, Affine{in_x(c, 1), in_x(c, 2), 0, 0, params<GroupNormParams>(c)->silu}); }
@@ -284,7 +287,8 @@ CUDA_KERNEL(adagn, fwd) { group_fwd(c, affine_of_sample(c, params<GroupNormParam
 CUDA_KERNEL(adagn, bwd)
 {
     float *ds = in_g(c, 1);
-    group_bwd(c, affine_of_sample(c, params<GroupNormParams>(c)->silu), ds, ds ? ds + shape_last(c->in[0]->shape) : NULL);
+    group_bwd(c, affine_of_sample(c, params<GroupNormParams>(c)->silu), ds,
+              ds ? ds + shape_last(c->in[0]->shape) : NULL);
 }
 
 struct FilmOf {
@@ -318,14 +322,16 @@ struct FilmAffine {   // dz x, dz
 
 CUDA_KERNEL(film, fwd)
 {
-    const int64_t N = c->in[0]->shape.d[0], C = shape_last(c->in[0]->shape), S = N * C > 0 ? numel(c->in[0]) / (N * C) : 1;
+    const int64_t N = c->in[0]->shape.d[0], C = shape_last(c->in[0]->shape);
+    const int64_t S = N * C > 0 ? numel(c->in[0]) / (N * C) : 1;
     const FilmOf f = {in_x(c, 0), NULL, affine_of_sample(c, params<FilmParams>(c)->silu), S, C};
     map<false>(c, numel(c->in[0]), out_x(c, 0), f, f.wide());
 }
 
 CUDA_KERNEL(film, bwd)
 {
-    const int64_t N = c->in[0]->shape.d[0], C = shape_last(c->in[0]->shape), S = N * C > 0 ? numel(c->in[0]) / (N * C) : 1;
+    const int64_t N = c->in[0]->shape.d[0], C = shape_last(c->in[0]->shape);
+    const int64_t S = N * C > 0 ? numel(c->in[0]) / (N * C) : 1;
     const Affine a = affine_of_sample(c, params<FilmParams>(c)->silu);
     const FilmOf f = {in_x(c, 0), out_g(c, 0), a, S, C};
     float *ds = in_g(c, 1);

@@ -29,8 +29,8 @@ CUDA_KERNEL(randn, fwd)
 {
     const Shape s = c->out[0]->shape;
     const int64_t rows = s.n ? s.d[0] : 1, len = rows ? numel(c->out[0]) / rows : 0;
-    launch(c, randn_kernel, grid_of(rows * div_up(len, 4), MAP_BLOCK), MAP_BLOCK, 0, *params<RandnParams>(c), clock_of(c, 0),
-           rows, len, out_x(c, 0));
+    launch(c, randn_kernel, grid_of(rows * div_up(len, 4), MAP_BLOCK), MAP_BLOCK, 0, *params<RandnParams>(c),
+           clock_of(c, 0), rows, len, out_x(c, 0));
 }
 
 // diffuse (E7): noise, x_t and what is to be predicted.  A quad a thread.  Beside randn, q_sample and convert it saves

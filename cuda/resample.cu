@@ -1,6 +1,6 @@
 // upsample2, avgpool2, global_avgpool, global_maxpool, dwconv1d: bound by memory (dwconv1d: 2 K flops a value, its K
-// reads of a value come from L1).  16-byte packs along the channels.  Expected: 0.85 of a device copy on 64 MB and more;
-// global_maxpool, which has one thread a channel, 0.5 below 100,000 (sample, channel) pairs.
+// reads of a value come from L1).  16-byte packs along the channels.  Expected: 0.85 of a device copy on 64 MB and
+// more; global_maxpool, which has one thread a channel, 0.5 below 100,000 (sample, channel) pairs.
 #include "kernel.h"
 
 struct Image { int64_t H, W, C; };   // of the tensor whose values are walked

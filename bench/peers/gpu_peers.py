@@ -178,7 +178,7 @@ def main():
     torch.set_default_device(args.device)
     torch.backends.cudnn.benchmark = True
     timer = Timer(args.device, 0.02 if args.quick else 0.05)
-    name = torch.cuda.get_device_name() if args.device == "cuda" else "cpu"
+    device = torch.cuda.get_device_name() if args.device == "cuda" else "cpu"
     failed = 0
     with open(args.out, "w") as out:
         def row(math, op, label, which, make, record=True, rate=0):
@@ -193,7 +193,7 @@ def main():
             print(line, flush=True)
             print(line, file=out, flush=True)
 
-        print(f"# PyTorch {torch.__version__}, {name}", file=out)
+        print(f"# PyTorch {torch.__version__}, {device}", file=out)
         print("op\tshape\tpass\tmath\tmicroseconds\ta second", file=out)
         for math in args.math:
             set_math(math)
@@ -205,8 +205,9 @@ def main():
         set_math("tf32")
         presets = ("tiny",) if args.quick else ("small", "paper")
         if not args.quick:
-            row("tf32", "gpt2_forward", "124M B4 T1024", "fwd", lambda: gpt2("B4 T1024", False, args.device), False, 4096)
-            row("tf32", "gpt2_train", "124M B16 T1024 AdamW", "step", lambda: gpt2("B16 T1024", True, args.device), False, 16384)
+            for name, label, train, tokens in (("gpt2_forward", "124M B4 T1024", False, 4096),
+                                               ("gpt2_train", "124M B16 T1024 AdamW", True, 16384)):
+                row("tf32", name, label, "step" if train else "fwd", lambda: gpt2(label, train, args.device), False, tokens)
         for compiled in (False, True):
             for preset in presets:
                 row("tf32", "lead_step", f"{preset} batch 32", "compiled" if compiled else "eager",

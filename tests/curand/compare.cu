@@ -1,9 +1,10 @@
-// compare: src/tensor/philox.h, compiled as the kernels compile it, against cuRAND on the host (no GPU is needed).  Prints a
-// line for each comparison; exit 1 when one draw differs.
+// compare: src/tensor/philox.h, compiled as the kernels compile it, against cuRAND on the host (no GPU is needed).
+// Prints a line for each comparison; exit 1 when one draw differs.
 //   device API   curand_init(seed, subsequence, offset), then curand() and curand4(): our philox_u32(seed, subsequence,
 //                offset), one 32-bit draw a step.  curand_kernel.h is compiled for the host.
-//   host API     CURAND_RNG_PSEUDO_PHILOX4_32_10: draw i of the stream, counted from curandSetGeneratorOffset, is word i % 4
-//                of quad q = i / 4; quads are dealt to 65,536 subsequences in turn: subsequence q % 65536, its quad
+//   host API     CURAND_RNG_PSEUDO_PHILOX4_32_10: draw i of the stream, counted from curandSetGeneratorOffset, is word
+//                i % 4 of quad q = i / 4; quads are dealt to 65,536 subsequences in turn: subsequence q % 65536, its
+//                  quad
 //                q / 65536.  The orderings default, best and legacy give the same bits.
 #include <cstdint>
 #include <cstdio>
@@ -27,7 +28,8 @@ static int told(const char *what, Count n)
 
 static Count device_api()
 {
-    static const uint64_t subsequences[] = {0, 1, 65535, philox_subsequence(SITE_NOISE, 7), philox_subsequence(SITE_TOKEN, UINT32_MAX)};
+    static const uint64_t subsequences[] = {0, 1, 65535, philox_subsequence(SITE_NOISE, 7),
+                                            philox_subsequence(SITE_TOKEN, UINT32_MAX)};
     static const uint64_t offsets[] = {0, 1, 2, 3, 4, 1023, UINT64_C(0x3FFFFFFFE), UINT64_C(1) << 40};
     Count n = {0, 0};
     for (uint64_t seed : seeds)

@@ -1,8 +1,8 @@
 // The checks of one or more ops, as a program:
 //   build/tests/checker [--isa scalar|avx2|avx512] [--quick] op...
 //   build/tests/checker --cuda [--math tf32|bf16] [--quick] op...   the CUDA kernels (emulated) against f64 and plain C
-//   build/tests/checker --kernels FILE.so op     `make mutants`: the op's f64 kernels come from FILE.so (a mutated source
-//                                                compiled alone); f64 checks only, and out at the first failure
+//   build/tests/checker --kernels FILE.so op     `make mutants`: the op's f64 kernels come from FILE.so (a mutated
+//                                                source compiled alone); f64 checks only, and out at the first failure
 //   build/tests/checker --cuda --kernels FILE.so op   the same for its CUDA kernels; --math tf32|bf16: for those of the
 //                                                tensor cores
 // Exit 0: every check passed; 1: one failed; 2: usage.
@@ -67,12 +67,15 @@ int main(int argc, char **argv)
         if (strcmp(argv[first], "--quick") == 0) quick = true;
         else if (strcmp(argv[first], "--cuda") == 0) cuda = true;
         else if (strcmp(argv[first], "--kernels") == 0 && first + 1 < argc) kernels = argv[++first];
-        else if (strcmp(argv[first], "--math") == 0 && first + 1 < argc && !math_parse(argv[first + 1], &math).code) first++;
-        else if (strcmp(argv[first], "--isa") != 0 || ++first == argc || isa_parse(argv[first], &cap).code) first = argc;
+        else if (strcmp(argv[first], "--math") == 0 && first + 1 < argc && !math_parse(argv[first + 1], &math).code)
+            first++;
+        else if (strcmp(argv[first], "--isa") != 0 || ++first == argc || isa_parse(argv[first], &cap).code)
+            first = argc;
     }
     if (first >= argc) {
-        fprintf(stderr, "want [--isa scalar|avx2|avx512] [--cuda] [--math fp32|tf32|bf16] [--quick] [--kernels FILE.so] "
-                        "op...\n");
+        fprintf(stderr,
+                "want [--isa scalar|avx2|avx512] [--cuda] [--math fp32|tf32|bf16] [--quick] [--kernels FILE.so] "
+                "op...\n");
         return 2;
     }
     check_devices(&devices, &o, cuda ? ISA_SCALAR : cap);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Wrong CUDA kernels (cuda.txt), each compiled alone for the emulator and put in place of the emulated GPU's: the op's
-# checks must fail (a crash, a hang and what the emulator aborts on count as noticed).  First the unchanged sources pass, an op of
-# each file.
+# checks must fail (a crash, a hang and what the emulator aborts on count as noticed).  First the unchanged sources
+# pass, an op of each file.
 #   tests/mutants/cuda.sh CHECKER [EVERY [WORD]]   EVERY = n: each n-th mutant; WORD: those of rows that contain it
 # Fails when one survives, does not compile, or its text is no longer in the source.
 checker=$1 every=${2:-1} word=$3 here=$(dirname "$0")

@@ -1,10 +1,10 @@
 #!/bin/sh
-# cuda_report.sh BUILD: what the compiler made of every CUDA kernel; fails when one spills registers, and when a kernel that is
-# named for wgmma has none, or no TMA.
+# cuda_report.sh BUILD: what the compiler made of every CUDA kernel; fails when one spills registers, and when a kernel
+# that is named for wgmma has none, or no TMA.
 # A row for each architecture and kernel, as an aligned table on stdout and as BUILD/cuda-report.tsv:
 #   from the logs of `make cuda` (-Xptxas -v): registers; bytes of stack, spilled (stores + loads), static shared memory
-#   from the machine code (cuobjdump -sass): instructions LDL + STL (local memory), HMMA and HGMMA (tensor cores, wgmma), FFMA,
-#     LDG.128 and STG.128 (16-byte loads and stores), LDGSTS (cp.async), UBLKCP + UTMALDG + UTMASTG (TMA)
+#   from the machine code (cuobjdump -sass): instructions LDL + STL (local memory), HMMA and HGMMA (tensor cores,
+#     wgmma), FFMA, LDG.128 and STG.128 (16-byte loads and stores), LDGSTS (cp.async), UBLKCP + UTMALDG + UTMASTG (TMA)
 # cuobjdump comes with CUDA's toolkit, or CUOBJDUMP=.. (PyTorch's Triton carries one); without it those columns are `-`.
 build=$1 out=$1/cuda-report.tsv dump=${CUOBJDUMP:-cuobjdump}
 set -- "$build"/cuda/*.o.log

@@ -1,11 +1,12 @@
 #!/bin/bash
-# gpu_day.sh [OUT]: everything that a GPU is needed for, in under 8 minutes with the build, results as TSV below OUT (default
-# $OUT, else build/gpu-day).  Written for a bare machine with nvcc, 16 cores and one GPU; the most telling steps come first,
-# and no step outlasts the whole: one that no longer fits is listed as skipped.
+# gpu_day.sh [OUT]: everything that a GPU is needed for, in under 8 minutes with the build, results as TSV below OUT
+# (default $OUT, else build/gpu-day).  Written for a bare machine with nvcc, 16 cores and one GPU; the most telling
+# steps come first, and no step outlasts the whole: one that no longer fits is listed as skipped.
 #   info.txt        GPU, driver, compiler, commit          device.txt   lead info
 #   check.txt       every op's quick cases against f64; check-full.txt: all cases
 #   bench-*.tsv     times by op and shape for bf16, tf32, fp32 beside cuBLAS, cuBLASLt, cuDNN and the measured ceilings
-#   wgmma-*         gemm_sm90.cu (LEAD_WGMMA), which is off until these have passed: its tiles on every case, shapes, times
+#   wgmma-*         gemm_sm90.cu (LEAD_WGMMA), which is off until these have passed: its tiles on every case, shapes,
+#                   times
 #   models.tsv      training steps, samples, GPT-2: milliseconds, samples and tokens a second
 #   shapes*.tsv     every op at the shapes of LEAD and GPT-2 against the CPU, twice, same bits
 #   train.tsv       200 training steps on CPU and GPU side by side
@@ -13,8 +14,8 @@
 #   sanitizer-*     compute-sanitizer memcheck, racecheck, initcheck on the quick cases
 #   report.txt, cuda-report.tsv   registers, spills, machine code of each kernel
 #   summary.tsv     step, seconds, exit status (137: over its limit; skipped: no time was left)
-# LIMIT=480: seconds for all of it.  Needs stb_image_write.h.  GPU_DAY_BUILD: build directory; with MAKE=true its programs
-# are taken as they are (tests/tools/gpu_day_test.sh runs the whole flow so, without a GPU).
+# LIMIT=480: seconds for all of it.  Needs stb_image_write.h.  GPU_DAY_BUILD: build directory; with MAKE=true its
+# programs are taken as they are (tests/tools/gpu_day_test.sh runs the whole flow so, without a GPU).
 # A step that fails does not stop the next, except the build; the exit status is the number of failed steps.
 set -u
 cd "$(dirname "$0")/../.."
@@ -23,7 +24,7 @@ limit_all=${LIMIT:-480} out=${1:-${OUT:-build/gpu-day}} dir=${GPU_DAY_BUILD:-bui
 stb=
 if [ ! -e /usr/include/stb/stb_image_write.h ] && [ ! -e /usr/local/include/stb/stb_image_write.h ]; then
     if [ ! -e third_party/stb/stb_image_write.h ]; then
-        echo "gpu_day: stb_image_write.h is missing.  Either install libstb-dev here, or, where it is installed, before the day:"
+        echo "gpu_day: stb_image_write.h is missing.  Install libstb-dev here or, where it is installed, before the day:"
         echo "    mkdir -p third_party/stb && cp /usr/include/stb/stb_image_write.h third_party/stb/"
         echo "and bring third_party/ along (it is not part of the repository: echo /third_party/ >> .git/info/exclude)."
         exit 99
@@ -79,8 +80,10 @@ if [ "${arch:-90}" = 90 ]; then
                 step wgmma-$math-$tile-$op 10 env LEAD_WGMMA=$tile "$lead" check --device cuda --math $math --op $op
             done
         done
-        step wgmma-shapes-$math 20 env LEAD_WGMMA=1 "$gpu" check --math $math --seconds 15 --tsv "$out/wgmma-shapes-$math.tsv" $products
-        step wgmma-bench-$math 20 env LEAD_WGMMA=1 "$gpu" bench --math $math --seconds 15 --tsv "$out/wgmma-bench-$math.tsv" $products
+        step wgmma-shapes-$math 20 env LEAD_WGMMA=1 "$gpu" check --math $math --seconds 15 \
+            --tsv "$out/wgmma-shapes-$math.tsv" $products
+        step wgmma-bench-$math 20 env LEAD_WGMMA=1 "$gpu" bench --math $math --seconds 15 \
+            --tsv "$out/wgmma-bench-$math.tsv" $products
     done
     if command -v compute-sanitizer >/dev/null; then
         step wgmma-memcheck 30 env LEAD_WGMMA=64x128 compute-sanitizer --tool memcheck --error-exitcode 9 "$lead" check \
@@ -98,7 +101,8 @@ fi
 if command -v compute-sanitizer >/dev/null; then
     for tool in racecheck memcheck initcheck; do
         for op in linear conv2d attention softmax sum layer_norm; do
-            step sanitizer-$tool-$op 15 compute-sanitizer --tool $tool --error-exitcode 9 "$lead" check --device cuda --op $op
+            step sanitizer-$tool-$op 15 compute-sanitizer --tool $tool --error-exitcode 9 \
+                "$lead" check --device cuda --op $op
         done
     done
 fi

@@ -1,7 +1,7 @@
 #!/bin/sh
-# gpu_day_test.sh TMP: runs gpu_day.sh where no GPU is, with programs that stand in for nvidia-smi, nvcc, compute-sanitizer,
-# python3 and the two that it builds: the order of its steps, their outputs, failed, killed and skipped steps, its exit
-# status, and that it stops at its limit.
+# gpu_day_test.sh TMP: runs gpu_day.sh where no GPU is, with programs that stand in for nvidia-smi, nvcc,
+# compute-sanitizer, python3 and the two that it builds: the order of its steps, their outputs, failed, killed and
+# skipped steps, its exit status, and that it stops at its limit.
 tmp=$1/gpu_day bad=0
 rm -rf "$tmp" && mkdir -p "$tmp/bin" "$tmp/build/bench" "$tmp/build/cuda" || exit 1
 fail() { echo "gpu_day_test: $*"; bad=1; }

@@ -26,4 +26,5 @@ void cross_entropy_cases(CaseList *list)
     shape(list, "logits up to 999", 9, 53, 0, FILL_STEPS, true);
     shape(list, "logits up to 999, the maximum rises", 7, 5027, 3, FILL_STEPS, true);
     shape(list, "words", 33, 5027, 5, FILL_NORMAL, true);
+    shape(list, "more rows than threads that add their losses", 1031, 5, 3, FILL_NORMAL, true);
 }
