@@ -54,7 +54,7 @@ static void round_train(World *w)
 {
     const Gpt2TrainOptions o = {.batch = w->B, .context = w->T, .accumulate = 1, .in_order = true};
     Gpt2TrainProgress p;
-    fatal(gpt2_train_step(&w->tape, w->gpt2, NULL, &w->ps, &w->optim, (Tokens){w->token, w->B * w->T + 1}, &o, &p));
+    fatal(gpt2_train_step(&w->tape, w->gpt2, NULL, &w->ps, &w->optim, (Tokens){w->token, w->B * w->T + 1}, &o, NULL, &p));
 }
 
 // Loss: the mean square of the last hidden state; gradients reach the embedded tokens and every adapter.
@@ -162,7 +162,7 @@ static void round_forecast(World *w)
     const int64_t window = s->window[0] + s->cfg.history - 1;
     s->model.cfg.sample_steps = 20;
     const LeadBatch b = features_batch(t, &s->data, lead_data_rows(&s->data, t->step, &window, 1), NULL, false);
-    lead_sample(t, &s->model, &b, 1, 32, &window);
+    lead_sample(t, &s->model, &b, 1, 32, &window, NULL);
 }
 
 // B samples of one window in T network calls of DDIM.
@@ -177,7 +177,7 @@ static void round_sample(World *w)
     s->model.cfg.sampler = SAMPLER_DDIM;
     s->model.cfg.sample_steps = (int)w->T;
     const LeadBatch b = features_batch(t, &s->data, lead_data_rows(&s->data, t->step, &window, 1), NULL, false);
-    lead_sample(t, &s->model, &b, 1, (int)w->B, &window);
+    lead_sample(t, &s->model, &b, 1, (int)w->B, &window, NULL);
 }
 
 static const ModelRow cpu_rows[] = {

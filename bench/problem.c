@@ -166,7 +166,7 @@ double problem_error(Problem *p, const Device *dev, const Device *plain, Arena *
 {
     const OpId op = p->row->op;
     if (is_product(op)) return adjoint_error(p, dev);
-    if (op == OP_adamw || op == OP_ema) return 0;   // in place: the second call would see the first one's result
+    if (op == OP_adamw) return 0;   // in place: the second call would see the first one's result
     const size_t mark = arena_mark(mem);
     float *want[1 + OP_MAX_IN] = {0}, *got[1 + OP_MAX_IN] = {0};
     results(p, plain, want, mem);

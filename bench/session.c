@@ -54,21 +54,28 @@ void session_close(Session *s)
     *s = (Session){.perm = NULL};
 }
 
-Tensor *session_loss(Session *s, int64_t step, LeadBatch *batch)
+Tensor *session_rows(Session *s, int64_t step)
 {
     Tape *t = &s->tape;
     const int B = s->cfg.batch;
     tape_reset(t);
     tape_set_step(t, (uint32_t)step);
-    paramset_zero_grad(&s->ps);
     int64_t *at = arena_alloc(t->step, (size_t)B * sizeof *at);
     for (int64_t i = 0; i < B; i++) {
         const int64_t w = (i * s->n_windows / B + step * 131) % s->n_windows;
         at[i] = s->window[w] + s->cfg.history - 1;
     }
-    *batch = features_batch(t, &s->data, lead_data_rows(&s->data, t->step, at, B), NULL, true);
-    return lead_loss(t, &s->model, batch);
+    return lead_data_rows(&s->data, t->step, at, B);
 }
+
+Tensor *session_loss_of(Session *s, Tensor *rows, LeadBatch *batch)
+{
+    paramset_zero_grad(&s->ps);
+    *batch = features_batch(&s->tape, &s->data, rows, NULL, true);
+    return lead_loss(&s->tape, &s->model, batch);
+}
+
+Tensor *session_loss(Session *s, int64_t step, LeadBatch *batch) { return session_loss_of(s, session_rows(s, step), batch); }
 
 double session_value(Tensor *loss)
 {

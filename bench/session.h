@@ -28,6 +28,9 @@ Status session_open(Session *s, const LeadConfig *cfg, const SessionData *data, 
 void session_close(Session *s);   // also of a session that was never opened (all zero)
 // Zeroes gradients, draws the batch of a step (windows spread evenly, shifted by the step) and runs its loss.
 Tensor *session_loss(Session *s, int64_t step, LeadBatch *batch);
+// Its two halves: what goes to the device (the clock, rows of the batch's windows), and what is done there.
+Tensor *session_rows(Session *s, int64_t step);
+Tensor *session_loss_of(Session *s, Tensor *rows, LeadBatch *batch);
 double session_value(Tensor *loss);
 
 #endif

@@ -211,10 +211,12 @@ KERNEL(randn, fwd)
     float *y = out_x(c, 0);
     const int64_t rows = c->out[0]->shape.n ? c->out[0]->shape.d[0] : 1, len = rows ? numel(c->out[0]) / rows : 0;
     const int64_t quads = (len + 3) / 4;
+    const uint32_t *row = c->n_in > 1 ? c->in[1]->x : NULL;
 #pragma omp parallel for collapse(2) schedule(static) if (rows * len > PAR_VALUES / 4)
     for (int64_t r = 0; r < rows; r++)
         for (int64_t at = 0; at < len; at += DRAWS) {
-            const uint64_t quad = p->at.offset / 4 + (uint64_t)((p->row0 + r) * quads + at / 4);
+            const uint64_t from = row ? row[2 * r] | (uint64_t)row[2 * r + 1] << 32 : (uint64_t)(p->row0 + r);
+            const uint64_t quad = p->at.offset / 4 + from * (uint64_t)quads + (uint64_t)(at / 4);
             float last[DRAWS];
             const bool whole = at + DRAWS <= len;
             normals_of_quads(&key, quad, whole ? y + r * len + at : last);

@@ -6,10 +6,6 @@
 //   LEAD_WGMMA=1 in the environment takes the products of gemm_sm90.cu, on Hopper; 0 or unset: not.
 #include "hopper.h"
 
-extern "C" {
-#include "tensor/graph.h"
-}
-
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,6 +13,7 @@ enum { STAGE_BYTES = 16 << 20 };   // each half of the pinned memory
 
 typedef struct Gpu {
     cudaStream_t stream;
+    Arena *perm;
     ArenaFull *fail;
     bool sync;
     int capability, multiprocessors;
@@ -26,6 +23,7 @@ typedef struct Gpu {
     bool pending[2];
     int half;
     size_t used;                   // of the half
+    bool recording;
     const char *wgmma;             // LEAD_WGMMA; NULL: off
     decltype(&cuTensorMapEncodeTiled) encode;   // the driver's; with wgmma
 } Gpu;
@@ -55,10 +53,14 @@ static void *take(const Device *, size_t bytes)
 
 static void give(const Device *d, void *block, size_t) { check(d, cudaFree(block), "freeing memory"); }
 
+// What the host gives or takes has no place in recorded work: it would be that of the recording for ever.
+static void check_not_recording(const Gpu *g, const char *what) { CHECK(!g->recording, "%s while work is recorded", what); }
+
 // Through pinned memory: the copy is asynchronous and the caller's buffer free at once.
 static void put(const Device *d, void *to, const void *host, size_t bytes)
 {
     Gpu *g = gpu_of(d);
+    check_not_recording(g, "device_put");
     for (size_t done = 0, n; done < bytes; done += n) {
         if (g->used == STAGE_BYTES) {
             check(d, cudaEventRecord(g->read[g->half], g->stream), "copying to the GPU");
@@ -80,6 +82,7 @@ static void put(const Device *d, void *to, const void *host, size_t bytes)
 static void wait_for(const Device *d)
 {
     Gpu *g = gpu_of(d);
+    check_not_recording(g, "device_get or device_wait");
     check(d, cudaStreamSynchronize(g->stream), "waiting for the GPU");
     g->pending[0] = g->pending[1] = false;
     g->used = 0;
@@ -87,6 +90,7 @@ static void wait_for(const Device *d)
 
 static void get(const Device *d, void *host, const void *from, size_t bytes)
 {
+    check_not_recording(gpu_of(d), "device_get");
     if (bytes)
         check(d, cudaMemcpyAsync(host, from, bytes, cudaMemcpyDeviceToHost, gpu_of(d)->stream), "copying from the GPU");
     wait_for(d);
@@ -102,8 +106,6 @@ static void clear(const Device *d, void *to, size_t bytes)
 {
     if (bytes) check(d, cudaMemsetAsync(to, 0, bytes, gpu_of(d)->stream), "clearing memory");
 }
-
-static const DeviceMemory gpu_memory = {take, give, put, get, copy_within, clear, wait_for};
 
 // ---- kernels
 
@@ -143,30 +145,42 @@ void *device_cuda_stream(const Device *d) { return gpu_of(d)->stream; }
 
 // ---- recorded work
 
-extern "C" void device_graph_begin(const Device *d)
+static void record(const Device *d)
 {
-    check(d, cudaStreamBeginCapture(gpu_of(d)->stream, cudaStreamCaptureModeThreadLocal), "recording");
+    Gpu *g = gpu_of(d);
+    check_not_recording(g, "device_graph_begin");
+    check(d, cudaStreamBeginCapture(g->stream, cudaStreamCaptureModeThreadLocal), "recording");
+    g->recording = true;
 }
 
-extern "C" void *device_graph_end(const Device *d)
+// A graph that can be run, and how many nodes it has.
+typedef struct Recorded { cudaGraphExec_t run; size_t nodes; } Recorded;
+
+static void *recorded(const Device *d)
 {
     cudaGraph_t graph;
-    cudaGraphExec_t run;
+    Recorded *r = static_cast<Recorded *>(arena_alloc(gpu_of(d)->perm, sizeof *r));   // a program records a few times
+    gpu_of(d)->recording = false;
     check(d, cudaStreamEndCapture(gpu_of(d)->stream, &graph), "recording");
-    check(d, cudaGraphInstantiate(&run, graph, 0), "recording");
+    check(d, cudaGraphGetNodes(graph, NULL, &r->nodes), "recording");
+    check(d, cudaGraphInstantiate(&r->run, graph, 0), "recording");
     check(d, cudaGraphDestroy(graph), "recording");
-    return run;
+    return r;
 }
 
-extern "C" void device_graph_run(const Device *d, void *graph)
+static void replay(const Device *d, void *graph)
 {
-    check(d, cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), gpu_of(d)->stream), "running what was recorded");
+    check(d, cudaGraphLaunch(static_cast<Recorded *>(graph)->run, gpu_of(d)->stream), "running what was recorded");
 }
 
-extern "C" void device_graph_free(const Device *d, void *graph)
+static void forget(const Device *d, void *graph)
 {
-    check(d, cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)), "forgetting what was recorded");
+    check(d, cudaGraphExecDestroy(static_cast<Recorded *>(graph)->run), "forgetting what was recorded");
 }
+
+static int64_t nodes(const Device *, void *graph) { return (int64_t) static_cast<Recorded *>(graph)->nodes; }
+
+static const DeviceMemory gpu_memory = {take, give, put, get, copy_within, clear, wait_for, record, recorded, replay, forget, nodes};
 
 // ---- the device
 
@@ -221,6 +235,7 @@ extern "C" Status device_cuda(Device *d, Math math, Arena *a, ArenaFull *fail)
     if ((e = cudaSetDevice(0)) != cudaSuccess) return failed("choosing it", e);
     Gpu *g = static_cast<Gpu *>(arena_zalloc(a, sizeof *g));
     const char *sync = getenv("LEAD_SYNC");
+    g->perm = a;
     g->fail = fail;
     g->sync = sync && *sync && strcmp(sync, "0") != 0;
     g->capability = 10 * p.major + p.minor;

@@ -71,7 +71,7 @@ static inline void launch(const OpCall *c, void (*kernel)(P...), dim3 grid, dim3
 {
     if (!grid.x || !grid.y || !grid.z) return;
 #ifdef LEAD_CUDA_EMULATE
-    emulate_call(op_info(c->op)->name, grid, block, shared, [&] { kernel(args...); });
+    emulate_call(op_info(c->op)->name, grid, block, shared, [=] { kernel(args...); });   // by value: it may be recorded
 #else
     void *list[] = {(void *)&args..., NULL};
     cuda_launch(c, reinterpret_cast<const void *>(kernel), grid, block, shared, list);

@@ -5,13 +5,15 @@
 #include "kernel.h"
 #include "tensor/philox.h"
 
-static __global__ void randn_kernel(RandnParams p, const uint32_t *clock, int64_t rows, int64_t len, float *y)
+static __global__ void randn_kernel(RandnParams p, const uint32_t *clock, const uint32_t *row, int64_t rows, int64_t len,
+                                    float *y)
 {
     const int64_t quads = (len + 3) / 4, job = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x;
     if (job >= rows * quads) return;
     const int64_t r = quotient(job, quads), q = job - r * quads;
     const uint64_t sub = philox_subsequence(p.at.site, p.at.step + clock_value(clock));
-    const Philox4 d = philox_quad(p.at.seed, sub, p.at.offset / 4 + (uint64_t)((p.row0 + r) * quads + q));
+    const uint64_t from = row ? __ldg(row + 2 * r) | (uint64_t)__ldg(row + 2 * r + 1) << 32 : (uint64_t)(p.row0 + r);
+    const Philox4 d = philox_quad(p.at.seed, sub, p.at.offset / 4 + from * (uint64_t)quads + (uint64_t)q);
     Pack<4> n;
     philox_normal2(d.v[0], d.v[1], &n.v[0], &n.v[1]);
     philox_normal2(d.v[2], d.v[3], &n.v[2], &n.v[3]);
@@ -30,7 +32,7 @@ CUDA_KERNEL(randn, fwd)
     const Shape s = c->out[0]->shape;
     const int64_t rows = s.n ? s.d[0] : 1, len = rows ? numel(c->out[0]) / rows : 0;
     launch(c, randn_kernel, grid_of(rows * div_up(len, 4), MAP_BLOCK), MAP_BLOCK, 0, *params<RandnParams>(c),
-           clock_of(c, 0), rows, len, out_x(c, 0));
+           clock_of(c, 0), clock_of(c, 1), rows, len, out_x(c, 0));
 }
 
 // diffuse (E7): noise, x_t and what is to be predicted.  A quad a thread.  Beside randn, q_sample and convert it saves

@@ -1,6 +1,7 @@
 // D0: the same binary on the same device gives identical bits for any number of threads and any sample batch size.
 // A small network with every kind of kernel that works in parallel is trained for three steps; test_ops checks the same
 // op by op.
+#include <math.h>
 #include <omp.h>
 #include <string.h>
 
@@ -69,8 +70,9 @@ static int64_t train(const Device *dev, int threads, bool quick, float *out)
         for (int i = 0; i < PARAMS; i++) {
             Tensor g = *n.w[i];
             g.x = g.g;
-            const AdamwParams p = {.lr = 0.01, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = 0.01, .grad_scale = 1, .step = step};
-            tape_run(&n.t, OP_adamw, 4, (Tensor *[]){n.w[i], &g, n.m[i], n.v[i]}, 3, (Tensor *[]){n.w[i], n.m[i], n.v[i]}, &p);
+            const AdamwParams p = {.beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = 0.01, .decayed = INT64_MAX};
+            Tensor *rates = tape_from_f32(&n.t, SHAPE(4), (float[]){0.01f, (float)(1 / (1 - pow(0.9, step))), (float)(1 / (1 - pow(0.99, step))), 0});
+            tape_run(&n.t, OP_adamw, 5, (Tensor *[]){n.w[i], &g, n.m[i], n.v[i], rates}, 3, (Tensor *[]){n.w[i], n.m[i], n.v[i]}, &p);
             memset(n.w[i]->g, 0, tensor_bytes(n.w[i]));
         }
         tape_reset(&n.t);

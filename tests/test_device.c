@@ -1,5 +1,7 @@
 // Devices with memory of their own: the whole program runs over memory that the host may not touch (tests/emulate/fence.h),
 // and every file and forecast has the same bits as on the CPU.
+#include <unistd.h>
+
 #include "lead/forecast.h"
 #include "lead/train.h"
 #include "lead_world.h"
@@ -9,7 +11,7 @@
 #include "tests/emulate/fence.h"
 #include "tests/rig.h"
 
-enum { NODES = 4 };
+enum { NODES = 4, WINDOWS = 3 };   // WINDOWS: the third forecast is a replayed one
 
 // ---- the block of an arena
 
@@ -71,15 +73,16 @@ static void watch(void *ctx, const TrainReport *r)
     if (isfinite(r->val_loss)) l->val = r->val_loss;
 }
 
-// Trains in directory `name`, in two parts; forecasts 2 windows into out.
+// Trains in directory `name`; forecasts WINDOWS windows into out, one after the other.
 static void train_and_forecast(TestLog *log, const Device *dev, const LeadConfig *cfg, const TrafficSeries *s,
-                               const char *name, Losses *l, float *out)
+                               const char *name, bool validate, Losses *l, float *out)
 {
     Rig *r = rig_new(*dev);
     const TrafficSplits split = traffic_splits(s->T, PROTOCOL_CLEAN);
     char dir[600];
     snprintf(dir, sizeof dir, "%s/%s", log->tmp, name);
-    TrainOptions o = {.out = dir, .data_path = "synthetic", .train = split.train, .val = split.val, .report = watch, .ctx = l};
+    TrainOptions o = {.out = dir, .data_path = "synthetic", .train = split.train, .report = watch, .ctx = l};
+    if (validate) o.val = split.val;
     Status st = lead_train(cfg, s, &o, &r->dev, r->perm, r->step, r->scratch);
     TEST(log, !st.code, "%s: %s", name, st.msg);
     rig_delete(r);
@@ -88,24 +91,24 @@ static void train_and_forecast(TestLog *log, const Device *dev, const LeadConfig
     st = lead_run_load(&run, dir, NULL, &r->dev, r->perm, r->step, r->scratch);
     int64_t *start;
     const int64_t found = traffic_windows(s, r->perm, split.test, cfg->history, cfg->horizon, 1, &start);
-    CHECK(found >= 2, "%lld windows to forecast", (long long)found);
-    const int64_t at[2] = {start[0] + cfg->history - 1, start[1] + cfg->history - 1};
+    CHECK(found >= WINDOWS, "%lld windows to forecast", (long long)found);
     if (!st.code) st = lead_run_attach(&run, s);
-    if (!st.code) st = lead_forecast(&run, at, 2, out);
+    const int64_t each = (int64_t)cfg->samples * cfg->horizon * NODES * NODES;
+    for (int i = 0; i < WINDOWS && !st.code; i++) st = lead_forecast(&run, &(int64_t){start[i] + cfg->history - 1}, 1, out + i * each);
     TEST(log, !st.code, "%s: %s", name, st.msg);
     rig_delete(r);
 }
 
 static void test_lead(TestLog *log, const Device *cpu, const Device *fenced, Arena *a, const TrafficSeries *s, LeadConfig cfg,
-                      bool exact)
+                      const char *what, bool exact, bool validate)
 {
-    const size_t n = (size_t)2 * (size_t)cfg.samples * (size_t)cfg.horizon * NODES * NODES;
+    const size_t n = (size_t)WINDOWS * (size_t)cfg.samples * (size_t)cfg.horizon * NODES * NODES;
     float *one = arena_alloc(a, n * sizeof *one), *two = arena_alloc(a, n * sizeof *two);
     Losses l1 = {0}, l2 = {0};
     char name[2][40];
-    for (int i = 0; i < 2; i++) snprintf(name[i], sizeof name[i], "%s-%d-%d-%d", i ? "fenced" : "cpu", exact, cfg.sampler, cfg.horizons);
-    train_and_forecast(log, cpu, &cfg, s, name[0], &l1, one);
-    train_and_forecast(log, fenced, &cfg, s, name[1], &l2, two);
+    for (int i = 0; i < 2; i++) snprintf(name[i], sizeof name[i], "%s-%d", what, i);
+    train_and_forecast(log, cpu, &cfg, s, name[0], validate, &l1, one);
+    train_and_forecast(log, fenced, &cfg, s, name[1], validate, &l2, two);
     double worst = 0, far = 0, size = 0;
     for (int64_t i = 0; i < l1.n; i++) worst = check_fold(worst, fabs(l1.loss[i] - l2.loss[i]) / l1.loss[i]);
     for (size_t i = 0; i < n; i++) {
@@ -120,6 +123,20 @@ static void test_lead(TestLog *log, const Device *cpu, const Device *fenced, Are
         TEST(log, worst <= 1e-3, "losses of %lld steps differ by %g of themselves", (long long)l1.n, worst);
         TEST(log, far <= 0.05 * size, "forecasts differ by %g of %g", far, size);
     }
+}
+
+// A loss that is not finite is seen at the next look, some recorded steps later, and nothing is saved.
+static void test_nan(TestLog *log, const Device *gpu, const TrafficSeries *s, LeadConfig cfg)
+{
+    Rig *r = rig_new(*gpu);
+    Losses l = {0};
+    const char *dir = arena_printf(r->perm, "%s/nan", log->tmp);
+    cfg.lr = 1e30;
+    const TrainOptions o = {.out = dir, .data_path = "synthetic", .train = traffic_splits(s->T, PROTOCOL_CLEAN).train, .report = watch, .ctx = &l};
+    const Status st = lead_train(&cfg, s, &o, &r->dev, r->perm, r->step, r->scratch);
+    TEST(log, st.code && strstr(st.msg, " at step ") && l.n < 9, "%lld steps, then '%s'", (long long)l.n, st.msg);
+    TEST(log, access(arena_printf(r->perm, "%s/checkpoint.safetensors", dir), F_OK) != 0, "a checkpoint of NaN");
+    rig_delete(r);
 }
 
 static void test_gpt2(TestLog *log, const Device *cpu, const Device *fenced, Arena *a, bool exact)
@@ -173,15 +190,26 @@ void test_device(TestLog *log)
     LeadConfig cfg = tiny_lead(tiny_llm(log, a));
     cfg.steps = 6, cfg.dropout = 0.1, cfg.lora_rank = 1, cfg.loss_pool = 0.1, cfg.samples = 3, cfg.sampler = SAMPLER_DDPM, cfg.guidance = 2;
     test_gpt2(log, &cpu, &fenced, a, true);
-    test_lead(log, &cpu, &fenced, a, &s, cfg, true);
+    test_lead(log, &cpu, &fenced, a, &s, cfg, "direct", true, true);
     const Status complete = device_complete(&gpu);
     TEST(log, !device_complete(&cpu).code && !device_complete(&fenced).code, "the CPU lacks kernels");
     if (complete.code) test_skip(log, "skipped: %s", complete.msg);
     else {
         test_gpt2(log, &cpu, &gpu, a, false);
-        test_lead(log, &cpu, &gpu, a, &s, cfg, false);
+        test_lead(log, &cpu, &gpu, a, &s, cfg, "emulated", false, true);
+        Device each = gpu;     // every kernel launched by itself
+        each.no_graph = true;
+        cfg.sample_steps = 3, cfg.steps = 13;   // no validation: one look at the losses on the way
+        test_gpt2(log, &each, &gpu, a, true);
+        test_lead(log, &each, &gpu, a, &s, cfg, "recorded", true, false);
+        test_nan(log, &gpu, &s, cfg);
     }
     cfg.horizons = HORIZON_ROLLOUT, cfg.sampler = SAMPLER_DPMPP2M, cfg.steps = 2;
-    test_lead(log, &cpu, &fenced, a, &s, cfg, true);
+    test_lead(log, &cpu, &fenced, a, &s, cfg, "rollout", true, true);
+    if (!complete.code) {
+        Device each = gpu;
+        each.no_graph = true;
+        test_lead(log, &each, &gpu, a, &s, cfg, "recorded-rollout", true, false);
+    }
     arena_delete(a);
 }

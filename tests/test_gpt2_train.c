@@ -111,7 +111,7 @@ static void accumulation(TestLog *log)
         const Gpt2TrainOptions opt = {.batch = 4 >> k, .context = 8, .accumulate = 1 << k, .seed = 3};
         Gpt2TrainProgress p;
         for (int step = 0; step < 2; step++) {
-            const Status s = gpt2_train_step(&w->t, m, NULL, &w->ps, &o, random_tokens(w->perm, 100, 11), &opt, &p);
+            const Status s = gpt2_train_step(&w->t, m, NULL, &w->ps, &o, random_tokens(w->perm, 100, 11), &opt, NULL, &p);
             TEST(log, !s.code, "%s", s.msg);
         }
         loss[k] = p.loss;
@@ -185,7 +185,7 @@ static double ten_steps(TestLog *log, World *w, const Gpt2 *m, Tokens data, cons
     double worst = 0;
     for (int step = 0; step < 10; step++) {
         Gpt2TrainProgress p;
-        const Status s = gpt2_train_step(&w->t, m, NULL, &w->ps, &o, data, &opt, &p);
+        const Status s = gpt2_train_step(&w->t, m, NULL, &w->ps, &o, data, &opt, NULL, &p);
         const double e = check_fold(fabs(p.loss - want[step][0]),
                                     want[step][1] > 0 ? fabs(p.grad_norm / want[step][1] - 1) : 0);
         TEST(log, !s.code && e <= twin->bound, "%s: step %d: loss %.12g, norm %.9g, PyTorch %.12g, %.9g %s", twin->name,

@@ -247,7 +247,7 @@ static Tensor *sampled(World *w, LeadModel *m, const Source *src, int n, const i
 {
     tape_reset(&w->t);
     const LeadBatch b = pick(w, src, n, row);
-    const Tensor *x = lead_sample(&w->t, m, &b, n, SAMPLES, row);
+    const Tensor *x = lead_sample(&w->t, m, &b, n, SAMPLES, row, NULL);
     Tensor *keep = tensor_new(w->perm, &w->dev, REAL, x->shape, "sample");
     memcpy(keep->x, x->x, tensor_bytes(x));
     return keep;

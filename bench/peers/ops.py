@@ -163,9 +163,6 @@ def make_torch(op, i, d, s):
         return lambda: torch.randn(*s[0]), []
     if op == "adamw":
         return adamw(s[0]), []
-    if op == "ema":
-        x, y = rand(*s[0]), rand(*s[0])
-        return lambda: torch._foreach_lerp_([x], [y], 0.001), []
     if op == "sumsq":
         x = rand(*s[0])
         return lambda: torch.dot(x.view(-1), x.view(-1)), []

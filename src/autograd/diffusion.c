@@ -44,6 +44,14 @@ Tensor *tape_randn(Tape *t, Shape s, RandomAddress at, int64_t row0)
     return tape_op(t, OP_randn, 0, NULL, 1, &s, &p, sizeof p)->out[0];
 }
 
+Tensor *tape_randn_rows(Tape *t, Shape s, RandomAddress at, Tensor *row)
+{
+    CHECK(row->dtype == I32 && s.n >= 1, "randn: rows are pairs of I32");
+    check_shape("randn", "row", row, SHAPE(s.d[0], 2));
+    const RandnParams p = {.at = at};
+    return tape_op(t, OP_randn, 2, (Tensor *[]){NULL, row}, 1, &s, &p, sizeof p)->out[0];
+}
+
 Tensor *tape_randn_clock(Tape *t, Shape s, RandomAddress at, int64_t row0)
 {
     const RandnParams p = {at, row0};

@@ -6,7 +6,10 @@
 void tape_init(Tape *t, const Device *dev, Arena *step, Arena *scratch)
 {
     *t = (Tape){.dev = dev, .step = step, .scratch = scratch, .record = true, .training = true,
-                .clock = tensor_new(step, dev, I32, SHAPE(1), "clock")};
+                .clock = tensor_new(step, dev, I32, SHAPE(1), "clock"), .one = device_alloc(dev, step, dev->real_size)};
+    const double wide = 1;
+    const float narrow = 1;
+    device_put(dev, t->one, dev->real_size == sizeof wide ? (const void *)&wide : &narrow, dev->real_size);
     t->step_mark = arena_mark(step);
     tape_set_step(t, 0);
 }
@@ -225,11 +228,20 @@ void tape_backward_from(Tape *t, Tensor *y)
 void tape_backward(Tape *t, Tensor *loss)
 {
     CHECK(numel(loss) == 1, "tape_backward: the loss has %lld values", (long long)numel(loss));
-    const double wide = 1;
-    const float narrow = 1;
-    const size_t word = t->dev->real_size;
-    device_put(t->dev, tape_grad(t, loss), word == sizeof wide ? (const void *)&wide : &narrow, word);
+    device_copy(t->dev, tape_grad(t, loss), t->one, t->dev->real_size);
     tape_backward_from(t, loss);
+}
+
+void tape_log_put(Tape *t, Tensor *log, Tensor *const *x, int n)
+{
+    CHECK(log->shape.n == 2 && log->shape.d[1] == n && n <= OP_MAX_IN - 2, "log_put: %d values for a log of %lld", n,
+          (long long)log->shape.d[1]);
+    Tensor *in[OP_MAX_IN] = {log, t->clock};
+    for (int j = 0; j < n; j++) {
+        CHECK(numel(x[j]) == 1, "log_put: value %d has %lld elements", j, (long long)numel(x[j]));
+        in[2 + j] = x[j];
+    }
+    tape_run(t, OP_log_put, 2 + n, in, 1, &log, NULL);
 }
 
 // ---- data of one step

@@ -31,6 +31,7 @@ typedef struct Tape {
     uint64_t seed;           // with the clock and a per-call counter: the address of dropout's random numbers
     uint32_t rng_step;       // the clock's value; tape_set_step sets both
     Tensor *clock;           // I32 [1] in the step arena, kept by tape_reset: the step, where kernels find it
+    void *one;               // 1 on the device, as a real: what backward starts from
     uint32_t n_dropout;
     struct Spare *spare;     // in backward: gradients that are done with, as memory for others
     int n_spare;
@@ -53,6 +54,9 @@ Tensor *tape_segment(Tape *t, TapeSegmentFn *fn, void *arg, Tensor *x);
 // The step of the random addresses from here on: rng_step, and one copy to the clock.  Ops that draw take the clock as
 // their last input and read it when they run (tensor/ops.h), so recorded work is replayed for another step by setting it.
 void tape_set_step(Tape *t, uint32_t step);
+
+// log[step mod K] = x[0..n): values that the host reads some steps later; log [K,n], x [1] each.  Never recorded.
+void tape_log_put(Tape *t, Tensor *log, Tensor *const *x, int n);
 
 // Data of one step: a tensor in the step arena that needs no gradient.
 Tensor *tape_tensor(Tape *t, Shape s);
@@ -138,9 +142,10 @@ Tensor *tape_q_sample(Tape *t, Tensor *x0, Tensor *eps, Tensor *ab);        // s
 Tensor *tape_convert(Tape *t, Tensor *a, Tensor *b, Tensor *ab, ConvertKind kind);
 // a x + b d + c z; z may be NULL
 Tensor *tape_sampler_step(Tape *t, Tensor *x, Tensor *d, Tensor *z, double a, double b, double c);
-// row r holds the draws of row row0+r of the address
+// row r holds the draws of row row0+r of the address, or of row lo + 2^32 hi where row, I32 [R,2], says (lo, hi)
 Tensor *tape_randn(Tape *t, Shape s, RandomAddress at, int64_t row0);
 Tensor *tape_randn_clock(Tape *t, Shape s, RandomAddress at, int64_t row0);   // the clock is added to at.step
+Tensor *tape_randn_rows(Tape *t, Shape s, RandomAddress at, Tensor *row);
 // clock: I32 [1] that is added to at.step, or NULL.  ab, weight [T+1] -> four of [B]; drop: share of keep = 0
 typedef struct DiffusionTimes { Tensor *time, *ab, *weight, *keep; } DiffusionTimes;
 DiffusionTimes tape_diffusion_times(Tape *t, Tensor *ab, Tensor *weight, int64_t B, RandomAddress at, double drop,

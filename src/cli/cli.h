@@ -57,7 +57,7 @@ struct Verb {
 #define OPTIONS(table) .option = (table), .n_options = (int)(sizeof(table) / sizeof *(table))
 
 // Options that every verb has.
-typedef struct CommonOptions { bool help, exact; int64_t threads; const char *isa, *device, *math, *manifest; } CommonOptions;
+typedef struct CommonOptions { bool help, exact, no_graph; int64_t threads; const char *isa, *device, *math, *manifest; } CommonOptions;
 
 // Parses argv[0..argc) after the verb's words.  *help is set when --help was given (it was printed).
 Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptions *common, void *values);

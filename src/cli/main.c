@@ -75,12 +75,14 @@ static Status make_device(Cli *cli, const CommonOptions *common)
     if (common->threads) omp_set_num_threads((int)common->threads);
     if (!common->device || !strcmp(common->device, "cpu")) {
         if (math != MATH_FP32) return USAGE_ERROR("--math %s: wants --device cuda", common->math);
+        if (common->no_graph) return USAGE_ERROR("--no-graph: wants --device cuda");
         cli->device = device_cpu_f32(cap);
         cli->device.exact = common->exact;
         return OK;
     }
     if (strcmp(common->device, "cuda")) return USAGE_ERROR("--device: want cpu or cuda, got '%s'", common->device);
     TRY(device_cuda(&cli->device, math, cli->perm, out_of_memory));
+    cli->device.no_graph = common->no_graph;
     if (cli->verb->looks) return OK;
     TRY(device_complete(&cli->device));   // nothing ever falls back to the host
     const size_t all = device_cuda_free(&cli->device);

@@ -13,6 +13,8 @@ static const Option common_table[] = {
     {"device", OPT_TEXT, offsetof(CommonOptions, device), "DEVICE", "cpu [cpu], or cuda (build/lead-cuda)", 0, 0},
     {"math", OPT_TEXT, offsetof(CommonOptions, math), "KIND",
      "products of --device cuda: fp32, tf32 or bf16, sums in f32 [fp32]", 0, 0},
+    {"no-graph", OPT_FLAG, offsetof(CommonOptions, no_graph), NULL,
+     "--device cuda launches each kernel by itself instead of recorded steps: slower, for debugging", 0, 0},
     {"isa", OPT_TEXT, offsetof(CommonOptions, isa), "SET",
      "cap of the instruction set: scalar, avx2, avx512 (or LEAD_ISA)", 0, 0},
     {"exact", OPT_FLAG, offsetof(CommonOptions, exact), NULL,

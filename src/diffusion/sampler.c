@@ -34,21 +34,20 @@ static Tensor *predict_x0(const Sampler *s, Prediction p, Tape *t, Tensor *x, Te
     return s->clip > 0 ? tape_clamp(t, x0, s->clip) : x0;
 }
 
-// Rows of one address; neighbours in `row` are drawn in one call.
-static Tensor *noise(const Sampler *s, Tape *t, Shape shape, int step, const int64_t *row)
+static Tensor *noise(const Sampler *s, Tape *t, Shape shape, int step, Tensor *row)
 {
-    const RandomAddress at = {.seed = s->seed, .site = SITE_SAMPLE, .step = (uint32_t)step};
-    Tensor *y = tape_tensor(t, shape);
-    const int64_t rows = shape.d[0];
-    const size_t row_bytes = tensor_bytes(y) / (size_t)(rows ? rows : 1);
-    for (int64_t r = 0, n; r < rows; r += n) {
-        for (n = 1; r + n < rows && row[r + n] == row[r] + n; n++) {}
-        Shape part = shape;
-        part.d[0] = n;
-        device_copy(t->dev, (char *)y->x + (size_t)r * row_bytes, tape_randn(t, part, at, row[r])->x,
-                    (size_t)n * row_bytes);
+    return tape_randn_rows(t, shape, (RandomAddress){.seed = s->seed, .site = SITE_SAMPLE, .step = (uint32_t)step}, row);
+}
+
+// Row numbers as the pairs of words that randn takes.
+static Tensor *row_table(Tape *t, const int64_t *row, int64_t n)
+{
+    int32_t *pair = arena_alloc(t->step, 2 * (size_t)n * sizeof *pair);
+    for (int64_t i = 0; i < n; i++) {
+        pair[2 * i] = (int32_t)(uint32_t)row[i];
+        pair[2 * i + 1] = (int32_t)(row[i] >> 32);
     }
-    return y;
+    return tape_from_i32(t, SHAPE(n, 2), pair);
 }
 
 // x_{t} -> x_{t'} from the estimate x0 of ddpm and ddim (ddpm is ddim with eta = 1):
@@ -63,23 +62,41 @@ static Tensor *ddim_update(Tape *t, Tensor *x, Tensor *x0, Tensor *z, double ab,
 
 static double log_snr(double ab) { return 0.5 * log(ab / (1 - ab)); }   // lambda = log(alpha/sigma)
 
-Tensor *sampler_run(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Shape shape, const int64_t *row,
-                    Denoiser *net, void *ctx)
+// out[0..steps): the times; out[steps] = 0, where they lead
+static const int *times_of(const Sampler *s, const Schedule *sch, Arena *a)
 {
-    CHECK(!t->record, "sampler_run: the tape records; sampling needs no gradients");
-    int *times = arena_alloc(t->step, ((size_t)s->steps + 1) * sizeof *times);
+    int *times = arena_alloc(a, ((size_t)s->steps + 1) * sizeof *times);
     sampler_times(sch->T, s->steps, times);
     times[s->steps] = 0;
-    double *value = arena_alloc(t->step, 2 * (size_t)s->steps * sizeof *value), *ab_value = value + s->steps;
-    for (int i = 0; i < s->steps; i++) value[i] = times[i], ab_value[i] = sch->ab[times[i]];
-    Tensor *time = table_of(t, value, s->steps, shape.d[0]), *alpha_bar = table_of(t, ab_value, s->steps, shape.d[0]);
-    Tensor *x = noise(s, t, shape, 0, row);                   // x and the previous estimate live below the mark
-    Tensor *prev = tape_zeros(t, shape);
+    return times;
+}
+
+SamplerPlan sampler_plan(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Shape shape, const int64_t *row)
+{
+    const int *times = times_of(s, sch, t->step);
+    double *value = arena_alloc(t->step, 2 * (size_t)s->steps * sizeof *value), *ab = value + s->steps;
+    for (int i = 0; i < s->steps; i++) value[i] = times[i], ab[i] = sch->ab[times[i]];
+    return (SamplerPlan){.s = *s, .sch = sch, .prediction = p, .row = row_table(t, row, shape.d[0]),
+                         .time = table_of(t, value, s->steps, shape.d[0]), .ab = table_of(t, ab, s->steps, shape.d[0]),
+                         .x0 = tape_tensor(t, shape)};
+}
+
+void sampler_draw(const SamplerPlan *plan, Tape *t, Denoiser *net, void *ctx)
+{
+    CHECK(!t->record, "sampler_draw: the tape records; sampling needs no gradients");
+    const Sampler *s = &plan->s;
+    const size_t start = arena_mark(t->step);
+    const int *times = times_of(s, plan->sch, t->step);
+    Tensor *x = plan->x0;
+    const Shape shape = x->shape;
+    device_copy(t->dev, x->x, noise(s, t, shape, 0, plan->row)->x, tensor_bytes(x));
+    Tensor *prev = tape_zeros(t, shape);                       // the previous estimate lives below the mark
     double lambda_prev = 0, lambda_before = 0;                 // log-SNR at the last two times
     for (int i = 0; i < s->steps; i++) {
         const size_t mark = arena_mark(t->step);
-        const double ab = sch->ab[times[i]], ab_next = sch->ab[times[i + 1]];
-        Tensor *x0 = predict_x0(s, p, t, x, table_row(t, time, i), table_row(t, alpha_bar, i), net, ctx), *next;
+        const double ab = plan->sch->ab[times[i]], ab_next = plan->sch->ab[times[i + 1]];
+        Tensor *time = table_row(t, plan->time, i), *alpha_bar = table_row(t, plan->ab, i), *next;
+        Tensor *x0 = predict_x0(s, plan->prediction, t, x, time, alpha_bar, net, ctx);
         if (times[i + 1] == 0) {
             next = x0;
         } else if (s->kind == SAMPLER_DPMPP2M) {
@@ -95,12 +112,20 @@ Tensor *sampler_run(const Sampler *s, const Schedule *sch, Prediction p, Tape *t
             next = tape_sampler_step(t, x, d, NULL, sqrt((1 - ab_next) / (1 - ab)), b, 0);
         } else {
             const double eta = s->kind == SAMPLER_DDPM ? 1 : s->eta;
-            Tensor *z = eta > 0 ? noise(s, t, shape, i + 1, row) : NULL;
+            Tensor *z = eta > 0 ? noise(s, t, shape, i + 1, plan->row) : NULL;
             next = ddim_update(t, x, x0, z, ab, ab_next, eta);
         }
         device_copy(t->dev, prev->x, x0->x, tensor_bytes(x0));
         device_copy(t->dev, x->x, next->x, tensor_bytes(next));
         arena_rewind(t->step, mark);
     }
-    return x;
+    arena_rewind(t->step, start);
+}
+
+Tensor *sampler_run(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Shape shape, const int64_t *row,
+                    Denoiser *net, void *ctx)
+{
+    const SamplerPlan plan = sampler_plan(s, sch, p, t, shape, row);
+    sampler_draw(&plan, t, net, ctx);
+    return plan.x0;
 }

@@ -23,7 +23,20 @@ typedef struct Sampler {
 // The network: what cfg predicts (eps, v or x0) at x [R,..], time [R].
 typedef Tensor *Denoiser(void *ctx, Tape *t, Tensor *x, Tensor *time);
 
-// Returns x_0 [R,..] in the tape's step arena.  The tape must not record; memory of each network call is rewound.
+// What a run needs of the host, on the device: row numbers [R,2], time and alpha_bar of each network call [steps,R]; and
+// where its result will be.  In the tape's step arena.
+typedef struct SamplerPlan {
+    Sampler s;
+    const Schedule *sch;
+    Prediction prediction;
+    Tensor *row, *time, *ab, *x0;
+} SamplerPlan;
+
+SamplerPlan sampler_plan(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Shape shape, const int64_t *row);
+// Draws plan->x0 [R,..].  The tape must not record for backward; all memory but the plan's is rewound.  Takes nothing from
+// the host, so it may be recorded as a graph (tensor/graph.h).
+void sampler_draw(const SamplerPlan *plan, Tape *t, Denoiser *net, void *ctx);
+// Both; returns x_0.
 Tensor *sampler_run(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Shape shape, const int64_t *row,
                     Denoiser *net, void *ctx);
 

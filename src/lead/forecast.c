@@ -80,7 +80,7 @@ static void forecast_direct(LeadRun *r, const int64_t *t, int n, float *out)
     Tape *tape = &r->tape;
     tape_reset(tape);
     const LeadBatch b = features_batch(tape, &r->data, lead_data_rows(&r->data, tape->step, t, n), NULL, false);
-    Tensor *x = features_decode(tape, &r->data, &b, lead_sample(tape, &r->model, &b, n, r->cfg.samples, t));
+    Tensor *x = features_decode(tape, &r->data, &b, lead_sample(tape, &r->model, &b, n, r->cfg.samples, t, &r->sampling));
     tensor_get_f32(x, out, numel(x));
 }
 
@@ -102,7 +102,9 @@ static void forecast_rollout(LeadRun *r, const int64_t *t, int n, float *out)
         for (int i = 0; i < R; i++) row[i] = ((int64_t)k << 40) + at[i] * S + i % S;
         const LeadPath drawn = {k, features_scale(tape, &r->data, path)};
         const LeadBatch b = features_batch(tape, &r->data, rows, &drawn, false);
-        tape_cache_put(tape, path, features_decode(tape, &r->data, &b, lead_sample(tape, &r->model, &b, R, 1, row)), k);
+        // the first step's batch has a base forecast of its own, and other addresses for it
+        Tensor *x = lead_sample(tape, &r->model, &b, R, 1, row, k ? &r->sampling : NULL);
+        tape_cache_put(tape, path, features_decode(tape, &r->data, &b, x), k);
     }
     tensor_get_f32(path, out, numel(path));
     tape->step_mark = mark;

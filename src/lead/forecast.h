@@ -11,6 +11,7 @@ typedef struct LeadRun {
     LeadModel model;
     ParamSet ps;
     Tape tape;
+    LeadSampling sampling;       // recorded
     Arena *perm;
     LeadData data;               // of the series that lead_run_attach was given
     int64_t step;                // training steps done

@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "nn/sha256.h"
+#include "tensor/graph.h"
 
-enum { SPEED_STEPS = 12, VAL_BATCHES = 6, VAL_REPORTS = 40 };
+// LOG_STEPS: between two looks at the losses where steps are recorded.
+enum { SPEED_STEPS = 12, VAL_BATCHES = 6, VAL_REPORTS = 40, LOG_STEPS = 10 };
 
 typedef struct Trainer {
     const LeadConfig *cfg;
@@ -24,6 +26,9 @@ typedef struct Trainer {
     Tape tape;
     Arena *scratch;
     LeadData data;
+    Repeated work;                      // the step on the device
+    Tensor *losses;                     // [LOG_STEPS,2]: loss and the gradient's sum of squares of the last steps
+    int64_t read;                       // steps whose losses the host has seen
     Tensor *train, *val[VAL_BATCHES];   // I32: rows of "now" of the training windows, of the validation batches
     int64_t n_train, n_val;
     double best_val, smooth;
@@ -84,23 +89,30 @@ static double loss_value(Tensor *loss)
     return v;
 }
 
-static Status train_step(Trainer *tr, double *loss, double *norm)
+// All that a step does on the device.  It reads the step from the clock and the optimiser's rates, so it may be recorded.
+static void step_work(void *ctx)
 {
+    Trainer *tr = ctx;
     Tape *t = &tr->tape;
     tape_reset(t);
     t->record = t->training = true;
-    tape_set_step(t, (uint32_t)tr->optim.step);
     paramset_zero_grad(&tr->ps);
     const LeadBatch b = shuffled_batch(tr);
     Tensor *l = lead_loss(t, &tr->model, &b);
-    *loss = loss_value(l);
-    if (!isfinite(*loss))
-        return ERROR("training: the loss is %g at step %lld; try a smaller lr", *loss, (long long)tr->optim.step);
     tape_backward(t, l);
-    *norm = optim_step(&tr->optim, t, &tr->ps);
-    if (!isfinite(*norm))
-        return ERROR("training: the gradient's norm is %g at step %lld", *norm, (long long)tr->optim.step);
-    return OK;
+    optim_update(&tr->optim, t, &tr->ps);
+    tape_log_put(t, tr->losses, (Tensor *[]){l, tr->optim.sumsq}, 2);
+}
+
+static void train_step(Trainer *tr)
+{
+    tape_set_step(&tr->tape, (uint32_t)tr->optim.step);
+    optim_rates(&tr->optim, &tr->ps);
+    const double before = now_seconds();
+    if (tr->tape.profile) step_work(tr);   // which waits after each op
+    else device_repeat(tr->tape.dev, &tr->work, step_work, tr);
+    if (tr->tape.profile) tr->tape.profile->steps += now_seconds() - before;
+    tr->optim.step++;
 }
 
 // The diffusion loss of fixed, evenly spaced validation windows with fixed times and noise, EMA weights.
@@ -134,45 +146,71 @@ static void write_log(Trainer *tr, const TrainReport *r)
 
 static bool stop_asked(const Trainer *tr) { return tr->o->stop && *tr->o->stop; }
 
+static bool validation_due(const Trainer *tr)
+{
+    const Optim *op = &tr->optim;
+    const int64_t period = op->total / VAL_REPORTS > 0 ? op->total / VAL_REPORTS : 1;
+    return tr->n_val > 0 && (op->step % period == 0 || op->step == op->total);
+}
+
+// The losses of the steps since the last look, in order: the smooth loss, and *r of the newest; all but that are reported
+// here.  One that is not finite stops the run before anything is written.
+static Status read_losses(Trainer *tr, TrainReport *r)
+{
+    double v[2 * LOG_STEPS];
+    tensor_get_f64(tr->losses, v, 2 * LOG_STEPS);
+    for (; tr->read < tr->optim.step; tr->read++) {
+        const double *at = v + 2 * (tr->read % LOG_STEPS);
+        const long long step = (long long)tr->read;
+        if (!isfinite(at[0])) return ERROR("training: the loss is %g at step %lld; try a smaller lr", at[0], step);
+        if (!isfinite(at[1])) return ERROR("training: the gradient's norm is %g at step %lld", sqrt(at[1]), step);
+        r->loss = at[0];
+        r->grad_norm = sqrt(at[1]);
+        r->lr = optim_lr(&tr->optim, tr->read);
+        r->step = tr->read + 1;
+        r->smooth_loss = tr->smooth = r->step == 1 ? r->loss : 0.98 * tr->smooth + 0.02 * r->loss;
+        if (r->step < tr->optim.step && tr->o->report) tr->o->report(tr->o->ctx, r);
+    }
+    return OK;
+}
+
 static Status train_loop(Trainer *tr)
 {
     Optim *op = &tr->optim;
     const double t0 = now_seconds(), every = tr->o->checkpoint_seconds > 0 ? tr->o->checkpoint_seconds : 120;
-    const int64_t first = op->step;
+    const int64_t first = tr->read = op->step;
     double saved = t0;
     // later a resumed run keeps the total that was fitted
     const bool timed = tr->cfg->minutes > 0 && first < SPEED_STEPS;
-    while (op->step < op->total && !stop_asked(tr)) {
-        TrainReport r = {.total = op->total, .lr = optim_lr(op, op->step), .val_loss = NAN};
-        const double before = now_seconds();
-        TRY(train_step(tr, &r.loss, &r.grad_norm));
-        const double now = now_seconds();
-        if (tr->tape.profile) tr->tape.profile->steps += now - before;
-        r.seconds = now - t0;
-        if (timed && op->step == SPEED_STEPS) {
+    while (op->step < op->total && !(tr->read == op->step && stop_asked(tr))) {   // nothing unread is saved
+        train_step(tr);
+        const bool log = op->step % LOG_STEPS == 0 || op->step == op->total, fit_now = timed && op->step == SPEED_STEPS;
+        const bool save_now = now_seconds() - saved > every, later = !log && !fit_now && !save_now && !validation_due(tr);
+        if (device_graphs(tr->tape.dev) && later && !stop_asked(tr)) continue;
+        TrainReport r = {.total = op->total, .val_loss = NAN, .seconds = now_seconds() - t0};
+        TRY(read_losses(tr, &r));
+        r.seconds = now_seconds() - t0;
+        if (fit_now) {
             const double fit = tr->cfg->minutes * 60 / (r.seconds / (double)(op->step - first));
             if (fit < (double)op->total) op->total = (int64_t)fit > SPEED_STEPS ? (int64_t)fit : SPEED_STEPS + 1;
         }
-        tr->smooth = op->step == 1 ? r.loss : 0.98 * tr->smooth + 0.02 * r.loss;
-        r.step = op->step;
         r.total = op->total;
-        r.smooth_loss = tr->smooth;
         r.eta_seconds = r.seconds / (double)(op->step - first) * (double)(op->total - op->step);
-        const int64_t period = op->total / VAL_REPORTS > 0 ? op->total / VAL_REPORTS : 1;
-        if (tr->n_val > 0 && (op->step % period == 0 || op->step == op->total)) {
+        if (validation_due(tr)) {
             r.val_loss = validation_loss(tr);
             if (r.val_loss < tr->best_val) {
                 tr->best_val = r.val_loss;
                 TRY(save(tr, "best.safetensors"));
             }
         }
-        if (op->step % 10 == 0 || op->step == op->total || isfinite(r.val_loss)) write_log(tr, &r);
+        if (op->step % LOG_STEPS == 0 || op->step == op->total || isfinite(r.val_loss)) write_log(tr, &r);
         if (tr->o->report) tr->o->report(tr->o->ctx, &r);
-        if (now_seconds() - saved > every) {
+        if (save_now) {
             TRY(save(tr, "checkpoint.safetensors"));
             saved = now_seconds();
         }
     }
+    device_repeat_end(tr->tape.dev, &tr->work);
     return save(tr, "checkpoint.safetensors");
 }
 
@@ -272,6 +310,8 @@ static Status setup(Trainer *tr, const Device *dev, Arena *perm, Arena *step)
                         .total = cfg->steps,
                         .floor = 0.02};
     tr->best_val = INFINITY;
+    tr->losses = tensor_new(perm, dev, REAL, SHAPE(LOG_STEPS, 2), "losses");
+    tensor_fill(tr->losses, 0);
     tape_init(&tr->tape, dev, step, tr->scratch);
     tr->tape.seed = (uint64_t)cfg->seed;
     tr->tape.profile = o->profile;

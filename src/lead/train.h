@@ -23,7 +23,7 @@ typedef struct TrainOptions {
     const char *data_path;                     // recorded, so that forecast and eval can say what it was trained on
     TrafficRange train, val;                   // rows
     double checkpoint_seconds;                 // 0 = 120
-    void (*report)(void *ctx, const TrainReport *r);   // called every step; may be NULL
+    void (*report)(void *ctx, const TrainReport *r);   // for every step; may be NULL
     void *ctx;
     const volatile sig_atomic_t *stop;         // set by a signal: finish the step, save, return
     Profile *profile;                          // may be NULL

@@ -10,9 +10,10 @@ static double seconds_now(void)
     return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
-// Mean cross entropy of windows that start at start[0..N): token i of a window predicts token i + 1.
-static Tensor *window_loss(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, const int32_t *token, const int64_t *start,
-                           int64_t N, int64_t T)
+typedef struct Windows { Tensor *x, *y; } Windows;   // I32 [N,T], [N T]
+
+// Windows that start at start[0..N): token i of a window predicts token i + 1.
+static Windows put_windows(Tape *t, const int32_t *token, const int64_t *start, int64_t N, int64_t T)
 {
     int32_t *xs = arena_alloc(t->step, (size_t)(N * T) * 2 * sizeof *xs), *ys = xs + N * T;
     for (int64_t n = 0; n < N; n++)
@@ -20,8 +21,13 @@ static Tensor *window_loss(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, const i
             xs[n * T + i] = token[start[n] + i];
             ys[n * T + i] = token[start[n] + i + 1];
         }
-    Tensor *x = tape_from_i32(t, SHAPE(N, T), xs), *y = tape_from_i32(t, SHAPE(N * T), ys);
-    return tape_cross_entropy(t, gpt2_logits(t, m, gpt2_forward_tokens(t, m, x, hook)), y);
+    return (Windows){tape_from_i32(t, SHAPE(N, T), xs), tape_from_i32(t, SHAPE(N * T), ys)};
+}
+
+// Their mean cross entropy.
+static Tensor *window_loss(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, Windows w)
+{
+    return tape_cross_entropy(t, gpt2_logits(t, m, gpt2_forward_tokens(t, m, w.x, hook)), w.y);
 }
 
 static double scalar(const Tensor *x)
@@ -39,8 +45,26 @@ static int64_t window_start(const Gpt2TrainOptions *o, int64_t step, int64_t i, 
     return (int64_t)((uint64_t)u * (uint64_t)places >> 32);
 }
 
+// What a micro-batch does on the device once its windows and the clock are there.
+typedef struct MicroWork {
+    Tape *t;
+    const Gpt2 *m;
+    const Gpt2Hook *hook;
+    Windows w;
+    int64_t accumulate;
+    Tensor *loss;      // where micro_work leaves it
+} MicroWork;
+
+static void micro_work(void *ctx)
+{
+    MicroWork *k = ctx;
+    Tensor *loss = window_loss(k->t, k->m, k->hook, k->w);
+    *k->loss = *loss;
+    tape_backward(k->t, k->accumulate > 1 ? tape_scale(k->t, loss, 1 / (double)k->accumulate, 0) : loss);
+}
+
 Status gpt2_train_step(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *ps, Optim *o, Tokens data,
-                       const Gpt2TrainOptions *opt, Gpt2TrainProgress *p)
+                       const Gpt2TrainOptions *opt, Gpt2Recorded *again, Gpt2TrainProgress *p)
 {
     const int64_t N = opt->batch, T = opt->context, A = opt->accumulate, places = data.n - T;
     CHECK(N >= 1 && T >= 1 && A >= 1 && T <= m->c.positions, "gpt2_train: batch %lld, context %lld, accumulate %lld",
@@ -48,6 +72,7 @@ Status gpt2_train_step(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *p
     if (places < 1)
         return ERROR("training data: want more than %lld tokens, got %lld", (long long)T, (long long)data.n);
     *p = (Gpt2TrainProgress){.steps = o->total, .lr = optim_lr(o, o->step)};
+    paramset_lay_out(ps);   // before anything is recorded
     paramset_zero_grad(ps);
     t->record = t->training = true;
     t->seed = opt->seed;
@@ -56,9 +81,11 @@ Status gpt2_train_step(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *p
         tape_set_step(t, (uint32_t)(o->step * A + k));
         int64_t *start = arena_alloc(t->step, (size_t)N * sizeof *start);
         for (int64_t i = 0; i < N; i++) start[i] = window_start(opt, o->step, k * N + i, places);
-        Tensor *loss = window_loss(t, m, hook, data.id, start, N, T);
-        p->loss += scalar(loss) / (double)A;
-        tape_backward(t, A > 1 ? tape_scale(t, loss, 1 / (double)A, 0) : loss);
+        Tensor loss;
+        MicroWork work = {t, m, hook, put_windows(t, data.id, start, N, T), A, again ? &again->loss : &loss};
+        if (again && !t->profile) device_repeat(t->dev, &again->work, micro_work, &work);
+        else micro_work(&work);
+        p->loss += scalar(work.loss) / (double)A;
     }
     p->grad_norm = optim_step(o, t, ps);
     if (!isfinite(p->loss) || !isfinite(p->grad_norm))
@@ -72,15 +99,18 @@ Status gpt2_train(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *ps, Op
                   const Gpt2TrainOptions *opt, Gpt2TrainFn *progress, void *arg)
 {
     const double begin = seconds_now();
+    Gpt2Recorded again = {0};
+    Status s = OK;
     while (o->step < o->total) {
         Gpt2TrainProgress p;
         const double before = seconds_now();
-        TRY(gpt2_train_step(t, m, hook, ps, o, data, opt, &p));
+        s = gpt2_train_step(t, m, hook, ps, o, data, opt, &again, &p);
         if (t->profile) t->profile->steps += seconds_now() - before;
         p.seconds = seconds_now() - begin;
-        if (progress && !progress(arg, &p)) break;
+        if (s.code || (progress && !progress(arg, &p))) break;
     }
-    return OK;
+    device_repeat_end(t->dev, &again.work);
+    return s;
 }
 
 double gpt2_text_loss(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, Tokens data, int64_t context, int64_t windows)
@@ -96,7 +126,7 @@ double gpt2_text_loss(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, Tokens data,
         int64_t start[BATCH], N = 0;
         for (; N < BATCH && w + N < windows; N++) start[N] = (w + N) * context;
         tape_reset(t);
-        sum += (double)N * scalar(window_loss(t, m, hook, data.id, start, N, context));
+        sum += (double)N * scalar(window_loss(t, m, hook, put_windows(t, data.id, start, N, context)));
     }
     t->record = record;
     t->training = training;

@@ -8,6 +8,7 @@
 
 #include "llm/gpt2.h"
 #include "nn/optim.h"
+#include "tensor/graph.h"
 
 typedef struct Tokens { const int32_t *id; int64_t n; } Tokens;
 
@@ -28,10 +29,14 @@ typedef struct Gpt2TrainProgress {
 // After each step; false stops the training early (a Ctrl-C): what was reached is kept.
 typedef bool Gpt2TrainFn(void *arg, const Gpt2TrainProgress *p);
 
-// One step.  hook: adapters, or NULL.  Errors: data of context tokens or fewer; a loss or gradient that is not finite
-// (the parameters are then as before).  p gets everything but seconds.
+// A micro-batch recorded as a graph, where the device can; {0} at first.  loss: where it is.
+typedef struct Gpt2Recorded { Repeated work; Tensor loss; } Gpt2Recorded;
+
+// One step.  hook: adapters, or NULL.  again: steps of the same arguments share it; NULL: nothing is recorded.  Errors: data
+// of context tokens or fewer; a loss or gradient that is not finite (the parameters are then as before).  p gets everything
+// but seconds.
 Status gpt2_train_step(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *ps, Optim *o, Tokens data,
-                       const Gpt2TrainOptions *opt, Gpt2TrainProgress *p);
+                       const Gpt2TrainOptions *opt, Gpt2Recorded *again, Gpt2TrainProgress *p);
 
 // Steps until o->step == o->total, or until progress says stop.
 Status gpt2_train(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *ps, Optim *o, Tokens data,

@@ -56,7 +56,7 @@ static void add_state(ParamSet *ps, Tensor *state, const Tensor *like)
 static Param *register_param(ParamSet *ps, const char *prefix, const char *name, const char **full_name)
 {
     char *full = arena_printf(ps->perm, "%s%s%s", prefix, *prefix ? "." : "", name);
-    CHECK(!param_find(ps, full), "param_add: %s exists", full);
+    CHECK(!param_find(ps, full) && !ps->flat.x.x, "param_add: %s exists, or the parameters are laid out", full);
     if (ps->n == ps->cap) {
         const int cap = ps->cap ? 2 * ps->cap : 256;
         Param **grown = arena_alloc(ps->perm, (size_t)cap * sizeof *grown);
@@ -111,12 +111,64 @@ int64_t paramset_count(const ParamSet *ps, bool trainable_only)
 
 void paramset_zero_grad(ParamSet *ps)
 {
+    if (ps->flat.g.x) {
+        device_zero(ps->dev, ps->flat.g.x, tensor_bytes(&ps->flat.g));
+        return;
+    }
     for (int i = 0; i < ps->n; i++)
         if (ps->p[i]->t.g) device_zero(ps->dev, ps->p[i]->t.g, tensor_bytes(&ps->p[i]->t));
 }
 
+// ---- laid out
+
+enum { FLAT_UNIT = 64 };   // values: 256 bytes of f32, so that every parameter stays aligned as arenas align
+
+static int64_t flat_values(const Param *p) { return (numel(&p->t) + FLAT_UNIT - 1) / FLAT_UNIT * FLAT_UNIT; }
+
+static Tensor flat_tensor(ParamSet *ps, int64_t n, const char *name)
+{
+    return *tensor_new(ps->perm, ps->dev, REAL, SHAPE(n), name);
+}
+
+// Moves the values of *buffer to their part of `flat`.
+static void move_to(const ParamSet *ps, Tensor *flat, int64_t at, const Param *p, void **buffer)
+{
+    const size_t word = ps->dev->real_size, bytes = tensor_bytes(&p->t), room = (size_t)flat_values(p) * word;
+    char *to = (char *)flat->x + (size_t)at * word;
+    device_copy(ps->dev, to, *buffer, bytes);
+    device_zero(ps->dev, to + bytes, room - bytes);
+    if (!ps->dev->memory) memory_unused(*buffer, bytes);
+    *buffer = to;
+}
+
+void paramset_lay_out(ParamSet *ps)
+{
+    ParamFlat *f = &ps->flat;
+    if (f->x.x) return;
+    CHECK(!ps->inference && !ps->swapped, "paramset_lay_out: parameters without state, or in the place of their averages");
+    int64_t n = 0, at = 0;
+    for (int i = 0; i < ps->n; i++) n += ps->p[i]->t.g ? flat_values(ps->p[i]) : 0;
+    *f = (ParamFlat){.x = flat_tensor(ps, n, "parameters"), .g = flat_tensor(ps, n, "gradients"),
+                     .m = flat_tensor(ps, n, "moments"), .v = flat_tensor(ps, n, "second moments")};
+    if (!ps->no_ema) f->ema = flat_tensor(ps, n, "averages");
+    for (int decay = 1; decay >= 0; decay--) {
+        for (int i = 0; i < ps->n; i++) {
+            Param *p = ps->p[i];
+            if (!p->t.g || p->decay != decay) continue;
+            move_to(ps, &f->x, at, p, &p->t.x);
+            move_to(ps, &f->g, at, p, &p->t.g);
+            move_to(ps, &f->m, at, p, &p->m.x);
+            move_to(ps, &f->v, at, p, &p->v.x);
+            if (!ps->no_ema) move_to(ps, &f->ema, at, p, &p->ema.x);
+            at += flat_values(p);
+        }
+        if (decay) f->decayed = at;
+    }
+}
+
 void paramset_swap_ema(ParamSet *ps)
 {
+    ps->swapped = !ps->swapped;
     for (int i = 0; i < ps->n; i++) {
         Param *p = ps->p[i];
         if (!p->ema.x) continue;

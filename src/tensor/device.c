@@ -1,4 +1,4 @@
-#include "tensor/device.h"
+#include "tensor/graph.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -133,6 +133,34 @@ void device_zero(const Device *d, void *to, size_t bytes)
 void device_wait(const Device *d)
 {
     if (d->memory) d->memory->wait(d);
+}
+
+bool device_graphs(const Device *d) { return d->memory && d->memory->record && !d->no_graph; }
+void device_graph_begin(const Device *d) { d->memory->record(d); }
+void *device_graph_end(const Device *d) { return d->memory->recorded(d); }
+void device_graph_run(const Device *d, void *graph) { d->memory->replay(d, graph); }
+void device_graph_free(const Device *d, void *graph) { d->memory->forget(d, graph); }
+int64_t device_graph_nodes(const Device *d, void *graph) { return d->memory->nodes(d, graph); }
+
+void device_repeat(const Device *d, Repeated *r, RepeatedWork *work, void *ctx)
+{
+    if (!device_graphs(d) || !r->warm) {
+        work(ctx);
+        r->warm = true;
+        return;
+    }
+    if (!r->graph) {
+        device_graph_begin(d);
+        work(ctx);
+        r->graph = device_graph_end(d);
+    }
+    device_graph_run(d, r->graph);
+}
+
+void device_repeat_end(const Device *d, Repeated *r)
+{
+    if (r->graph) device_graph_free(d, r->graph);
+    *r = (Repeated){0};
 }
 
 const void *device_view(const Device *d, Arena *a, const void *x, size_t bytes)

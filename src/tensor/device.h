@@ -22,6 +22,12 @@ typedef struct DeviceMemory {
     void (*copy)(const struct Device *d, void *to, const void *from, size_t bytes);  // within the device
     void (*zero)(const struct Device *d, void *to, size_t bytes);
     void (*wait)(const struct Device *d);                      // until all work is done; errors come out here
+    // tensor/graph.h; NULL: work cannot be recorded
+    void (*record)(const struct Device *d);
+    void *(*recorded)(const struct Device *d);
+    void (*replay)(const struct Device *d, void *graph);
+    void (*forget)(const struct Device *d, void *graph);
+    int64_t (*nodes)(const struct Device *d, void *graph);
 } DeviceMemory;
 
 typedef struct Device {
@@ -32,6 +38,7 @@ typedef struct Device {
     size_t real_size;            // 4 or 8
     bool bf16_columns;           // linear reads LAYOUT_COLUMNS_BF16 (pack.h)
     bool exact;                  // whole numbers give whole results: no Winograd convolution
+    bool no_graph;               // nothing is recorded: every kernel is launched by itself
     Isa isa;                     // highest instruction set in use
     Kernel *fwd[OP_COUNT];
     Kernel *bwd[OP_COUNT];       // NULL: not differentiable

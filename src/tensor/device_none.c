@@ -1,6 +1,6 @@
 // What --device cuda is in a build without CUDA.  build/lead-cuda links cuda/device.cu in front of the library, so that
 // this object is not taken from it.
-#include "tensor/graph.h"
+#include "tensor/device.h"
 
 Status device_cuda(Device *d, Math math, Arena *a, ArenaFull *fail)
 {
@@ -13,14 +13,3 @@ size_t device_cuda_free(const Device *d)
     (void)d;
     return 0;
 }
-
-void device_graph_begin(const Device *d) { (void)d; }
-
-void *device_graph_end(const Device *d)
-{
-    (void)d;
-    return NULL;
-}
-
-void device_graph_run(const Device *d, void *graph) { (void)d, (void)graph; }
-void device_graph_free(const Device *d, void *graph) { (void)d, (void)graph; }

@@ -82,8 +82,7 @@ typedef enum ScaleKind { SCALE_MAX, SCALE_FLOWMAX, SCALE_LOG, SCALE_QUANTILE, SC
 typedef struct { ScaleKind kind; bool inverse; double max_kbps, c_kbps; } TrafficScaleParams;
 typedef struct { double k_g, k_b; int first, count, channels; } EncodeParams;   // columns first .. first+count-1
 typedef struct { int history; } FeatureParams;
-typedef struct { double lr, beta1, beta2, eps, decay, grad_scale; int64_t step; } AdamwParams;
-typedef struct { double decay; } EmaParams;
+typedef struct { double beta1, beta2, eps, decay, clip; int64_t decayed; } AdamwParams;   // decay of the first so many values
 
 #define KERNEL_DECL_Y(sym) Kernel sym;
 #define KERNEL_DECL_N(sym)

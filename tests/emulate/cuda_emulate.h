@@ -9,6 +9,7 @@
 //               elsewhere, shared memory overrun, grids beyond the hardware's limits: a message and abort()
 //   sm_90a      barriers with byte counts, tensor copies, wgmma: hopper.cc
 //   copy_async  takes place when it is waited for; until then the target is NaN
+//   recording   kernels and copies are kept and run later (tensor/graph.h)
 #ifndef LEAD_TESTS_CUDA_EMULATE_H
 #define LEAD_TESTS_CUDA_EMULATE_H
 
@@ -38,11 +39,27 @@ extern dim3 threadIdx, blockIdx, blockDim, gridDim;   // of the running thread; 
 void emulate_run(const char *op, dim3 grid, dim3 block, size_t shared, void (*thread)(void *), void *arg);
 extern "C" void emulate_window(void (*window)(bool open));
 
+// Recorded work: between begin and end kernels (with their arguments), copies and clearings are kept instead of done; run
+// does them in order, as emulate_run and memory operations inside the window.  fence.c is the device that offers it.
+extern "C" {
+bool emulate_recording(void);
+void emulate_record_begin(void);
+void *emulate_record_end(void);
+void emulate_record_copy(void *to, const void *from, size_t bytes);   // from NULL: zeros
+void emulate_record_run(void *graph);
+void emulate_record_free(void *graph);
+int64_t emulate_record_nodes(void *graph);
+}
+void emulate_record_kernel(const char *op, dim3 grid, dim3 block, size_t shared, void (*thread)(void *), const void *arg,
+                           size_t bytes);
+
 template <class Body> static void emulate_thread(void *body) { (*static_cast<Body *>(body))(); }
 
 template <class Body> static void emulate_call(const char *op, dim3 grid, dim3 block, size_t shared, Body body)
 {
-    emulate_run(op, grid, block, shared, emulate_thread<Body>, &body);
+    static_assert(__is_trivially_copyable(Body), "a kernel's arguments are plain values");
+    if (emulate_recording()) emulate_record_kernel(op, grid, block, shared, emulate_thread<Body>, &body, sizeof body);
+    else emulate_run(op, grid, block, shared, emulate_thread<Body>, &body);
 }
 
 // ---- device side: memory, barriers, warps

@@ -553,3 +553,101 @@ void emulate_run(const char *op, dim3 grid, dim3 block, size_t shared, void (*th
             }
     if (e.window) e.window(false);
 }
+
+// ---- recorded work
+
+typedef struct Node {
+    struct Node *next;
+    const char *op;                   // NULL: a copy
+    dim3 grid, block;
+    size_t shared;
+    void (*thread)(void *);
+    void *to;
+    const void *from;                 // NULL: zeros
+    size_t bytes;                     // of the copy, or of what the threads are given
+    alignas(16) unsigned char arg[];
+} Node;
+
+typedef struct Graph { Node *first, **last; int64_t n; } Graph;
+
+static Graph *recording;
+
+extern "C" bool emulate_recording(void) { return recording != NULL; }
+
+static void *memory_for(size_t bytes)
+{
+    void *p = calloc(1, bytes);
+    if (!p) fail("no memory to record in");
+    return p;
+}
+
+extern "C" void emulate_record_begin(void)
+{
+    if (recording) fail("recording has begun already");
+    recording = static_cast<Graph *>(memory_for(sizeof *recording));
+    recording->last = &recording->first;
+}
+
+extern "C" void *emulate_record_end(void)
+{
+    Graph *g = recording;
+    if (!g) fail("recording has not begun");
+    recording = NULL;
+    return g;
+}
+
+static Node *node_new(size_t arg_bytes)
+{
+    Node *n = static_cast<Node *>(memory_for((sizeof *n + arg_bytes + 15) / 16 * 16));
+    *recording->last = n;
+    recording->last = &n->next;
+    recording->n++;
+    return n;
+}
+
+void emulate_record_kernel(const char *op, dim3 grid, dim3 block, size_t shared, void (*thread)(void *), const void *arg,
+                           size_t bytes)
+{
+    Node *n = node_new(bytes);
+    n->op = op;
+    n->grid = grid;
+    n->block = block;
+    n->shared = shared;
+    n->thread = thread;
+    n->bytes = bytes;
+    memcpy(n->arg, arg, bytes);
+}
+
+extern "C" void emulate_record_copy(void *to, const void *from, size_t bytes)
+{
+    Node *n = node_new(0);
+    n->to = to;
+    n->from = from;
+    n->bytes = bytes;
+}
+
+extern "C" void emulate_record_run(void *graph)
+{
+    if (recording) fail("recorded work is run while other work is recorded");
+    for (Node *n = static_cast<Graph *>(graph)->first; n; n = n->next) {
+        if (n->op) {
+            emulate_run(n->op, n->grid, n->block, n->shared, n->thread, n->arg);
+            continue;
+        }
+        if (e.window) e.window(true);
+        if (n->from) memmove(n->to, n->from, n->bytes);
+        else memset(n->to, 0, n->bytes);
+        if (e.window) e.window(false);
+    }
+}
+
+extern "C" void emulate_record_free(void *graph)
+{
+    for (Node *n = static_cast<Graph *>(graph)->first, *next; n; n = next) {
+        next = n->next;
+        free(n);
+    }
+    free(graph);
+}
+
+extern "C" int64_t emulate_record_nodes(void *graph) { return static_cast<Graph *>(graph)->n; }

@@ -3,7 +3,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
-void emulate_window(void (*window)(bool open));   // emulate.cc
+// emulate.cc
+void emulate_window(void (*window)(bool open));
+bool emulate_recording(void);
+void emulate_record_begin(void);
+void *emulate_record_end(void);
+void emulate_record_copy(void *to, const void *from, size_t bytes);
+void emulate_record_run(void *graph);
+void emulate_record_free(void *graph);
+int64_t emulate_record_nodes(void *graph);
 
 enum { BLOCKS = 16 };
 static struct { void *at; size_t bytes; } block[BLOCKS];
@@ -50,6 +58,7 @@ static void move(void *to, const void *from, size_t bytes)
 static void put(const Device *d, void *to, const void *host, size_t bytes)
 {
     (void)d;
+    CHECK(!emulate_recording(), "device_put while work is recorded");
     CHECK(!bytes || (is_fenced(to) && !is_fenced(host)), "fence: put wants host memory to device memory");
     move(to, host, bytes);
 }
@@ -57,6 +66,7 @@ static void put(const Device *d, void *to, const void *host, size_t bytes)
 static void get(const Device *d, void *host, const void *from, size_t bytes)
 {
     (void)d;
+    CHECK(!emulate_recording(), "device_get while work is recorded");
     CHECK(!bytes || (is_fenced(from) && !is_fenced(host)), "fence: get wants device memory to host memory");
     move(host, from, bytes);
 }
@@ -65,21 +75,37 @@ static void copy(const Device *d, void *to, const void *from, size_t bytes)
 {
     (void)d;
     CHECK(!bytes || (is_fenced(to) && is_fenced(from)), "fence: copy wants device memory");
-    move(to, from, bytes);
+    if (emulate_recording()) emulate_record_copy(to, from, bytes);
+    else move(to, from, bytes);
 }
 
 static void zero(const Device *d, void *to, size_t bytes)
 {
     (void)d;
     CHECK(!bytes || is_fenced(to), "fence: zero wants device memory");
+    if (emulate_recording()) {
+        emulate_record_copy(to, NULL, bytes);
+        return;
+    }
     window(true);
     memset(to, 0, bytes);
     window(false);
 }
 
-static void wait(const Device *d) { (void)d; }
+static void wait(const Device *d)
+{
+    (void)d;
+    CHECK(!emulate_recording(), "device_wait while work is recorded");
+}
 
-static const DeviceMemory memory = {take, give, put, get, copy, zero, wait};
+static void record(const Device *d) { (void)d, emulate_record_begin(); }
+static void *recorded(const Device *d) { return (void)d, emulate_record_end(); }
+static void replay(const Device *d, void *graph) { (void)d, emulate_record_run(graph); }
+static void forget(const Device *d, void *graph) { (void)d, emulate_record_free(graph); }
+static int64_t nodes(const Device *d, void *graph) { return (void)d, emulate_record_nodes(graph); }
+
+static const DeviceMemory memory = {.take = take, .give = give, .put = put, .get = get, .copy = copy, .zero = zero, .wait = wait};
+static const DeviceMemory recording = {take, give, put, get, copy, zero, wait, record, recorded, replay, forget, nodes};
 
 static void forward(const OpCall *c)
 {
@@ -112,7 +138,7 @@ Device fence_cpu(const Device *cpu)
 
 Device fence_cuda(void)
 {
-    Device d = {.name = "cuda (emulated, fenced)", .real_size = sizeof(float), .memory = &memory};
+    Device d = {.name = "cuda (emulated, fenced)", .real_size = sizeof(float), .memory = &recording};
     device_cuda_slots(&d);
     emulate_window(window);
     return d;

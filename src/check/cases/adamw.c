@@ -1,34 +1,49 @@
+#include <math.h>
+
 #include "check/cases/common.h"
 
-// in: p, g, m, v.   i: step, in place;  f: decay, grad_scale
+typedef enum { FINITE, INFINITE, NOT_A_NUMBER } Total;
+
+// in: p, g, m, v, rates, total, e.   i: in place, decayed values, Total;  f: decay, clip
 static void build(Tape *t, Tensor *const *in, const Case *c)
 {
-    const AdamwParams p = {.lr = 3e-3, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = c->f[0],
-                           .grad_scale = c->f[1], .step = c->i[0]};
+    const AdamwParams p = {.beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = c->f[0], .clip = c->f[1], .decayed = c->i[1]};
     const Shape s = in[0]->shape;
-    Tensor *fresh[3] = {tape_tensor(t, s), tape_tensor(t, s), tape_tensor(t, s)};
-    Tensor *same[3] = {in[0], in[2], in[3]};
-    tape_run(t, OP_adamw, 4, in, 3, c->i[1] ? same : fresh, &p);
+    Tensor *fresh[4] = {tape_tensor(t, s), tape_tensor(t, s), tape_tensor(t, s), tape_tensor(t, s)};
+    Tensor *same[4] = {in[0], in[2], in[3], in[6]};
+    tensor_set_f64(in[4], (double[]){3e-3, 1.3, 7.5, 0.25}, 4);
+    if (c->i[2] != FINITE) tensor_fill(in[5], c->i[2] == INFINITE ? INFINITY : NAN);
+    tape_run(t, OP_adamw, 7, in, in[6] ? 4 : 3, c->i[0] ? same : fresh, &p);
 }
 
-static void shape(CaseList *list, const char *label, Shape s, int64_t step, bool in_place, double decay,
-                  double grad_scale)
+typedef struct Options { bool in_place, no_total, no_average; Total total; int64_t decayed; double decay, clip; } Options;
+
+static void shape(CaseList *list, const char *label, Shape s, Options o)
 {
-    case_add(list, (Case){.op = OP_adamw, .label = label, .n_in = 4, .build = build, .i = {step, in_place},
-                          .f = {decay, grad_scale},
-                          .in = {{.shape = s, .no_grad = true}, {.shape = s, .no_grad = true},
-                                 {.shape = s, .no_grad = true}, {.shape = s, .fill = FILL_POSITIVE, .no_grad = true}}});
+    case_add(list, (Case){.op = OP_adamw, .label = label, .n_in = 7, .build = build, .i = {o.in_place, o.decayed, o.total},
+                          .f = {o.decay, o.clip},
+                          .in = {{.shape = s, .no_grad = true}, {.shape = s, .no_grad = true}, {.shape = s, .no_grad = true},
+                                 {.shape = s, .fill = FILL_POSITIVE, .no_grad = true}, {.shape = SHAPE(4), .no_grad = true},
+                                 {.shape = SHAPE(1), .fill = FILL_POSITIVE, .no_grad = true, .absent = o.no_total},
+                                 {.shape = s, .no_grad = true, .absent = o.no_average}}});
 }
 
 void adamw_cases(CaseList *list)
 {
+    const int64_t all = INT64_MAX;
     for (int i = 0; i < VECTOR_EDGES; i++) {
-        shape(list, "vector edge", SHAPE(vector_edge[i]), 5, false, 0.01, 1);
-        shape(list, "vector edge, in place", SHAPE(vector_edge[i]), 5, true, 0.01, 1);
+        const Shape s = SHAPE(vector_edge[i]);
+        shape(list, "vector edge", s, (Options){.decayed = all, .decay = 0.01, .clip = 0.3});
+        shape(list, "vector edge, in place", s, (Options){.in_place = true, .decayed = all, .decay = 0.01, .clip = 0.3});
+        shape(list, "decay of some", SHAPE(67), (Options){.in_place = true, .decayed = vector_edge[i], .decay = 0.1});
     }
-    shape(list, "first step", SHAPE(3, 29), 1, true, 0.01, 1);
-    shape(list, "step a million", SHAPE(3, 29), 1000000, true, 0.01, 1);
-    shape(list, "no decay", SHAPE(3, 29), 2, true, 0, 1);
-    shape(list, "gradient scaled", SHAPE(3, 29), 2, true, 0.1, 0.037);
-    shape(list, "many values", SHAPE(37, 4099), 17, true, 0.01, 0.5);
+    shape(list, "no average", SHAPE(3, 29), (Options){.no_average = true, .decayed = 40, .decay = 0.01, .clip = 0.3});
+    shape(list, "no total", SHAPE(3, 29), (Options){.no_total = true, .decayed = 40, .decay = 0.01, .clip = 0.3});
+    shape(list, "clipping off", SHAPE(3, 29), (Options){.in_place = true, .decayed = all, .decay = 0.01});
+    shape(list, "below the clip", SHAPE(3, 29), (Options){.in_place = true, .decayed = all, .decay = 0.01, .clip = 10});
+    shape(list, "no decay", SHAPE(3, 29), (Options){.in_place = true, .decay = 0.01, .clip = 0.3});
+    for (int in_place = 0; in_place < 2; in_place++)
+        for (Total total = INFINITE; total <= NOT_A_NUMBER; total++)
+            shape(list, "total not finite", SHAPE(3, 29), (Options){.in_place = in_place, .total = total, .decayed = 40, .clip = 0.3});
+    shape(list, "many values", SHAPE(37, 4099), (Options){.in_place = true, .decayed = 100000, .decay = 0.01, .clip = 0.3});
 }

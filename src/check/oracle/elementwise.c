@@ -88,8 +88,10 @@ void randn_oracle(const OpCall *c, long double *const *out)
     const uint64_t sub = philox_subsequence(p->at.site, p->at.step + clock_of(c, 0));
     const Shape s = c->out[0]->shape;
     const int64_t n = shape_numel(s), len = s.n && s.d[0] ? n / s.d[0] : n, stride = len + (4 - len % 4) % 4;
+    const int32_t *pair = c->n_in > 1 ? c->in[1]->x : NULL;
     for (int64_t i = 0; i < n; i++) {
-        const int64_t at = (p->row0 + i / len) * stride + i % len;
-        out[0][i] = philox_normal(p->at.seed, sub, p->at.offset + (uint64_t)at);
+        uint64_t row = (uint64_t)(p->row0 + i / len);
+        if (pair) row = (uint32_t)pair[i / len * 2] + 0x100000000u * (uint64_t)(uint32_t)pair[i / len * 2 + 1];
+        out[0][i] = philox_normal(p->at.seed, sub, p->at.offset + row * (uint64_t)stride + (uint64_t)(i % len));
     }
 }
