@@ -4,8 +4,8 @@
 //
 // Operands are f32 in memory and wgmma reads bf16 (tf32: rounded values, along k) in shared memory, so one launch rounds
 // both operands into scratch first, and the product streams the copies.  Traffic at M = 8192, K = 768, N = 3072 (bf16):
-//   copies     A 25 MB read, 13 MB written, B 9 + 5 MB: 52 MB, 13 us at 4 TB/s; C is 100 MB; the product 55 us at 700 TFLOP/s.
-//              At N = 768 the copies cost 43 MB (11 us) beside 14 us: the worst case of GPT-2.
+//   copies     A 25 MB read, 13 MB written, B 9 + 5 MB: 52 MB, 13 us at 4 TB/s; C is 100 MB; the product 64 us at 600 TFLOP/s.
+//              At N = 768 the copies cost 41 MB (10 us) beside 16 us: the worst case of GPT-2.
 //   instead, rounding in the block that multiplies: each stage of 128 x 256 x 64 would read 98 KB of f32 from shared memory
 //              and write 49 KB, 1,150 cycles at 128 bytes a cycle, beside 1,024 cycles of wgmma, which itself reads 80 KB:
 //              half the speed; and L2 would deliver each tile in twice the bytes.
@@ -18,6 +18,9 @@
 // gridDim.x-th tile (tile_place: neighbours share operands in L2), the ring running on while sums are written out.
 //   128 x 256 x 64: 48 KB a stage, 4 of them; 128 sums a thread; wgmma reads 10 KB for 128 cycles of products
 //   128 x 128 x 64: 32 KB, 6;  64 x 128 x 64: 24 KB, 4, two blocks an SM
+// Bound by L2 (128 x 256): 48 KB for 1,024 cycles of products would be 11 TB/s at the full rate, twice what L2 gives.  Expected:
+// 600 TFLOP/s at 4096^3 and beyond.  Next, on a GPU: clusters of two blocks that share B by multicast (32 KB), then writing one
+// tile's sums under the next one's products.
 // Sums leave through shared memory in lines of 256 bytes; bias, GELU and adding are gemm.h's.  Few tiles: k is cut into
 // splits, whose partial sums gemm_finish adds in order.  The plan depends on the sizes alone: same bits on every GPU.
 #include "gemm_sm90.h"
