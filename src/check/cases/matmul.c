@@ -53,6 +53,7 @@ void matmul_cases(CaseList *list)
     shapes(list, "few rows, many columns", 0, 1, 33, 4200, 1, true);
     shapes(list, "few terms, many columns", 0, 9, 2, 4200, 1, true);
     shapes(list, "whole panels", 0, 50, 530, 300, 1, true);
+    shapes(list, "B^T in place, two blocks of terms", 0, 37, 530, 330, -0.5, true);
     shapes(list, "multiples of four", 2, 12, 20, 36, 1, false);
     shapes(list, "few rows, multiples of four", 2, 3, 20, 36, 0.5, false);
     shapes(list, "multiples of four, several tiles and splits", 0, 68, 260, 132, 1, true);
