@@ -1,8 +1,8 @@
-// Convolution to at most FEW outputs (the last layer: 128 -> 3; dx of an image of 3 channels): vectors run along the window
-// instead of the outputs, which would leave most lanes empty.  A tile = the same pixel of PIXELS images x the outputs;
-// x [images] and w [outputs] vectors are loaded for images x outputs multiply-adds.  The order of a sum does not depend on
-// the tile.  Measured on one Zen 4 core, 32x12x12, 3x3, 128 -> 3: 1.9 ms as a product of matrices, here 0.7; dx of a 5x5
-// stem of 3 channels 4 times as fast.
+// Convolution to at most FEW outputs (the last layer: 128 -> 3; dx of an image of 3 channels): vectors run along the
+// window instead of the outputs, which would leave most lanes empty.  A tile = the same pixel of PIXELS images x the
+// outputs; images + outputs vectors are loaded for images x outputs multiply-adds.  The order of a sum does not depend
+// on the tile.  Measured on one Zen 4 core, 32x12x12, 3x3, 128 -> 3: 1.9 ms as a product of matrices, here 0.7; dx of a
+// 5x5 stem of 3 channels 4 times as fast.
 #ifndef LEAD_CPU_SIMD_CONV_FEW_INL
 #define LEAD_CPU_SIMD_CONV_FEW_INL
 
@@ -60,16 +60,17 @@ typedef void FewTileFn(const FewTile *q, const RowConv *conv, float *y);
     static void few_tile_n_##outs(const FewTile *q, const RowConv *c, float *y) { few_tile(PIXELS, outs, q, c, y); }
 TILES(1) TILES(2) TILES(3) TILES(4)
 #undef TILES
-static FewTileFn *const few_tiles[FEW + 1][2] = {{NULL, NULL}, {few_tile_1_1, few_tile_n_1}, {few_tile_1_2, few_tile_n_2},
-                                                 {few_tile_1_3, few_tile_n_3}, {few_tile_1_4, few_tile_n_4}};
+static FewTileFn *const few_tiles[FEW + 1][2] = {
+    {NULL, NULL}, {few_tile_1_1, few_tile_n_1}, {few_tile_1_2, few_tile_n_2}, {few_tile_1_3, few_tile_n_3},
+    {few_tile_1_4, few_tile_n_4}};
 
 // Output row i of images n0.. .
 static void few_row(const RowConv *q, int64_t n0, int64_t images, int64_t i)
 {
     const Window *w = &q->w;
     const int64_t h = i * w->s + w->top;
-    FewTile t = {.image = w->H * w->W * w->C, .pitch = w->W * w->C, .run = w->KW * w->C, .v = inside_span(h, 1, w->H, w->KH),
-                 .w = q->panels, .ld = w->KH * w->KW * w->C};
+    FewTile t = {.image = w->H * w->W * w->C, .pitch = w->W * w->C, .run = w->KW * w->C,
+                 .v = inside_span(h, 1, w->H, w->KH), .w = q->panels, .ld = w->KH * w->KW * w->C};
     FewTileFn *const fn = few_tiles[q->O][images > 1];
     for (int64_t j = 0; j < w->Wo; j++) {
         const int64_t at = j * w->s + w->left;
@@ -83,7 +84,8 @@ static void few_row(const RowConv *q, int64_t n0, int64_t images, int64_t i)
 // q->panels: the weights [O][KH KW C]; 1 <= O <= FEW.
 static void few_forward(const RowConv *q)
 {
-    const int64_t whole = q->N / PIXELS, groups = whole + q->N % PIXELS, work = q->N * q->w.Ho * q->w.Wo * q->O * q->w.KH * q->w.KW * q->w.C;
+    const int64_t whole = q->N / PIXELS, groups = whole + q->N % PIXELS;
+    const int64_t work = q->N * q->w.Ho * q->w.Wo * q->O * q->w.KH * q->w.KW * q->w.C;
 #pragma omp parallel for schedule(static) if (work > PAR_WORK)
     for (int64_t task = 0; task < groups * q->w.Ho; task++) {
         const int64_t g = task / q->w.Ho, n0 = g < whole ? g * PIXELS : g - whole + whole * PIXELS;

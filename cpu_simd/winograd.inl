@@ -314,7 +314,7 @@ INLINE void weight_vector(const int m, const float *w, int64_t tap, vmask k, boo
     }
 }
 
-// Panels p0..p1 of U [side^2][p1-p0][K][NR], zero beyond the outputs, matrices `step` floats apart: rows k0..k1 of each.
+// Rows k0..k1 of panels p0..p1 of U [side^2][p1-p0][K][NR], zero beyond the outputs, matrices `step` floats apart.
 // Forward: K = C inputs, w [9][K][n].  turned (for dx): w [9][n][K] is transposed in blocks.
 INLINE void weights_in(const int m, const float *w, int64_t K, int64_t n, bool turned, int64_t k0, int64_t k1,
                        int64_t p0, int64_t p1, float *U, int64_t step)
