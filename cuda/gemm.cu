@@ -181,7 +181,7 @@ CUDA_KERNEL(matmul, bwd)
 
 // ---- linear, linear_gelu
 
-// cuda/linear_bf16.cu; false: the weight is not in bf16.
+// cuda/gemm_bf16.cu; false: the weight is not in bf16.
 bool linear_bf16(const OpCall *c, float *y, float *h);
 
 static void linear_fwd(const OpCall *c, float *y, float *h)
