@@ -409,8 +409,8 @@ static StepWork step_values(Session *s)   // what a step gets from the host
     return (StepWork){s, session_rows(s, s->optim.step++)};
 }
 
-// How many launches a step has, and what of the time the GPU works: launched one by one, and as a graph.  busy: the graph
-// without anything of the host between its runs.
+// How many launches a step has, and what of the time the GPU works: launched one by one, and as a graph.  busy: the
+// graph without anything of the host between its runs.
 static Status launches(Gpu *g, const LeadConfig *cfg, int n)
 {
     Session *s = arena_zalloc(g->perm, sizeof *s);
@@ -434,8 +434,10 @@ static Status launches(Gpu *g, const LeadConfig *cfg, int n)
         seconds[way] = (now() - start) / n;
     }
     row(g, "launches a step\t%lld\n", (long long)device_graph_nodes(&s->dev, work.graph));
-    row(g, "milliseconds a step\tone by one %.3f\tgraph %.3f\tbusy %.3f\n", 1e3 * seconds[0], 1e3 * seconds[1], 1e3 * seconds[2]);
-    row(g, "the GPU works\tone by one %.0f %%\tgraph %.0f %%\n", 100 * seconds[2] / seconds[0], 100 * seconds[2] / seconds[1]);
+    row(g, "milliseconds a step\tone by one %.3f\tgraph %.3f\tbusy %.3f\n",
+        1e3 * seconds[0], 1e3 * seconds[1], 1e3 * seconds[2]);
+    row(g, "the GPU works\tone by one %.0f %%\tgraph %.0f %%\n",
+        100 * seconds[2] / seconds[0], 100 * seconds[2] / seconds[1]);
     device_repeat_end(&s->dev, &work);
     session_close(s);
     return OK;

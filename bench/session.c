@@ -75,7 +75,10 @@ Tensor *session_loss_of(Session *s, Tensor *rows, LeadBatch *batch)
     return lead_loss(&s->tape, &s->model, batch);
 }
 
-Tensor *session_loss(Session *s, int64_t step, LeadBatch *batch) { return session_loss_of(s, session_rows(s, step), batch); }
+Tensor *session_loss(Session *s, int64_t step, LeadBatch *batch)
+{
+    return session_loss_of(s, session_rows(s, step), batch);
+}
 
 double session_value(Tensor *loss)
 {

@@ -54,7 +54,10 @@ static void *take(const Device *, size_t bytes)
 static void give(const Device *d, void *block, size_t) { check(d, cudaFree(block), "freeing memory"); }
 
 // What the host gives or takes has no place in recorded work: it would be that of the recording for ever.
-static void check_not_recording(const Gpu *g, const char *what) { CHECK(!g->recording, "%s while work is recorded", what); }
+static void check_not_recording(const Gpu *g, const char *what)
+{
+    CHECK(!g->recording, "%s while work is recorded", what);
+}
 
 // Through pinned memory: the copy is asynchronous and the caller's buffer free at once.
 static void put(const Device *d, void *to, const void *host, size_t bytes)
@@ -180,7 +183,8 @@ static void forget(const Device *d, void *graph)
 
 static int64_t nodes(const Device *, void *graph) { return (int64_t) static_cast<Recorded *>(graph)->nodes; }
 
-static const DeviceMemory gpu_memory = {take, give, put, get, copy_within, clear, wait_for, record, recorded, replay, forget, nodes};
+static const DeviceMemory gpu_memory = {take, give, put, get, copy_within, clear, wait_for,
+                                        record, recorded, replay, forget, nodes};
 
 // ---- the device
 

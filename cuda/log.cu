@@ -3,7 +3,8 @@
 
 struct LogRow { const float *x[OP_MAX_IN]; };
 
-static __global__ void log_put_kernel(int64_t K, int64_t C, const float *log, const uint32_t *clock, LogRow row, float *y)
+static __global__ void log_put_kernel(int64_t K, int64_t C, const float *log, const uint32_t *clock, LogRow row,
+                                      float *y)
 {
     const int64_t at = clock_value(clock) % K;
     for (int64_t i = threadIdx.x; i < K * C; i += MAP_BLOCK) {

@@ -41,8 +41,8 @@ CUDA_KERNEL(adamw, fwd)
     const AdamwParams *p = params<AdamwParams>(c);
     const float *e = in_x(c, 6);
     const Adamw a = {(float)p->beta1, (float)p->beta2, (float)(1 - p->beta1), (float)(1 - p->beta2), (float)p->eps,
-                     (float)p->decay, (float)p->clip, p->decayed, in_x(c, 0), in_x(c, 1), in_x(c, 2), in_x(c, 3), in_x(c, 4),
-                     in_x(c, 5), e, out_x(c, 0), out_x(c, 1), out_x(c, 2), e ? out_x(c, 3) : NULL};
+                     (float)p->decay, (float)p->clip, p->decayed, in_x(c, 0), in_x(c, 1), in_x(c, 2), in_x(c, 3),
+                     in_x(c, 4), in_x(c, 5), e, out_x(c, 0), out_x(c, 1), out_x(c, 2), e ? out_x(c, 3) : NULL};
     const int64_t n = numel(c->in[0]);
     bool wide = n % 4 == 0 && aligned16(e);
     for (int i = 0; i < 4; i++) wide = wide && aligned16(in_x(c, i));

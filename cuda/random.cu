@@ -5,8 +5,8 @@
 #include "kernel.h"
 #include "tensor/philox.h"
 
-static __global__ void randn_kernel(RandnParams p, const uint32_t *clock, const uint32_t *row, int64_t rows, int64_t len,
-                                    float *y)
+static __global__ void randn_kernel(RandnParams p, const uint32_t *clock, const uint32_t *row, int64_t rows,
+                                    int64_t len, float *y)
 {
     const int64_t quads = (len + 3) / 4, job = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x;
     if (job >= rows * quads) return;

@@ -45,7 +45,8 @@ static void walk(void *ctx)
     Rig *r = ctx;
     Tape *t = &r->t;
     tape_reset(t);
-    Tensor *still = tape_zeros(t, SHAPE(N)), *noise = tape_randn_clock(t, SHAPE(N), (RandomAddress){.seed = 5, .site = SITE_TEST}, 0);
+    const RandomAddress at = {.seed = 5, .site = SITE_TEST};
+    Tensor *still = tape_zeros(t, SHAPE(N)), *noise = tape_randn_clock(t, SHAPE(N), at, 0);
     Tensor *y = tape_add(t, tape_add(t, r->x, noise), still);
     device_copy(&r->dev, r->x->x, y->x, tensor_bytes(y));
     tape_log_put(t, r->log, (Tensor *[]){tape_sum(t, r->x)}, 1);
@@ -64,13 +65,15 @@ static void test_replay(TestLog *log)
             device_repeat(&r.dev, &work, walk, &r);
         }
         TEST(log, (work.graph != NULL) == graphs, "recorded %d, wanted %d", work.graph != NULL, graphs);
-        if (work.graph) TEST(log, device_graph_nodes(&r.dev, work.graph) == 8, "%lld nodes", (long long)device_graph_nodes(&r.dev, work.graph));
+        const int64_t nodes = work.graph ? device_graph_nodes(&r.dev, work.graph) : 8;
+        TEST(log, nodes == 8, "%lld nodes", (long long)nodes);
         device_repeat_end(&r.dev, &work);
         tensor_get_f32(r.x, x[graphs], N);
         tensor_get_f32(r.log, sums[graphs], 4);
         rig_close(&r);
     }
-    TEST(log, memcmp(x[0], x[1], sizeof x[0]) == 0 && x[0][0] != 0, "replayed: other bits, %g and %g", (double)x[0][0], (double)x[1][0]);
+    TEST(log, memcmp(x[0], x[1], sizeof x[0]) == 0 && x[0][0] != 0, "replayed: other bits, %g and %g",
+         (double)x[0][0], (double)x[1][0]);
     TEST(log, memcmp(sums[0], sums[1], sizeof sums[0]) == 0 && sums[0][3] != 0, "replayed: another log");
 }
 

@@ -36,7 +36,8 @@ static Tensor *predict_x0(const Sampler *s, Prediction p, Tape *t, Tensor *x, Te
 
 static Tensor *noise(const Sampler *s, Tape *t, Shape shape, int step, Tensor *row)
 {
-    return tape_randn_rows(t, shape, (RandomAddress){.seed = s->seed, .site = SITE_SAMPLE, .step = (uint32_t)step}, row);
+    const RandomAddress at = {.seed = s->seed, .site = SITE_SAMPLE, .step = (uint32_t)step};
+    return tape_randn_rows(t, shape, at, row);
 }
 
 // Row numbers as the pairs of words that randn takes.

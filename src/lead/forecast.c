@@ -80,7 +80,8 @@ static void forecast_direct(LeadRun *r, const int64_t *t, int n, float *out)
     Tape *tape = &r->tape;
     tape_reset(tape);
     const LeadBatch b = features_batch(tape, &r->data, lead_data_rows(&r->data, tape->step, t, n), NULL, false);
-    Tensor *x = features_decode(tape, &r->data, &b, lead_sample(tape, &r->model, &b, n, r->cfg.samples, t, &r->sampling));
+    Tensor *drawn = lead_sample(tape, &r->model, &b, n, r->cfg.samples, t, &r->sampling);
+    Tensor *x = features_decode(tape, &r->data, &b, drawn);
     tensor_get_f32(x, out, numel(x));
 }
 

@@ -205,7 +205,13 @@ static Tensor *repeat_rows(Tape *t, Tensor *x, Tensor *index)
 }
 
 // A sampling after everything of the host has gone to the device.
-typedef struct SampleWork { Tape *t; const LeadModel *m; const LeadBatch *b; Tensor *index; SamplerPlan plan; } SampleWork;
+typedef struct SampleWork {
+    Tape *t;
+    const LeadModel *m;
+    const LeadBatch *b;
+    Tensor *index;       // I32 [R]: each of the B rows S times
+    SamplerPlan plan;
+} SampleWork;
 
 static void sample_work(void *arg)
 {
@@ -240,7 +246,8 @@ static LeadSamplingKey sampling_key(const SampleWork *w, int B, int S)
     return k;
 }
 
-Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int S, const int64_t *window, LeadSampling *again)
+Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int S, const int64_t *window,
+                    LeadSampling *again)
 {
     CHECK(!t->record, "lead_sample: the tape records; sampling needs no gradients");
     const LeadConfig *cfg = &m->cfg;

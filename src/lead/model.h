@@ -61,8 +61,9 @@ typedef struct LeadSampling { LeadSamplingKey key; Repeated work; } LeadSampling
 
 // S samples for each of the B windows -> [B*S,N,N,target], row b*S + s.  Sample s of window b draws the random numbers
 // of row (window[b] * S + s) of the address (seed, SITE_SAMPLE): independent of how windows are batched.
-// again: {0} at first; samplings that share it are recorded as a graph where the device can, as long as sizes, sampler and
-// the batch's addresses stay the same.  NULL: not recorded.
-Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int S, const int64_t *window, LeadSampling *again);
+// again: {0} at first; samplings that share it are recorded as a graph where the device can, as long as sizes, sampler
+// and the batch's addresses stay the same.  NULL: not recorded.
+Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int S, const int64_t *window,
+                    LeadSampling *again);
 
 #endif

@@ -89,7 +89,8 @@ static double loss_value(Tensor *loss)
     return v;
 }
 
-// All that a step does on the device.  It reads the step from the clock and the optimiser's rates, so it may be recorded.
+// All that a step does on the device.  It reads the step from the clock and the optimiser's rates, so it may be
+// recorded.
 static void step_work(void *ctx)
 {
     Trainer *tr = ctx;
@@ -153,8 +154,8 @@ static bool validation_due(const Trainer *tr)
     return tr->n_val > 0 && (op->step % period == 0 || op->step == op->total);
 }
 
-// The losses of the steps since the last look, in order: the smooth loss, and *r of the newest; all but that are reported
-// here.  One that is not finite stops the run before anything is written.
+// The losses of the steps since the last look, in order: the smooth loss, and *r of the newest; all but that are
+// reported here.  One that is not finite stops the run before anything is written.
 static Status read_losses(Trainer *tr, TrainReport *r)
 {
     double v[2 * LOG_STEPS];
@@ -185,7 +186,8 @@ static Status train_loop(Trainer *tr)
     while (op->step < op->total && !(tr->read == op->step && stop_asked(tr))) {   // nothing unread is saved
         train_step(tr);
         const bool log = op->step % LOG_STEPS == 0 || op->step == op->total, fit_now = timed && op->step == SPEED_STEPS;
-        const bool save_now = now_seconds() - saved > every, later = !log && !fit_now && !save_now && !validation_due(tr);
+        const bool save_now = now_seconds() - saved > every;
+        const bool later = !log && !fit_now && !save_now && !validation_due(tr);
         if (device_graphs(tr->tape.dev) && later && !stop_asked(tr)) continue;
         TrainReport r = {.total = op->total, .val_loss = NAN, .seconds = now_seconds() - t0};
         TRY(read_losses(tr, &r));

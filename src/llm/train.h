@@ -32,9 +32,9 @@ typedef bool Gpt2TrainFn(void *arg, const Gpt2TrainProgress *p);
 // A micro-batch recorded as a graph, where the device can; {0} at first.  loss: where it is.
 typedef struct Gpt2Recorded { Repeated work; Tensor loss; } Gpt2Recorded;
 
-// One step.  hook: adapters, or NULL.  again: steps of the same arguments share it; NULL: nothing is recorded.  Errors: data
-// of context tokens or fewer; a loss or gradient that is not finite (the parameters are then as before).  p gets everything
-// but seconds.
+// One step.  hook: adapters, or NULL.  again: steps of the same arguments share it; NULL: nothing is recorded.  Errors:
+// data of context tokens or fewer; a loss or gradient that is not finite (the parameters are then as before).  p gets
+// everything but seconds.
 Status gpt2_train_step(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *ps, Optim *o, Tokens data,
                        const Gpt2TrainOptions *opt, Gpt2Recorded *again, Gpt2TrainProgress *p);
 

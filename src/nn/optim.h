@@ -1,6 +1,6 @@
-// AdamW (Loshchilov, Hutter 2019) over a ParamSet, global-norm clipping, EMA, learning-rate schedule.  E7.
-// One step is two op calls over the whole set (paramset_lay_out): the sum of the gradient's squares, then everything else.
-// What differs from step to step (rate, bias corrections, averaging) is a block of four numbers on the device that one copy
+// AdamW (Loshchilov, Hutter 2019) over a ParamSet, global-norm clipping, EMA, learning-rate schedule.  E7. One step is
+// two op calls over the whole set (paramset_lay_out): the sum of the gradient's squares, then everything else. What
+// differs from step to step (rate, bias corrections, averaging) is a block of four numbers on the device that one copy
 // fills beforehand, and the clip factor never leaves the device, so that optim_update can be recorded (tensor/graph.h).
 #ifndef LEAD_NN_OPTIM_H
 #define LEAD_NN_OPTIM_H

@@ -145,7 +145,8 @@ void paramset_lay_out(ParamSet *ps)
 {
     ParamFlat *f = &ps->flat;
     if (f->x.x) return;
-    CHECK(!ps->inference && !ps->swapped, "paramset_lay_out: parameters without state, or in the place of their averages");
+    CHECK(!ps->inference && !ps->swapped,
+          "paramset_lay_out: parameters without state, or in the place of their averages");
     int64_t n = 0, at = 0;
     for (int i = 0; i < ps->n; i++) n += ps->p[i]->t.g ? flat_values(ps->p[i]) : 0;
     *f = (ParamFlat){.x = flat_tensor(ps, n, "parameters"), .g = flat_tensor(ps, n, "gradients"),

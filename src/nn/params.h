@@ -15,8 +15,10 @@ typedef struct Param {
     bool frozen, decay;  // decay: weight decay applies (matrices and kernels; not biases, norms, embeddings)
 } Param;
 
-// The trainable parameters end to end, those with weight decay first, each from a multiple of 64 values on, zeros between.
-typedef struct ParamFlat { Tensor x, g, m, v, ema; int64_t decayed; } ParamFlat;   // decayed: values that decay applies to
+// The trainable parameters end to end, those with weight decay first, each from a multiple of 64 values on, zeros
+// between.
+// decayed: how many values it applies to.
+typedef struct ParamFlat { Tensor x, g, m, v, ema; int64_t decayed; } ParamFlat;
 
 typedef struct ParamSet {
     Arena *perm;
@@ -45,9 +47,9 @@ Param *param_find(const ParamSet *ps, const char *full_name);       // NULL when
 
 int64_t paramset_count(const ParamSet *ps, bool trainable_only);    // number of values
 void paramset_zero_grad(ParamSet *ps);
-// Moves values, gradients, moments and averages of the trainable parameters into ps->flat, once, before the first update;
-// no parameter may be added later.  A parameter's tensor stays, its buffers are then parts of the flat ones.  The pages of
-// the old buffers go back to the system; on a device with memory of its own they stay taken.
+// Moves values, gradients, moments and averages of the trainable parameters into ps->flat, once, before the first
+// update; no parameter may be added later.  A parameter's tensor stays, its buffers are then parts of the flat ones.
+// The pages of the old buffers go back to the system; on a device with memory of its own they stay taken.
 void paramset_lay_out(ParamSet *ps);
 // Exchanges values and EMA in place (call again to undo): sampling and evaluation use the EMA weights.
 void paramset_swap_ema(ParamSet *ps);

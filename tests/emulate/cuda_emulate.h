@@ -39,8 +39,9 @@ extern dim3 threadIdx, blockIdx, blockDim, gridDim;   // of the running thread; 
 void emulate_run(const char *op, dim3 grid, dim3 block, size_t shared, void (*thread)(void *), void *arg);
 extern "C" void emulate_window(void (*window)(bool open));
 
-// Recorded work: between begin and end kernels (with their arguments), copies and clearings are kept instead of done; run
-// does them in order, as emulate_run and memory operations inside the window.  fence.c is the device that offers it.
+// Recorded work: between begin and end kernels (with their arguments), copies and clearings are kept instead of done;
+// run does them in order, as emulate_run and memory operations inside the window.  fence.c is the device that offers
+// it.
 extern "C" {
 bool emulate_recording(void);
 void emulate_record_begin(void);

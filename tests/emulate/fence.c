@@ -104,7 +104,8 @@ static void replay(const Device *d, void *graph) { (void)d, emulate_record_run(g
 static void forget(const Device *d, void *graph) { (void)d, emulate_record_free(graph); }
 static int64_t nodes(const Device *d, void *graph) { return (void)d, emulate_record_nodes(graph); }
 
-static const DeviceMemory memory = {.take = take, .give = give, .put = put, .get = get, .copy = copy, .zero = zero, .wait = wait};
+static const DeviceMemory memory = {.take = take, .give = give, .put = put, .get = get, .copy = copy, .zero = zero,
+                                     .wait = wait};
 static const DeviceMemory recording = {take, give, put, get, copy, zero, wait, record, recorded, replay, forget, nodes};
 
 static void forward(const OpCall *c)

@@ -26,7 +26,8 @@ void randn_cases(CaseList *list)
         shape(list, "not from the first row", 2, 4 * vector_edge[i] + 3, 1000003, 0);
     }
     case_add(list, (Case){.op = OP_randn, .label = "clock", .build = build, .i = {3, 67, 1, 8, CLOCK}});
-    case_add(list, (Case){.op = OP_randn, .label = "rows of the address", .build = build, .n_in = 1, .i = {5, 67, 0, 8, ROWS},
+    case_add(list, (Case){.op = OP_randn, .label = "rows of the address", .build = build, .n_in = 1,
+                          .i = {5, 67, 0, 8, ROWS},
                           .in = {{.shape = SHAPE(5, 2), .fill = FILL_INDEX, .limit = 1 << 20}}});
     shape(list, "offset", 2, 67, 0, 400);
     shape(list, "offset above 2^32 quads", 3, 67, 5, (int64_t)1 << 40);

@@ -1,11 +1,12 @@
-// adamw: one step of Adam with decoupled weight decay (Kingma, Ba 2015; Loshchilov, Hutter 2019) over all parameters, laid
-//   end to end (nn/params.h), with clipping of the gradient's global norm and the moving average of the parameters
+// adamw: one step of Adam with decoupled weight decay (Kingma, Ba 2015; Loshchilov, Hutter 2019) over all parameters,
+//   laid end to end (nn/params.h), with clipping of the gradient's global norm and the parameters' moving average
 //   g' = g min(1, clip / sqrt(total))     m' = b1 m + (1-b1) g'     v' = b2 v + (1-b2) g'^2
-//   p' = p - lr (fix1 m' / (sqrt(fix2 v') + eps) + decay p)         e' = e + f (p' - e): a resting p keeps its e exactly
-//   in: p, g, m, v [n], rates [4] = (lr, fix1 = 1/(1-b1^t), fix2 = 1/(1-b2^t), f = 1 - decay of the average), total [1] = the
-//   sum of g^2 or NULL (no clipping), e [n] or NULL -> out: p', m', v', and e' with e; each may be the buffer of its input.
-//   clip 0: none.  decay is that of the first `decayed` values, 0 for the others.  A total that is not finite leaves p, m, v
-//   and e as they are.  What changes from step to step is in rates and total: recorded work reads it when it runs.
+//   p' = p - lr (fix1 m' / (sqrt(fix2 v') + eps) + decay p)         e' = e + f (p' - e): p at rest keeps its e exactly
+//   in: p, g, m, v [n], rates [4] = (lr, fix1 = 1/(1-b1^t), fix2 = 1/(1-b2^t), f = 1 - decay of the average), total [1]
+//   = the sum of g^2 or NULL (no clipping), e [n] or NULL -> out: p', m', v', and e' with e; each may be the buffer of
+//   its input.  clip 0: none.  decay is that of the first `decayed` values, 0 for the others.  A total that is not
+//   finite leaves p, m, v and e as they are.  What changes from step to step is in rates and total: recorded work reads
+//   it when it runs.
 #include "tensor/ref.h"
 
 KERNEL(adamw, fwd)

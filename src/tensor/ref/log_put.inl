@@ -1,5 +1,6 @@
-// log_put: y = log, with row (clock mod K) replaced by the values x_0, x_1, ..: what the host reads later, some steps at once.
-//   log [K,C], clock I32 [1] (32 bits without sign), C values [1] -> y [K,C], which may be the same buffer as log
+// log_put: y = log, with row (clock mod K) replaced by the values x_0, x_1, ..: what the host reads later, some steps
+// at once. log [K,C], clock I32 [1] (32 bits without sign), C values [1] -> y [K,C], which may be the same buffer as
+// log
 #include "tensor/ref.h"
 
 KERNEL(log_put, fwd)
