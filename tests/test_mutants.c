@@ -1,4 +1,5 @@
-// Mutants, a fixed sample: each 60th of those of `make mutants`, and all of those of the harness itself.
+// Mutants, a fixed sample: each 60th of those of `make mutants`, some of the CUDA kernels' sums and barriers, and all of
+// those of the harness itself.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,4 +30,6 @@ void test_mutants(TestLog *log)
     TEST(log, script(log, cmd), "a mutant of the harness lives");
     snprintf(cmd, sizeof cmd, "sh tests/mutants/run.sh '%s/tests/checker' 60", build);
     TEST(log, script(log, cmd), "a mutant of a kernel lives");
+    snprintf(cmd, sizeof cmd, "sh tests/mutants/cuda.sh '%s/tests/checker' 3 kernel.h", build);
+    TEST(log, script(log, cmd), "a mutant of a CUDA kernel lives");
 }

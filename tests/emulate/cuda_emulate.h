@@ -1,6 +1,6 @@
 // The CUDA execution model on the host, for tests: what cuda/launch.h includes instead of the CUDA runtime.  Blocks run in
 // a loop, the threads of a block as fibers that switch at barriers and warp operations (emulate.cc).
-//   order       of threads and blocks: with one OpenMP thread forward, with two backward, else shuffled by their number,
+//   order       of threads and blocks: with one OpenMP thread forward, with two backward and warp by warp, else shuffled,
 //               so that the check of threads (src/check) also runs every kernel in several orders: a missing barrier gives
 //               other bits, or the NaN that shared memory starts with
 //   shared      0xFF bytes (NaN) when a block starts; red zones around each variable, checked when the block ends and, with

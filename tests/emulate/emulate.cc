@@ -506,18 +506,24 @@ static void run_block()
     }
     if (e.sm90) hopper_begin(e.n);
     while (e.next < e.n) resume(fiber_take());
+    // Backward, a warp runs as far as it can before the next has its turn: what it reads and writes without a barrier
+    // between is then ahead of the others by more than one warp operation.
+    const bool ahead = emulate_order() == 2;
     for (;;) {
         int done = 0;
-        bool moved = false;
+        bool moved = false, warp_moved = false;
         for (int i = 0; i < e.n; i++) {
             Thread *t = &e.thread[e.order[i]];
             if (t->state == AT_CONDITION && t->ready(t->arg)) t->state = READY;
             if (t->state == READY) {
-                moved = true;
+                moved = warp_moved = true;
                 resume(t->fiber);
             }
-            done += t->state == DONE;
+            if (i % 32 != 31) continue;
+            if (ahead && warp_moved) i -= 32;
+            warp_moved = false;
         }
+        for (int i = 0; i < e.n; i++) done += e.thread[i].state == DONE;
         if (done == e.n) break;
         if (e.sm90) moved |= hopper_turn(false);
         if (!moved && e.sm90 && !all_at_barrier()) moved = hopper_turn(true);
