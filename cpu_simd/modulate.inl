@@ -78,7 +78,7 @@ static void recall_statistics(const OpCall *c, const Modulation *m, Unit u)
 }
 
 // Passes over a tile: some rows of nv vectors of channels, rows ld apart.  n: channels left, fewer than VW only when
-// nv = 1.  Sums go on from what they are.
+// nv = 1.  A tile's own sums are added to those before it: chains stay short, and so does their error.
 #define PASS static inline __attribute__((always_inline)) void
 #define EACH_TILE(m, w, pass)                                            \
     for (int64_t s = 0; s < (m)->S; s += TILE_ROWS) {                    \
@@ -95,20 +95,23 @@ static void recall_statistics(const OpCall *c, const Modulation *m, Unit u)
         }                                                                \
     }
 
+// to += v, n of its lanes
+static inline void vadd_to(float *to, int64_t n, vf v) { vstore_n(to, n, vadd(vload_n(to, n), v)); }
+
 PASS sums_pass(const int nv, const float *x, int64_t rows, int64_t ld, int64_t n, float *sum)
 {
     vf s[4];
-    for (int v = 0; v < nv; v++) s[v] = vload_n(sum + v * VW, n);
+    for (int v = 0; v < nv; v++) s[v] = vset1(0);
     for (int64_t i = 0; i < rows; i++)
         for (int v = 0; v < nv; v++) s[v] = vadd(s[v], vload_n(x + i * ld + v * VW, n));
-    for (int v = 0; v < nv; v++) vstore_n(sum + v * VW, n, s[v]);
+    for (int v = 0; v < nv; v++) vadd_to(sum + v * VW, n, s[v]);
 }
 
 PASS squares_pass(const int nv, const float *x, int64_t rows, int64_t ld, int64_t n, const float *mean, float *sum)
 {
     vf s[4], m[4];
     for (int v = 0; v < nv; v++) {
-        s[v] = vload_n(sum + v * VW, n);
+        s[v] = vset1(0);
         m[v] = vload_n(mean + v * VW, n);
     }
     for (int64_t i = 0; i < rows; i++)
@@ -116,7 +119,7 @@ PASS squares_pass(const int nv, const float *x, int64_t rows, int64_t ld, int64_
             const vf d = vsub(vload_n(x + i * ld + v * VW, n), m[v]);
             s[v] = vfma(d, d, s[v]);
         }
-    for (int v = 0; v < nv; v++) vstore_n(sum + v * VW, n, s[v]);
+    for (int v = 0; v < nv; v++) vadd_to(sum + v * VW, n, s[v]);
 }
 
 // y = f((x - mean) rstd scale + beta)
@@ -193,8 +196,7 @@ PASS slopes_pass(const int nv, const bool silu, const Modulation *m, const float
     for (int v = 0; v < nv; v++) {
         mean[v] = vload_n(m->mean + at + v * VW, n);
         rstd[v] = vload_n(m->rstd + at + v * VW, n);
-        sz[v] = vload_n(sum_z + v * VW, n);
-        szx[v] = vload_n(sum_zx + v * VW, n);
+        sz[v] = szx[v] = vset1(0);
     }
     for (int64_t i = 0; i < rows; i++) {
         vf xhat[4], d[4], z[4];
@@ -215,8 +217,8 @@ PASS slopes_pass(const int nv, const bool silu, const Modulation *m, const float
         }
     }
     for (int v = 0; v < nv; v++) {
-        vstore_n(sum_z + v * VW, n, sz[v]);
-        vstore_n(sum_zx + v * VW, n, szx[v]);
+        vadd_to(sum_z + v * VW, n, sz[v]);
+        vadd_to(sum_zx + v * VW, n, szx[v]);
     }
 }
 
