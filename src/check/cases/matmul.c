@@ -60,4 +60,5 @@ void matmul_cases(CaseList *list)
     shapes(list, "many small products", 132, 4, 4, 4, 1, true);
     shapes(list, "tile edges", 0, 61, 130, 97, 1, true);
     shapes(list, "batched tile edges", 3, 33, 65, 49, 0.125, true);
+    shapes(list, "batches, terms that a GPU splits", 3, 33, 260, 49, 1, true);
 }
