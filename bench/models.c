@@ -151,8 +151,8 @@ static void round_unet(World *w)
     tape_backward(t, tape_mse(t, y, tape_zeros(t, y->shape)));
 }
 
-// One window: conditions once, then sample_steps calls of the network on 32 samples.
-static void round_forecast(World *w)
+// One window: conditions once, then `calls` calls of the network on the samples.
+static void draw_samples(World *w, int samples, int calls)
 {
     Session *s = &w->session;
     Tape *t = &s->tape;
@@ -160,24 +160,18 @@ static void round_forecast(World *w)
     t->record = t->training = false;
     t->profile = w->tape.profile;
     const int64_t window = s->window[0] + s->cfg.history - 1;
-    s->model.cfg.sample_steps = 20;
+    s->model.cfg.sample_steps = calls;
     const LeadBatch b = features_batch(t, &s->data, lead_data_rows(&s->data, t->step, &window, 1), NULL, false);
-    lead_sample(t, &s->model, &b, 1, 32, &window, NULL);
+    lead_sample(t, &s->model, &b, 1, samples, &window, NULL);
 }
+
+static void round_forecast(World *w) { draw_samples(w, 32, 20); }
 
 // B samples of one window in T network calls of DDIM.
 static void round_sample(World *w)
 {
-    Session *s = &w->session;
-    Tape *t = &s->tape;
-    tape_reset(t);
-    t->record = t->training = false;
-    t->profile = w->tape.profile;
-    const int64_t window = s->window[0] + s->cfg.history - 1;
-    s->model.cfg.sampler = SAMPLER_DDIM;
-    s->model.cfg.sample_steps = (int)w->T;
-    const LeadBatch b = features_batch(t, &s->data, lead_data_rows(&s->data, t->step, &window, 1), NULL, false);
-    lead_sample(t, &s->model, &b, 1, (int)w->B, &window, NULL);
+    w->session.model.cfg.sampler = SAMPLER_DDIM;
+    draw_samples(w, (int)w->B, (int)w->T);
 }
 
 static const ModelRow cpu_rows[] = {
