@@ -141,6 +141,39 @@ static void check_truthful(TestLog *log, World *w)
             }
 }
 
+// A network that is odd in x: x/2.
+static Tensor *odd_net(void *ctx, Tape *t, Tensor *x, Tensor *time)
+{
+    (void)ctx, (void)time;
+    return tape_scale(t, x, 0.5, 0);
+}
+
+// Antithetic rows draw opposite noise at every step: an odd network's samples are opposite to the last bit.  Even rows are
+// what they are without, and a row does not depend on whether its partner is drawn too.
+static void check_antithetic(TestLog *log, World *w)
+{
+    enum { R = 5, D = 40 };
+    static const int64_t row[R] = {6, 7, 9, 8, 3};
+    const Schedule sch = schedule_new(w->perm, SCHEDULE_COSINE, 100);
+    for (int kind = 0; kind < 3; kind++) {
+        double x[2][R][D];
+        for (int i = 0; i < 2; i++) {
+            const Sampler s = {.kind = (SamplerKind)kind, .steps = 7, .seed = 4, .antithetic = i};
+            tape_reset(&w->t);
+            memcpy(x[i], sampler_run(&s, &sch, PREDICT_X0, &w->t, SHAPE(R, D), row, odd_net, NULL)->x, sizeof x[i]);
+        }
+        bool opposite = true;
+        for (int i = 0; i < D; i++) opposite &= x[1][1][i] == -x[1][0][i] && x[1][2][i] == -x[1][3][i];
+        TEST(log, opposite, "%s: rows 6 and 7, or 9 and 8, are not opposite", sampler_names[kind]);
+        TEST(log, !memcmp(x[0][0], x[1][0], sizeof x[0][0]) && !memcmp(x[0][3], x[1][3], sizeof x[0][3]), "%s: even rows changed", sampler_names[kind]);
+        TEST(log, memcmp(x[0][1], x[1][1], sizeof x[0][1]) && memcmp(x[0][4], x[1][4], sizeof x[0][4]), "%s: odd rows did not change", sampler_names[kind]);
+        const Sampler s = {.kind = (SamplerKind)kind, .steps = 7, .seed = 4, .antithetic = true};
+        tape_reset(&w->t);
+        const Tensor *alone = sampler_run(&s, &sch, PREDICT_X0, &w->t, SHAPE(1, D), &row[2], odd_net, NULL);
+        TEST(log, !memcmp(alone->x, x[1][2], sizeof x[1][2]), "%s: row 9 alone differs", sampler_names[kind]);
+    }
+}
+
 // Data N(0, sd^2): the best network is known, and so is the end of the probability flow:
 // x_t = x_T sqrt((ab_t sd^2 + 1 - ab_t) / (ab_T sd^2 + 1 - ab_T)).
 typedef struct Gauss { const Schedule *sch; double sd, x_start, ratio; int middle; } Gauss;
@@ -461,6 +494,7 @@ void test_model(TestLog *log)
     check_diffuse(log);
     check_conversions(log, w64);
     check_truthful(log, w64);
+    check_antithetic(log, w64);
     check_order_of_samplers(log, w64);
     check_times(log);
     check_film(log, w32);

@@ -194,7 +194,7 @@ static int compare_float(const void *p, const void *q)
 static void metrics_by_hand(TestLog *log)
 {
     const float z[4] = {1, 2, 4, 9};
-    MetricTerms v = metric_terms(3, 2.5f, z, 4, DIST_SAMPLES);
+    MetricTerms v = metric_terms(3, 2.5f, z, 4, DIST_SAMPLES, 0);
     // mean |z-y| = (2+1+1+6)/4 = 2.5; sum of differences of pairs = 1+3+8+2+7+5 = 26
     TEST(log, near(v.crps, 2.5 - 26 / 12.0, 1e-12) && near(v.crps_ensemble, 2.5 - 26 / 16.0, 1e-12), "crps %g %g",
          v.crps, v.crps_ensemble);
@@ -207,15 +207,23 @@ static void metrics_by_hand(TestLog *log)
         ql += 2 * fabs((zq - 3) * ((3 <= zq) - q)) / 19;
     }
     TEST(log, near(v.ql, ql, 1e-12), "ql %g %g", v.ql, ql);
-    v = metric_terms(3, 2.5f, z, 4, DIST_LEVELS);
+    v = metric_terms(3, 2.5f, z, 4, DIST_LEVELS, 0);
     for (int i = 0; i < 4; i++) {
         double e = 3 - (double)z[i], q = (i + 1) / 5.0;
         pinball += 2 * (e > 0 ? q * e : (q - 1) * e) / 4;
     }
     TEST(log, near(v.crps, pinball, 1e-12), "levels: crps %g, mean quantile loss %g", v.crps, pinball);
+    // pairs (1,9) and (4,2): between them 26 - 8 - 2; z_0.25 at 0.5: 1.5, z_0.75 at 2.5: 6.5
+    v = metric_terms(1.6f, 2.5f, z, 4, DIST_PAIRS, 10);
+    TEST(log, near(v.crps, (0.6 + 0.4 + 2.4 + 7.4) / 4 - 16 / 8.0, 1e-6) && v.in50 && v.in90, "pairs: crps %g", v.crps);
+    TEST(log, !metric_terms(1.4f, 0, z, 4, DIST_PAIRS, 10).in50 && !metric_terms(6.6f, 0, z, 4, DIST_PAIRS, 10).in50,
+         "pairs: the middle half is wider than 1.5 .. 6.5");
+    TEST(log, isnan(metric_terms(1, 0, z, 2, DIST_PAIRS, 1).crps), "crps of one pair");
+    const float line[4] = {0, 6, 1, 3};   // pairs (0,6), (1,3): between them 1+3+5+3
+    TEST(log, near(metric_energy((float[]){0}, line, 4, 1, 1, true), 2.5 - 12 / 8.0, 1e-6), "energy of pairs");
     // energy: two samples in the plane
-    TEST(log, near(metric_energy((float[]){0, 0}, (float[]){3, 4, 0, 5}, 2, 2, 2), 5 - sqrt(10.0) / 2, 1e-6), "energy");
-    TEST(log, isnan(metric_energy((float[]){0, 0}, (float[]){3, 4}, 1, 2, 2)), "energy of one sample");
+    TEST(log, near(metric_energy((float[]){0, 0}, (float[]){3, 4, 0, 5}, 2, 2, 2, false), 5 - sqrt(10.0) / 2, 1e-6), "energy");
+    TEST(log, isnan(metric_energy((float[]){0, 0}, (float[]){3, 4}, 1, 2, 2, false)), "energy of one sample");
 
     MetricSums a = {.values = 0}, b = a;
     metric_sums_add(&a, &(MetricTerms){.y = 2, .error = 1}, 10, 5, DIST_NONE);
@@ -230,13 +238,14 @@ static void metrics_by_hand(TestLog *log)
          r.nrmse, r.r2);
     TEST(log, isnan(r.crps) && isnan(r.cover50) && isnan(r.energy) && isnan(r.crps_quantile),
          "unscored metrics are numbers");
-    MetricTerms bad = metric_terms(1, NAN, z, 4, DIST_SAMPLES);
+    MetricTerms bad = metric_terms(1, NAN, z, 4, DIST_SAMPLES, 0);
     metric_sums_add(&a, &bad, 1, 5, DIST_SAMPLES);
     TEST(log, isnan(metric_sums_result(&a).mse), "a NaN forecast was scored");
 }
 
-// Draws from the truth: 50 % and 90 % are covered, the fair CRPS is sigma/sqrt(pi) for every S.
-static void metrics_calibrated(TestLog *log)
+// Draws from the truth, independent or in antithetic pairs: 50 % and 90 % are covered, the fair CRPS is sigma/sqrt(pi) for
+// every S.
+static void metrics_calibrated(TestLog *log, DistKind kind)
 {
     const int sizes[] = {8, 32};
     for (int c = 0; c < 2; c++) {
@@ -245,19 +254,23 @@ static void metrics_calibrated(TestLog *log)
         const int S = sizes[c], rounds = log->quick ? 2000 : 20000;
         for (int i = 0; i < rounds; i++) {
             uint64_t sub = philox_subsequence(SITE_TEST, (uint32_t)c), at = (uint64_t)i * 40;
-            for (int j = 0; j < S; j++) z[j] = philox_normal(7, sub, at + (uint64_t)j);
+            double within = 0;
+            for (int j = 0; j < S; j++) {
+                z[j] = kind == DIST_PAIRS && j % 2 ? -z[j - 1] : philox_normal(7, sub, at + (uint64_t)j);
+                if (j % 2) within += fabs((double)z[j] - (double)z[j - 1]);
+            }
             qsort(z, (size_t)S, sizeof *z, compare_float);
-            MetricTerms v = metric_terms(philox_normal(7, sub, at + 39), 0, z, S, DIST_SAMPLES);
-            metric_sums_add(&m, &v, 1, 1, DIST_SAMPLES);
+            MetricTerms v = metric_terms(philox_normal(7, sub, at + 39), 0, z, S, kind, within);
+            metric_sums_add(&m, &v, 1, 1, kind);
         }
         MetricResult r = metric_sums_result(&m);
         double sigma = 4 / sqrt((double)rounds);   // four standard errors of a quantity of order 1
-        // With 8 samples z_0.05 would lie below the lowest one, which stands in: 7/9 are covered.
-        double want90 = S == 8 ? 7.0 / 9 : 0.9;
+        // With 8 samples z_0.05 would lie below the lowest one, which stands in: 7/9 (of 4 pairs 4/5) are covered.
+        double want90 = S == 32 ? 0.9 : kind == DIST_PAIRS ? 4.0 / 5 : 7.0 / 9;
         TEST(log, near(r.cover50, 0.5, 0.5 * sigma) && near(r.cover90, want90, 0.42 * sigma), "S %d: cover %g %g", S,
              r.cover50, r.cover90);
         TEST(log, near(r.crps, 0.5641895835, 0.45 * sigma), "S %d: crps %g, want 0.5642", S, r.crps);
-        TEST(log, r.crps_ensemble > r.crps + 0.4 / S, "S %d: ensemble %g", S, r.crps_ensemble);
+        TEST(log, r.crps_ensemble > r.crps + (kind == DIST_PAIRS ? 0.2 : 0.4) / S, "S %d: ensemble %g", S, r.crps_ensemble);
     }
 }
 
@@ -272,6 +285,7 @@ void test_traffic_scale(TestLog *log)
     slot_means_small(log, a);
     encode_round_trip(log, a, &s);
     metrics_by_hand(log);
-    metrics_calibrated(log);
+    metrics_calibrated(log, DIST_SAMPLES);
+    metrics_calibrated(log, DIST_PAIRS);
     arena_delete(a);
 }

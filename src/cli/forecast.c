@@ -53,22 +53,22 @@ static Status parse_levels(const char *text, double *q, int *n)
 }
 
 // One row per step, origin and destination.
-static void print_forecast(FILE *out, const TrafficSeries *s, int64_t t, const float *samples, int S, int K_all, int K,
+static void print_forecast(FILE *out, const TrafficSeries *s, int64_t t, const float *samples, const LeadConfig *cfg, int K,
                            const double *q, int nq, Arena *a)
 {
-    const int N = s->N, F = N * N;
+    const int N = s->N, F = N * N, S = cfg->samples, type = metric_quantile_type(lead_dist(cfg));
     float *v = arena_alloc(a, (size_t)S * sizeof *v);
     fprintf(out, "step,time,origin,destination,mean_kbps");
     for (int i = 0; i < nq; i++) fprintf(out, ",q%g_kbps", q[i]);
     fputc('\n', out);
     for (int k = 0; k < K; k++)
         for (int f = 0; f < F; f++) {
-            for (int i = 0; i < S; i++) v[i] = samples[((int64_t)i * K_all + k) * F + f];
+            for (int i = 0; i < S; i++) v[i] = samples[((int64_t)i * cfg->horizon + k) * F + f];
             fprintf(out, "%d,", k + 1);
             if (s->time) fprintf(out, "%lld", (long long)(s->time[t] + (int64_t)(k + 1) * s->slot_seconds));
             fprintf(out, ",%d,%d,%.6g", f / N, f % N, (double)forecast_mean(v, S));
             forecast_sort(v, S);
-            for (int i = 0; i < nq; i++) fprintf(out, ",%.6g", metric_quantile(v, S, q[i], 6));
+            for (int i = 0; i < nq; i++) fprintf(out, ",%.6g", metric_quantile(v, S, q[i], type));
             fputc('\n', out);
         }
 }
@@ -103,12 +103,12 @@ static Status run(Cli *cli, void *values)
         TRY(manifest_write(cli, arena_printf(cli->perm, "%s/forecast", v->png)));
     }
     if (!v->out) {
-        print_forecast(stdout, &s, t, samples, r.cfg.samples, K_all, K, q, nq, cli->perm);
+        print_forecast(stdout, &s, t, samples, &r.cfg, K, q, nq, cli->perm);
         return OK;
     }
     FileWriter w;
     TRY(file_open(&w, v->out));
-    print_forecast(w.f, &s, t, samples, r.cfg.samples, K_all, K, q, nq, cli->perm);
+    print_forecast(w.f, &s, t, samples, &r.cfg, K, q, nq, cli->perm);
     TRY(file_commit(&w, false));
     return manifest_write(cli, v->out);
 }

@@ -88,19 +88,20 @@ const char *const show_film_note = "one pixel = one origin-destination pair; red
 
 typedef struct Bands { float *mean, *median, *q05, *q25, *q75, *q95; } Bands;   // [K][F] kbit/s
 
-static Bands bands_of(const float *samples, int S, int64_t KF, Arena *a)
+static Bands bands_of(const float *samples, int S, DistKind kind, int64_t KF, Arena *a)
 {
     float *all = arena_alloc(a, (size_t)KF * 6 * sizeof *all), *v = arena_alloc(a, (size_t)S * sizeof *v);
+    const int type = metric_quantile_type(kind);
     Bands b = {all, all + KF, all + 2 * KF, all + 3 * KF, all + 4 * KF, all + 5 * KF};
     for (int64_t j = 0; j < KF; j++) {
         for (int s = 0; s < S; s++) v[s] = samples[s * KF + j];
         b.mean[j] = forecast_mean(v, S);
         forecast_sort(v, S);
-        b.median[j] = (float)metric_quantile(v, S, 0.5, 6);
-        b.q05[j] = (float)metric_quantile(v, S, 0.05, 6);
-        b.q25[j] = (float)metric_quantile(v, S, 0.25, 6);
-        b.q75[j] = (float)metric_quantile(v, S, 0.75, 6);
-        b.q95[j] = (float)metric_quantile(v, S, 0.95, 6);
+        b.median[j] = (float)metric_quantile(v, S, 0.5, type);
+        b.q05[j] = (float)metric_quantile(v, S, 0.05, type);
+        b.q25[j] = (float)metric_quantile(v, S, 0.25, type);
+        b.q75[j] = (float)metric_quantile(v, S, 0.75, type);
+        b.q95[j] = (float)metric_quantile(v, S, 0.95, type);
     }
     return b;
 }
@@ -208,7 +209,7 @@ Status show_window_pngs(const LeadRun *r, const TrafficSeries *s, int64_t t, con
     const int K = r->cfg.horizon;
     int n_truth = 0;   // rows that follow t at once and are valid
     while (n_truth < K && traffic_row_at(s, t, n_truth + 1) == t + n_truth + 1) n_truth++;
-    const Bands b = bands_of(samples, r->cfg.samples, (int64_t)K * r->stats.F, a);
+    const Bands b = bands_of(samples, r->cfg.samples, lead_dist(&r->cfg), (int64_t)K * r->stats.F, a);
     TRY(film_png(r, s, t, n_truth, &b, arena_printf(a, "%s/film.png", dir), a));
     TRY(maps_png(r, s, t, n_truth, &b, arena_printf(a, "%s/maps.png", dir), a));
     return fans_png(r, s, t, n_truth, &b, arena_printf(a, "%s/fans.png", dir), a);

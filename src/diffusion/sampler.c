@@ -34,21 +34,30 @@ static Tensor *predict_x0(const Sampler *s, Prediction p, Tape *t, Tensor *x, Te
     return s->clip > 0 ? tape_clamp(t, x0, s->clip) : x0;
 }
 
-static Tensor *noise(const Sampler *s, Tape *t, Shape shape, int step, Tensor *row)
+static Tensor *noise(const SamplerPlan *plan, Tape *t, int step)
 {
-    const RandomAddress at = {.seed = s->seed, .site = SITE_SAMPLE, .step = (uint32_t)step};
-    return tape_randn_rows(t, shape, at, row);
+    const RandomAddress at = {.seed = plan->s.seed, .site = SITE_SAMPLE, .step = (uint32_t)step};
+    Tensor *z = tape_randn_rows(t, plan->x0->shape, at, plan->row);
+    return plan->sign ? tape_mul_rows(t, z, plan->sign) : z;
 }
 
-// Row numbers as the pairs of words that randn takes.
-static Tensor *row_table(Tape *t, const int64_t *row, int64_t n)
+// Row numbers as the pairs of words that randn takes; antithetic rows share the even one's.
+static Tensor *row_table(Tape *t, const int64_t *row, int64_t n, bool antithetic)
 {
-    int32_t *pair = arena_alloc(t->step, 2 * (size_t)n * sizeof *pair);
+    int32_t *words = arena_alloc(t->step, 2 * (size_t)n * sizeof *words);
     for (int64_t i = 0; i < n; i++) {
-        pair[2 * i] = (int32_t)(uint32_t)row[i];
-        pair[2 * i + 1] = (int32_t)(row[i] >> 32);
+        const int64_t drawn = antithetic ? row[i] & ~(int64_t)1 : row[i];
+        words[2 * i] = (int32_t)(uint32_t)drawn;
+        words[2 * i + 1] = (int32_t)(drawn >> 32);
     }
-    return tape_from_i32(t, SHAPE(n, 2), pair);
+    return tape_from_i32(t, SHAPE(n, 2), words);
+}
+
+static Tensor *sign_table(Tape *t, const int64_t *row, int64_t n)
+{
+    float *sign = arena_alloc(t->step, (size_t)n * sizeof *sign);
+    for (int64_t i = 0; i < n; i++) sign[i] = row[i] & 1 ? -1 : 1;
+    return tape_from_f32(t, SHAPE(n), sign);
 }
 
 // x_{t} -> x_{t'} from the estimate x0 of ddpm and ddim (ddpm is ddim with eta = 1):
@@ -77,7 +86,8 @@ SamplerPlan sampler_plan(const Sampler *s, const Schedule *sch, Prediction p, Ta
     const int *times = times_of(s, sch, t->step);
     double *value = arena_alloc(t->step, 2 * (size_t)s->steps * sizeof *value), *ab = value + s->steps;
     for (int i = 0; i < s->steps; i++) value[i] = times[i], ab[i] = sch->ab[times[i]];
-    return (SamplerPlan){.s = *s, .sch = sch, .prediction = p, .row = row_table(t, row, shape.d[0]),
+    return (SamplerPlan){.s = *s, .sch = sch, .prediction = p, .row = row_table(t, row, shape.d[0], s->antithetic),
+                         .sign = s->antithetic ? sign_table(t, row, shape.d[0]) : NULL,
                          .time = table_of(t, value, s->steps, shape.d[0]), .ab = table_of(t, ab, s->steps, shape.d[0]),
                          .x0 = tape_tensor(t, shape)};
 }
@@ -90,7 +100,7 @@ void sampler_draw(const SamplerPlan *plan, Tape *t, Denoiser *net, void *ctx)
     const int *times = times_of(s, plan->sch, t->step);
     Tensor *x = plan->x0;
     const Shape shape = x->shape;
-    device_copy(t->dev, x->x, noise(s, t, shape, 0, plan->row)->x, tensor_bytes(x));
+    device_copy(t->dev, x->x, noise(plan, t, 0)->x, tensor_bytes(x));
     Tensor *prev = tape_zeros(t, shape);                       // the previous estimate lives below the mark
     double lambda_prev = 0, lambda_before = 0;                 // log-SNR at the last two times
     for (int i = 0; i < s->steps; i++) {
@@ -113,7 +123,7 @@ void sampler_draw(const SamplerPlan *plan, Tape *t, Denoiser *net, void *ctx)
             next = tape_sampler_step(t, x, d, NULL, sqrt((1 - ab_next) / (1 - ab)), b, 0);
         } else {
             const double eta = s->kind == SAMPLER_DDPM ? 1 : s->eta;
-            Tensor *z = eta > 0 ? noise(s, t, shape, i + 1, plan->row) : NULL;
+            Tensor *z = eta > 0 ? noise(plan, t, i + 1) : NULL;
             next = ddim_update(t, x, x0, z, ab, ab_next, eta);
         }
         device_copy(t->dev, prev->x, x0->x, tensor_bytes(x0));

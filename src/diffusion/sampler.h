@@ -3,7 +3,8 @@
 //   ddim      Song et al. 2021, eta = 0 deterministic .. 1
 //   dpm++2m   DPM-Solver++(2M), Lu et al. 2022: second-order multistep in the log-SNR, data prediction
 // Randomness: row r of a call draws from RandomAddress {seed, SITE_SAMPLE, step 0..steps} at row row[r], so a sample's
-// numbers do not depend on which rows are drawn together.
+// numbers do not depend on which rows are drawn together.  Antithetic: rows 2 i and 2 i + 1 draw the same numbers with
+// opposite signs.  Each is a draw of the model as before; what is odd in the noise cancels in the mean of the two.
 #ifndef LEAD_DIFFUSION_SAMPLER_H
 #define LEAD_DIFFUSION_SAMPLER_H
 
@@ -18,18 +19,19 @@ typedef struct Sampler {
     double eta;          // ddim
     double clip;         // x_0 estimates are clipped to [-clip, clip]; 0 = off
     uint64_t seed;
+    bool antithetic;
 } Sampler;
 
 // The network: what cfg predicts (eps, v or x0) at x [R,..], time [R].
 typedef Tensor *Denoiser(void *ctx, Tape *t, Tensor *x, Tensor *time);
 
-// What a run needs of the host, on the device: row numbers [R,2], time and alpha_bar of each network call [steps,R]; and
-// where its result will be.  In the tape's step arena.
+// What a run needs of the host, on the device: row numbers [R,2], sign of each row's noise [R] (NULL: 1), time and
+// alpha_bar of each network call [steps,R]; and where its result will be.  In the tape's step arena.
 typedef struct SamplerPlan {
     Sampler s;
     const Schedule *sch;
     Prediction prediction;
-    Tensor *row, *time, *ab, *x0;
+    Tensor *row, *sign, *time, *ab, *x0;
 } SamplerPlan;
 
 SamplerPlan sampler_plan(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Shape shape, const int64_t *row);

@@ -70,6 +70,7 @@ static const ConfigKey keys[] = {
     NUM(guidance, 0, 100, "classifier-free guidance weight; 1 = the conditional output"),
     NUM(eta, 0, 1, "ddim: 0 deterministic .. 1 ancestral"),
     NUM(sample_clip, 0, 1e6, "x0 estimates are clipped to this; 0 = off"),
+    {"antithetic", KEY_BOOL, AT(antithetic), 0, 1, NULL, "samples in pairs of opposite noise: a steadier mean"},
 };
 
 const ConfigKey *config_keys(int *n)
@@ -90,6 +91,7 @@ static const LeadConfig paper = {
     .min_snr_gamma = 5, .cond_drop = 0.15,
     .batch = 32, .steps = 200000, .warmup = 1000, .lr = 1e-4, .decay = 0.01, .clip = 0.5, .ema = 0.999, .dropout = 0.1,
     .seed = 1, .sampler = SAMPLER_DPMPP2M, .sample_steps = 20, .samples = 32, .guidance = 1, .eta = 0, .sample_clip = 6,
+    .antithetic = true,
 };
 
 Status config_preset(LeadConfig *c, const char *name)

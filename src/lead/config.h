@@ -37,6 +37,7 @@ typedef struct LeadConfig {
     // sampling
     int sampler, sample_steps, samples;             // SamplerKind
     double guidance, eta, sample_clip;
+    bool antithetic;
 } LeadConfig;
 
 typedef enum KeyType { KEY_INT, KEY_INT64, KEY_DOUBLE, KEY_BOOL, KEY_STRING, KEY_CHOICE } KeyType;

@@ -143,10 +143,12 @@ static Status run_batch(void *ctx, const TrafficSeries *s, const EvalBatch *b)
     return OK;
 }
 
+DistKind lead_dist(const LeadConfig *cfg) { return lead_antithetic(cfg) ? DIST_PAIRS : DIST_SAMPLES; }
+
 Forecaster lead_forecaster(LeadRun *r, int batch)
 {
     return (Forecaster){
-        .name = "lead", .kind = DIST_SAMPLES, .S = r->cfg.samples, .batch = batch, .run = run_batch, .ctx = r};
+        .name = "lead", .kind = lead_dist(&r->cfg), .S = r->cfg.samples, .batch = batch, .run = run_batch, .ctx = r};
 }
 
 float forecast_mean(const float *v, int S)

@@ -37,7 +37,11 @@ Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out);
 // The run, with a series attached, as a row of the evaluation table: point = mean of the samples.
 Forecaster lead_forecaster(LeadRun *r, int batch);
 
-// Order statistics of S values: mean and quantiles (metric_quantile type 6, as coverage is scored; never crossing).
+// What the samples of a window are (traffic/metrics.h).
+DistKind lead_dist(const LeadConfig *cfg);
+
+// Order statistics of S values: mean and quantiles (metric_quantile of lead_dist's type, as coverage is scored; never
+// crossing).
 // sorted [S] is sorted in place.
 float forecast_mean(const float *v, int S);
 void forecast_sort(float *v, int S);

@@ -238,6 +238,7 @@ static LeadSamplingKey sampling_key(const SampleWork *w, int B, int S)
     k.sampler.eta = w->plan.s.eta;
     k.sampler.clip = w->plan.s.clip;
     k.sampler.seed = w->plan.s.seed;
+    k.sampler.antithetic = w->plan.s.antithetic;
     k.at[0] = w->b->frames->x;
     k.at[1] = w->b->slot->x;
     k.at[2] = w->b->dow->x;
@@ -246,6 +247,9 @@ static LeadSamplingKey sampling_key(const SampleWork *w, int B, int S)
     return k;
 }
 
+// An odd number would pair samples of two windows.
+bool lead_antithetic(const LeadConfig *cfg) { return cfg->antithetic && cfg->samples % 2 == 0; }
+
 Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int S, const int64_t *window,
                     LeadSampling *again)
 {
@@ -253,7 +257,8 @@ Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int 
     const LeadConfig *cfg = &m->cfg;
     const int64_t R = (int64_t)B * S;
     const Sampler sampler = {.kind = (SamplerKind)cfg->sampler, .steps = cfg->sample_steps, .eta = cfg->eta,
-                             .clip = cfg->sample_clip, .seed = (uint64_t)cfg->seed};
+                             .clip = cfg->sample_clip, .seed = (uint64_t)cfg->seed,
+                             .antithetic = lead_antithetic(cfg)};
     int64_t *row = arena_alloc(t->step, (size_t)R * sizeof *row);
     int32_t *index = arena_alloc(t->step, (size_t)R * sizeof *index);   // each of the B rows S times in a row
     for (int64_t i = 0; i < R; i++) {

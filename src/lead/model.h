@@ -55,12 +55,15 @@ Tensor *lead_denoise(Tape *t, const LeadModel *m, Tensor *x, Tensor *time, Condi
 // the tape: tape_set_step).
 Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *b);
 
+bool lead_antithetic(const LeadConfig *cfg);
+
 // What a recorded sampling holds for: nothing of it is read from device memory.
 typedef struct LeadSamplingKey { int B, S; double guidance; Sampler sampler; const void *at[5]; } LeadSamplingKey;
 typedef struct LeadSampling { LeadSamplingKey key; Repeated work; } LeadSampling;
 
 // S samples for each of the B windows -> [B*S,N,N,target], row b*S + s.  Sample s of window b draws the random numbers
 // of row (window[b] * S + s) of the address (seed, SITE_SAMPLE): independent of how windows are batched.
+// cfg.antithetic and S even: samples 2 i and 2 i + 1 are antithetic (diffusion/sampler.h).
 // again: {0} at first; samplings that share it are recorded as a graph where the device can, as long as sizes, sampler
 // and the batch's addresses stay the same.  NULL: not recorded.
 Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int S, const int64_t *window,

@@ -63,18 +63,33 @@ typedef struct WindowView {
     float *z, *z_scaled;             // [S] work space
 } WindowView;
 
+// Sum over the pairs z[2 i], z[2 i + 1] of |difference|.
+static double within_pairs(const float *z, int S)
+{
+    double sum = 0;
+    for (int i = 0; i + 1 < S; i += 2) sum += fabs((double)z[i] - (double)z[i + 1]);
+    return sum;
+}
+
+static bool drawn(DistKind kind) { return kind == DIST_SAMPLES || kind == DIST_PAIRS; }
+
 static void score_flow(MetricSums sums[SPACES], const EvalTask *task, const Forecaster *fc, const WindowView *v, int f)
 {
     const TrafficScale *k = task->scale;
+    double unit = linear_unit(k, f), within_scaled = 0;
     for (int i = 0; i < fc->S; i++) v->z[i] = v->dist[i * v->stride + f];
-    if (fc->kind == DIST_SAMPLES) qsort(v->z, (size_t)fc->S, sizeof *v->z, compare_float);
-    MetricTerms terms = metric_terms(v->y[f], v->point[f], v->z, fc->S, fc->kind);
-    metric_sums_add(&sums[KBPS], &terms, 1, task->mape_above_kbps, fc->kind);
-    double unit = linear_unit(k, f);
     if (!(unit > 0)) {
         for (int i = 0; i < fc->S; i++) v->z_scaled[i] = scale_forward_flow(k, f, v->z[i]);
+        within_scaled = within_pairs(v->z_scaled, fc->S);
+    }
+    const double within = within_pairs(v->z, fc->S);
+    if (drawn(fc->kind)) qsort(v->z, (size_t)fc->S, sizeof *v->z, compare_float);
+    MetricTerms terms = metric_terms(v->y[f], v->point[f], v->z, fc->S, fc->kind, within);
+    metric_sums_add(&sums[KBPS], &terms, 1, task->mape_above_kbps, fc->kind);
+    if (!(unit > 0)) {
+        for (int i = 0; i < fc->S; i++) v->z_scaled[i] = scale_forward_flow(k, f, v->z[i]);   // ascending now
         terms = metric_terms(scale_forward_flow(k, f, v->y[f]), scale_forward_flow(k, f, v->point[f]), v->z_scaled,
-                             fc->S, fc->kind);
+                             fc->S, fc->kind, within_scaled);
         unit = 1;
     }
     metric_sums_add(&sums[SCALED], &terms, unit, task->mape_above_scaled, fc->kind);
@@ -84,10 +99,10 @@ static void score_flow(MetricSums sums[SPACES], const EvalTask *task, const Fore
 static void score_energy(MetricSums sums[SPACES], const EvalTask *task, const Forecaster *fc, const WindowView *v,
                          int F, float *scaled)
 {
-    sums[KBPS].energy += metric_energy(v->y, v->dist, fc->S, v->stride, F);
+    sums[KBPS].energy += metric_energy(v->y, v->dist, fc->S, v->stride, F, fc->kind == DIST_PAIRS);
     for (int i = 0; i < fc->S; i++) scale_forward(task->scale, v->dist + i * v->stride, scaled + (int64_t)i * F);
     scale_forward(task->scale, v->y, scaled + (int64_t)fc->S * F);
-    sums[SCALED].energy += metric_energy(scaled + (int64_t)fc->S * F, scaled, fc->S, F, F);
+    sums[SCALED].energy += metric_energy(scaled + (int64_t)fc->S * F, scaled, fc->S, F, F, fc->kind == DIST_PAIRS);
     for (int p = 0; p < SPACES; p++) sums[p].energy_windows++;
 }
 
@@ -102,7 +117,7 @@ static void score_window(MetricSums (*sums)[SPACES], const EvalTask *task, const
                         .dist = dist + (int64_t)h * F, .stride = (int64_t)task->K * F, .z = work,
                         .z_scaled = work + fc->S};
         for (int f = 0; f < F; f++) score_flow(sums[h], task, fc, &v, f);
-        if (fc->kind == DIST_SAMPLES) score_energy(sums[h], task, fc, &v, F, work + 2 * fc->S);
+        if (drawn(fc->kind)) score_energy(sums[h], task, fc, &v, F, work + 2 * fc->S);
         for (int p = 0; p < SPACES; p++) sums[h][p].windows = 1;
     }
 }

@@ -49,7 +49,7 @@ typedef struct EvalBatch {
     int n;                       // windows in this batch
     const int64_t *last;         // [n] last history row t of each; it forecasts rows t+1 .. t+K
     float *point;                // [n][K][F]
-    float *dist;                 // [n][S][K][F]; samples in any order, levels ascending in S
+    float *dist;                 // [n][S][K][F]; samples in any order, the two of a pair at 2 i and 2 i + 1; levels ascending in S
 } EvalBatch;
 
 typedef struct Forecaster {

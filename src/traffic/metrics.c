@@ -5,6 +5,7 @@
 double metric_quantile(const float *z, int S, double q, int type)
 {
     double at = type == 6 ? q * (S + 1) - 1 : q * (S - 1);
+    if (type == QUANTILE_PAIRS) at = q <= 0.5 ? q * (S + 2) - 1 : S - (1 - q) * (S + 2);
     if (at <= 0) return (double)z[0];
     if (at >= S - 1) return (double)z[S - 1];
     int i = (int)at;
@@ -12,7 +13,16 @@ double metric_quantile(const float *z, int S, double q, int type)
     return t > 0 ? (double)z[i] + t * ((double)z[i + 1] - (double)z[i]) : (double)z[i];
 }
 
-MetricTerms metric_terms(float y_, float p, const float *z, int S, DistKind kind)
+int metric_quantile_type(DistKind kind) { return kind == DIST_PAIRS ? QUANTILE_PAIRS : 6; }
+
+// 1/(S(S-1)) spread, or over the differences between pairs alone; NaN where there is none.
+static double fair_spread(double spread, double within, int S, bool pairs)
+{
+    if (S < (pairs ? 4 : 2)) return NAN;
+    return pairs ? (spread - within) / ((double)S * (S - 2)) : spread / ((double)S * (S - 1));
+}
+
+MetricTerms metric_terms(float y_, float p, const float *z, int S, DistKind kind, double within)
 {
     double y = (double)y_;
     MetricTerms v = {.y = y, .error = (double)p - y};
@@ -25,17 +35,17 @@ MetricTerms metric_terms(float y_, float p, const float *z, int S, DistKind kind
     distance /= n;
     if (kind == DIST_LEVELS) v.crps = v.crps_ensemble = distance - spread / (n * (n + 1));
     else {
-        v.crps = S > 1 ? distance - spread / (n * (n - 1)) : NAN;   // one sample has no fair spread
+        v.crps = distance - fair_spread(spread, within, S, kind == DIST_PAIRS);
         v.crps_ensemble = distance - spread / (n * n);
     }
-    int type = kind == DIST_LEVELS ? 6 : 7;
+    const int type = kind == DIST_LEVELS ? 6 : 7, cover = metric_quantile_type(kind);
     for (int i = 1; i <= METRIC_QUANTILES; i++) {
         double q = i / (METRIC_QUANTILES + 1.0), zq = metric_quantile(z, S, q, type);
         v.ql += 2 * fabs((zq - y) * ((y <= zq) - q)) / METRIC_QUANTILES;
     }
-    v.median_error = metric_quantile(z, S, 0.5, 6) - y;
-    v.in50 = metric_quantile(z, S, 0.25, 6) <= y && y <= metric_quantile(z, S, 0.75, 6);
-    v.in90 = metric_quantile(z, S, 0.05, 6) <= y && y <= metric_quantile(z, S, 0.95, 6);
+    v.median_error = metric_quantile(z, S, 0.5, cover) - y;
+    v.in50 = metric_quantile(z, S, 0.25, cover) <= y && y <= metric_quantile(z, S, 0.75, cover);
+    v.in90 = metric_quantile(z, S, 0.05, cover) <= y && y <= metric_quantile(z, S, 0.95, cover);
     return v;
 }
 
@@ -94,15 +104,15 @@ static double norm_of_difference(const float *a, const float *b, int F)
     return sqrt(sum);
 }
 
-double metric_energy(const float *y, const float *z, int S, int64_t stride, int F)
+double metric_energy(const float *y, const float *z, int S, int64_t stride, int F, bool pairs)
 {
     double distance = 0, spread = 0;
-    if (S < 2) return NAN;
     for (int i = 0; i < S; i++) {
         distance += norm_of_difference(z + i * stride, y, F);
-        for (int j = 0; j < i; j++) spread += norm_of_difference(z + i * stride, z + j * stride, F);
+        const int before = pairs ? i & ~1 : i;
+        for (int j = 0; j < before; j++) spread += norm_of_difference(z + i * stride, z + j * stride, F);
     }
-    return distance / S - spread / ((double)S * (S - 1));
+    return distance / S - fair_spread(spread, 0, S, pairs);
 }
 
 MetricResult metric_sums_result(const MetricSums *m)

@@ -5,11 +5,12 @@
 //   mape             mean |p - y| / y over values with y > mape_above, in percent
 //   nrmse            rmse / mean |y|        (the definition of GluonTS)
 //   r2               1 - sum (p-y)^2 / sum (y - mean y)^2, the mean taken over all flows and windows of that horizon
-// Distributions come as S ascending values z_1..z_S per flow, of one of two kinds:
+// Distributions come as S ascending values z_1..z_S per flow, of one of three kinds:
 //   DIST_SAMPLES   S exchangeable draws (diffusion)
+//   DIST_PAIRS     S/2 independent antithetic pairs of draws: the two of a pair mirror each other about the median
 //   DIST_LEVELS    quantiles at the levels i/(S+1) (naive forecasts)
 //   crps           samples: the fair estimator  1/S sum |z_i - y| - 1/(S(S-1)) sum_{i<j} (z_j - z_i), unbiased in S
-//                  (Ferro 2014); levels: the mean over the S levels of 2 rho_level(y - z), which is the same with
+//                  (Ferro 2014); pairs: the sum without the pairs' own differences, over S(S-2), unbiased too; levels: the mean over the S levels of 2 rho_level(y - z), which is the same with
 //                  S(S+1) in the denominator
 //   crps_ensemble  samples: the same with S*S in the denominator: the CRPS of the step function itself (properscoring);
 //                  levels: equal to crps
@@ -17,9 +18,11 @@
 //                  sum 2 |(z_q - y)(1[y <= z_q] - q)| / sum |y|; z_q by linear interpolation as numpy does (type 7) for
 //                  samples; a ratio, not a volume
 //   cover50/90     share of y inside [z_0.25, z_0.75], [z_0.05, z_0.95], ends included, position q(S+1) (type 6): with
-//                  it S draws from the truth cover exactly 50 % and 90 % on average.  A flow silent in both truth and
+//                  it S draws from the truth cover exactly 50 % and 90 % on average.  Pairs want q(S+2) below the
+//                  median and its mirror image above: the same for draws that mirror each other.  A flow silent in both truth and
 //                  forecast counts as covered.
-//   energy         1/S sum ||z_i - y|| - 1/(S(S-1)) sum_{i<j} ||z_i - z_j|| over whole matrices (fair), samples only
+//   energy         1/S sum ||z_i - y|| - 1/(S(S-1)) sum_{i<j} ||z_i - z_j|| over whole matrices (fair), samples only;
+//                  pairs: as for crps
 // A metric that was never accumulated is NaN, never 0.  NaN in a forecast makes its metrics NaN.
 #ifndef LEAD_TRAFFIC_METRICS_H
 #define LEAD_TRAFFIC_METRICS_H
@@ -29,7 +32,7 @@
 
 enum { METRIC_QUANTILES = 19 };
 
-typedef enum DistKind { DIST_NONE, DIST_SAMPLES, DIST_LEVELS } DistKind;
+typedef enum DistKind { DIST_NONE, DIST_SAMPLES, DIST_PAIRS, DIST_LEVELS } DistKind;
 
 // What one value contributes; crps, ql and the errors are homogeneous, so a linear change of unit only multiplies them.
 typedef struct MetricTerms {
@@ -38,11 +41,15 @@ typedef struct MetricTerms {
     bool in50, in90;
 } MetricTerms;
 
-// z [S] ascending (ignored for DIST_NONE).
-MetricTerms metric_terms(float y, float p, const float *z, int S, DistKind kind);
+// z [S] ascending (ignored for DIST_NONE).  within: sum over the pairs of |difference| (ignored but for DIST_PAIRS).
+MetricTerms metric_terms(float y, float p, const float *z, int S, DistKind kind, double within);
 
-// Quantile q of z [S] ascending: linear between neighbours, position q(S+1)-1 for type 6, q(S-1) for type 7, clamped.
+// Quantile q of z [S] ascending: linear between neighbours, clamped.  Position from 0: type 6 q(S+1)-1; type 7 q(S-1);
+// QUANTILE_PAIRS q(S+2)-1 up to q = 1/2, S-(1-q)(S+2) from there.
+enum { QUANTILE_PAIRS = 0 };
 double metric_quantile(const float *z, int S, double q, int type);
+// The type whose intervals cover what they say: QUANTILE_PAIRS for DIST_PAIRS, else 6.
+int metric_quantile_type(DistKind kind);
 
 typedef struct MetricSums {
     int64_t values, windows, ape_values, dist_values, energy_windows;
@@ -53,8 +60,9 @@ typedef struct MetricSums {
 void metric_sums_add(MetricSums *m, const MetricTerms *v, double unit, double mape_above, DistKind kind);
 void metric_sums_merge(MetricSums *into, const MetricSums *from);
 
-// Energy score of one window and horizon: samples s at z + s*stride, F values each, y [F].
-double metric_energy(const float *y, const float *z, int S, int64_t stride, int F);
+// Energy score of one window and horizon: samples s at z + s*stride, F values each, y [F].  pairs: samples 2 i and 2 i + 1
+// are antithetic.
+double metric_energy(const float *y, const float *z, int S, int64_t stride, int F, bool pairs);
 
 typedef struct MetricResult {
     int64_t windows, values;
