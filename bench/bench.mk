@@ -2,6 +2,13 @@
 PEERS_PYTHON ?= build/venv/bin/python
 build/venv/bin/python:
 	python3 -m venv build/venv && build/venv/bin/pip install -q numpy safetensors torch onnxruntime onnx
+	build/venv/bin/pip install -q --no-deps onednn-devel paddlepaddle
+# oneDNN 3.x: its headers, and of PaddlePaddle only the libdnnl.so.3 in it, built for GNU OpenMP (that of the package
+# `onednn` is built for SYCL: no fused attention, threads that are not ours).  ONEDNN3=/some/libdnnl.so.3 uses another.
+PEERS_VENV := $(patsubst %/bin/,%,$(dir $(PEERS_PYTHON)))
+ONEDNN3 ?= $(firstword $(wildcard $(PEERS_VENV)/lib/python3*/site-packages/paddle/libs/libdnnl.so.3) libdnnl.so.3)
+$(BUILD)/bench/onednn3.o: override CFLAGS += -isystem $(PEERS_VENV)/include
+$(BUILD)/bench/onednn3.o: $(wildcard $(PEERS_VENV)/include/oneapi/dnnl/dnnl_graph.h)
 
 # Benchmarks: table on stdout, build/bench/bench.tsv for programs, build/bench/roofline.png.
 #   make bench        [BENCH="--quick --threads 1 conv2d"]   our kernels and this machine's ceilings
@@ -11,8 +18,9 @@ bench: $(BUILD)/bench/bench_ops $(BUILD)/bench/roofline
 	$(BUILD)/bench/bench_ops --tsv $(BUILD)/bench/bench.tsv $(BENCH)
 	$(BUILD)/bench/roofline $(BUILD)/bench/bench.tsv $(BUILD)/bench/roofline.png
 
-bench-peers: $(BUILD)/bench/bench_ops $(BUILD)/bench/roofline $(PEERS_PYTHON)
-	$(BUILD)/bench/bench_ops --peers --python $(PEERS_PYTHON) --tsv $(BUILD)/bench/bench.tsv $(BENCH)
+bench-peers: $(PEERS_PYTHON)
+	@$(MAKE) $(BUILD)/bench/bench_ops $(BUILD)/bench/roofline   # a new make: it sees the headers that have just come
+	ONEDNN3=$(ONEDNN3) $(BUILD)/bench/bench_ops --peers --python $(PEERS_PYTHON) --tsv $(BUILD)/bench/bench.tsv $(BENCH)
 	$(BUILD)/bench/roofline $(BUILD)/bench/bench.tsv $(BUILD)/bench/roofline.png
 
 bench-models: $(BUILD)/bench/bench_models $(BUILD)/bench/dump_step $(PEERS_PYTHON)
@@ -20,10 +28,10 @@ bench-models: $(BUILD)/bench/bench_models $(BUILD)/bench/dump_step $(PEERS_PYTHO
 	    --tsv $(BUILD)/bench/models.tsv --memory $(BUILD)/bench/memory.tsv $(BENCH)
 
 BENCH_PROGRAM = @echo "  LD $@"; $(CC) $(CFLAGS) -o $@ $^ -ldl $(LDLIBS)
-BENCH_OPS := bench_ops shapes problem peer openblas onednn python
+BENCH_OPS := bench_ops shapes problem peer openblas onednn onednn3 python
 $(BUILD)/bench/bench_ops: $(BENCH_OPS:%=$(BUILD)/bench/%.o) $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
-$(BUILD)/bench/bench_models: $(patsubst %,$(BUILD)/bench/%.o,bench_models models session python peer openblas onednn problem shapes) $(BUILD)/liblead.a
+$(BUILD)/bench/bench_models: $(patsubst %,$(BUILD)/bench/%.o,bench_models models session python peer openblas onednn onednn3 problem shapes) $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
 $(BUILD)/bench/roofline: $(BUILD)/bench/roofline.o $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)

@@ -25,6 +25,7 @@ int peers_open(Peer *peers, Isa isa, int max_threads, const char *python, Arena 
     peers[n++] = peer_openblas(isa, max_threads, a);
     peers[n++] = peer_onednn(false, isa, a);
     peers[n++] = peer_onednn(true, isa, a);
+    peers[n++] = peer_onednn3(isa, a);
     memcpy(peers + n, python_peers, sizeof python_peers);
     return n + 2;
 }

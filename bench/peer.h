@@ -2,6 +2,7 @@
 //   openblas   libopenblas.so.0, products                               (Debian libopenblas-dev)
 //   onednn     libdnnl.so.2: products with prepacked weights, convolutions (direct, blocked layouts), softmax,
 //              layer norm, activations; onednn-wino: its Winograd convolutions  (Debian libdnnl-dev, at build time too)
+//   onednn3    libdnnl.so.3 (ONEDNN3: another path): the same without Winograd, and attention as one fused partition
 //   torch, ort PyTorch eager and onnxruntime in a Python process that runs one round when asked (bench/peers/ops.py)
 // Each runs with the instruction set of our fastest variant (LEAD_ISA caps both) and its threads pinned.
 #ifndef LEAD_BENCH_PEER_H
@@ -22,12 +23,13 @@ struct Peer {
     double (*run)(Peer *p, Problem *problem, Pass pass, int n, int threads);
 };
 
-enum { MAX_PEERS = 5 };
+enum { MAX_PEERS = 6 };
 // Fills peers[]; returns how many.  python: command of the interpreter, or NULL.
 int peers_open(Peer *peers, Isa isa, int max_threads, const char *python, Arena *a);
 
 Peer peer_openblas(Isa isa, int max_threads, Arena *a);
 Peer peer_onednn(bool winograd, Isa isa, Arena *a);
+Peer peer_onednn3(Isa isa, Arena *a);
 // script: bench/peers/ops.py or models.py
 void peer_python(Peer out[2], const char *python, const char *script, Isa isa, int max_threads, Arena *a);
 // Instead of load, for models.py: a row of bench_models.

@@ -7,7 +7,7 @@ import csv
 import statistics
 import sys
 
-PEERS = ["openblas", "onednn", "onednn-wino", "torch", "ort"]
+PEERS = ["openblas", "onednn", "onednn-wino", "onednn3", "torch", "ort"]
 
 
 def number(row, column):
