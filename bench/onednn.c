@@ -128,8 +128,10 @@ static bool finish(OneDnn *d, const void *desc)
 // ---- primitives
 
 // c [m,n] = a b; a is k x m when trans_a, b is n x k when trans_b.  b is prepacked.
-static bool matmul(OneDnn *d, int64_t m, int64_t k, int64_t n, float *a, bool trans_a, float *b, bool trans_b, float *c)
+static bool matmul(void *peer, int64_t m, int64_t k, int64_t n, float *a, bool trans_a, float *b, bool trans_b,
+                   float *c)
 {
+    OneDnn *d = peer;
     const dnnl_memory_desc_t am = plain(d, 2, (int64_t[]){m, k}, trans_a ? dnnl_ba : dnnl_ab),
                              bm = plain(d, 2, (int64_t[]){k, n}, trans_b ? dnnl_ba : dnnl_ab),
                              cm = plain(d, 2, (int64_t[]){m, n}, dnnl_ab), packed = any_layout(d, &bm);
@@ -139,18 +141,6 @@ static bool matmul(OneDnn *d, int64_t m, int64_t k, int64_t n, float *a, bool tr
     add_arg(d, DNNL_ARG_WEIGHTS, bm, b, false);
     add_arg(d, DNNL_ARG_DST, cm, c, true);
     return finish(d, &desc);
-}
-
-static bool product(OneDnn *d, Problem *p, Pass pass)
-{
-    const Tensor *x = p->call.in[0], *w = p->call.in[1], *y = p->call.out[0];
-    if (x->shape.n != 2) return false;
-    const bool tb = p->row->op == OP_matmul && ((const MatmulParams *)p->call.p)->trans_b;
-    const int64_t M = x->shape.d[0], K = x->shape.d[1], N = y->shape.d[1];
-    if (pass == FWD) return matmul(d, M, K, N, x->x, false, w->x, tb, y->x);
-    if (pass == DX) return matmul(d, M, N, K, y->g, false, w->x, !tb, p->grad[0]);
-    return tb ? matmul(d, N, M, K, y->g, true, x->x, false, p->grad[1])
-              : matmul(d, K, M, N, x->x, true, y->g, false, p->grad[1]);
 }
 
 static bool convolution(OneDnn *d, Problem *p, Pass pass)
@@ -231,7 +221,7 @@ static bool load(Peer *peer, Problem *p, Pass pass, int threads)
     const OpId op = p->row->op;
     if (op == OP_conv2d) return convolution(d, p, pass);
     if (d->winograd || pass == BWD || !p->call.in[0]) return false;
-    return op == OP_linear || op == OP_matmul ? product(d, p, pass) : rowwise(d, p);
+    return op == OP_linear || op == OP_matmul ? peer_product(d, p, pass, matmul) : rowwise(d, p);
 }
 
 static double run(Peer *peer, Problem *p, Pass pass, int n, int threads)

@@ -1,5 +1,5 @@
-// oneDNN 3.x through its C API.  Inputs are brought into the layout that the primitive asks for before any clock starts:
-// its best case.  Attention goes through its Graph API as one partition,
+// oneDNN 3.x through its C API.  Inputs are brought into the layout that the primitive asks for before any clock
+// starts: its best case.  Attention goes through its Graph API as one partition,
 //   softmax(q k^T / sqrt(Dh) [+ mask]) v,   mask [B,1,Tq,Tk] of 0 and -inf where the row is causal,
 // which a build with OpenMP compiles to its fused kernel (a head at a time, scores in cache; graph backend
 // sdp_decomp_kernel_t).  q, k, v and the result stay where they are, [B,T,heads Dh], seen through strides.
@@ -55,6 +55,7 @@ typedef struct OneDnn {
     dnnl_stream_t stream;
     Desc desc[MAX_DESCS];
     int n_descs;
+    dnnl_primitive_desc_t pd;                    // until the primitive is made
     dnnl_primitive_t prim;
     Arg arg[MAX_ARGS];
     int n_args;
@@ -135,51 +136,41 @@ static void unload(OneDnn *d)
     d->n_args = d->n_descs = d->n_tensors = 0;
 }
 
-// Makes the primitive, its memories and runs it once; the result goes back to our array.  made: of pd.
-static bool finish(OneDnn *d, dnnl_status_t made, dnnl_primitive_desc_t pd)
+// made: whether there is such a primitive, described by d->pd.  Makes it and its memories and runs it once; the result
+// goes back to our array.
+static bool finish(OneDnn *d, dnnl_status_t made)
 {
     if (made != dnnl_success) return unload(d), false;
-    MUST(d->primitive_create(&d->prim, pd), "primitive");
+    MUST(d->primitive_create(&d->prim, d->pd), "primitive");
     const_dnnl_memory_desc_t md[MAX_ARGS];
     for (int i = 0; i < d->n_args; i++) {
         Arg *a = &d->arg[i];
-        md[i] = d->primitive_desc_query_md(pd, dnnl_query_exec_arg_md, a->id);
+        md[i] = d->primitive_desc_query_md(d->pd, dnnl_query_exec_arg_md, a->id);
         MUST(d->memory_create(&a->mem, md[i], d->engine, DNNL_MEMORY_ALLOCATE), "memory");
         if (!a->out) move(d, a, md[i], true);
     }
     execute(d);
     for (int i = 0; i < d->n_args; i++)
         if (d->arg[i].out) move(d, &d->arg[i], md[i], false);
-    d->primitive_desc_destroy(pd);
+    d->primitive_desc_destroy(d->pd);
     return true;
 }
 
 // ---- primitives
 
 // c [m,n] = a b; a is k x m when trans_a, b is n x k when trans_b.  b is prepacked.
-static bool matmul(OneDnn *d, int64_t m, int64_t k, int64_t n, float *a, bool trans_a, float *b, bool trans_b, float *c)
+static bool matmul(void *peer, int64_t m, int64_t k, int64_t n, float *a, bool trans_a, float *b, bool trans_b,
+                   float *c)
 {
+    OneDnn *d = peer;
     const int64_t bd[] = {k, n};
     const Desc am = plain(d, 2, (int64_t[]){m, k}, trans_a ? dnnl_ba : dnnl_ab),
                bm = plain(d, 2, bd, trans_b ? dnnl_ba : dnnl_ab), packed = plain(d, 2, bd, dnnl_format_tag_any),
                cm = plain(d, 2, (int64_t[]){m, n}, dnnl_ab);
-    dnnl_primitive_desc_t pd;
     add_arg(d, DNNL_ARG_SRC, am, a, false);
     add_arg(d, DNNL_ARG_WEIGHTS, bm, b, false);
     add_arg(d, DNNL_ARG_DST, cm, c, true);
-    return finish(d, d->matmul_primitive_desc_create(&pd, d->engine, am, packed, NULL, cm, NULL), pd);
-}
-
-static bool product(OneDnn *d, Problem *p, Pass pass)
-{
-    const Tensor *x = p->call.in[0], *w = p->call.in[1], *y = p->call.out[0];
-    if (x->shape.n != 2) return false;
-    const bool tb = p->row->op == OP_matmul && ((const MatmulParams *)p->call.p)->trans_b;
-    const int64_t M = x->shape.d[0], K = x->shape.d[1], N = y->shape.d[1];
-    if (pass == FWD) return matmul(d, M, K, N, x->x, false, w->x, tb, y->x);
-    if (pass == DX) return matmul(d, M, N, K, y->g, false, w->x, !tb, p->grad[0]);
-    return tb ? matmul(d, N, M, K, y->g, true, x->x, false, p->grad[1])
-              : matmul(d, K, M, N, x->x, true, y->g, false, p->grad[1]);
+    return finish(d, d->matmul_primitive_desc_create(&d->pd, d->engine, am, packed, NULL, cm, NULL));
 }
 
 static bool convolution(OneDnn *d, Problem *p, Pass pass)
@@ -191,34 +182,34 @@ static bool convolution(OneDnn *d, Problem *p, Pass pass)
     const Desc xm = plain(d, 4, xd, dnnl_nhwc), xa = plain(d, 4, xd, dnnl_format_tag_any),
                wm = plain(d, 4, wd, dnnl_hwio), wa = plain(d, 4, wd, dnnl_format_tag_any),
                ym = plain(d, 4, yd, dnnl_nhwc), ya = plain(d, 4, yd, dnnl_format_tag_any);
-    const dnnl_dims_t stride = {c->stride, c->stride}, dense = {0, 0}, pad = {c->pad, c->pad};
+    const dnnl_dims_t stride = {c->stride, c->stride}, dilate = {0, 0}, pad = {c->pad, c->pad};
     // pixels that the stride leaves over: the right pad may be smaller
     const dnnl_dims_t right = {(y[1] - 1) * c->stride + w[0] - x[1] - c->pad,
                                (y[2] - 1) * c->stride + w[1] - x[2] - c->pad};
     const dnnl_alg_kind_t alg = dnnl_convolution_auto;
-    dnnl_primitive_desc_t forward, pd;
     dnnl_status_t st = d->convolution_forward_primitive_desc_create(
-        &forward, d->engine, dnnl_forward_training, alg, xa, wa, NULL, ya, stride, dense, pad, right, NULL);
+        &d->pd, d->engine, dnnl_forward_training, alg, xa, wa, NULL, ya, stride, dilate, pad, right, NULL);
     if (st != dnnl_success || pass == FWD) {
         add_arg(d, DNNL_ARG_SRC, xm, tx->x, false);
         add_arg(d, DNNL_ARG_WEIGHTS, wm, tw->x, false);
         add_arg(d, DNNL_ARG_DST, ym, ty->x, true);
-        return finish(d, st, forward);
+        return finish(d, st);
     }
+    const dnnl_primitive_desc_t forward = d->pd;
     add_arg(d, DNNL_ARG_DIFF_DST, ym, ty->g, false);
     if (pass == DX) {
         add_arg(d, DNNL_ARG_WEIGHTS, wm, tw->x, false);
         add_arg(d, DNNL_ARG_DIFF_SRC, xm, p->grad[0], true);
-        st = d->convolution_backward_data_primitive_desc_create(&pd, d->engine, alg, xa, wa, ya, stride, dense, pad,
+        st = d->convolution_backward_data_primitive_desc_create(&d->pd, d->engine, alg, xa, wa, ya, stride, dilate, pad,
                                                                 right, forward, NULL);
     } else {
         add_arg(d, DNNL_ARG_SRC, xm, tx->x, false);
         add_arg(d, DNNL_ARG_DIFF_WEIGHTS, wm, p->grad[1], true);
-        st = d->convolution_backward_weights_primitive_desc_create(&pd, d->engine, alg, xa, wa, NULL, ya, stride,
-                                                                   dense, pad, right, forward, NULL);
+        st = d->convolution_backward_weights_primitive_desc_create(&d->pd, d->engine, alg, xa, wa, NULL, ya, stride,
+                                                                   dilate, pad, right, forward, NULL);
     }
     d->primitive_desc_destroy(forward);
-    return finish(d, st, pd);
+    return finish(d, st);
 }
 
 static bool rowwise(OneDnn *d, Problem *p)
@@ -228,21 +219,20 @@ static bool rowwise(OneDnn *d, Problem *p)
     const Desc md = plain(d, 2, (int64_t[]){rows, width}, dnnl_ab);
     const dnnl_prop_kind_t how = dnnl_forward_inference;
     dnnl_alg_kind_t alg;
-    dnnl_primitive_desc_t pd;
     dnnl_status_t st;
     add_arg(d, DNNL_ARG_SRC, md, x->x, false);
     add_arg(d, DNNL_ARG_DST, md, p->call.out[0]->x, true);
     switch (p->row->op) {
     case OP_softmax:
-        st = d->softmax_forward_primitive_desc_create(&pd, d->engine, how, dnnl_softmax_accurate, md, md, 1, NULL);
-        return finish(d, st, pd);
+        st = d->softmax_forward_primitive_desc_create(&d->pd, d->engine, how, dnnl_softmax_accurate, md, md, 1, NULL);
+        return finish(d, st);
     case OP_layer_norm: {
         const Desc stat = plain(d, 1, &rows, dnnl_a), affine = plain(d, 1, &width, dnnl_a);
         add_arg(d, DNNL_ARG_SCALE, affine, p->call.in[1]->x, false);
         add_arg(d, DNNL_ARG_SHIFT, affine, p->call.in[2]->x, false);
-        st = d->layer_normalization_forward_primitive_desc_create(&pd, d->engine, how, md, md, stat, 1e-5f,
+        st = d->layer_normalization_forward_primitive_desc_create(&d->pd, d->engine, how, md, md, stat, 1e-5f,
                                                                   dnnl_use_scale | dnnl_use_shift, NULL);
-        return finish(d, st, pd);
+        return finish(d, st);
     }
     case OP_gelu_tanh: alg = dnnl_eltwise_gelu_tanh; break;
     case OP_gelu_erf: alg = dnnl_eltwise_gelu_erf; break;
@@ -252,8 +242,9 @@ static bool rowwise(OneDnn *d, Problem *p)
     case OP_relu: alg = dnnl_eltwise_relu; break;
     default: return unload(d), false;
     }
-    st = d->eltwise_forward_primitive_desc_create(&pd, d->engine, how, alg, md, md, alg == dnnl_eltwise_swish, 0, NULL);
-    return finish(d, st, pd);
+    st = d->eltwise_forward_primitive_desc_create(&d->pd, d->engine, how, alg, md, md, alg == dnnl_eltwise_swish, 0,
+                                                  NULL);
+    return finish(d, st);
 }
 
 // ---- attention
@@ -376,7 +367,7 @@ static bool load(Peer *peer, Problem *p, Pass pass, int threads)
     if (op == OP_conv2d) return convolution(d, p, pass);
     if (pass == BWD || !p->call.in[0]) return false;
     if (op == OP_attention) return attention(d, p);
-    return op == OP_linear || op == OP_matmul ? product(d, p, pass) : rowwise(d, p);
+    return op == OP_linear || op == OP_matmul ? peer_product(d, p, pass, matmul) : rowwise(d, p);
 }
 
 static double run(Peer *peer, Problem *p, Pass pass, int n, int threads)

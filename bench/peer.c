@@ -17,6 +17,18 @@ void peer_symbol(void *library, const char *name, void *fn_ptr)
     memcpy(fn_ptr, &p, sizeof p);
 }
 
+bool peer_product(void *state, Problem *p, Pass pass, PeerMatmul *call)
+{
+    const Tensor *x = p->call.in[0], *w = p->call.in[1], *y = p->call.out[0];
+    if (x->shape.n != 2) return false;
+    const bool tb = p->row->op == OP_matmul && ((const MatmulParams *)p->call.p)->trans_b;
+    const int64_t M = x->shape.d[0], K = x->shape.d[1], N = y->shape.d[1];
+    if (pass == FWD) return call(state, M, K, N, x->x, false, w->x, tb, y->x);
+    if (pass == DX) return call(state, M, N, K, y->g, false, w->x, !tb, p->grad[0]);
+    return tb ? call(state, N, M, K, y->g, true, x->x, false, p->grad[1])
+              : call(state, K, M, N, x->x, true, y->g, false, p->grad[1]);
+}
+
 int peers_open(Peer *peers, Isa isa, int max_threads, const char *python, Arena *a)
 {
     int n = 0;

@@ -35,6 +35,12 @@ void peer_python(Peer out[2], const char *python, const char *script, Isa isa, i
 // Instead of load, for models.py: a row of bench_models.
 bool peer_python_model(Peer *p, const char *name, const char *label, int threads);
 
+// A product, forward or a gradient, on plain arrays: c [m,n] = a b; a is k x m when trans_a, b is n x k when trans_b.
+typedef bool PeerMatmul(void *state, int64_t m, int64_t k, int64_t n, float *a, bool trans_a, float *b, bool trans_b,
+                        float *c);
+// Of linear or matmul, two-dimensional; false: not that, or call() says so.
+bool peer_product(void *state, Problem *p, Pass pass, PeerMatmul *call);
+
 // CPU time of this thread when it works alone, wall time else.
 double bench_seconds(int threads);
 // ISO C does not convert between object and function pointers; POSIX promises that they are alike.
