@@ -56,7 +56,7 @@ help:
 	@echo "make check    gradients, oracles and parity of every op on this machine, one line an op"
 	@echo "make cuda     build/lead-cuda, where nvcc is; make cuda-emulate: its kernels run and checked on the host"
 	@echo "make bench    kernels against this machine's ceilings"
-	@echo "make bench-peers  the same beside OpenBLAS, oneDNN, PyTorch, onnxruntime"
+	@echo "make bench-peers  the same beside OpenBLAS, oneDNN 2.6 and 3.x, PyTorch, onnxruntime"
 	@echo "make bench-models whole models beside PyTorch and onnxruntime, peak memory"
 	@echo "make twin     the whole model against its second derivation in PyTorch"
 	@echo "make asan     quick tests under the address and undefined-behaviour sanitizers"

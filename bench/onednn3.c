@@ -1,9 +1,9 @@
 // oneDNN 3.x through its C API.  Inputs are brought into the layout that the primitive asks for before any clock
 // starts: its best case.  Attention goes through its Graph API as one partition,
 //   softmax(q k^T / sqrt(Dh) [+ mask]) v,   mask [B,1,Tq,Tk] of 0 and -inf where the row is causal,
-// which a build with OpenMP compiles to its fused kernel (a head at a time, scores in cache; graph backend
-// sdp_decomp_kernel_t).  q, k, v and the result stay where they are, [B,T,heads Dh], seen through strides.
-// Builds on another threading runtime (PyPI `onednn`: SYCL over TBB) have no such kernel and are refused.
+// which a build with OpenMP compiles to its fused kernel (a head at a time, scores in cache: sdp_decomp_kernel_t of its
+// graph backend, as ONEDNN_VERBOSE=all shows).  Builds on another threading runtime (PyPI `onednn`: SYCL over TBB) have
+// no such kernel, and threads that are not ours: refused.
 #include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
@@ -260,18 +260,14 @@ typedef struct Graph {
     size_t n_ops;
 } Graph;
 
-// dims [B,H,rows,cols]; strides of the batch, of the head, of the row.  No data: dense, the library's own.
-static void edge(Graph *g, Edge e, const int64_t *dims, const int64_t *strides, void *data)
+// dims [B,H,rows,cols], dense.
+static void edge(Graph *g, Edge e, const int64_t *dims, void *data)
 {
-    const dnnl_dims_t dim = {dims[0], dims[1], dims[2], dims[3]}, stride = {strides[0], strides[1], strides[2], 1};
+    const dnnl_dims_t dim = {dims[0], dims[1], dims[2], dims[3]},
+                      stride = {dim[1] * dim[2] * dim[3], dim[2] * dim[3], dim[3], 1};
     MUST(g->d->graph_logical_tensor_init_with_strides(&g->edge[e], (size_t)e, dnnl_f32, 4, dim, stride,
-                                                    dnnl_graph_tensor_property_variable), "logical tensor");
+                                                      dnnl_graph_tensor_property_variable), "logical tensor");
     g->data[e] = data;
-}
-
-static void dense(Graph *g, Edge e, const int64_t *dims, void *data)
-{
-    edge(g, e, dims, (int64_t[]){dims[1] * dims[2] * dims[3], dims[2] * dims[3], dims[3]}, data);
 }
 
 // out = kind(a, b); b may be EDGES: none.
@@ -320,40 +316,60 @@ static bool compile(Graph *g)
     return d->attention;
 }
 
+// The first T rows of each batch of ours, [B,rows,H Dh], to heads, dense [B,H,T,Dh]; back: the other way.
+static float *heads(float *ours, int64_t rows, const int64_t *dims, float *theirs, bool back)
+{
+    const int64_t H = dims[1], T = dims[2], Dh = dims[3];
+    for (int64_t r = 0; r < dims[0] * H * T; r++) {
+        const int64_t b = r / (H * T), h = r / T % H, t = r % T;
+        float *a = ours + ((b * rows + t) * H + h) * Dh, *c = theirs + r * Dh;
+        memcpy(back ? a : c, back ? c : a, (size_t)Dh * sizeof *a);
+    }
+    return theirs;
+}
+
+static float *make_mask(float *mask, int64_t batches, int64_t Tq, int64_t Tk)   // the last query sees all keys
+{
+    for (int64_t i = 0; i < batches * Tq; i++)
+        for (int64_t j = 0; j < Tk; j++) mask[i * Tk + j] = j <= i % Tq + Tk - Tq ? 0 : -INFINITY;
+    return mask;
+}
+
 static bool attention(OneDnn *d, Problem *p)
 {
     const AttentionParams *c = p->call.p;
-    const Tensor *q = p->call.in[0], *k = p->call.in[1], *v = p->call.in[2];
-    const int64_t B = q->shape.d[0], Tq = q->shape.d[1], D = q->shape.d[2], H = c->heads, rows = k->shape.d[1],
+    const Tensor *q = p->call.in[0], *k = p->call.in[1], *v = p->call.in[2], *y = p->call.out[0];
+    const int64_t B = q->shape.d[0], Tq = q->shape.d[1], H = c->heads, Dh = q->shape.d[2] / H, rows = k->shape.d[1],
                   Tk = c->keys ? c->keys : rows;
-    const int64_t q_dims[] = {B, H, Tq, D / H}, k_dims[] = {B, H, Tk, D / H}, s_dims[] = {B, H, Tq, Tk};
-    const int64_t q_strides[] = {Tq * D, D / H, D}, k_strides[] = {rows * D, D / H, D};
-    float *factor = arena_alloc(d->arena, sizeof *factor), *mask = NULL;
-    *factor = 1 / sqrtf((float)(D / H));
-    if (c->causal && Tq > 1) {   // the last query sees all keys
-        mask = arena_alloc(d->arena, (size_t)(B * Tq * Tk) * sizeof *mask);
-        for (int64_t i = 0; i < B * Tq; i++)   // one for each batch: 3.6.2 reads past a single one
-            for (int64_t j = 0; j < Tk; j++) mask[i * Tk + j] = j <= i % Tq + Tk - Tq ? 0 : -INFINITY;
-    }
+    const int64_t q_dims[] = {B, H, Tq, Dh}, k_dims[] = {B, H, Tk, Dh}, s_dims[] = {B, H, Tq, Tk}, one[] = {1, 1, 1, 1};
+    const int64_t m_dims[] = {B, 1, Tq, Tk};   // 3.6.2 reads past a mask that the batches share
+    const bool masked = c->causal && Tq > 1;
+    float *factor = arena_alloc(d->arena, sizeof *factor), *result = arena_alloc(d->arena, tensor_bytes(y));
+    *factor = 1 / sqrtf((float)Dh);
     Graph g = {.d = d};
     MUST(d->graph_graph_create(&g.graph, dnnl_cpu), "graph");
-    edge(&g, Q, q_dims, q_strides, q->x);
-    edge(&g, K, k_dims, k_strides, k->x);
-    edge(&g, V, k_dims, k_strides, v->x);
-    edge(&g, RESULT, q_dims, q_strides, p->call.out[0]->x);
-    dense(&g, FACTOR, (int64_t[]){1, 1, 1, 1}, factor);
-    dense(&g, MASK, (int64_t[]){B, 1, Tq, Tk}, mask);
+    edge(&g, Q, q_dims, heads(q->x, Tq, q_dims, arena_alloc(d->arena, tensor_bytes(q)), false));
+    edge(&g, K, k_dims, heads(k->x, rows, k_dims, arena_alloc(d->arena, tensor_bytes(k)), false));
+    edge(&g, V, k_dims, heads(v->x, rows, k_dims, arena_alloc(d->arena, tensor_bytes(v)), false));
+    edge(&g, RESULT, q_dims, result);
+    edge(&g, FACTOR, one, factor);
     const Edge inner[] = {SCORES, SCALED, MASKED, WEIGHTS};
-    for (size_t i = 0; i < sizeof inner / sizeof *inner; i++) dense(&g, inner[i], s_dims, NULL);
+    for (size_t i = 0; i < sizeof inner / sizeof *inner; i++) edge(&g, inner[i], s_dims, NULL);
     node(&g, dnnl_graph_op_matmul, Q, K, SCORES);
     node(&g, dnnl_graph_op_multiply, SCORES, FACTOR, SCALED);
-    if (mask) node(&g, dnnl_graph_op_add, SCALED, MASK, MASKED);
-    node(&g, dnnl_graph_op_softmax, mask ? MASKED : SCALED, EDGES, WEIGHTS);
+    if (masked) {
+        float *mask = arena_alloc(d->arena, (size_t)(B * Tq * Tk) * sizeof *mask);
+        edge(&g, MASK, m_dims, make_mask(mask, B, Tq, Tk));
+        node(&g, dnnl_graph_op_add, SCALED, MASK, MASKED);
+    }
+    node(&g, dnnl_graph_op_softmax, masked ? MASKED : SCALED, EDGES, WEIGHTS);
     node(&g, dnnl_graph_op_matmul, WEIGHTS, V, RESULT);
     const bool whole = compile(&g);
     d->graph_graph_destroy(g.graph);
-    if (whole) execute(d);
-    return whole;
+    if (!whole) return false;
+    execute(d);
+    heads(y->x, Tq, q_dims, result, true);
+    return true;
 }
 
 // ---- peer
