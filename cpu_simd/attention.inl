@@ -1,37 +1,41 @@
 // attention in tiles (formulas: src/tensor/ref/attention.inl).  A tile is AQ queries x AK keys: its scores stay in the
 // cache, the softmax is the online one (running maximum and sum; Milakov, Gimelshein 2018; Dao et al. 2022).
 //
-//   forward, for each (n, head, AQ queries)          backward, for each (n, head): its channels of dq, dk, dv
+//   forward, for each (n, head, AQ queries)          backward, for each (n, head), AQ_BWD queries
 //     S  = Q K^T     (K copied and transposed before)  P  = exp(S / sqrt(E) - lse)        dv += P^T dO
 //     S -> P, o scaled to the new maximum              dP = dO V^T                        G = P (dP - delta) / sqrt(E)
 //     o += P V                                         dq += G K                          dk += G^T Q
 //
-// All products are one routine, att_product, over the register tiles of gemm.inl: B's rows are contiguous, A is read by
-// broadcasts, so A may be a transposed tile.  The schedule of a (n, head) does not depend on the number of threads, nor
-// do its results.
+// With AVX-512 four queries' products with 64 keys are 16 registers, which become P (or G) before they are stored.  The
+// other products, and all of AVX2, are att_product over the register tiles of gemm.inl: B's rows are contiguous, A is
+// read by broadcasts, so A may be a transposed tile.  While a head is computed the next one's rows are asked for: they
+// are D apart, which the hardware does not foresee.  What no query of a few rows sees is not computed.
+// The schedule of a (n, head) does not depend on the number of threads, nor do its results.
 // A query's bits depend neither on its place in a tile nor on the queries beside it: a cache fed token by token gives
 // those of the whole window (tests/test_gpt2_cache.c).
-// Measured, one thread of a Zen 4, share of the multiply-add peak, AVX2 / AVX-512, forward and backward: 256 x 256
-// causal, 12 heads of 64: 0.57 / 0.68, 0.60 / 0.67 (keys not seen do not count).  Copies of k and v in place of rows
-// that are far apart, and exponentials four vectors at a time, made most shapes 1.02 to 1.14 times as fast.
 #include <omp.h>
 
 #include "cpu_simd/gemm.inl"
 
 enum {
-    AQ = 24,                        // queries in a tile: a multiple of MR
+    AQ = 24,                        // queries in a tile, forward: a multiple of MR
+    AQ_BWD = 72,                    // backward: the sums of dk and dv run over so many
     AK = 64,                        // keys in a tile: a multiple of NR and of VECTORS_MAX vectors
+    AKV = AK / VW,
+    LOT = 4,                        // most queries whose scores are in registers
     ATT_FEW = 4,                    // for so many queries or fewer a copy of the values does not pay
     ATT_SPLIT = 8 * AQ,             // queries of a piece of work where heads are few
+    ATT_AHEAD = 1 << 16,            // floats of a head that are asked for while the one before it is computed
     ATT_PAR_MIN = 1 << 18           // multiply-adds below which waking the other threads costs more than it saves
 };
 
-// C[m][n] (+)= alpha sum_k A[m * a_row + k * a_step] B[k * b_row + n], k upwards
+#define LOG2E 1.44269504088896341f
+
+// C[m][n] (+)= sum_k A[m * a_row + k * a_step] B[k * b_row + n], k upwards
 typedef struct AttProduct {
     const float *a, *b;
     float *c;
     int64_t a_row, a_step, b_row, c_row, M, N, K;
-    float alpha;
     bool add;
 } AttProduct;
 
@@ -41,7 +45,7 @@ static void att_product(const AttProduct p)
         const int64_t left = min_i64(NR, p.N - n);
         const int width = left <= VW ? 0 : left < NR ? 1 : 2;
         for (int64_t m = 0; m < p.M; m += MR) {
-            const Store s = {.c = p.c + m * p.c_row + n, .ldc = p.c_row, .alpha = p.alpha, .add = p.add, .run = p.K};
+            const Store s = {.c = p.c + m * p.c_row + n, .ldc = p.c_row, .alpha = 1, .add = p.add, .run = p.K};
             tiles[min_i64(MR, p.M - m)][width](p.K, p.a + m * p.a_row, p.a_row, p.a_step, p.b + n, p.b_row, left, &s);
         }
     }
@@ -52,7 +56,7 @@ typedef struct AttDims {
     int64_t L;                      // rows of k and v in a sample, of which the first Tk count
     int64_t t_size;                 // floats of a head's transposed keys (or values): whole tiles
     bool causal;
-    float scale;
+    float scale, scale2;            // 1 / sqrt E, the same times log2 e
 } AttDims;
 
 static AttDims att_dims(const OpCall *c)
@@ -61,11 +65,15 @@ static AttDims att_dims(const OpCall *c)
     const AttentionParams *p = c->p;
     const int64_t Tk = p->keys ? p->keys : L;
     const int64_t E = q[2] / p->heads;
+    const float scale = 1 / sqrtf((float)E);
     return (AttDims){.N = q[0], .Tq = q[1], .Tk = Tk, .D = q[2], .heads = p->heads, .E = E, .L = L,
-                     .t_size = ceil_div(Tk, AK) * AK * E, .causal = p->causal, .scale = 1 / sqrtf((float)E)};
+                     .t_size = ceil_div(Tk, AK) * AK * E, .causal = p->causal, .scale = scale, .scale2 = scale * LOG2E};
 }
 
 static inline int64_t att_seen(const AttDims *d, int64_t i) { return d->causal ? i + 1 + d->Tk - d->Tq : d->Tk; }
+
+// Floats of a copy of so many rows, with what att_pack writes behind them.
+static inline int64_t att_room(const AttDims *d, int64_t rows) { return ceil_div(rows * d->E + VW, 16) * 16; }
 
 // The head's own copies: rows D apart fall into few sets of the first-level cache.
 static void att_pack(const AttDims *d, const float *x, int64_t rows, float *to)   // x [rows,E of D] -> to [rows,E]
@@ -73,49 +81,212 @@ static void att_pack(const AttDims *d, const float *x, int64_t rows, float *to) 
     for (int64_t r = 0; r < rows; r++) copy_floats(to + r * d->E, x + r * d->D, d->E);
 }
 
-// x [n, row stride ld], E channels -> xt: for each AK keys a tile [E,AK], undefined after n.  Tiles, not [E,n]: with
-// n = 1024 all rows of a tile would fall into the same cache sets.
+// x [n, row stride ld], E channels -> xt: for each AK keys a tile [E,AK], behind n zero up to whole vectors of 16 (0 times
+// a key that is none must be 0).  Tiles, not [E,n]: with n = 1024 all rows of a tile would fall into the same cache sets.
 static void att_transpose(const AttDims *d, const float *x, int64_t ld, int64_t n, float *xt)
 {
-    for (int64_t j = 0; j < n; j += AK)
-        transpose_block(x + j * ld, ld, min_i64(AK, n - j), d->E, xt + j * d->E, AK);
+    for (int64_t j = 0; j < n; j += AK) {
+        const int64_t keys = min_i64(AK, n - j);
+        transpose_block(x + j * ld, ld, keys, d->E, xt + j * d->E, AK);
+        for (int64_t e = 0; keys % 16 && e < d->E; e++)
+            for (int64_t i = keys; i % 16; i++) xt[j * d->E + e * AK + i] = 0;
+    }
 }
 
-// s[0..AK) -> exp(s - shift), 4 vectors at a time; returns their sum by lanes.
-static inline vf att_exp_row(float *s, float shift)
+// What the head after this one will read, asked for while this one is computed: rows D apart, E floats each.
+typedef struct AttAhead {
+    struct { const float *at; int64_t rows; } left[5];
+    int n;
+} AttAhead;
+
+enum { ASK = 16 };   // rows at a time
+
+// Where the next ASK rows begin; NULL: all asked for.
+static const float *att_ask(AttAhead *a, int64_t D)
 {
-    vf total = vzero(), e[VECTORS_MAX];
-    for (int64_t j = 0; j < AK; j += VECTORS_MAX * VW) {
-        for (int k = 0; k < VECTORS_MAX; k++) e[k] = vsub(vload(s + j + k * VW), vset1(shift));
-        vexps_to88(e, VECTORS_MAX);
-        for (int k = 0; k < VECTORS_MAX; k++) vstore(s + j + k * VW, e[k]);
-        total = vadd(total, vadd(vadd(e[0], e[1]), vadd(e[2], e[3])));
+    while (a->n && a->left[a->n - 1].rows <= 0) a->n--;
+    if (!a->n) return NULL;
+    const float *at = a->left[a->n - 1].at;
+    a->left[a->n - 1].at += ASK * D;
+    a->left[a->n - 1].rows -= ASK;
+    return at;
+}
+
+// Some queries against a tile of keys.
+typedef struct AttTile {
+    const float *q, *kt;                  // [.,E]; the tile [E,AK]
+    float *s;                             // [.,AK] P
+    float *max, *sum;                     // forward, of each query: att_softmax
+    const float *go, *vt, *lse;           // backward; vt NULL: no g
+    const float *delta;                   // do.o of each query; NULL: the tile holds all keys
+    float *g;                             // [.,AK] d loss / d (q.k)
+    AttAhead *ahead;
+} AttTile;
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 8")
+
+// x[r][j] = rows r of a times nv vectors of a transposed tile, upwards in e.  With AVX-512 the sums stay in registers until
+// they are probabilities; AVX2 has too few: att_product left them in y.
+INLINE void att_dots(const int rows, const int nv, const AttDims *d, const float *a, const float *bt, const float *y,
+                     AttAhead *ahead, vf x[LOT][AKV])
+{
+    const int64_t E = d->E;
+    const float *ask = att_ask(ahead, d->D);
+#if defined(__AVX512F__)
+    (void)y;
+    const int64_t step = ask ? d->D : 0;   // nothing left to ask for: the same line again
+    if (!ask) ask = a;
+    UNROLL
+    for (int r = 0; r < rows; r++)
+        UNROLL
+        for (int j = 0; j < nv; j++) x[r][j] = vzero();
+    for (int64_t e = 0; e < E; e++, bt += AK) {
+        __builtin_prefetch(ask + e % ASK * step + e / 16 * 16, 0, 2);   // a line
+        vf va[LOT];
+        UNROLL
+        for (int r = 0; r < rows; r++) va[r] = vset1(a[r * E + e]);
+        UNROLL
+        for (int j = 0; j < nv; j++) {
+            const vf b = vload(bt + j * VW);
+            UNROLL
+            for (int r = 0; r < rows; r++) x[r][j] = vfma(va[r], b, x[r][j]);
+        }
     }
+#else
+    (void)a, (void)bt;
+    for (int64_t e = 0; ask && e < E; e += 16)
+        for (int i = 0; i < ASK; i++) __builtin_prefetch(ask + i * d->D + e, 0, 2);
+    UNROLL
+    for (int r = 0; r < rows; r++)
+        UNROLL
+        for (int j = 0; j < nv; j++) x[r][j] = vload(y + r * AK + j * VW);
+#endif
+}
+
+// 2^x of nv vectors, to p [AK], 0 behind them; returns their sum, whose bits do not depend on nv.
+INLINE vf att_exps(vf *x, const int nv, float *p)
+{
+    UNROLL
+    for (int j = 0; j < nv; j += VECTORS_MAX) vexp2s_to127(x + j, nv - j < VECTORS_MAX ? nv - j : VECTORS_MAX);
+    vf total = x[0];
+    UNROLL
+    for (int j = 1; j < nv; j++) total = vadd(total, x[j]);
+    UNROLL
+    for (int j = 0; j < AKV; j++) vstore(p + j * VW, j < nv ? x[j] : vzero());
     return total;
 }
 
-// One row of a tile: scores s[0..cols) of which the first n are seen -> exp(score - maximum), 0 where not seen.
-// *max and *sum run over all tiles so far; returns what the earlier ones are to be multiplied by.
-static float att_online(float *s, int64_t n, int64_t cols, float *max, float *sum)
+// Columns from n on become -inf.
+INLINE void att_mask(vf *x, const int nv, int64_t n)
 {
-    vf top = vset1(*max), total = vzero();
-    for (int64_t j = 0; j < n; j += VW) {
-        const vf v = vsel(vhead(n - j), vload(s + j), vset1(-INFINITY));
-        top = vmax(top, v);
-    }
-    const float before = *max;
+    if (n >= nv * VW) return;
+    UNROLL
+    for (int j = 0; j < nv; j++) x[j] = vsel(vhead(n > j * VW ? n - j * VW : 0), x[j], vset1(-INFINITY));
+}
+
+// The row's maximum from *max and x on, and x -> (x - maximum) scale2.
+INLINE void att_shift(vf *x, const int nv, float scale2, float *max)
+{
+    vf top = vset1(*max);
+    UNROLL
+    for (int j = 0; j < nv; j++) top = vmax(top, x[j]);
     *max = vmaxall(top);
-    if (n == AK) total = att_exp_row(s, *max);
-    else
-        for (int64_t j = 0; j < n; j += VW) {
-            const vf e = vsel(vhead(n - j), vexp_to88(vsub(vload(s + j), vset1(*max))), vzero());
-            vstore(s + j, e);
-            total = vadd(total, e);
+    const vf m = vset1(*max);
+    UNROLL
+    for (int j = 0; j < nv; j++) x[j] = vmul(vsub(x[j], m), vset1(scale2));
+}
+
+// Queries r0.., of which the first sees n keys of the tile: scores -> P = e^(score - maximum so far), and its sum.
+INLINE void att_fwd_rows(const int rows, const int nv, const AttDims *d, const AttTile *t, int64_t r0, int64_t n)
+{
+    vf x[LOT][AKV];
+    float *s = t->s + r0 * AK;
+    att_dots(rows, nv, d, t->q + r0 * d->E, t->kt, s, t->ahead, x);
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        att_mask(x[r], nv, n + (d->causal ? r : 0));
+        att_shift(x[r], nv, d->scale2, t->max + r0 + r);
+    }
+    UNROLL
+    for (int r = 0; r < rows; r++) t->sum[r0 + r] = vsum(att_exps(x[r], nv, s + r * AK));
+}
+
+// .. P = e^(score - lse), g = P (do.v - delta) / sqrt E.
+// delta = do.o = sum_j P do.v_j: where a tile holds all keys it is taken from the sum, divided by that of P, whose
+// distance from 1 is the rounding of lse.  Errors of do.v then cancel with themselves, and o is not read.
+INLINE void att_bwd_rows(const int rows, const int nv, const AttDims *d, const AttTile *t, int64_t r0, int64_t n)
+{
+    vf x[LOT][AKV];
+    float *s = t->s + r0 * AK, *g = t->g + r0 * AK, sum[LOT];
+    att_dots(rows, nv, d, t->q + r0 * d->E, t->kt, s, t->ahead, x);
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        att_mask(x[r], nv, n + (d->causal ? r : 0));
+        UNROLL
+        for (int j = 0; j < nv; j++)
+            x[r][j] = vmul(vsub(vmul(x[r][j], vset1(d->scale)), vset1(t->lse[r0 + r])), vset1(LOG2E));
+        sum[r] = vsum(att_exps(x[r], nv, s + r * AK));
+    }
+    if (!t->vt) return;
+    att_dots(rows, nv, d, t->go + r0 * d->E, t->vt, g, t->ahead, x);
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        const float *p = s + r * AK;
+        vf dot = vzero();
+        UNROLL
+        for (int j = 0; j < nv; j++) dot = vfma(vload(p + j * VW), x[r][j], dot);
+        const vf delta = vset1(t->delta ? t->delta[r0 + r] : vsum(dot) / sum[r]), scale = vset1(d->scale);
+        UNROLL
+        for (int j = 0; j < AKV; j++)
+            vstore(g + r * AK + j * VW, j < nv ? vmul(vmul(vload(p + j * VW), vsub(x[r][j], delta)), scale) : vzero());
+    }
+}
+
+typedef void AttRows(const AttDims *d, const AttTile *t, int64_t r0, int64_t n);
+#define ROWS(body, rows, keys)                                                                                     \
+    static void body##_##rows##_##keys(const AttDims *d, const AttTile *t, int64_t r0, int64_t n)                  \
+    {                                                                                                              \
+        body(rows, keys / VW, d, t, r0, n);                                                                        \
+    }
+#define ROWS_64(body, rows) ROWS(body, rows, 16) ROWS(body, rows, 32) ROWS(body, rows, 48) ROWS(body, rows, 64)
+#define NAMES(body, rows) {body##_##rows##_16, body##_##rows##_32, body##_##rows##_48, body##_##rows##_64}
+ROWS_64(att_fwd_rows, 1) ROWS_64(att_bwd_rows, 1)
+#if defined(__AVX512F__)
+ROWS_64(att_fwd_rows, 4) ROWS_64(att_bwd_rows, 4)
+static AttRows *const att_fwd_of[2][4] = {NAMES(att_fwd_rows, 1), NAMES(att_fwd_rows, 4)};
+static AttRows *const att_bwd_of[2][4] = {NAMES(att_bwd_rows, 1), NAMES(att_bwd_rows, 4)};
+#else
+static AttRows *const att_fwd_of[1][4] = {NAMES(att_fwd_rows, 1)}, *const att_bwd_of[1][4] = {NAMES(att_bwd_rows, 1)};
+#endif
+#undef ROWS
+#undef ROWS_64
+#undef NAMES
+
+// Queries i0.. i0+rows and keys j..j+AK by instances [one or LOT queries][16 to 64 keys].
+static void att_rows(const AttDims *d, AttRows *const instance[][4], const AttTile *t, int64_t i0, int64_t rows, int64_t j)
+{
+    enum { STEP = VW == 16 ? LOT : MR };
+    for (int64_t r = 0; r < rows; r += STEP) {
+        const int64_t m = min_i64(STEP, rows - r), n = min_i64(AK, att_seen(d, i0 + r + m - 1) - j);
+        const int64_t wide = n > 16 ? (n - 1) / 16 : 0;
+        if (VW == 16 && m == STEP) {
+            instance[1][wide](d, t, r, att_seen(d, i0 + r) - j);
+            continue;
         }
-    for (int64_t j = n > 0 ? (n + VW - 1) / VW * VW : 0; j < cols; j += VW) vstore(s + j, vzero());
-    const float fade = before == *max ? 1 : expf(before - *max);
-    *sum = *sum * fade + vsum(total);
-    return fade;
+        AttProduct p = {.a = t->q + r * d->E, .a_row = d->E, .a_step = 1, .b = t->kt, .b_row = AK, .c = t->s + r * AK,
+                        .c_row = AK, .M = m, .N = 16 * (wide + 1), .K = d->E};
+        if (VW == 8) att_product(p);
+        p.a = t->go + r * d->E, p.b = t->vt, p.c = t->g + r * AK;
+        if (VW == 8 && t->vt) att_product(p);
+        for (int64_t k = r; k < r + m; k++) instance[0][wide](d, t, k, att_seen(d, i0 + k) - j);
+    }
+}
+
+// The running maximum grew from before to max: what earlier sums and outputs are to be multiplied by.
+static inline vf att_fade(const AttDims *d, vf before, vf max)
+{
+    return vexp2_to127(vmul(vsub(before, max), vset1(d->scale2)));
 }
 
 static void att_scale_row(float *o, int64_t E, float factor)
@@ -127,31 +298,40 @@ static void att_scale_row(float *o, int64_t E, float factor)
 }
 
 // Queries i0..i0+rows of one head.  q, o: at the head's first channel of its sample; kt: its keys in tiles;
-// v: its values, rows v_row apart.
+// v: its values, rows v_row apart; qc: room for AQ queries.
 static void att_fwd_block(const AttDims *d, const float *q, const float *kt, const float *v, int64_t v_row, float *o,
-                          float *lse, int64_t i0, int64_t rows)
+                          float *lse, int64_t i0, int64_t rows, float *qc, AttAhead *ahead)
 {
+    enum { SOME = (AQ + VW - 1) / VW * VW };
     _Alignas(64) float s[AQ * AK];
-    float max[AQ], sum[AQ];
+    float max[SOME], before[SOME], sum[SOME], part[SOME], fade[SOME];
     const int64_t seen = att_seen(d, i0 + rows - 1), D = d->D, E = d->E;
-    for (int64_t r = 0; r < rows; r++) {
+    att_pack(d, q + i0 * D, rows, qc);
+    for (int64_t r = 0; r < SOME; r++) {
         max[r] = -INFINITY;
-        sum[r] = 0;
+        part[r] = sum[r] = 0;
     }
     for (int64_t j = 0; j < seen; j += AK) {
-        const int64_t cols = min_i64(AK, seen - j);
-        att_product((AttProduct){.a = q + i0 * D, .a_row = D, .a_step = 1, .b = kt + j * E, .b_row = AK,
-                                 .c = s, .c_row = AK, .M = rows, .N = cols, .K = E, .alpha = d->scale});
-        for (int64_t r = 0; r < rows; r++) {
-            const float fade = att_online(s + r * AK, min_i64(cols, att_seen(d, i0 + r) - j), cols, &max[r], &sum[r]);
-            if (j > 0 && fade != 1) att_scale_row(o + (i0 + r) * D, E, fade);
+        memcpy(before, max, sizeof before);
+        att_rows(d, att_fwd_of, &(AttTile){.q = qc, .kt = kt + j * E, .s = s, .max = max, .sum = part, .ahead = ahead},
+                 i0, rows, j);
+        for (int64_t r = 0; r < rows; r += VW) {
+            const vf f = j > 0 ? att_fade(d, vload(before + r), vload(max + r)) : vzero();
+            vstore(fade + r, f);
+            vstore(sum + r, vfma(vload(sum + r), f, vload(part + r)));
         }
-        att_product((AttProduct){.a = s, .a_row = AK, .a_step = 1, .b = v + j * v_row, .b_row = v_row, .c = o + i0 * D,
-                                 .c_row = D, .M = rows, .N = E, .K = cols, .alpha = 1, .add = j > 0});
+        for (int64_t r = 0; j > 0 && r < rows; r++)
+            if (fade[r] != 1) att_scale_row(o + (i0 + r) * D, E, fade[r]);
+        for (int64_t r = 0; r < rows; r += MR) {
+            const int64_t m = min_i64(MR, rows - r), cols = min_i64(AK, att_seen(d, i0 + r + m - 1) - j);
+            if (cols > 0)
+                att_product((AttProduct){.a = s + r * AK, .a_row = AK, .a_step = 1, .b = v + j * v_row, .b_row = v_row,
+                                         .c = o + (i0 + r) * D, .c_row = D, .M = m, .N = E, .K = cols, .add = j > 0});
+        }
     }
     for (int64_t r = 0; r < rows; r++) {
         att_scale_row(o + (i0 + r) * D, E, 1 / sum[r]);
-        lse[i0 + r] = max[r] + logf(sum[r]);
+        lse[i0 + r] = d->scale * max[r] + logf(sum[r]);
     }
 }
 
@@ -159,8 +339,8 @@ static void att_fwd_block(const AttDims *d, const float *q, const float *kt, con
 // ahead, which rows 3 KB apart need.  Sums, and so bits, are those of att_fwd_block.
 // 12 heads of 64, 1024 keys in the L3 cache, one thread: AVX2 308 -> 171, AVX-512 214 -> 137 us.
 
-// s[0..VW) = scale q.k of up to VW keys: sums of one lane run upwards in e, as in att_product.
-static inline void att_scores(const AttDims *d, const float *q, const float *k, const float *v, int64_t n, float *s)
+// q.k of up to VW keys: sums of one lane run upwards in e, as in att_dots.
+static inline vf att_scores(const AttDims *d, const float *q, const float *k, const float *v, int64_t n)
 {
     vf sum = vzero();
     for (int64_t e = 0; e < d->E; e += VW) {
@@ -176,7 +356,7 @@ static inline void att_scores(const AttDims *d, const float *q, const float *k, 
 #pragma GCC unroll 16
         for (int i = 0; i < VW; i++) sum = vfma(vset1(q[e + i]), r[i], sum);
     }
-    vstore(s, vmul(vset1(d->scale), sum));
+    return sum;
 }
 
 // o (+)= p V, nv vectors of channels
@@ -192,21 +372,27 @@ static inline __attribute__((always_inline)) void att_values(const AttDims *d, c
 
 static void att_one_query(const AttDims *d, const float *q, const float *k, const float *v, float *o, float *lse)
 {
-    _Alignas(64) float s[AK];
+    _Alignas(64) float p[AK];
     float max = -INFINITY, sum = 0;
     for (int64_t j = 0; j < d->Tk; j += AK) {
         const int64_t cols = min_i64(AK, d->Tk - j);
-        for (int64_t i = 0; i < cols; i += VW)
-            att_scores(d, q, k + (j + i) * d->D, v + (j + i) * d->D, cols - i, s + i);
-        const float fade = att_online(s, cols, cols, &max, &sum);
+        vf x[AKV];
+        for (int64_t i = 0; i < AK; i += VW)
+            x[i / VW] = i < cols ? att_scores(d, q, k + (j + i) * d->D, v + (j + i) * d->D, cols - i) : vzero();
+        const float before = max;
+        att_mask(x, AKV, cols);
+        att_shift(x, AKV, d->scale2, &max);
+        const float part = vsum(att_exps(x, AKV, p));
+        const float fade = j > 0 ? vmaxall(att_fade(d, vset1(before), vset1(max))) : 0;
+        sum = fmaf(sum, fade, part);
         if (j > 0 && fade != 1) att_scale_row(o, d->E, fade);
         const float *vj = v + j * d->D;
         int64_t e = 0;
-        for (; e + 4 * VW <= d->E; e += 4 * VW) att_values(d, s, vj + e, cols, o + e, j > 0, 4);
-        for (; e < d->E; e += VW) att_values(d, s, vj + e, cols, o + e, j > 0, 1);
+        for (; e + 4 * VW <= d->E; e += 4 * VW) att_values(d, p, vj + e, cols, o + e, j > 0, 4);
+        for (; e < d->E; e += VW) att_values(d, p, vj + e, cols, o + e, j > 0, 1);
     }
     att_scale_row(o, d->E, 1 / sum);
-    *lse = max + logf(sum);
+    *lse = d->scale * max + logf(sum);
 }
 
 typedef struct AttWork { int64_t nh, at_q, at_k, i0, i1; } AttWork;   // head, where its q and k begin, queries
@@ -223,8 +409,8 @@ KERNEL(attention, fwd)
     float *o = out_x(c, 0), *lse = out_x(c, 1);
     const AttDims d = att_dims(c);
     const int64_t units = d.N * d.heads, split = units >= 16 ? d.Tq : ATT_SPLIT, pieces = ceil_div(d.Tq, split);
-    const bool few = d.Tq <= ATT_FEW;
-    const int64_t room = 2 * d.t_size + VW;   // floats of a thread
+    const bool few = d.Tq <= ATT_FEW, small = (split + 2 * d.Tk) * d.E <= ATT_AHEAD;
+    const int64_t room = 2 * d.t_size + att_room(&d, AQ);   // floats of a thread
     float *rooms = arena_alloc(c->scratch, (size_t)(omp_get_max_threads() * room) * sizeof *rooms);
 #pragma omp parallel for schedule(dynamic) if (d.N * d.Tq * d.Tk * d.D > ATT_PAR_MIN)
     for (int64_t u = 0; u < units * pieces; u++) {
@@ -242,9 +428,15 @@ KERNEL(attention, fwd)
             att_transpose(&d, copy, d.E, seen, kt);
             att_pack(&d, v + w.at_k, seen, copy);
         }
+        AttAhead ahead = {.n = 0};
+        if (u + omp_get_num_threads() < units * pieces && small) {
+            const AttWork next = att_work(&d, u + omp_get_num_threads(), split, pieces);
+            const int64_t from = next.at_q + next.i0 * d.D, rows = next.i1 - next.i0;
+            ahead = (AttAhead){.n = 3, .left = {{q + from, rows}, {v + next.at_k, d.Tk}, {k + next.at_k, d.Tk}}};
+        }
         for (int64_t i = w.i0; i < w.i1; i += AQ)
             att_fwd_block(&d, q + w.at_q, kt, few ? v + w.at_k : copy, few ? d.D : d.E, o + w.at_q,
-                          lse + w.nh * d.Tq, i, min_i64(AQ, w.i1 - i));
+                          lse + w.nh * d.Tq, i, min_i64(AQ, w.i1 - i), copy + d.t_size, &ahead);
     }
 }
 
@@ -252,72 +444,80 @@ KERNEL(attention, fwd)
 typedef struct AttHead {
     const float *q, *k, *o, *go, *lse, *kt, *vt;
     float *dq, *dk, *dv;
+    AttAhead *ahead;
+    float *room;                    // for AQ_BWD rows of q and of go
 } AttHead;
 
-// s: scores -> P.   n of the columns are seen, the others become 0.
-static void att_probabilities(float *s, int64_t n, int64_t cols, float lse)
-{
-    if (n >= AK && cols == AK) {
-        att_exp_row(s, lse);
-        return;
-    }
-    for (int64_t j = 0; j < cols; j += VW) {
-        const vf p = vexp_to88(vsub(vload(s + j), vset1(lse)));
-        vstore(s + j, vsel(vhead(n > j ? n - j : 0), p, vzero()));
-    }
-}
-
-// delta[r] = do[r] . o[r], summed in att_product's order: where a query attends to one key only, o = v,
+// delta[r] = go[r] . o[r], summed in att_dots' order: where a query attends to one key only, o = v,
 // and do.v - do.o is then exactly 0.  Another order leaves a rounding error where there should be nothing.
 static void att_delta(const float *go, const float *o, int64_t D, int64_t E, int64_t rows, float *delta)
 {
-    for (int64_t r = 0; r < rows; r++) delta[r] = 0;
-    for (int64_t e = 0; e < E; e++)
-        for (int64_t r = 0; r < rows; r++) delta[r] = fmaf(go[r * D + e], o[r * D + e], delta[r]);
+    enum { SOME = 8 };   // chains side by side
+    int64_t r = 0;
+    for (; r + SOME <= rows; r += SOME) {
+        float sum[SOME] = {0};
+        for (int64_t e = 0; e < E; e++)
+            UNROLL
+            for (int k = 0; k < SOME; k++) sum[k] = fmaf(go[(r + k) * E + e], o[(r + k) * D + e], sum[k]);
+        memcpy(delta + r, sum, sizeof sum);
+    }
+    for (; r < rows; r++) {
+        delta[r] = 0;
+        for (int64_t e = 0; e < E; e++) delta[r] = fmaf(go[r * E + e], o[r * D + e], delta[r]);
+    }
 }
 
 // Tile of queries i0.. and keys j..: adds its share to dq, dk, dv.
-static void att_bwd_tile(const AttDims *d, const AttHead *h, const float *delta, int64_t i0, int64_t rows, int64_t j,
+static void att_bwd_tile(const AttDims *d, const AttHead *h, const AttTile *t, int64_t i0, int64_t rows, int64_t j,
                          int64_t cols)
 {
-    _Alignas(64) float s[AQ * AK], g[AQ * AK];
     const int64_t D = d->D, E = d->E;
-    const float *q = h->q + i0 * D, *go = h->go + i0 * D;
-    att_product((AttProduct){.a = q, .a_row = D, .a_step = 1, .b = h->kt + j * E, .b_row = AK, .c = s, .c_row = AK,
-                             .M = rows, .N = cols, .K = E, .alpha = d->scale});
-    for (int64_t r = 0; r < rows; r++)
-        att_probabilities(s + r * AK, att_seen(d, i0 + r) - j, cols, h->lse[i0 + r]);
-    if (h->dv)
-        att_product((AttProduct){.a = s, .a_row = 1, .a_step = AK, .b = go, .b_row = D, .c = h->dv + j * D, .c_row = D,
-                                 .M = cols, .N = E, .K = rows, .alpha = 1, .add = true});
-    if (!h->dq && !h->dk) return;
-    att_product((AttProduct){.a = go, .a_row = D, .a_step = 1, .b = h->vt + j * E, .b_row = AK, .c = g, .c_row = AK,
-                             .M = rows, .N = cols, .K = E, .alpha = 1});
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = r * AK; i < r * AK + cols; i += VW)
-            vstore(g + i, vmul(vmul(vload(s + i), vsub(vload(g + i), vset1(delta[r]))), vset1(d->scale)));
-    if (h->dq)
-        att_product((AttProduct){.a = g, .a_row = AK, .a_step = 1, .b = h->k + j * E, .b_row = E, .c = h->dq + i0 * D,
-                                 .c_row = D, .M = rows, .N = E, .K = cols, .alpha = 1, .add = true});
-    if (h->dk)
-        att_product((AttProduct){.a = g, .a_row = 1, .a_step = AK, .b = q, .b_row = D, .c = h->dk + j * D, .c_row = D,
-                                 .M = cols, .N = E, .K = rows, .alpha = 1, .add = true});
+    att_rows(d, att_bwd_of, t, i0, rows, j);
+    for (int64_t m = 0; m < cols; m += MR) {   // keys; the first query that sees one of them: r
+        const int64_t r = d->causal && d->Tq - d->Tk + j + m > i0 ? d->Tq - d->Tk + j + m - i0 : 0;
+        AttProduct p = {.a_row = 1, .a_step = AK, .b_row = E, .c_row = D, .M = min_i64(MR, cols - m), .N = E,
+                        .K = rows - r, .add = true};
+        if (h->dv) {
+            p.a = t->s + r * AK + m, p.b = t->go + r * E, p.c = h->dv + (j + m) * D;
+            att_product(p);
+        }
+        if (h->dk) {
+            p.a = t->g + r * AK + m, p.b = t->q + r * E, p.c = h->dk + (j + m) * D;
+            att_product(p);
+        }
+    }
+    if (!h->dq) return;
+    for (int64_t r = 0; r < rows; r += MR) {
+        const int64_t m = min_i64(MR, rows - r), seen = min_i64(AK, att_seen(d, i0 + r + m - 1) - j);
+        if (seen > 0)
+            att_product((AttProduct){.a = t->g + r * AK, .a_row = AK, .a_step = 1, .b = h->k + j * E, .b_row = E,
+                                     .c = h->dq + (i0 + r) * D, .c_row = D, .M = m, .N = E, .K = seen, .add = true});
+    }
 }
 
 static void att_bwd_head(const AttDims *d, const AttHead *h)
 {
-    for (int64_t i0 = 0; i0 < d->Tq; i0 += AQ) {
-        const int64_t rows = min_i64(AQ, d->Tq - i0), seen = att_seen(d, i0 + rows - 1);
-        float delta[AQ];
-        att_delta(h->go + i0 * d->D, h->o + i0 * d->D, d->D, d->E, rows, delta);
-        for (int64_t j = 0; j < seen; j += AK) att_bwd_tile(d, h, delta, i0, rows, j, min_i64(AK, seen - j));
+    _Alignas(64) float s[AQ_BWD * AK], g[AQ_BWD * AK];
+    const int64_t D = d->D, E = d->E;
+    float delta[AQ_BWD], *q = h->room, *go = q + att_room(d, AQ_BWD);
+    for (int64_t i0 = 0; i0 < d->Tq; i0 += AQ_BWD) {
+        const int64_t rows = min_i64(AQ_BWD, d->Tq - i0), seen = att_seen(d, i0 + rows - 1);
+        att_pack(d, h->q + i0 * D, rows, q);
+        att_pack(d, h->go + i0 * D, rows, go);
+        if (d->Tk > AK) att_delta(go, h->o + i0 * D, D, E, rows, delta);
+        for (int64_t j = 0; j < seen; j += AK) {
+            const AttTile t = {.q = q, .kt = h->kt + j * E, .s = s, .go = go, .lse = h->lse + i0, .g = g,
+                               .delta = d->Tk > AK ? delta : NULL,
+                               .vt = h->dq || h->dk ? h->vt + j * E : NULL, .ahead = h->ahead};
+            att_bwd_tile(d, h, &t, i0, rows, j, min_i64(AK, seen - j));
+        }
     }
 }
 
 KERNEL(attention, bwd)
 {
     const AttDims d = att_dims(c);
-    const int64_t units = d.N * d.heads, room = 3 * d.t_size + VW;   // floats of a thread
+    const int64_t units = d.N * d.heads, room = 3 * d.t_size + 2 * att_room(&d, AQ_BWD);   // floats of a thread
     float *rooms = arena_alloc(c->scratch, (size_t)(omp_get_max_threads() * room) * sizeof *rooms);
     float *dq = in_g(c, 0), *dk = in_g(c, 1), *dv = in_g(c, 2);
 #pragma omp parallel for if (d.N * d.Tq * d.Tk * d.D > ATT_PAR_MIN)
@@ -330,9 +530,17 @@ KERNEL(attention, bwd)
         }
         att_pack(&d, in_x(c, 1) + w.at_k, d.Tk, copy);
         att_transpose(&d, copy, d.E, d.Tk, kt);
-        const AttHead h = {.q = in_x(c, 0) + w.at_q, .k = copy, .o = out_x(c, 0) + w.at_q, .go = out_g(c, 0) + w.at_q,
+        AttAhead ahead = {.n = 0};
+        if (nh + 1 < units && (3 * d.Tq + 2 * d.Tk) * d.E <= ATT_AHEAD) {
+            const AttWork n = att_work(&d, nh + 1, d.Tq, 1);
+            ahead = (AttAhead){.n = 5, .left = {{out_x(c, 0) + n.at_q, d.Tq}, {out_g(c, 0) + n.at_q, d.Tq},
+                                                {in_x(c, 0) + n.at_q, d.Tq}, {in_x(c, 1) + n.at_k, d.Tk},
+                                                {in_x(c, 2) + n.at_k, d.Tk}}};
+        }
+        const AttHead h = {.ahead = &ahead, .q = in_x(c, 0) + w.at_q, .k = copy, .o = out_x(c, 0) + w.at_q, .go = out_g(c, 0) + w.at_q,
                            .lse = out_x(c, 1) + nh * d.Tq, .kt = kt, .vt = vt, .dq = dq ? dq + w.at_q : NULL,
-                           .dk = dk ? dk + w.at_k : NULL, .dv = dv ? dv + w.at_k : NULL};
+                           .dk = dk ? dk + w.at_k : NULL, .dv = dv ? dv + w.at_k : NULL, 
+                           .room = copy + d.t_size};
         att_bwd_head(&d, &h);
     }
 }
