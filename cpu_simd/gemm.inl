@@ -11,6 +11,7 @@
 
 #include <omp.h>
 
+#include "cpu_simd/finish.inl"
 #include "cpu_simd/vec.h"
 #include "tensor/pack.h"
 
@@ -32,7 +33,7 @@ struct Gemm {
     float alpha;
     bool add;                  // C += instead of C =
     const float *bias;         // [N] or NULL; wants add = false, cc = 1
-    float *gelu;               // NULL, or [M,N]: gelu_tanh(C), rows rc apart
+    Finish finish;             // of whole sums; wants cc = 1, no c_row
     const float *packed;       // NULL, or B as panels of tensor/pack.h, [N/PANEL][K][PANEL]
     const float *turned;       // NULL, or B^T as panels, [K/PANEL][N][PANEL]
     GemmFetch *fetch_a;        // NULL, or makes A block by block: rows m of it when ca = 1, rows k when ra = 1
@@ -316,15 +317,6 @@ static ABlock block_of_a(const Gemm *g, int64_t m0, int64_t mc, int64_t k0, int6
     return by_k ? (ABlock){copy, 1, ld} : (ABlock){copy, ld, 1};
 }
 
-static void gelu_rows(float *y, const float *h, int64_t ld, int64_t rows, int64_t n)
-{
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < n; j += VW) {
-            const vmask m = vhead(n - j);
-            vstore_m(y + i * ld + j, m, vgelu_tanh(vload_m(h + i * ld + j, m)));
-        }
-}
-
 // A finished tile [rows][NR] goes to a C that is transposed or whose rows lie anywhere.
 static void scatter(const Gemm *g, const float *tile, int64_t m0, int64_t rows, int64_t n0, int64_t n, bool add)
 {
@@ -375,7 +367,7 @@ typedef struct Block { int64_t m0, mc, n0, n1, k0, kc; } Block;
 static void block_product(const Gemm *g, const Block *s, ABlock a, BPlace place, float *panels, int64_t nc0)
 {
     const int64_t k0 = s->k0, kc = s->kc, mc = s->mc, n_tiles = ceil_div(mc, MR);
-    const bool add = g->add || k0 > 0, direct = g->cc == 1 && !g->c_row;
+    const bool add = g->add || k0 > 0, direct = g->cc == 1 && !g->c_row, last = g->finish.kind && k0 + kc == g->K;
     float buf[MR * NR] __attribute__((aligned(64)));
     for (int64_t n = s->n0; n < s->n1;) {
         int64_t width = min_i64(NR, g->N - n);
@@ -403,10 +395,10 @@ static void block_product(const Gemm *g, const Block *s, ABlock a, BPlace place,
                              .bias = g->bias && k0 == 0 ? g->bias + n : NULL, .alpha = g->alpha, .add = add && direct,
                              .run = g->run ? g->run : kc,
                              .ahead = next.at, .ahead_cols = next.cols, .ahead_step = next.step};
+            if (last) finish_ask(&g->finish, m * g->rc + n, g->rc, rows, width);
             fn(kc, a.a + i * a.ra, a.ra, a.ca, b, ldb, width, &to);
             if (!direct) scatter(g, buf, m, rows, n, width, add);
-            if (g->gelu && k0 + kc == g->K)
-                gelu_rows(g->gelu + m * g->rc + n, g->c + m * g->rc + n, g->rc, rows, width);
+            if (last) finish_block(&g->finish, g->c, m * g->rc + n, g->rc, rows, width);
         }
         n += width;
     }
@@ -558,7 +550,8 @@ static void gemm_run(const Gemm *want, Arena *scratch)
 static inline bool turns(const Gemm *g)
 {
     return g->cb != 1 && g->cb % 512 != 0 && g->M >= NR && g->M <= TURN_ROWS && g->N >= 8 * g->M && g->K >= 128 &&
-           g->batch <= 1 && !g->packed && !g->turned && !g->fetch_a && !g->fetch_b && !g->c_row && !g->bias && !g->gelu;
+           g->batch <= 1 && !g->packed && !g->turned && !g->fetch_a && !g->fetch_b && !g->c_row && !g->bias &&
+           !g->finish.kind;
 }
 
 // dst = src^T, src [rows,cols].

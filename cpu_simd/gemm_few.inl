@@ -16,7 +16,7 @@ static inline void few_store(const Gemm *g, FewBlock b, int64_t i, int64_t n, in
     if (g->bias && b.k0 == 0) v = vadd(v, vload_n(g->bias + n, width));
     if (g->add || b.k0 > 0) v = vadd(vload_n(c, width), v);
     vstore_n(c, width, v);
-    if (g->gelu && b.k0 + b.kc == g->K) vstore_n(g->gelu + i * g->rc + n, width, vgelu_tanh(v));
+    if (g->finish.kind && b.k0 + b.kc == g->K) finish_block(&g->finish, g->c, i * g->rc + n, g->rc, 1, min_i64(width, VW));
 }
 
 // sums [rows][ld], of n columns, += a (rows x terms) b (terms x n)

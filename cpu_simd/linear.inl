@@ -1,7 +1,8 @@
-// linear, linear_gelu, matmul on the product of gemm.inl.
-// Formulas and shapes: src/tensor/ref/{linear,linear_gelu,matmul}.inl
+// linear, linear_gelu, linear_silu, linear_add, matmul on the product of gemm.inl.
+// Formulas and shapes: src/tensor/ref/<op>.inl
 #include "cpu_simd/gemm.inl"
 #include "cpu_simd/linear_bf16.inl"
+#include "cpu_simd/range.inl"
 
 typedef struct LinearDims { int64_t M, K, N; } LinearDims;
 
@@ -11,17 +12,16 @@ static LinearDims linear_dims(const OpCall *c)
     return (LinearDims){numel(c->in[0]) / w[0], w[0], w[1]};
 }
 
-// gelu: NULL, or where gelu_tanh(y) goes.
-static void linear_product(const OpCall *c, float *y, float *gelu)
+static void linear_product(const OpCall *c, float *y, Finish finish)
 {
     if (c->in[1]->layout == LAYOUT_PANELS_BF16) {
-        linear_bf16(c, y, gelu);
+        linear_bf16(c, y, finish);
         return;
     }
     const LinearDims d = linear_dims(c);
     const Gemm g = {.M = d.M, .N = d.N, .K = d.K, .a = in_x(c, 0), .ra = d.K, .ca = 1,
                     .b = in_x(c, 1), .rb = d.N, .cb = 1, .packed = c->in[1]->layout == LAYOUT_PANELS ? in_x(c, 1) : NULL,
-                    .c = y, .rc = d.N, .cc = 1, .alpha = 1, .bias = in_x(c, 2), .gelu = gelu};
+                    .c = y, .rc = d.N, .cc = 1, .alpha = 1, .bias = in_x(c, 2), .finish = finish};
     gemm(&g, c->scratch);
 }
 
@@ -43,13 +43,17 @@ static void linear_gradients(const OpCall *c, const float *dy)
     if (in_g(c, 2)) column_sums(dy, d.M, d.N, in_g(c, 2));
 }
 
-KERNEL(linear, fwd) { linear_product(c, out_x(c, 0), NULL); }
+KERNEL(linear, fwd) { linear_product(c, out_x(c, 0), (Finish){FINISH_NONE}); }
 
 KERNEL(linear, bwd) { linear_gradients(c, out_g(c, 0)); }
 
-KERNEL(linear_gelu, fwd) { linear_product(c, out_x(c, 1), out_x(c, 0)); }
+// ---- linear and more
 
-KERNEL(linear_gelu, bwd)
+KERNEL(linear_gelu, fwd) { linear_product(c, out_x(c, 1), (Finish){FINISH_GELU, .y = out_x(c, 0)}); }
+KERNEL(linear_silu, fwd) { linear_product(c, out_x(c, 1), (Finish){FINISH_SILU, .y = out_x(c, 0)}); }
+KERNEL(linear_add, fwd) { linear_product(c, out_x(c, 0), (Finish){FINISH_ADD, .r = in_x(c, 3)}); }
+
+static inline __attribute__((always_inline)) void linear_slope(const OpCall *c, vf (*slope)(vf))
 {
     const float *h = out_x(c, 1), *dy = out_g(c, 0);
     const int64_t n = numel(c->out[0]);
@@ -57,9 +61,23 @@ KERNEL(linear_gelu, bwd)
 #pragma omp parallel for if (n > 16384)
     for (int64_t i = 0; i < n; i += VW) {
         const vmask m = vhead(n - i);
-        vstore_m(dh + i, m, vmul(vload_m(dy + i, m), vgelu_tanh_grad(vload_m(h + i, m))));
+        vstore_m(dh + i, m, vmul(vload_m(dy + i, m), slope(vload_m(h + i, m))));
     }
     linear_gradients(c, dh);
+}
+
+KERNEL(linear_gelu, bwd) { linear_slope(c, vgelu_tanh_grad); }
+KERNEL(linear_silu, bwd) { linear_slope(c, vsilu_grad); }
+
+static void add_to_residual(const OpCall *c, int64_t i0, int64_t i1)
+{
+    add_run(out_g(c, 0) + i0, in_g(c, 3) + i0, i1 - i0);
+}
+
+KERNEL(linear_add, bwd)
+{
+    if (in_g(c, 3)) run_ranges(c, numel(c->out[0]), add_to_residual);
+    linear_gradients(c, out_g(c, 0));
 }
 
 // ---- matmul

@@ -1,4 +1,4 @@
-// linear, linear_gelu forward with a weight in bf16 panels (tensor/pack.h):   y [M,N] = x [M,K] W [K,N] (+ b [N])
+// linear, linear_gelu, linear_silu, linear_add forward with a weight in bf16 panels (tensor/pack.h):   y [M,N] = x [M,K] W [K,N] (+ b [N])
 //
 // Compiled three times.  Within linear.inl, for AVX2 and AVX-512: a half of each pair is widened to f32 in registers, x
 // stays in f32.  By itself with AVX512-BF16: x is rounded to pairs once a call, and vdpbf16ps multiplies both terms of
@@ -16,6 +16,7 @@
 
 #include <omp.h>
 
+#include "cpu_simd/finish.inl"
 #include "cpu_simd/vec.h"
 #include "tensor/pack.h"
 
@@ -41,7 +42,8 @@ typedef struct Bf16Product {
     int64_t ld;
     const uint32_t *w;               // [ceil(N/PANEL)][pairs][PANEL]
     const float *bias;               // or NULL
-    float *y, *gelu;                 // [M,N]; gelu may be NULL
+    float *y;                        // [M,N]
+    Finish finish;
 } Bf16Product;
 
 // ---- register tiles
@@ -116,8 +118,8 @@ static inline __attribute__((always_inline)) void bf_tile_body(const int rows, c
             if (width <= 0) break;
             const vf v = g->bias ? vadd(acc[i][j], vload_n(g->bias + at, width)) : acc[i][j];
             vstore_n(g->y + (m + i) * g->N + at, width, v);
-            if (g->gelu) vstore_n(g->gelu + (m + i) * g->N + at, width, vgelu_tanh(v));
         }
+    if (g->finish.kind) finish_block(&g->finish, g->y, m * g->N + n, g->N, rows, min_i64(nv * VW, g->N - n));
 }
 
 typedef void Bf16Tile(const Bf16Product *g, int64_t m, int64_t n);
@@ -185,11 +187,11 @@ static void bf_member(const Bf16Product *g, int tid, int n)
     }
 }
 
-static void linear_bf16(const OpCall *c, float *y, float *gelu)
+static void linear_bf16(const OpCall *c, float *y, Finish finish)
 {
     const int64_t K = c->in[1]->shape.d[0], N = c->in[1]->shape.d[1], M = numel(c->in[0]) / K;
     Bf16Product g = {.M = M, .N = N, .K = K, .pairs = bf_ceil(K, 2), .w = c->in[1]->x, .bias = in_x(c, 2), .y = y,
-                     .gelu = gelu};
+                     .finish = finish};
     const int threads = M * N * K > BF_PAR ? omp_get_max_threads() : 1;
     const size_t mark = arena_mark(c->scratch);
 #if defined(__AVX512BF16__)
@@ -214,17 +216,17 @@ static void linear_bf16(const OpCall *c, float *y, float *gelu)
 }
 
 #if defined(__AVX512BF16__)
-void linear_fwd_avx512bf16(const OpCall *c)
-{
-    if (c->in[1]->layout == LAYOUT_PANELS_BF16) linear_bf16(c, out_x(c, 0), NULL);
-    else linear_fwd_avx512(c);
-}
-
-void linear_gelu_fwd_avx512bf16(const OpCall *c)
-{
-    if (c->in[1]->layout == LAYOUT_PANELS_BF16) linear_bf16(c, out_x(c, 1), out_x(c, 0));
-    else linear_gelu_fwd_avx512(c);
-}
+#define FORWARD(name, j, ...)                                                              \
+    void name##_fwd_avx512bf16(const OpCall *c)                                            \
+    {                                                                                      \
+        if (c->in[1]->layout != LAYOUT_PANELS_BF16) name##_fwd_avx512(c);                  \
+        else linear_bf16(c, out_x(c, j), (Finish){__VA_ARGS__});                           \
+    }
+FORWARD(linear, 0, FINISH_NONE)
+FORWARD(linear_gelu, 1, FINISH_GELU, .y = out_x(c, 0))
+FORWARD(linear_silu, 1, FINISH_SILU, .y = out_x(c, 0))
+FORWARD(linear_add, 0, FINISH_ADD, .r = in_x(c, 3))
+#undef FORWARD
 #endif
 
 #endif

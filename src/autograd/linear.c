@@ -17,7 +17,8 @@ Tensor *tape_matmul(Tape *t, Tensor *a, Tensor *b, bool trans_a, bool trans_b)
     return tape_op(t, OP_matmul, 2, (Tensor *[]){a, b}, 1, &y, &p, sizeof p)->out[0];
 }
 
-static Tensor *affine(Tape *t, OpId op, Tensor *x, Tensor *w, Tensor *b)
+// r: NULL, or the last input of linear_add.
+static Tensor *affine(Tape *t, OpId op, Tensor *x, Tensor *w, Tensor *b, Tensor *r)
 {
     const char *name = op_info(op)->name;
     check_dims(name, "w", w, 2);
@@ -27,8 +28,16 @@ static Tensor *affine(Tape *t, OpId op, Tensor *x, Tensor *w, Tensor *b)
           "%s: %s is in bf16, through which no gradient flows", name, w->name ? w->name : "w");
     Shape y = x->shape;
     y.d[y.n - 1] = w->shape.d[1];
-    return tape_op(t, op, 3, (Tensor *[]){x, w, b}, op == OP_linear ? 1 : 2, (Shape[]){y, y}, NULL, 0)->out[0];
+    if (r) check_shape(name, "r", r, y);
+    const bool keeps_h = op == OP_linear_gelu || op == OP_linear_silu;
+    return tape_op(t, op, r ? 4 : 3, (Tensor *[]){x, w, b, r}, keeps_h ? 2 : 1, (Shape[]){y, y}, NULL, 0)->out[0];
 }
 
-Tensor *tape_linear(Tape *t, Tensor *x, Tensor *w, Tensor *b) { return affine(t, OP_linear, x, w, b); }
-Tensor *tape_linear_gelu(Tape *t, Tensor *x, Tensor *w, Tensor *b) { return affine(t, OP_linear_gelu, x, w, b); }
+Tensor *tape_linear(Tape *t, Tensor *x, Tensor *w, Tensor *b) { return affine(t, OP_linear, x, w, b, NULL); }
+Tensor *tape_linear_gelu(Tape *t, Tensor *x, Tensor *w, Tensor *b) { return affine(t, OP_linear_gelu, x, w, b, NULL); }
+Tensor *tape_linear_silu(Tape *t, Tensor *x, Tensor *w, Tensor *b) { return affine(t, OP_linear_silu, x, w, b, NULL); }
+
+Tensor *tape_linear_add(Tape *t, Tensor *x, Tensor *w, Tensor *b, Tensor *r)
+{
+    return affine(t, OP_linear_add, x, w, b, r);
+}

@@ -75,7 +75,7 @@ static void push_node(Tape *t, OpCall *c)
 // Matrices in panels (tensor/pack.h) are weights of linear and of nothing else.
 static void check_layout(OpId op, int i, const Tensor *x)
 {
-    CHECK(x->layout == LAYOUT_ROWS || (i == 1 && (op == OP_linear || op == OP_linear_gelu)), "op %s: input %d (%s) is packed",
+    CHECK(x->layout == LAYOUT_ROWS || (i == 1 && op_is_linear(op)), "op %s: input %d (%s) is packed",
           op_info(op)->name, i, x->name ? x->name : "?");
 }
 

@@ -90,6 +90,9 @@ Tensor *tape_dropout(Tape *t, Tensor *a, double p);       // a itself when not t
 Tensor *tape_matmul(Tape *t, Tensor *a, Tensor *b, bool trans_a, bool trans_b);
 Tensor *tape_linear(Tape *t, Tensor *x, Tensor *w, Tensor *b);        // [..,K] [K,N] [N] or NULL -> [..,N]
 Tensor *tape_linear_gelu(Tape *t, Tensor *x, Tensor *w, Tensor *b);   // gelu_tanh(x w + b)
+Tensor *tape_linear_silu(Tape *t, Tensor *x, Tensor *w, Tensor *b);   // silu(x w + b)
+// (x w + b) + r, r [..,N] like the result.  On the CPU all three have the bits of two calls (linear, then the other op).
+Tensor *tape_linear_add(Tape *t, Tensor *x, Tensor *w, Tensor *b, Tensor *r);
 
 // ---- conv.c
 Tensor *tape_conv2d(Tape *t, Tensor *x, Tensor *w, Tensor *b, int stride, int pad);   // [N,H,W,C] [KH,KW,C,O] [O]|NULL

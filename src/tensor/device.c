@@ -76,6 +76,8 @@ Device device_cpu_f32(Isa cap)
         if (__builtin_cpu_supports("avx512bf16")) {
             d.fwd[OP_linear] = linear_fwd_avx512bf16;
             d.fwd[OP_linear_gelu] = linear_gelu_fwd_avx512bf16;
+            d.fwd[OP_linear_silu] = linear_silu_fwd_avx512bf16;
+            d.fwd[OP_linear_add] = linear_add_fwd_avx512bf16;
         }
 #endif
     }

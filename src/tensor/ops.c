@@ -37,6 +37,11 @@ const OpInfo *op_info(OpId op)
     return &info[op];
 }
 
+bool op_is_linear(OpId op)
+{
+    return op == OP_linear || op == OP_linear_gelu || op == OP_linear_silu || op == OP_linear_add;
+}
+
 DType op_out_type(OpId op)
 {
     return op == OP_draw_windows || op == OP_window_rows || op == OP_window_calendar ? I32 : REAL;
@@ -79,7 +84,7 @@ static double input_bytes(const OpCall *c, int i)
 static double backward_factor(const OpCall *c)
 {
     switch (c->op) {
-    case OP_matmul: case OP_linear: case OP_linear_gelu: case OP_conv2d:
+    case OP_matmul: case OP_linear: case OP_linear_gelu: case OP_linear_silu: case OP_linear_add: case OP_conv2d:
         return (c->in[0]->g ? 1 : 0) + (c->in[1]->g ? 1 : 0);
     case OP_attention: return 2;
     default: return 1;
@@ -105,7 +110,7 @@ OpWork op_work(const OpCall *c, bool backward)
         in += !backward || reads_inputs(c->op) ? input_bytes(c, i) : 0;
         if (c->in[i] && c->in[i]->g) grad += input_bytes(c, i);
     }
-    const bool product = c->op == OP_matmul || c->op == OP_linear || c->op == OP_conv2d;
+    const bool product = c->op == OP_matmul || c->op == OP_linear || c->op == OP_linear_add || c->op == OP_conv2d;
     if (backward && product)   // dx needs w, dw needs x
         in = (c->in[0]->g ? input_bytes(c, 1) : 0) + (c->in[1]->g ? input_bytes(c, 0) : 0);
     w.written = backward ? grad : out;

@@ -94,7 +94,8 @@ typedef struct { double beta1, beta2, eps, decay, clip; int64_t decayed; } Adamw
     KERNEL_DECL_##cf(name##_fwd_cuda) KERNEL_DECL_##cb(name##_bwd_cuda)
 #include "tensor/ops.def"
 #undef OP
-Kernel linear_fwd_avx512bf16, linear_gelu_fwd_avx512bf16;   // cpu_simd/linear_bf16.inl
+// cpu_simd/linear_bf16.inl
+Kernel linear_fwd_avx512bf16, linear_gelu_fwd_avx512bf16, linear_silu_fwd_avx512bf16, linear_add_fwd_avx512bf16;
 
 typedef struct OpInfo {
     const char *name;
@@ -103,6 +104,7 @@ typedef struct OpInfo {
 } OpInfo;
 
 const OpInfo *op_info(OpId op);
+bool op_is_linear(OpId op);          // linear, linear_gelu, ..: input 1 is a weight, which may be packed (tensor/pack.h)
 DType op_out_type(OpId op);          // of all outputs
 double op_flops(const OpCall *c);    // of the forward pass, by the row's formula
 

@@ -6,7 +6,7 @@
 //                       together as the dot products of AVX512-BF16 take them.  Rounded to nearest even
 //   LAYOUT_COLUMNS_BF16 [N][K rounded up to 8] bf16, zeros beyond K: 16 bytes hold 8 terms of one column
 // The packed values are the only ones.  There is no second copy that could be stale: tensor_set_* writes and tensor_get_*
-// reads through the layout, ops other than linear and linear_gelu refuse such a tensor (tape.c), and what has a gradient
+// reads through the layout, ops other than linear and its fused forms refuse such a tensor (tape.c), and what has a gradient
 // is never packed, so no optimiser meets one.  Products with LAYOUT_PANELS have the same bits as with plain rows.
 //
 // Products with bf16 weights are for inference: no gradient flows through them (tape_linear records none: a bug).

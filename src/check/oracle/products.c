@@ -41,3 +41,18 @@ void linear_gelu_oracle(const OpCall *c, long double *const *out)   // x/2 (1 + 
         out[1][i] = h;
     }
 }
+
+void linear_silu_oracle(const OpCall *c, long double *const *out)
+{
+    for (int64_t i = 0; i < numel(c->out[0]); i++) {
+        const long double h = linear_at(c, i);
+        out[0][i] = h / (1 + expl(-h));
+        out[1][i] = h;
+    }
+}
+
+void linear_add_oracle(const OpCall *c, long double *const *out)
+{
+    const double *r = c->in[3]->x;
+    for (int64_t i = 0; i < numel(c->out[0]); i++) out[0][i] = linear_at(c, i) + r[i];
+}

@@ -1,0 +1,9 @@
+#include "check/cases/common.h"
+
+static void build(Tape *t, Tensor *const *in, const Case *c)
+{
+    (void)c;
+    tape_linear_silu(t, in[0], in[1], in[2]);
+}
+
+void linear_silu_cases(CaseList *list) { cases_of_linear_act(list, OP_linear_silu, build); }
