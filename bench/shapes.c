@@ -12,6 +12,10 @@
                                    .in = {SHAPE(M, K), SHAPE(K, N)}, .i = {2}}
 #define LINEAR_GELU(M, K, N, why) {.op = OP_linear_gelu, .label = #M "x" #K "->" #N " " why, \
                                    .in = {SHAPE(M, K), SHAPE(K, N), SHAPE(N)}}
+#define LINEAR_SILU(M, K, N, why) {.op = OP_linear_silu, .label = #M "x" #K "->" #N " " why, \
+                                   .in = {SHAPE(M, K), SHAPE(K, N), SHAPE(N)}}
+#define LINEAR_ADD(M, K, N, why) {.op = OP_linear_add, .label = #M "x" #K "->" #N " " why, \
+                                  .in = {SHAPE(M, K), SHAPE(K, N), SHAPE(N), SHAPE(M, N)}}
 #define CONV(n, h, c, k, o, s, p, why) {.op = OP_conv2d, \
     .label = #n "x" #h "x" #h " C" #c " k" #k " O" #o " s" #s " " why, \
     .in = {SHAPE(n, h, h, c), SHAPE(k, k, c, o)}, .i = {s, p}}
@@ -52,6 +56,8 @@ const BenchRow *bench_rows(Arena *a, int *n)
         {.op = OP_matmul, .label = "1x768x50257 NT lm-head", .in = {SHAPE(1, 768), SHAPE(50257, 768)},
          .i = {false, true}},
         LINEAR_GELU(256, 768, 3072, "GPT-2"), LINEAR_GELU(512, 512, 2048, "aggregator"),
+        LINEAR_SILU(512, 512, 512, "times"), LINEAR_ADD(256, 768, 768, "GPT-2"), LINEAR_ADD(256, 3072, 768, "GPT-2"),
+        LINEAR_ADD(512, 512, 512, "aggregator"),
         // convolutions, resampling
         CONV(32, 12, 128, 3, 128, 1, 1, "U-Net"), CONV(32, 12, 256, 3, 128, 1, 1, "U-Net"),
         CONV(32, 6, 256, 3, 256, 1, 1, "U-Net"), CONV(32, 3, 512, 3, 512, 1, 1, "U-Net"),
@@ -129,7 +135,7 @@ const BenchRow *bench_rows_gpu(Arena *a, int *n)
     const BenchRow rows[] = {
         MATMUL(4096, 4096, 4096), MATMUL(8192, 8192, 8192), LINEAR(16384, 768, 2304, "GPT-2 B16 T1024"),
         LINEAR(16384, 768, 3072, "GPT-2 B16 T1024"), LINEAR(16384, 3072, 768, "GPT-2 B16 T1024"),
-        LINEAR_GELU(16384, 768, 3072, "GPT-2 B16 T1024"),
+        LINEAR_GELU(16384, 768, 3072, "GPT-2 B16 T1024"), LINEAR_ADD(16384, 3072, 768, "GPT-2 B16 T1024"),
         {.op = OP_matmul, .label = "4096x768x50257 NT lm-head", .in = {SHAPE(4096, 768), SHAPE(50257, 768)},
          .i = {false, true}},
         ATTENTION(16, 1024, 1024, 768, 12, true, "GPT-2"), ATTENTION(1, 4096, 4096, 768, 12, true, "GPT-2"),
@@ -163,7 +169,7 @@ static void optimiser_call(Tape *t, const BenchRow *r, Tensor **in)
 
 void bench_call(Tape *t, const BenchRow *r, Tensor **in)
 {
-    Tensor *a = in[0], *b = in[1], *c = in[2];
+    Tensor *a = in[0], *b = in[1], *c = in[2], *d = in[3];
     const int *i = r->i;
     switch (r->op) {
     case OP_add: tape_add(t, a, b ? b : tape_zeros(t, SHAPE(shape_last(a->shape)))); break;
@@ -182,6 +188,8 @@ void bench_call(Tape *t, const BenchRow *r, Tensor **in)
     case OP_matmul: tape_matmul(t, a, b, i[0], i[1]); break;
     case OP_linear: tape_linear(t, a, b, NULL); break;
     case OP_linear_gelu: tape_linear_gelu(t, a, b, c); break;
+    case OP_linear_silu: tape_linear_silu(t, a, b, c); break;
+    case OP_linear_add: tape_linear_add(t, a, b, c, d); break;
     case OP_conv2d: tape_conv2d(t, a, b, NULL, i[0], i[1]); break;
     case OP_dwconv1d: tape_dwconv1d(t, a, b, c); break;
     case OP_upsample2: tape_upsample2(t, a); break;

@@ -126,7 +126,7 @@ CUDA_KERNEL(conv2d, fwd)
     const Conv d = conv_of(c);
     const int64_t M = d.out_pixels, K = d.in_taps;
     gemm(c, 1, M, d.O, K, Unfolded<false>{in_x(c, 0), d}, Matrix<false>{in_x(c, 1), d.O, 0, d.O, K},
-         Epilogue{out_x(c, 0), NULL, in_x(c, 2), 1, false, M, d.O});
+         Epilogue{out_x(c, 0), NULL, in_x(c, 2), 1, false, M, d.O, NULL, ACT_NONE});
 }
 
 CUDA_KERNEL(conv2d, bwd)
@@ -136,9 +136,9 @@ CUDA_KERNEL(conv2d, bwd)
     const int64_t P = d.out_pixels;
     if (in_g(c, 0))
         gemm(c, 1, d.in_pixels, d.C, d.out_taps, Reached{dy, d}, WeightsBack{in_x(c, 1), d},
-             Epilogue{in_g(c, 0), NULL, NULL, 1, true, d.in_pixels, d.C});
+             Epilogue{in_g(c, 0), NULL, NULL, 1, true, d.in_pixels, d.C, NULL, ACT_NONE});
     if (in_g(c, 1))
         gemm(c, 1, d.in_taps, d.O, P, Unfolded<true>{in_x(c, 0), d}, Matrix<false>{dy, d.O, 0, d.O, P},
-             Epilogue{in_g(c, 1), NULL, NULL, 1, true, d.in_taps, d.O});
+             Epilogue{in_g(c, 1), NULL, NULL, 1, true, d.in_taps, d.O, NULL, ACT_NONE});
     if (in_g(c, 2)) sum_columns<1>(c, 1, P, d.O, Channels{dy, d.O}, {{in_g(c, 2)}, 0, 1, false});
 }

@@ -2,38 +2,15 @@
 // A block of 256 threads: 8 KiB of each input and of the output; 1 to 10 flops a value: bound by memory.
 // Expected: 0.85-0.90 of a device copy on 64 MB and more (add, mul: 8-12 bytes a value; backward 12-16).
 // The division that finds a suffix (bias) costs one 32-bit remainder for each pack of four.
-#include "kernel.h"
+#include "activation.h"
 #include "tensor/philox.h"
 
-// ---- activations: y = A::fwd(x), dx += dy A::slope(x or, with OF_Y, y)
+// ---- activations: y = A::fwd(x), dx += A::bwd(x or, with OF_Y, y; dy).  Silu, GeluTanh: activation.h
 
 struct Relu {
     enum { OF_Y = 0 };
     static __device__ float fwd(float x) { return x < 0 ? 0 : x; }
     static __device__ float bwd(float x, float dy) { return x > 0 ? dy : 0; }
-};
-
-static __device__ __forceinline__ float logistic(float x) { return 1 / (1 + expf(-x)); }
-
-struct Silu {
-    enum { OF_Y = 0 };
-    static __device__ float fwd(float x) { return x * logistic(x); }
-    static __device__ float bwd(float x, float dy)
-    {
-        const float s = logistic(x);
-        return dy * (s * (1 + x * (1 - s)));
-    }
-};
-
-struct GeluTanh {
-    enum { OF_Y = 0 };
-    static __device__ float angle(float x) { return 0.79788456080286535588f * (x + 0.044715f * x * x * x); }
-    static __device__ float fwd(float x) { return 0.5f * x * (1 + tanhf(angle(x))); }
-    static __device__ float bwd(float x, float dy)
-    {
-        const float t = tanhf(angle(x));
-        return dy * (0.5f * (1 + t) + 0.5f * x * (1 - t * t) * 0.79788456080286535588f * (1 + 3 * 0.044715f * x * x));
-    }
 };
 
 struct GeluErf {
@@ -71,18 +48,6 @@ template <class A> struct Forward {
         Pack<W> r = load<W>(x + i);
 #pragma unroll
         for (int k = 0; k < W; k++) r.v[k] = A::fwd(r.v[k]);
-        return r;
-    }
-};
-
-template <class A> struct Backward {
-    const float *x, *dy;
-    template <int W> __device__ Pack<W> at(int64_t i) const
-    {
-        Pack<W> r = load<W>(dy + i);
-        const Pack<W> a = load<W>(x + i);
-#pragma unroll
-        for (int k = 0; k < W; k++) r.v[k] = A::bwd(a.v[k], r.v[k]);
         return r;
     }
 };

@@ -1,4 +1,4 @@
-// matmul, linear, linear_gelu: products of matrices.  The engine and its tiling: gemm.h; few rows (decoding): below.
+// matmul, linear, linear_gelu, linear_silu, linear_add: products of matrices.  The engine and its tiling: gemm.h; few rows (decoding): below.
 #include "gemm_sm90.h"
 
 // ---- at most 8 rows m: every element of B is read once, so the product is bound by memory.
@@ -80,7 +80,7 @@ static void few_rows(const OpCall *c, GemmSizes s, const Matrix<true> &a, const 
     const int64_t strips = s.batch * div_up(s.N, 32 * W);
     gemm_split(&s, strips, FEW_WARPS);
     float *part = s.splits > 1 ? scratch_of<float>(c, (size_t)(s.splits * s.batch * s.M * s.N)) : NULL;
-    const Epilogue first = part ? Epilogue{part, NULL, NULL, 1, false, s.M, s.N} : e;
+    const Epilogue first = e.of_splits(part);
     auto *kernel = few_rows_kernel<ROWS, W>;
     launch(c, kernel, blocks_of(strips * s.splits), FEW_BLOCK, 0, s, a, b, first);
     if (part) gemm_finish(c, s, part, e);
@@ -138,7 +138,7 @@ template <class A> static void with_right(const OpCall *c, int64_t batch, const 
 // y[i,j] (=, +=) alpha sum_k a[i,k] b[j,k]
 static void contract(const OpCall *c, int64_t batch, Side a, Side b, float *y, float alpha, bool add)
 {
-    const Epilogue e = {y, NULL, NULL, alpha, add, a.rows, b.rows};
+    const Epilogue e = {y, NULL, NULL, alpha, add, a.rows, b.rows, NULL, ACT_NONE};
     const int64_t size = a.rows * a.K;
     if (a.across) with_right(c, batch, Matrix<false>{a.x, a.rows, size, a.rows, a.K}, b, e);
     else with_right(c, batch, Matrix<true>{a.x, a.K, size, a.rows, a.K}, b, e);
@@ -179,17 +179,18 @@ CUDA_KERNEL(matmul, bwd)
     }
 }
 
-// ---- linear, linear_gelu
+// ---- linear and its fused forms
 
 // cuda/gemm_bf16.cu; false: the weight is not in bf16.
-bool linear_bf16(const OpCall *c, float *y, float *h);
+bool linear_bf16(const OpCall *c, const Epilogue &e);
 
-static void linear_fwd(const OpCall *c, float *y, float *h)
+// r: NULL, or what is added; h: NULL, or where x w + b goes when y is an activation of it.
+static void linear_fwd(const OpCall *c, float *h, const float *r, Act act)
 {
-    if (linear_bf16(c, y, h)) return;
     const int64_t K = c->in[1]->shape.d[0], N = c->in[1]->shape.d[1], M = numel(c->in[0]) / K;
-    product(c, 1, M, N, K, Matrix<true>{in_x(c, 0), K, 0, M, K}, Matrix<false>{in_x(c, 1), N, 0, N, K},
-            Epilogue{y, h, in_x(c, 2), 1, false, M, N});
+    const Epilogue e = {out_x(c, 0), h, in_x(c, 2), 1, false, M, N, r, act};
+    if (linear_bf16(c, e)) return;
+    product(c, 1, M, N, K, Matrix<true>{in_x(c, 0), K, 0, M, K}, Matrix<false>{in_x(c, 1), N, 0, N, K}, e);
 }
 
 struct Columns {
@@ -208,30 +209,31 @@ static void linear_bwd(const OpCall *c, const float *dy)
     if (in_g(c, 2)) sum_columns<1>(c, 1, M, N, Columns{dy, N}, {{in_g(c, 2)}, 0, 1, false});
 }
 
-CUDA_KERNEL(linear, fwd) { linear_fwd(c, out_x(c, 0), NULL); }
-CUDA_KERNEL(linear, bwd) { linear_bwd(c, out_g(c, 0)); }
-CUDA_KERNEL(linear_gelu, fwd) { linear_fwd(c, out_x(c, 0), out_x(c, 1)); }
-
-struct GeluSlope {   // dy gelu_tanh'(h)
-    const float *h, *dy;
-    template <int W> __device__ Pack<W> at(int64_t i) const
-    {
-        Pack<W> r = load<W>(dy + i);
-        const Pack<W> a = load<W>(h + i);
-#pragma unroll
-        for (int k = 0; k < W; k++) {
-            const float x = a.v[k], t = tanhf(0.79788456080286535588f * (x + 0.044715f * x * x * x));
-            r.v[k] *= 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * 0.79788456080286535588f * (1 + 3 * 0.044715f * x * x);
-        }
-        return r;
-    }
-};
-
-CUDA_KERNEL(linear_gelu, bwd)
+template <class A> static void linear_act_bwd(const OpCall *c)
 {
     const int64_t n = numel(c->out[0]);
     float *dh = scratch_of<float>(c, (size_t)n);
-    const GeluSlope f = {out_x(c, 1), out_g(c, 0)};
-    map<false>(c, n, dh, f, aligned16(f.h) && aligned16(f.dy));
+    const Backward<A> f = {out_x(c, 1), out_g(c, 0)};
+    map<false>(c, n, dh, f, aligned16(f.x) && aligned16(f.dy));
     linear_bwd(c, dh);
+}
+
+CUDA_KERNEL(linear, fwd) { linear_fwd(c, NULL, NULL, ACT_NONE); }
+CUDA_KERNEL(linear, bwd) { linear_bwd(c, out_g(c, 0)); }
+CUDA_KERNEL(linear_gelu, fwd) { linear_fwd(c, out_x(c, 1), NULL, ACT_GELU); }
+CUDA_KERNEL(linear_gelu, bwd) { linear_act_bwd<GeluTanh>(c); }
+CUDA_KERNEL(linear_silu, fwd) { linear_fwd(c, out_x(c, 1), NULL, ACT_SILU); }
+CUDA_KERNEL(linear_silu, bwd) { linear_act_bwd<Silu>(c); }
+CUDA_KERNEL(linear_add, fwd) { linear_fwd(c, NULL, in_x(c, 3), ACT_NONE); }
+
+struct Same {
+    const float *x;
+    template <int W> __device__ Pack<W> at(int64_t i) const { return load<W>(x + i); }
+};
+
+CUDA_KERNEL(linear_add, bwd)
+{
+    const Same dy = {out_g(c, 0)};
+    if (in_g(c, 3)) map<true>(c, numel(c->out[0]), in_g(c, 3), dy, aligned16(dy.x));
+    linear_bwd(c, dy.x);
 }

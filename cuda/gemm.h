@@ -1,4 +1,4 @@
-// The f32 product engine behind matmul, linear, linear_gelu and conv2d:  C[m,n] = alpha sum_k A[m,k] B[k,n].
+// The f32 product engine behind matmul, linear, its fused forms and conv2d:  C[m,n] = alpha sum_k A[m,k] B[k,n].
 //
 // Operands are read through small structs, so that a convolution is a product whose A is gathered (implicit GEMM):
 //   enum { K_RUNS };                   neighbours in memory lie along k (1) or along the row m / column n (0)
@@ -23,7 +23,7 @@
 #ifndef LEAD_CUDA_GEMM_H
 #define LEAD_CUDA_GEMM_H
 
-#include "kernel.h"
+#include "activation.h"
 #include "mma.h"
 
 // Rows of K values (K_RUNS) or K rows of values; ld: from one row in memory to the next.
@@ -40,18 +40,17 @@ template <bool RUNS> struct Matrix {
     bool wide() const { return aligned16(x) && ld % 4 == 0 && batch % 4 == 0 && (RUNS ? K : rows) % 4 == 0; }
 };
 
-static __device__ __forceinline__ float gelu_tanh(float x)
-{
-    return 0.5f * x * (1 + tanhf(0.79788456080286535588f * (x + 0.044715f * x * x * x)));
-}
+// What becomes of a sum: y = alpha sum + bias (+ r), y += alpha sum, or h = sum + bias and y = gelu_tanh(h) or silu(h).
+enum Act { ACT_NONE, ACT_GELU, ACT_SILU };
 
-// What becomes of a sum: y = alpha sum + bias, y += alpha sum, or h = sum + bias and y = gelu_tanh(h).
 struct Epilogue {
-    float *y, *h;         // h NULL: no GELU
+    float *y, *h;         // h: NULL without an activation
     const float *bias;    // NULL: none
     float alpha;
     bool add;
     int64_t M, N;
+    const float *r;       // NULL: none
+    Act act;
     template <int W> __device__ __forceinline__ void put(int64_t b, int64_t m, int64_t n, Pack<W> v) const
     {
         const int64_t at = (b * M + m) * N + n;
@@ -60,14 +59,21 @@ struct Epilogue {
         else if (bias) old = load<W>(bias + n);
 #pragma unroll
         for (int k = 0; k < W; k++) v.v[k] = alpha * v.v[k] + old.v[k];
+        if (r) {
+            const Pack<W> more = load<W>(r + at);
+#pragma unroll
+            for (int k = 0; k < W; k++) v.v[k] += more.v[k];
+        }
         if (h) {
             store<W>(h + at, v);
 #pragma unroll
-            for (int k = 0; k < W; k++) v.v[k] = gelu_tanh(v.v[k]);
+            for (int k = 0; k < W; k++) v.v[k] = act == ACT_SILU ? Silu::fwd(v.v[k]) : GeluTanh::fwd(v.v[k]);
         }
         store<W>(y + at, v);
     }
-    bool wide() const { return aligned16(y) && aligned16(h) && aligned16(bias) && N % 4 == 0; }
+    bool wide() const { return aligned16(y) && aligned16(h) && aligned16(bias) && aligned16(r) && N % 4 == 0; }
+    // What writes the sums of the splits, for gemm_finish to add; or, where part is NULL, this one.
+    Epilogue of_splits(float *part) const { return part ? Epilogue{part, NULL, NULL, 1, false, M, N, NULL, ACT_NONE} : *this; }
 };
 
 struct GemmSizes {
@@ -351,7 +357,7 @@ static void gemm_tiles(const OpCall *c, GemmSizes s, const A &a, const B &b, con
     const int64_t tiles = div_up(s.M, 64 * WM) * div_up(s.N, 32 * WN) * s.batch;
     gemm_split(&s, tiles, GEMM_K);
     float *part = s.splits > 1 ? scratch_of<float>(c, (size_t)(s.splits * s.batch * s.M * s.N)) : NULL;
-    const Epilogue first = part ? Epilogue{part, NULL, NULL, 1, false, s.M, s.N} : e;
+    const Epilogue first = e.of_splits(part);
     const bool wide = a.wide() && b.wide();
     auto *kernel = gemm_kernel<WM, WN, 1, A, B>;
     if (wide && math_of(c) == MATH_BF16) kernel = mma_kernel<true, WM, WN, A, B>;

@@ -1,4 +1,4 @@
-// linear, linear_gelu forward with a weight in bf16 columns (tensor/pack.h):  y [M,N] = x [M,K] W, W stored [N][ld].
+// linear and its fused forms, forward, with a weight in bf16 columns (tensor/pack.h):  y [M,N] = x [M,K] W, W stored [N][ld].
 //   up to 8 rows   x in f32, products and sums in f32.  Every 16 bytes of W are read once: bound by memory.  A warp takes two
 //                  columns; GPT-2's smallest matrix (768 x 768, 1.2 MB) then has 384 warps, which read it in three steps.
 //                  Expected: 0.8 of the read rate for the output layer (77 MB), half the time of f32
@@ -182,20 +182,18 @@ static void tiles(const OpCall *c, GemmSizes s, const Matrix<true> &x, const uin
     const int64_t blocks = div_up(s.M, 32 * MT) * div_up(s.N, 16 * NT);
     gemm_split(&s, blocks, STEP);
     float *part = s.splits > 1 ? scratch_of<float>(c, (size_t)(s.splits * s.M * s.N)) : NULL;
-    Epilogue first = e;
-    if (part) first.y = part, first.h = NULL, first.bias = NULL;
+    const Epilogue first = e.of_splits(part);
     auto *kernel = mma_bf16_kernel<MT, NT, W>;
     launch(c, kernel, blocks_of(blocks * s.splits), 128, STAGES * Stage<MT, NT>::BYTES, s, x, w, ld, first, first.wide());
     if (part) gemm_finish(c, s, part, e);
 }
 
-bool linear_bf16(const OpCall *c, float *y, float *h)
+bool linear_bf16(const OpCall *c, const Epilogue &e)
 {
     enum { FULL = 132 };   // large tiles once they fill an H200
     if (c->in[1]->layout != LAYOUT_COLUMNS_BF16) return false;
     const int64_t K = c->in[1]->shape.d[0], N = c->in[1]->shape.d[1], M = numel(c->in[0]) / K, ld = (K + 7) / 8 * 8;
     const uint16_t *w = static_cast<const uint16_t *>(c->in[1]->x);
-    const Epilogue e = {y, h, in_x(c, 2), 1, false, M, N};
     const GemmSizes s = {M, N, K, 1, 1, K};
     const Matrix<true> x = {in_x(c, 0), K, 0, M, K};
     const int64_t most = INT32_MAX - 256;   // part_of counts in 32 bits

@@ -21,7 +21,7 @@
 // Bound by L2 (128 x 256): 48 KB for 1,024 cycles of products would be 11 TB/s at the full rate, twice what L2 gives.  Expected:
 // 600 TFLOP/s at 4096^3 and beyond.  Next, on a GPU: clusters of two blocks that share B by multicast (32 KB), then writing one
 // tile's sums under the next one's products.
-// Sums leave through shared memory in lines of 256 bytes; bias, GELU and adding are gemm.h's.  Few tiles: k is cut into
+// Sums leave through shared memory in lines of 256 bytes; bias, activations, residuals and adding are gemm.h's.  Few tiles: k is cut into
 // splits, whose partial sums gemm_finish adds in order.  The plan depends on the sizes alone: same bits on every GPU.
 #include "gemm_sm90.h"
 #include "hopper.h"
@@ -276,7 +276,7 @@ static void run(const OpCall *c, const GemmSizes &s, const Operand &a, const Ope
     const int64_t blocks_a = round_blocks(ra, BF16 ? 8 : 4), blocks_b = round_blocks(rb, BF16 ? 8 : 4);
     launch(c, round_kernel<BF16>, blocks_of(blocks_a + blocks_b), ROUND_BLOCK, 0, ra, rb, blocks_a);
     float *part = s.splits > 1 ? scratch_of<float>(c, (size_t)(s.splits * s.batch * s.M * s.N)) : NULL;
-    const Epilogue first = part ? Epilogue{part, NULL, NULL, 1, false, s.M, s.N} : e;
+    const Epilogue first = e.of_splits(part);
     const int64_t units = div_up(s.M, Size::BM) * div_up(s.N, BN) * s.batch * s.splits;
     const int64_t room = (int64_t)multiprocessors(c) * Size::BLOCKS;
     auto *kernel = wgmma_kernel<BF16, A_RUNS, B_RUNS, WG, BN>;

@@ -84,11 +84,16 @@ def make_torch(op, i, d, s):
     if op in UNARY:
         x = (image(s[0]) if len(s[0]) == 4 else rand(*s[0])).requires_grad_()
         return lambda: UNARY[op](x), [x]
-    if op in ("linear", "linear_gelu"):
+    if op in ("linear", "linear_gelu", "linear_silu", "linear_add"):
         x, w = rand(*s[0]).requires_grad_(), rand(s[1][1], s[1][0]).requires_grad_()
         if op == "linear":
             return lambda: F.linear(x, w), [x, w]
         b = rand(s[1][1]).requires_grad_()
+        if op == "linear_silu":
+            return lambda: F.silu(F.linear(x, w, b)), [x, w, b]
+        if op == "linear_add":
+            r = rand(*s[3]).requires_grad_()
+            return lambda: F.linear(x, w, b) + r, [x, w, b, r]
         return lambda: F.gelu(F.linear(x, w, b), approximate="tanh"), [x, w, b]
     if op == "matmul":
         x, w = rand(*s[0]).requires_grad_(), rand(*s[1]).requires_grad_()

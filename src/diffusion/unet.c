@@ -76,7 +76,7 @@ static Tensor *res_apply(Tape *t, const ResBlock *r, Tensor *x, Tensor *g, Tenso
     h = tape_adagn(t, h, linear_apply(t, &r->from_g, g), group_count(shape_last(h->shape)), false);
     h = tape_film(t, h, linear_apply(t, &r->from_t, temb), true);
     h = conv_apply(t, &r->conv2, h);
-    return tape_add(t, h, r->shortcut.w ? linear_apply(t, &r->shortcut, x) : x);
+    return r->shortcut.w ? linear_into(t, &r->shortcut, x, h, 0) : tape_add(t, h, x);
 }
 
 // Pixels are tokens: [B,N,N,C] is [B,N*N,C].  kv NULL: self-attention.
@@ -85,7 +85,7 @@ static Tensor *attn_apply(Tape *t, const AttnBlock *a, Tensor *x, Tensor *kv)
     const Shape s = x->shape;
     Tensor *tok = tape_reshape(t, x, SHAPE(s.d[0], s.d[1] * s.d[2], s.d[3]));
     Tensor *n = norm_apply(t, &a->norm, tok, false);
-    return tape_reshape(t, tape_add(t, attention_apply(t, &a->attn, n, kv ? kv : n, false), tok), s);
+    return tape_reshape(t, attention_into(t, &a->attn, n, kv ? kv : n, false, tok, 0), s);
 }
 
 static Tensor *stage_apply(Tape *t, const UNetStage *st, Tensor *x, Tensor *g, Tensor *temb, Tensor *s)
@@ -98,8 +98,8 @@ static Tensor *stage_apply(Tape *t, const UNetStage *st, Tensor *x, Tensor *g, T
 Tensor *unet_apply(Tape *t, const UNet *u, Tensor *x, Tensor *time, Tensor *g, Tensor *s)
 {
     const UNetConfig *c = &u->cfg;
-    Tensor *temb = linear_apply(t, &u->time1, tape_timestep_embed(t, time, c->base));
-    temb = tape_silu(t, linear_apply(t, &u->time2, tape_silu(t, temb)));
+    Tensor *temb = tape_linear_silu(t, tape_timestep_embed(t, time, c->base), u->time1.w, u->time1.b);
+    temb = tape_linear_silu(t, temb, u->time2.w, u->time2.b);
     g = tape_silu(t, g);
     Tensor *skip[UNET_MAX_LEVELS][UNET_MAX_BLOCKS];
     x = conv_apply(t, &u->conv_in, x);

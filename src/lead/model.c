@@ -98,8 +98,9 @@ Condition lead_condition(Tape *t, const LeadModel *m, const LeadBatch *b)
 static Tensor *drop_rows(Tape *t, Tensor *c, Tensor *null, Tensor *keep, Tensor *drop)
 {
     const int64_t B = c->shape.d[0], W = numel(null);
-    Tensor *n = tape_linear(t, tape_reshape(t, drop, SHAPE(B, 1)), tape_reshape(t, null, SHAPE(1, W)), NULL);
-    return tape_add(t, tape_mul_rows(t, c, keep), tape_reshape(t, n, c->shape));
+    Tensor *kept = tape_reshape(t, tape_mul_rows(t, c, keep), SHAPE(B, W));
+    Tensor *y = tape_linear_add(t, tape_reshape(t, drop, SHAPE(B, 1)), tape_reshape(t, null, SHAPE(1, W)), NULL, kept);
+    return tape_reshape(t, y, c->shape);
 }
 
 Condition lead_condition_drop(Tape *t, const LeadModel *m, Condition c, Tensor *keep)

@@ -47,7 +47,7 @@ Tensor *vision_apply(Tape *t, const Vision *v, Tensor *frames)
 {
     Tensor *branch[VISION_MAX_STEM];
     for (int i = 0; i < v->n_stem; i++) branch[i] = conv_apply(t, &v->stem[i], frames);
-    Tensor *h = tape_gelu_tanh(t, linear_apply(t, &v->fuse, tape_concat(t, branch, v->n_stem, 3)));
+    Tensor *h = tape_linear_gelu(t, tape_concat(t, branch, v->n_stem, 3), v->fuse.w, v->fuse.b);
     for (int i = 0; i < v->n_stages; i++) h = block_apply(t, &v->stage[i], h);
     Tensor *pooled = tape_concat(t, (Tensor *[]){tape_global_avgpool(t, h), tape_global_maxpool(t, h)}, 2, 1);
     return linear_apply(t, &v->fc2, tape_linear_gelu(t, pooled, v->fc1.w, v->fc1.b));
@@ -82,8 +82,7 @@ Aggregator aggregator_new(ParamSet *ps, const char *prefix, int history, int slo
 static Tensor *layer_apply(Tape *t, const AggLayer *l, Tensor *x, Tensor *kv, double dropout)
 {
     Tensor *n = norm_apply(t, &l->norm, x, false);
-    x = tape_add(t, x, tape_dropout(t, attention_apply(t, &l->attn, n, kv ? kv : n, !kv), dropout));
-    return tape_add(t, x, tape_dropout(t, mlp_apply(t, &l->mlp, x), dropout));
+    return mlp_into(t, &l->mlp, attention_into(t, &l->attn, n, kv ? kv : n, !kv, x, dropout), dropout);
 }
 
 Tensor *aggregator_apply(Tape *t, const Aggregator *a, Tensor *f, Tensor *slot, Tensor *dow)

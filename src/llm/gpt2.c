@@ -20,6 +20,17 @@ static Tensor *project_gelu(Tape *t, const Gpt2Projection *p, Tensor *x)
     return p->lora_a ? tape_gelu_tanh(t, project(t, p, x)) : tape_linear_gelu(t, x, p->w, p->b);
 }
 
+// h + dropout(projection of x): one op where nothing stands between, and nobody looks at the projection
+static Tensor *project_into(Tape *t, const Gpt2 *m, const Gpt2Projection *p, Tensor *x, Tensor *h, const Gpt2Hook *hook,
+                            int layer, const char *what)
+{
+    const bool dropped = t->training && m->dropout > 0, watched = hook && hook->probe;
+    if (!p->lora_a && !dropped && !watched) return tape_linear_add(t, x, p->w, p->b, h);
+    Tensor *y = project(t, p, x);
+    probe(hook, layer, what, y);
+    return tape_add(t, h, tape_dropout(t, y, m->dropout));
+}
+
 // [N,T,D] -> [N*heads,T,D/heads]
 static Tensor *heads_first(Tape *t, Tensor *x, int64_t heads)
 {
@@ -42,6 +53,7 @@ static Tensor *attention_dropped(Tape *t, Tensor *q, Tensor *k, Tensor *v, int64
     return tape_reshape(t, y, SHAPE(N, T, D));
 }
 
+// Attention before its last projection.
 // cache: NULL, or where the keys and values of these positions go, and those of the earlier ones are
 static Tensor *attend(Tape *t, const Gpt2 *m, int layer, Tensor *x, const Gpt2Hook *hook, const Gpt2Cache *cache)
 {
@@ -61,7 +73,7 @@ static Tensor *attend(Tape *t, const Gpt2 *m, int layer, Tensor *x, const Gpt2Ho
     probe(hook, layer, "k", k);
     probe(hook, layer, "v", v);
     probe(hook, layer, "attn", y);
-    return project(t, &b->c_proj, y);
+    return y;
 }
 
 // The hook on positions n .. n + T: it is shown the `reach` positions before them as well.
@@ -81,16 +93,12 @@ static Tensor *block_forward(Tape *t, const Gpt2 *m, int layer, Tensor *h, const
     const Gpt2Block *b = &m->block[layer];
     Tensor *n1 = tape_layer_norm(t, h, b->ln_1_w, b->ln_1_b, m->c.eps);
     probe(hook, layer, "ln_1", n1);
-    Tensor *a = attend(t, m, layer, n1, hook, cache);
-    probe(hook, layer, "c_proj", a);
-    h = tape_add(t, h, tape_dropout(t, a, m->dropout));
+    h = project_into(t, m, &b->c_proj, attend(t, m, layer, n1, hook, cache), h, hook, layer, "c_proj");
     Tensor *n2 = tape_layer_norm(t, h, b->ln_2_w, b->ln_2_b, m->c.eps);
     probe(hook, layer, "ln_2", n2);
     Tensor *fc = project_gelu(t, &b->mlp_fc, n2);
     probe(hook, layer, "fc", fc);
-    Tensor *f = project(t, &b->mlp_proj, fc);
-    probe(hook, layer, "mlp_proj", f);
-    h = tape_add(t, h, tape_dropout(t, f, m->dropout));
+    h = project_into(t, m, &b->mlp_proj, fc, h, hook, layer, "mlp_proj");
     if (!hook || !hook->after_block) return h;
     return cache ? hook_cached(t, hook, cache, layer, h) : hook->after_block(hook->arg, t, layer, h);
 }

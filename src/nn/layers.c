@@ -17,6 +17,12 @@ Linear linear_new(ParamSet *ps, const char *prefix, int64_t in, int64_t out, boo
 
 Tensor *linear_apply(Tape *t, const Linear *l, Tensor *x) { return tape_linear(t, x, l->w, l->b); }
 
+Tensor *linear_into(Tape *t, const Linear *l, Tensor *x, Tensor *r, double dropout)
+{
+    if (!t->training || dropout == 0) return tape_linear_add(t, x, l->w, l->b, r);
+    return tape_add(t, r, tape_dropout(t, linear_apply(t, l, x), dropout));
+}
+
 Conv conv_new(ParamSet *ps, const char *prefix, int kernel, int64_t in, int64_t out, int stride, bool zero)
 {
     const Init w = fan_in_init(in * kernel * kernel, zero);
@@ -67,10 +73,10 @@ Attention attention_new(ParamSet *ps, const char *prefix, int64_t width, int64_t
                        .o = sub_linear(ps, prefix, "o", width, width, zero_out), .heads = heads};
 }
 
-Tensor *attention_apply(Tape *t, const Attention *l, Tensor *x, Tensor *kv, bool causal)
+Tensor *attention_into(Tape *t, const Attention *l, Tensor *x, Tensor *kv, bool causal, Tensor *r, double dropout)
 {
     Tensor *q = linear_apply(t, &l->q, x), *k = linear_apply(t, &l->k, kv), *v = linear_apply(t, &l->v, kv);
-    return linear_apply(t, &l->o, tape_attention(t, q, k, v, l->heads, causal));
+    return linear_into(t, &l->o, tape_attention(t, q, k, v, l->heads, causal), r, dropout);
 }
 
 Mlp mlp_new(ParamSet *ps, const char *prefix, int64_t width, int64_t hidden)
@@ -80,7 +86,8 @@ Mlp mlp_new(ParamSet *ps, const char *prefix, int64_t width, int64_t hidden)
                  .proj = sub_linear(ps, prefix, "proj", hidden, width, false)};
 }
 
-Tensor *mlp_apply(Tape *t, const Mlp *l, Tensor *x)
+Tensor *mlp_into(Tape *t, const Mlp *l, Tensor *x, double dropout)
 {
-    return linear_apply(t, &l->proj, tape_linear_gelu(t, norm_apply(t, &l->ln, x, false), l->fc.w, l->fc.b));
+    Tensor *h = tape_linear_gelu(t, norm_apply(t, &l->ln, x, false), l->fc.w, l->fc.b);
+    return linear_into(t, &l->proj, h, x, dropout);
 }

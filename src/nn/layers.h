@@ -10,6 +10,8 @@
 typedef struct Linear { Tensor *w, *b; } Linear;
 Linear linear_new(ParamSet *ps, const char *prefix, int64_t in, int64_t out, bool zero);
 Tensor *linear_apply(Tape *t, const Linear *l, Tensor *x);                  // [..,in] -> [..,out]
+// r + dropout(linear(x)): one op where nothing is dropped
+Tensor *linear_into(Tape *t, const Linear *l, Tensor *x, Tensor *r, double dropout);
 
 typedef struct Conv { Tensor *w, *b; int stride, pad; } Conv;
 // pad = kernel/2
@@ -24,13 +26,14 @@ int group_count(int64_t channels);
 Tensor *norm_apply(Tape *t, const Norm *l, Tensor *x, bool silu);           // silu only with GroupNorm
 
 // Multi-head attention with its four projections; keys and values come from `kv` (= x: self-attention).
+// -> r + dropout(attention)
 typedef struct Attention { Linear q, k, v, o; int heads; } Attention;
 Attention attention_new(ParamSet *ps, const char *prefix, int64_t width, int64_t kv_width, int heads, bool zero_out);
-Tensor *attention_apply(Tape *t, const Attention *l, Tensor *x, Tensor *kv, bool causal);
+Tensor *attention_into(Tape *t, const Attention *l, Tensor *x, Tensor *kv, bool causal, Tensor *r, double dropout);
 
-// LN, linear(4x), GELU, linear:  the residual is the caller's.
+// x + dropout(linear(GELU(linear(LN x)))), 4 times as wide inside as a rule.
 typedef struct Mlp { Norm ln; Linear fc, proj; } Mlp;
 Mlp mlp_new(ParamSet *ps, const char *prefix, int64_t width, int64_t hidden);
-Tensor *mlp_apply(Tape *t, const Mlp *l, Tensor *x);
+Tensor *mlp_into(Tape *t, const Mlp *l, Tensor *x, double dropout);
 
 #endif
