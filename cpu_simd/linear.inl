@@ -53,21 +53,40 @@ KERNEL(linear_gelu, fwd) { linear_product(c, out_x(c, 1), (Finish){FINISH_GELU, 
 KERNEL(linear_silu, fwd) { linear_product(c, out_x(c, 1), (Finish){FINISH_SILU, .y = out_x(c, 0)}); }
 KERNEL(linear_add, fwd) { linear_product(c, out_x(c, 0), (Finish){FINISH_ADD, .r = in_x(c, 3)}); }
 
-static inline __attribute__((always_inline)) void linear_slope(const OpCall *c, vf (*slope)(vf))
+// dh = dy act'(h), n values.  Called with a constant from one place each.
+static inline __attribute__((always_inline)) void slope_piece(const float *h, const float *dy, float *dh, int64_t n,
+                                                              FinishMap *slope)
+{
+    int64_t i = 0;
+    for (; i + 4 * VW <= n; i += 4 * VW) {
+        vf v[4];
+        for (int k = 0; k < 4; k++) v[k] = vload(h + i + k * VW);
+        slope(v, 4);
+        for (int k = 0; k < 4; k++) vstore(dh + i + k * VW, vmul(vload(dy + i + k * VW), v[k]));
+    }
+    for (; i < n; i += VW) {
+        vf v = vload_n(h + i, n - i);
+        slope(&v, 1);
+        vstore_n(dh + i, n - i, vmul(vload_n(dy + i, n - i), v));
+    }
+}
+
+typedef void Slope(const float *h, const float *dy, float *dh, int64_t n);
+static void gelu_slope(const float *h, const float *dy, float *dh, int64_t n) { slope_piece(h, dy, dh, n, vgelu_tanhs_grad); }
+static void silu_slope(const float *h, const float *dy, float *dh, int64_t n) { slope_piece(h, dy, dh, n, vsilus_grad); }
+
+static void linear_slope(const OpCall *c, Slope *piece)
 {
     const float *h = out_x(c, 1), *dy = out_g(c, 0);
     const int64_t n = numel(c->out[0]);
     float *dh = arena_alloc(c->scratch, (size_t)n * sizeof *dh);
-#pragma omp parallel for if (n > 16384)
-    for (int64_t i = 0; i < n; i += VW) {
-        const vmask m = vhead(n - i);
-        vstore_m(dh + i, m, vmul(vload_m(dy + i, m), slope(vload_m(h + i, m))));
-    }
+#pragma omp parallel for schedule(static) if (n > PAR_VALUES)
+    for (int64_t i = 0; i < n; i += RANGE) piece(h + i, dy + i, dh + i, min_i64(RANGE, n - i));
     linear_gradients(c, dh);
 }
 
-KERNEL(linear_gelu, bwd) { linear_slope(c, vgelu_tanh_grad); }
-KERNEL(linear_silu, bwd) { linear_slope(c, vsilu_grad); }
+KERNEL(linear_gelu, bwd) { linear_slope(c, gelu_slope); }
+KERNEL(linear_silu, bwd) { linear_slope(c, silu_slope); }
 
 static void add_to_residual(const OpCall *c, int64_t i0, int64_t i1)
 {
