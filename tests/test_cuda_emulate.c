@@ -38,7 +38,7 @@ static void test_memory(TestLog *log)
 // whole numbers, which no rounding touches, to exact results.
 static void test_math(TestLog *log, CheckOptions o, Device *emulated)
 {
-    static const OpId product[] = {OP_matmul, OP_linear, OP_linear_gelu, OP_conv2d, OP_attention};
+    static const OpId product[] = {OP_matmul, OP_linear, OP_linear_gelu, OP_linear_add, OP_conv2d, OP_attention};
     o.quick = true;
     for (Math math = MATH_TF32; math <= MATH_BF16; math++)
         for (int i = 0; i < (int)(sizeof product / sizeof *product); i++) {

@@ -106,6 +106,14 @@ void test_fused(TestLog *log)
             continue;
         }
         test_device_of(log, dev, !log->quick);
+#if defined(__x86_64__)
+        if (dev.fwd[OP_linear] != linear_fwd_avx512bf16) continue;
+        dev.fwd[OP_linear] = linear_fwd_avx512;    // a CPU with AVX-512 and without AVX512-BF16
+        dev.fwd[OP_linear_gelu] = linear_gelu_fwd_avx512;
+        dev.fwd[OP_linear_silu] = linear_silu_fwd_avx512;
+        dev.fwd[OP_linear_add] = linear_add_fwd_avx512;
+        test_device_of(log, dev, false);
+#endif
     }
     test_device_of(log, device_emulated(), false);
 }

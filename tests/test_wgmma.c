@@ -1,5 +1,5 @@
-// The products of gemm_sm90.cu (wgmma, TMA) on the emulated Hopper GPU: every tile on every case of matmul, linear and
-// linear_gelu, held to the tolerance of bf16 or tf32 operands and, with whole numbers, to exact results.
+// The products of gemm_sm90.cu (wgmma, TMA) on the emulated Hopper GPU: every tile on every case of matmul, linear,
+// linear_gelu and linear_add, held to the tolerance of bf16 or tf32 operands and, with whole numbers, to exact results.
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -38,7 +38,7 @@ void test_wgmma(TestLog *log)
     // together take a minute.)
     static const struct { Math math; const char *tile; OpId op; } run[] = {
         {MATH_BF16, "64x128", OP_matmul}, {MATH_TF32, "128x128", OP_linear_gelu}, {MATH_BF16, "128x256", OP_linear},
-        {MATH_BF16, "128x128", OP_linear}, {MATH_TF32, "64x128", OP_linear}, {MATH_TF32, "128x256", OP_linear},
+        {MATH_BF16, "128x128", OP_linear}, {MATH_TF32, "64x128", OP_linear}, {MATH_TF32, "128x256", OP_linear_add},
     };
     Devices devices;
     CheckOptions o;

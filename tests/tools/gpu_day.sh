@@ -73,7 +73,7 @@ for math in bf16 tf32 fp32; do
 done
 step models 60 "$gpu" models --math tf32 --seconds 40 --tsv "$out/models.tsv"
 if [ "${arch:-90}" = 90 ]; then
-    products="matmul linear linear_gelu"
+    products="matmul linear linear_gelu linear_add"
     for math in bf16 tf32; do
         for tile in 64x128 128x128 128x256; do
             for op in $products; do
