@@ -1,7 +1,8 @@
 // The vector functions of cpu_simd/vec.h: exp, sigmoid, tanh, softplus, the normal cdf hold their stated error bounds
 // over every exponent of a float (here in their AVX2 build, and through the kernels of each instruction set), infinities
 // and NaN included; masked heads touch what they should; zeros, denormals, the largest, infinities and NaN go through
-// activations, softmax and norms as through the plain kernels; randn draws the reference's bits at every instruction set.
+// activations, softmax and norms as through the plain kernels; randn draws the reference's bits at every instruction set, and every radius and
+// angle is philox.h's.
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -64,6 +65,11 @@ static void expect_bound(TestLog *log, const char *what, double worst, double bo
 #pragma GCC target("avx2,fma")
 #define SYMBOL(name, dir) name##_##dir##_test
 #include "cpu_simd/vec.h"
+KERNEL(randn, fwd);
+KERNEL(diffuse, fwd);
+KERNEL(dropout, fwd);
+KERNEL(dropout, bwd);
+#include "cpu_simd/random.inl"
 
 __attribute__((noinline)) static void map_avx2(const float *x, float *y, int n, int which)
 {
@@ -102,6 +108,38 @@ __attribute__((noinline)) static void test_heads(TestLog *log)
         TEST(log, vmaxall(vpad_n(vload(x), n, vset1(-5))) == (n ? (float)n : -5), "largest of %d lanes", n);
     }
 }
+
+// Bits of all 2^24 radii and angles, those of zeros too.
+__attribute__((noinline)) static void test_normals(TestLog *log)
+{
+    enum { n = VECTORS_MAX };
+    int64_t other = 0;
+    for (uint32_t at = 0; at < 1u << 24; at += n * VW) {
+        uint32_t d[n][VW];
+        float radius[n][VW], sine[n][VW], cosine[n][VW];
+        vi draw[n], q[n];
+        vf r[n], s[n], c[n];
+        for (uint32_t i = 0; i < n * VW; i++) d[i / VW][i % VW] = (at + i) << 8 | (at >> 5 & 0xFF);
+        memcpy(draw, d, sizeof d);
+        EACH r[k] = vi_unit(draw[k]);
+        v_radius2(r, n);
+        v_sincos(draw, q, s, c, n);
+        EACH {
+            vstore(radius[k], vsqrt(r[k]));
+            vstore(sine[k], vmul(vi_flip(q[k], vset1(1)), s[k]));
+            vstore(cosine[k], vmul(vi_flip(q[k], vset1(1)), c[k]));
+        }
+        for (int i = 0; i < n * VW; i++) {
+            const int k = i / VW, l = i % VW;
+            const float want = sqrtf(-2.0f * philox_log(philox_unit(d[k][l])));
+            float ws, wc;
+            philox_sincos(d[k][l] >> 8, &ws, &wc);
+            other += memcmp(&want, &radius[k][l], 4) != 0 || memcmp(&ws, &sine[k][l], 4) != 0 ||
+                     memcmp(&wc, &cosine[k][l], 4) != 0;
+        }
+    }
+    TEST(log, other == 0, "%lld of 2^24 radii and angles have other bits", (long long)other);
+}
 #pragma GCC pop_options
 
 static void test_functions(TestLog *log, const float *x, float *y)
@@ -114,6 +152,7 @@ static void test_functions(TestLog *log, const float *x, float *y)
         expect_bound(log, fn[f].name, worst_error(x, y, INPUTS, fn[f].truth), fn[f].bound);
     }
     test_heads(log);
+    test_normals(log);
 }
 #else
 static void test_functions(TestLog *log, const float *x, float *y)
@@ -139,8 +178,10 @@ static void test_kernels(TestLog *log, const Device *dev, float *x, float *y)
 }
 
 // Odd lengths, first rows and offsets up to the carry out of the counter's low word.
-static void test_randn(TestLog *log, const Device *ref, const Device *dev, float *want, float *got)
+static void test_randn(TestLog *log, const Device *ref, const Device *dev, Arena *mem)
 {
+    const size_t mark = arena_mark(mem);
+    float *want = arena_alloc(mem, 4000 * sizeof *want), *got = arena_alloc(mem, 4000 * sizeof *got);
     static const int64_t length[] = {1, 5, 31, 32, 33, 63, 64, 65, 1000};
     static const uint64_t offset[] = {0, 4, 400, (uint64_t)4 * 0xFFFFFFF0u, (uint64_t)1 << 50};
     for (int l = 0; l < 9; l++)
@@ -154,6 +195,14 @@ static void test_randn(TestLog *log, const Device *ref, const Device *dev, float
             TEST(log, memcmp(want, got, tensor_bytes(&a)) == 0, "%s: other bits at length %d, offset %d", dev->name,
                  (int)length[l], o);
         }
+    const RandnParams p = {.at = {.seed = 5, .site = 3}};   // 1/16 of all radii and angles
+    const int64_t n = 1 << 21;
+    Tensor a = {.shape = SHAPE(1, n), .x = arena_alloc(mem, 4 * (size_t)n), .dev = ref};
+    Tensor b = {.shape = SHAPE(1, n), .x = arena_alloc(mem, 4 * (size_t)n), .dev = dev};
+    ref->fwd[OP_randn](&(OpCall){.op = OP_randn, .n_out = 1, .out = {&a}, .p = &p});
+    dev->fwd[OP_randn](&(OpCall){.op = OP_randn, .n_out = 1, .out = {&b}, .p = &p});
+    TEST(log, memcmp(a.x, b.x, tensor_bytes(&a)) == 0, "%s: other bits among %d normals", dev->name, (int)n);
+    arena_rewind(mem, mark);
 }
 
 // ---- zeros, denormals, the largest, infinities, NaN
@@ -259,7 +308,7 @@ void test_vec(TestLog *log)
         test_kernels(log, &dev, x, y);
         all_exponents(x);
         test_special(log, &ref, &dev, mem);
-        test_randn(log, &ref, &dev, arena_alloc(mem, 4000 * sizeof(float)), y);
+        test_randn(log, &ref, &dev, mem);
     }
     arena_delete(mem);
 }

@@ -25,6 +25,7 @@ void dropout_cases(CaseList *list)
     for (int i = 0; i < VECTOR_EDGES; i++) shape(list, "vector edge", SHAPE(vector_edge[i]), 0, 0.4, false);
     for (int64_t offset = 1; offset < 5; offset++) shape(list, "offset inside a quad", SHAPE(3, 7), offset, 0.5, false);
     shape(list, "offset above 2^32", SHAPE(2, 29), (int64_t)1 << 41 | 2, 0.15, false);
+    shape(list, "the low counter word overflows", SHAPE(3, 29), ((int64_t)4 << 32) - 22, 0.3, false);
     shape(list, "nearly all dropped", SHAPE(5, 29), 0, 0.97, false);
     shape(list, "many values", SHAPE(37, 4099), 3, 0.1, true);
 }
