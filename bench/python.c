@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <math.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,7 @@ static double run(Peer *peer, Problem *p, Pass pass, int n, int threads)
 static bool start(Child *c, const char *python, const char *script)
 {
     int to[2], from[2];
+    signal(SIGPIPE, SIG_IGN);   // an interpreter that ends at once is a missing peer, not our end
     if (pipe(to) || pipe(from)) return false;
     const pid_t pid = fork();
     if (pid < 0) return false;
