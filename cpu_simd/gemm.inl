@@ -40,7 +40,6 @@ struct Gemm {
     GemmFetch *fetch_b;        // NULL, or makes B block by block, rows k
     float *(*c_row)(const Gemm *g, int64_t m);   // NULL, or where row m of C is; wants cc = 1
     const void *ctx;           // for the two functions above
-    bool a_far;                // A lies in rows, is large and read in place: ask for the next tile's
     int64_t run;               // terms of a sum before it is added to C; 0: a whole block along k
     int64_t batch, a_step, b_step, c_step;       // 0, or this many products, operands so many floats apart
 };
@@ -53,7 +52,7 @@ enum { MR = 6 };
 // PAR_WORK: multiply-adds worth waking the other threads for, a region costs about a microsecond.  A_BLOCK, A_WHOLE:
 // floats of A in one block beside shared panels of B, and when a thread has panels of its own.
 enum { NV = 2, NR = NV * VW, KC = 512, NC = 4096, A_BLOCK = 61440, A_WHOLE = 147456, TASKS = 16, AHEAD = 16,
-       L1_FLOATS = 8192, PAR_WORK = 200000, TURN_ROWS = 64 };
+       L1_FLOATS = 8192, PAR_WORK = 200000 };
 
 static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -73,6 +72,7 @@ typedef struct Store {
     float alpha;
     bool add;
     int64_t run;       // terms summed in registers before they are added to C
+    int64_t piece, hop;               // terms of A that lie together (0: all), floats between two such pieces
     const float *ahead;               // what the tile that asks ahead asks for, NR floats at each term:
     int64_t ahead_cols, ahead_step;   // rows of so many floats, so far apart
 } Store;
@@ -107,7 +107,7 @@ static inline __attribute__((always_inline)) void tile_body(const int rows, cons
         for (int i = 0; i < rows; i++)
 #pragma GCC unroll 8
             for (int j = 0; j < nv; j++) acc[i][j] = vzero();
-        for (int64_t k = 0; k < terms; k++) {
+        for (int64_t k = 0, left = s->piece; k < terms; k++) {
             vf vb[8];
 #pragma GCC unroll 8
             for (int j = 0; j < nv; j++) vb[j] = partial && j == nv - 1 ? vload_m(b + j * VW, m) : vload(b + j * VW);
@@ -120,6 +120,11 @@ static inline __attribute__((always_inline)) void tile_body(const int rows, cons
 #pragma GCC unroll 4
             for (int i = 0; i < (rows + 2) / 3; i++) pa[i] += ca;
             b += ldb;
+            if (--left == 0) {
+#pragma GCC unroll 4
+                for (int i = 0; i < (rows + 2) / 3; i++) pa[i] += s->hop;
+                left = s->piece;
+            }
             if (ahead) {
 #pragma GCC unroll 2
                 for (int j = 0; j < NR; j += 16) __builtin_prefetch(ask + asked + j, 0, 2);
@@ -152,9 +157,11 @@ static inline __attribute__((always_inline)) void tile_body(const int rows, cons
         tile_body(rows, nv, partial, ahead, K, a, ra, ca, b, ldb, n, s);                                           \
     }
 #define TILES(rows) TILE(tile_##rows##_full, rows, 2, false, false) \
-    TILE(tile_##rows##_ahead, rows, 2, false, true) \
+    TILE(tile_##rows##_ahead, rows, 2, false, true) TILE(tile_##rows##_cut_ahead, rows, 2, true, true) \
+    TILE(tile_##rows##_half_ahead, rows, 1, true, true) \
     TILE(tile_##rows##_cut, rows, 2, true, false) TILE(tile_##rows##_half, rows, 1, true, false)
-#define NAMES(rows) {tile_##rows##_half, tile_##rows##_cut, tile_##rows##_full, tile_##rows##_ahead}
+#define NAMES(rows) {tile_##rows##_half, tile_##rows##_cut, tile_##rows##_full, tile_##rows##_half_ahead, \
+    tile_##rows##_cut_ahead, tile_##rows##_ahead}
 TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
 // One or two rows alone: more columns, for as many independent sums as the multiply-add units want.
 TILE(tile_1_wide, 1, 8, false, false)
@@ -163,8 +170,9 @@ TILE(tile_2_wide, 2, 4, false, false)
 TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12)
 #endif
 
-static TileFn *const tiles[MR + 1][4] = {   // [rows][columns <= VW, < NR, = NR, = NR and asks ahead]
-    {NULL, NULL, NULL, NULL}, NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6),
+enum { ASKS = 3 };
+static TileFn *const tiles[MR + 1][6] = {   // [rows][columns <= VW, < NR, = NR; + ASKS: asks ahead]
+    {NULL, NULL, NULL, NULL, NULL, NULL}, NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6),
 #if defined(__AVX512F__)
     NAMES(7), NAMES(8), NAMES(9), NAMES(10), NAMES(11), NAMES(12),
 #endif
@@ -389,8 +397,7 @@ static void block_product(const Gemm *g, const Block *s, ABlock a, BPlace place,
             }
             const bool first = t == 0 && kind == 2 && (place == B_OWN_PANEL || (place == B_PACKED && g->M > 1));
             Ahead next = first ? next_panel(g, k0, kc, n + NR) : (Ahead){0};
-            if (g->a_far && !next.at && kind == 2 && n == s->n0) next = (Ahead){a.a + (i + rows) * a.ra, kc, a.ra};
-            if (next.at) fn = tiles[rows][3];
+            if (next.at) fn = tiles[rows][kind + ASKS];
             const Store to = {.c = direct ? g->c + m * g->rc + n : buf, .ldc = direct ? g->rc : NR,
                              .bias = g->bias && k0 == 0 ? g->bias + n : NULL, .alpha = g->alpha, .add = add && direct,
                              .run = g->run ? g->run : kc,
@@ -544,43 +551,7 @@ static void gemm_run(const Gemm *want, Arena *scratch)
     arena_rewind(scratch, mark);
 }
 
-// A large B^T in rows that the rows of A would not pay for turning: C^T = B^T A^T reads B^T where it is.  A and C are
-// turned instead, so the sums and their bits are the same.  At 64, 48, 32 rows 1.06 .. 1.10, 1.12, 1.16 .. 1.34 times
-// as fast (one thread).  Fewer rows do not fill a panel, and rows of B^T that want a copy first cost more than turning.
-static inline bool turns(const Gemm *g)
-{
-    return g->cb != 1 && g->cb % 512 != 0 && g->M >= NR && g->M <= TURN_ROWS && g->N >= 8 * g->M && g->K >= 128 &&
-           g->batch <= 1 && !g->packed && !g->turned && !g->fetch_a && !g->fetch_b && !g->c_row && !g->bias &&
-           !g->finish.kind;
-}
-
-// dst = src^T, src [rows,cols].
-static void transpose_matrix(const float *src, int64_t ls, int64_t rows, int64_t cols, float *dst, int64_t ld)
-{
-    enum { CHUNK = 512 };
-    const bool high = rows >= cols;
-    const int64_t all = high ? rows : cols;
-#pragma omp parallel for if (rows * cols > 65536)
-    for (int64_t j = 0; j < all; j += CHUNK) {
-        const int64_t part = min_i64(CHUNK, all - j);
-        if (high) transpose_block(src + j * ls, ls, part, cols, dst + j, ld);
-        else transpose_block(src + j, ls, rows, part, dst + j * ld, ld);
-    }
-}
-
-// C^T [N,M] is a matrix of its own until it is whole.
-static void gemm_turned(const Gemm *g, Arena *scratch)
-{
-    const size_t mark = arena_mark(scratch);
-    float *ct = arena_alloc(scratch, (size_t)(g->N * g->M) * sizeof *ct);
-    if (g->add) transpose_matrix(g->c, g->rc, g->M, g->N, ct, g->M);
-    const Gemm t = {.M = g->N, .N = g->M, .K = g->K, .a = g->b, .ra = g->cb, .ca = g->rb, .b = g->a, .rb = g->ca,
-                    .cb = g->ra, .c = ct, .rc = g->M, .cc = 1, .alpha = g->alpha, .add = g->add, .run = g->run,
-                    .a_far = true};
-    gemm_run(&t, scratch);
-    transpose_matrix(ct, g->M, g->N, g->M, g->c, g->rc);
-    arena_rewind(scratch, mark);
-}
+#include "cpu_simd/gemm_turned.inl"
 
 static inline void gemm(const Gemm *want, Arena *scratch)
 {

@@ -39,7 +39,7 @@ static int64_t product(World *w, Tensor *weight, int64_t M, bool gelu, float *ou
 
 static void test_bits(TestLog *log, World *w, const Device *dev, int64_t K, int64_t N)
 {
-    static const int64_t rows[] = {1, 2, 4, 5, 13, 64};
+    static const int64_t rows[] = {1, 2, 4, 5, 13, 16, 48, 64};
     const size_t mark = arena_mark(w->perm);
     Tensor *plain = tensor_new(w->perm, dev, REAL, SHAPE(K, N), "plain"), packed = *plain;
     fill(plain->x, K * N, 4);

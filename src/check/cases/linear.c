@@ -25,5 +25,7 @@ void linear_cases(CaseList *list)
     shape(list, "one row, multiples of four", 1, 260, 132, true, true);
     shape(list, "many rows", 16900, 4, 8, true, true);
     shape(list, "tile edges", 61, 130, 97, true, true);
+    shape(list, "dX: a vector of rows, weights 4 KB apart", 15, 330, 1024, true, true);
+    shape(list, "dX: three vectors of rows", 45, 390, 160, false, true);
     shape(list, "GPT-2 rows", 64, 768, 768, true, true);
 }
