@@ -1,4 +1,4 @@
-// conv2d and dwconv1d.  Formulas and shapes: src/tensor/ref/{conv2d,dwconv1d}.inl
+// conv2d, conv2d_multi and dwconv1d.  Formulas and shapes: src/tensor/ref/{conv2d,conv2d_multi,dwconv1d}.inl
 //
 // conv2d is three matrix products over a matrix P that never exists as a whole: row = a pixel, columns = the values of
 // the KH x KW x C window at this pixel (channels last: each kernel row is one run of KW C floats in the image).
@@ -9,6 +9,7 @@
 // classes of pixels; each class is reached by its own subset of taps and is a product of its own, free of zeros.
 #include "cpu_simd/gemm.inl"
 #include "cpu_simd/conv_few.inl"
+#include "cpu_simd/conv_multi.inl"
 #include "cpu_simd/conv_rows.inl"
 #include "cpu_simd/winograd.inl"
 
@@ -283,6 +284,20 @@ KERNEL(conv2d, bwd)
     if (in_g(c, 0)) conv_backward_x(c, &d);
     if (in_g(c, 1)) conv_backward_w(c, &d);
     if (in_g(c, 2)) column_sums(out_g(c, 0), d.N * d.Ho * d.Wo, d.O, in_g(c, 2));
+}
+
+// ---- conv2d_multi: conv_multi.inl
+
+KERNEL(conv2d_multi, fwd)
+{
+    const Multi q = multi_of(c);
+    multi_forward(&q, c->scratch);
+}
+
+KERNEL(conv2d_multi, bwd)
+{
+    const Multi q = multi_of(c);
+    multi_backward(&q, c->scratch);
 }
 
 // ---- dwconv1d

@@ -1,4 +1,4 @@
-// conv2d, channels last, as implicit products on the engine of gemm.h: no image is unfolded in memory.
+// conv2d and conv2d_multi, channels last, as implicit products on the engine of gemm.h: no image is unfolded in memory.
 //   forward   y[m=(n,i,j), o]   = sum over k=(a,e,c)   x[n, i s + a - p, j s + e - p, c]  w[k, o]
 //   data      dx[m=(n,h,v), c] += sum over k=(a,e,o)   dy[n, (h+p-a)/s, (v+p-e)/s, o]     w[a,e,c,o]
 //   weights   dw[m=(a,e,c), o] += sum over k=(n,i,j)   x[n, i s + a - p, j s + e - p, c]  dy[k, o]
@@ -7,6 +7,7 @@
 // registers beside the 64 sums that three of the f32 kernels spilled 40 to 88 bytes.
 // Expected: 0.85 of the plain product of the same M, N, K (batch 32, 12x12, C = O = 256: 5.4 Gflop, 0.12 ms).
 // Strided data gradients multiply zeros: 3 of 4 taps at stride 2.
+// conv2d_multi: the branches one after the other, each into its channels of y: no copy puts them side by side.
 #include "gemm.h"
 
 // i / d for 0 <= i < 2^31, d >= 1, as a multiplication: f = ceil(2^(31 + l) / d) with 2^l >= d is below 2^32, and
@@ -26,23 +27,22 @@ struct Divisor {
 };
 
 struct Conv {
-    int32_t H, W, C, O, Ho, Wo, pad;
+    int32_t H, W, C, O, Ho, Wo, pad, ld;               // ld: channels of a pixel of y
     int32_t in_pixels, out_pixels, in_taps, out_taps;   // N H W, N Ho Wo, KH KW C, KH KW O
     Divisor by_H, by_W, by_Ho, by_Wo, by_C, by_O, by_KW, by_stride;
 };
 
-static Conv conv_of(const OpCall *c)
+static Conv conv_of(const OpCall *c, const int64_t *w, int stride, int pad)
 {
-    const int64_t *x = c->in[0]->shape.d, *w = c->in[1]->shape.d, *y = c->out[0]->shape.d;
-    const Conv2dParams *p = params<Conv2dParams>(c);
+    const int64_t *x = c->in[0]->shape.d, *y = c->out[0]->shape.d;
     const int64_t in = x[0] * x[1] * x[2], out = y[0] * y[1] * y[2], taps = w[0] * w[1], most = INT64_C(1) << 31;
-    CHECK(in < most && out < most && taps * x[3] < most && taps * w[3] < most && x[1] + x[2] + p->pad < most,
+    CHECK(in < most && out < most && taps * x[3] < most && taps * w[3] < most && x[1] + x[2] + pad < most,
           "conv2d: %lld and %lld pixels, %lld taps; a GPU's are counted in 31 bits", (long long)in, (long long)out,
           (long long)taps);
     const int32_t H = (int32_t)x[1], W = (int32_t)x[2], C = (int32_t)x[3], O = (int32_t)w[3];
-    return Conv{H, W, C, O, (int32_t)y[1], (int32_t)y[2], (int32_t)p->pad, (int32_t)in, (int32_t)out,
+    return Conv{H, W, C, O, (int32_t)y[1], (int32_t)y[2], pad, (int32_t)y[3], (int32_t)in, (int32_t)out,
                 (int32_t)(taps * C), (int32_t)(taps * O), Divisor(H), Divisor(W), Divisor(y[1]), Divisor(y[2]),
-                Divisor(C), Divisor(O), Divisor(w[1]), Divisor(p->stride)};
+                Divisor(C), Divisor(O), Divisor(w[1]), Divisor(stride)};
 }
 
 struct Spot { int32_t n, i, j; };   // image, line, column
@@ -94,10 +94,10 @@ struct Reached {
         if (u < 0 || v < 0) return NULL;
         const int32_t i = d.by_stride.quotient(u), j = d.by_stride.quotient(v);
         if (i * d.by_stride.d != u || j * d.by_stride.d != v || i >= d.Ho || j >= d.Wo) return NULL;
-        return dy + ((int64_t)((x.n * d.Ho + i) * d.Wo + j) * d.O + t.c);
+        return dy + ((int64_t)((x.n * d.Ho + i) * d.Wo + j) * d.ld + t.c);
     }
     __device__ const float *base() const { return dy; }
-    bool wide() const { return aligned16(dy) && d.O % 4 == 0; }
+    bool wide() const { return aligned16(dy) && d.O % 4 == 0 && d.ld % 4 == 0; }
 };
 
 // w[a,e,c,o] as column c, k = (a,e,o)
@@ -117,28 +117,55 @@ struct WeightsBack {
 
 struct Channels {
     const float *dy;
-    int64_t O;
-    __device__ void operator()(int64_t m, int64_t o, float (&v)[1]) const { v[0] = dy[m * O + o]; }
+    int64_t ld;
+    __device__ void operator()(int64_t m, int64_t o, float (&v)[1]) const { v[0] = dy[m * ld + o]; }
 };
 
-CUDA_KERNEL(conv2d, fwd)
+// w, b: inputs of c, their gradients too; y, dy: at the first of the O channels of d.
+static void forward(const OpCall *c, const Conv &d, int w, int b, float *y)
 {
-    const Conv d = conv_of(c);
     const int64_t M = d.out_pixels, K = d.in_taps;
-    gemm(c, 1, M, d.O, K, Unfolded<false>{in_x(c, 0), d}, Matrix<false>{in_x(c, 1), d.O, 0, d.O, K},
-         Epilogue{out_x(c, 0), NULL, in_x(c, 2), 1, false, M, d.O, NULL, ACT_NONE});
+    gemm(c, 1, M, d.O, K, Unfolded<false>{in_x(c, 0), d}, Matrix<false>{in_x(c, w), d.O, 0, d.O, K},
+         Epilogue{y, NULL, in_x(c, b), 1, false, M, d.ld, NULL, ACT_NONE});
 }
 
-CUDA_KERNEL(conv2d, bwd)
+static void backward(const OpCall *c, const Conv &d, int w, int b, const float *dy)
 {
-    const Conv d = conv_of(c);
-    const float *dy = out_g(c, 0);
     const int64_t P = d.out_pixels;
     if (in_g(c, 0))
-        gemm(c, 1, d.in_pixels, d.C, d.out_taps, Reached{dy, d}, WeightsBack{in_x(c, 1), d},
+        gemm(c, 1, d.in_pixels, d.C, d.out_taps, Reached{dy, d}, WeightsBack{in_x(c, w), d},
              Epilogue{in_g(c, 0), NULL, NULL, 1, true, d.in_pixels, d.C, NULL, ACT_NONE});
-    if (in_g(c, 1))
-        gemm(c, 1, d.in_taps, d.O, P, Unfolded<true>{in_x(c, 0), d}, Matrix<false>{dy, d.O, 0, d.O, P},
-             Epilogue{in_g(c, 1), NULL, NULL, 1, true, d.in_taps, d.O, NULL, ACT_NONE});
-    if (in_g(c, 2)) sum_columns<1>(c, 1, P, d.O, Channels{dy, d.O}, {{in_g(c, 2)}, 0, 1, false});
+    if (in_g(c, w))
+        gemm(c, 1, d.in_taps, d.O, P, Unfolded<true>{in_x(c, 0), d}, Matrix<false>{dy, d.ld, 0, d.O, P},
+             Epilogue{in_g(c, w), NULL, NULL, 1, true, d.in_taps, d.O, NULL, ACT_NONE});
+    if (in_g(c, b)) sum_columns<1>(c, 1, P, d.O, Channels{dy, d.ld}, {{in_g(c, b)}, 0, 1, false});
+}
+
+static Conv single(const OpCall *c)
+{
+    const Conv2dParams *p = params<Conv2dParams>(c);
+    return conv_of(c, c->in[1]->shape.d, p->stride, p->pad);
+}
+
+CUDA_KERNEL(conv2d, fwd) { forward(c, single(c), 1, 2, out_x(c, 0)); }
+CUDA_KERNEL(conv2d, bwd) { backward(c, single(c), 1, 2, out_g(c, 0)); }
+
+CUDA_KERNEL(conv2d_multi, fwd)
+{
+    float *y = out_x(c, 0);
+    for (int m = 1; m < c->n_in; m += 2) {
+        const int64_t *w = c->in[m]->shape.d;
+        forward(c, conv_of(c, w, 1, (int)w[0] / 2), m, m + 1, y);
+        y += w[3];
+    }
+}
+
+CUDA_KERNEL(conv2d_multi, bwd)
+{
+    const float *dy = out_g(c, 0);
+    for (int m = 1; m < c->n_in; m += 2) {
+        const int64_t *w = c->in[m]->shape.d;
+        backward(c, conv_of(c, w, 1, (int)w[0] / 2), m, m + 1, dy);
+        dy += w[3];
+    }
 }

@@ -80,7 +80,7 @@ static void few_rows(const OpCall *c, GemmSizes s, const Matrix<true> &a, const 
     const int64_t strips = s.batch * div_up(s.N, 32 * W);
     gemm_split(&s, strips, FEW_WARPS);
     float *part = s.splits > 1 ? scratch_of<float>(c, (size_t)(s.splits * s.batch * s.M * s.N)) : NULL;
-    const Epilogue first = e.of_splits(part);
+    const Epilogue first = e.of_splits(part, s.N);
     auto *kernel = few_rows_kernel<ROWS, W>;
     launch(c, kernel, blocks_of(strips * s.splits), FEW_BLOCK, 0, s, a, b, first);
     if (part) gemm_finish(c, s, part, e);
@@ -99,7 +99,7 @@ static void product(const OpCall *c, int64_t batch, int64_t M, int64_t N, int64_
                     const Matrix<false> &b, const Epilogue &e)
 {
     const GemmSizes s = {M, N, K, batch, 1, K};
-    const bool wide = b.wide() && e.wide();
+    const bool wide = b.wide() && e.wide(s.N);
     if (M > FEW || N == 0) many_rows(c, batch, M, N, K, a, b, e);
     else if (wide) (M == 1 ? few_rows<1, 4> : few_rows<FEW, 4>)(c, s, a, b, e);
     else (M == 1 ? few_rows<1, 1> : few_rows<FEW, 1>)(c, s, a, b, e);

@@ -48,7 +48,7 @@ struct Epilogue {
     const float *bias;    // NULL: none
     float alpha;
     bool add;
-    int64_t M, N;
+    int64_t M, N;         // N: from row to row of y, at least the columns that the product has
     const float *r;       // NULL: none
     Act act;
     template <int W> __device__ __forceinline__ void put(int64_t b, int64_t m, int64_t n, Pack<W> v) const
@@ -71,9 +71,16 @@ struct Epilogue {
         }
         store<W>(y + at, v);
     }
-    bool wide() const { return aligned16(y) && aligned16(h) && aligned16(bias) && aligned16(r) && N % 4 == 0; }
-    // What writes the sums of the splits, for gemm_finish to add; or, where part is NULL, this one.
-    Epilogue of_splits(float *part) const { return part ? Epilogue{part, NULL, NULL, 1, false, M, N, NULL, ACT_NONE} : *this; }
+    // Do `columns` of them lie in whole fours?
+    bool wide(int64_t columns) const
+    {
+        return aligned16(y) && aligned16(h) && aligned16(bias) && aligned16(r) && N % 4 == 0 && columns % 4 == 0;
+    }
+    // What writes the sums of the splits, of so many columns, for gemm_finish to add; or, where part is NULL, this one.
+    Epilogue of_splits(float *part, int64_t columns) const
+    {
+        return part ? Epilogue{part, NULL, NULL, 1, false, M, columns, NULL, ACT_NONE} : *this;
+    }
 };
 
 struct GemmSizes {
@@ -317,7 +324,8 @@ mma_kernel(GemmSizes s, A a, B b, Epilogue e, bool wide_out)
 }
 
 // Adds the partial sums of the splits, in order.
-template <int W> static __global__ void gemm_finish_kernel(int64_t count, int64_t splits, const float *part, Epilogue e)
+template <int W> static __global__ void gemm_finish_kernel(int64_t count, int64_t N, int64_t splits,
+                                                                    const float *part, Epilogue e)
 {
     const int64_t i = ((int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x) * W;
     if (i >= count) return;
@@ -327,16 +335,16 @@ template <int W> static __global__ void gemm_finish_kernel(int64_t count, int64_
 #pragma unroll
         for (int j = 0; j < W; j++) sum.v[j] += v.v[j];
     }
-    const int64_t row = quotient(i, e.N);
-    e.put<W>(0, row, i - row * e.N, sum);   // row counts through the batches: they lie one behind the other
+    const int64_t row = quotient(i, N);
+    e.put<W>(0, row, i - row * N, sum);   // row counts through the batches: they lie one behind the other
 }
 
 static inline void gemm_finish(const OpCall *c, const GemmSizes &s, const float *part, const Epilogue &e)
 {
     const int64_t count = s.batch * s.M * s.N;
-    const bool wide = e.wide();
+    const bool wide = e.wide(s.N);
     launch(c, wide ? gemm_finish_kernel<4> : gemm_finish_kernel<1>, grid_of(count, (wide ? 4 : 1) * MAP_BLOCK),
-           MAP_BLOCK, 0, count, s.splits, part, e);
+           MAP_BLOCK, 0, count, s.N, s.splits, part, e);
 }
 
 // Into how many pieces k is cut: two waves of an H200's blocks, pieces of at least 128; a function of the sizes alone.
@@ -357,13 +365,13 @@ static void gemm_tiles(const OpCall *c, GemmSizes s, const A &a, const B &b, con
     const int64_t tiles = div_up(s.M, 64 * WM) * div_up(s.N, 32 * WN) * s.batch;
     gemm_split(&s, tiles, GEMM_K);
     float *part = s.splits > 1 ? scratch_of<float>(c, (size_t)(s.splits * s.batch * s.M * s.N)) : NULL;
-    const Epilogue first = e.of_splits(part);
+    const Epilogue first = e.of_splits(part, s.N);
     const bool wide = a.wide() && b.wide();
     auto *kernel = gemm_kernel<WM, WN, 1, A, B>;
     if (wide && math_of(c) == MATH_BF16) kernel = mma_kernel<true, WM, WN, A, B>;
     else if (wide && math_of(c) == MATH_TF32) kernel = mma_kernel<false, WM, WN, A, B>;
     else if (wide) kernel = gemm_kernel<WM, WN, 4, A, B>;
-    launch(c, kernel, blocks_of(tiles * s.splits), WM * WN * 32, 0, s, a, b, first, first.wide());
+    launch(c, kernel, blocks_of(tiles * s.splits), WM * WN * 32, 0, s, a, b, first, first.wide(s.N));
     if (part) gemm_finish(c, s, part, e);
 }
 

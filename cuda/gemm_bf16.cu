@@ -182,9 +182,9 @@ static void tiles(const OpCall *c, GemmSizes s, const Matrix<true> &x, const uin
     const int64_t blocks = div_up(s.M, 32 * MT) * div_up(s.N, 16 * NT);
     gemm_split(&s, blocks, STEP);
     float *part = s.splits > 1 ? scratch_of<float>(c, (size_t)(s.splits * s.M * s.N)) : NULL;
-    const Epilogue first = e.of_splits(part);
+    const Epilogue first = e.of_splits(part, s.N);
     auto *kernel = mma_bf16_kernel<MT, NT, W>;
-    launch(c, kernel, blocks_of(blocks * s.splits), 128, STAGES * Stage<MT, NT>::BYTES, s, x, w, ld, first, first.wide());
+    launch(c, kernel, blocks_of(blocks * s.splits), 128, STAGES * Stage<MT, NT>::BYTES, s, x, w, ld, first, first.wide(s.N));
     if (part) gemm_finish(c, s, part, e);
 }
 

@@ -276,12 +276,12 @@ static void run(const OpCall *c, const GemmSizes &s, const Operand &a, const Ope
     const int64_t blocks_a = round_blocks(ra, BF16 ? 8 : 4), blocks_b = round_blocks(rb, BF16 ? 8 : 4);
     launch(c, round_kernel<BF16>, blocks_of(blocks_a + blocks_b), ROUND_BLOCK, 0, ra, rb, blocks_a);
     float *part = s.splits > 1 ? scratch_of<float>(c, (size_t)(s.splits * s.batch * s.M * s.N)) : NULL;
-    const Epilogue first = e.of_splits(part);
+    const Epilogue first = e.of_splits(part, s.N);
     const int64_t units = div_up(s.M, Size::BM) * div_up(s.N, BN) * s.batch * s.splits;
     const int64_t room = (int64_t)multiprocessors(c) * Size::BLOCKS;
     auto *kernel = wgmma_kernel<BF16, A_RUNS, B_RUNS, WG, BN>;
     launch_sm90(c, kernel, blocks_of(units < room ? units : room), Size::THREADS, Size::SHARED_BYTES, s, map_a, map_b, first,
-                first.wide(), units);
+                first.wide(s.N), units);
     if (part) gemm_finish(c, s, part, e);
 }
 

@@ -16,6 +16,26 @@ Tensor *tape_conv2d(Tape *t, Tensor *x, Tensor *w, Tensor *b, int stride, int pa
     return tape_op(t, OP_conv2d, 3, (Tensor *[]){x, w, b}, 1, &y, &p, sizeof p)->out[0];
 }
 
+Tensor *tape_conv2d_multi(Tape *t, Tensor *x, int n, Tensor *const *w, Tensor *const *b)
+{
+    CHECK(n >= 1 && n <= CONV_BRANCHES, "conv2d_multi: %d branches", n);
+    check_dims("conv2d_multi", "x", x, 4);
+    Tensor *in[OP_MAX_IN] = {x};
+    Shape y = x->shape;
+    y.d[3] = 0;
+    for (int m = 0; m < n; m++) {
+        check_dims("conv2d_multi", "w", w[m], 4);
+        const int64_t k = w[m]->shape.d[0], O = w[m]->shape.d[3], before = m ? w[m - 1]->shape.d[0] : 1;
+        CHECK(k % 2 == 1 && k >= before, "conv2d_multi: want odd windows in ascending order, got %lld behind %lld",
+              (long long)k, (long long)before);
+        check_shape("conv2d_multi", "w", w[m], SHAPE(k, k, x->shape.d[3], O));
+        if (b[m]) check_shape("conv2d_multi", "b", b[m], SHAPE(O));
+        in[2 * m + 1] = w[m], in[2 * m + 2] = b[m];
+        y.d[3] += O;
+    }
+    return tape_op(t, OP_conv2d_multi, 2 * n + 1, in, 1, &y, NULL, 0)->out[0];
+}
+
 Tensor *tape_dwconv1d(Tape *t, Tensor *x, Tensor *w, Tensor *b)
 {
     check_dims("dwconv1d", "x", x, 3);

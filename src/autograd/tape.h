@@ -96,6 +96,10 @@ Tensor *tape_linear_add(Tape *t, Tensor *x, Tensor *w, Tensor *b, Tensor *r);
 
 // ---- conv.c
 Tensor *tape_conv2d(Tape *t, Tensor *x, Tensor *w, Tensor *b, int stride, int pad);   // [N,H,W,C] [KH,KW,C,O] [O]|NULL
+// x [N,H,W,C]; branch m: w[m] [k,k,C,O_m], k odd and not below the branch before, b[m] [O_m] or NULL; stride 1, pad k/2.
+// -> [N,H,W,O_0 + ..], branches side by side; 1 <= n <= CONV_BRANCHES
+enum { CONV_BRANCHES = (OP_MAX_IN - 1) / 2 };
+Tensor *tape_conv2d_multi(Tape *t, Tensor *x, int n, Tensor *const *w, Tensor *const *b);
 Tensor *tape_dwconv1d(Tape *t, Tensor *x, Tensor *w, Tensor *b);      // [N,T,C] [K,C] [C]|NULL, K odd, same length
 Tensor *tape_upsample2(Tape *t, Tensor *x);                           // nearest, [N,H,W,C] -> [N,2H,2W,C]
 Tensor *tape_avgpool2(Tape *t, Tensor *x);                            // 2x2, H and W even

@@ -18,6 +18,14 @@ static double conv2d_flops(const OpCall *c)
     return 2.0 * out_numel(c) * (double)(w.d[0] * w.d[1] * w.d[2]);
 }
 
+static double conv2d_multi_flops(const OpCall *c)   // a branch: [k,k,C,O] on each pixel
+{
+    double sum = 0;
+    for (int i = 1; i < c->n_in; i += 2) sum += (double)numel(c->in[i]);
+    const int64_t *y = c->out[0]->shape.d;
+    return 2 * sum * (double)(y[0] * y[1] * y[2]);
+}
+
 static double attention_flops(const OpCall *c)   // the full score matrix is counted, also when causal
 {
     const Shape q = c->in[0]->shape;
@@ -85,6 +93,7 @@ static double backward_factor(const OpCall *c)
 {
     switch (c->op) {
     case OP_matmul: case OP_linear: case OP_linear_gelu: case OP_linear_silu: case OP_linear_add: case OP_conv2d:
+    case OP_conv2d_multi:
         return (c->in[0]->g ? 1 : 0) + (c->in[1]->g ? 1 : 0);
     case OP_attention: return 2;
     default: return 1;

@@ -5,7 +5,7 @@
 
 #include "tensor/tensor.h"
 
-enum { OP_MAX_IN = 8, OP_MAX_OUT = 4 };
+enum { OP_MAX_IN = 9, OP_MAX_OUT = 4 };
 
 typedef enum OpId {
 #define OP(name, ...) OP_##name,

@@ -19,7 +19,7 @@ void concat_cases(CaseList *list)
     shapes(list, "first axis", SHAPE(0, 3, 5), 0, 2, (int64_t[]){1, 4}, false);
     shapes(list, "middle axis", SHAPE(2, 0, 5), 1, 3, (int64_t[]){2, 1, 3}, false);
     shapes(list, "last axis", SHAPE(2, 3, 0), 2, 2, (int64_t[]){7, 4}, false);
-    shapes(list, "eight inputs", SHAPE(2, 2, 0), 2, OP_MAX_IN, (int64_t[]){1, 2, 3, 4, 5, 6, 7, 8}, false);
+    shapes(list, "nine inputs", SHAPE(2, 2, 0), 2, OP_MAX_IN, (int64_t[]){1, 2, 3, 4, 5, 6, 7, 8, 9}, false);
     shapes(list, "channels of an image", SHAPE(2, 3, 3, 0), 3, 2, (int64_t[]){8, 17}, false);
     for (int i = 0; i < VECTOR_EDGES; i++)
         shapes(list, "vector edge", SHAPE(3, 0), 1, 2, (int64_t[]){vector_edge[i], 3}, false);

@@ -25,6 +25,27 @@ void conv2d_oracle(const OpCall *c, long double *const *out)
         }
 }
 
+void conv2d_multi_oracle(const OpCall *c, long double *const *out)
+{
+    const double *x = c->in[0]->x;
+    const int64_t *dx = c->in[0]->shape.d, H = dx[1], W = dx[2], C = dx[3], all = c->out[0]->shape.d[3];
+    int64_t first = 0;
+    for (int m = 1; m < c->n_in; m += 2) {
+        const double *w = c->in[m]->x, *b = c->in[m + 1] ? c->in[m + 1]->x : NULL;
+        const int64_t k = c->in[m]->shape.d[0], O = c->in[m]->shape.d[3];
+        for (int64_t at = 0; at < dx[0] * H * W * O; at++) out[0][at / O * all + first + at % O] = b ? b[at % O] : 0;
+        for (int64_t at = 0; at < numel(c->in[0]); at++)
+            for (int64_t i = at / C / W % H - k / 2; i <= at / C / W % H + k / 2; i++)   // the pixels that see it
+                for (int64_t j = at / C % W - k / 2; j <= at / C % W + k / 2; j++) {
+                    if (i < 0 || i >= H || j < 0 || j >= W) continue;
+                    const int64_t tap = (at / C / W % H - i + k / 2) * k + at / C % W - j + k / 2;
+                    long double *y = out[0] + ((at / C / W / H * H + i) * W + j) * all + first;
+                    for (int64_t o = 0; o < O; o++) y[o] += (long double)x[at] * w[(tap * C + at % C) * O + o];
+                }
+        first += O;
+    }
+}
+
 void dwconv1d_oracle(const OpCall *c, long double *const *out)
 {
     const double *x = c->in[0]->x, *w = c->in[1]->x;
