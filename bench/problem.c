@@ -70,7 +70,10 @@ Problem *problem_new(Arena *mem, Arena *scratch, const BenchRow *row)
 
 // ---- passes
 
-static bool is_product(OpId op) { return op == OP_matmul || op == OP_linear || op == OP_conv2d; }
+static bool is_product(OpId op)
+{
+    return op == OP_matmul || op == OP_linear || op == OP_conv2d || op == OP_conv2d_multi;
+}
 
 static bool in_bf16(const Problem *p) { return p->packed && p->packed->layout == LAYOUT_PANELS_BF16; }
 
@@ -87,7 +90,7 @@ static void attach_gradients(Problem *p, Pass pass)
 {
     for (int i = 0; i < p->call.n_in; i++)
         if (p->call.in[i])
-            p->call.in[i]->g = pass == BWD || (pass == DX && i == 0) || (pass == DW && i == 1) ? p->grad[i] : NULL;
+            p->call.in[i]->g = pass == BWD || (pass == DX && i == 0) || (pass == DW && i > 0) ? p->grad[i] : NULL;
 }
 
 void problem_run(Problem *p, const Device *dev, Pass pass)
@@ -124,14 +127,17 @@ static double dot(const float *a, const float *b, int64_t n)
 
 static double adjoint_error(Problem *p, const Device *dev)
 {
-    Tensor *x = p->call.in[0], *w = p->call.in[1], *y = p->call.out[0];
-    memset(p->grad[0], 0, tensor_bytes(x));
-    memset(p->grad[1], 0, tensor_bytes(w));
+    Tensor *const *in = p->call.in, *y = p->call.out[0];
+    for (int i = 0; i < p->call.n_in; i++)
+        if (p->grad[i]) memset(p->grad[i], 0, tensor_bytes(in[i]));
     memset(y->x, 0x7f, tensor_bytes(y));
     const Pass passes[] = {FWD, DX, DW};
     for (int i = 0; i < 3; i++) problem_run(p, dev, passes[i]);
     const double s = dot(y->x, y->g, numel(y));
-    const double e = fmax(fabs(s - dot(x->x, p->grad[0], numel(x))), fabs(s - dot(w->x, p->grad[1], numel(w))));
+    double w = 0;   // of weights: conv2d_multi has several
+    for (int i = 1; i < p->call.n_in; i++)
+        if (p->grad[i]) w += dot(in[i]->x, p->grad[i], numel(in[i]));
+    const double e = fmax(fabs(s - dot(in[0]->x, p->grad[0], numel(in[0]))), fabs(s - w));
     return isnan(s) ? INFINITY : e / sqrt((double)numel(y));
 }
 

@@ -19,6 +19,11 @@
 #define CONV(n, h, c, k, o, s, p, why) {.op = OP_conv2d, \
     .label = #n "x" #h "x" #h " C" #c " k" #k " O" #o " s" #s " " why, \
     .in = {SHAPE(n, h, h, c), SHAPE(k, k, c, o)}, .i = {s, p}}
+// Windows of 1, 3, 5 and k7 (7, or 0: none) pixels, o outputs each.
+#define STEM(images, h, o, k7, why) {.op = OP_conv2d_multi, \
+    .label = #images "x" #h "x" #h " C3 O" #o " each " why, \
+    .in = {SHAPE(images, h, h, 3), SHAPE(1, 1, 3, o), SHAPE(3, 3, 3, o), SHAPE(5, 5, 3, o), \
+           {.n = (k7) ? 4 : 0, .d = {k7, k7, 3, o}}}}
 #define MATMUL(m, k, n) {.op = OP_matmul, .label = #m "x" #k "x" #n, .in = {SHAPE(m, k), SHAPE(k, n)}}
 #define ATTENTION(n, tq, tk, d, h, causal, why) {.op = OP_attention, .i = {h, causal}, \
     .label = #n "x" #tq "x" #tk " D" #d " heads " #h " " why, .in = {SHAPE(n, tq, d), SHAPE(n, tk, d), SHAPE(n, tk, d)}}
@@ -69,6 +74,7 @@ const BenchRow *bench_rows(Arena *a, int *n)
         CONV(512, 12, 16, 3, 32, 2, 1, "encoder"), CONV(512, 6, 32, 3, 64, 2, 1, "encoder"),
         CONV(32, 12, 32, 3, 32, 1, 1, "encoder"), CONV(32, 12, 64, 3, 64, 1, 1, "encoder"),
         CONV(32, 12, 3, 3, 32, 1, 1, "stem"), CONV(32, 12, 3, 5, 32, 1, 2, "stem"), CONV(8, 23, 3, 7, 32, 1, 3, "stem"),
+        STEM(512, 12, 16, 0, "k 1 3 5"), STEM(32, 12, 32, 0, "k 1 3 5"), STEM(8, 23, 32, 7, "k 1 3 5 7"),
         CONV(32, 12, 40, 3, 128, 1, 1, "first"), CONV(32, 12, 128, 3, 256, 2, 1, "down"),
         CONV(32, 12, 128, 3, 3, 1, 1, "last"), CONV(32, 12, 256, 1, 128, 1, 0, "1x1"),
         {.op = OP_dwconv1d, .label = "32x64 C128 k3 adapter", .in = {SHAPE(32, 64, 128), SHAPE(3, 128), SHAPE(128)}},
@@ -191,6 +197,12 @@ void bench_call(Tape *t, const BenchRow *r, Tensor **in)
     case OP_linear_silu: tape_linear_silu(t, a, b, c); break;
     case OP_linear_add: tape_linear_add(t, a, b, c, d); break;
     case OP_conv2d: tape_conv2d(t, a, b, NULL, i[0], i[1]); break;
+    case OP_conv2d_multi: {   // inputs behind x: windows, no biases
+        int n = 0;
+        while (n + 1 < BENCH_MAX_IN && in[n + 1]) n++;
+        tape_conv2d_multi(t, a, n, in + 1, (Tensor *[CONV_BRANCHES]){0});
+        break;
+    }
     case OP_dwconv1d: tape_dwconv1d(t, a, b, c); break;
     case OP_upsample2: tape_upsample2(t, a); break;
     case OP_avgpool2: tape_avgpool2(t, a); break;

@@ -147,24 +147,22 @@ static void pack_images(const float *x, int64_t image, int64_t images, int64_t n
 static void multi_row(const Multi *q, const float *a, int64_t n0, int64_t images, int64_t i)
 {
     const int64_t line = q->W * q->C * images;
-    for (int m = 0; m < q->n; m++) {
-        const Branch *b = &q->b[m];
-        const Span v = inside_span(i - b->p, 1, q->H, b->k);
-        MultiTile t = {.rows = v.to - v.from, .ldb = b->O, .image = q->H * q->W * q->O};
-        for (int64_t o = 0; o < b->O; o += NR) {
-            t.n = min_i64(NR, b->O - o);
-            t.bias = b->bias ? b->bias + o : NULL;
-            MultiTileFn *const fn = multi_tiles[images][t.n > VW];
-            for (int64_t j = 0; j < q->W; j++) {
-                const Span h = inside_span(j - b->p, 1, q->W, b->k);
-                t.run = (h.to - h.from) * q->C;
-                t.skip_a = line - t.run * images, t.skip_b = (b->k * q->C - t.run) * b->O;
+    MultiTile t = {.image = q->H * q->W * q->O};
+    for (int64_t j = 0; j < q->W; j++)
+        for (int m = 0; m < q->n; m++) {
+            const Branch *b = &q->b[m];
+            const Span v = inside_span(i - b->p, 1, q->H, b->k), h = inside_span(j - b->p, 1, q->W, b->k);
+            t.rows = v.to - v.from, t.run = (h.to - h.from) * q->C, t.ldb = b->O;
+            t.skip_a = line - t.run * images, t.skip_b = (b->k * q->C - t.run) * b->O;
+            for (int64_t o = 0; o < b->O; o += NR) {
+                t.n = min_i64(NR, b->O - o);
+                t.bias = b->bias ? b->bias + o : NULL;
                 t.y = q->y + ((n0 * q->H + i) * q->W + j) * q->O + b->first + o;
-                fn(&t, a + (i - b->p + v.from) * line + (j - b->p + h.from) * q->C * images,
-                   b->w + (v.from * b->k + h.from) * q->C * b->O + o);
+                multi_tiles[images][t.n > VW](
+                    &t, a + (i - b->p + v.from) * line + (j - b->p + h.from) * q->C * images,
+                    b->w + (v.from * b->k + h.from) * q->C * b->O + o);
             }
         }
-    }
 }
 
 static void multi_forward(const Multi *q, Arena *scratch)
@@ -287,7 +285,7 @@ static void multi_backward_x(const Multi *q, Arena *scratch)
     arena_rewind(scratch, mark);
 }
 
-// ---- dw
+// ---- dw, db
 
 // Row a of a window over images: dw [k C][O] += sum x dy, pixels of rows i.
 typedef struct MultiRow {
@@ -295,31 +293,47 @@ typedef struct MultiRow {
     int64_t images, rows, W, C, k;
     int64_t line, image, ld, dy_image;   // floats of x from line to line, image to image; of dy from pixel to pixel
     float *dw;
-    int64_t O, n;                    // floats from weight to weight; outputs of the tile
+    int64_t O;                       // floats from weight to weight
+    vmask outputs;
+    const float *ahead;              // dy of images to come; `ahead_lines` cache lines of it are asked for at each row
+    int64_t ahead_lines;
 } MultiRow;
 
 typedef void MultiRowFn(const MultiRow *q);
 
-// Taps t0 .. t1-1 of a row of k taps, of 3 channels; W >= k - 1.
+enum { LINE = 16 };   // floats of a cache line
+
+// What the next images need is brought from memory in between, `each` lines at a row of a tile.
+typedef struct Coming { const float *dy, *end; int64_t each; } Coming;
+
+static inline void add_vector(float *to, vmask m, vf v) { vstore_m(to, m, vadd(vload_m(to, m), v)); }
+
+// Taps t0 .. t1-1 of a row of k taps, of 3 channels; W >= k - 1.  The empty asm: gcc would else keep what neighbouring
+// pixels share in registers, which are full of sums (dw of 5x5 half as fast).
 static inline __attribute__((always_inline)) void multi_weights(const int k, const int t0, const int t1,
                                                                 const MultiRow *q)
 {
     enum { C = 3, MOST = 21 };
     vf acc[MOST];
     const int p = k / 2, n = (t1 - t0) * C;
-    const vmask m = vhead(q->n);
+    const vmask outputs = q->outputs;
     const int64_t ld = q->ld;
+    const float *ahead = q->ahead;
 #pragma GCC unroll 21
     for (int i = 0; i < n; i++) acc[i] = vzero();
     for (int64_t image = 0; image < q->images; image++)
         for (int64_t r = 0; r < q->rows; r++) {
-            const float *a = q->x + image * q->image + r * q->line + t0 * C, *dy = q->dy + image * q->dy_image + r * q->W * ld;
-#define PIXEL(from, to) do { \
-                const vf v = vload_m(dy, m); \
-                _Pragma("GCC unroll 21") for (int i = 0; i < n; i++) \
-                    if (t0 + i / C >= (from) && t0 + i / C < (to)) acc[i] = vfma(vset1(a[i]), v, acc[i]); \
-                a += C, dy += ld; \
-            } while (0)
+            const float *a = q->x + image * q->image + r * q->line + t0 * C;
+            const float *dy = q->dy + image * q->dy_image + r * q->W * ld;
+            for (int64_t l = 0; l < q->ahead_lines; l++, ahead += LINE) __builtin_prefetch(ahead, 0, 2);
+#define PIXEL(from, to)                                                                                             \
+    do {                                                                                                            \
+        const vf v = vload_m(dy, outputs);                                                                          \
+        _Pragma("GCC unroll 21") for (int i = 0; i < n; i++) if (t0 + i / C >= (from) && t0 + i / C < (to)) acc[i] = \
+            vfma(vset1(a[i]), v, acc[i]);                                                                           \
+        a += C, dy += ld;                                                                                           \
+        __asm__("" : "+r"(a));                                                                                      \
+    } while (0)
             if (p >= 3) PIXEL(3, k);
             if (p >= 2) PIXEL(2, k);
             if (p >= 1) PIXEL(1, k);
@@ -330,10 +344,7 @@ static inline __attribute__((always_inline)) void multi_weights(const int k, con
 #undef PIXEL
         }
 #pragma GCC unroll 21
-    for (int i = 0; i < n; i++) {
-        float *dw = q->dw + (t0 * C + i) * q->O;
-        vstore_m(dw, m, vadd(vload_m(dw, m), acc[i]));
-    }
+    for (int i = 0; i < n; i++) add_vector(q->dw + (t0 * C + i) * q->O, outputs, acc[i]);
 }
 
 static void multi_weights_1(const MultiRow *q) { multi_weights(1, 0, 1, q); }
@@ -349,16 +360,16 @@ static void multi_weights_7(const MultiRow *q) { multi_weights(7, 0, 4, q), mult
 // Any number of taps and channels: one weight after the other.
 static void multi_weights_any(const MultiRow *q)
 {
-    const vmask m = vhead(q->n);
     for (int64_t t = 0; t < q->k * q->C; t++) {
         const Span j = inside_span(t / q->C - q->k / 2, 1, q->W, q->W);
         vf sum = vzero();
         for (int64_t r = 0; r < q->images * q->rows; r++) {
             const float *a = q->x + r / q->rows * q->image + r % q->rows * q->line + t;
             const float *dy = q->dy + r / q->rows * q->dy_image + r % q->rows * q->W * q->ld;
-            for (int64_t i = j.from; i < j.to; i++) sum = vfma(vset1(a[i * q->C]), vload_m(dy + i * q->ld, m), sum);
+            for (int64_t i = j.from; i < j.to; i++)
+                sum = vfma(vset1(a[i * q->C]), vload_m(dy + i * q->ld, q->outputs), sum);
         }
-        vstore_m(q->dw + t * q->O, m, vadd(vload_m(q->dw + t * q->O, m), sum));
+        add_vector(q->dw + t * q->O, q->outputs, sum);
     }
 }
 
@@ -368,15 +379,15 @@ static MultiRowFn *multi_row_fn(const Multi *q, const Branch *b)
     return q->C == 3 && b->k <= 7 && q->W >= b->k - 1 ? fn[b->p] : multi_weights_any;
 }
 
-// Images n of branch b into dw [k][k][C][O].
-static void multi_weights_of(const Multi *q, const Branch *b, Span n, float *dw)
+// dw [k][k][C][O] of branch b += images n.
+static void multi_weights_of(const Multi *q, const Branch *b, Span n, Coming *ahead, float *dw)
 {
     const int64_t line = q->W * q->C, image = q->H * line;
     MultiRowFn *const fn = multi_row_fn(q, b);
     MultiRow t = {.images = n.to - n.from, .W = q->W, .C = q->C, .k = b->k, .line = line, .image = image, .ld = q->O,
                   .dy_image = q->H * q->W * q->O, .O = b->O};
     for (int64_t o = 0; o < b->O; o += VW) {
-        t.n = min_i64(VW, b->O - o);
+        t.outputs = vhead(b->O - o);
         for (int64_t a = 0; a < b->k; a++) {
             const Span i = inside_span(a - b->p, 1, q->H, q->H);
             if (i.from >= i.to) continue;
@@ -384,53 +395,71 @@ static void multi_weights_of(const Multi *q, const Branch *b, Span n, float *dw)
             t.x = q->x + n.from * image + (i.from + a - b->p) * line - b->p * q->C;
             t.dy = q->dy + n.from * t.dy_image + i.from * q->W * q->O + b->first + o;
             t.dw = dw + a * b->k * q->C * b->O + o;
+            t.ahead = ahead->dy;
+            t.ahead_lines = min_i64(ahead->each, (ahead->end - ahead->dy) / (LINE * t.images * t.rows));
+            ahead->dy += t.ahead_lines * t.images * t.rows * LINE;
             fn(&t);
         }
     }
 }
 
-// dw += over all images, in slices that each have sums of their own: as many whatever the threads.
+// db [O] of all branches += so many pixels.
+static void multi_biases(const Multi *q, const float *dy, int64_t pixels, float *db)
+{
+    for (int64_t o = 0; o < q->O; o += VW) {
+        const vmask m = vhead(q->O - o);
+        vf sum = vzero();
+        for (int64_t i = 0; i < pixels; i++) sum = vadd(sum, vload_m(dy + i * q->O + o, m));
+        add_vector(db + o, m, sum);
+    }
+}
+
+// A slice of images, a few at a time, of which dy stays in the L2 cache for all branches: db of all branches and the dw
+// of each, one behind the other, at at[..] of sum.
+static void multi_slice(const Multi *q, Span slice, const int64_t *at, float *sum)
+{
+    enum { TERMS = 320 };   // of a sum before it is added to the others, about
+    const int64_t pixels = q->H * q->W, images = ceil_div(TERMS, pixels);
+    int64_t calls = 0;
+    bool db = false;
+    for (int m = 0; m < q->n; m++) calls += ceil_div(q->b[m].O, VW) * q->b[m].k, db |= q->b[m].db != NULL;
+    for (int64_t n0 = slice.from; n0 < slice.to; n0 += images) {
+        const Span n = {n0, min_i64(n0 + images, slice.to)};
+        Coming ahead = {.dy = q->dy + n.to * pixels * q->O, .each = ceil_div(pixels * q->O, LINE * calls * q->H) + 1,
+                       .end = q->dy + min_i64(n.to + images, slice.to) * pixels * q->O};
+        if (db) multi_biases(q, q->dy + n0 * pixels * q->O, (n.to - n0) * pixels, sum);
+        for (int m = 0; m < q->n; m++)
+            if (q->b[m].dw) multi_weights_of(q, &q->b[m], n, &ahead, sum + at[m]);
+    }
+}
+
+// dw, db += over all images, in slices that each have sums of their own: as many whatever the threads.
 static void multi_backward_w(const Multi *q, Arena *scratch)
 {
-    enum { SLICES = 16, TERMS = 320 };   // terms of a sum before it is added to dw, about
+    enum { SLICES = 16 };
     const size_t mark = arena_mark(scratch);
-    const int64_t slices = min_i64(SLICES, q->N), images = ceil_div(TERMS, q->H * q->W);
-    int64_t at[MULTI_BRANCHES + 1] = {0};
+    const int64_t slices = min_i64(SLICES, q->N);
+    int64_t at[MULTI_BRANCHES + 1] = {q->O};
     for (int m = 0; m < q->n; m++) at[m + 1] = at[m] + q->b[m].k * q->b[m].k * q->C * q->b[m].O;
     const int64_t floats = at[q->n];
     float *sums = arena_zalloc(scratch, (size_t)(slices * floats) * sizeof *sums);
 #pragma omp parallel for schedule(static) if (multi_work(q) > PAR_WORK)
     for (int64_t s = 0; s < slices; s++)
-        for (int64_t n0 = s * q->N / slices, end = (s + 1) * q->N / slices; n0 < end; n0 += images)
-            for (int m = 0; m < q->n; m++)
-                if (q->b[m].dw)
-                    multi_weights_of(q, &q->b[m], (Span){n0, min_i64(n0 + images, end)}, sums + s * floats + at[m]);
+        multi_slice(q, (Span){s * q->N / slices, (s + 1) * q->N / slices}, at, sums + s * floats);
     for (int m = 0; m < q->n; m++)
-        for (int64_t s = 0; q->b[m].dw && s < slices; s++)
-            add_run(sums + s * floats + at[m], q->b[m].dw, at[m + 1] - at[m]);
-    arena_rewind(scratch, mark);
-}
-
-// db, all branches in one pass over dy.
-static void multi_backward_b(const Multi *q, Arena *scratch)
-{
-    const size_t mark = arena_mark(scratch);
-    float *sum = arena_zalloc(scratch, padded(q->O) * sizeof *sum);
-    for (int m = 0; m < q->n; m++)
-        if (q->b[m].db) memcpy(sum + q->b[m].first, q->b[m].db, (size_t)q->b[m].O * sizeof *sum);
-    column_sums(q->dy, q->N * q->H * q->W, q->O, sum);
-    for (int m = 0; m < q->n; m++)
-        if (q->b[m].db) memcpy(q->b[m].db, sum + q->b[m].first, (size_t)q->b[m].O * sizeof *sum);
+        for (int64_t s = 0; s < slices; s++) {
+            if (q->b[m].dw) add_run(sums + s * floats + at[m], q->b[m].dw, at[m + 1] - at[m]);
+            if (q->b[m].db) add_run(sums + s * floats + q->b[m].first, q->b[m].db, q->b[m].O);
+        }
     arena_rewind(scratch, mark);
 }
 
 static void multi_backward(const Multi *q, Arena *scratch)
 {
-    bool dw = false, db = false;
-    for (int m = 0; m < q->n; m++) dw |= q->b[m].dw != NULL, db |= q->b[m].db != NULL;
+    bool sums = false;
+    for (int m = 0; m < q->n; m++) sums |= q->b[m].dw || q->b[m].db;
     if (q->dx) multi_backward_x(q, scratch);
-    if (dw) multi_backward_w(q, scratch);
-    if (db) multi_backward_b(q, scratch);
+    if (sums) multi_backward_w(q, scratch);
 }
 
 #endif

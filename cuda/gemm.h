@@ -325,7 +325,7 @@ mma_kernel(GemmSizes s, A a, B b, Epilogue e, bool wide_out)
 
 // Adds the partial sums of the splits, in order.
 template <int W> static __global__ void gemm_finish_kernel(int64_t count, int64_t N, int64_t splits,
-                                                                    const float *part, Epilogue e)
+                                                                const float *part, Epilogue e)
 {
     const int64_t i = ((int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x) * W;
     if (i >= count) return;

@@ -102,6 +102,10 @@ def make_torch(op, i, d, s):
         x, k = image(s[0]).requires_grad_(), s[1]
         w = rand(k[3], k[2], k[0], k[1]).contiguous(memory_format=torch.channels_last).requires_grad_()
         return lambda: F.conv2d(x, w, stride=i[0], padding=i[1]), [x, w]
+    if op == "conv2d_multi":
+        x = image(s[0]).requires_grad_()
+        w = [rand(k[3], k[2], k[0], k[1]).contiguous(memory_format=torch.channels_last).requires_grad_() for k in s[1:]]
+        return lambda: torch.cat([F.conv2d(x, v, padding=v.shape[2] // 2) for v in w], 1), [x] + w
     if op == "dwconv1d":
         x, w = rand(s[0][0], s[0][2], s[0][1]).requires_grad_(), rand(s[1][1], 1, s[1][0]).requires_grad_()
         b = rand(s[2][0]).requires_grad_()
@@ -190,7 +194,7 @@ class Torch:
                 x.requires_grad_(False)
             self.call = fn
             return True
-        wanted = inputs if which == "bwd" else [inputs[0 if which == "dx" else 1]]
+        wanted = inputs if which == "bwd" else inputs[:1] if which == "dx" else inputs[1:]
         y = fn()
         dy = torch.rand_like(y)
         self.call = lambda: torch.autograd.grad(y, wanted, dy, retain_graph=True)

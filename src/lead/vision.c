@@ -45,9 +45,9 @@ static Tensor *block_apply(Tape *t, const VisionBlock *b, Tensor *x)
 
 Tensor *vision_apply(Tape *t, const Vision *v, Tensor *frames)
 {
-    Tensor *branch[VISION_MAX_STEM];
-    for (int i = 0; i < v->n_stem; i++) branch[i] = conv_apply(t, &v->stem[i], frames);
-    Tensor *h = tape_linear_gelu(t, tape_concat(t, branch, v->n_stem, 3), v->fuse.w, v->fuse.b);
+    Tensor *w[VISION_MAX_STEM], *b[VISION_MAX_STEM];
+    for (int i = 0; i < v->n_stem; i++) w[i] = v->stem[i].w, b[i] = v->stem[i].b;
+    Tensor *h = tape_linear_gelu(t, tape_conv2d_multi(t, frames, v->n_stem, w, b), v->fuse.w, v->fuse.b);
     for (int i = 0; i < v->n_stages; i++) h = block_apply(t, &v->stage[i], h);
     Tensor *pooled = tape_concat(t, (Tensor *[]){tape_global_avgpool(t, h), tape_global_maxpool(t, h)}, 2, 1);
     return linear_apply(t, &v->fc2, tape_linear_gelu(t, pooled, v->fc1.w, v->fc1.b));
