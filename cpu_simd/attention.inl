@@ -25,7 +25,6 @@ enum {
     LOT = 4,                        // most queries whose scores are in registers
     ATT_FEW = 4,                    // for so many queries or fewer a copy of the values does not pay
     ATT_SPLIT = 8 * AQ,             // queries of a piece of work where heads are few
-    ATT_AHEAD = 1 << 16,            // floats of a head that are asked for while the one before it is computed
     ATT_PAR_MIN = 1 << 18           // multiply-adds below which waking the other threads costs more than it saves
 };
 
@@ -81,27 +80,38 @@ static void att_pack(const AttDims *d, const float *x, int64_t rows, float *to) 
     for (int64_t r = 0; r < rows; r++) copy_floats(to + r * d->E, x + r * d->D, d->E);
 }
 
-// x [n, row stride ld], E channels -> xt: for each AK keys a tile [E,AK], behind n zero up to whole vectors of 16 (0 times
-// a key that is none must be 0).  Tiles, not [E,n]: with n = 1024 all rows of a tile would fall into the same cache sets.
-static void att_transpose(const AttDims *d, const float *x, int64_t ld, int64_t n, float *xt)
+// x, n <= AK rows -> xt [E,AK], behind n zero up to whole vectors of 16: 0 times a key that is none must be 0.
+static void att_transpose(const AttDims *d, const float *x, int64_t n, float *xt)
 {
-    for (int64_t j = 0; j < n; j += AK) {
-        const int64_t keys = min_i64(AK, n - j);
-        transpose_block(x + j * ld, ld, keys, d->E, xt + j * d->E, AK);
-        for (int64_t e = 0; keys % 16 && e < d->E; e++)
-            for (int64_t i = keys; i % 16; i++) xt[j * d->E + e * AK + i] = 0;
-    }
+    const int64_t E = d->E, whole = E / VW * VW;
+    for (int64_t i = 0; i < n || i % 16; i += VW)
+        for (int64_t e = 0; e < whole; e += VW) {
+            vf r[VW];
+#pragma GCC unroll 16
+            for (int q = 0; q < VW; q++) r[q] = i + q < n ? vload(x + (i + q) * d->D + e) : vzero();
+            transpose_vectors(r);
+#pragma GCC unroll 16
+            for (int q = 0; q < VW; q++) vstore(xt + (e + q) * AK + i, r[q]);
+        }
+    for (int64_t e = whole; e < E; e++)
+        for (int64_t i = 0; i < n || i % 16; i++) xt[e * AK + i] = i < n ? x[i * d->D + e] : 0;
 }
 
-// What the head after this one will read, asked for while this one is computed: rows D apart, E floats each.
+// What will be read next, asked for meanwhile: a stack of rows, D apart, E floats each.
 typedef struct AttAhead {
-    struct { const float *at; int64_t rows; } left[5];
+    struct { const float *at; int64_t rows; } left[8];
     int n;
 } AttAhead;
 
 enum { ASK = 16 };   // rows at a time
 
-// Where the next ASK rows begin; NULL: all asked for.
+static void att_ahead(AttAhead *a, const float *at, int64_t rows)
+{
+    a->left[a->n].at = at;
+    a->left[a->n++].rows = at ? rows : 0;
+}
+
+// Where the next ASK rows begin; NULL: all are asked for.
 static const float *att_ask(AttAhead *a, int64_t D)
 {
     while (a->n && a->left[a->n - 1].rows <= 0) a->n--;
@@ -110,6 +120,42 @@ static const float *att_ask(AttAhead *a, int64_t D)
     a->left[a->n - 1].at += ASK * D;
     a->left[a->n - 1].rows -= ASK;
     return at;
+}
+
+// The keys of a head, copied tile by tile when a query first sees one of them.  Tiles, not [E,Tk]: with Tk = 1024 all
+// rows of a tile would fall into the same cache sets.
+typedef struct AttKeys {
+    const float *k, *v, *rows;      // rows: v or k, whichever is copied
+    const float *dk, *dv;           // backward, or NULL
+    float *kt, *vt, *copy;          // k in tiles [E,AK]; v likewise, or NULL; rows [Tk,E]
+    int64_t done;                   // keys of the tiles copied so far
+    int64_t next;                   // floats to the next head's k
+    AttAhead ahead;
+} AttKeys;
+
+enum { KEY_ROWS = 4 };   // of the stack
+
+static void att_keys(const AttDims *d, AttKeys *h, int64_t seen)
+{
+    if (h->done >= seen) return;
+    for (; h->done < seen; h->done += AK) {
+        const int64_t n = min_i64(AK, d->Tk - h->done), from = h->done * d->D, to = h->done * d->E;
+        att_transpose(d, h->k + from, n, h->kt + to);
+        if (h->vt) att_transpose(d, h->v + from, n, h->vt + to);
+        att_pack(d, h->rows + from, n, h->copy + to);
+    }
+    const int64_t from = h->done < d->Tk ? h->done * d->D : h->next;
+    const int64_t n = min_i64(AK, h->done < d->Tk ? d->Tk - h->done : d->Tk);
+    h->ahead.n = 0;
+    const float *const x[KEY_ROWS] = {h->dv, h->dk, h->v, h->k};
+    for (int i = 0; i < KEY_ROWS; i++) att_ahead(&h->ahead, x[i] ? x[i] + from : NULL, n);
+}
+
+// Rows of queries, of four tensors or NULL.
+static void att_ahead_queries(AttKeys *h, const float *const x[4], int64_t from, int64_t rows)
+{
+    h->ahead.n = (int)min_i64(h->ahead.n, KEY_ROWS);
+    for (int i = 0; i < 4; i++) att_ahead(&h->ahead, x[i] ? x[i] + from : NULL, rows);
 }
 
 // Some queries against a tile of keys.
@@ -126,8 +172,8 @@ typedef struct AttTile {
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
 
-// x[r][j] = rows r of a times nv vectors of a transposed tile, upwards in e.  With AVX-512 the sums stay in registers until
-// they are probabilities; AVX2 has too few: att_product left them in y.
+// x[r][j] = rows r of a times nv vectors of a transposed tile, upwards in e.  With AVX-512 the sums stay in registers
+// until they are probabilities; AVX2 has too few: att_product left them in y.
 INLINE void att_dots(const int rows, const int nv, const AttDims *d, const float *a, const float *bt, const float *y,
                      AttAhead *ahead, vf x[LOT][AKV])
 {
@@ -264,7 +310,8 @@ static AttRows *const att_fwd_of[1][4] = {NAMES(att_fwd_rows, 1)}, *const att_bw
 #undef NAMES
 
 // Queries i0.. i0+rows and keys j..j+AK by instances [one or LOT queries][16 to 64 keys].
-static void att_rows(const AttDims *d, AttRows *const instance[][4], const AttTile *t, int64_t i0, int64_t rows, int64_t j)
+static void att_rows(const AttDims *d, AttRows *const instance[][4], const AttTile *t, int64_t i0, int64_t rows,
+                     int64_t j)
 {
     enum { STEP = VW == 16 ? LOT : MR };
     for (int64_t r = 0; r < rows; r += STEP) {
@@ -291,21 +338,18 @@ static inline vf att_fade(const AttDims *d, vf before, vf max)
 
 static void att_scale_row(float *o, int64_t E, float factor)
 {
-    for (int64_t e = 0; e < E; e += VW) {
-        const vmask m = vhead(E - e);
-        vstore_m(o + e, m, vmul(vload_m(o + e, m), vset1(factor)));
-    }
+    for (int64_t e = 0; e < E; e += VW) vstore_n(o + e, E - e, vmul(vload_n(o + e, E - e), vset1(factor)));
 }
 
-// Queries i0..i0+rows of one head.  q, o: at the head's first channel of its sample; kt: its keys in tiles;
-// v: its values, rows v_row apart; qc: room for AQ queries.
-static void att_fwd_block(const AttDims *d, const float *q, const float *kt, const float *v, int64_t v_row, float *o,
-                          float *lse, int64_t i0, int64_t rows, float *qc, AttAhead *ahead)
+// Queries i0..i0+rows of one head.  q, o: at the head's first channel of its sample; qc: room for AQ queries.
+static void att_fwd_block(const AttDims *d, const float *q, AttKeys *h, float *o, float *lse, int64_t i0, int64_t rows,
+                          float *qc)
 {
     enum { SOME = (AQ + VW - 1) / VW * VW };
     _Alignas(64) float s[AQ * AK];
     float max[SOME], before[SOME], sum[SOME], part[SOME], fade[SOME];
     const int64_t seen = att_seen(d, i0 + rows - 1), D = d->D, E = d->E;
+    att_keys(d, h, seen);
     att_pack(d, q + i0 * D, rows, qc);
     for (int64_t r = 0; r < SOME; r++) {
         max[r] = -INFINITY;
@@ -313,8 +357,8 @@ static void att_fwd_block(const AttDims *d, const float *q, const float *kt, con
     }
     for (int64_t j = 0; j < seen; j += AK) {
         memcpy(before, max, sizeof before);
-        att_rows(d, att_fwd_of, &(AttTile){.q = qc, .kt = kt + j * E, .s = s, .max = max, .sum = part, .ahead = ahead},
-                 i0, rows, j);
+        const AttTile t = {.q = qc, .kt = h->kt + j * E, .s = s, .max = max, .sum = part, .ahead = &h->ahead};
+        att_rows(d, att_fwd_of, &t, i0, rows, j);
         for (int64_t r = 0; r < rows; r += VW) {
             const vf f = j > 0 ? att_fade(d, vload(before + r), vload(max + r)) : vzero();
             vstore(fade + r, f);
@@ -325,7 +369,7 @@ static void att_fwd_block(const AttDims *d, const float *q, const float *kt, con
         for (int64_t r = 0; r < rows; r += MR) {
             const int64_t m = min_i64(MR, rows - r), cols = min_i64(AK, att_seen(d, i0 + r + m - 1) - j);
             if (cols > 0)
-                att_product((AttProduct){.a = s + r * AK, .a_row = AK, .a_step = 1, .b = v + j * v_row, .b_row = v_row,
+                att_product((AttProduct){.a = s + r * AK, .a_row = AK, .a_step = 1, .b = h->copy + j * E, .b_row = E,
                                          .c = o + (i0 + r) * D, .c_row = D, .M = m, .N = E, .K = cols, .add = j > 0});
         }
     }
@@ -408,43 +452,37 @@ KERNEL(attention, fwd)
     const float *q = in_x(c, 0), *k = in_x(c, 1), *v = in_x(c, 2);
     float *o = out_x(c, 0), *lse = out_x(c, 1);
     const AttDims d = att_dims(c);
-    const int64_t units = d.N * d.heads, split = units >= 16 ? d.Tq : ATT_SPLIT, pieces = ceil_div(d.Tq, split);
-    const bool few = d.Tq <= ATT_FEW, small = (split + 2 * d.Tk) * d.E <= ATT_AHEAD;
+    const int64_t heads = d.N * d.heads, threads = omp_get_max_threads();
+    const int64_t split = heads >= 4 * threads ? d.Tq : ATT_SPLIT;   // of the same AQ queries
+    const int64_t pieces = ceil_div(d.Tq, split), units = heads * pieces;
     const int64_t room = 2 * d.t_size + att_room(&d, AQ);   // floats of a thread
-    float *rooms = arena_alloc(c->scratch, (size_t)(omp_get_max_threads() * room) * sizeof *rooms);
+    float *rooms = arena_alloc(c->scratch, (size_t)(threads * room) * sizeof *rooms);
 #pragma omp parallel for schedule(dynamic) if (d.N * d.Tq * d.Tk * d.D > ATT_PAR_MIN)
-    for (int64_t u = 0; u < units * pieces; u++) {
+    for (int64_t u = 0; u < units; u++) {
         const AttWork w = att_work(&d, u, split, pieces);
-        float *kt = rooms + omp_get_thread_num() * room, *copy = kt + d.t_size;
-        const int64_t seen = att_seen(&d, w.i1 - 1);
         if (d.Tq == 1 && d.E % VW == 0) {
             att_one_query(&d, q + w.at_q, k + w.at_k, v + w.at_k, o + w.at_q, lse + w.nh);
             continue;
         }
-        if (few) {
-            att_transpose(&d, k + w.at_k, d.D, seen, kt);
-        } else {
-            att_pack(&d, k + w.at_k, seen, copy);
-            att_transpose(&d, copy, d.E, seen, kt);
-            att_pack(&d, v + w.at_k, seen, copy);
+        const AttWork next = att_work(&d, min_i64(u + omp_get_num_threads(), units - 1), split, pieces);
+        float *kt = rooms + omp_get_thread_num() * room, *copy = kt + d.t_size;
+        AttKeys h = {.k = k + w.at_k, .v = v + w.at_k, .rows = v + w.at_k, .kt = kt, .copy = copy,
+                     .next = next.at_k - w.at_k};
+        for (int64_t i = w.i0; i < w.i1; i += AQ) {
+            const bool last = i + AQ >= w.i1;
+            att_ahead_queries(&h, (const float *[4]){o, q}, last ? next.at_q + next.i0 * d.D : w.at_q + (i + AQ) * d.D,
+                              min_i64(AQ, last ? next.i1 - next.i0 : w.i1 - i - AQ));
+            att_fwd_block(&d, q + w.at_q, &h, o + w.at_q, lse + w.nh * d.Tq, i, min_i64(AQ, w.i1 - i), copy + d.t_size);
         }
-        AttAhead ahead = {.n = 0};
-        if (u + omp_get_num_threads() < units * pieces && small) {
-            const AttWork next = att_work(&d, u + omp_get_num_threads(), split, pieces);
-            const int64_t from = next.at_q + next.i0 * d.D, rows = next.i1 - next.i0;
-            ahead = (AttAhead){.n = 3, .left = {{q + from, rows}, {v + next.at_k, d.Tk}, {k + next.at_k, d.Tk}}};
-        }
-        for (int64_t i = w.i0; i < w.i1; i += AQ)
-            att_fwd_block(&d, q + w.at_q, kt, few ? v + w.at_k : copy, few ? d.D : d.E, o + w.at_q,
-                          lse + w.nh * d.Tq, i, min_i64(AQ, w.i1 - i), copy + d.t_size, &ahead);
     }
 }
 
-// One head of one sample: pointers at its first channel; k [Tk,E], kt, vt: its copies.  No NULL gradient is computed.
+// One head of one sample: pointers at its first channel.  No NULL gradient is computed.
 typedef struct AttHead {
-    const float *q, *k, *o, *go, *lse, *kt, *vt;
+    const float *q, *o, *go, *lse;
     float *dq, *dk, *dv;
-    AttAhead *ahead;
+    AttKeys keys;
+    int64_t next_q;                 // floats to the next head's q
     float *room;                    // for AQ_BWD rows of q and of go
 } AttHead;
 
@@ -490,25 +528,31 @@ static void att_bwd_tile(const AttDims *d, const AttHead *h, const AttTile *t, i
     for (int64_t r = 0; r < rows; r += MR) {
         const int64_t m = min_i64(MR, rows - r), seen = min_i64(AK, att_seen(d, i0 + r + m - 1) - j);
         if (seen > 0)
-            att_product((AttProduct){.a = t->g + r * AK, .a_row = AK, .a_step = 1, .b = h->k + j * E, .b_row = E,
-                                     .c = h->dq + (i0 + r) * D, .c_row = D, .M = m, .N = E, .K = seen, .add = true});
+            att_product((AttProduct){.a = t->g + r * AK, .a_row = AK, .a_step = 1, .b = h->keys.copy + j * E,
+                                     .b_row = E, .c = h->dq + (i0 + r) * D, .c_row = D, .M = m, .N = E, .K = seen,
+                                     .add = true});
     }
 }
 
-static void att_bwd_head(const AttDims *d, const AttHead *h)
+static void att_bwd_head(const AttDims *d, AttHead *h)
 {
     _Alignas(64) float s[AQ_BWD * AK], g[AQ_BWD * AK];
     const int64_t D = d->D, E = d->E;
+    const bool one_tile = d->Tk <= AK;
     float delta[AQ_BWD], *q = h->room, *go = q + att_room(d, AQ_BWD);
     for (int64_t i0 = 0; i0 < d->Tq; i0 += AQ_BWD) {
         const int64_t rows = min_i64(AQ_BWD, d->Tq - i0), seen = att_seen(d, i0 + rows - 1);
+        const bool last = i0 + AQ_BWD >= d->Tq;
+        att_keys(d, &h->keys, seen);
+        att_ahead_queries(&h->keys, (const float *[4]){h->dq, one_tile ? NULL : h->o, h->go, h->q},
+                          last ? h->next_q : (i0 + AQ_BWD) * D, min_i64(AQ_BWD, last ? d->Tq : d->Tq - i0 - AQ_BWD));
         att_pack(d, h->q + i0 * D, rows, q);
         att_pack(d, h->go + i0 * D, rows, go);
-        if (d->Tk > AK) att_delta(go, h->o + i0 * D, D, E, rows, delta);
+        if (!one_tile) att_delta(go, h->o + i0 * D, D, E, rows, delta);
         for (int64_t j = 0; j < seen; j += AK) {
-            const AttTile t = {.q = q, .kt = h->kt + j * E, .s = s, .go = go, .lse = h->lse + i0, .g = g,
-                               .delta = d->Tk > AK ? delta : NULL,
-                               .vt = h->dq || h->dk ? h->vt + j * E : NULL, .ahead = h->ahead};
+            const AttTile t = {.q = q, .kt = h->keys.kt + j * E, .s = s, .go = go, .lse = h->lse + i0, .g = g,
+                               .delta = one_tile ? NULL : delta, .vt = h->keys.vt ? h->keys.vt + j * E : NULL,
+                               .ahead = &h->keys.ahead};
             att_bwd_tile(d, h, &t, i0, rows, j, min_i64(AK, seen - j));
         }
     }
@@ -522,25 +566,14 @@ KERNEL(attention, bwd)
     float *dq = in_g(c, 0), *dk = in_g(c, 1), *dv = in_g(c, 2);
 #pragma omp parallel for if (d.N * d.Tq * d.Tk * d.D > ATT_PAR_MIN)
     for (int64_t nh = 0; nh < units; nh++) {
-        const AttWork w = att_work(&d, nh, d.Tq, 1);
+        const AttWork w = att_work(&d, nh, d.Tq, 1), next = att_work(&d, min_i64(nh + 1, units - 1), d.Tq, 1);
+        const float *k = in_x(c, 1) + w.at_k, *v = in_x(c, 2) + w.at_k;
         float *kt = rooms + omp_get_thread_num() * room, *vt = kt + d.t_size, *copy = vt + d.t_size;
-        if (dq || dk) {
-            att_pack(&d, in_x(c, 2) + w.at_k, d.Tk, copy);
-            att_transpose(&d, copy, d.E, d.Tk, vt);
-        }
-        att_pack(&d, in_x(c, 1) + w.at_k, d.Tk, copy);
-        att_transpose(&d, copy, d.E, d.Tk, kt);
-        AttAhead ahead = {.n = 0};
-        if (nh + 1 < units && (3 * d.Tq + 2 * d.Tk) * d.E <= ATT_AHEAD) {
-            const AttWork n = att_work(&d, nh + 1, d.Tq, 1);
-            ahead = (AttAhead){.n = 5, .left = {{out_x(c, 0) + n.at_q, d.Tq}, {out_g(c, 0) + n.at_q, d.Tq},
-                                                {in_x(c, 0) + n.at_q, d.Tq}, {in_x(c, 1) + n.at_k, d.Tk},
-                                                {in_x(c, 2) + n.at_k, d.Tk}}};
-        }
-        const AttHead h = {.ahead = &ahead, .q = in_x(c, 0) + w.at_q, .k = copy, .o = out_x(c, 0) + w.at_q, .go = out_g(c, 0) + w.at_q,
-                           .lse = out_x(c, 1) + nh * d.Tq, .kt = kt, .vt = vt, .dq = dq ? dq + w.at_q : NULL,
-                           .dk = dk ? dk + w.at_k : NULL, .dv = dv ? dv + w.at_k : NULL, 
-                           .room = copy + d.t_size};
+        AttHead h = {.q = in_x(c, 0) + w.at_q, .o = out_x(c, 0) + w.at_q, .go = out_g(c, 0) + w.at_q,
+                     .lse = out_x(c, 1) + nh * d.Tq, .dq = dq ? dq + w.at_q : NULL, .dk = dk ? dk + w.at_k : NULL,
+                     .dv = dv ? dv + w.at_k : NULL, .next_q = next.at_q - w.at_q, .room = copy + d.t_size};
+        h.keys = (AttKeys){.k = k, .v = v, .rows = k, .dk = h.dk, .dv = h.dv, .kt = kt, .vt = dq || dk ? vt : NULL,
+                           .copy = copy, .next = next.at_k - w.at_k};
         att_bwd_head(&d, &h);
     }
 }
