@@ -127,7 +127,7 @@ static const float *att_ask(AttAhead *a, int64_t D)
 typedef struct AttKeys {
     const float *k, *v, *rows;      // rows: v or k, whichever is copied
     const float *dk, *dv;           // backward, or NULL
-    float *kt, *vt, *copy;          // k in tiles [E,AK]; v likewise, or NULL; rows [Tk,E]
+    float *kt, *vt, *copy;          // k in tiles [E,AK]; v likewise, or NULL; rows [Tk,E], or NULL
     int64_t done;                   // keys of the tiles copied so far
     int64_t next;                   // floats to the next head's k
     AttAhead ahead;
@@ -142,7 +142,7 @@ static void att_keys(const AttDims *d, AttKeys *h, int64_t seen)
         const int64_t n = min_i64(AK, d->Tk - h->done), from = h->done * d->D, to = h->done * d->E;
         att_transpose(d, h->k + from, n, h->kt + to);
         if (h->vt) att_transpose(d, h->v + from, n, h->vt + to);
-        att_pack(d, h->rows + from, n, h->copy + to);
+        if (h->copy) att_pack(d, h->rows + from, n, h->copy + to);
     }
     const int64_t from = h->done < d->Tk ? h->done * d->D : h->next;
     const int64_t n = min_i64(AK, h->done < d->Tk ? d->Tk - h->done : d->Tk);
@@ -350,6 +350,8 @@ static void att_fwd_block(const AttDims *d, const float *q, AttKeys *h, float *o
     float max[SOME], before[SOME], sum[SOME], part[SOME], fade[SOME];
     const int64_t seen = att_seen(d, i0 + rows - 1), D = d->D, E = d->E;
     att_keys(d, h, seen);
+    const float *v = h->copy ? h->copy : h->v;
+    const int64_t v_row = h->copy ? E : D;
     att_pack(d, q + i0 * D, rows, qc);
     for (int64_t r = 0; r < SOME; r++) {
         max[r] = -INFINITY;
@@ -369,7 +371,7 @@ static void att_fwd_block(const AttDims *d, const float *q, AttKeys *h, float *o
         for (int64_t r = 0; r < rows; r += MR) {
             const int64_t m = min_i64(MR, rows - r), cols = min_i64(AK, att_seen(d, i0 + r + m - 1) - j);
             if (cols > 0)
-                att_product((AttProduct){.a = s + r * AK, .a_row = AK, .a_step = 1, .b = h->copy + j * E, .b_row = E,
+                att_product((AttProduct){.a = s + r * AK, .a_row = AK, .a_step = 1, .b = v + j * v_row, .b_row = v_row,
                                          .c = o + (i0 + r) * D, .c_row = D, .M = m, .N = E, .K = cols, .add = j > 0});
         }
     }
@@ -416,18 +418,20 @@ static inline __attribute__((always_inline)) void att_values(const AttDims *d, c
 
 static void att_one_query(const AttDims *d, const float *q, const float *k, const float *v, float *o, float *lse)
 {
-    _Alignas(64) float p[AK];
+    _Alignas(64) float p[AK] = {0};
     float max = -INFINITY, sum = 0;
     for (int64_t j = 0; j < d->Tk; j += AK) {
         const int64_t cols = min_i64(AK, d->Tk - j);
+        for (int64_t i = 0; i < cols; i += VW)
+            vstore(p + i, att_scores(d, q, k + (j + i) * d->D, v + (j + i) * d->D, cols - i));
         vf x[AKV];
-        for (int64_t i = 0; i < AK; i += VW)
-            x[i / VW] = i < cols ? att_scores(d, q, k + (j + i) * d->D, v + (j + i) * d->D, cols - i) : vzero();
+        UNROLL
+        for (int i = 0; i < AKV; i++) x[i] = vload(p + i * VW);
         const float before = max;
         att_mask(x, AKV, cols);
         att_shift(x, AKV, d->scale2, &max);
         const float part = vsum(att_exps(x, AKV, p));
-        const float fade = j > 0 ? vmaxall(att_fade(d, vset1(before), vset1(max))) : 0;
+        const float fade = j == 0 ? 0 : before == max ? 1 : vmaxall(att_fade(d, vset1(before), vset1(max)));
         sum = fmaf(sum, fade, part);
         if (j > 0 && fade != 1) att_scale_row(o, d->E, fade);
         const float *vj = v + j * d->D;
@@ -466,11 +470,11 @@ KERNEL(attention, fwd)
         }
         const AttWork next = att_work(&d, min_i64(u + omp_get_num_threads(), units - 1), split, pieces);
         float *kt = rooms + omp_get_thread_num() * room, *copy = kt + d.t_size;
-        AttKeys h = {.k = k + w.at_k, .v = v + w.at_k, .rows = v + w.at_k, .kt = kt, .copy = copy,
-                     .next = next.at_k - w.at_k};
+        AttKeys h = {.k = k + w.at_k, .v = v + w.at_k, .rows = v + w.at_k, .kt = kt,
+                     .copy = d.Tq > ATT_FEW ? copy : NULL, .next = next.at_k - w.at_k};
         for (int64_t i = w.i0; i < w.i1; i += AQ) {
             const bool last = i + AQ >= w.i1;
-            att_ahead_queries(&h, (const float *[4]){o, q}, last ? next.at_q + next.i0 * d.D : w.at_q + (i + AQ) * d.D,
+            att_ahead_queries(&h, (const float *[4]){q}, last ? next.at_q + next.i0 * d.D : w.at_q + (i + AQ) * d.D,
                               min_i64(AQ, last ? next.i1 - next.i0 : w.i1 - i - AQ));
             att_fwd_block(&d, q + w.at_q, &h, o + w.at_q, lse + w.nh * d.Tq, i, min_i64(AQ, w.i1 - i), copy + d.t_size);
         }
