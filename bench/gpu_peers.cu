@@ -237,23 +237,23 @@ extern "C" const char *gpu_peer_about(const GpuPeers *p, GpuPeer which) { return
 
 struct Product {
     int m, n, k, lda, ldb, batch;
-    bool ta, tb, add, gelu;   // gelu: with a bias of m values
+    bool ta, tb, add, bias, gelu;   // bias: of m values
 };
 
 static bool product_of(const OpCall *c, Pass pass, Product *g)
 {
-    const bool matmul = c->op == OP_matmul, gelu = c->op == OP_linear_gelu;
-    if (!(matmul || gelu || c->op == OP_linear) || pass == BWD || (gelu && pass != FWD)) return false;
+    const bool matmul = c->op == OP_matmul, gelu = c->op == OP_linear_gelu, residual = c->op == OP_linear_add;
+    if (!(matmul || gelu || residual || c->op == OP_linear) || pass == BWD || ((gelu || residual) && pass != FWD)) return false;
     if (matmul && ((const MatmulParams *)c->p)->trans_a) return false;
     const bool turned = matmul && ((const MatmulParams *)c->p)->trans_b;   // W is stored [N,K]
     const Shape x = c->in[0]->shape, w = c->in[1]->shape;
     const int batch = matmul && x.n == 3 ? (int)x.d[0] : 1, K = (int)x.d[x.n - 1];
     const int N = (int)(turned ? w.d[w.n - 2] : w.d[w.n - 1]), M = (int)(shape_numel(x) / batch / K);
     const int ldw = turned ? K : N;
-    if (pass == FWD) *g = Product{N, M, K, ldw, K, batch, turned, false, false, gelu};
-    else if (pass == DX) *g = Product{K, M, N, ldw, N, batch, !turned, false, true, false};
-    else if (turned) *g = Product{K, N, M, K, N, batch, false, true, true, false};
-    else *g = Product{N, K, M, N, K, batch, false, true, true, false};
+    if (pass == FWD) *g = Product{N, M, K, ldw, K, batch, turned, false, residual, gelu || residual, gelu};
+    else if (pass == DX) *g = Product{K, M, N, ldw, N, batch, !turned, false, true, false, false};
+    else if (turned) *g = Product{K, N, M, K, N, batch, false, true, true, false, false};
+    else *g = Product{N, K, M, N, K, batch, false, true, true, false, false};
     return true;
 }
 
@@ -271,7 +271,7 @@ static double cublas_seconds(GpuPeers *p, const Product &g)
     const float one = 1, beta = g.add ? 1.0f : 0.0f;
     const cudaDataType type = p->math == MATH_BF16 ? CUDA_R_16BF : CUDA_R_32F;
     const cublasComputeType_t compute = p->math == MATH_TF32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
-    if (g.gelu) return NAN;
+    if (g.bias) return NAN;
     return seconds_of(p, [&] {
         return p->blas.cublasGemmStridedBatchedEx(
                    p->blas_handle, g.ta ? CUBLAS_OP_T : CUBLAS_OP_N, g.tb ? CUBLAS_OP_T : CUBLAS_OP_N, g.m, g.n, g.k,
@@ -299,7 +299,8 @@ static double cublaslt_seconds(GpuPeers *p, const Product &g)
     const cudaDataType type = p->math == MATH_BF16 ? CUDA_R_16BF : CUDA_R_32F;
     const cublasComputeType_t compute = p->math == MATH_TF32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     const cublasOperation_t op_a = g.ta ? CUBLAS_OP_T : CUBLAS_OP_N, op_b = g.tb ? CUBLAS_OP_T : CUBLAS_OP_N;
-    const cublasLtEpilogue_t epilogue = g.gelu ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+    const cublasLtEpilogue_t epilogue = g.gelu ? CUBLASLT_EPILOGUE_GELU_BIAS : g.bias ? CUBLASLT_EPILOGUE_BIAS
+                                                                                      : CUBLASLT_EPILOGUE_DEFAULT;
     const size_t workspace = WORKSPACE;
     cublasLtMatmulDesc_t d = NULL;
     cublasLtMatrixLayout_t a = NULL, b = NULL, c = NULL;
@@ -313,7 +314,7 @@ static double cublaslt_seconds(GpuPeers *p, const Product &g)
                        !f.cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_TRANSB, &op_b, sizeof op_b) &&
                        !f.cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue,
                                                          sizeof epilogue) &&
-                       (!g.gelu || !f.cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias.at,
+                       (!g.bias || !f.cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias.at,
                                                                      sizeof p->bias.at)) &&
                        layout(p, &a, type, g.ta, g.m, g.k, g.lda, g.batch) &&
                        layout(p, &b, type, g.tb, g.k, g.n, g.ldb, g.batch) &&
@@ -428,7 +429,7 @@ extern "C" double gpu_peer_seconds(GpuPeers *p, GpuPeer which, const OpCall *c, 
 
 extern "C" double gpu_peers_product(GpuPeers *p, int n)
 {
-    const Product g = {n, n, n, n, n, 1, false, false, false, false};
+    const Product g = {n, n, n, n, n, 1, false, false, false, false, false};
     double best = NAN;
     for (GpuPeer which : {PEER_CUBLAS, PEER_CUBLASLT}) {
         const double t = p->there[which] ? product_seconds(p, which, g) : NAN;
