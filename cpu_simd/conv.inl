@@ -70,6 +70,13 @@ static Window window_of(const ConvDims *d, const float *x)
 // A 1x1 convolution of every pixel is a linear layer: x itself is P.
 static inline bool is_linear(const ConvDims *d) { return d->KH == 1 && d->KW == 1 && d->s == 1 && d->p == 0; }
 
+// An image of 3 channels under an odd window: a stem of one branch (conv_multi.inl).
+static bool is_stem(const ConvDims *d)
+{
+    return d->C == 3 && d->KH == d->KW && d->KH % 2 == 1 && d->KH <= 7 && d->s == 1 && d->p == d->KH / 2 &&
+           d->W >= d->KW - 1;
+}
+
 // m of Winograd's F(m x m, 3 x 3) for an output of Ho x Wo, or 0 for the direct way.  From the shapes of one sample and
 // of the weights alone: a sample must not depend on its batch.
 static int winograd_tile(const OpCall *c, const ConvDims *d, int64_t Ho, int64_t Wo)
@@ -135,6 +142,11 @@ static void direct_forward(RowConv *q, const Gemm *g, Arena *scratch)
 KERNEL(conv2d, fwd)
 {
     const ConvDims d = conv_dims(c);
+    if (is_stem(&d)) {
+        const Multi q = multi_of(c);
+        multi_forward(&q, c->scratch);
+        return;
+    }
     const int m = winograd_tile(c, &d, d.Ho, d.Wo);
     if (m) {
         winograd_forward(c, &d, m);
@@ -282,6 +294,12 @@ KERNEL(conv2d, bwd)
 {
     const ConvDims d = conv_dims(c);
     if (in_g(c, 0)) conv_backward_x(c, &d);
+    if (is_stem(&d)) {
+        Multi q = multi_of(c);
+        q.dx = NULL;
+        multi_backward(&q, c->scratch);
+        return;
+    }
     if (in_g(c, 1)) conv_backward_w(c, &d);
     if (in_g(c, 2)) column_sums(out_g(c, 0), d.N * d.Ho * d.Wo, d.O, in_g(c, 2));
 }

@@ -1,16 +1,19 @@
-// Convolutions of few input channels by several windows in one pass over the image: conv2d_multi, and conv2d where it is
-// such a stem of one branch.  Formula: src/tensor/ref/conv2d_multi.inl
+// Convolutions of few input channels by several windows in one pass over the image: conv2d_multi, and conv2d where it
+// is such a stem of one branch, but for its dx.  Formula: src/tensor/ref/conv2d_multi.inl
 //   forward   the images are copied once, in groups of up to MR: one value of each image of the group side by side.  A
 //             register tile = a pixel of all images of a group x 2 vectors of outputs of one branch; terms: what of the
 //             window lies inside the image, MR broadcasts from neighbouring addresses each
 //   dx        a tile = the same pixel of DX_IMAGES images x the channels of x; vectors run along the outputs.  Windows
-//             ascend, so the branches that see a tap are the last ones: one run of outputs at each tap, for all branches
-//   dw        a tile = one row of a window x 1 vector of outputs; terms: the pixels of a few images, those at the left
-//             and right edge with the taps that lie inside.  dy of these images stays in the cache for all rows
+//             ascend, so the branches that see a tap are the last ones: one run of outputs at each tap for all of them
+//   dw        a tile = one row of a window (AVX2: two taps of it) x 16 outputs; terms: the pixels of a few images, at
+//             both edges with the taps that lie inside.  dy of these images stays in the L2 cache for all branches
 // An element's sum has the same order whatever the batch, the threads, or the branches beside its own, except in dx,
 // which adds all branches of a tap.
-// Measured on one Zen 4 core, 3x3, 3 -> 16, 512x12x12: the same tile with images where they are 625 us, from the copy
-// 506 and the copy 60 (fused multiply-adds alone 482): twelve pointers and their lines gave way to one.
+// Sums of all branches side by side in one tile would save broadcasts alone, which are not what bounds these tiles.
+// Measured on one Zen 4 core, AVX-512: forward of 3x3, 3 -> 16, 512x12x12, from the images where they are 625 us, from
+// the copy 558 with the copy (multiply-adds alone 482): twelve pointers and lines gave way to one.  All branches of a
+// pixel before the next pixel: 2.8 -> 2.1 ms for 1x1, 3x3 and 5x5, since y is then written in order.  dw, what comes
+// next asked for ahead: 3.1 -> 2.3 ms.
 #ifndef LEAD_CPU_SIMD_CONV_MULTI_INL
 #define LEAD_CPU_SIMD_CONV_MULTI_INL
 
@@ -198,7 +201,7 @@ enum { DX_IMAGES = 3 };
 // Taps v x h of the largest window at a pixel; p, K: of that window.
 typedef struct MultiBack {
     Span v, h;
-    int64_t K, p, line, image, O, plane;   // floats of dy from line to line, image to image; of w from channel to channel
+    int64_t K, p, line, image, O, plane;   // floats of dy from line to line, image to image; of w between channels
     const int64_t *from;                   // [p+1] the first output that sees a tap so far from the middle
     const float *w;                        // [C][K][K][O], taps counted backwards
     float *dx;
@@ -278,7 +281,8 @@ static void multi_backward_x(const Multi *q, Arena *scratch)
             for (int64_t c = 0; c < q->C; c += FEW) {
                 t.w = w + c * t.plane;
                 t.dx = q->dx + ((n0 * q->H + i) * q->W + j) * q->C + c;
-                multi_backs[min_i64(FEW, q->C - c)][g < whole](&t, q->dy + n0 * t.image + (i - p) * t.line + (j - p) * q->O);
+                MultiBackFn *const fn = multi_backs[min_i64(FEW, q->C - c)][g < whole];
+                fn(&t, q->dy + n0 * t.image + (i - p) * t.line + (j - p) * q->O);
             }
         }
     }
@@ -293,15 +297,14 @@ typedef struct MultiRow {
     int64_t images, rows, W, C, k;
     int64_t line, image, ld, dy_image;   // floats of x from line to line, image to image; of dy from pixel to pixel
     float *dw;
-    int64_t O;                       // floats from weight to weight
-    vmask outputs;
+    int64_t O, n;                    // floats from weight to weight; outputs of the tile, at most DW_NV vectors
     const float *ahead;              // dy of images to come; `ahead_lines` cache lines of it are asked for at each row
     int64_t ahead_lines;
 } MultiRow;
 
 typedef void MultiRowFn(const MultiRow *q);
 
-enum { LINE = 16 };   // floats of a cache line
+enum { LINE = 16, DW_NV = 16 / VW };   // floats of a cache line; vectors of outputs of a tile
 
 // What the next images need is brought from memory in between, `each` lines at a row of a tile.
 typedef struct Coming { const float *dy, *end; int64_t each; } Coming;
@@ -314,62 +317,73 @@ static inline __attribute__((always_inline)) void multi_weights(const int k, con
                                                                 const MultiRow *q)
 {
     enum { C = 3, MOST = 21 };
-    vf acc[MOST];
+    vf acc[MOST][DW_NV];
+    vmask outputs[DW_NV];
     const int p = k / 2, n = (t1 - t0) * C;
-    const vmask outputs = q->outputs;
     const int64_t ld = q->ld;
     const float *ahead = q->ahead;
-#pragma GCC unroll 21
-    for (int i = 0; i < n; i++) acc[i] = vzero();
+    for (int j = 0; j < DW_NV; j++) outputs[j] = vhead(q->n - j * VW);
+#define SUMS _Pragma("GCC unroll 21") for (int i = 0; i < n; i++) \
+    _Pragma("GCC unroll 2") for (int j = 0; j < DW_NV; j++)
+    SUMS acc[i][j] = vzero();
     for (int64_t image = 0; image < q->images; image++)
         for (int64_t r = 0; r < q->rows; r++) {
             const float *a = q->x + image * q->image + r * q->line + t0 * C;
             const float *dy = q->dy + image * q->dy_image + r * q->W * ld;
             for (int64_t l = 0; l < q->ahead_lines; l++, ahead += LINE) __builtin_prefetch(ahead, 0, 2);
-#define PIXEL(from, to)                                                                                             \
-    do {                                                                                                            \
-        const vf v = vload_m(dy, outputs);                                                                          \
-        _Pragma("GCC unroll 21") for (int i = 0; i < n; i++) if (t0 + i / C >= (from) && t0 + i / C < (to)) acc[i] = \
-            vfma(vset1(a[i]), v, acc[i]);                                                                           \
-        a += C, dy += ld;                                                                                           \
-        __asm__("" : "+r"(a));                                                                                      \
+#define PIXEL(from, to)                                                                                      \
+    do {                                                                                                     \
+        vf v[DW_NV];                                                                                         \
+        for (int j = 0; j < DW_NV; j++) v[j] = vload_m(dy + j * VW, outputs[j]);                             \
+        SUMS if (t0 + i / C >= (from) && t0 + i / C < (to)) acc[i][j] = vfma(vset1(a[i]), v[j], acc[i][j]);  \
+        a += C, dy += ld;                                                                                    \
+        __asm__("" : "+r"(a));                                                                               \
     } while (0)
             if (p >= 3) PIXEL(3, k);
             if (p >= 2) PIXEL(2, k);
             if (p >= 1) PIXEL(1, k);
-            for (int64_t j = 2 * p; j < q->W; j++) PIXEL(0, k);
+            for (int64_t middle = 2 * p; middle < q->W; middle++) PIXEL(0, k);
             if (p >= 1) PIXEL(0, k - 1);
             if (p >= 2) PIXEL(0, k - 2);
             if (p >= 3) PIXEL(0, k - 3);
 #undef PIXEL
         }
-#pragma GCC unroll 21
-    for (int i = 0; i < n; i++) add_vector(q->dw + (t0 * C + i) * q->O, outputs, acc[i]);
+    SUMS add_vector(q->dw + (t0 * C + i) * q->O + j * VW, outputs[j], acc[i][j]);
+#undef SUMS
 }
 
 static void multi_weights_1(const MultiRow *q) { multi_weights(1, 0, 1, q); }
-static void multi_weights_3(const MultiRow *q) { multi_weights(3, 0, 3, q); }
 #if defined(__AVX512F__)
+static void multi_weights_3(const MultiRow *q) { multi_weights(3, 0, 3, q); }
 static void multi_weights_5(const MultiRow *q) { multi_weights(5, 0, 5, q); }
 static void multi_weights_7(const MultiRow *q) { multi_weights(7, 0, 7, q); }
-#else   // half as many registers
-static void multi_weights_5(const MultiRow *q) { multi_weights(5, 0, 3, q), multi_weights(5, 3, 5, q); }
-static void multi_weights_7(const MultiRow *q) { multi_weights(7, 0, 4, q), multi_weights(7, 4, 7, q); }
+#else   // half as many registers, half as wide
+static void multi_weights_3(const MultiRow *q) { multi_weights(3, 0, 2, q), multi_weights(3, 2, 3, q); }
+static void multi_weights_5(const MultiRow *q)
+{
+    multi_weights(5, 0, 2, q), multi_weights(5, 2, 4, q), multi_weights(5, 4, 5, q);
+}
+static void multi_weights_7(const MultiRow *q)
+{
+    multi_weights(7, 0, 2, q), multi_weights(7, 2, 4, q), multi_weights(7, 4, 6, q), multi_weights(7, 6, 7, q);
+}
 #endif
 
 // Any number of taps and channels: one weight after the other.
 static void multi_weights_any(const MultiRow *q)
 {
-    for (int64_t t = 0; t < q->k * q->C; t++) {
-        const Span j = inside_span(t / q->C - q->k / 2, 1, q->W, q->W);
+    for (int64_t t = 0; t < q->k * q->C * DW_NV; t++) {
+        const int64_t tap = t / DW_NV, o = t % DW_NV * VW;
+        const Span j = inside_span(tap / q->C - q->k / 2, 1, q->W, q->W);
+        if (o >= q->n) continue;
+        const vmask m = vhead(q->n - o);
         vf sum = vzero();
         for (int64_t r = 0; r < q->images * q->rows; r++) {
-            const float *a = q->x + r / q->rows * q->image + r % q->rows * q->line + t;
-            const float *dy = q->dy + r / q->rows * q->dy_image + r % q->rows * q->W * q->ld;
-            for (int64_t i = j.from; i < j.to; i++)
-                sum = vfma(vset1(a[i * q->C]), vload_m(dy + i * q->ld, q->outputs), sum);
+            const float *a = q->x + r / q->rows * q->image + r % q->rows * q->line + tap;
+            const float *dy = q->dy + r / q->rows * q->dy_image + r % q->rows * q->W * q->ld + o;
+            for (int64_t i = j.from; i < j.to; i++) sum = vfma(vset1(a[i * q->C]), vload_m(dy + i * q->ld, m), sum);
         }
-        add_vector(q->dw + t * q->O, q->outputs, sum);
+        add_vector(q->dw + tap * q->O + o, m, sum);
     }
 }
 
@@ -386,8 +400,8 @@ static void multi_weights_of(const Multi *q, const Branch *b, Span n, Coming *ah
     MultiRowFn *const fn = multi_row_fn(q, b);
     MultiRow t = {.images = n.to - n.from, .W = q->W, .C = q->C, .k = b->k, .line = line, .image = image, .ld = q->O,
                   .dy_image = q->H * q->W * q->O, .O = b->O};
-    for (int64_t o = 0; o < b->O; o += VW) {
-        t.outputs = vhead(b->O - o);
+    for (int64_t o = 0; o < b->O; o += DW_NV * VW) {
+        t.n = min_i64(DW_NV * VW, b->O - o);
         for (int64_t a = 0; a < b->k; a++) {
             const Span i = inside_span(a - b->p, 1, q->H, q->H);
             if (i.from >= i.to) continue;
@@ -422,7 +436,7 @@ static void multi_slice(const Multi *q, Span slice, const int64_t *at, float *su
     const int64_t pixels = q->H * q->W, images = ceil_div(TERMS, pixels);
     int64_t calls = 0;
     bool db = false;
-    for (int m = 0; m < q->n; m++) calls += ceil_div(q->b[m].O, VW) * q->b[m].k, db |= q->b[m].db != NULL;
+    for (int m = 0; m < q->n; m++) calls += ceil_div(q->b[m].O, DW_NV * VW) * q->b[m].k, db |= q->b[m].db != NULL;
     for (int64_t n0 = slice.from; n0 < slice.to; n0 += images) {
         const Span n = {n0, min_i64(n0 + images, slice.to)};
         Coming ahead = {.dy = q->dy + n.to * pixels * q->O, .each = ceil_div(pixels * q->O, LINE * calls * q->H) + 1,

@@ -1,7 +1,8 @@
 // Winograd's convolution at LEAD's sizes: images of 12x12, 6x6, 3x3 and 23x23 pixels, 128, 256 and 512 channels.  The
 // rms error of y, dx and dw is at most 2e-6 of the rms of the plain sums in double; an exact device, which takes the
 // direct way, gives small whole numbers exactly.  Sums of 2,000 addresses of each tensor are compared.
-// Of every path of conv2d: y and dx of a sample have the same bits in any batch.
+// Of every path of conv2d, and of conv2d_multi: y and dx of a sample have the same bits in any batch.
+// conv2d_multi: y, dw and db have the bits of conv2d of each branch and concat.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -147,7 +148,8 @@ static void test_size(TestLog *log, World *w, int64_t N, int64_t H, int64_t C)
 
 // ---- batches
 
-typedef struct Path { const char *name; int64_t H, C, K, O; int stride, pad; } Path;
+// two: windows K and K + 2, side by side
+typedef struct Path { const char *name; int64_t H, C, K, O; int stride, pad; bool two; } Path;
 
 enum { BATCH = 14 };
 
@@ -162,7 +164,14 @@ static int64_t first_samples(World *w, const Path *p, int64_t N, float *out)
     fill(k->x, numel(k), 2, false);
     fill(b->x, numel(b), 5, false);
     x->needs_grad = true;
-    Tensor *y = tape_conv2d(t, x, k, b, p->stride, p->pad);
+    Tensor *y = NULL;
+    if (p->two) {
+        Tensor *k2 = tape_tensor(t, SHAPE(p->K + 2, p->K + 2, p->C, p->O));
+        fill(k2->x, numel(k2), 6, false);
+        y = tape_conv2d_multi(t, x, 2, (Tensor *[]){k, k2}, (Tensor *[]){b, NULL});
+    } else {
+        y = tape_conv2d(t, x, k, b, p->stride, p->pad);
+    }
     fill(tape_grad(t, y), numel(y), 3, false);
     tape_backward_from(t, y);
     memcpy(out, y->x, tensor_bytes(y));
@@ -174,7 +183,7 @@ static void test_batches(TestLog *log, World *w, const Path *p)
 {
     static const int64_t batches[] = {1, 2, 3, 5, 6, 7, 12, 13};
     const size_t mark = arena_mark(w->perm);
-    const int64_t most = BATCH * p->H * p->H * (p->C + p->O);   // no y is larger than its image
+    const int64_t most = BATCH * p->H * p->H * (p->C + 2 * p->O);   // no y is larger than its image
     float *all = arena_alloc(w->perm, (size_t)most * sizeof *all);
     float *some = arena_alloc(w->perm, (size_t)most * sizeof *some);
     const int64_t ny = first_samples(w, p, BATCH, all), nx = BATCH * p->H * p->H * p->C;
@@ -189,10 +198,61 @@ static void test_batches(TestLog *log, World *w, const Path *p)
 }
 
 static const Path paths[] = {
-    {"stem 3x3", 12, 3, 3, 32, 1, 1}, {"stem 5x5", 12, 3, 5, 17, 1, 2}, {"stem 7x7", 9, 3, 7, 16, 1, 3},
-    {"stride 2", 12, 16, 3, 32, 2, 1}, {"stride 2, odd", 11, 20, 3, 40, 2, 1},
-    {"stride 2, wide", 6, 160, 3, 130, 2, 1}, {"1x1", 5, 24, 1, 40, 1, 0}, {"last", 6, 70, 3, 3, 1, 1},
-    {"Winograd 4", 12, 20, 3, 24, 1, 1}, {"Winograd 3", 3, 40, 3, 24, 1, 1}};
+    {"stem 3x3", 12, 3, 3, 32, 1, 1, false}, {"stem 5x5", 12, 3, 5, 17, 1, 2, false},
+    {"stem 7x7", 9, 3, 7, 16, 1, 3, false}, {"stem, 2 channels", 9, 2, 5, 18, 1, 2, false},
+    {"stride 2", 12, 16, 3, 32, 2, 1, false}, {"stride 2, odd", 11, 20, 3, 40, 2, 1, false},
+    {"stride 2, wide", 6, 160, 3, 130, 2, 1, false}, {"1x1", 5, 24, 1, 40, 1, 0, false},
+    {"last", 6, 70, 3, 3, 1, 1, false}, {"Winograd 4", 12, 20, 3, 24, 1, 1, false},
+    {"Winograd 3", 3, 40, 3, 24, 1, 1, false}, {"two branches", 12, 3, 3, 17, 1, 1, true},
+    {"two branches, wide", 5, 7, 1, 40, 1, 0, true}};
+
+// ---- branches
+
+typedef struct Stem { int64_t N, H, W, O[4]; int n; } Stem;
+
+enum { STEM_TENSORS = 9 };   // y, dw and db of up to four branches
+
+// Copies of y and of the gradients of q's weights, from one op or from several.
+static void stem_results(World *w, const Stem *q, bool together, Tensor out[STEM_TENSORS])
+{
+    Tape *t = &w->t;
+    tape_reset(t);
+    Tensor *x = tape_tensor(t, SHAPE(q->N, q->H, q->W, 3)), *k[4], *b[4], *branch[4], *of[STEM_TENSORS] = {0};
+    fill(x->x, numel(x), 1, false);
+    for (int m = 0; m < q->n; m++) {
+        of[1 + 2 * m] = k[m] = tape_tensor(t, SHAPE(2 * m + 1, 2 * m + 1, 3, q->O[m]));
+        of[2 + 2 * m] = b[m] = tape_tensor(t, SHAPE(q->O[m]));
+        fill(k[m]->x, numel(k[m]), 2, false);
+        fill(b[m]->x, numel(b[m]), 5, false);
+        k[m]->needs_grad = b[m]->needs_grad = true;
+    }
+    for (int m = 0; m < q->n && !together; m++) branch[m] = tape_conv2d(t, x, k[m], b[m], 1, m);
+    Tensor *y = together ? tape_conv2d_multi(t, x, q->n, k, b) : tape_concat(t, branch, q->n, 3);
+    fill(tape_grad(t, y), numel(y), 3, false);
+    tape_backward_from(t, y);
+    for (int i = 0; i < 2 * q->n + 1; i++) {
+        out[i] = i ? *of[i] : *y;
+        out[i].x = memcpy(arena_alloc(w->perm, tensor_bytes(&out[i])), i ? of[i]->g : y->x, tensor_bytes(&out[i]));
+    }
+}
+
+static void test_branches(TestLog *log, World *w, const Stem *q)
+{
+    const size_t mark = arena_mark(w->perm);
+    Tensor one[STEM_TENSORS], several[STEM_TENSORS];
+    stem_results(w, q, true, one);
+    stem_results(w, q, false, several);
+    for (int i = 0; i < 2 * q->n + 1; i++)
+        TEST(log, shape_equal(one[i].shape, several[i].shape) &&
+                      memcmp(one[i].x, several[i].x, tensor_bytes(&one[i])) == 0,
+             "%s: %s %d of conv2d_multi, %lldx%lldx%lld, has other bits than conv2d's", w->dev.name,
+             i == 0 ? "y" : i % 2 ? "dw" : "db", (i - 1) / 2, (long long)q->N, (long long)q->H, (long long)q->W);
+    arena_rewind(w->perm, mark);
+}
+
+static const Stem stems[] = {{29, 12, 12, {16, 16, 16}, 3}, {3, 12, 12, {32, 32, 32}, 3},
+                             {2, 23, 23, {32, 32, 32, 32}, 4}, {1, 12, 12, {16, 16, 16}, 3},
+                             {13, 9, 6, {5, 17, 33, 7}, 4}};
 
 void test_conv(TestLog *log)
 {
@@ -208,6 +268,7 @@ void test_conv(TestLog *log)
                 w->dev.exact = exact;
                 test_batches(log, w, &paths[i]);
             }
+        for (size_t i = 0; i < sizeof stems / sizeof *stems; i++) test_branches(log, w, &stems[i]);
         world_delete(w);
     }
 }

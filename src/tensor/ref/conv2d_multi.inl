@@ -1,10 +1,11 @@
 // conv2d_multi: convolutions of one image with n windows, side by side: the multi-scale stem of an encoder (E3).
-//   x [N,H,W,C];  w_m [k_m,k_m,C,O_m], b_m [O_m] or NULL for 1 <= m <= n: inputs 2m-1 and 2m.  k_m odd, none smaller than
-//   the one before; stride 1, p_m = (k_m - 1) / 2 zeros on all four sides
+//   x [N,H,W,C];  w_m [k_m,k_m,C,O_m], b_m [O_m] or NULL for 1 <= m <= n: inputs 2m-1 and 2m.  k_m odd, none smaller
+//   than the one before; stride 1, p_m = (k_m - 1) / 2 zeros on all four sides
 //   -> y [N,H,W,O], O = O_1 + .. + O_n: the outputs of branch m stand at o_m = O_1 + .. + O_(m-1)
 //   y[n,i,j,o_m+o] = b_m[o] + sum_{a,e,c} x[n, i + a - p_m, j + e - p_m, c] w_m[a,e,c,o]      (x = 0 outside the image)
 //   dx[n,h,v,c]  += sum_{m,a,e,o} dy[n, h - a + p_m, v - e + p_m, o_m+o] w_m[a,e,c,o]
-//   dw_m[a,e,c,o] += sum_{n,i,j} x[n, i + a - p_m, j + e - p_m, c] dy[n,i,j,o_m+o]    db_m[o] += sum_{n,i,j} dy[n,i,j,o_m+o]
+//   dw_m[a,e,c,o] += sum_{n,i,j} x[n, i + a - p_m, j + e - p_m, c] dy[n,i,j,o_m+o]
+//   db_m[o] += sum_{n,i,j} dy[n,i,j,o_m+o]
 #include "tensor/ref.h"
 
 typedef struct { int64_t N, H, W, C, O; } Dims;
