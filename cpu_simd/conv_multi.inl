@@ -129,7 +129,7 @@ static MultiTileFn *const multi_tiles[MR + 1][NV] = {   // [images][outputs > VW
 #undef TILE
 #undef NAMES
 
-// One row of an image, n floats of each of `images` images: side by side to dst, image by image.
+// n floats of each of `images` images, side by side to dst.
 static void pack_images(const float *x, int64_t image, int64_t images, int64_t n, float *dst)
 {
     int64_t k = 0;
@@ -170,16 +170,18 @@ static void multi_row(const Multi *q, const float *a, int64_t n0, int64_t images
 
 static void multi_forward(const Multi *q, Arena *scratch)
 {
+    enum { PIECE = 16 * VW };   // floats of each image that are copied at once
     const size_t mark = arena_mark(scratch);
-    const int64_t groups = ceil_div(q->N, MR), line = q->W * q->C, image = q->H * line;
+    const int64_t groups = ceil_div(q->N, MR), image = q->H * q->W * q->C, pieces = ceil_div(image, PIECE);
     const int threads = multi_work(q) > PAR_WORK ? omp_get_max_threads() : 1;
     float *a = arena_alloc(scratch, padded(q->N * image) * sizeof *a);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
 #pragma omp for schedule(static)
-        for (int64_t task = 0; task < groups * q->H; task++) {
-            const int64_t g = task / q->H, i = task % q->H, n0 = g * q->N / groups, n1 = (g + 1) * q->N / groups;
-            pack_images(q->x + n0 * image + i * line, image, n1 - n0, line, a + n0 * image + i * line * (n1 - n0));
+        for (int64_t task = 0; task < groups * pieces; task++) {
+            const int64_t g = task / pieces, k = task % pieces * PIECE, n0 = g * q->N / groups;
+            const int64_t images = (g + 1) * q->N / groups - n0;
+            pack_images(q->x + n0 * image + k, image, images, min_i64(PIECE, image - k), a + n0 * image + k * images);
         }
 #pragma omp for schedule(static)
         for (int64_t task = 0; task < groups * q->H; task++) {
