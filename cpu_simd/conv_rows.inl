@@ -214,7 +214,9 @@ static void rows_of_band(const RowConv *q, const float *band, int64_t n, int64_t
     }
 }
 
-// Output row i of images n0.. .
+// Output row i of images n0.. .  Their pixels of y lie far apart and are asked for before the sums: 3x3 stride 2 of
+// 512x12x12 16 -> 32 takes 1.4 .. 1.5 ms where it took 1.4 .. 2.1 from run to run, dX of 128 -> 256 2 % less.  The
+// short sums of three channels gain nothing.
 static void row_of_images(const RowConv *q, int64_t n0, int64_t images, int64_t i)
 {
     const Window *w = &q->w;
@@ -229,6 +231,8 @@ static void row_of_images(const RowConv *q, int64_t n0, int64_t images, int64_t 
             const Span e = inside_span(at, 1, w->W, w->KW);
             tile.c = q->y + n0 * q->image + i * q->row + j * q->pixel + o;
             tile.bias = q->bias ? q->bias + o : NULL;
+            for (int64_t n = 0; n < images && w->C >= 16; n++)
+                for (int64_t k = 0; k < tile.n; k += 16) __builtin_prefetch(tile.c + n * q->image + k, 0, 2);
             sum_windows(q, &tile, row_tiles[images][tile.n > VW], w->x + n0 * ra + (h * w->W + at) * w->C, w->W * w->C,
                         v, (Span){e.from * w->C, e.to * w->C}, q->panels + o * K);
         }
