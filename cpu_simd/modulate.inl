@@ -222,10 +222,11 @@ PASS slopes_pass(const int nv, const bool silu, const Modulation *m, const float
     }
 }
 
-// dx += rstd (dz scale - mh - xhat mhx)
+// dx += rstd (dz scale - mh - xhat mhx); without a norm dx += dz scale, whatever x is (0 times its infinity is NaN)
 PASS inputs_pass(const int nv, const Modulation *m, const float *x, const float *dz, int64_t ldz, int64_t rows,
                  int64_t n, int64_t at, const float *mh, const float *mhx, float *dx)
 {
+    const bool norm = m->norm;
     vf mean[4], rstd[4], scale[4], vmh[4], vmhx[4];
     for (int v = 0; v < nv; v++) {
         mean[v] = vload_n(m->mean + at + v * VW, n);
@@ -236,10 +237,13 @@ PASS inputs_pass(const int nv, const Modulation *m, const float *x, const float 
     }
     for (int64_t i = 0; i < rows; i++)
         for (int v = 0; v < nv; v++) {
-            const vf xhat = vmul(vsub(vload_n(x + i * m->C + v * VW, n), mean[v]), rstd[v]);
-            const vf h = vsub(vmul(vload_n(dz + i * ldz + v * VW, n), scale[v]), vmh[v]);
+            vf h = vsub(vmul(vload_n(dz + i * ldz + v * VW, n), scale[v]), vmh[v]);
+            if (norm) {
+                const vf xhat = vmul(vsub(vload_n(x + i * m->C + v * VW, n), mean[v]), rstd[v]);
+                h = vfnma(xhat, vmhx[v], h);
+            }
             float *to = dx + i * m->C + v * VW;
-            vstore_n(to, n, vfma(rstd[v], vfnma(xhat, vmhx[v], h), vload_n(to, n)));
+            vstore_n(to, n, vfma(rstd[v], h, vload_n(to, n)));
         }
 }
 

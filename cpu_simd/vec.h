@@ -325,7 +325,7 @@ VECTORS vtanhs(vf *x, const int n)
     EACH x[k] = vsel(vlt(vabs(x[k]), vset1(0.625f)), p[k], e[k]);
 }
 
-// Activations and their derivatives: src/tensor/ref/act.h.
+// Activations (src/tensor/ref/act.h), derivatives.  silu: below 2.6 ulp for x > -87, then |x| 2^-127 from truth.
 VECTORS vsilus(vf *x, const int n)
 {
     vf s[VECTORS_MAX];
@@ -400,7 +400,7 @@ VECTORS vnormal_cdfs(vf *x, vf *e, const int n)
     EACH x[k] = vsel(vlt(x[k], vzero()), t[k], vsub(vset1(1.0f), t[k]));
 }
 
-// gelu_tanh(x) = x (1 + tanh u)/2 = x sigmoid(2u), u = r (x + k x^3): one exponential, and no cancellation for u < 0.
+// gelu_tanh(x) = x sigmoid(2u), u = r (x + k x^3).  Error below 2.6 ulp, for u < 0 times 1 + |2u|; 2u < -87: as silu.
 #define GELU_2R 1.5957691216057308f    // 2 sqrt(2/pi)
 #define GELU_2RK 0.07135481282608978f  // the same times 0.044715
 

@@ -1,8 +1,8 @@
-// The vector functions of cpu_simd/vec.h: exp, sigmoid, tanh, softplus, the normal cdf hold their stated error bounds
-// over every exponent of a float (here in their AVX2 build, and through the kernels of each instruction set), infinities
-// and NaN included; masked heads touch what they should; zeros, denormals, the largest, infinities and NaN go through
-// activations, softmax and norms as through the plain kernels; randn draws the reference's bits at every instruction set, and every radius and
-// angle is philox.h's.
+// The vector functions of cpu_simd/vec.h: exp, sigmoid, tanh, softplus, silu, gelu_tanh, the normal cdf hold their
+// stated error bounds over every exponent of a float (here in their AVX2 build, and through the kernels of each
+// instruction set), infinities and NaN included; masked heads touch what they should; zeros, denormals, the largest,
+// infinities and NaN go through activations, softmax, norms, modulation, add, mul, clamp as through the plain kernels;
+// randn draws the reference's bits at every instruction set, and all its radii and angles are philox.h's.
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -36,19 +36,25 @@ typedef double Truth(double);
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 static double softplus(double x) { return fmax(x, 0) + log1p(exp(-fabs(x))); }
 static double exp2_to127(double x) { return x < -126 ? 0 : exp2(fmin(x, 127)); }
+static double silu(double x) { return x * sigmoid(x); }
+static double gelu_twice_u(double x) { return 1.5957691216057308 * (x + 0.044715 * x * x * x); }
+static double gelu_tanh(double x) { return x * sigmoid(gelu_twice_u(x)); }
 static double normal_cdf(double x) { return 0.5 * erfc(x * -0.70710678118654752440); }
 
-// Largest error over x; where want is too large for a float, got must be infinite.  Below x = -87 a sigmoid is held to
-// an absolute error of 2^-127 instead: its e^-x overflows.
+// Largest error over x; where want is too large for a float, got must be infinite.  A sigmoid's e^-v overflows below
+// v = -87: there it is held to an absolute error of 2^-127, silu and gelu_tanh to |x| times that.  gelu_tanh's v = 2u
+// is a rounded number and e^v multiplies its error by |v|: below v = 0 a bound is one of error / (1 + |v|).
 static double worst_error(const float *x, const float *got, int n, Truth *truth)
 {
     double worst = 0;
     for (int i = 0; i < n; i++) {
-        const double want = truth((double)x[i]);
-        if (isnan(x[i]) && !isnan(got[i])) return INFINITY;
-        if (isnan(x[i]) || (want > (double)FLT_MAX && isinf(got[i]))) continue;
-        if (truth == sigmoid && x[i] <= -87 && fabs((double)got[i] - want) <= 0x1p-127) continue;
-        worst = fmax(worst, ulps(got[i], want));
+        const double at = (double)x[i], want = truth(at);
+        const bool nan = isnan(at) || isnan(want);
+        if (nan != isnan(got[i])) return INFINITY;
+        if (nan || (want > (double)FLT_MAX && isinf(got[i]))) continue;
+        const double v = truth == gelu_tanh ? gelu_twice_u(at) : truth == sigmoid || truth == silu ? at : 0;
+        if (v <= -87 && fabs((double)got[i] - want) <= 0x1p-127 * (truth == sigmoid ? 1 : fabs(at))) continue;
+        worst = fmax(worst, ulps(got[i], want) / (truth == gelu_tanh && v < 0 ? 1 - v : 1));
     }
     return worst;
 }
@@ -81,6 +87,8 @@ __attribute__((noinline)) static void map_avx2(const float *x, float *y, int n, 
         else if (which == 2) r = vtanh(v);
         else if (which == 3) r = vsoftplus(v);
         else if (which == 4) r = vexp2_to127(vmin(vset1(127.0f), v));   // in this operand order a NaN passes
+        else if (which == 5) r = vsilu(v);
+        else if (which == 6) r = vgelu_tanh(v);
         else {
             vf e;
             r = v;
@@ -146,8 +154,9 @@ static void test_functions(TestLog *log, const float *x, float *y)
 {
     static const struct { const char *name; Truth *truth; double bound; } fn[] = {
         {"vexp", exp, 1.1}, {"vsigmoid", sigmoid, 2.6}, {"vtanh", tanh, 1.5},
-        {"vsoftplus", softplus, 2.5}, {"vexp2_to127", exp2_to127, 1.1}, {"vnormal_cdfs", normal_cdf, 6.0}};
-    for (int f = 0; f < 6; f++) {
+        {"vsoftplus", softplus, 2.5}, {"vexp2_to127", exp2_to127, 1.1}, {"vsilu", silu, 2.6},
+        {"vgelu_tanh", gelu_tanh, 2.6}, {"vnormal_cdfs", normal_cdf, 6.0}};
+    for (int f = 0; f < 8; f++) {
         map_avx2(x, y, INPUTS, f);
         expect_bound(log, fn[f].name, worst_error(x, y, INPUTS, fn[f].truth), fn[f].bound);
     }
@@ -167,9 +176,11 @@ static void test_kernels(TestLog *log, const Device *dev, float *x, float *y)
 {
     static const struct { OpId op; Truth *truth; double bound; } fn[] = {{OP_sigmoid, sigmoid, 2.6},
                                                                         {OP_tanh, tanh, 1.5},
-                                                                        {OP_softplus, softplus, 2.5}};
+                                                                        {OP_softplus, softplus, 2.5},
+                                                                        {OP_silu, silu, 2.6},
+                                                                        {OP_gelu_tanh, gelu_tanh, 2.6}};
     Tensor in = {.shape = SHAPE(INPUTS), .x = x, .dev = dev}, out = {.shape = SHAPE(INPUTS), .x = y, .dev = dev};
-    for (int f = 0; f < 3; f++) {
+    for (int f = 0; f < 5; f++) {
         dev->fwd[fn[f].op](&(OpCall){.op = fn[f].op, .n_in = 1, .n_out = 1, .in = {&in}, .out = {&out}});
         char what[64];
         snprintf(what, sizeof what, "%s of %s", op_info(fn[f].op)->name, dev->name);
@@ -222,11 +233,13 @@ typedef struct SpecialOp { OpId op; int n_in, n_out; const void *p; float least;
 static void run_special(const Device *dev, SpecialOp o, bool nan, Arena *mem, float *y, float *dx)
 {
     Tensor t[6];
-    const bool image = o.op == OP_group_norm;
+    const bool affine = o.op == OP_adagn || o.op == OP_film, image = affine || o.op == OP_group_norm;
+    const bool pair = o.op == OP_add || o.op == OP_mul;
     const Shape rows = image ? SHAPE(ROWS, 2, WIDTH / 2) : SHAPE(ROWS, WIDTH), last = SHAPE(rows.d[rows.n - 1]);
     const Shape saved = image ? SHAPE(ROWS, 5) : SHAPE(ROWS);
     for (int i = 0; i < 6; i++) {
-        t[i] = (Tensor){.shape = i == 0 || i == 3 ? rows : i < 3 ? last : saved, .dev = dev};
+        t[i] = (Tensor){.shape = i % 3 == 0 || (i == 1 && pair) ? rows : i < 3 ? last : saved, .dev = dev};
+        if (i == 1 && affine) t[i].shape = SHAPE(ROWS, WIDTH);
         t[i].x = arena_zalloc(mem, tensor_bytes(&t[i]));
         t[i].g = arena_zalloc(mem, tensor_bytes(&t[i]));
     }
@@ -237,7 +250,9 @@ static void run_special(const Device *dev, SpecialOp o, bool nan, Arena *mem, fl
         x[i] = r >= SPECIALS || i % WIDTH == (7 * r + 3) % WIDTH ? v : sinf((float)i);
         dy[i] = cosf((float)i);
     }
-    for (int64_t i = 0; i < last.d[0]; i++) ((float *)t[1].x)[i] = 1 + 0.01f * (float)i;
+    float *second = t[1].x;   // of a pair: special values meet others
+    for (int64_t i = 0; i < numel(&t[1]); i++)
+        second[i] = pair ? x[(i + 5 * WIDTH + 1) % MOST] : 1 + 0.01f * (float)(i % WIDTH);
     const OpCall c = {.op = o.op, .n_in = o.n_in, .n_out = o.n_out, .in = {&t[0], &t[1], &t[2]},
                       .out = {&t[3], &t[4], &t[5]}, .p = o.p, .scratch = mem};
     dev->fwd[o.op](&c);
@@ -251,7 +266,7 @@ static int other_kind(SpecialOp o, const float *want, const float *got)
 {
     for (int r = 0; r < ROWS; r++) {
         const float v = special[r % SPECIALS];
-        if (o.n_in > 1 && r >= SPECIALS && isfinite(v) && fabsf(v) > 1e3f) continue;
+        if (o.n_out > 1 && r >= SPECIALS && isfinite(v) && fabsf(v) > 1e3f) continue;
         float size = o.least;
         for (int i = r * WIDTH; i < (r + 1) * WIDTH; i++)
             if (isfinite(want[i])) size = fmaxf(size, fabsf(want[i]));
@@ -266,6 +281,7 @@ static int other_kind(SpecialOp o, const float *want, const float *got)
 static void test_special(TestLog *log, const Device *ref, const Device *dev, Arena *mem)
 {
     static const ScaleParams scale = {-2, 0.5};
+    static const FilmParams film = {false}, film_silu = {true};
     static const LayerNormParams ln = {1e-5};
     static const GroupNormParams gn = {5, false, 1e-5}, gn_silu = {5, true, 1e-5};
     static const SpecialOp ops[] = {
@@ -273,7 +289,9 @@ static void test_special(TestLog *log, const Device *ref, const Device *dev, Are
         {OP_gelu_erf, 1, 1, NULL, 1e-31f}, {OP_sigmoid, 1, 1, NULL, 1e-31f}, {OP_tanh, 1, 1, NULL, 1e-31f},
         {OP_softplus, 1, 1, NULL, 1e-31f}, {OP_scale, 1, 1, &scale, 1e-31f}, {OP_softmax, 1, 1, NULL, 0.1f},
         {OP_layer_norm, 3, 3, &ln, 1e-10f}, {OP_group_norm, 3, 3, &gn, 1e-10f},
-        {OP_group_norm, 3, 3, &gn_silu, 1e-10f}};
+        {OP_group_norm, 3, 3, &gn_silu, 1e-10f}, {OP_adagn, 2, 3, &gn, 1e-10f}, {OP_adagn, 2, 3, &gn_silu, 1e-10f},
+        {OP_film, 2, 1, &film, 1e-31f}, {OP_film, 2, 1, &film_silu, 1e-31f}, {OP_add, 2, 1, NULL, 1e-44f},
+        {OP_mul, 2, 1, NULL, 1e-44f}};
     float *v = arena_alloc(mem, 4 * MOST * sizeof *v);
     for (size_t o = 0; o < sizeof ops / sizeof *ops; o++)
         for (int nan = 0; nan < 2; nan++) {
@@ -291,6 +309,23 @@ static void test_special(TestLog *log, const Device *ref, const Device *dev, Are
         }
 }
 
+// Only values beyond the limit change: not a bit of zeros and denormals, and NaN stays.
+static void test_clamp(TestLog *log, const Device *dev)
+{
+    static const ClampParams p = {3};
+    enum { n = SPECIALS + 1 };
+    float x[n], y[n];
+    memcpy(x, special, sizeof special);
+    x[SPECIALS] = NAN;
+    Tensor in = {.shape = SHAPE(n), .x = x, .dev = dev}, out = {.shape = SHAPE(n), .x = y, .dev = dev};
+    dev->fwd[OP_clamp](&(OpCall){.op = OP_clamp, .n_in = 1, .n_out = 1, .in = {&in}, .out = {&out}, .p = &p});
+    for (int i = 0; i < n; i++) {
+        const float want = fabsf(x[i]) > 3 ? copysignf(3, x[i]) : x[i];
+        TEST(log, memcmp(&y[i], &want, sizeof want) == 0, "clamp of %g on %s: %g", (double)x[i], dev->name,
+             (double)y[i]);
+    }
+}
+
 void test_vec(TestLog *log)
 {
     const Isa isa = isa_detect();
@@ -303,11 +338,13 @@ void test_vec(TestLog *log)
     all_exponents(x);
     test_functions(log, x, y);
     const Device ref = device_cpu_f32(ISA_SCALAR);
+    test_clamp(log, &ref);
     for (Isa i = ISA_AVX2; i <= isa; i++) {
         const Device dev = device_cpu_f32(i);
         test_kernels(log, &dev, x, y);
         all_exponents(x);
         test_special(log, &ref, &dev, mem);
+        test_clamp(log, &dev);
         test_randn(log, &ref, &dev, mem);
     }
     arena_delete(mem);
