@@ -367,7 +367,6 @@ static void att_fwd_block(const AttDims *d, const float *q, AttKeys *h, float *o
     _Alignas(64) float s[AQ * AK];
     float max[SOME], before[SOME], sum[SOME], part[SOME], fade[SOME];
     const int64_t seen = att_seen(d, i0 + rows - 1), D = d->D, E = d->E;
-    att_keys(d, h, seen);
     const float *v = h->copy ? h->copy : h->v;
     const int64_t v_row = h->copy ? E : D;
     att_pack(d, q + i0 * D, rows, qc);
@@ -493,6 +492,7 @@ KERNEL(attention, fwd)
                      .copy = d.Tq > ATT_FEW ? copy : NULL, .next = next.at_k - w.at_k};
         for (int64_t i = w.i0; i < w.i1; i += AQ) {
             const bool last = i + AQ >= w.i1;
+            att_keys(&d, &h, att_seen(&d, min_i64(i + AQ, w.i1) - 1));
             att_ahead_queries(&h, (const float *[4]){q}, last ? next.at_q + next.i0 * d.D : w.at_q + (i + AQ) * d.D,
                               min_i64(AQ, last ? next.i1 - next.i0 : w.i1 - i - AQ));
             att_fwd_block(&d, q + w.at_q, &h, o + w.at_q, lse + w.nh * d.Tq, i, min_i64(AQ, w.i1 - i), copy + d.t_size);
