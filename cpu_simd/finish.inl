@@ -1,5 +1,5 @@
-// The last step of a product C = x w + b [M,N], a block of C at a time while it lies in the L1 cache: y = gelu_tanh(C) or
-// silu(C) beside it, or C += r.  Vectors are those of the ops of their own, so the bits are theirs, too.
+// The last step of a product C = x w + b [M,N], a block of C at a time while it lies in the L1 cache:
+// y = gelu_tanh(C) or silu(C) beside it, or C += r.  Vectors are those of the ops of their own, so the bits are, too.
 //
 // What it saves: the passes over memory of gelu_tanh, silu, add.  Measured: docs/design.md.
 #ifndef LEAD_CPU_SIMD_FINISH_INL
@@ -15,8 +15,8 @@ typedef struct Finish {
     const float *r;    // the same; of FINISH_ADD; not C itself
 } Finish;
 
-// Called with constants from one place each.  Vectors that are whole and four at a time where the block allows: 1.3 times the
-// speed of one masked vector after the other with AVX2, whose masked stores are slow.
+// Called with constants from one place each.  Vectors that are whole, and four at a time where the block allows: with
+// AVX2, whose masked stores are slow, 1.3 times the speed of one masked vector after the other (8192x96->32, GELU).
 typedef void FinishMap(vf *x, const int n);   // of n vectors, in place
 
 static inline __attribute__((always_inline)) void finish_act(const Finish *f, const float *c, int64_t at, int64_t ld,
@@ -54,14 +54,6 @@ static inline void finish_block(const Finish *f, float *c, int64_t at, int64_t l
     if (f->kind == FINISH_GELU) finish_act(f, c, at, ld, rows, n, vgelu_tanhs);
     else if (f->kind == FINISH_SILU) finish_act(f, c, at, ld, rows, n, vsilus);
     else if (f->kind == FINISH_ADD) finish_add(f, c, at, ld, rows, n);
-}
-
-// Asks for what finish_block will read beside C, while the sums are made.
-static inline void finish_ask(const Finish *f, int64_t at, int64_t ld, int64_t rows, int64_t n)
-{
-    if (f->kind != FINISH_ADD) return;
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < n; j += 16) __builtin_prefetch(f->r + at + i * ld + j, 0, 2);
 }
 
 #endif

@@ -402,7 +402,6 @@ static void block_product(const Gemm *g, const Block *s, ABlock a, BPlace place,
                              .bias = g->bias && k0 == 0 ? g->bias + n : NULL, .alpha = g->alpha, .add = add && direct,
                              .run = g->run ? g->run : kc,
                              .ahead = next.at, .ahead_cols = next.cols, .ahead_step = next.step};
-            if (last) finish_ask(&g->finish, m * g->rc + n, g->rc, rows, width);
             fn(kc, a.a + i * a.ra, a.ra, a.ca, b, ldb, width, &to);
             if (!direct) scatter(g, buf, m, rows, n, width, add);
             if (last) finish_block(&g->finish, g->c, m * g->rc + n, g->rc, rows, width);

@@ -72,8 +72,14 @@ static inline __attribute__((always_inline)) void slope_piece(const float *h, co
 }
 
 typedef void Slope(const float *h, const float *dy, float *dh, int64_t n);
-static void gelu_slope(const float *h, const float *dy, float *dh, int64_t n) { slope_piece(h, dy, dh, n, vgelu_tanhs_grad); }
-static void silu_slope(const float *h, const float *dy, float *dh, int64_t n) { slope_piece(h, dy, dh, n, vsilus_grad); }
+static void gelu_slope(const float *h, const float *dy, float *dh, int64_t n)
+{
+    slope_piece(h, dy, dh, n, vgelu_tanhs_grad);
+}
+static void silu_slope(const float *h, const float *dy, float *dh, int64_t n)
+{
+    slope_piece(h, dy, dh, n, vsilus_grad);
+}
 
 static void linear_slope(const OpCall *c, Slope *piece)
 {

@@ -1,4 +1,4 @@
-// linear, linear_gelu, linear_silu, linear_add forward with a weight in bf16 panels (tensor/pack.h):   y [M,N] = x [M,K] W [K,N] (+ b [N])
+// linear and its fused forms, forward, with a weight in bf16 panels (tensor/pack.h):   y [M,N] = x [M,K] W [K,N] (+ b [N])
 //
 // Compiled three times.  Within linear.inl, for AVX2 and AVX-512: a half of each pair is widened to f32 in registers, x
 // stays in f32.  By itself with AVX512-BF16: x is rounded to pairs once a call, and vdpbf16ps multiplies both terms of

@@ -18,7 +18,10 @@ struct Silu {
 
 struct GeluTanh {
     enum { OF_Y = 0 };
-    static __device__ __forceinline__ float angle(float x) { return 0.79788456080286535588f * (x + 0.044715f * x * x * x); }
+    static __device__ __forceinline__ float angle(float x)
+    {
+        return 0.79788456080286535588f * (x + 0.044715f * x * x * x);
+    }
     static __device__ __forceinline__ float fwd(float x) { return 0.5f * x * (1 + tanhf(angle(x))); }
     static __device__ __forceinline__ float bwd(float x, float dy)
     {

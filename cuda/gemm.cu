@@ -1,4 +1,4 @@
-// matmul, linear, linear_gelu, linear_silu, linear_add: products of matrices.  The engine and its tiling: gemm.h; few rows (decoding): below.
+// matmul, linear and its fused forms: products of matrices.  The engine and its tiling: gemm.h; few rows (decoding): below.
 #include "gemm_sm90.h"
 
 // ---- at most 8 rows m: every element of B is read once, so the product is bound by memory.

@@ -1,6 +1,6 @@
-// linear_gelu, linear_silu, linear_add beside two calls, linear and then the other op: the same bits of the result and of
-// every gradient, on every variant of the CPU and on the emulated GPU; weights in rows, in panels, in bf16; the residual a
-// tensor of its own, or the input of the product.
+// linear_gelu, linear_silu, linear_add beside two calls, linear and then the other op: the same bits of the result and
+// of every gradient, on every variant of the CPU and on the emulated GPU; weights in rows, in panels, in bf16; the
+// residual a tensor of its own, or the input of the product.
 #include <omp.h>
 #include <string.h>
 
@@ -24,7 +24,8 @@ static Tensor *leaf(World *w, Shape s, uint32_t id, bool grad)
 
 static Tensor *fused(Tape *t, Kind kind, Tensor *x, Tensor *w, Tensor *b, Tensor *r)
 {
-    return kind == GELU ? tape_linear_gelu(t, x, w, b) : kind == SILU ? tape_linear_silu(t, x, w, b) : tape_linear_add(t, x, w, b, r);
+    if (kind == GELU) return tape_linear_gelu(t, x, w, b);
+    return kind == SILU ? tape_linear_silu(t, x, w, b) : tape_linear_add(t, x, w, b, r);
 }
 
 static Tensor *apart(Tape *t, Kind kind, Tensor *x, Tensor *w, Tensor *b, Tensor *r)
@@ -75,8 +76,9 @@ static void test_product(TestLog *log, World *w, Product p)
             for (int threads = 1; threads <= 3; threads += 2) {
                 omp_set_num_threads(threads);
                 const int64_t n = run(w, kind, false, &q, weight, a), m = run(w, kind, true, &q, weight, b);
-                TEST(log, n == m && memcmp(a, b, (size_t)n * sizeof *a) == 0, "%s: %s, %lldx%lld->%lld, %s, %d threads: other bits than two calls",
-                     w->dev.name, names[kind], (long long)p.M, (long long)p.K, (long long)p.N, layouts[layout], threads);
+                TEST(log, n == m && memcmp(a, b, (size_t)n * sizeof *a) == 0,
+                     "%s: %s, %lldx%lld->%lld, %s, %d threads: other bits than two calls", w->dev.name, names[kind],
+                     (long long)p.M, (long long)p.K, (long long)p.N, layouts[layout], threads);
             }
     }
     arena_rewind(w->perm, mark);

@@ -27,8 +27,8 @@ static inline void cases_of_map(CaseList *list, OpId op, Fill fill, bool wide, C
 }
 
 // Cases of an op y = act(x w + b).
-static inline void case_of_linear(CaseList *list, OpId op, CaseBuild *build, const char *label, Shape x, int64_t N, bool bias,
-                                  bool large)
+static inline void case_of_linear(CaseList *list, OpId op, CaseBuild *build, const char *label, Shape x, int64_t N,
+                                  bool bias, bool large)
 {
     case_add(list, (Case){.op = op, .label = label, .n_in = 3, .build = build, .large = large,
                           .in = {{.shape = x}, {.shape = SHAPE(shape_last(x), N)},
@@ -46,7 +46,8 @@ static inline void cases_of_linear_act(CaseList *list, OpId op, CaseBuild *build
     case_of_linear(list, op, build, "multiples of four", SHAPE(2, 6, 20), 36, true, false);
     for (int i = 0; i < VECTOR_EDGES; i++)
         case_of_linear(list, op, build, "vector edge", SHAPE(2 + i, 6), vector_edge[i], true, false);
-    for (int64_t few = 1; few < 6; few++) case_of_linear(list, op, build, "few rows", SHAPE(few, 20), 97, few != 2, true);
+    for (int64_t few = 1; few < 6; few++)
+        case_of_linear(list, op, build, "few rows", SHAPE(few, 20), 97, few != 2, true);
     case_of_linear(list, op, build, "tile edges", SHAPE(61, 130), 97, true, true);
     case_of_linear(list, op, build, "tile edges, no bias", SHAPE(7, 9, 130), 97, false, true);
 }
