@@ -60,8 +60,9 @@ static inline __attribute__((always_inline)) void few_rows_body(const int rows, 
 {
     const float *pa = g->a + b.k0 * g->ca, *pb = g->b + b.k0 * g->rb + n0;
     int64_t k = 0;
-    // One row takes eight terms at a time: eight streams.  Of the reading bandwidth of a Zen 4's memory: N = 50257
-    // 0.87 -> 0.94, 3072 0.94 -> 0.99, 768 0.77 -> 0.90; what already lies in the L3 cache: 0.70 -> 0.66.
+    // One row takes eight terms at a time: eight streams.  Of the reading bandwidth of a Zen 4's memory, two runs:
+    // N = 50257 0.87, 0.91 -> 0.94, 0.94; 3072 0.94, 0.86 -> 0.99, 0.92; 768 0.77, 0.75 -> 0.90, 0.83.  What already
+    // lies in the L3 cache is up to a tenth slower, 0.70 -> 0.66; decoding reads weights from memory.
     const int terms = rows == 1 ? 8 : 4;
     for (; k + terms <= b.kc; k += terms) few_axpy(rows, terms, g, pa + k * g->ca, pb + k * g->rb, n, sums, ld);
     for (; k < b.kc; k++) few_axpy(rows, 1, g, pa + k * g->ca, pb + k * g->rb, n, sums, ld);
