@@ -27,5 +27,6 @@ void linear_cases(CaseList *list)
     shape(list, "tile edges", 61, 130, 97, true, true);
     shape(list, "dX: a vector of rows, weights 4 KB apart", 15, 330, 1024, true, true);
     shape(list, "dX: three vectors of rows", 45, 390, 160, false, true);
+    shape(list, "dX: seven vectors of rows", 111, 900, 140, false, true);
     shape(list, "GPT-2 rows", 64, 768, 768, true, true);
 }
