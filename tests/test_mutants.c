@@ -30,6 +30,12 @@ void test_mutants(TestLog *log)
     TEST(log, script(log, cmd), "a mutant of the harness lives");
     snprintf(cmd, sizeof cmd, "sh tests/mutants/run.sh '%s/tests/checker' 60", build);
     TEST(log, script(log, cmd), "a mutant of a kernel lives");
-    snprintf(cmd, sizeof cmd, "sh tests/mutants/cuda.sh '%s/tests/checker' 3 kernel.h", build);
+    snprintf(cmd, sizeof cmd, "sh tests/mutants/listed.sh cuda '%s/tests/checker' 3 kernel.h", build);
     TEST(log, script(log, cmd), "a mutant of a CUDA kernel lives");
+    if (isa_detect() == ISA_AVX512) {
+        snprintf(cmd, sizeof cmd, "sh tests/mutants/listed.sh simd '%s/tests/checker' 12", build);
+        TEST(log, script(log, cmd), "a mutant of a SIMD kernel lives");
+    } else {
+        test_skip(log, "skipped: mutants of SIMD kernels want a CPU with AVX-512");
+    }
 }

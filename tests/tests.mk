@@ -43,10 +43,12 @@ $(BUILD)/tests/checker: $(BUILD)/tests/mutants/checker.o $(EMULATE_OBJ) $(BUILD)
 	$(CC) $(CFLAGS) $(TEST_LINK) -Wl,--dynamic-list=tests/mutants/exports.txt -o $@ $(BUILD)/tests/mutants/checker.o $(EMULATE_OBJ) $(BUILD)/liblead.a -ldl $(LDLIBS)
 
 # Mutants of the harness itself and of every reference kernel (minutes; OP="linear add": of some); CUDA=1: of the CUDA
-# kernels instead (WORD=gemm.h: those with that word in their row).  `make test` takes a sample of them (test_mutants).
+# kernels, SIMD=1: of the AVX2 and AVX-512 kernels instead (WORD=gemm: those with that word in their row).  `make test` takes a sample of them (test_mutants).
 mutants: $(BUILD)/tests/checker
 ifdef CUDA
-	sh tests/mutants/cuda.sh $(BUILD)/tests/checker 1 "$(WORD)"
+	sh tests/mutants/listed.sh cuda $(BUILD)/tests/checker 1 "$(WORD)"
+else ifdef SIMD
+	sh tests/mutants/listed.sh simd $(BUILD)/tests/checker 1 "$(WORD)"
 else
 	sh tests/mutants/harness.sh $(BUILD)
 	sh tests/mutants/run.sh $(BUILD)/tests/checker 1 $(OP)

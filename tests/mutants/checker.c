@@ -3,6 +3,7 @@
 //   build/tests/checker --cuda [--math tf32|bf16] [--quick] op...   the CUDA kernels (emulated) against f64 and plain C
 //   build/tests/checker --kernels FILE.so op     `make mutants`: the op's f64 kernels come from FILE.so (a mutated
 //                                                source compiled alone); f64 checks only, and out at the first failure
+//   build/tests/checker --isa avx2|avx512 --simd --kernels FILE.so op   the same for its kernels of that instruction set
 //   build/tests/checker --cuda --kernels FILE.so op   the same for its CUDA kernels; --math tf32|bf16: for those of the
 //                                                tensor cores
 // Exit 0: every check passed; 1: one failed; 2: usage.
@@ -36,7 +37,7 @@ static Kernel *kernel_of(void *library, const char *op, const char *direction, c
     return k;
 }
 
-// Puts the kernels of file, f64 or cuda, into the device.
+// Puts the kernels of file, of kind f64, cuda, avx2 or avx512, into the device; a direction that it lacks stays.
 static bool plant(Device *dev, const char *kind, const char *file, const char *op)
 {
     void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
@@ -46,9 +47,10 @@ static bool plant(Device *dev, const char *kind, const char *file, const char *o
     }
     for (int i = 0; i < OP_COUNT; i++) {
         if (strcmp(op_info((OpId)i)->name, op) != 0) continue;
-        dev->fwd[i] = kernel_of(library, op, "fwd", kind);
-        dev->bwd[i] = kernel_of(library, op, "bwd", kind);
-        return dev->fwd[i] != NULL;
+        Kernel *fwd = kernel_of(library, op, "fwd", kind), *bwd = kernel_of(library, op, "bwd", kind);
+        if (fwd) dev->fwd[i] = fwd;
+        if (bwd) dev->bwd[i] = bwd;
+        return fwd || bwd;
     }
     return false;
 }
@@ -60,12 +62,13 @@ int main(int argc, char **argv)
     CheckOptions o;
     CheckReport report;
     int first = 1, failures = 0;
-    bool quick = false, cuda = false;
+    bool quick = false, cuda = false, simd = false;
     Math math = MATH_FP32;
     const char *kernels = NULL;
     for (; first < argc && argv[first][0] == '-'; first++) {
         if (strcmp(argv[first], "--quick") == 0) quick = true;
         else if (strcmp(argv[first], "--cuda") == 0) cuda = true;
+        else if (strcmp(argv[first], "--simd") == 0) simd = true;
         else if (strcmp(argv[first], "--kernels") == 0 && first + 1 < argc) kernels = argv[++first];
         else if (strcmp(argv[first], "--math") == 0 && first + 1 < argc && !math_parse(argv[first + 1], &math).code)
             first++;
@@ -74,7 +77,7 @@ int main(int argc, char **argv)
     }
     if (first >= argc) {
         fprintf(stderr,
-                "want [--isa scalar|avx2|avx512] [--cuda] [--math fp32|tf32|bf16] [--quick] [--kernels FILE.so] "
+                "want [--isa scalar|avx2|avx512] [--cuda|--simd] [--math fp32|tf32|bf16] [--quick] [--kernels FILE.so] "
                 "op...\n");
         return 2;
     }
@@ -87,8 +90,14 @@ int main(int argc, char **argv)
     }
     o.quick = quick;
     o.say = kernels ? say_and_exit : say;
-    if (kernels && !cuda) o.n_f32 = 0;
-    if (kernels && !plant(cuda ? &emulated : &devices.f64, cuda ? "cuda" : "f64", kernels, argv[first])) return 2;
+    if (simd) {
+        o.f32[1] = &devices.f32[cap];
+        o.n_f32 = 2;
+        o.variants_only = true;
+    }
+    if (kernels && !cuda && !simd) o.n_f32 = 0;
+    Device *planted = cuda ? &emulated : simd ? &devices.f32[cap] : &devices.f64;
+    if (kernels && !plant(planted, cuda ? "cuda" : simd ? isa_name(cap) : "f64", kernels, argv[first])) return 2;
     for (int i = first; i < argc; i++) {
         check_run(&report, &o, argv[i]);
         check_print(stdout, &report);
