@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tensor/device.h"
 #include "tests/test.h"
 
 // Runs a script of tests/mutants; shows what it said when it failed.
