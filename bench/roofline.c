@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/file.h"
-#include "traffic/plot.h"
+#include "io/file.h"
+#include "plot/plot.h"
 
 enum { MAX_ROWS = 4096, ROOF_POINTS = 65, GROUPS = 5, LEVELS = 4, MAX_CHARTS = 8 };
 

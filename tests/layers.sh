@@ -9,12 +9,13 @@ BEGIN {
     # module -> modules it may include besides itself
     base = "tensor"
     may["tensor"] = ""
-    may["cuda"] = may["cpu_simd"] = may["autograd"] = may["traffic"] = base
-    may["nn"] = "autograd " base
-    may["llm"] = may["diffusion"] = "nn autograd " base
+    may["cuda"] = may["cpu_simd"] = may["autograd"] = may["io"] = base
+    may["plot"] = may["traffic"] = "io " base
+    may["nn"] = "autograd io " base
+    may["llm"] = may["diffusion"] = "nn autograd io " base
     may["check"] = "autograd " base
-    may["lead"] = "llm diffusion traffic nn autograd " base
-    may["cli"] = may["bench"] = "lead check llm diffusion traffic nn autograd " base
+    may["lead"] = "llm diffusion traffic nn autograd io " base
+    may["cli"] = may["bench"] = "lead check llm diffusion traffic plot nn autograd io " base
     may["tests"] = may["cli"] " cpu_simd"     # tests reach the vector functions of vec.h themselves
     for (m in may) {
         n = split(may[m], list, " ")

@@ -3,7 +3,7 @@
 #ifndef LEAD_TESTS_PUBLISHED_H
 #define LEAD_TESTS_PUBLISHED_H
 
-#include "nn/json.h"
+#include "io/json.h"
 #include "tests/run_lead.h"
 
 // program: whose `lead` is run; options: more of its options.

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "llm/adapter_file.h"
-#include "nn/safetensors.h"
-#include "tensor/file.h"
+#include "io/safetensors.h"
+#include "io/file.h"
 #include "nn/optim.h"
 #include "tests/llm_world.h"
 #include "tests/test.h"

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "llm/unicode.h"
-#include "tensor/file.h"
-#include "nn/json.h"
+#include "io/file.h"
+#include "io/json.h"
 #include "tests/test.h"
 
 static uint32_t next_random(uint64_t *state)

@@ -7,7 +7,7 @@
 #include "lead_world.h"
 #include "llm/generate.h"
 #include "llm/train.h"
-#include "tensor/file.h"
+#include "io/file.h"
 #include "tests/emulate/fence.h"
 #include "tests/rig.h"
 

@@ -2,7 +2,7 @@
 // of the series; decoding a target returns the truth, invalid rows and rows after the moment are never looked at, statistics
 // come from training rows only, a path that equals the truth is the truth.
 #include "lead_world.h"
-#include "nn/sha256.h"
+#include "io/sha256.h"
 
 enum { N = 4, F = N * N, B = 6 };
 

@@ -5,10 +5,10 @@
 
 #include "llm/generate.h"
 #include "llm/gpt2_weights.h"
-#include "tensor/file.h"
-#include "nn/json.h"
-#include "nn/safetensors.h"
-#include "nn/sha256.h"
+#include "io/file.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "io/sha256.h"
 #include "tests/llm_world.h"
 #include "tests/test.h"
 

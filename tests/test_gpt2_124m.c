@@ -5,7 +5,7 @@
 
 #include "llm/bpe.h"
 #include "llm/generate.h"
-#include "nn/json.h"
+#include "io/json.h"
 #include "tests/llm_world.h"
 #include "tests/test.h"
 

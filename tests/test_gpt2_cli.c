@@ -2,7 +2,7 @@
 #include <sys/stat.h>
 
 #include "llm/bpe.h"
-#include "tensor/file.h"
+#include "io/file.h"
 #include "tests/llm_world.h"
 #include "tests/run_lead.h"
 

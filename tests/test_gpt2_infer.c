@@ -8,7 +8,7 @@
 #include "llm/generate.h"
 #include "llm/gpt2_llmc.h"
 #include "llm/gpt2_published.h"
-#include "tensor/file.h"
+#include "io/file.h"
 #include "tests/llm_world.h"
 #include "tests/test.h"
 

@@ -3,11 +3,11 @@
 #include <signal.h>
 #include <sys/stat.h>
 
-#include "llm/corpus.h"
+#include "traffic/corpus.h"
 #include "llm/train_run.h"
-#include "nn/json.h"
-#include "nn/sha256.h"
-#include "tensor/file.h"
+#include "io/json.h"
+#include "io/sha256.h"
+#include "io/file.h"
 #include "tests/llm_world.h"
 #include "tests/run_lead.h"
 

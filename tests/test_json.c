@@ -1,5 +1,5 @@
 // JSON: what RFC 8259 accepts and refuses, exact values, positions in messages, writer and reader as inverses.
-#include "nn/json.h"
+#include "io/json.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "tests/test.h"
-#include "traffic/colormap.h"
-#include "traffic/font.h"
-#include "traffic/plot.h"
+#include "plot/colormap.h"
+#include "plot/font.h"
+#include "plot/plot.h"
 
 static const Color WHITE = {255, 255, 255}, BLACK = {0, 0, 0};
 

@@ -1,5 +1,5 @@
 // safetensors and file: real files, exact conversions, canonical bytes, every refusal, atomic writing.
-#include "nn/safetensors.h"
+#include "io/safetensors.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "nn/json.h"
-#include "nn/sha256.h"
+#include "io/json.h"
+#include "io/sha256.h"
 #include "tests/test.h"
 
 // ---- Real files ---------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@
 #include "tests/test.h"
 #include "traffic/csv.h"
 #include "traffic/info.h"
-#include "traffic/npy.h"
+#include "io/npy.h"
 
 // ---- scratch files -------------------------------------------------------------------------------------------------
 

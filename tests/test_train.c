@@ -8,7 +8,7 @@
 #include "lead/forecast.h"
 #include "lead/train.h"
 #include "lead_world.h"
-#include "nn/sha256.h"
+#include "io/sha256.h"
 #include "run_lead.h"
 
 enum { NODES = 4 };

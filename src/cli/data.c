@@ -7,7 +7,7 @@
 #include "cli/verbs.h"
 #include "traffic/encode.h"
 #include "traffic/info.h"
-#include "traffic/plot.h"
+#include "plot/plot.h"
 #include "traffic/synth.h"
 
 // ---- info

@@ -6,7 +6,7 @@
 #include "cli/show.h"
 #include "cli/verbs.h"
 #include "lead/train.h"
-#include "tensor/file.h"
+#include "io/file.h"
 #include "traffic/synth.h"
 
 typedef struct Values { const char *out; int64_t days, windows; } Values;

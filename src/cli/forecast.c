@@ -7,7 +7,7 @@
 #include "cli/run.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
-#include "tensor/file.h"
+#include "io/file.h"
 
 typedef struct Values {
     DataOptions data;

@@ -7,9 +7,9 @@
 #include "cli/gpt2.h"
 #include "cli/profile.h"
 #include "cli/verbs.h"
-#include "llm/corpus.h"
+#include "traffic/corpus.h"
 #include "llm/train_run.h"
-#include "tensor/file.h"
+#include "io/file.h"
 
 // ---- train
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli/verbs.h"
-#include "tensor/file.h"
+#include "io/file.h"
 
 static volatile sig_atomic_t stop_flag;   // the one mutable global: signals leave no other way
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/file.h"
+#include "io/file.h"
 
 static const Option common_table[] = {
     {"help", OPT_FLAG, offsetof(CommonOptions, help), NULL, "this text", 0, 0},

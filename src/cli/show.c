@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "tensor/file.h"
-#include "nn/json.h"
-#include "traffic/plot.h"
+#include "io/file.h"
+#include "io/json.h"
+#include "plot/plot.h"
 
 // ---- evaluation
 

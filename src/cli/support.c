@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "tensor/file.h"
+#include "io/file.h"
 
 #ifndef LEAD_COMMIT
 #define LEAD_COMMIT "unknown"

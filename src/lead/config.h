@@ -5,7 +5,7 @@
 
 #include "diffusion/sampler.h"
 #include "diffusion/unet.h"
-#include "nn/json.h"
+#include "io/json.h"
 #include "traffic/scaling.h"
 
 typedef enum Encoding { ENCODING_RGB, ENCODING_GREY } Encoding;

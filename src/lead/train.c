@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "nn/sha256.h"
+#include "io/sha256.h"
 #include "tensor/graph.h"
 
 // LOG_STEPS: between two looks at the losses where steps are recorded.

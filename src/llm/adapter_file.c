@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "nn/json.h"
-#include "nn/safetensors.h"
+#include "io/json.h"
+#include "io/safetensors.h"
 
 enum { CONFIG_MAX_BYTES = 1 << 20, MAX_RANK = 1 << 16 };
 static const char *const peft_prefix = "base_model.model.transformer.";

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "llm/unicode.h"
-#include "tensor/file.h"
-#include "nn/json.h"
+#include "io/file.h"
+#include "io/json.h"
 
 static const char endoftext[] = "<|endoftext|>";
 

@@ -12,8 +12,8 @@
 
 #include "autograd/tape.h"
 #include "nn/params.h"
-#include "nn/safetensors.h"
-#include "tensor/file.h"
+#include "io/safetensors.h"
+#include "io/file.h"
 
 typedef struct Gpt2Config {
     int64_t vocab, positions, width, inner, layers, heads;   // inner: hidden width of the MLP, 4 * width in the release

@@ -6,8 +6,8 @@
 #include "llm/gpt2.h"
 #include "llm/gpt2_llmc.h"
 #include "llm/gpt2_weights.h"
-#include "tensor/file.h"
-#include "nn/json.h"
+#include "io/file.h"
+#include "io/json.h"
 #include "nn/checkpoint.h"
 
 enum { CONFIG_MAX_BYTES = 1 << 20, MAX_LAYERS = 4096, MAX_WIDTH = 1 << 20, MAX_VOCAB = 1 << 28 };

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "nn/safetensors.h"
-#include "tensor/file.h"
+#include "io/safetensors.h"
+#include "io/file.h"
 
 enum { MAGIC = 20240326, VERSION_F32 = 3, VERSION_BF16 = 5, HEADER = 256, HEADER_BYTES = 4 * HEADER, KINDS = 16 };
 enum { MAX_VOCAB = 1 << 28, OPENAI_VOCAB = 50257 };

@@ -2,8 +2,8 @@
 #ifndef LEAD_LLM_GPT2_PUBLISHED_H
 #define LEAD_LLM_GPT2_PUBLISHED_H
 
-#include "nn/safetensors.h"
-#include "nn/sha256.h"
+#include "io/safetensors.h"
+#include "io/sha256.h"
 
 typedef enum Published {
     PUBLISHED_SAME,              // the hash is the published one

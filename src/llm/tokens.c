@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "nn/sha256.h"
-#include "tensor/file.h"
+#include "io/sha256.h"
+#include "io/file.h"
 
 enum { BIN_MAGIC = 20240520, BIN_VERSION = 1, BIN_HEADER = 256 * 4, END_BYTE_ID = 256 };
 static const char marker[] = "<|endoftext|>";

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "nn/checkpoint.h"
-#include "nn/json.h"
+#include "io/json.h"
 
 typedef struct State {
     Gpt2Run *r;

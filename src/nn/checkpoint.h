@@ -6,7 +6,7 @@
 #define LEAD_NN_CHECKPOINT_H
 
 #include "nn/params.h"
-#include "nn/safetensors.h"
+#include "io/safetensors.h"
 
 typedef struct StatArray { const char *name; int64_t n; const double *x; } StatArray;
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "nn/sha256.h"
+#include "io/sha256.h"
 #include "tensor/pack.h"
 #include "tensor/philox.h"
 

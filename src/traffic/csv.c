@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/file.h"
+#include "io/file.h"
 
 // Days from 1970-01-01 to year-month-day of the Gregorian calendar (years are counted from March).
 static int64_t days_from_date(int year, int month, int day)

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "traffic/csv.h"
-#include "traffic/npy.h"
+#include "io/npy.h"
 
 enum { DAY_S = 86400, DEFAULT_SLOT_S = 300 };
 static const int64_t UNKNOWN_GAP_SLOTS = (int64_t)1 << 32;   // no lag looks across a gap of unknown length

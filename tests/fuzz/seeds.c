@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nn/json.h"
+#include "io/json.h"
 
 static void put_texts(const char *const *text, size_t n, FuzzSeed *put, void *arg)
 {

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "llm/gpt2_llmc.h"
-#include "nn/json.h"
-#include "nn/safetensors.h"
+#include "io/json.h"
+#include "io/safetensors.h"
 #include "tests/fuzz/seeds.h"
 
 // ---- json: what was read is written and read again: the same tree

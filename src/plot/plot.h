@@ -1,11 +1,11 @@
 // Pictures of traffic matrices, forecasts and training runs.  Each function lays out a whole page, 1000 to 1600 pixels
 // wide, in `arena`; picture_write_png saves it.  NaN is drawn as a gap (grey in matrices).  Fails only when the page
 // would be larger than a Picture may be, or when there is nothing to show.
-#ifndef LEAD_TRAFFIC_PLOT_H
-#define LEAD_TRAFFIC_PLOT_H
+#ifndef LEAD_PLOT_PLOT_H
+#define LEAD_PLOT_PLOT_H
 
-#include "traffic/axes.h"
-#include "traffic/picture.h"
+#include "plot/axes.h"
+#include "plot/picture.h"
 
 // ---- film strip: RGB images of matrices (equation E2), rows below each other (history, forecast, truth)
 

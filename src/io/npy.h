@@ -1,14 +1,14 @@
 // NumPy .npy files (format 1.0, 2.0, 3.0; https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html), the
 // part traffic data needs: little-endian '<f4', '<f8' and '<i8', C order, regular files.  The size of the file must be
 // exactly what the header promises: a truncated file and one with bytes left over are both refused.
-#ifndef LEAD_TRAFFIC_NPY_H
-#define LEAD_TRAFFIC_NPY_H
+#ifndef LEAD_IO_NPY_H
+#define LEAD_IO_NPY_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 #include "tensor/arena.h"
-#include "tensor/file.h"
+#include "io/file.h"
 #include "tensor/status.h"
 
 enum { NPY_MAX_DIMS = 8 };

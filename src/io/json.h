@@ -1,8 +1,8 @@
 // JSON (RFC 8259), strict: one value, UTF-8 only, no comments, no trailing commas, no duplicate keys, no lone
 // surrogates, numbers within double, at most JSON_MAX_DEPTH levels.  Reader: a tree in an arena, nothing is freed.
 // Writer: compact or indented text in an arena, for manifests, JSON-lines logs, configs and safetensors headers.
-#ifndef LEAD_NN_JSON_H
-#define LEAD_NN_JSON_H
+#ifndef LEAD_IO_JSON_H
+#define LEAD_IO_JSON_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "traffic/colormap.h"
+#include "plot/colormap.h"
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
 // SHA-256 (FIPS 180-4) of bytes in any number of pieces.
-#ifndef LEAD_NN_SHA256_H
-#define LEAD_NN_SHA256_H
+#ifndef LEAD_IO_SHA256_H
+#define LEAD_IO_SHA256_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 // A stroke font drawn for this project: every printable ASCII character as a few lines and quadratic curves.
 // Scalable to any size, no font file.  One em = 20 units: capitals 14, small letters 10, descenders 4, baseline at 0.
-#ifndef LEAD_TRAFFIC_FONT_H
-#define LEAD_TRAFFIC_FONT_H
+#ifndef LEAD_PLOT_FONT_H
+#define LEAD_PLOT_FONT_H
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-#include "nn/json.h"
+#include "io/json.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/file.h"
+#include "io/file.h"
 
 // ---- UTF-8 --------------------------------------------------------------------------------------------------------
 

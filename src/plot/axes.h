@@ -1,10 +1,10 @@
 // Axes: the map from a value to a place, its tick marks at round numbers, and the frame of a plot.
 // Rates come in bit/s, kbit/s, Mbit/s, Gbit/s or Tbit/s (B/s, FLOP/s likewise); ticks are printed in whichever of these
 // reads best.  Ranges that cannot be drawn (nothing finite, all equal, all zero) are widened to ones that can.
-#ifndef LEAD_TRAFFIC_AXES_H
-#define LEAD_TRAFFIC_AXES_H
+#ifndef LEAD_PLOT_AXES_H
+#define LEAD_PLOT_AXES_H
 
-#include "traffic/picture.h"
+#include "plot/picture.h"
 
 typedef enum AxisKind {
     AXIS_LINEAR,

@@ -2,10 +2,10 @@
 //   sequential: viridis (van der Walt and Smith, matplotlib 1.5), 10 anchors, dark = low
 //   diverging:  RdBu (Brewer, ColorBrewer 2.0), 11 anchors, reversed: blue = low, white = 0.5, red = high
 // Categories: the colours of Okabe and Ito (2008), told apart by colour-blind readers too.
-#ifndef LEAD_TRAFFIC_COLORMAP_H
-#define LEAD_TRAFFIC_COLORMAP_H
+#ifndef LEAD_PLOT_COLORMAP_H
+#define LEAD_PLOT_COLORMAP_H
 
-#include "traffic/picture.h"
+#include "plot/picture.h"
 
 #define COLOR_MISSING ((Color){200, 200, 200})
 

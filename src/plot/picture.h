@@ -2,8 +2,8 @@
 //   x to the right, y downwards, (0,0) the corner of the top left pixel, whose centre is (0.5,0.5).
 // Every shape is first drawn as coverage (0..255) into a mask and then painted once through it, so strokes that cross
 // themselves stay even when they are translucent.  Points that are NaN or infinite are gaps.
-#ifndef LEAD_TRAFFIC_PICTURE_H
-#define LEAD_TRAFFIC_PICTURE_H
+#ifndef LEAD_PLOT_PICTURE_H
+#define LEAD_PLOT_PICTURE_H
 
 #include <stdbool.h>
 #include <stdint.h>

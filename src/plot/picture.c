@@ -1,11 +1,11 @@
-#include "traffic/picture.h"
+#include "plot/picture.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/file.h"
-#include "traffic/font.h"
+#include "io/file.h"
+#include "plot/font.h"
 
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STB_IMAGE_WRITE_STATIC

@@ -1,7 +1,7 @@
 // Whole files: read into an arena, mapped read-only, or written whole or not at all.
 // Every Status names the file, what was wanted and what was found.
-#ifndef LEAD_TENSOR_FILE_H
-#define LEAD_TENSOR_FILE_H
+#ifndef LEAD_IO_FILE_H
+#define LEAD_IO_FILE_H
 
 #include <limits.h>
 #include <stdbool.h>

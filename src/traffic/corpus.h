@@ -3,8 +3,8 @@
 // utilisation, paths and their delay, prefixes, interface logs, forecasts and their errors, summaries, units, times of
 // day, arithmetic, number sequences, incidents, glossary sentences.  Every number follows from those before it in the text,
 // where the text says so.
-#ifndef LEAD_LLM_CORPUS_H
-#define LEAD_LLM_CORPUS_H
+#ifndef LEAD_TRAFFIC_CORPUS_H
+#define LEAD_TRAFFIC_CORPUS_H
 
 #include <stddef.h>
 #include <stdint.h>

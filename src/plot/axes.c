@@ -1,4 +1,4 @@
-#include "traffic/axes.h"
+#include "plot/axes.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "traffic/font.h"
+#include "plot/font.h"
 
 const TextStyle STYLE_PAGE = {.size = 20, .color = {30, 30, 34}, .bold = true};
 const TextStyle STYLE_TITLE = {.size = 16, .color = {30, 30, 34}, .bold = true};

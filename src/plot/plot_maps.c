@@ -1,9 +1,9 @@
 // Film strips and heat maps: matrices as squares of colour.
 #include <math.h>
 
-#include "traffic/colormap.h"
-#include "traffic/font.h"
-#include "traffic/plot.h"
+#include "plot/colormap.h"
+#include "plot/font.h"
+#include "plot/plot.h"
 
 enum { PAGE_W = 1440, MARGIN = 20, TITLE_H = 44 };
 

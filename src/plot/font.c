@@ -1,4 +1,4 @@
-#include "traffic/font.h"
+#include "plot/font.h"
 
 #include "tensor/status.h"
 

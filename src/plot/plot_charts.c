@@ -2,9 +2,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "traffic/colormap.h"
-#include "traffic/font.h"
-#include "traffic/plot.h"
+#include "plot/colormap.h"
+#include "plot/font.h"
+#include "plot/plot.h"
 
 enum { PAGE_W = 1400, MARGIN = 20, TITLE_H = 40, LEGEND_LINE = 24, KEY_W = 30 };
 

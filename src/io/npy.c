@@ -1,11 +1,11 @@
-#include "traffic/npy.h"
+#include "io/npy.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/file.h"
+#include "io/file.h"
 
 enum { MAX_HEADER = 65536 };
 

@@ -1,4 +1,4 @@
-#include "llm/corpus.h"
+#include "traffic/corpus.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -5,15 +5,15 @@
 //   the rest   the values, little endian, row-major; the tensors tile it from 0 to its end: no gap, no overlap
 // The reader maps the file and copies nothing until asked; values may lie at any byte, so read them with
 // safetensors_read_*.  The file must not be shortened while it is open (see file.h).
-#ifndef LEAD_NN_SAFETENSORS_H
-#define LEAD_NN_SAFETENSORS_H
+#ifndef LEAD_IO_SAFETENSORS_H
+#define LEAD_IO_SAFETENSORS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "tensor/bf16.h"
-#include "tensor/file.h"
+#include "io/file.h"
 #include "tensor/arena.h"
 #include "tensor/status.h"
 
