@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "autograd/profile.h"
 #include "bench/models.h"
 #include "bench/peer.h"
 #include "tensor/ceiling.h"

@@ -19,12 +19,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "autograd/profile.h"
 #include "bench/gpu_peers.h"
 #include "bench/models.h"
 #include "bench/problem.h"
 #include "tensor/ceiling.h"
+#include "tensor/clock.h"
 #include "tensor/graph.h"
 
 // Not linked into the emulated program: NULL there.
@@ -43,16 +44,9 @@ typedef struct Gpu {
     Math math;
     GpuPeers *peers;           // or NULL
     double copy_rate, product_rate;   // bytes and operations a second
-    double deadline;           // of now()
+    double deadline;           // of clock_seconds()
     int rows, bad;
 } Gpu;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 // A row to stdout and to the TSV file.
 __attribute__((format(printf, 2, 3))) static void row(const Gpu *g, const char *fmt, ...)
@@ -171,16 +165,16 @@ static double time_pass(Gpu *g, OpCall *c, bool backward)
     void *graph = device_graph_end(&g->gpu);
     device_graph_run(&g->gpu, graph);
     device_wait(&g->gpu);
-    double start = now(), time[ROUNDS];
+    double start = clock_seconds(), time[ROUNDS];
     device_graph_run(&g->gpu, graph);
     device_wait(&g->gpu);
-    const double once = now() - start;
+    const double once = clock_seconds() - start;
     const int n = once > 5e-3 ? 1 : (int)(5e-3 / once) + 1;
     for (int r = 0; r < ROUNDS; r++) {
-        start = now();
+        start = clock_seconds();
         for (int i = 0; i < n; i++) device_graph_run(&g->gpu, graph);
         device_wait(&g->gpu);
-        time[r] = (now() - start) / (n * RECORDED);
+        time[r] = (clock_seconds() - start) / (n * RECORDED);
     }
     device_graph_free(&g->gpu, graph);
     return ceiling_median(time, ROUNDS);
@@ -252,10 +246,10 @@ static void measure_copy(Gpu *g)
     device_zero(&g->gpu, a, bytes);
     device_copy(&g->gpu, b, a, bytes);
     device_wait(&g->gpu);
-    const double start = now();
+    const double start = clock_seconds();
     for (int i = 0; i < 20; i++) device_copy(&g->gpu, b, a, bytes);
     device_wait(&g->gpu);
-    g->copy_rate = 20 * 2 * (double)bytes / (now() - start);
+    g->copy_rate = 20 * 2 * (double)bytes / (clock_seconds() - start);
     arena_rewind(g->mem, mark);
 }
 
@@ -276,7 +270,7 @@ static void measure_ceilings(Gpu *g)
 
 static bool late(const Gpu *g)
 {
-    if (now() < g->deadline) return false;
+    if (clock_seconds() < g->deadline) return false;
     row(g, "# out of time: the rows that follow were not run\n");
     return true;
 }
@@ -329,10 +323,10 @@ static void model_row(Gpu *g, const ModelRow *r)
     if (!g->emulated) r->round(w);
     device_wait(&g->gpu);
     while (n < ROUNDS_MAX && (n < (g->emulated ? 1 : 5) || sum < 0.3)) {
-        const double start = now();
+        const double start = clock_seconds();
         r->round(w);
         device_wait(&g->gpu);
-        time[n] = now() - start;
+        time[n] = clock_seconds() - start;
         sum += time[n++];
     }
     const double s = ceiling_median(time, n);
@@ -369,7 +363,7 @@ static Status run_steps(Gpu *g, const LeadConfig *cfg, const Device *dev, int n,
                    .norm = arena_alloc(g->perm, (size_t)n * sizeof(double)),
                    .grad = arena_zalloc(g->perm, (size_t)s->ps.n * sizeof(float *)), .n_params = s->ps.n,
                    .count = arena_zalloc(g->perm, (size_t)s->ps.n * sizeof(int64_t))};
-    double start = now();
+    double start = clock_seconds();
     for (int i = 0; i < n; i++) {
         LeadBatch b;
         Tensor *l = session_loss(s, i, &b);
@@ -383,10 +377,10 @@ static Status run_steps(Gpu *g, const LeadConfig *cfg, const Device *dev, int n,
             device_get(&s->dev, out->grad[k], t->g, tensor_bytes(t));
         }
         out->norm[i] = optim_step(&s->optim, &s->tape, &s->ps);
-        if (i == 0) start = now();     // the first step warms up
+        if (i == 0) start = clock_seconds();     // the first step warms up
     }
     device_wait(&s->dev);
-    out->seconds = n > 1 ? (now() - start) / (n - 1) : 0;
+    out->seconds = n > 1 ? (clock_seconds() - start) / (n - 1) : 0;
     session_close(s);
     return OK;
 }
@@ -424,14 +418,14 @@ static Status launches(Gpu *g, const LeadConfig *cfg, int n)
     }
     for (int way = 0; way < 3; way++) {
         device_wait(&s->dev);
-        const double start = now();
+        const double start = clock_seconds();
         for (int i = 0; i < n; i++) {
             if (way < 2) w = step_values(s);
             if (way == 0) step_work(&w);
             else device_repeat(&s->dev, &work, step_work, &w);
         }
         device_wait(&s->dev);
-        seconds[way] = (now() - start) / n;
+        seconds[way] = (clock_seconds() - start) / n;
     }
     row(g, "launches a step\t%lld\n", (long long)device_graph_nodes(&s->dev, work.graph));
     row(g, "milliseconds a step\tone by one %.3f\tgraph %.3f\tbusy %.3f\n",
@@ -567,7 +561,7 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--no-peers") == 0) g.no_peers = true;
         else if (i + 1 == argc) return usage();
         else if (strcmp(argv[i], "--tsv") == 0) tsv = argv[++i];
-        else if (strcmp(argv[i], "--seconds") == 0) g.deadline = now() + atof(argv[++i]);
+        else if (strcmp(argv[i], "--seconds") == 0) g.deadline = clock_seconds() + atof(argv[++i]);
         else if (strcmp(argv[i], "--config") == 0) preset = argv[++i];
         else if (strcmp(argv[i], "--steps") == 0) steps = atoi(argv[++i]);
         else if (strcmp(argv[i], "--math") != 0 || math_parse(argv[++i], &g.math).code) return usage();

@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
-#include <time.h>
 
 #include <algorithm>
 #include <functional>
@@ -20,6 +19,7 @@
 #endif
 
 #include "bench/gpu_peers.h"
+#include "tensor/clock.h"
 
 #define CUBLAS_FUNCTIONS(X) \
     X(cublasCreate_v2) X(cublasSetStream_v2) X(cublasSetMathMode) X(cublasGetVersion_v2) X(cublasSetWorkspace_v2)
@@ -95,13 +95,6 @@ static bool room(GpuPeers *p, Buffer *b, size_t n, bool bf16)
     return cudaGetLastError() == cudaSuccess;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 // Median of 5 of the time of a call, as gpu.c times ours: 8 calls recorded, replayed for 5 ms; where recording is
 // refused, launched one by one.
 static double seconds_of(GpuPeers *p, const std::function<bool()> &call)
@@ -123,15 +116,15 @@ static double seconds_of(GpuPeers *p, const std::function<bool()> &call)
         return good;
     };
     bool good = eight() && cudaStreamSynchronize(p->stream) == cudaSuccess;
-    double start = now(), time[ROUNDS];
+    double start = clock_seconds(), time[ROUNDS];
     good = good && eight() && cudaStreamSynchronize(p->stream) == cudaSuccess;
-    const double once = now() - start;
+    const double once = clock_seconds() - start;
     const int n = once > 5e-3 ? 1 : (int)(5e-3 / once) + 1;
     for (int r = 0; r < ROUNDS && good; r++) {
-        start = now();
+        start = clock_seconds();
         for (int i = 0; i < n; i++) good = good && eight();
         good = good && cudaStreamSynchronize(p->stream) == cudaSuccess;
-        time[r] = (now() - start) / (n * RECORDED);
+        time[r] = (clock_seconds() - start) / (n * RECORDED);
     }
     if (exec) cudaGraphExecDestroy(exec);
     if (!good) return cudaGetLastError(), NAN;

@@ -161,7 +161,7 @@ static void draw_samples(World *w, int samples, int calls)
     t->profile = w->tape.profile;
     const int64_t window = s->window[0] + s->cfg.history - 1;
     s->model.cfg.sample_steps = calls;
-    const LeadBatch b = features_batch(t, &s->data, lead_data_rows(&s->data, t->step, &window, 1), NULL, false);
+    const LeadBatch b = lead_data_batch(t, &s->data, lead_data_rows(&s->data, t->step, &window, 1), NULL, false);
     lead_sample(t, &s->model, &b, 1, samples, &window, NULL);
 }
 

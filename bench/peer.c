@@ -1,15 +1,10 @@
 #include "bench/peer.h"
+#include "tensor/clock.h"
 
 #include <dlfcn.h>
 #include <string.h>
-#include <time.h>
 
-double bench_seconds(int threads)
-{
-    struct timespec t;
-    clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
+double bench_seconds(int threads) { return threads == 1 ? clock_thread_seconds() : clock_seconds(); }
 
 void peer_symbol(void *library, const char *name, void *fn_ptr)
 {

@@ -28,12 +28,12 @@ Status session_open(Session *s, const LeadConfig *cfg, const SessionData *data, 
     TRY(device_attach(&s->dev, s->scratch, 2 * room));
     TRY(read_series(s, data));
     const TrafficRange train = traffic_splits(s->series.T, PROTOCOL_CLEAN).train;
-    TRY(stats_fit(&s->stats, s->perm, &s->series, train, cfg));
+    TRY(lead_stats_fit(&s->stats, s->perm, &s->series, train, cfg));
     int64_t *window;
     s->n_windows = traffic_windows(&s->series, s->perm, train, cfg->history, s->stats.Kt, 1, &window);
     s->window = window;
     paramset_init(&s->ps, s->perm, &s->dev, (uint64_t)cfg->seed, false);
-    const LeadShape shape = stats_shape(&s->stats, cfg);
+    const LeadShape shape = lead_stats_shape(&s->stats, cfg);
     TRY(lead_model_new(&s->model, &s->ps, cfg, &shape, s->scratch));
     s->optim = (Optim){.lr = cfg->lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = cfg->decay, .clip = cfg->clip,
                        .ema = cfg->ema, .warmup = cfg->warmup, .total = cfg->steps, .floor = 0.02};
@@ -71,7 +71,7 @@ Tensor *session_rows(Session *s, int64_t step)
 Tensor *session_loss_of(Session *s, Tensor *rows, LeadBatch *batch)
 {
     paramset_zero_grad(&s->ps);
-    *batch = features_batch(&s->tape, &s->data, rows, NULL, true);
+    *batch = lead_data_batch(&s->tape, &s->data, rows, NULL, true);
     return lead_loss(&s->tape, &s->model, batch);
 }
 

@@ -3,7 +3,7 @@
 #ifndef LEAD_BENCH_SESSION_H
 #define LEAD_BENCH_SESSION_H
 
-#include "lead/features.h"
+#include "lead/data.h"
 #include "nn/optim.h"
 
 typedef struct Session {

@@ -4,6 +4,7 @@
 // the time.  Nothing here depends on values that the host has: the training step is recorded once (tensor/graph.h).
 #include "kernel.h"
 #include "tensor/philox.h"
+#include "tensor/traffic_ops.h"
 
 #define SCALE_FN static __device__ __forceinline__
 #define SCALE_REAL float

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "lead/features.h"
+#include "lead/data.h"
 #include "llm_world.h"
 #include "tests/test.h"
 #include "traffic/synth.h"
@@ -51,7 +51,7 @@ static inline TrafficSeries synth_series(TestLog *log, Arena *a, int N, int64_t 
 static inline LeadStats fitted(TestLog *log, Arena *a, const TrafficSeries *s, const LeadConfig *cfg)
 {
     LeadStats st;
-    const Status r = stats_fit(&st, a, s, traffic_splits(s->T, PROTOCOL_CLEAN).train, cfg);
+    const Status r = lead_stats_fit(&st, a, s, traffic_splits(s->T, PROTOCOL_CLEAN).train, cfg);
     TEST(log, !r.code, "%s", r.msg);
     CHECK(!r.code, "no statistics");
     return st;

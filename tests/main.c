@@ -15,9 +15,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "tensor/clock.h"
 #include "tests/test.h"
 
 #define AREA(name) void test_##name(TestLog *log);
@@ -65,13 +65,6 @@ void test_skip(TestLog *log, const char *fmt, ...)
     fflush(stdout);
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st, (void)type, (void)ftw;
@@ -96,7 +89,7 @@ static void die(const char *what)
 static void job_start(Job *j, const Area *area, const TestLog *total)
 {
     int fd[2];
-    *j = (Job){.area = area, .start = now()};
+    *j = (Job){.area = area, .start = clock_seconds()};
     snprintf(j->out, sizeof j->out, "%s/%s.out", total->tmp, area->name);
     fflush(stdout);
     if (pipe(fd) != 0) die("pipe");
@@ -152,7 +145,8 @@ static bool job_end(const Job *j, int status, TestLog *total)
         printf("%s: FAILED: no check was run\n", name);
         count[1]++;
     }
-    printf("%-16s %6ld passed %4ld failed %4ld skipped  %6.1f s\n", name, count[0], count[1], count[2], now() - j->start);
+    printf("%-16s %6ld passed %4ld failed %4ld skipped  %6.1f s\n", name, count[0], count[1], count[2],
+           clock_seconds() - j->start);
     total->passed += count[0];
     total->failed += count[1];
     total->skipped += count[2];

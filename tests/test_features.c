@@ -40,7 +40,7 @@ static Sha256Hex batch_hash(TestLog *log, World *w, const LeadStats *st, const L
 {
     tape_reset(&w->t);
     const LeadData data = data_of(log, &w->t, w->step, st, cfg, s);
-    const LeadBatch b = features_batch(&w->t, &data, lead_data_rows(&data, w->step, at, n), path, with_target);
+    const LeadBatch b = lead_data_batch(&w->t, &data, lead_data_rows(&data, w->step, at, n), path, with_target);
     Tensor *part[] = {b.frames, b.slot, b.dow, b.context, b.target, b.weight};
     Sha256 h = sha256_new();
     for (size_t i = 0; i < sizeof part / sizeof *part; i++)
@@ -52,7 +52,7 @@ static Sha256Hex stats_hash(Arena *a, const LeadStats *st)
 {
     StatArray array[STATS_MAX_ARRAYS];
     const size_t mark = arena_mark(a);
-    const int n = stats_pack(st, a, array);
+    const int n = lead_stats_pack(st, a, array);
     Sha256 h = sha256_new();
     for (int i = 0; i < n; i++) sha256_add(&h, array[i].x, (size_t)array[i].n * sizeof(double));
     arena_rewind(a, mark);
@@ -153,7 +153,7 @@ static void check_host(TestLog *log, World *w, const TrafficSeries *s, const Cho
     for (int64_t i = 0; i < n; i++) at[i] += cfg.history - 1;
     tape_reset(&w->t);
     const LeadData data = data_of(log, &w->t, w->step, &st, &cfg, &c);
-    const LeadBatch b = features_batch(&w->t, &data, lead_data_rows(&data, w->step, at, n), NULL, true);
+    const LeadBatch b = lead_data_batch(&w->t, &data, lead_data_rows(&data, w->step, at, n), NULL, true);
     const size_t most = (size_t)F * 64;
     float *v = arena_alloc(w->step, 5 * most * sizeof *v), *base = v + 4 * most;
     int32_t index[2][32];
@@ -187,8 +187,8 @@ static void check_decode(TestLog *log, World *w, const TrafficSeries *s, const C
     for (int b = 0; b < B; b++) at[b] = 20 + 30 * b;
     tape_reset(&w->t);
     const LeadData data = data_of(log, &w->t, w->step, &st, &cfg, s);
-    const LeadBatch batch = features_batch(&w->t, &data, lead_data_rows(&data, w->step, at, B), NULL, true);
-    const float *out = features_decode(&w->t, &data, &batch, batch.target)->x;
+    const LeadBatch batch = lead_data_batch(&w->t, &data, lead_data_rows(&data, w->step, at, B), NULL, true);
+    const float *out = lead_data_decode(&w->t, &data, &batch, batch.target)->x;
     double worst = 0;
     for (int b = 0; b < B; b++)
         for (int j = 0; j < st.Kt * F; j++) {
@@ -265,7 +265,7 @@ static void check_path(TestLog *log, World *w, const TrafficSeries *s, const Cho
         for (int i = n * F; i < ROWS * F; i++) ((float *)kbps->x)[i] = NAN;
         const LeadData data = data_of(log, &w->t, w->perm, &st, &cfg, s);
         Tensor *u = tensor_new(w->perm, &w->dev, REAL, kbps->shape, "path");
-        memcpy(u->x, features_scale(&w->t, &data, kbps)->x, tensor_bytes(u));
+        memcpy(u->x, lead_data_scale(&w->t, &data, kbps)->x, tensor_bytes(u));
         const LeadPath path = {n, u};
         TEST(log, same_hash(batch_hash(log, w, &st, &cfg, s, &at, 1, false, &path), batch_hash(log, w, &st, &cfg, s, &direct, 1, false, NULL)),
              "%s: a true path of %d matrices differs from the rows themselves", ch->name, n);
@@ -279,8 +279,8 @@ static void check_order(TestLog *log, World *w, const TrafficSeries *s, const Ch
     const LeadStats st = fitted(log, w->perm, s, &cfg);
     tape_reset(&w->t);
     const LeadData data = data_of(log, &w->t, w->step, &st, &cfg, s);
-    const LeadBatch a = features_batch(&w->t, &data, lead_data_rows(&data, w->step, (int64_t[]){90, 31, 57}, 3), NULL, true);
-    const LeadBatch b = features_batch(&w->t, &data, lead_data_rows(&data, w->step, (int64_t[]){57, 90, 31}, 3), NULL, true);
+    const LeadBatch a = lead_data_batch(&w->t, &data, lead_data_rows(&data, w->step, (int64_t[]){90, 31, 57}, 3), NULL, true);
+    const LeadBatch b = lead_data_batch(&w->t, &data, lead_data_rows(&data, w->step, (int64_t[]){57, 90, 31}, 3), NULL, true);
     const Tensor *x[] = {a.frames, a.slot, a.dow, a.context, a.target, a.weight}, *y[] = {b.frames, b.slot, b.dow, b.context, b.target, b.weight};
     for (int i = 0; i < 6; i++) {
         const size_t row = tensor_bytes(x[i]) / 3;
@@ -300,7 +300,7 @@ static void check_extremes(TestLog *log, World *w, const TrafficSeries *s)
     const LeadStats st = fitted(log, w->perm, &c, &cfg);
     tape_reset(&w->t);
     const LeadData data = data_of(log, &w->t, w->step, &st, &cfg, &c);
-    const LeadBatch b = features_batch(&w->t, &data, lead_data_rows(&data, w->step, (int64_t[]){300}, 1), NULL, true);
+    const LeadBatch b = lead_data_batch(&w->t, &data, lead_data_rows(&data, w->step, (int64_t[]){300}, 1), NULL, true);
     const Tensor *part[] = {b.frames, b.context, b.target, b.weight};
     for (int i = 0; i < 4; i++) {
         bool finite = true;
@@ -310,7 +310,7 @@ static void check_extremes(TestLog *log, World *w, const TrafficSeries *s)
     Tensor *x = tape_tensor(&w->t, b.target->shape);
     for (int k = 0; k < 2; k++) {
         tensor_fill(x, k ? 1e6 : -1e6);
-        const float *out = features_decode(&w->t, &data, &b, x)->x;
+        const float *out = lead_data_decode(&w->t, &data, &b, x)->x;
         bool fine = true;
         for (int j = 0; j < st.Kt * F; j++) fine &= isfinite(out[j]) && out[j] >= 0;
         TEST(log, fine, "decoding %g gave a value that is negative or not finite", k ? 1e6 : -1e6);

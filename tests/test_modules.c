@@ -163,12 +163,12 @@ static void check_lead(TestLog *log, const Choice *ch, const char *llm)
     const LeadConfig cfg = choice_config(ch, llm);
     const TrafficSeries s = synth_series(log, w->perm, ch->N, 40, 21600);
     LeadStats st = fitted(log, w->perm, &s, &cfg);
-    const LeadShape shape = stats_shape(&st, &cfg);
+    const LeadShape shape = lead_stats_shape(&st, &cfg);
     LeadCase c = {.m = lead_world_model(w, &cfg, shape, 0.2), .condition_only = ch->condition_only};
     Tape keep;   // its step arena holds the batch, and is not reset
     tape_init(&keep, &w->dev, w->step, w->scratch);
     const LeadData data = data_of(log, &keep, w->perm, &st, &cfg, &s);
-    c.batch = features_batch(&keep, &data, lead_data_rows(&data, w->step, (int64_t[]){20, 33, 47}, 3), NULL, true);
+    c.batch = lead_data_batch(&keep, &data, lead_data_rows(&data, w->step, (int64_t[]){20, 33, 47}, 3), NULL, true);
     Inputs in = all_of(w, 0, NULL);
     if (ch->condition_only) {   // what comes before the U-Net
         int n = 0;

@@ -9,8 +9,8 @@
 
 #include "tensor/philox.h"
 #include "tests/test.h"
-#include "traffic/evaluate.h"
 #include "traffic/info.h"
+#include "traffic/protocol.h"
 #include "traffic/synth.h"
 
 static bool near(double got, double want, double tolerance)
@@ -306,20 +306,16 @@ static void flow_by_flow(TestLog *log, Arena *a, const char *name, const double 
     TrafficSeries s;
     Status st = traffic_series_read(&s, a, arena_printf(a, "%s/data/%s/%s.npy", log->shared, name, name), NULL);
     if (!TEST(log, !st.code, "%s", st.msg)) return;
-    TrafficSeries flat = traffic_series_flatten(&s, a);
-    TrafficSplits sp = traffic_splits(flat.T, PROTOCOL_FLOW_BY_FLOW);
-    TrafficScale k;
-    st = eval_whole_series_scale(&k, a, &flat);
+    EvalPlan plan;
+    st = eval_plan(&plan, a, &s, &(EvalPlanOptions){.protocol = PROTOCOL_FLOW_BY_FLOW});
     if (!TEST(log, !st.code, "%s", st.msg)) return;
-    int64_t *starts, n = traffic_windows(&flat, a, sp.test, 12, 3, 1, &starts);
-    EvalTask task = {&flat, &k, starts, n, 12, 3, 1000, 0.01};
     EvalTable t = eval_table_new(a, 100);
     static const NaiveKind kinds[2] = {NAIVE_PERSISTENCE, NAIVE_RIDGE};
     for (int i = 0; i < 2; i++) {
         NaiveModel m;
-        st = naive_fit(&m, a, kinds[i], &flat, (TrafficRange){0, sp.val.end}, sp.val, 12, 3);
+        st = naive_fit(&m, a, kinds[i], plan.task.series, plan.split.train, plan.split.val, 12, 3);
         Forecaster fc = {naive_names[kinds[i]], DIST_NONE, 0, 64, points_run, &m};
-        if (!st.code) st = evaluate(&t, a, &task, &fc);
+        if (!st.code) st = evaluate(&t, a, &plan.task, &fc);
         if (!TEST(log, !st.code, "%s", st.msg)) return;
         for (int h = 1; h <= 3; h++) {
             double want = (i ? ridge : persistence)[h - 1] * 1e-4,

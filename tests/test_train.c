@@ -161,7 +161,7 @@ static void check_frozen(const Bench *b)
     LeadConfig cfg = train_config(b);
     cfg.cond_drop = 0.5;   // the null conditions are trained where a condition is dropped
     const LeadStats st = fitted(b->log, w->perm, &b->s, &cfg);
-    LeadModel *m = lead_world_model(w, &cfg, stats_shape(&st, &cfg), 0);
+    LeadModel *m = lead_world_model(w, &cfg, lead_stats_shape(&st, &cfg), 0);
     const LeadData data = data_of(b->log, &w->t, w->perm, &st, &cfg, &b->s);
     const char *before = paramset_frozen_hash(&w->ps, w->perm);
     Sha256Hex *hash = arena_alloc(w->perm, (size_t)w->ps.n * sizeof *hash);
@@ -171,7 +171,7 @@ static void check_frozen(const Bench *b)
         tape_reset(&w->t);
         paramset_zero_grad(&w->ps);
         const int64_t at[4] = {20 + step, 40 + step, 60 + step, 80 + step};
-        const LeadBatch batch = features_batch(&w->t, &data, lead_data_rows(&data, w->step, at, 4), NULL, true);
+        const LeadBatch batch = lead_data_batch(&w->t, &data, lead_data_rows(&data, w->step, at, 4), NULL, true);
         tape_set_step(&w->t, (uint32_t)step);
         tape_backward(&w->t, lead_loss(&w->t, m, &batch));
         optim_step(&o, &w->t, &w->ps);

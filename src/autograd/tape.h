@@ -11,15 +11,9 @@
 #ifndef LEAD_AUTOGRAD_TAPE_H
 #define LEAD_AUTOGRAD_TAPE_H
 
-#include "tensor/ceiling.h"
 #include "tensor/device.h"
 #include "tensor/ops.h"
 #include "tensor/philox.h"
-
-// Time and work by op of training (not of validation), filled when tape->profile is set (`lead train --profile`).
-// least: time that the ceilings allow; steps: seconds of whole steps, added by whoever runs them.
-typedef struct ProfileRow { int64_t calls; double seconds, flops, bytes, least; } ProfileRow;
-typedef struct Profile { ProfileRow fwd[OP_COUNT], bwd[OP_COUNT]; const Ceiling *ceiling; double steps; } Profile;
 
 typedef struct Tape {
     const Device *dev;
@@ -36,7 +30,7 @@ typedef struct Tape {
     struct Spare *spare;     // in backward: gradients that are done with, as memory for others
     int n_spare;
     size_t step_mark;        // tape_reset rewinds the step arena to here
-    Profile *profile;        // NULL: off
+    struct Profile *profile; // measures every kernel of training (autograd/profile.h); NULL: off
 } Tape;
 
 void tape_init(Tape *t, const Device *dev, Arena *step, Arena *scratch);
@@ -54,9 +48,6 @@ Tensor *tape_segment(Tape *t, TapeSegmentFn *fn, void *arg, Tensor *x);
 // The step of the random addresses from here on: rng_step, and one copy to the clock.  Ops that draw take the clock as
 // their last input and read it when they run (tensor/ops.h), so recorded work is replayed for another step by setting it.
 void tape_set_step(Tape *t, uint32_t step);
-
-// log[step mod K] = x[0..n): values that the host reads some steps later; log [K,n], x [1] each.  Never recorded.
-void tape_log_put(Tape *t, Tensor *log, Tensor *const *x, int n);
 
 // Data of one step: a tensor in the step arena that needs no gradient.
 Tensor *tape_tensor(Tape *t, Shape s);
@@ -161,26 +152,8 @@ DiffusionTimes tape_diffusion_times(Tape *t, Tensor *ab, Tensor *weight, int64_t
 typedef struct Diffused { Tensor *xt, *target; } Diffused;
 Diffused tape_diffuse(Tape *t, Tensor *x0, Tensor *ab, RandomAddress at, DiffuseTarget target, Tensor *clock);
 
-// ---- features.c (E1, E2, E7, E9): no gradients.  windows of W matrices of F flows, columns: ref/window_rows.inl
-Tensor *tape_draw_windows(Tape *t, Tensor *list, int64_t B, RandomAddress at, Tensor *clock);   // I32 [n] -> I32 [B]
-typedef struct WindowRows { Tensor *rows, *season; } WindowRows;                     // I32 [B,W], [B,K,4]
-WindowRows tape_window_rows(Tape *t, Tensor *at, Tensor *place, Tensor *valid, const WindowParams *p);
-typedef struct WindowCalendar { Tensor *slot, *day, *mean; } WindowCalendar;         // I32 [B,H], [B,H], [B,H+K]
-WindowCalendar tape_window_calendar(Tape *t, Tensor *at, Tensor *week_slot, const WindowParams *p);
-// [T,F] [3,K,F,17] -> [B,K,F] kbit/s
-Tensor *tape_ridge(Tape *t, Tensor *x, Tensor *coef, WindowRows rows, int history);
-// x [..,F], flowmax [F]; knots [n] or NULL
-Tensor *tape_traffic_scale(Tape *t, Tensor *x, Tensor *flowmax, Tensor *knot_kbps, Tensor *knot_s,
-                           const TrafficScaleParams *p);
-Tensor *tape_encode_image(Tape *t, Tensor *u, Tensor *means, const EncodeParams *p); // [B,W,F] [B,M,F] -> [B,count,F,C]
-// base [B,K,F] or NULL: the matrix of now.  level [2,F], sigma [K,F] -> [B,F,H+3K]
-Tensor *tape_context_planes(Tape *t, Tensor *u, Tensor *means, Tensor *base, Tensor *level, Tensor *sigma, int history);
-// -> [B,F,K]
-Tensor *tape_residual_target(Tape *t, Tensor *u, Tensor *base, Tensor *sigma, Tensor *gamma, int history);
-typedef struct ResidualUnits { Tensor *sigma, *gamma, *low, *high; } ResidualUnits;  // [K,F] each
-// [R,F,K] -> [R,K,F]
-Tensor *tape_residual_decode(Tape *t, Tensor *x, Tensor *u, Tensor *base, const ResidualUnits *units, int history);
-// -> [B,F,steps,channels]
-Tensor *tape_traffic_weight(Tape *t, Tensor *u, int history, int64_t steps, int64_t channels);
+// ---- optim.c
+// log[step mod K] = x[0..n): values that the host reads some steps later; log [K,n], x [1] each.  Never recorded.
+void tape_log_put(Tape *t, Tensor *log, Tensor *const *x, int n);
 
 #endif

@@ -5,11 +5,11 @@
 #include <omp.h>
 #include <stdarg.h>
 #include <string.h>
-#include <time.h>
 
 #include "check/fill.h"
 #include "check/oracle.h"
 #include "check/replay.h"
+#include "tensor/clock.h"
 
 // One case being checked.  The device handed to the case's tape is the first member: its kernel of the op under test is
 // capture(), which finds the Checker through the output's device and runs all checks on the live call.
@@ -445,13 +445,6 @@ static void check_tape(Checker *k, Tape *t)
     }
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void check_case(Checker *k, Arena *step)
 {
     const OpId op = k->c->op;
@@ -483,7 +476,7 @@ static bool has_kernels(const Device *dev, OpId op) { return dev->fwd[op] && (de
 void check_op(const CheckOptions *o, OpId op, CaseMaker *make, CheckRow *row)
 {
     enum { GIB = 30 };
-    const double start = now();
+    const double start = clock_seconds();
     Arena *mem = arena_new("check", (size_t)16 << GIB, NULL), *step = arena_new("step", (size_t)4 << GIB, NULL);
     Arena *scratch = arena_new("scratch", (size_t)4 << GIB, NULL);
     CHECK(mem && step && scratch, "check: no address space for arenas");
@@ -519,7 +512,7 @@ void check_op(const CheckOptions *o, OpId op, CaseMaker *make, CheckRow *row)
     arena_delete(scratch);
     arena_delete(step);
     arena_delete(mem);
-    row->seconds += now() - start;
+    row->seconds += clock_seconds() - start;
 }
 
 void check_run(CheckReport *report, const CheckOptions *o, const char *only)

@@ -74,8 +74,6 @@ typedef struct Progress { double last; bool tty; } Progress;
 Progress progress_new(void);
 void progress_show(Progress *p, int64_t done, int64_t total, double eta_seconds, const char *text, bool force);
 
-double cli_seconds(void);
-
 // The data options shared by the verbs that read traffic.
 typedef struct DataOptions {
     const char *data, *times, *gaps, *invalid;

@@ -1,12 +1,12 @@
 // lead demo: the whole thing in a few minutes: synthetic traffic, training, forecast, evaluation, pictures.
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/show.h"
 #include "cli/verbs.h"
 #include "lead/train.h"
 #include "io/file.h"
+#include "tensor/clock.h"
+#include "traffic/protocol.h"
 #include "traffic/synth.h"
 
 typedef struct Values { const char *out; int64_t days, windows; } Values;
@@ -40,20 +40,6 @@ static void forget_run(Arena *a, const char *run)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) remove(arena_printf(a, "%s/%s", run, names[i]));
 }
 
-static Status make_directories(const char *dir, Arena *a)
-{
-    char *path = arena_printf(a, "%s", dir);
-    for (char *p = path + 1;; p++) {
-        if (*p && *p != '/') continue;
-        const char was = *p;
-        *p = 0;
-        if (mkdir(path, 0777) && errno != EEXIST)
-            return ERROR("%s: cannot make the directory: %s", path, strerror(errno));
-        *p = was;
-        if (!was) return OK;
-    }
-}
-
 static Status train(Cli *cli, const TrafficSeries *s, TrafficSplits split, const char *data, const char *dir)
 {
     forget_run(cli->perm, dir);
@@ -68,26 +54,21 @@ static Status train(Cli *cli, const TrafficSeries *s, TrafficSplits split, const
 }
 
 // Scores about n_windows of the test split -> scores; *row = the last history row of the one in the middle.
-static Status score(LeadRun *r, const TrafficSeries *s, TrafficSplits split, int64_t n_windows, EvalTable *scores,
-                    int64_t *row, Arena *a)
+static Status score(LeadRun *r, const TrafficSeries *s, int64_t n_windows, EvalTable *scores, int64_t *row, Arena *a)
 {
-    TrafficScale scale;
-    TRY(scale_fit(&scale, a, s, split.train, SCALE_FLOWMAX));
-    EvalTask task = {.series = s, .scale = &scale, .K = r->cfg.horizon, .mape_above_kbps = 1000,
-                     .mape_above_scaled = 0.01};
-    task.history = r->cfg.history > RIDGE_LAGS ? r->cfg.history : RIDGE_LAGS;   // the same windows for all
-    int64_t *starts;
-    const int64_t all = traffic_windows(s, a, split.test, task.history, task.K, 1, &starts);
-    const int64_t stride = all / n_windows > 0 ? all / n_windows : 1;
-    task.n_windows = traffic_windows(s, a, split.test, task.history, task.K, stride, &starts);
-    task.starts = starts;
+    EvalPlan plan;
+    EvalPlanOptions o = {.history = r->cfg.history, .K = r->cfg.horizon};
+    TRY(eval_plan(&plan, a, s, &o));
+    const int64_t stride = plan.task.n_windows / n_windows;
+    o.stride = stride > 0 ? stride : 1;
+    TRY(eval_plan(&plan, a, s, &o));
     Forecaster f = lead_forecaster(r, 8);
-    TRY(evaluate(scores, a, &task, &f));
-    TRY(evaluate_naive(scores, a, &task, split.train, split.val));
+    TRY(evaluate(scores, a, &plan.task, &f));
+    TRY(evaluate_naive(scores, a, &plan.task, plan.split.train, plan.split.val));
     const char *comment = arena_printf(a, "%lld windows of the last 15 %% (every %lld-th); flows divided by their "
-                                       "training maximum", (long long)task.n_windows, (long long)stride);
-    show_table(scores, comment, task.K, stdout);
-    *row = starts[task.n_windows / 2] + task.history - 1;
+                                       "training maximum", (long long)plan.task.n_windows, (long long)o.stride);
+    show_table(scores, comment, plan.task.K, stdout);
+    *row = plan.task.starts[plan.task.n_windows / 2] + plan.task.history - 1;
     return OK;
 }
 
@@ -120,9 +101,9 @@ static Status run(Cli *cli, void *values)
 {
     const Values *v = values;
     Arena *a = cli->perm;
-    const double t0 = cli_seconds();
+    const double t0 = clock_seconds();
     const char *data = arena_printf(a, "%s/traffic.npy", v->out), *dir = arena_printf(a, "%s/run", v->out);
-    TRY(make_directories(v->out, a));
+    TRY(directory_make_all(v->out));
 
     say("1. synthetic traffic: 12 nodes, five-minute slots");
     SynthOptions so = synth_defaults();
@@ -145,12 +126,12 @@ static Status run(Cli *cli, void *values)
     TRY(lead_run_attach(&r, &s));
     EvalTable scores = eval_table_new(a, 1024);
     int64_t row;
-    TRY(score(&r, &s, split, v->windows, &scores, &row, a));
+    TRY(score(&r, &s, v->windows, &scores, &row, a));
 
     say("4. pictures");
     TRY(draw(&r, &s, &scores, row, dir, v->out, a));
     TRY(manifest_write(cli, arena_printf(a, "%s/demo", v->out)));
-    say_what_next(v->out, cli_seconds() - t0);
+    say_what_next(v->out, clock_seconds() - t0);
     return OK;
 }
 

@@ -5,6 +5,8 @@
 #include "cli/show.h"
 #include "cli/verbs.h"
 #include "io/file.h"
+#include "traffic/protocol.h"
+#include "tensor/clock.h"
 
 typedef struct Values {
     DataOptions data;
@@ -45,7 +47,7 @@ static Status watched_run(void *ctx, const TrafficSeries *s, const EvalBatch *b)
     Watched *w = ctx;
     TRY(w->inner.run(w->inner.ctx, s, b));
     w->done += b->n;
-    progress_show(&w->bar, w->done, w->total, (cli_seconds() - w->t0) / (double)w->done * (double)(w->total - w->done),
+    progress_show(&w->bar, w->done, w->total, (clock_seconds() - w->t0) / (double)w->done * (double)(w->total - w->done),
                   "windows", w->done == w->total);
     return OK;
 }
@@ -92,51 +94,43 @@ static Status run(Cli *cli, void *values)
         file_abort(&file);
     }
     if (fbf) v->data.keep_all = true;
-    TrafficSeries raw;
-    TRY(data_read(cli, &v->data, &raw));
-    const TrafficSeries s = fbf ? traffic_series_flatten(&raw, cli->perm) : raw;
-    TrafficSplits split = traffic_splits(s.T, fbf ? PROTOCOL_FLOW_BY_FLOW : PROTOCOL_CLEAN);
-    if (fbf) split.train.end = split.val.end;   // ridge is fitted on the first 80 %
+    TrafficSeries s;
+    TRY(data_read(cli, &v->data, &s));
     LeadRun run = {0};
+    EvalPlanOptions o = {.protocol = fbf ? PROTOCOL_FLOW_BY_FLOW : PROTOCOL_CLEAN, .validation = val, .stride = v->stride};
     if (!v->naive_only) {
         TRY(run_open(cli, &v->run, &run));
-        TRY(lead_run_attach(&run, &s));
-        TRY(config_check(&run.cfg));
+        o.history = run.cfg.history;
+        o.K = run.cfg.horizon;
     }
-    EvalTask task = {
-        .series = &s, .history = fbf ? 12 : 16, .K = fbf ? 3 : 20, .mape_above_kbps = 1000, .mape_above_scaled = 0.01};
+    EvalPlan plan;
+    TRY(eval_plan(&plan, cli->perm, &s, &o));
     if (!v->naive_only) {
-        if (run.cfg.history > task.history) task.history = run.cfg.history;   // ridge and the averages want theirs
-        task.K = run.cfg.horizon;
-        note_rows(&run, val ? split.val : split.test);
+        TRY(lead_run_attach(&run, plan.task.series));
+        TRY(config_check(&run.cfg));
+        note_rows(&run, plan.scored);
     }
-    TrafficScale scale;
-    if (fbf) TRY(eval_whole_series_scale(&scale, cli->perm, &s));
-    else TRY(scale_fit(&scale, cli->perm, &s, split.train, SCALE_FLOWMAX));
-    task.scale = &scale;
-    int64_t *starts;
-    task.n_windows = traffic_windows(&s, cli->perm, val ? split.val : split.test, task.history, task.K, v->stride,
-                                     &starts);
-    task.starts = starts;
+    const EvalTask task = plan.task;
     EvalTable t = eval_table_new(cli->perm, 4096);
     if (!v->naive_only) {
         Watched w = {.inner = lead_forecaster(&run, (int)v->batch),
                      .bar = progress_new(),
                      .total = task.n_windows,
-                     .t0 = cli_seconds()};
+                     .t0 = clock_seconds()};
         Forecaster f = w.inner;
         f.run = watched_run;
         f.ctx = &w;
         TRY(evaluate(&t, cli->perm, &task, &f));
     }
-    TRY(evaluate_naive(&t, cli->perm, &task, split.train, split.val));
+    TRY(evaluate_naive(&t, cli->perm, &task, plan.split.train, plan.split.val));
     const char *comment = arena_printf(
         cli->perm, "protocol %s, split %s, scale flowmax (%s), history %d, horizon %d, %lld windows, stride %lld",
         v->protocol, v->split, fbf ? "maximum over the whole series: looks ahead" : "training rows", task.history,
         task.K, (long long)task.n_windows, (long long)v->stride);
     if (!v->naive_only)
-        comment = arena_printf(cli->perm, "%s; lead: %s, %lld steps, %d samples, %d network calls, guidance %g", comment, v->run.model,
-                               (long long)run.step, run.cfg.samples, run.cfg.sample_steps, run.cfg.guidance);
+        comment = arena_printf(cli->perm, "%s; lead: %s, %lld steps, %d samples, %d network calls, guidance %g", comment,
+                               v->run.model, (long long)run.step, run.cfg.samples, run.cfg.sample_steps,
+                               run.cfg.guidance);
     print_table(&t, comment, v->details, stdout);
     show_table(&t, comment, task.K, stderr);
     if (v->png) {

@@ -97,8 +97,7 @@ static Status run(Cli *cli, void *values)
     TRY(lead_run_attach(&r, &s));
     TRY(lead_forecast(&r, &t, 1, samples));
     if (v->png) {
-        if (mkdir(v->png, 0777) && errno != EEXIST)
-            return ERROR("%s: cannot make the directory: %s", v->png, strerror(errno));
+        TRY(directory_make(v->png));
         TRY(show_window_pngs(&r, &s, t, samples, v->png, cli->perm));
         TRY(manifest_write(cli, arena_printf(cli->perm, "%s/forecast", v->png)));
     }

@@ -11,6 +11,7 @@
 #include "cli/verbs.h"
 #include "llm/adapter_file.h"
 #include "llm/generate.h"
+#include "tensor/clock.h"
 
 // ---- shared
 
@@ -31,7 +32,7 @@ Status model_open(Cli *cli, const ModelOptions *o, Model *m)
     const bool bf16 = o->weights && !strcmp(o->weights, "bf16");
     if (o->weights && !bf16 && strcmp(o->weights, "f32"))
         return USAGE_ERROR("--llm-weights: want f32 or bf16, got '%s'", o->weights);
-    const double t0 = cli_seconds();
+    const double t0 = clock_seconds();
     paramset_init(&m->ps, cli->perm, &cli->device, 0, true);
     TRY(gpt2_load(&m->m, &m->ps, "", o->llm, GPT2_FROZEN | GPT2_BLANK | (bf16 ? GPT2_BF16 : 0), cli->scratch));
     if (o->adapter) {
@@ -42,7 +43,7 @@ Status model_open(Cli *cli, const ModelOptions *o, Model *m)
     if (bf16) gpt2_pack_bf16(m->m, cli->perm);
     else gpt2_pack(m->m, cli->perm);
     if (bf16) fprintf(stderr, "weights: projections and head rounded to bf16\n");
-    m->load_seconds = cli_seconds() - t0;
+    m->load_seconds = clock_seconds() - t0;
     TRY(gpt2_tokenizer(cli, o->tokenizer, o->llm, &m->bpe));
     if (m->bpe && m->bpe->n_vocab > m->m->c.vocab)
         return ERROR("tokenizer: want at most the model's %lld tokens, got %d", (long long)m->m->c.vocab, m->bpe->n_vocab);

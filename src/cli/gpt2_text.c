@@ -6,6 +6,7 @@
 #include "cli/verbs.h"
 #include "llm/generate.h"
 #include "llm/tokens.h"
+#include "tensor/clock.h"
 
 // ---- eval
 
@@ -33,7 +34,7 @@ typedef struct EvalWatch { Progress bar; double t0; int64_t n; const volatile si
 static bool eval_window(void *arg, int64_t tokens)
 {
     EvalWatch *w = arg;
-    const double seconds = cli_seconds() - w->t0;
+    const double seconds = clock_seconds() - w->t0;
     char text[80];
     snprintf(text, sizeof text, "%.1f tokens/s", (double)tokens / seconds);
     progress_show(&w->bar, tokens, w->n, seconds / (double)tokens * (double)(w->n - tokens), text, tokens == w->n);
@@ -52,7 +53,7 @@ static Status eval_run(Cli *cli, void *values)
         return ERROR("%s: want --tokenizer DIR for a model of %lld tokens, got none", v->model.llm, (long long)V);
     Tokens x;
     TRY(tokens_read(&x, cli->perm, cli->scratch, cli->positional, m.bpe, V));
-    EvalWatch w = {progress_new(), cli_seconds(), x.n - 1, cli->stop};
+    EvalWatch w = {progress_new(), clock_seconds(), x.n - 1, cli->stop};
     Gpt2TextLoss loss;
     TRY(gpt2_text_score(&loss, &m.tape, m.m, &m.hook, x.id, x.n, context, stride, eval_window, &w));
     const double nats = loss.nats / (double)loss.tokens;
@@ -104,9 +105,9 @@ static Status encode_run(Cli *cli, void *values)
     int32_t *ids;
     int64_t n_ids;
     TRY(open_tokens(cli, v, &b, &text, &n));
-    const double t0 = cli_seconds();
+    const double t0 = clock_seconds();
     TRY(bpe_encode(&ids, &n_ids, b, cli->perm, text, n, true));
-    if (v->stats) report("encoded", n, n_ids, cli_seconds() - t0);
+    if (v->stats) report("encoded", n, n_ids, clock_seconds() - t0);
     for (int64_t i = 0; i < n_ids; i++) printf("%s%d", i ? " " : "", ids[i]);
     fputc('\n', stdout);
     return OK;
@@ -124,9 +125,9 @@ static Status decode_run(Cli *cli, void *values)
     if (memchr(list, 0, n)) return ERROR("%s: want token ids, got a zero byte", cli->positional ? cli->positional : "stdin");
     TRY(parse_ids(arena_printf(cli->perm, "%.*s", (int)n, list), cli->positional ? cli->positional : "stdin", cli->perm,
                   &ids, &n_ids));
-    const double t0 = cli_seconds();
+    const double t0 = clock_seconds();
     TRY(bpe_decode(&text, &len, b, cli->perm, ids, n_ids));
-    if (v->stats) report("decoded", len, n_ids, cli_seconds() - t0);
+    if (v->stats) report("decoded", len, n_ids, clock_seconds() - t0);
     fwrite(text, 1, len, stdout);
     return OK;
 }

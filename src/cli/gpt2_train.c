@@ -7,6 +7,7 @@
 #include "cli/gpt2.h"
 #include "cli/profile.h"
 #include "cli/verbs.h"
+#include "tensor/clock.h"
 #include "traffic/corpus.h"
 #include "llm/train_run.h"
 #include "io/file.h"
@@ -273,17 +274,16 @@ static Status bpe_run(Cli *cli, void *values)
 {
     const BpeValues *v = values;
     if (!v->data || !v->out) return USAGE_ERROR("lead gpt2 bpe-train: wants --data FILE and --out DIR");
-    if (mkdir(v->out, 0777) && errno != EEXIST)
-        return ERROR("%s: cannot make the directory: %s", v->out, strerror(errno));
+    TRY(directory_make(v->out));
     FileMap f;
     TRY(file_map(&f, v->data));
     char *text = arena_alloc(cli->perm, f.size);
     const size_t n = without_markers(text, (const char *)f.data, f.size);
     file_unmap(&f);
     Bpe b;
-    const double t0 = cli_seconds();
+    const double t0 = clock_seconds();
     TRY(bpe_train(&b, cli->perm, cli->scratch, text, n, (int32_t)v->vocab));
-    fprintf(stderr, "%d tokens from %zu bytes in %.1f s\n", b.n_vocab, n, cli_seconds() - t0);
+    fprintf(stderr, "%d tokens from %zu bytes in %.1f s\n", b.n_vocab, n, clock_seconds() - t0);
     return bpe_save(&b, cli->scratch, arena_printf(cli->perm, "%s/vocab.json", v->out),
                     arena_printf(cli->perm, "%s/merges.txt", v->out));
 }

@@ -2,7 +2,7 @@
 #ifndef LEAD_CLI_PROFILE_H
 #define LEAD_CLI_PROFILE_H
 
-#include "autograd/tape.h"
+#include "autograd/profile.h"
 #include "cli/cli.h"
 
 // Measures the ceilings of this machine (under a second, said on stderr).

@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "io/file.h"
+#include "tensor/clock.h"
 
 #ifndef LEAD_COMMIT
 #define LEAD_COMMIT "unknown"
@@ -15,13 +16,6 @@
 #ifndef LEAD_FLAGS
 #define LEAD_FLAGS ""
 #endif
-
-double cli_seconds(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-}
 
 const char *manifest_json(const Cli *cli, Arena *a)
 {
@@ -73,7 +67,7 @@ Progress progress_new(void) { return (Progress){.last = -1e9, .tty = isatty(2)};
 
 void progress_show(Progress *p, int64_t done, int64_t total, double eta, const char *text, bool force)
 {
-    const double now = cli_seconds(), every = p->tty ? 0.2 : 10;
+    const double now = clock_seconds(), every = p->tty ? 0.2 : 10;
     if (!force && now - p->last < every) return;
     p->last = now;
     enum { WIDTH = 24 };

@@ -203,3 +203,24 @@ Status file_write(const char *path, const void *data, size_t bytes)
     file_put(&w, data, bytes);
     return file_commit(&w, false);
 }
+
+// ---- directories
+
+Status directory_make(const char *path)
+{
+    if (mkdir(path, 0777) == 0 || errno == EEXIST) return OK;
+    return ERROR("%s: cannot make the directory: %s", path, strerror(errno));
+}
+
+Status directory_make_all(const char *path)
+{
+    char part[PATH_MAX];
+    if (strlen(path) >= sizeof part) return ERROR("%.60s..: want a path of less than %d bytes", path, PATH_MAX);
+    for (size_t i = 1; path[i]; i++) {
+        if (path[i] != '/') continue;
+        memcpy(part, path, i);
+        part[i] = 0;
+        TRY(directory_make(part));
+    }
+    return directory_make(path);
+}

@@ -50,4 +50,8 @@ void file_abort(FileWriter *w);                                 // may be called
 // open, put, commit.
 Status file_write(const char *path, const void *data, size_t bytes);
 
+// Makes a directory; one that is there already is not an error.  directory_make_all makes those above it as well.
+Status directory_make(const char *path);
+Status directory_make_all(const char *path);
+
 #endif

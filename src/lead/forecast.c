@@ -38,9 +38,9 @@ static Status load_open(LeadRun *r, const SafeFile *f, const char *llm, const De
     r->train = (TrafficRange){v[0], v[1]};
     r->val = (TrafficRange){v[2], v[3]};
     r->step = strtoll(steps, NULL, 10);
-    TRY(stats_unpack(&r->stats, perm, f, &r->cfg));
+    TRY(lead_stats_unpack(&r->stats, perm, f, &r->cfg));
     paramset_init(&r->ps, perm, dev, (uint64_t)r->cfg.seed, true);
-    const LeadShape shape = stats_shape(&r->stats, &r->cfg);
+    const LeadShape shape = lead_stats_shape(&r->stats, &r->cfg);
     TRY(lead_model_new(&r->model, &r->ps, &r->cfg, &shape, scratch));
     if (strcmp(hash, paramset_frozen_hash(&r->ps, perm)))
         return ERROR("%s: trained with an LLM of SHA-256 %.12s.., but %s holds %.12s..", f->path, hash, r->cfg.llm,
@@ -79,9 +79,9 @@ static void forecast_direct(LeadRun *r, const int64_t *t, int n, float *out)
 {
     Tape *tape = &r->tape;
     tape_reset(tape);
-    const LeadBatch b = features_batch(tape, &r->data, lead_data_rows(&r->data, tape->step, t, n), NULL, false);
+    const LeadBatch b = lead_data_batch(tape, &r->data, lead_data_rows(&r->data, tape->step, t, n), NULL, false);
     Tensor *drawn = lead_sample(tape, &r->model, &b, n, r->cfg.samples, t, &r->sampling);
-    Tensor *x = features_decode(tape, &r->data, &b, drawn);
+    Tensor *x = lead_data_decode(tape, &r->data, &b, drawn);
     tensor_get_f32(x, out, numel(x));
 }
 
@@ -101,11 +101,11 @@ static void forecast_rollout(LeadRun *r, const int64_t *t, int n, float *out)
         tape_reset(tape);
         // a step's noise has an address of its own
         for (int i = 0; i < R; i++) row[i] = ((int64_t)k << 40) + at[i] * S + i % S;
-        const LeadPath drawn = {k, features_scale(tape, &r->data, path)};
-        const LeadBatch b = features_batch(tape, &r->data, rows, &drawn, false);
+        const LeadPath drawn = {k, lead_data_scale(tape, &r->data, path)};
+        const LeadBatch b = lead_data_batch(tape, &r->data, rows, &drawn, false);
         // the first step's batch has a base forecast of its own, and other addresses for it
         Tensor *x = lead_sample(tape, &r->model, &b, R, 1, row, k ? &r->sampling : NULL);
-        tape_cache_put(tape, path, features_decode(tape, &r->data, &b, x), k);
+        tape_cache_put(tape, path, lead_data_decode(tape, &r->data, &b, x), k);
     }
     tensor_get_f32(path, out, numel(path));
     tape->step_mark = mark;

@@ -2,7 +2,7 @@
 #ifndef LEAD_LEAD_FORECAST_H
 #define LEAD_LEAD_FORECAST_H
 
-#include "lead/features.h"
+#include "lead/data.h"
 #include "traffic/evaluate.h"
 
 typedef struct LeadRun {

@@ -1,15 +1,14 @@
 #include "lead/train.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "io/sha256.h"
+#include "nn/run_directory.h"
+#include "tensor/clock.h"
 #include "tensor/graph.h"
 
 // LOG_STEPS: between two looks at the losses where steps are recorded.
@@ -33,15 +32,8 @@ typedef struct Trainer {
     int64_t n_train, n_val;
     double best_val, smooth;
     const char *config_json, *llm_hash, *data_hash;
-    FILE *log;
+    RunLog log;
 } Trainer;
-
-static double now_seconds(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-}
 
 // ---- saving
 
@@ -50,7 +42,7 @@ static Status save(Trainer *tr, const char *name)
     Arena *a = tr->scratch;
     const size_t mark = arena_mark(a);
     StatArray stat[STATS_MAX_ARRAYS];
-    const int n_stat = stats_pack(&tr->stats, a, stat);
+    const int n_stat = lead_stats_pack(&tr->stats, a, stat);
     const char *range = arena_printf(a, "%lld %lld %lld %lld", (long long)tr->o->train.begin,
                                      (long long)tr->o->train.end, (long long)tr->o->val.begin,
                                      (long long)tr->o->val.end);
@@ -79,7 +71,7 @@ static LeadBatch shuffled_batch(Trainer *tr)
 {
     Tape *t = &tr->tape;
     const RandomAddress at = {.seed = (uint64_t)tr->cfg->seed, .site = SITE_SHUFFLE};
-    return features_batch(t, &tr->data, tape_draw_windows(t, tr->train, tr->cfg->batch, at, t->clock), NULL, true);
+    return lead_data_batch(t, &tr->data, tape_draw_windows(t, tr->train, tr->cfg->batch, at, t->clock), NULL, true);
 }
 
 static double loss_value(Tensor *loss)
@@ -109,10 +101,10 @@ static void train_step(Trainer *tr)
 {
     tape_set_step(&tr->tape, (uint32_t)tr->optim.step);
     optim_rates(&tr->optim, &tr->ps);
-    const double before = now_seconds();
+    const double before = clock_seconds();
     if (tr->tape.profile) step_work(tr);   // which waits after each op
     else device_repeat(tr->tape.dev, &tr->work, step_work, tr);
-    if (tr->tape.profile) tr->tape.profile->steps += now_seconds() - before;
+    if (tr->tape.profile) tr->tape.profile->steps += clock_seconds() - before;
     tr->optim.step++;
 }
 
@@ -125,7 +117,7 @@ static double validation_loss(Trainer *tr)
     for (int v = 0; v < VAL_BATCHES; v++) {
         tape_reset(t);
         t->record = t->training = false;
-        const LeadBatch b = features_batch(t, &tr->data, tr->val[v], NULL, true);
+        const LeadBatch b = lead_data_batch(t, &tr->data, tr->val[v], NULL, true);
         tape_set_step(t, 0xF0000000u + (unsigned)v);
         sum += loss_value(lead_loss(t, &tr->model, &b));
     }
@@ -137,12 +129,12 @@ static double validation_loss(Trainer *tr)
 
 static void write_log(Trainer *tr, const TrainReport *r)
 {
-    fprintf(tr->log,
+    fprintf(tr->log.f,
             "{\"step\":%lld,\"loss\":%.9g,\"smooth_loss\":%.9g,\"grad_norm\":%.6g,\"lr\":%.6g,\"seconds\":%.3f",
             (long long)r->step, r->loss, r->smooth_loss, r->grad_norm, r->lr, r->seconds);
-    if (isfinite(r->val_loss)) fprintf(tr->log, ",\"val_loss\":%.9g", r->val_loss);
-    fputs("}\n", tr->log);
-    fflush(tr->log);
+    if (isfinite(r->val_loss)) fprintf(tr->log.f, ",\"val_loss\":%.9g", r->val_loss);
+    fputs("}\n", tr->log.f);
+    fflush(tr->log.f);
 }
 
 static bool stop_asked(const Trainer *tr) { return tr->o->stop && *tr->o->stop; }
@@ -178,7 +170,7 @@ static Status read_losses(Trainer *tr, TrainReport *r)
 static Status train_loop(Trainer *tr)
 {
     Optim *op = &tr->optim;
-    const double t0 = now_seconds(), every = tr->o->checkpoint_seconds > 0 ? tr->o->checkpoint_seconds : 120;
+    const double t0 = clock_seconds(), every = tr->o->checkpoint_seconds > 0 ? tr->o->checkpoint_seconds : 120;
     const int64_t first = tr->read = op->step;
     double saved = t0;
     // later a resumed run keeps the total that was fitted
@@ -186,12 +178,12 @@ static Status train_loop(Trainer *tr)
     while (op->step < op->total && !(tr->read == op->step && stop_asked(tr))) {   // nothing unread is saved
         train_step(tr);
         const bool log = op->step % LOG_STEPS == 0 || op->step == op->total, fit_now = timed && op->step == SPEED_STEPS;
-        const bool save_now = now_seconds() - saved > every;
+        const bool save_now = clock_seconds() - saved > every;
         const bool later = !log && !fit_now && !save_now && !validation_due(tr);
         if (device_graphs(tr->tape.dev) && later && !stop_asked(tr)) continue;
-        TrainReport r = {.total = op->total, .val_loss = NAN, .seconds = now_seconds() - t0};
+        TrainReport r = {.total = op->total, .val_loss = NAN, .seconds = clock_seconds() - t0};
         TRY(read_losses(tr, &r));
-        r.seconds = now_seconds() - t0;
+        r.seconds = clock_seconds() - t0;
         if (fit_now) {
             const double fit = tr->cfg->minutes * 60 / (r.seconds / (double)(op->step - first));
             if (fit < (double)op->total) op->total = (int64_t)fit > SPEED_STEPS ? (int64_t)fit : SPEED_STEPS + 1;
@@ -208,12 +200,12 @@ static Status train_loop(Trainer *tr)
         if (op->step % LOG_STEPS == 0 || op->step == op->total || isfinite(r.val_loss)) write_log(tr, &r);
         if (tr->o->report) tr->o->report(tr->o->ctx, &r);
         if (save_now) {
-            TRY(save(tr, "checkpoint.safetensors"));
-            saved = now_seconds();
+            TRY(save(tr, RUN_CHECKPOINT));
+            saved = clock_seconds();
         }
     }
     device_repeat_end(tr->tape.dev, &tr->work);
-    return save(tr, "checkpoint.safetensors");
+    return save(tr, RUN_CHECKPOINT);
 }
 
 static Status resume(Trainer *tr, const char *path, Arena *a)
@@ -257,18 +249,6 @@ static const char *series_hash(const TrafficSeries *s, Arena *a)
     return arena_printf(a, "%s", sha256_hex(&h).s);
 }
 
-static Status prepare_directory(const TrainOptions *o, Arena *a)
-{
-    if (mkdir(o->out, 0777) && errno != EEXIST)
-        return ERROR("%s: cannot make the directory: %s", o->out, strerror(errno));
-    struct stat sb;
-    const bool there = stat(arena_printf(a, "%s/checkpoint.safetensors", o->out), &sb) == 0;
-    if (there && !o->resume)
-        return ERROR("%s: holds a run already; --resume goes on with it, or give another --out", o->out);
-    if (!there && o->resume) return ERROR("%s: want checkpoint.safetensors to resume from, found none", o->out);
-    return OK;
-}
-
 // The series, and which windows are trained and validated on.
 static Status put_data(Trainer *tr, Arena *perm)
 {
@@ -295,9 +275,9 @@ static Status setup(Trainer *tr, const Device *dev, Arena *perm, Arena *step)
     JsonWriter w = json_writer(perm, 1);
     config_write_json(cfg, &w, NULL);
     tr->config_json = json_text(&w, NULL);
-    TRY(stats_fit(&tr->stats, perm, tr->s, o->train, cfg));
+    TRY(lead_stats_fit(&tr->stats, perm, tr->s, o->train, cfg));
     paramset_init(&tr->ps, perm, dev, (uint64_t)cfg->seed, false);
-    const LeadShape shape = stats_shape(&tr->stats, cfg);
+    const LeadShape shape = lead_stats_shape(&tr->stats, cfg);
     TRY(lead_model_new(&tr->model, &tr->ps, cfg, &shape, tr->scratch));
     tr->llm_hash = paramset_frozen_hash(&tr->ps, perm);
     tr->data_hash = series_hash(tr->s, perm);
@@ -325,19 +305,15 @@ Status lead_train(const LeadConfig *cfg, const TrafficSeries *s, const TrainOpti
 {
     Trainer tr = {.cfg = cfg, .s = s, .o = o, .scratch = scratch};
     TRY(config_check(cfg));   // before anything is made on the disk
-    TRY(prepare_directory(o, scratch));
+    TRY(run_directory_prepare(o->out, o->resume, scratch));
     const Status ready = setup(&tr, dev, perm, step);
     if (ready.code) {
         (void)rmdir(o->out);   // only a directory that is still empty goes
         return ready;
     }
-    if (o->resume) TRY(resume(&tr, arena_printf(perm, "%s/checkpoint.safetensors", o->out), perm));
-    const char *log_path = arena_printf(perm, "%s/log.jsonl", o->out);
+    if (o->resume) TRY(resume(&tr, arena_printf(perm, "%s/" RUN_CHECKPOINT, o->out), perm));
     TRY(file_write(arena_printf(perm, "%s/config.json", o->out), tr.config_json, strlen(tr.config_json)));
-    tr.log = fopen(log_path, o->resume ? "a" : "w");
-    if (!tr.log) return ERROR("%s: cannot write: %s", log_path, strerror(errno));
-    const Status st = train_loop(&tr);
-    const bool bad = ferror(tr.log) != 0;
-    if (fclose(tr.log) || bad) return st.code ? st : ERROR("%s: write failed: %s", log_path, strerror(errno));
-    return st;
+    TRY(run_log_open(&tr.log, o->out, o->resume, perm));
+    const Status st = train_loop(&tr), closed = run_log_close(&tr.log);
+    return st.code ? st : closed;
 }

@@ -7,7 +7,8 @@
 
 #include <signal.h>
 
-#include "lead/features.h"
+#include "autograd/profile.h"
+#include "lead/data.h"
 #include "nn/optim.h"
 
 typedef struct TrainReport {

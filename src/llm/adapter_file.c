@@ -12,12 +12,6 @@
 enum { CONFIG_MAX_BYTES = 1 << 20, MAX_RANK = 1 << 16 };
 static const char *const peft_prefix = "base_model.model.transformer.";
 
-static Status make_dir(const char *dir)
-{
-    if (mkdir(dir, 0777) && errno != EEXIST) return ERROR("%s: cannot make the directory: %s", dir, strerror(errno));
-    return OK;
-}
-
 static const float *values_f32(const Tensor *t, Arena *a)
 {
     float *x = arena_alloc(a, (size_t)numel(t) * sizeof *x);
@@ -87,7 +81,7 @@ static void lora_tensors(SafeTensor out[2], const Gpt2Projection *p, int layer, 
 Status lora_save(const Gpt2 *m, const LoraConfig *c, const char *dir, const char *base, Arena *scratch)
 {
     const size_t mark = arena_mark(scratch);
-    TRY(make_dir(dir));
+    TRY(directory_make(dir));
     SafeTensor *list = arena_alloc(scratch, (size_t)(2 * LORA_TARGETS * m->c.layers) * sizeof *list);
     int64_t n = 0;
     for (int l = 0; l < m->c.layers; l++)
@@ -236,7 +230,7 @@ static void layer_tensors(Named out[LAYER_TENSORS], const Adapter *a)
 Status adapter_save(const AdapterSet *s, const char *dir, Arena *scratch)
 {
     const size_t mark = arena_mark(scratch);
-    TRY(make_dir(dir));
+    TRY(directory_make(dir));
     SafeTensor *list = arena_alloc(scratch, (size_t)(LAYER_TENSORS * s->layers) * sizeof *list);
     int64_t n = 0;
     for (int l = 0; l < s->layers; l++) {

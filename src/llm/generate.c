@@ -1,9 +1,9 @@
 #include "llm/generate.h"
+#include "tensor/clock.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct Candidate { float logit; int32_t id; } Candidate;
 
@@ -81,13 +81,6 @@ Status gpt2_tokens_check(const Gpt2 *m, const int32_t *token, int64_t n)
     return OK;
 }
 
-static double now_seconds(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-}
-
 // ---- generation -----------------------------------------------------------------------------------------------------
 
 // What one call works with.  Rows are `stride` tokens apart, of which the first n are known in every row.
@@ -160,14 +153,14 @@ static Status extend(Run *r, const Gpt2Sampling *s, int64_t *n_out, Gpt2TokenFn 
 {
     bool *done = arena_zalloc(r->t->scratch, (size_t)r->rows * sizeof *done);
     const int64_t n_prompt = r->n;
-    double t0 = now_seconds();
+    double t0 = clock_seconds();
     bool more = r->n < r->stride;
     for (; more; r->n++) {
         const bool first = r->n == n_prompt;
         const int64_t fed = r->rows * (r->n - (r->cache ? r->cache->n : 0));
         TRY(last_logits(r));
         more = next_tokens(r, s, done, n_out, on_token, arg) && r->n + 1 < r->stride;
-        const double t1 = now_seconds();
+        const double t1 = clock_seconds();
         if (speed) {
             *(first ? &speed->prefill_seconds : &speed->decode_seconds) += t1 - t0;
             *(first ? &speed->prefill_tokens : &speed->decode_tokens) += fed;

@@ -65,6 +65,8 @@ typedef enum Gpt2Flags {
     GPT2_BF16 = 4,               // before gpt2_pack_bf16: where the device reads them, frozen projections are bf16 at once
 } Gpt2Flags;
 
+enum { GPT2_MAX_LAYERS = 4096, GPT2_MAX_WIDTH = 1 << 20, GPT2_MAX_VOCAB = 1 << 28 };
+
 // Says by name what this implementation cannot run: want .., got ..  `where` opens the message.
 Status gpt2_config_check(const Gpt2Config *c, const char *where);
 // Reads DIR/config.json.  Rejects by name what would change the mathematics (activation, scaling, cross-attention), and

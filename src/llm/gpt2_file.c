@@ -10,26 +10,9 @@
 #include "io/json.h"
 #include "nn/checkpoint.h"
 
-enum { CONFIG_MAX_BYTES = 1 << 20, MAX_LAYERS = 4096, MAX_WIDTH = 1 << 20, MAX_VOCAB = 1 << 28 };
+enum { CONFIG_MAX_BYTES = 1 << 20 };
 
 // ---- config.json ----------------------------------------------------------------------------------------------------
-
-Status gpt2_config_check(const Gpt2Config *c, const char *where)
-{
-    const struct { const char *name; int64_t value, max; } field[] = {
-        {"vocab_size", c->vocab, MAX_VOCAB}, {"n_positions", c->positions, MAX_WIDTH}, {"n_embd", c->width, MAX_WIDTH},
-        {"n_inner", c->inner, MAX_WIDTH},    {"n_layer", c->layers, MAX_LAYERS},       {"n_head", c->heads, MAX_WIDTH},
-    };
-    for (size_t i = 0; i < sizeof field / sizeof *field; i++)
-        if (field[i].value < 1 || field[i].value > field[i].max)
-            return ERROR("%s: %s: want 1..%lld, got %lld", where, field[i].name, (long long)field[i].max,
-                         (long long)field[i].value);
-    if (c->width % c->heads)
-        return ERROR("%s: n_head: want a divisor of n_embd = %lld, got %lld", where, (long long)c->width,
-                     (long long)c->heads);
-    if (!(c->eps > 0 && c->eps < 1)) return ERROR("%s: layer_norm_epsilon: want 0 < eps < 1, got %g", where, c->eps);
-    return OK;
-}
 
 // A flag of GPT-2 variants that changes the mathematics: only `want` runs.  Absent = the library's default = want.
 static Status want_flag(const Json *root, const char *key, bool want, const char *where)
@@ -95,15 +78,15 @@ static Status config_of(Gpt2Config *c, const Json *root, const char *path)
     if (root->type != JSON_OBJECT) return ERROR("%s: want an object, got %s", path, json_describe(root).s);
     TRY(check_kind(root, path));
     *c = (Gpt2Config){.eps = 1e-5, .end_token = -1};
-    TRY(json_get_int(&c->vocab, root, "vocab_size", 1, MAX_VOCAB, path));
-    TRY(json_get_int(&c->positions, root, json_find(root, "n_positions") ? "n_positions" : "n_ctx", 1, MAX_WIDTH,
+    TRY(json_get_int(&c->vocab, root, "vocab_size", 1, GPT2_MAX_VOCAB, path));
+    TRY(json_get_int(&c->positions, root, json_find(root, "n_positions") ? "n_positions" : "n_ctx", 1, GPT2_MAX_WIDTH,
                      path));
-    TRY(json_get_int(&c->width, root, "n_embd", 1, MAX_WIDTH, path));
-    TRY(json_get_int(&c->layers, root, "n_layer", 1, MAX_LAYERS, path));
-    TRY(json_get_int(&c->heads, root, "n_head", 1, MAX_WIDTH, path));
+    TRY(json_get_int(&c->width, root, "n_embd", 1, GPT2_MAX_WIDTH, path));
+    TRY(json_get_int(&c->layers, root, "n_layer", 1, GPT2_MAX_LAYERS, path));
+    TRY(json_get_int(&c->heads, root, "n_head", 1, GPT2_MAX_WIDTH, path));
     c->inner = 4 * c->width;
     const Json *inner = json_find(root, "n_inner"), *end = json_find(root, "eos_token_id");
-    if (inner && inner->type != JSON_NULL) TRY(json_get_int(&c->inner, root, "n_inner", 1, MAX_WIDTH, path));
+    if (inner && inner->type != JSON_NULL) TRY(json_get_int(&c->inner, root, "n_inner", 1, GPT2_MAX_WIDTH, path));
     if (end && end->type != JSON_NULL) TRY(json_get_int(&c->end_token, root, "eos_token_id", 0, INT32_MAX, path));
     if (json_find(root, "layer_norm_epsilon")) TRY(json_get_number(&c->eps, root, "layer_norm_epsilon", path));
     TRY(optional_bool(&c->tied, root, "tie_word_embeddings", true, path));
@@ -326,7 +309,7 @@ Status gpt2_save_as(const Gpt2 *m, const char *dir, SafeType type, Arena *scratc
 {
     CHECK(type == SAFE_F32 || type == SAFE_BF16, "gpt2_save_as: type %s", safetensors_type_name(type));
     const size_t mark = arena_mark(scratch);
-    if (mkdir(dir, 0777) && errno != EEXIST) return ERROR("%s: cannot make the directory: %s", dir, strerror(errno));
+    TRY(directory_make(dir));
     SafeTensor *list = arena_zalloc(scratch, (size_t)m->n_weights * sizeof *list);
     for (int i = 0; i < m->n_weights; i++) {
         const Gpt2Weight *w = &m->weight[i];

@@ -6,7 +6,7 @@
 #include "io/file.h"
 
 enum { MAGIC = 20240326, VERSION_F32 = 3, VERSION_BF16 = 5, HEADER = 256, HEADER_BYTES = 4 * HEADER, KINDS = 16 };
-enum { MAX_VOCAB = 1 << 28, OPENAI_VOCAB = 50257 };
+enum { OPENAI_VOCAB = 50257 };
 
 // Kinds 2 to 13 come once a layer.
 static int copies(const Gpt2Config *c, int kind) { return kind >= 2 && kind < 14 ? (int)c->layers : 1; }
@@ -45,8 +45,8 @@ Status llmc_parse(LlmcFile *f, const void *bytes, size_t size, const char *name)
                           .inner = 4 * (int64_t)h[6], .eps = 1e-5, .tied = true,
                           .end_token = h[3] == OPENAI_VOCAB ? OPENAI_VOCAB - 1 : -1}};
     TRY(gpt2_config_check(&f->c, name));
-    if (f->padded_vocab < f->c.vocab || f->padded_vocab > MAX_VOCAB)
-        return ERROR("%s: padded vocabulary: want %lld..%d, got %lld", name, (long long)f->c.vocab, MAX_VOCAB,
+    if (f->padded_vocab < f->c.vocab || f->padded_vocab > GPT2_MAX_VOCAB)
+        return ERROR("%s: padded vocabulary: want %lld..%d, got %lld", name, (long long)f->c.vocab, GPT2_MAX_VOCAB,
                      (long long)f->padded_vocab);
     const int64_t want = HEADER_BYTES + value_count(&f->c, f->padded_vocab) * (f->bf16 ? 2 : 4);
     if (size != (size_t)want)

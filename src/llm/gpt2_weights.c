@@ -4,6 +4,24 @@
 
 #include <math.h>
 
+Status gpt2_config_check(const Gpt2Config *c, const char *where)
+{
+    const struct { const char *name; int64_t value, max; } field[] = {
+        {"vocab_size", c->vocab, GPT2_MAX_VOCAB}, {"n_positions", c->positions, GPT2_MAX_WIDTH},
+        {"n_embd", c->width, GPT2_MAX_WIDTH},     {"n_inner", c->inner, GPT2_MAX_WIDTH},
+        {"n_layer", c->layers, GPT2_MAX_LAYERS},  {"n_head", c->heads, GPT2_MAX_WIDTH},
+    };
+    for (size_t i = 0; i < sizeof field / sizeof *field; i++)
+        if (field[i].value < 1 || field[i].value > field[i].max)
+            return ERROR("%s: %s: want 1..%lld, got %lld", where, field[i].name, (long long)field[i].max,
+                         (long long)field[i].value);
+    if (c->width % c->heads)
+        return ERROR("%s: n_head: want a divisor of n_embd = %lld, got %lld", where, (long long)c->width,
+                     (long long)c->heads);
+    if (!(c->eps > 0 && c->eps < 1)) return ERROR("%s: layer_norm_epsilon: want 0 < eps < 1, got %g", where, c->eps);
+    return OK;
+}
+
 static const Init ones = {INIT_ONE, 0}, zeros = {INIT_ZERO, 0}, normal = {INIT_NORMAL, 0.02};
 
 // ---- the list of tensors --------------------------------------------------------------------------------------------

@@ -1,14 +1,8 @@
+#include "autograd/profile.h"
 #include "llm/train.h"
+#include "tensor/clock.h"
 
 #include <math.h>
-#include <time.h>
-
-static double seconds_now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-}
 
 typedef struct Windows { Tensor *x, *y; } Windows;   // I32 [N,T], [N T]
 
@@ -98,15 +92,15 @@ Status gpt2_train_step(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *p
 Status gpt2_train(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *ps, Optim *o, Tokens data,
                   const Gpt2TrainOptions *opt, Gpt2TrainFn *progress, void *arg)
 {
-    const double begin = seconds_now();
+    const double begin = clock_seconds();
     Gpt2Recorded again = {0};
     Status s = OK;
     while (o->step < o->total) {
         Gpt2TrainProgress p;
-        const double before = seconds_now();
+        const double before = clock_seconds();
         s = gpt2_train_step(t, m, hook, ps, o, data, opt, &again, &p);
-        if (t->profile) t->profile->steps += seconds_now() - before;
-        p.seconds = seconds_now() - begin;
+        if (t->profile) t->profile->steps += clock_seconds() - before;
+        p.seconds = clock_seconds() - begin;
         if (s.code || (progress && !progress(arg, &p))) break;
     }
     device_repeat_end(t->dev, &again.work);

@@ -1,15 +1,14 @@
 #include "llm/train_run.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 
 #include "nn/checkpoint.h"
+#include "nn/run_directory.h"
 #include "io/json.h"
+#include "tensor/clock.h"
 
 typedef struct State {
     Gpt2Run *r;
@@ -17,18 +16,11 @@ typedef struct State {
     Gpt2Hook hook;
     const char *identity;        // what a checkpoint must agree with, as JSON
     const char *base_hash;       // of the frozen base, or NULL
-    FILE *log;
+    RunLog log;
     double begin, saved;         // seconds of the clock
     int64_t first;               // the step this call began at
     Status failed;               // of a save inside the loop
 } State;
-
-static double seconds_now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-}
 
 // ---- what a run is --------------------------------------------------------------------------------------------------
 
@@ -59,18 +51,6 @@ static const char *identity_json(const Gpt2Run *r, const char *base_hash, Arena 
     return json_text(&w, NULL);
 }
 
-static Status prepare_directory(const Gpt2Run *r, Arena *scratch)
-{
-    struct stat sb;
-    const bool there = stat(arena_printf(scratch, "%s/checkpoint.safetensors", r->out), &sb) == 0;
-    if (there && !r->resume)
-        return ERROR("%s: holds a run already; --resume goes on with it, or give another --out", r->out);
-    if (!there && r->resume) return ERROR("%s: want checkpoint.safetensors to resume from, found none", r->out);
-    if (mkdir(r->out, 0777) && errno != EEXIST)
-        return ERROR("%s: cannot make the directory: %s", r->out, strerror(errno));
-    return OK;
-}
-
 // ---- saving and resuming --------------------------------------------------------------------------------------------
 
 static Status save_checkpoint(State *s)
@@ -83,10 +63,10 @@ static Status save_checkpoint(State *s)
         {"gpt2.step", arena_printf(a, "%lld", (long long)r->optim.step)},
         {"gpt2.manifest", r->manifest ? r->manifest : "{}"},
     };
-    const Status st = checkpoint_save(arena_printf(a, "%s/checkpoint.safetensors", r->out), r->ps, meta,
+    const Status st = checkpoint_save(arena_printf(a, "%s/" RUN_CHECKPOINT, r->out), r->ps, meta,
                                       (int)(sizeof meta / sizeof *meta), NULL, 0, a);
     arena_rewind(a, mark);
-    s->saved = seconds_now();
+    s->saved = clock_seconds();
     return st;
 }
 
@@ -108,7 +88,7 @@ static Status resume(State *s)
     Arena *a = s->t->scratch;
     const size_t mark = arena_mark(a);
     SafeFile f;
-    TRY(checkpoint_open(&f, a, arena_printf(a, "%s/checkpoint.safetensors", s->r->out)));
+    TRY(checkpoint_open(&f, a, arena_printf(a, "%s/" RUN_CHECKPOINT, s->r->out)));
     const Status st = load_checkpoint(s, &f);
     safetensors_close(&f);
     if (!st.code) arena_rewind(a, mark);
@@ -142,11 +122,11 @@ static void write_log(State *s, const Gpt2TrainProgress *p, double val_loss)
 {
     const Gpt2TrainOptions *o = &s->r->opt;
     const long long tokens = (long long)(p->step * o->batch * o->accumulate * o->context);
-    fprintf(s->log, "{\"step\":%lld,\"loss\":%.9g,\"grad_norm\":%.6g,\"lr\":%.6g,\"tokens\":%lld,\"seconds\":%.3f",
+    fprintf(s->log.f, "{\"step\":%lld,\"loss\":%.9g,\"grad_norm\":%.6g,\"lr\":%.6g,\"tokens\":%lld,\"seconds\":%.3f",
             (long long)p->step, p->loss, p->grad_norm, p->lr, tokens, p->seconds);
-    if (isfinite(val_loss)) fprintf(s->log, ",\"val_loss\":%.9g", val_loss);
-    fputs("}\n", s->log);
-    fflush(s->log);
+    if (isfinite(val_loss)) fprintf(s->log.f, ",\"val_loss\":%.9g", val_loss);
+    fputs("}\n", s->log.f);
+    fflush(s->log.f);
 }
 
 static bool after_step(void *arg, const Gpt2TrainProgress *p)
@@ -157,14 +137,14 @@ static bool after_step(void *arg, const Gpt2TrainProgress *p)
     const double val_loss = last || (r->val_every && p->step % r->val_every == 0) ? validate(s) : NAN;
     write_log(s, p, val_loss);
     const bool go_on = !r->progress || r->progress(r->arg, p, val_loss);
-    if (seconds_now() - s->saved > r->checkpoint_seconds) s->failed = save_checkpoint(s);
+    if (clock_seconds() - s->saved > r->checkpoint_seconds) s->failed = save_checkpoint(s);
     return go_on && !stop && !s->failed.code;
 }
 
 static Status train(State *s)
 {
     Gpt2Run *r = s->r;
-    s->begin = s->saved = seconds_now();
+    s->begin = s->saved = clock_seconds();
     s->first = r->optim.step;
     TRY(gpt2_train(s->t, r->m, hook_of(s), r->ps, &r->optim, r->train, &r->opt, after_step, s));
     TRY(s->failed);
@@ -181,13 +161,9 @@ Status gpt2_run(Gpt2Run *r, Tape *t)
     if (r->adapters) s.hook = adapter_hook(r->adapters);
     if (r->lora.rank || r->adapters) s.base_hash = paramset_frozen_hash(r->ps, perm);
     s.identity = identity_json(r, s.base_hash, perm);
-    TRY(prepare_directory(r, t->scratch));
+    TRY(run_directory_prepare(r->out, r->resume, t->scratch));
     if (r->resume) TRY(resume(&s));
-    const char *log_path = arena_printf(perm, "%s/log.jsonl", r->out);
-    s.log = fopen(log_path, r->resume ? "a" : "w");
-    if (!s.log) return ERROR("%s: cannot write: %s", log_path, strerror(errno));
-    const Status st = train(&s);
-    const bool bad = ferror(s.log) != 0;
-    if (fclose(s.log) || bad) return st.code ? st : ERROR("%s: write failed: %s", log_path, strerror(errno));
-    return st;
+    TRY(run_log_open(&s.log, r->out, r->resume, perm));
+    const Status st = train(&s), closed = run_log_close(&s.log);
+    return st.code ? st : closed;
 }

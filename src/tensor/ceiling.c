@@ -1,18 +1,13 @@
 #include "tensor/ceiling.h"
+#include "tensor/clock.h"
 
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 // One thread: its CPU time, so that other processes disturb little.
-static double now_seconds(int threads)
-{
-    struct timespec ts;
-    clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-}
+static double now_seconds(int threads) { return threads == 1 ? clock_thread_seconds() : clock_seconds(); }
 
 // ---- loops.  Assembly: this file is built without instruction-set flags, and no compiler may drop or change a loop.
 

@@ -1,4 +1,4 @@
-#include "tensor/ops.h"
+#include "tensor/traffic_ops.h"
 
 static double in_numel(const OpCall *c) { return (double)numel(c->in[0]); }
 static double out_numel(const OpCall *c) { return (double)numel(c->out[0]); }

@@ -67,21 +67,6 @@ typedef struct { RandomAddress at; double p; } DropoutParams;
 typedef struct { RandomAddress at; int64_t row0; } RandnParams;          // row r is draws of row row0+r
 typedef struct { RandomAddress at; DiffuseTarget target; } DiffuseParams;
 typedef struct { RandomAddress at; double drop; } DiffusionTimesParams;  // at.site is not used
-typedef struct { RandomAddress at; } DrawWindowsParams;
-// Windows of a traffic series (E1, E2, E7): H and K of a model, and what is known about the series.
-typedef struct WindowParams {
-    int history, steps;      // H, K
-    int per_day, slots;      // slots of a day; rows of the table of slot means: per_day or 7 per_day
-    int drawn, path;         // matrices that were drawn already; rows that the table of drawn ones has for each window
-    bool target;             // the next K matrices are wanted too
-} WindowParams;
-// Inputs of the ridge autoregression (E9): lags, three values around yesterday, last week, an intercept; three fits.
-enum { RIDGE_LAGS = 12, RIDGE_SEASON = 4, RIDGE_INPUTS = RIDGE_LAGS + RIDGE_SEASON + 1, RIDGE_FITS = 3 };
-typedef struct { int history; } RidgeParams;
-typedef enum ScaleKind { SCALE_MAX, SCALE_FLOWMAX, SCALE_LOG, SCALE_QUANTILE, SCALE_KINDS } ScaleKind;   // E1
-typedef struct { ScaleKind kind; bool inverse; double max_kbps, c_kbps; } TrafficScaleParams;
-typedef struct { double k_g, k_b; int first, count, channels; } EncodeParams;   // columns first .. first+count-1
-typedef struct { int history; } FeatureParams;
 typedef struct { double beta1, beta2, eps, decay, clip; int64_t decayed; } AdamwParams;   // decay of the first so many values
 
 #define KERNEL_DECL_Y(sym) Kernel sym;

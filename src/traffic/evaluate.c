@@ -194,11 +194,6 @@ Forecaster naive_forecaster(NaiveModel *m)
                         .run = naive_run, .ctx = m};
 }
 
-Status eval_whole_series_scale(TrafficScale *k, Arena *a, const TrafficSeries *flat)
-{
-    return scale_fit(k, a, flat, (TrafficRange){0, flat->T}, SCALE_FLOWMAX);
-}
-
 Status evaluate_naive(EvalTable *table, Arena *a, const EvalTask *task, TrafficRange train, TrafficRange val)
 {
     for (int kind = 0; kind < NAIVE_KINDS; kind++) {

@@ -1,15 +1,6 @@
 // Scores forecasters over every window of a list (normally traffic_windows of the test split with stride 1) and fills a
 // table: one row per model, space and horizon.  Spaces: kbit/s, and the scale s of E1 (each value and each quantile is
 // transformed; for a non-linear scale the point forecast is too).
-// Protocol clean:         series with suspicious snapshots marked, splits 70/15/15, history 16, scale from the
-//   training rows.
-// Protocol flow-by-flow:  traffic_series_flatten of the series (gaps ignored, nothing left out: all rows count as
-//   consecutive), each flow divided by its maximum over ALL rows (it looks ahead; so does the published table), history
-//   12, windows lying wholly, history included, in the last 20 % (rows floor(0.8 T) .. T-1), K = 3; ridge is fitted on
-//   the first 80 %.  This reproduces, MSE in units of 1e-4 at steps 1/2/3:
-//     persistence  Abilene 9.51 14.67 17.40 (reference 9.50 14.67 17.39)   GEANT 4.59 7.46 8.95 (4.61 7.49 8.98)
-//     ridge        Abilene 7.28 11.21 13.56 (7.30 11.21 13.55)             GEANT 3.86 5.50 6.25 (3.87 5.52 6.27)
-//   (The published "2 / 3 matrices ahead" figures are means over the steps 1..2, 1..3.)
 #ifndef LEAD_TRAFFIC_EVALUATE_H
 #define LEAD_TRAFFIC_EVALUATE_H
 
@@ -40,8 +31,8 @@ typedef struct EvalTask {
     const int64_t *starts;       // [n_windows] first history rows
     int64_t n_windows;
     int history, K;
-    double mape_above_kbps;      // MAPE counts truths above this; in the scaled space above scaled_mape_above
-    double mape_above_scaled;
+    double mape_above_kbps;      // MAPE counts truths above this ...
+    double mape_above_scaled;    // ... and in the scaled space above this
 } EvalTask;
 
 // One batch of forecasts.  The forecaster fills point, and dist when S > 0; all values in kbit/s.
@@ -66,9 +57,6 @@ Status evaluate(EvalTable *table, Arena *a, const EvalTask *task, const Forecast
 
 // A fitted naive model as a forecaster.
 Forecaster naive_forecaster(NaiveModel *m);
-
-// Scale of protocol flow-by-flow: flowmax over all rows, valid or not.
-Status eval_whole_series_scale(TrafficScale *k, Arena *a, const TrafficSeries *flat);
 
 // Fits and scores all naive forecasts.
 Status evaluate_naive(EvalTable *table, Arena *a, const EvalTask *task, TrafficRange train, TrafficRange val);

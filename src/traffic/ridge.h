@@ -20,7 +20,7 @@
 #ifndef LEAD_TRAFFIC_RIDGE_H
 #define LEAD_TRAFFIC_RIDGE_H
 
-#include "tensor/ops.h"
+#include "tensor/traffic_ops.h"
 #include "traffic/series.h"
 
 typedef struct RidgeModel {

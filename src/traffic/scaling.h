@@ -16,7 +16,7 @@
 #ifndef LEAD_TRAFFIC_SCALING_H
 #define LEAD_TRAFFIC_SCALING_H
 
-#include "tensor/ops.h"
+#include "tensor/traffic_ops.h"
 #include "traffic/series.h"
 
 extern const char *const scale_kind_names[SCALE_KINDS];       // "max", "flowmax", "log", "quantile"

@@ -1,3 +1,4 @@
+#include "autograd/traffic.h"
 #include "check/cases/common.h"
 
 // i: history.  in: u, means, base, level, sigma

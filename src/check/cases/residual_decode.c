@@ -1,3 +1,4 @@
+#include "autograd/traffic.h"
 #include "check/cases/common.h"
 
 // i: history.  f: width of the range.  in: x, u, base, sigma, gamma; low and high are made here

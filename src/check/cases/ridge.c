@@ -1,3 +1,4 @@
+#include "autograd/traffic.h"
 #include "check/cases/common.h"
 
 // i: history.  in: x, coef, rows, season.  Of the season's rows some are missing: -1.

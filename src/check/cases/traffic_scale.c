@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "autograd/traffic.h"
 #include "check/cases/common.h"
 
 enum { KNOTS = 9 };

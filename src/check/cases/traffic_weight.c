@@ -1,3 +1,4 @@
+#include "autograd/traffic.h"
 #include "check/cases/common.h"
 
 // i: history, steps, channels.  in: u; absent: zeros

@@ -2,6 +2,7 @@
 #ifndef LEAD_CHECK_CASES_WINDOWS_H
 #define LEAD_CHECK_CASES_WINDOWS_H
 
+#include "autograd/traffic.h"
 #include "check/cases/common.h"
 
 // I32 [n], value i = f(i, arg)

@@ -5,6 +5,7 @@
 
 #include "check/oracle.h"
 #include "tensor/philox.h"
+#include "tensor/traffic_ops.h"
 
 static const int32_t *index_of(const OpCall *c, int i) { return c->in[i]->x; }
 static uint32_t step_of(RandomAddress at, const OpCall *c, int i)

@@ -6,6 +6,7 @@
 //   planes H + 3(k-1) ..: asinh((v - u_now)/sigma_k) of v = base_k, of v = the matrix a day before now + k (the k-th
 //   of the last K columns), of v = m_{now+k}
 #include "tensor/ref.h"
+#include "tensor/traffic_ops.h"
 
 KERNEL(context_planes, fwd)
 {

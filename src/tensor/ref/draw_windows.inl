@@ -3,6 +3,7 @@
 //   at[b] = list[floor(d_b n / 2^32)],  d_b = draw b of the address (philox.h)
 #include "tensor/philox.h"
 #include "tensor/ref.h"
+#include "tensor/traffic_ops.h"
 
 KERNEL(draw_windows, fwd)
 {

@@ -2,6 +2,7 @@
 //   means of their slots, the first belongs to column 1 -> y [B,count,F,C], C = channels 3 or 1; EncodeParams
 //   of column w = first + i:  R = 2 u_w - 1,  G = tanh(k_g (u_w - u_{w-1})),  B = tanh(k_b (u_w - m_{w-1}))
 #include "tensor/ref.h"
+#include "tensor/traffic_ops.h"
 
 KERNEL(encode_image, fwd)
 {

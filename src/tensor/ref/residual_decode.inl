@@ -3,6 +3,7 @@
 //   FeatureParams
 //   y = base + sigma sinh(gamma clamp(x, low, high)).  A NaN stays
 #include "tensor/ref.h"
+#include "tensor/traffic_ops.h"
 
 KERNEL(residual_decode, fwd)
 {

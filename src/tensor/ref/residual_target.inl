@@ -2,6 +2,7 @@
 //   u [B,W,F]: matrices of windows in scale s, columns H+1 .. H+K the next ones; base [B,K,F] or NULL (base_k = u_now);
 //   sigma, gamma [K,F] -> y [B,F,K] = asinh((u_{now+k} - base_k)/sigma_k)/gamma_k; FeatureParams
 #include "tensor/ref.h"
+#include "tensor/traffic_ops.h"
 
 KERNEL(residual_target, fwd)
 {

@@ -4,6 +4,7 @@
 //   y = max(0, w_16 + sum_{l<12} w_l x[now - l] + sum_{i<4} w_{12+i} x[season i]), of the largest fit whose inputs are
 //   there.  Sums in double.  Column `history` of rows is now
 #include "tensor/ref.h"
+#include "tensor/traffic_ops.h"
 
 KERNEL(ridge, fwd)
 {

@@ -7,7 +7,7 @@
 #include <float.h>
 #include <math.h>
 
-#include "tensor/ops.h"
+#include "tensor/traffic_ops.h"
 
 // Piecewise linear through (u[i], v[i]), the last segment continued.
 SCALE_FN double scale_interpolate(const SCALE_REAL *u, const SCALE_REAL *v, int64_t n, double at)

@@ -2,6 +2,7 @@
 //   windows in scale s, columns H+1 .. H+K the next ones -> y [B,F,K,C]; FeatureParams
 //   y[b,f,k,:] = sqrt(u_{now+k} / mean over the flows of it), 1 where that mean is not positive
 #include "tensor/ref.h"
+#include "tensor/traffic_ops.h"
 
 KERNEL(traffic_weight, fwd)
 {

@@ -3,6 +3,7 @@
 //   of slot means [B,H+K], all I32; WindowParams.  "Now" is t + n, n = drawn; column i < H of all is now - (H-1) + i,
 //   columns H.. of the third are now + 1 .. now + K
 #include "tensor/ref.h"
+#include "tensor/traffic_ops.h"
 
 KERNEL(window_calendar, fwd)
 {

@@ -8,6 +8,7 @@
 //   A row after t is one of the path: T + b path + (its number).  Elsewhere -1 says missing: no such slot, or invalid.
 //   season[k]: the inputs of ridge (E9), one day before t + k, its neighbours before and after, one week; -1: missing
 #include "tensor/ref.h"
+#include "tensor/traffic_ops.h"
 
 typedef struct { const int32_t *place, *valid; int64_t T; } Series;
 

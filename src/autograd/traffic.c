@@ -1,5 +1,6 @@
 // Checked calls of the ops that make windows of a traffic series and their features (E1, E2, E7, E9).
 #include "autograd/check.h"
+#include "autograd/traffic.h"
 
 static void check_index(const char *op, const char *what, const Tensor *x, int dims)
 {

@@ -1,0 +1,40 @@
+// Memory of gradients while backward runs.  As soon as every call that needs the gradient of an activation has read it,
+// its memory is free for the gradients that are still to come.  A new gradient takes from the smallest free block that is
+// large enough; the order of calls is the same in every step, so addresses repeat from step to step.
+#include "autograd/internal.h"
+
+typedef struct Spare { unsigned char *at; size_t bytes; } Spare;
+
+static size_t spare_bytes(const Tensor *x)
+{
+    enum { ALIGN = 256 };   // of a GPU's memory
+    return (tensor_bytes(x) + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+void gradient_begin(Tape *t)
+{
+    t->spare = arena_alloc(t->step, (size_t)t->n_nodes * sizeof *t->spare);
+    t->n_spare = 0;
+}
+
+void gradient_end(Tape *t) { t->n_spare = 0; }   // tape_grad is also called outside of backward
+
+void *gradient_take(Tape *t, const Tensor *x)
+{
+    const size_t want = spare_bytes(x);
+    Spare *best = NULL;
+    for (Spare *s = t->spare; s < t->spare + t->n_spare; s++)
+        if (s->bytes >= want && (!best || s->bytes < best->bytes)) best = s;
+    if (!best) return device_alloc(t->dev, t->step, want);
+    void *at = best->at;
+    best->at += want, best->bytes -= want;
+    if (best->bytes == 0) *best = t->spare[--t->n_spare];
+    return at;
+}
+
+// The gradient of what a call made, when the call was the last to want it.  Leaves keep theirs.
+void gradient_give(Tape *t, Tensor *out)
+{
+    t->spare[t->n_spare++] = (Spare){out->g, spare_bytes(out)};
+    out->g = NULL;
+}

@@ -1,0 +1,44 @@
+// Statistics of the training split (E1, E2, E7): what turns traffic into the network's numbers and back.
+//
+// Target `level`: the images of the next matrices, channel k*C + c.
+// Target `residual` [D]: the change from a cheap forecast base_k (last matrix or ridge), in units that suit each flow f
+// and step k:   z = (s(X_{t+k}) - s(base_k)) / sigma_kf,   x_kf = asinh(z) / gamma_kf
+// sigma = mean |s(X) - s(base)| and gamma = root mean square of asinh(z) over training windows, so that every pixel of
+// every channel has about unit variance although traffic is heavy-tailed; asinh is linear for small and logarithmic for
+// large changes.  Decoding clamps x to the range seen in training, widened by a tenth, then inverts.
+#ifndef LEAD_LEAD_STATS_H
+#define LEAD_LEAD_STATS_H
+
+#include "lead/model.h"
+#include "nn/checkpoint.h"
+#include "traffic/encode.h"
+#include "traffic/ridge.h"
+#include "traffic/series.h"
+
+typedef struct LeadStats {
+    int N, F, per_day, slot_seconds, Kt;   // Kt: steps that the network draws: horizon, or 1 with rollout
+    TrafficScale scale;
+    SlotMeans means;
+    EncodeGains gains;
+    RidgeModel ridge;                      // target residual with base ridge only, else coef = NULL
+    float *mean, *std;                     // [F] of u over training rows
+    float *sigma, *gamma, *low, *high;     // [Kt][F]
+} LeadStats;
+
+// Fits from training rows only.  Errors: too few windows, no traffic.
+Status lead_stats_fit(LeadStats *st, Arena *a, const TrafficSeries *s, TrafficRange train, const LeadConfig *cfg);
+
+enum { STATS_MAX_ARRAYS = 16 };
+// As arrays of a checkpoint (in arena), and back.
+int lead_stats_pack(const LeadStats *st, Arena *a, StatArray out[STATS_MAX_ARRAYS]);
+Status lead_stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadConfig *cfg);
+
+LeadShape lead_stats_shape(const LeadStats *st, const LeadConfig *cfg);
+
+// Ridge is the base of target `residual` only; elsewhere the base is the last matrix.
+static inline bool lead_uses_ridge(const LeadConfig *cfg)
+{
+    return cfg->base == BASE_RIDGE && cfg->target == TARGET_RESIDUAL;
+}
+
+#endif
