@@ -1,8 +1,12 @@
 # lead: no configure step.  make | make demo | make test | make check | make asan | make help
 CC      ?= gcc
-BUILD   ?= build
+BUILD   := build
 VERSION := 0.1
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+
+# What a make command is told: $(call given,AREA).  Of the command line alone: in the environment these short names may mean
+# something else (CUDA=/usr/local/cuda).  None of them may be assigned in a makefile.
+given    = $(if $(findstring command line,$(origin $1)),$($1))
 
 # -ffp-contract=off: a*b+c rounds twice unless the source says fma, so every build draws the same random bits.
 # -fno-math-errno only drops the errno store of sqrt and friends; it changes no value.
@@ -24,8 +28,8 @@ OBJ     := $(SRC:%.c=$(BUILD)/%.o) \
 ifeq ($(shell uname -m),x86_64)
 # The sanitizers' build takes -O1: it costs minutes less to compile.
 SIMD_OPT ?= -O3
-SIMD    := $(shell grep -l '^KERNEL' cpu_simd/*.inl)
-OBJ     += $(SIMD:%.inl=$(BUILD)/%.avx2.o) $(SIMD:%.inl=$(BUILD)/%.avx512.o) $(BUILD)/cpu_simd/linear_bf16.avx512bf16.o
+SIMD_SRC := $(shell grep -l '^KERNEL' cpu_simd/*.inl)
+OBJ     += $(SIMD_SRC:%.inl=$(BUILD)/%.avx2.o) $(SIMD_SRC:%.inl=$(BUILD)/%.avx512.o) $(BUILD)/cpu_simd/linear_bf16.avx512bf16.o
 endif
 
 all: deps $(BUILD)/lead $(BUILD)/liblead.a

@@ -15,17 +15,17 @@ $(BUILD)/bench/onednn3.o: $(wildcard $(PEERS_VENV)/include/oneapi/dnnl/dnnl_grap
 #   make bench-peers  [BENCH=..]                             the same beside OpenBLAS, oneDNN, PyTorch, onnxruntime
 #   make bench-models [BENCH="--threads 2 gpt2_train"]       whole models beside PyTorch and onnxruntime, peak memory
 bench: $(BUILD)/bench/bench_ops $(BUILD)/bench/roofline
-	$(BUILD)/bench/bench_ops --tsv $(BUILD)/bench/bench.tsv $(BENCH)
+	$(BUILD)/bench/bench_ops --tsv $(BUILD)/bench/bench.tsv $(call given,BENCH)
 	$(BUILD)/bench/roofline $(BUILD)/bench/bench.tsv $(BUILD)/bench/roofline.png
 
 bench-peers: $(PEERS_PYTHON)
 	@$(MAKE) $(BUILD)/bench/bench_ops $(BUILD)/bench/roofline   # a new make: it sees the headers that have just come
-	ONEDNN3=$(ONEDNN3) $(BUILD)/bench/bench_ops --peers --python $(PEERS_PYTHON) --tsv $(BUILD)/bench/bench.tsv $(BENCH)
+	ONEDNN3=$(ONEDNN3) $(BUILD)/bench/bench_ops --peers --python $(PEERS_PYTHON) --tsv $(BUILD)/bench/bench.tsv $(call given,BENCH)
 	$(BUILD)/bench/roofline $(BUILD)/bench/bench.tsv $(BUILD)/bench/roofline.png
 
 bench-models: $(BUILD)/bench/bench_models $(BUILD)/bench/dump_step $(PEERS_PYTHON)
 	DUMP_STEP=$(BUILD)/bench/dump_step $(BUILD)/bench/bench_models --python $(PEERS_PYTHON) \
-	    --tsv $(BUILD)/bench/models.tsv --memory $(BUILD)/bench/memory.tsv $(BENCH)
+	    --tsv $(BUILD)/bench/models.tsv --memory $(BUILD)/bench/memory.tsv $(call given,BENCH)
 
 BENCH_PROGRAM = @echo "  LD $@"; $(CC) $(CFLAGS) -o $@ $^ -ldl $(LDLIBS)
 BENCH_OPS := bench_ops shapes problem peer openblas onednn onednn3 python
@@ -60,7 +60,7 @@ cuda-bench: $(BUILD)/bench/gpu
 
 # The whole model against its second derivation in PyTorch: docs/twin.md.  QUICK=1: without the sizes of the paper.
 twin: $(BUILD)/bench/dump_step $(PEERS_PYTHON)
-	sh bench/peers/twin.sh $(BUILD) $(PEERS_PYTHON) $(QUICK)
+	sh bench/peers/twin.sh $(BUILD) $(PEERS_PYTHON) $(call given,QUICK)
 
 .PHONY: cuda-check cuda-bench bench bench-peers bench-models twin
 -include $(wildcard $(BUILD)/bench/*.d)

@@ -3,10 +3,10 @@
 # `make test MISSING=ok AREA=ops` links although kernels are missing (they are NULL and fail their checks).
 TEST_AREAS := $(patsubst tests/test_%.c,%,$(sort $(wildcard tests/test_*.c)))
 TEST_OBJ   := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(wildcard tests/*.c) tests/fuzz/targets.c tests/fuzz/seeds.c)
-TEST_LINK  := $(if $(MISSING),-no-pie -Wl$(comma)--unresolved-symbols=ignore-all)
+TEST_LINK  := $(if $(call given,MISSING),-no-pie -Wl$(comma)--unresolved-symbols=ignore-all)
 
 test: $(if $(CLI),all) $(BUILD)/tests/run $(BUILD)/tests/checker $(if $(CLI),$(BUILD)/tests/lead-emulated)
-	$(BUILD)/tests/run $(AREA) $(if $(QUICK),--quick)
+	$(BUILD)/tests/run $(call given,AREA) $(if $(call given,QUICK),--quick)
 
 # The quick tests under the sanitizers, in a build of their own.  Leaks: arenas are never freed one by one, and
 # LeakSanitizer cannot run under ptrace, so it is off.
@@ -45,13 +45,11 @@ $(BUILD)/tests/checker: $(BUILD)/tests/mutants/checker.o $(EMULATE_OBJ) $(BUILD)
 # Mutants of the harness itself and of every reference kernel (minutes; OP="linear add": of some); CUDA=1: of the CUDA
 # kernels, SIMD=1: of the AVX2 and AVX-512 kernels instead (WORD=gemm: those with that word in their row).  `make test` takes a sample of them (test_mutants).
 mutants: $(BUILD)/tests/checker
-ifdef CUDA
-	sh tests/mutants/listed.sh cuda $(BUILD)/tests/checker 1 "$(WORD)"
-else ifdef SIMD
-	sh tests/mutants/listed.sh simd $(BUILD)/tests/checker 1 "$(WORD)"
+ifneq ($(call given,CUDA)$(call given,SIMD),)
+	sh tests/mutants/listed.sh $(if $(call given,CUDA),cuda,simd) $(BUILD)/tests/checker 1 "$(call given,WORD)"
 else
 	sh tests/mutants/harness.sh $(BUILD)
-	sh tests/mutants/run.sh $(BUILD)/tests/checker 1 $(OP)
+	sh tests/mutants/run.sh $(BUILD)/tests/checker 1 $(call given,OP)
 endif
 
 .PHONY: checker mutants
@@ -77,7 +75,7 @@ $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(FUZZ_SRC) $(wildcard src/*
 	$(BUILD)/fuzz/seeds $* $@.corpus
 
 # make fuzz-run TARGET=json [RUNS=1000000]: ends with an input below build/fuzz when it finds something.
-fuzz-run: $(BUILD)/fuzz/$(TARGET)
+fuzz-run: $(BUILD)/fuzz/$(call given,TARGET)
 	ASAN_OPTIONS=detect_leaks=0 $< -runs=$(RUNS) -max_len=2048 -timeout=5 -rss_limit_mb=4096 -print_final_stats=1 \
 	    -artifact_prefix=$(BUILD)/fuzz/$(TARGET)- $<.corpus
 
