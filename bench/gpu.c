@@ -530,8 +530,6 @@ static Status run(Gpu *g, const char *mode, const char *preset, int steps, int n
     CHECK(g->perm && g->mem && g->scratch, "gpu: no address space");
     g->cpu = device_cpu_f32(ISA_AVX512);
     TRY(device_cuda(&g->gpu, g->math, g->perm, NULL));
-    const bool whole = strcmp(mode, "train") == 0 || strcmp(mode, "models") == 0;
-    if (whole) TRY(device_complete(&g->gpu));
     g->emulated = strstr(g->gpu.name, "emulated") != NULL;
     row(g, "# %s\n", g->gpu.name);
     if (strcmp(mode, "train") == 0) TRY(train(g, preset, steps));

@@ -254,6 +254,7 @@ extern "C" Status device_cuda(Device *d, Math math, Arena *a, ArenaFull *fail)
     d->memory = &gpu_memory;
     d->state = g;
     d->math = math;
+    d->fail = fail;
     device_cuda_slots(d);
     return Status{};
 }

@@ -8,6 +8,7 @@
 #include "llm/generate.h"
 #include "llm/train.h"
 #include "io/file.h"
+#include "run_lead.h"
 #include "tests/emulate/fence.h"
 #include "tests/rig.h"
 
@@ -177,12 +178,83 @@ static void test_gpt2(TestLog *log, const Device *cpu, const Device *fenced, Are
     TEST(log, memcmp(out[0], out[1], sizeof out[0]) == 0, "other tokens are generated");
 }
 
+// ---- a device without the kernels of some op
+
+static const Device *watched;            // who does the work
+static bool called[2][OP_COUNT];         // forward, backward
+
+static void watch_forward(const OpCall *c) { called[0][c->op] = true, watched->fwd[c->op](c); }
+static void watch_backward(const OpCall *c) { called[1][c->op] = true, watched->bwd[c->op](c); }
+
+typedef struct FirstStep { bool done, called[2][OP_COUNT]; } FirstStep;
+
+static void after_step(void *ctx, const TrainReport *r)
+{
+    FirstStep *f = ctx;
+    if (r->step > 1 || f->done) return;
+    f->done = true;
+    memcpy(f->called, called, sizeof called);
+}
+
+// A kernel that is missing is noticed by the first step: no training ends for want of one after hours.
+static void test_first_step(TestLog *log, const Device *cpu, const TrafficSeries *s, const LeadConfig *cfg)
+{
+    Device dev = *cpu;
+    watched = cpu;
+    for (int i = 0; i < OP_COUNT; i++) dev.fwd[i] = watch_forward, dev.bwd[i] = cpu->bwd[i] ? watch_backward : NULL;
+    Rig *r = rig_new(dev);
+    FirstStep first = {0};
+    const TrafficSplits split = traffic_splits(s->T, PROTOCOL_CLEAN);
+    const TrainOptions o = {.out = arena_printf(r->perm, "%s/first", log->tmp), .data_path = "synthetic", .train = split.train,
+                            .val = split.val, .report = after_step, .ctx = &first};
+    const Status st = lead_train(cfg, s, &o, &r->dev, r->perm, r->step, r->scratch);
+    int n = 0;
+    for (int i = 0; i < OP_COUNT; i++)
+        for (int b = 0; b < 2; b++) {
+            n += called[b][i];
+            TEST(log, first.called[b][i] == called[b][i], "op %s is first called after the first step", op_info((OpId)i)->name);
+        }
+    TEST(log, !st.code && first.done && n > 60, "%d kernels called: %s", n, st.msg);
+    rig_delete(r);
+}
+
+// The program on a GPU without the kernels of an op: only a run that calls it is refused, at once and in one line.
+static void test_missing(TestLog *log, Arena *a)
+{
+    TestLog emulated = *log;
+    emulated.lead = arena_printf(a, "%.*s/tests/lead-emulated", (int)(strlen(log->lead) - strlen("/lead")), log->lead);
+    const Ran data = lead_run(log, a, "data synth --nodes 4 --days 8 --slot-seconds 3600 --out %s/missing.npy", log->tmp);
+    TEST(log, data.code == 0, "%s", data.err);
+    static const struct { const char *op, *call; } run[] = {
+        {"softplus", NULL}, {"conv2d", "its forward"}, {"adamw", "its forward"}, {"wmse", "its forward"}, {"sampler_step", NULL},
+    };
+    for (size_t i = 0; i < sizeof run / sizeof *run; i++) {
+        const char *out = arena_printf(a, "%s/missing-%s", log->tmp, run[i].op);
+        setenv("LEAD_EMULATE_WITHOUT", run[i].op, 1);
+        const Ran r = lead_run(&emulated, a, "train --device cuda --config tiny --minutes 0 --steps 2 --llm %s/tiny-llm --data %s/missing.npy --out %s",
+                               log->tmp, log->tmp, out);
+        unsetenv("LEAD_EMULATE_WITHOUT");
+        const bool saved = access(arena_printf(a, "%s/checkpoint.safetensors", out), F_OK) == 0;
+        if (!run[i].call) TEST(log, r.code == 0 && saved, "without %s, which is not called: exit %d: %s", run[i].op, r.code, r.err);
+        else {
+            const char *line = arena_printf(a, "lead: op %s: this run calls %s kernel, which cuda", run[i].op, run[i].call);
+            const char *at = strstr(r.err, line);
+            TEST(log, r.code == 1 && !saved && at && strchr(at, '\n') && !strchr(at, '\n')[1], "without %s: exit %d: %s", run[i].op,
+                 r.code, r.err);
+        }
+    }
+}
+
 void test_device(TestLog *log)
 {
     Arena *a = arena_new("keep", (size_t)1 << 30, NULL);
     CHECK(a, "no address space");
     test_block(log);
-    const Device cpu = world_f32(), fenced = fence_cpu(&cpu), gpu = fence_cuda();
+    const Device cpu = world_f32(), fenced = fence_cpu(&cpu);
+    Device gpu = fence_cuda(), each;
+    gpu.fwd[OP_softplus] = gpu.bwd[OP_softplus] = NULL;   // as of a new op whose CUDA kernel is not written: no model calls it
+    each = gpu;                                           // every kernel launched by itself
+    each.no_graph = true;
     Rig *r = rig_new(fenced);
     test_values(log, r);
     rig_delete(r);
@@ -191,25 +263,17 @@ void test_device(TestLog *log)
     cfg.steps = 6, cfg.dropout = 0.1, cfg.lora_rank = 1, cfg.loss_pool = 0.1, cfg.samples = 3, cfg.sampler = SAMPLER_DDPM, cfg.guidance = 2;
     test_gpt2(log, &cpu, &fenced, a, true);
     test_lead(log, &cpu, &fenced, a, &s, cfg, "direct", true, true);
-    const Status complete = device_complete(&gpu);
-    TEST(log, !device_complete(&cpu).code && !device_complete(&fenced).code, "the CPU lacks kernels");
-    if (complete.code) test_skip(log, "skipped: %s", complete.msg);
-    else {
-        test_gpt2(log, &cpu, &gpu, a, false);
-        test_lead(log, &cpu, &gpu, a, &s, cfg, "emulated", false, true);
-        Device each = gpu;     // every kernel launched by itself
-        each.no_graph = true;
-        cfg.sample_steps = 3, cfg.steps = 13;   // no validation: one look at the losses on the way
-        test_gpt2(log, &each, &gpu, a, true);
-        test_lead(log, &each, &gpu, a, &s, cfg, "recorded", true, false);
-        test_nan(log, &gpu, &s, cfg);
-    }
-    cfg.horizons = HORIZON_ROLLOUT, cfg.sampler = SAMPLER_DPMPP2M, cfg.steps = 2;
-    test_lead(log, &cpu, &fenced, a, &s, cfg, "rollout", true, true);
-    if (!complete.code) {
-        Device each = gpu;
-        each.no_graph = true;
-        test_lead(log, &each, &gpu, a, &s, cfg, "recorded-rollout", true, false);
-    }
+    test_gpt2(log, &cpu, &gpu, a, false);
+    test_lead(log, &cpu, &gpu, a, &s, cfg, "emulated", false, true);
+    LeadConfig few = cfg;
+    few.sample_steps = 3, few.steps = 13;   // no validation: one look at the losses on the way
+    test_gpt2(log, &each, &gpu, a, true);
+    test_lead(log, &each, &gpu, a, &s, few, "recorded", true, false);
+    test_nan(log, &gpu, &s, few);
+    test_first_step(log, &cpu, &s, &cfg);
+    test_missing(log, a);
+    few.horizons = HORIZON_ROLLOUT, few.sampler = SAMPLER_DPMPP2M, few.steps = 2;
+    test_lead(log, &cpu, &fenced, a, &s, few, "rollout", true, true);
+    test_lead(log, &each, &gpu, a, &s, few, "recorded-rollout", true, false);
     arena_delete(a);
 }

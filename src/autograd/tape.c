@@ -34,9 +34,7 @@ void tape_reset(Tape *t)
 
 static void call_kernel(Tape *t, const OpCall *c, bool backward)
 {
-    Kernel *k = backward ? t->dev->bwd[c->op] : t->dev->fwd[c->op];
-    CHECK(k, "device %s has no %s kernel of op %s", t->dev->name, backward ? "backward" : "forward",
-          op_info(c->op)->name);
+    Kernel *k = device_kernel(t->dev, c->op, backward);
     const size_t mark = arena_mark(t->scratch);
     if (t->profile && t->training) profile_kernel(t->profile, t->dev, k, c, backward);
     else k(c);

@@ -16,7 +16,7 @@ static void on_signal(int sig)
     stop_flag = 1;
 }
 
-static void out_of_memory(const char *msg)
+static void give_up(const char *msg)
 {
     fprintf(stderr, "lead: %s\n", msg);
     exit(1);
@@ -81,10 +81,9 @@ static Status make_device(Cli *cli, const CommonOptions *common)
         return OK;
     }
     if (strcmp(common->device, "cuda")) return USAGE_ERROR("--device: want cpu or cuda, got '%s'", common->device);
-    TRY(device_cuda(&cli->device, math, cli->perm, out_of_memory));
+    TRY(device_cuda(&cli->device, math, cli->perm, give_up));
     cli->device.no_graph = common->no_graph;
     if (cli->verb->looks) return OK;
-    TRY(device_complete(&cli->device));   // nothing ever falls back to the host
     const size_t all = device_cuda_free(&cli->device);
     TRY(device_attach(&cli->device, cli->perm, all / 16 * 5));
     TRY(device_attach(&cli->device, cli->step, all / 16 * 9));
@@ -118,9 +117,9 @@ int main(int argc, char **argv)
                                 argc > 2 && argv[2][0] != '-' ? " " : "",
                                 argc > 2 && argv[2][0] != '-' ? argv[2] : ""));
     Cli cli = {.verb = v, .stop = &stop_flag};
-    cli.perm = arena_new("perm", (size_t)64 << 30, out_of_memory);
-    cli.step = arena_new("step", (size_t)64 << 30, out_of_memory);
-    cli.scratch = arena_new("scratch", (size_t)16 << 30, out_of_memory);
+    cli.perm = arena_new("perm", (size_t)64 << 30, give_up);
+    cli.step = arena_new("step", (size_t)64 << 30, give_up);
+    cli.scratch = arena_new("scratch", (size_t)16 << 30, give_up);
     if (!cli.perm || !cli.step || !cli.scratch)
         return fail(ERROR("out of memory: not even 64 MiB of address space to be had"));
     void *values = arena_zalloc(cli.perm, v->size + 1);

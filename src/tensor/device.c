@@ -191,19 +191,14 @@ void device_detach(const Device *d, Arena *a)
     if (block) d->memory->give(d, block, bytes);
 }
 
-Status device_complete(const Device *d)
+Kernel *device_kernel(const Device *d, OpId op, bool backward)
 {
-    char list[400] = "";
-    int at = 0, missing = 0;
-    for (int i = 0; i < OP_COUNT; i++) {
-        const OpInfo *op = op_info((OpId)i);
-        const bool backward = !d->bwd[i] && op->diff;
-        if (d->fwd[i] && !backward) continue;
-        if (at < (int)sizeof list - 40)
-            at += snprintf(list + at, sizeof list - (size_t)at, "%s%s%s", missing ? ", " : "", op->name,
-                           d->fwd[i] ? " (backward)" : "");
-        else if (list[at - 1] != '.') at += snprintf(list + at, sizeof list - (size_t)at, ", ...");
-        missing++;
-    }
-    return missing ? ERROR("%s: no kernel of %d ops: %s", d->name, missing, list) : OK;
+    Kernel *k = backward ? d->bwd[op] : d->fwd[op];
+    if (k) return k;
+    char line[200];
+    snprintf(line, sizeof line, "op %s: this run calls its %s kernel, which %s does not have; --device cpu has every one",
+             op_info(op)->name, backward ? "backward" : "forward", d->name);
+    if (d->fail) d->fail(line);
+    CHECK(k, "%s", line);
+    return k;
 }

@@ -39,9 +39,10 @@ typedef struct Device {
     bool bf16_columns;           // linear reads LAYOUT_COLUMNS_BF16 (pack.h)
     bool exact;                  // whole numbers give whole results: no Winograd convolution
     bool no_graph;               // nothing is recorded: every kernel is launched by itself
+    ArenaFull *fail;             // gets one line when what is called has no kernel; must not return.  NULL: CHECK
     Isa isa;                     // highest instruction set in use
     Kernel *fwd[OP_COUNT];
-    Kernel *bwd[OP_COUNT];       // NULL: not differentiable
+    Kernel *bwd[OP_COUNT];       // NULL: not differentiable, or no kernel yet (CUDA)
     Isa fwd_isa[OP_COUNT], bwd_isa[OP_COUNT];
 } Device;
 
@@ -73,8 +74,9 @@ const void *device_view(const Device *d, Arena *a, const void *x, size_t bytes);
 Status device_attach(const Device *d, Arena *a, size_t bytes);
 void device_detach(const Device *d, Arena *a);
 
-// Fails when an op has no kernel on d, forward or backward, and names them: a model must not start then.
-Status device_complete(const Device *d);
+// The kernel of an op.  When d has none the program ends with one line that says so (Device.fail): nothing falls back to
+// the host, and what no model calls may be missing.
+Kernel *device_kernel(const Device *d, OpId op, bool backward);
 
 // Puts the kernels of ops.def's cuda columns into d's table (cuda/slots.cu).
 void device_cuda_slots(Device *d);
