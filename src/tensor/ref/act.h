@@ -6,7 +6,7 @@
 
 static inline real act_sigmoid(real x) { return 1 / (1 + R(exp)(-x)); }   // exp(-x) = inf gives 0
 
-static inline real act_silu(real x) { return x * act_sigmoid(x); }
+static inline real act_silu(real x) { return x / (1 + R(exp)(-x)); }
 
 static inline real act_silu_grad(real x)
 {

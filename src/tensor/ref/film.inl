@@ -14,7 +14,7 @@ KERNEL(film, fwd)
     for (int64_t r = 0; r < N * S; r++)
         for (int64_t i = 0; i < C; i++) {
             const real z = affine(&a, r / S, i, x[r * C + i]);
-            y[r * C + i] = fused ? silu(z) : z;
+            y[r * C + i] = fused ? act_silu(z) : z;
         }
 }
 
@@ -30,7 +30,7 @@ KERNEL(film, bwd)
         for (int64_t s = 0; s < S; s++)
             for (int64_t i = 0; i < C; i++) {
                 const int64_t at = (n * S + s) * C + i;
-                const real dz = fused ? dy[at] * silu_slope(affine(&a, n, i, x[at])) : dy[at];
+                const real dz = fused ? dy[at] * act_silu_grad(affine(&a, n, i, x[at])) : dy[at];
                 if (dx) dx[at] += dz * (1 + a.gamma[n * a.step + i]);
                 if (ds) ds[n * a.step + i] += dz * x[at];
                 if (ds) ds[n * a.step + C + i] += dz;

@@ -9,7 +9,7 @@
 #ifndef LEAD_TENSOR_REF_MODULATE_H
 #define LEAD_TENSOR_REF_MODULATE_H
 
-#include "tensor/ref.h"
+#include "tensor/ref/act.h"
 
 // Values of the affine part: sample n, channel i at [n * step + i]; step = 0 when all samples share them.
 typedef struct Affine {
@@ -23,14 +23,6 @@ static inline Affine affine_of_sample(const OpCall *c)
 {
     const int64_t C = shape_last(c->in[0]->shape);
     return (Affine){.gamma = in_x(c, 1), .beta = in_x(c, 1) + C, .one = 1, .step = 2 * C};
-}
-
-static inline real silu(real z) { return z / (1 + R(exp)(-z)); }
-
-static inline real silu_slope(real z)
-{
-    const real sig = 1 / (1 + R(exp)(-z));
-    return sig * (1 + z * (1 - sig));
 }
 
 static inline real affine(const Affine *a, int64_t n, int64_t i, real v)
@@ -71,7 +63,7 @@ static inline void group_fwd(const OpCall *c, const Affine *a)
             for (int64_t i = c0; i < c0 + d.M; i++) {
                 const int64_t at = (n * d.S + s) * d.C + i;
                 const real z = affine(a, n, i, (x[at] - m) * rstd[ng]);
-                y[at] = p->silu ? silu(z) : z;
+                y[at] = p->silu ? act_silu(z) : z;
             }
     }
 }
@@ -90,7 +82,7 @@ static inline void group_bwd_x(const OpCall *c, const Affine *a, real *dx)
                 for (int64_t i = c0; i < c0 + d.M; i++) {
                     const int64_t at = (n * d.S + s) * d.C + i;
                     const real xhat = (x[at] - mean[ng]) * rstd[ng];
-                    const real dz = fused ? dy[at] * silu_slope(affine(a, n, i, xhat)) : dy[at];
+                    const real dz = fused ? dy[at] * act_silu_grad(affine(a, n, i, xhat)) : dy[at];
                     const real h = dz * (a->one + a->gamma[n * a->step + i]);
                     if (pass == 0) {
                         mh += h;
@@ -120,7 +112,7 @@ static inline void group_bwd_affine(const OpCall *c, const Affine *a, real *dgam
             for (int64_t s = 0; s < d.S; s++) {
                 const int64_t at = (n * d.S + s) * d.C + i, ng = n * d.G + i / d.M;
                 const real xhat = (x[at] - mean[ng]) * rstd[ng];
-                const real dz = fused ? dy[at] * silu_slope(affine(a, n, i, xhat)) : dy[at];
+                const real dz = fused ? dy[at] * act_silu_grad(affine(a, n, i, xhat)) : dy[at];
                 if (dgamma) dgamma[n * a->step + i] += dz * xhat;
                 if (dbeta) dbeta[n * a->step + i] += dz;
             }

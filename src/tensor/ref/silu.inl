@@ -1,5 +1,5 @@
-// silu: y = x s, s = sigmoid(x) (Elfwing, Uchibe, Doya 2017).   x any shape -> y like x
-//   dx += dy s (1 + x (1 - s))
+// silu: y = x / (1 + exp(-x)) (Elfwing, Uchibe, Doya 2017).   x any shape -> y like x
+//   dx += dy s (1 + x (1 - s)),   s = sigmoid(x)
 #include "tensor/ref/act.h"
 
 KERNEL(silu, fwd)
