@@ -4,8 +4,8 @@ BUILD   := build
 VERSION := 0.1
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
-# What a make command is told: $(call given,AREA).  Of the command line alone: in the environment these short names may mean
-# something else (CUDA=/usr/local/cuda).  None of them may be assigned in a makefile.
+# What a make command is told: $(call given,AREA).  Of the command line alone: in the environment these short names may
+# mean something else (CUDA=/usr/local/cuda).  None of them may be assigned in a makefile.
 given    = $(if $(findstring command line,$(origin $1)),$($1))
 
 # -ffp-contract=off: a*b+c rounds twice unless the source says fma, so every build draws the same random bits.
@@ -54,18 +54,26 @@ check: all
 	$(BUILD)/lead check
 
 help:
-	@echo "make          build/lead and build/liblead.a"
-	@echo "make demo     synthetic traffic, training, forecast, pictures: everything in three minutes"
-	@echo "make test     all tests (AREA=\"ops cli\": some)"
-	@echo "make check    gradients, oracles and parity of every op on this machine, one line an op"
-	@echo "make cuda     build/lead-cuda, where nvcc is; make cuda-emulate: its kernels run and checked on the host"
-	@echo "make bench    kernels against this machine's ceilings"
-	@echo "make bench-peers  the same beside OpenBLAS, oneDNN 2.6 and 3.x, PyTorch, onnxruntime"
-	@echo "make bench-models whole models beside PyTorch and onnxruntime, peak memory"
-	@echo "make twin     the whole model against its second derivation in PyTorch"
-	@echo "make asan     quick tests under the address and undefined-behaviour sanitizers"
-	@echo "make layers   who may include whom"
-	@echo "make mutants  wrong kernels that the checks must notice"
+	@echo "make               build/lead and build/liblead.a"
+	@echo "make demo          synthetic traffic, training, forecast, pictures: everything in three minutes"
+	@echo "make check         gradients, oracles and parity of every op on this machine, one line an op"
+	@echo "make test          all tests; AREA=\"ops cli\": some areas, QUICK=1: smallest sizes"
+	@echo "make asan          quick tests under the address and undefined-behaviour sanitizers"
+	@echo "make layers        who may include whom"
+	@echo "make mutants       wrong kernels that the checks must notice; OP=\"linear add\": of some ops; SIMD=1, CUDA=1: those"
+	@echo "                   kernels, WORD=gemm: of some rows of their list"
+	@echo "make checker       build/tests/checker, the checks of one op; MISSING=ok: although kernels are missing"
+	@echo "make fuzz          libFuzzer programs of the readers of files; make fuzz-run TARGET=json [RUNS=1000000]"
+	@echo "make cuda          build/lead-cuda, where nvcc is; CUDA_ARCH=90: for one GPU"
+	@echo "make cuda-emulate  the CUDA kernels run and checked on the host"
+	@echo "make cuda-report   registers, spills, shared memory of every CUDA kernel"
+	@echo "make cuda-check    the GPU against the CPU; make cuda-bench: its speed"
+	@echo "make bench         kernels against this machine's ceilings; BENCH=\"--quick --threads 1 conv2d\""
+	@echo "make bench-peers   the same beside OpenBLAS, oneDNN 2.6 and 3.x, PyTorch, onnxruntime"
+	@echo "make bench-models  whole models beside PyTorch and onnxruntime, peak memory"
+	@echo "make twin          the whole model against its second derivation in PyTorch; QUICK=1: small sizes"
+	@echo "make clean         removes build"
+	@echo "Words count on make's command line, not in the environment.  BUILD=directory: where things are built"
 
 # q, not r: check/cases/linear.o must not replace autograd/linear.o.
 $(BUILD)/liblead.a: $(OBJ)
