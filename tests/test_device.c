@@ -205,14 +205,19 @@ static void test_first_step(TestLog *log, const Device *cpu, const TrafficSeries
     Rig *r = rig_new(dev);
     FirstStep first = {0};
     const TrafficSplits split = traffic_splits(s->T, PROTOCOL_CLEAN);
-    const TrainOptions o = {.out = arena_printf(r->perm, "%s/first", log->tmp), .data_path = "synthetic", .train = split.train,
-                            .val = split.val, .report = after_step, .ctx = &first};
+    const TrainOptions o = {.out = arena_printf(r->perm, "%s/first", log->tmp),
+                            .data_path = "synthetic",
+                            .train = split.train,
+                            .val = split.val,
+                            .report = after_step,
+                            .ctx = &first};
     const Status st = lead_train(cfg, s, &o, &r->dev, r->perm, r->step, r->scratch);
     int n = 0;
     for (int i = 0; i < OP_COUNT; i++)
         for (int b = 0; b < 2; b++) {
             n += called[b][i];
-            TEST(log, first.called[b][i] == called[b][i], "op %s is first called after the first step", op_info((OpId)i)->name);
+            TEST(log, first.called[b][i] == called[b][i], "op %s is first called after the first step",
+                 op_info((OpId)i)->name);
         }
     TEST(log, !st.code && first.done && n > 60, "%d kernels called: %s", n, st.msg);
     rig_delete(r);
@@ -223,24 +228,30 @@ static void test_missing(TestLog *log, Arena *a)
 {
     TestLog emulated = *log;
     emulated.lead = arena_printf(a, "%.*s/tests/lead-emulated", (int)(strlen(log->lead) - strlen("/lead")), log->lead);
-    const Ran data = lead_run(log, a, "data synth --nodes 4 --days 8 --slot-seconds 3600 --out %s/missing.npy", log->tmp);
+    const Ran data =
+        lead_run(log, a, "data synth --nodes 4 --days 8 --slot-seconds 3600 --out %s/missing.npy", log->tmp);
     TEST(log, data.code == 0, "%s", data.err);
     static const struct { const char *op, *call; } run[] = {
-        {"softplus", NULL}, {"conv2d", "its forward"}, {"adamw", "its forward"}, {"wmse", "its forward"}, {"sampler_step", NULL},
+        {"softplus", NULL},      {"conv2d", "its forward"}, {"adamw", "its forward"},
+        {"wmse", "its forward"}, {"sampler_step", NULL},
     };
     for (size_t i = 0; i < sizeof run / sizeof *run; i++) {
         const char *out = arena_printf(a, "%s/missing-%s", log->tmp, run[i].op);
         setenv("LEAD_EMULATE_WITHOUT", run[i].op, 1);
-        const Ran r = lead_run(&emulated, a, "train --device cuda --config tiny --minutes 0 --steps 2 --llm %s/tiny-llm --data %s/missing.npy --out %s",
-                               log->tmp, log->tmp, out);
+        const Ran r = lead_run(
+            &emulated, a,
+            "train --device cuda --config tiny --minutes 0 --steps 2 --llm %s/tiny-llm --data %s/missing.npy --out %s",
+            log->tmp, log->tmp, out);
         unsetenv("LEAD_EMULATE_WITHOUT");
         const bool saved = access(arena_printf(a, "%s/checkpoint.safetensors", out), F_OK) == 0;
-        if (!run[i].call) TEST(log, r.code == 0 && saved, "without %s, which is not called: exit %d: %s", run[i].op, r.code, r.err);
+        if (!run[i].call)
+            TEST(log, r.code == 0 && saved, "without %s, which is not called: exit %d: %s", run[i].op, r.code, r.err);
         else {
-            const char *line = arena_printf(a, "lead: op %s: this run calls %s kernel, which cuda", run[i].op, run[i].call);
+            const char *line =
+                arena_printf(a, "lead: op %s: this run calls %s kernel, which cuda", run[i].op, run[i].call);
             const char *at = strstr(r.err, line);
-            TEST(log, r.code == 1 && !saved && at && strchr(at, '\n') && !strchr(at, '\n')[1], "without %s: exit %d: %s", run[i].op,
-                 r.code, r.err);
+            TEST(log, r.code == 1 && !saved && at && strchr(at, '\n') && !strchr(at, '\n')[1],
+                 "without %s: exit %d: %s", run[i].op, r.code, r.err);
         }
     }
 }
@@ -252,7 +263,7 @@ void test_device(TestLog *log)
     test_block(log);
     const Device cpu = world_f32(), fenced = fence_cpu(&cpu);
     Device gpu = fence_cuda(), each;
-    gpu.fwd[OP_softplus] = gpu.bwd[OP_softplus] = NULL;   // as of a new op whose CUDA kernel is not written: no model calls it
+    gpu.fwd[OP_softplus] = gpu.bwd[OP_softplus] = NULL;   // no model calls it: a new op, its CUDA kernel not written
     each = gpu;                                           // every kernel launched by itself
     each.no_graph = true;
     Rig *r = rig_new(fenced);
@@ -260,7 +271,8 @@ void test_device(TestLog *log)
     rig_delete(r);
     const TrafficSeries s = synth_series(log, a, NODES, 8, 3600);
     LeadConfig cfg = tiny_lead(tiny_llm(log, a));
-    cfg.steps = 6, cfg.dropout = 0.1, cfg.lora_rank = 1, cfg.loss_pool = 0.1, cfg.samples = 3, cfg.sampler = SAMPLER_DDPM, cfg.guidance = 2;
+    cfg.steps = 6, cfg.dropout = 0.1, cfg.lora_rank = 1, cfg.loss_pool = 0.1, cfg.samples = 3,
+    cfg.sampler = SAMPLER_DDPM, cfg.guidance = 2;
     test_gpt2(log, &cpu, &fenced, a, true);
     test_lead(log, &cpu, &fenced, a, &s, cfg, "direct", true, true);
     test_gpt2(log, &cpu, &gpu, a, false);

@@ -42,8 +42,8 @@ checker: $(BUILD)/tests/checker
 $(BUILD)/tests/checker: $(BUILD)/tests/mutants/checker.o $(EMULATE_OBJ) $(BUILD)/liblead.a
 	$(CC) $(CFLAGS) $(TEST_LINK) -Wl,--dynamic-list=tests/mutants/exports.txt -o $@ $(BUILD)/tests/mutants/checker.o $(EMULATE_OBJ) $(BUILD)/liblead.a -ldl $(LDLIBS)
 
-# Mutants of the harness itself and of every reference kernel (minutes); OP="linear add": of those kernels alone.  CUDA=1: of
-# the CUDA kernels, SIMD=1: of the AVX2 and AVX-512 kernels instead (WORD=gemm: those with that word in their row).
+# Mutants of the harness itself and of every reference kernel (minutes); OP="linear add": of those kernels alone.
+# CUDA=1: of the CUDA kernels, SIMD=1: of the AVX2 and AVX-512 kernels instead (WORD=gemm: those with that word in their row).
 # `make test` takes a sample of them (test_mutants).
 mutants: $(BUILD)/tests/checker
 ifneq ($(call given,CUDA)$(call given,SIMD),)

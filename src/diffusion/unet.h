@@ -3,9 +3,9 @@
 //   + 3x3 convolution up.  A residual block:
 //       h = conv1(silu(GN(x)));  h = AdaGN(h, g) = (1 + gamma(g)) GN(h) + beta(g);  h = silu(FiLM(h, t));
 //       y = x + conv2(h)
-//   followed, at the lowest level (down and up) and in the first of the two middle stages, by self-attention of the pixels,
-//   and everywhere by their cross-attention to the condition sequence S: y += Attn(LN(y), S).  conv2, attention outputs and
-//   the last convolution start at 0.
+//   followed, at the lowest level (down and up) and in the first of the two middle stages, by self-attention of the
+//   pixels, and everywhere by their cross-attention to the condition sequence S: y += Attn(LN(y), S).  conv2, attention
+//   outputs and the last convolution start at 0.
 #ifndef LEAD_DIFFUSION_UNET_H
 #define LEAD_DIFFUSION_UNET_H
 

@@ -196,7 +196,7 @@ Kernel *device_kernel(const Device *d, OpId op, bool backward)
     Kernel *k = backward ? d->bwd[op] : d->fwd[op];
     if (k) return k;
     char line[200];
-    snprintf(line, sizeof line, "op %s: this run calls its %s kernel, which %s does not have; --device cpu has every one",
+    snprintf(line, sizeof line, "op %s: this run calls its %s kernel, which %s does not have; --device cpu does",
              op_info(op)->name, backward ? "backward" : "forward", d->name);
     if (d->fail) d->fail(line);
     CHECK(k, "%s", line);

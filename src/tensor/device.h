@@ -74,8 +74,8 @@ const void *device_view(const Device *d, Arena *a, const void *x, size_t bytes);
 Status device_attach(const Device *d, Arena *a, size_t bytes);
 void device_detach(const Device *d, Arena *a);
 
-// The kernel of an op.  When d has none the program ends with one line that says so (Device.fail): nothing falls back to
-// the host, and what no model calls may be missing.
+// The kernel of an op.  When d has none the program ends with one line that says so (Device.fail): nothing falls back
+// to the host, and what no model calls may be missing.
 Kernel *device_kernel(const Device *d, OpId op, bool backward);
 
 // Puts the kernels of ops.def's cuda columns into d's table (cuda/slots.cu).
