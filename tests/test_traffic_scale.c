@@ -219,6 +219,15 @@ static void metrics_by_hand(TestLog *log)
     TEST(log, !metric_terms(1.4f, 0, z, 4, DIST_PAIRS, 10).in50 && !metric_terms(6.6f, 0, z, 4, DIST_PAIRS, 10).in50,
          "pairs: the middle half is wider than 1.5 .. 6.5");
     TEST(log, isnan(metric_terms(1, 0, z, 2, DIST_PAIRS, 1).crps), "crps of one pair");
+    for (int S = 2; S <= 32; S += 10) {   // mirrored: quantiles too, rising, the median in the middle
+        float m[32];
+        for (int i = 0; i < S; i++) m[i] = (float)((2 * i - S + 1) * (2 * i - S + 1) * (2 * i < S ? -1 : 1));
+        for (int q = 1; q <= 1000; q++) {
+            const double at = metric_quantile(m, S, q / 1000.0, QUANTILE_PAIRS);
+            TEST(log, near(at, -metric_quantile(m, S, 1 - q / 1000.0, QUANTILE_PAIRS), 1e-9) &&
+                 at >= metric_quantile(m, S, (q - 1) / 1000.0, QUANTILE_PAIRS), "S %d: quantile %d/1000 is %g", S, q, at);
+        }
+    }
     const float line[4] = {0, 6, 1, 3};   // pairs (0,6), (1,3): between them 1+3+5+3
     TEST(log, near(metric_energy((float[]){0}, line, 4, 1, 1, true), 2.5 - 12 / 8.0, 1e-6), "energy of pairs");
     // energy: two samples in the plane

@@ -2,10 +2,18 @@
 
 #include <math.h>
 
+// Position from 0 of quantile q of S/2 mirrored pairs: the lower half has the levels k/(S+2), k = 1 .. S/2, the upper
+// half mirrors them, and between the two halves it is a straight line through the middle.
+static double pairs_position(double q, int S)
+{
+    const double k = q * (S + 2), half = S / 2;
+    return k <= half ? k - 1 : k >= half + 2 ? S - (1 - q) * (S + 2) : half - 1 + (k - half) / 2;
+}
+
 double metric_quantile(const float *z, int S, double q, int type)
 {
     double at = type == 6 ? q * (S + 1) - 1 : q * (S - 1);
-    if (type == QUANTILE_PAIRS) at = q <= 0.5 ? q * (S + 2) - 1 : S - (1 - q) * (S + 2);
+    if (type == QUANTILE_PAIRS) at = pairs_position(q, S);
     if (at <= 0) return (double)z[0];
     if (at >= S - 1) return (double)z[S - 1];
     int i = (int)at;

@@ -45,7 +45,8 @@ typedef struct MetricTerms {
 MetricTerms metric_terms(float y, float p, const float *z, int S, DistKind kind, double within);
 
 // Quantile q of z [S] ascending: linear between neighbours, clamped.  Position from 0: type 6 q(S+1)-1; type 7 q(S-1);
-// QUANTILE_PAIRS q(S+2)-1 up to q = 1/2, S-(1-q)(S+2) from there.
+// QUANTILE_PAIRS q(S+2)-1 in the lower half, S-(1-q)(S+2) in the upper, a straight line between; the median is the mean of
+// the two in the middle.
 enum { QUANTILE_PAIRS = 0 };
 double metric_quantile(const float *z, int S, double q, int type);
 // The type whose intervals cover what they say: QUANTILE_PAIRS for DIST_PAIRS, else 6.
