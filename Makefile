@@ -1,5 +1,8 @@
 # lead: no configure step.  make | make demo | make test | make check | make asan | make help
-CC      ?= gcc
+# make brings a CC of its own, cc; only what the user says counts.
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 BUILD   := build
 VERSION := 0.1
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
