@@ -74,6 +74,7 @@ help:
 	@echo "make bench         kernels against this machine's ceilings; BENCH=\"--quick --threads 1 conv2d\""
 	@echo "make bench-peers   the same beside OpenBLAS, oneDNN 2.6 and 3.x, PyTorch, onnxruntime"
 	@echo "make bench-models  whole models beside PyTorch and onnxruntime, peak memory"
+	@echo "make ladder        SGEMM and attention from plain loops to the product's kernels; BENCH=--quick: seconds"
 	@echo "make twin          the whole model against its second derivation in PyTorch; QUICK=1: small sizes"
 	@echo "make clean         removes build"
 	@echo "Words count on make's command line, not in the environment.  BUILD=directory: where things are built"

@@ -38,6 +38,27 @@ $(BUILD)/bench/roofline: $(BUILD)/bench/roofline.o $(BUILD)/liblead.a
 $(BUILD)/bench/dump_step: $(BUILD)/bench/dump_step.o $(BUILD)/bench/session.o $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
 
+# SGEMM and attention from plain loops to the product's kernels: docs/tour/8_ladder.md.   make ladder [BENCH=--quick]
+# The rungs are compiled as the fast kernels are, twice, with instruction-set flags on their files alone.
+LADDER_OBJ := $(BUILD)/bench/rungs/check.o $(if $(SIMD),$(foreach isa,avx2 avx512,$(patsubst %,$(BUILD)/bench/rungs/%.$(isa).o,sgemm attention)))
+$(BUILD)/bench/rungs/%.avx2.o: bench/ladder/%.c
+	@mkdir -p $(@D)
+	@echo "  CC $@"
+	@$(CC) $(CFLAGS) $(SIMD_OPT) -mavx2 -mfma -mf16c -c -o $@ $<
+$(BUILD)/bench/rungs/%.avx512.o: bench/ladder/%.c
+	@mkdir -p $(@D)
+	@echo "  CC $@"
+	@$(CC) $(CFLAGS) $(SIMD_OPT) $(AVX512) -c -o $@ $<
+$(BUILD)/bench/rungs/%.o: bench/ladder/%.c
+	@mkdir -p $(@D)
+	@echo "  CC $@"
+	@$(CC) $(CFLAGS) -c -o $@ $<
+$(BUILD)/bench/ladder: $(BUILD)/bench/rungs/run.o $(LADDER_OBJ) $(BUILD)/liblead.a
+	$(BENCH_PROGRAM)
+ladder: $(BUILD)/bench/ladder
+	$(BUILD)/bench/ladder $(BENCH)
+$(BUILD)/tests/run: $(LADDER_OBJ)
+
 # The GPU verified and measured by one program: gpu-emulated runs the same kernels on the host.
 #   make cuda-check | make cuda-bench      wants a GPU; tests/tools/gpu_day.sh runs everything
 GPU_OBJ := $(patsubst %,$(BUILD)/bench/%.o,gpu models shapes problem session)
@@ -62,5 +83,5 @@ cuda-bench: $(BUILD)/bench/gpu
 twin: $(BUILD)/bench/dump_step $(PEERS_PYTHON)
 	sh bench/peers/twin.sh $(BUILD) $(PEERS_PYTHON) $(call given,QUICK)
 
-.PHONY: cuda-check cuda-bench bench bench-peers bench-models twin
--include $(wildcard $(BUILD)/bench/*.d)
+.PHONY: cuda-check cuda-bench bench bench-peers bench-models ladder twin
+-include $(wildcard $(BUILD)/bench/*.d $(BUILD)/bench/rungs/*.d)

@@ -19,7 +19,7 @@ layers:
 	@sh tests/layers.sh
 
 $(BUILD)/tests/run: $(TEST_OBJ) $(EMULATE_OBJ) $(FAULT_OBJ) $(BUILD)/liblead.a
-	$(CC) $(CFLAGS) $(TEST_LINK) -o $@ $(TEST_OBJ) $(EMULATE_OBJ) $(FAULT_OBJ) $(BUILD)/liblead.a $(LDLIBS)
+	$(CC) $(CFLAGS) $(TEST_LINK) -o $@ $(TEST_OBJ) $(EMULATE_OBJ) $(FAULT_OBJ) $(LADDER_OBJ) $(BUILD)/liblead.a $(LDLIBS)
 
 # The program with --device cuda emulated.
 $(BUILD)/tests/lead-emulated: $(CLI:%.c=$(BUILD)/%.o) $(EMULATE_OBJ) $(BUILD)/tests/emulate/device_emulated.o $(BUILD)/liblead.a
