@@ -18,8 +18,7 @@ static float dot(const float *x, const float *y, int64_t E)
     return sum;
 }
 
-// The most that exp sees is 0: subtracting the row's maximum changes no quotient and keeps all from overflowing.
-// s -> e^((s - max) / sqrt(E)); returns their sum.
+// s -> e^((s - max) / sqrt(E)); returns their sum.  Subtracting the row's maximum changes no quotient, and no exp overflows.
 static float softmax_row(float *s, int64_t T, int64_t E)
 {
     float max = -INFINITY, sum = 0;
