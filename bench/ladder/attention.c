@@ -5,7 +5,7 @@
 //   online        maximum and sum run along with the scores    the row of scores, and the second pass over it
 //   tiles         24 queries x 64 keys at a time               waiting for dot products; reads of k and v
 //   exps          2^x of whole vectors                         calls of exp
-//   registers     both products by the tile of SGEMM           loads and stores: from 3 to 0.6 for each multiply-add
+//   registers     both products by the tile of SGEMM           loads and stores: 3 a multiply-add become 0.6
 // From rung 3 on no row of T scores is kept (Milakov, Gimelshein 2018; Dao et al. 2022).  The last rung does the
 // arithmetic of the product's kernel (cpu_simd/attention), in its order, and has its bits.
 #include "bench/ladder/ladder.h"
@@ -18,7 +18,8 @@ static float dot(const float *x, const float *y, int64_t E)
     return sum;
 }
 
-// s -> e^((s - max) / sqrt(E)); returns their sum.  Subtracting the row's maximum changes no quotient, and no exp overflows.
+// s -> e^((s - max) / sqrt(E)); returns their sum.  Subtracting the row's maximum changes no quotient, and no exp
+// overflows.
 static float softmax_row(float *s, int64_t T, int64_t E)
 {
     float max = -INFINITY, sum = 0;
@@ -224,7 +225,7 @@ const Rung attention_rungs_avx2[RUNGS] = {
     {"materialised", NULL, materialised, "-"},
     {"rows", NULL, rows, "memory: T floats of scores, not T x T"},
     {"online", NULL, online, "the row of scores and the second pass over it"},
-    {"tiles", NULL, tiles, "waiting for dot products; k and v read T / 24 times, not T"},
-    {"exps", NULL, exps, "calls of exp: one for 16 scores"},
-    {"registers", NULL, registers, "loads and stores: 0.6 a multiply-add, not 3"},
+    {"tiles", NULL, tiles, "waiting for dot products; reads of k and v: T / 24, not T"},
+    {"exps", NULL, exps, "calls of exp: one for a vector of scores"},
+    {"registers", NULL, registers, "loads and stores: 3 a multiply-add become 0.6"},
 };

@@ -4,7 +4,7 @@
 //   order     the inner loop runs along rows                    lines of the cache: all 16 floats of one are used
 //   blocked   a block of b is used for all rows of a            traffic with the far caches and memory
 //   packed    the block is copied into one piece                sets of the L1 cache and entries of the TLB
-//   tile      a tile of c stays in registers (tile.h)           loads and stores: from 3 to 0.6 for each multiply-add
+//   tile      a tile of c stays in registers (tile.h)           loads and stores: 3 a multiply-add become 0.6
 //   ahead     the next panel is asked for before it is wanted   waiting for it
 // No rung does less arithmetic than the first: all of them make M N K multiply-adds, fmaf, k upwards.  The first four
 // have the same bits.  The last two first sum a block of KC terms and then add it to c, as the product's kernels do
@@ -60,7 +60,7 @@ static void blocked(int64_t M, int64_t N, int64_t K, const float *a, const float
 // lies on a page of its own and takes an entry of the TLB.  Copied into one piece the block has neither trouble.
 static void packed(int64_t M, int64_t N, int64_t K, const float *a, const float *b, float *c)
 {
-    float block[BK * BN];
+    float block[BK * BN] __attribute__((aligned(64)));
     memset(c, 0, (size_t)(M * N) * sizeof *c);
     for (int64_t k0 = 0; k0 < K; k0 += BK)
         for (int64_t n0 = 0; n0 < N; n0 += BN) {
@@ -104,8 +104,9 @@ static void pack_panel(const float *b, int64_t ldb, int64_t terms, int64_t cols,
 }
 
 // ---- 6. ahead
-// A panel is copied from rows of b that lie far apart, which the hardware does not foresee: each copy waits for memory.
-// Here each tile first asks for its own part of c and for its share of the next panel, and multiplies while they come.
+// A panel is copied from rows of b that lie far apart, which the hardware does not foresee well: the copy waits for
+// them.  Here each tile first asks for its own part of c and for its share of the next panel, and multiplies while they
+// come.
 
 // Asks for NR floats of each of some rows, for the L2 cache.
 static inline void ask(const float *x, int64_t ld, int64_t rows)
@@ -156,6 +157,6 @@ const Rung sgemm_rungs_avx2[RUNGS] = {
     {"order", order, NULL, "lines of the cache: 16 floats of one are used, not 1"},
     {"blocked", blocked, NULL, "traffic: b comes from afar once, not M times"},
     {"packed", packed, NULL, "sets of the L1 cache, entries of the TLB"},
-    {"tile", tiled, NULL, "loads and stores: 0.6 a multiply-add, not 3"},
+    {"tile", tiled, NULL, "loads and stores: 3 a multiply-add become 0.6"},
     {"ahead", ahead, NULL, "waiting for the next panel and for c"},
 };
