@@ -40,7 +40,7 @@ $(BUILD)/bench/dump_step: $(BUILD)/bench/dump_step.o $(BUILD)/bench/session.o $(
 
 # SGEMM and attention from plain loops to the product's kernels: docs/tour/8_ladder.md.   make ladder [BENCH=--quick]
 # The rungs are compiled as the fast kernels are, twice, with instruction-set flags on their files alone.
-LADDER_OBJ := $(BUILD)/bench/rungs/check.o $(if $(SIMD),$(foreach isa,avx2 avx512,$(patsubst %,$(BUILD)/bench/rungs/%.$(isa).o,sgemm attention)))
+LADDER_OBJ := $(BUILD)/bench/rungs/check.o $(if $(SIMD_SRC),$(foreach isa,avx2 avx512,$(patsubst %,$(BUILD)/bench/rungs/%.$(isa).o,sgemm attention)))
 $(BUILD)/bench/rungs/%.avx2.o: bench/ladder/%.c
 	@mkdir -p $(@D)
 	@echo "  CC $@"
@@ -56,7 +56,7 @@ $(BUILD)/bench/rungs/%.o: bench/ladder/%.c
 $(BUILD)/bench/ladder: $(BUILD)/bench/rungs/run.o $(LADDER_OBJ) $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
 ladder: $(BUILD)/bench/ladder
-	$(BUILD)/bench/ladder $(BENCH)
+	$(BUILD)/bench/ladder $(call given,BENCH)
 $(BUILD)/tests/run: $(LADDER_OBJ)
 
 # The GPU verified and measured by one program: gpu-emulated runs the same kernels on the host.
