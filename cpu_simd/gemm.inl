@@ -4,6 +4,22 @@
 // Matrix Multiplication", 2008): per k two loads of B, MR broadcasts of A, 2 MR multiply-adds.  B is copied into panels
 // [kc][2 VW] that stay in the L2 cache, A is read where it is, or copied row by row when its strides would hurt.
 //
+//                               B           n .. + NR
+//                             k0 +---------+====+---------+     panel, kc x NR: 64 KiB at most with AVX-512, 32 with
+//                                |         |    |         |     AVX2; a copy (a thread's own, or shared by all), packed
+//                        k0 + kc +---------+====+---------+     beforehand, or read in place: BPlace
+//     A    k0       k0 + kc     C           n .. + NR
+//        +--+---------+--+       +---------+----+---------+
+//     m0 |  |         |  |       |         |    |         |     block of A, mc x kc, in the L2 cache: 240 KiB at most
+//        |  +---------+  | MR    |         +====+         |     (A_BLOCK) beside shared panels, 576 (A_WHOLE) where a
+//        |  | k ->    |  | rows  |         |tile|         |     thread has panels of its own: gemm_plan
+//        |  +---------+  |       |         +====+         |
+//        |  |         |  |       |         |    |         |     tile: up to MR x NR sums, in registers while k runs
+//   + mc +--+---------+--+       +---------+----+---------+
+//
+// Loops, from the outside: NC columns where panels are shared (gemm_member), kc terms, tasks of a thread (mc rows by
+// `group` columns), panels (block_product), tiles, k (tile_body).  bench/ladder/sgemm.c builds this up step by step.
+//
 // Order of sums (D0): k runs upwards inside blocks of kc terms; kc depends on K alone, blocks are added in order.  So
 // an element has the same bits whatever M, its row, the number of threads, or the path (packed or not) taken.
 #ifndef LEAD_CPU_SIMD_GEMM_INL

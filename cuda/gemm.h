@@ -14,6 +14,24 @@
 //   registers (sm_90, ptxas 13.0): 121-168, no spills (make cuda-report).  Rows, columns and k are counted in 32 bits.
 // Bound by FFMA issue.  Expected: 0.80 of 67 TFLOP/s at 4096^3; 0.6 at LEAD's sizes (less than two waves of blocks).
 //
+//                           step of B, 16 x 64, in shared memory
+//                           +------------+------------+
+//                        16 |            |            |           two buffers: for_tiles uses one while cp.async fills
+//                           +------------+------------+           the other
+//    step of A, 128 x 16    C, the block's 128 x 64
+//         +-----+           +------------+------------+
+//         |     |           |   warp 0   |   warp 1   |           f32: a warp's 64 x 32 belong to 8 x 4 lanes (lane_m,
+//         |     |        64 |            |            |           lane_n), 8 x 8 sums each in registers; rows and
+//         |     |           |            |            |           columns of a lane lie apart as Tile::row says
+//         |     |           +------------+------------+
+//         |     |           |   warp 2   |   warp 3   |           tensor cores: a warp's 64 x 32 are 4 x 4 fragments of
+//         |     |        64 |            |            |           16 x 8, k in steps of 8 (tf32) or 16 (bf16); a lane
+//         |     |           |            |            |           holds 4 sums of each fragment (mma.h)
+//         +-----+           +------------+------------+
+//            16                   32           32
+// The smaller block, 64 x 64, is warps 0 and 1 alone.  Finished sums leave through a slab of 8 x 32 of each warp
+// (put_slab), so that whole lines are written.
+//
 // --math tf32, bf16 (mma_kernel): the same tiles in f32, rounded when a fragment is read; m16n8k8 (k16) products of the
 // tensor cores, sums in f32.  Only for W = 4.  A warp reads 24 words for 16 products of 1,024 (8 of 2,048)
 // multiplications:

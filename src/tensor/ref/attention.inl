@@ -41,16 +41,19 @@ KERNEL(attention, fwd)
         for (int64_t i = 0; i < d.Tq; i++) {
             const int64_t at = (n * d.Tq + i) * d.D + e0, seen = keys_seen(&d, i);
             real max = -INFINITY, sum = 0;
+            // pass 1 over the keys: the largest score, so that no exp overflows
             for (int64_t j = 0; j < seen; j++) {
                 const real score = d.scale * dot(q + at, kh + j * d.D, d.E);
                 if (score > max) max = score;
             }
+            // pass 2 over the keys: the scores again, exp(score - max), its sum and the sum of v weighted with it
             for (int64_t e = 0; e < d.E; e++) o[at + e] = 0;
             for (int64_t j = 0; j < seen; j++) {
                 const real p = R(exp)(d.scale * dot(q + at, kh + j * d.D, d.E) - max);
                 sum += p;
                 for (int64_t e = 0; e < d.E; e++) o[at + e] += p * vh[j * d.D + e];
             }
+            // pass 3, over the channels: divide by the sum
             for (int64_t e = 0; e < d.E; e++) o[at + e] /= sum;
             lse[nh * d.Tq + i] = max + R(log)(sum);
         }
@@ -68,7 +71,9 @@ KERNEL(attention, bwd)
         const int64_t n = nh / d.heads, e0 = nh % d.heads * d.E;
         for (int64_t i = 0; i < d.Tq; i++) {
             const int64_t at = (n * d.Tq + i) * d.D + e0, seen = keys_seen(&d, i);
+            // pass 1, over the channels: delta = do.o = sum_j P do.v[j], what the softmax takes from each g
             const real delta = dot(go + at, o + at, d.E);
+            // pass 2 over the keys: P again from lse, no maximum needed, and its shares of dv, dq, dk
             for (int64_t j = 0; j < seen; j++) {
                 const int64_t kt = (n * d.L + j) * d.D + e0;
                 const real p = R(exp)(d.scale * dot(q + at, k + kt, d.E) - lse[nh * d.Tq + i]);

@@ -23,13 +23,16 @@ KERNEL(cross_entropy, fwd)
 #pragma omp parallel for if (R * V > PAR_MIN)
     for (int64_t r = 0; r < R; r++) {
         const real *row = x + r * V;
+        // pass 1: the largest logit, so that no exp overflows
         real max = row[0];
         for (int64_t v = 1; v < V; v++)
             if (!(row[v] <= max)) max = row[v];   // written so that a NaN stays
+        // pass 2: the sum of exp(x - max); lse = max + its log
         double sum = 0;
         for (int64_t v = 0; v < V; v++) sum += (double)R(exp)(row[v] - max);
         lse[r] = max + (real)log(sum);
     }
+    // over the rows: what the target's logit lacks to lse
     double loss = 0;
     for (int64_t r = 0; r < R; r++)
         if (target[r] >= 0) loss += (double)lse[r] - (double)x[r * V + target[r]];
@@ -47,6 +50,7 @@ KERNEL(cross_entropy, bwd)
 #pragma omp parallel for if (R * V > PAR_MIN)
     for (int64_t r = 0; r < R; r++) {
         if (target[r] < 0) continue;
+        // one pass: the probability again from lse, minus 1 at the target
         for (int64_t v = 0; v < V; v++)
             dx[r * V + v] += f * (R(exp)(x[r * V + v] - lse[r]) - (real)(v == target[r]));
     }

@@ -17,11 +17,14 @@ KERNEL(layer_norm, fwd)
     for (int64_t r = 0; r < rows; r++) {
         const real *xr = x + r * C;
         real m = 0, var = 0;
+        // pass 1: the mean
         for (int64_t i = 0; i < C; i++) m += xr[i];
         m /= (real)C;
+        // pass 2: the variance, of differences: sum x^2 - C mean^2 would cancel
         for (int64_t i = 0; i < C; i++) var += (xr[i] - m) * (xr[i] - m);
         mean[r] = m;
         rstd[r] = 1 / R(sqrt)(var / (real)C + (real)p->eps);
+        // pass 3: the result
         for (int64_t i = 0; i < C; i++) y[r * C + i] = gamma[i] * ((xr[i] - m) * rstd[r]) + beta[i];
     }
 }
@@ -36,16 +39,19 @@ KERNEL(layer_norm, bwd)
         for (int64_t r = 0; r < rows; r++) {
             const real *xr = x + r * C, *dyr = dy + r * C;
             real mh = 0, mhx = 0;
+            // pass 1: the means of h and of h xhat
             for (int64_t i = 0; i < C; i++) {
                 mh += dyr[i] * gamma[i];
                 mhx += dyr[i] * gamma[i] * ((xr[i] - mean[r]) * rstd[r]);
             }
             mh /= (real)C;
             mhx /= (real)C;
+            // pass 2: dx
             for (int64_t i = 0; i < C; i++)
                 dx[r * C + i] += rstd[r] * (dyr[i] * gamma[i] - mh - (xr[i] - mean[r]) * rstd[r] * mhx);
         }
     }
+    // a pass each down the columns: dgamma, dbeta
     if (dgamma)
         for (int64_t r = 0; r < rows; r++)
             for (int64_t i = 0; i < C; i++) dgamma[i] += dy[r * C + i] * ((x[r * C + i] - mean[r]) * rstd[r]);

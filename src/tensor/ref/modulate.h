@@ -49,9 +49,11 @@ static inline void group_fwd(const OpCall *c, const Affine *a)
     for (int64_t ng = 0; ng < d.N * d.G; ng++) {
         const int64_t n = ng / d.G, c0 = ng % d.G * d.M;
         real m = 0, var = 0;
+        // pass 1: the mean
         for (int64_t s = 0; s < d.S; s++)
             for (int64_t i = c0; i < c0 + d.M; i++) m += x[(n * d.S + s) * d.C + i];
         m /= (real)(d.S * d.M);
+        // pass 2: the variance, of differences
         for (int64_t s = 0; s < d.S; s++)
             for (int64_t i = c0; i < c0 + d.M; i++) {
                 const real diff = x[(n * d.S + s) * d.C + i] - m;
@@ -59,6 +61,7 @@ static inline void group_fwd(const OpCall *c, const Affine *a)
             }
         mean[ng] = m;
         rstd[ng] = 1 / R(sqrt)(var / (real)(d.S * d.M) + (real)p->eps);
+        // pass 3: affine part and SiLU
         for (int64_t s = 0; s < d.S; s++)
             for (int64_t i = c0; i < c0 + d.M; i++) {
                 const int64_t at = (n * d.S + s) * d.C + i;
@@ -77,7 +80,7 @@ static inline void group_bwd_x(const OpCall *c, const Affine *a, real *dx)
     for (int64_t ng = 0; ng < d.N * d.G; ng++) {
         const int64_t n = ng / d.G, c0 = ng % d.G * d.M;
         real mh = 0, mhx = 0;
-        for (int pass = 0; pass < 2; pass++) {   // first the two means, then dx
+        for (int pass = 0; pass < 2; pass++) {   // pass 0: the means of h and of h xhat; pass 1: dx
             for (int64_t s = 0; s < d.S; s++)
                 for (int64_t i = c0; i < c0 + d.M; i++) {
                     const int64_t at = (n * d.S + s) * d.C + i;
