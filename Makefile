@@ -59,6 +59,7 @@ check: all
 help:
 	@echo "make               build/lead and build/liblead.a"
 	@echo "make demo          synthetic traffic, training, forecast, pictures: everything in three minutes"
+	@echo "make tour          the chapters of docs/tour, one program each"
 	@echo "make check         gradients, oracles and parity of every op on this machine, one line an op"
 	@echo "make test          all tests; AREA=\"ops cli\": some areas, QUICK=1: smallest sizes"
 	@echo "make asan          quick tests under the address and undefined-behaviour sanitizers"
@@ -136,4 +137,5 @@ clean:
 comma := ,
 include cuda/cuda.mk
 include tests/tests.mk
+include docs/tour/tour.mk
 -include bench/bench.mk
