@@ -3,7 +3,7 @@
 # Exit 1 on a violation, on a file outside the known modules, and when no file or no include was read.
 #   tests/layers.sh [root]     root defaults to the current directory
 cd "${1:-.}" || exit 1
-find src cuda cpu_simd bench tests -type f \( -name '*.[ch]' -o -name '*.inl' -o -name '*.def' -o -name '*.cu' -o -name '*.cuh' \) \
+find src cuda cpu_simd bench docs tests -type f \( -name '*.[ch]' -o -name '*.inl' -o -name '*.def' -o -name '*.cu' -o -name '*.cuh' \) \
     2>/dev/null | sort | xargs awk '
 BEGIN {
     # module -> modules it may include besides itself
@@ -15,7 +15,7 @@ BEGIN {
     may["llm"] = may["diffusion"] = "nn autograd io " base
     may["check"] = "autograd " base
     may["lead"] = "llm diffusion traffic nn autograd io " base
-    may["cli"] = "lead check llm diffusion traffic plot nn autograd io " base
+    may["cli"] = may["docs"] = "lead check llm diffusion traffic plot nn autograd io " base
     may["bench"] = may["cli"] " cpu_simd"     # the rungs of bench/ladder are kernels over vec.h
     may["tests"] = may["bench"] " bench"      # tests reach the vector functions of vec.h, and the rungs, themselves
     for (m in may) {

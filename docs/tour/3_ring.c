@@ -8,7 +8,7 @@
 #include "nn/optim.h"
 #include "plot/picture.h"
 
-enum { T = 1000, BATCH = 64, WIDTH = 64, EMBED = 64, TRAIN = 3000, POINTS = 400, STEPS = 40, PANELS = 5, SIDE = 160 };
+enum { T = 1000, BATCH = 64, WIDTH = 64, EMBED = 64, TRAIN = 3000, POINTS = 200, STEPS = 40, PANELS = 5, SIDE = 160 };
 
 // x_t = s x_0 + e noise: s and e by adding noise t times, beside the closed form.
 static void noise_level(const Schedule *sch, int t)
@@ -74,8 +74,8 @@ static Status picture(Arena *a, double kept[PANELS][POINTS][2], const char *path
     TRY(picture_new(a, PANELS * SIDE, SIDE, (Color){255, 255, 255}, &p));
     for (int i = 0; i < PANELS * POINTS; i++) {
         const double *x = kept[i / POINTS][i % POINTS];
-        const Point at = {SIDE * (i / POINTS + 0.5 + x[0] / 6), SIDE * (0.5 - x[1] / 6)};
-        picture_stroke(p, &at, 1, (Ink){.color = {190, 70, 20}, .alpha = 1, .width = 3});
+        const Point at = {SIDE * (i / POINTS + 0.5 + x[0] / 5), SIDE * (0.5 - x[1] / 5)};
+        picture_stroke(p, &at, 1, (Ink){.color = {190, 70, 20}, .alpha = 1, .width = 2.4});
     }
     return picture_write_png(p, path);
 }
