@@ -104,7 +104,8 @@ static void test_help(TestLog *log, Arena *a)
     TEST(log, r.code == 0, "make help: %s", r.out);
     const Ran all =
         sh(log, a,
-           "sed -n 's/^\\.PHONY: //p' Makefile tests/tests.mk docs/tour/tour.mk cuda/cuda.mk bench/bench.mk | tr ' ' '\\n' | sort -u");
+           "sed -n 's/^\\.PHONY: //p' Makefile tests/tests.mk docs/tour/tour.mk cuda/cuda.mk bench/bench.mk | "
+           "tr ' ' '\\n' | sort -u");
     int n = 0;
     char *copy = arena_printf(a, "%s", all.out), *save;
     for (char *target = strtok_r(copy, "\n", &save); target; target = strtok_r(NULL, "\n", &save)) {

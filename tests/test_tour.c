@@ -3,7 +3,9 @@
 //                the relative tolerance of the page (<!-- tolerance 1e-6 -->, from there on; before that 1e-12)
 //   ```c         lines of the chapter's program, in this order;   ```c FILE   lines of that file
 //   prose        a number with a point or an exponent, and a number alone in backticks, is one that the program
-//                prints (rounded to the digits that the prose has), or stands in it, or in <!-- given: 0.5, 1e-4 -->
+//                prints (rounded to the digits that the prose has), or stands in it, or in <!-- given: 0.5, 1e-4 -->,
+//                or in a block of the page that is called
+//   ```measured  times and the like, which no test can repeat
 // Afterwards each place that was compared is changed, one at a time: the page must fail every time.
 #include <ctype.h>
 #include <dirent.h>
@@ -139,7 +141,7 @@ static bool find_line(const char **at, const char *a, const char *a_end, Agrees 
 
 // ---- a page
 
-typedef enum Block { PROSE, OUTPUT, CODE, OTHER } Block;   // OTHER: a fence with another name; read like prose
+typedef enum Block { PROSE, OUTPUT, CODE, MEASURED, OTHER } Block;   // OTHER: another name, or none; read like prose
 
 typedef struct Reader {
     const Page *p;
@@ -147,17 +149,24 @@ typedef struct Reader {
     Verdict *v;
     Block block;
     const char *source, *printed;    // from where the next line is looked for
-    const char *given;               // all <!-- given: .. --> of the page
+    const char *given;               // all_given
     double tolerance;
 } Reader;
 
+// What the page says of its own accord: its lines <!-- given: .. -->, and its ```measured blocks.
 static const char *all_given(const char *text, Arena *a)
 {
-    const char *all = "", *mark = "<!-- given:";
-    for (const char *s = text; (s = strstr(s, mark)) != NULL; s++) {
-        if (s > text && s[-1] != '\n') continue;   // a page that talks about the mark
-        s += strlen(mark);
-        all = arena_printf(a, "%s %.*s", all, (int)(line_end(s) - s), s);
+    const char *all = "", *mark = "<!-- given:", *open = "```measured\n";
+    for (const char *s = text; *s; s = next_line(line_end(s))) {
+        const char *end = line_end(s);
+        if (!strncmp(s, open, strlen(open))) {
+            const char *close = strstr(end, "\n```");
+            end = close ? close : end;
+        } else if (strncmp(s, mark, strlen(mark)) != 0) {
+            continue;
+        }
+        all = arena_printf(a, "%s\n%.*s", all, (int)(end - s), s);
+        s = end;
     }
     return all;
 }
@@ -171,6 +180,8 @@ static void fence(Reader *r, const char *s, const char *end)
         r->block = PROSE;
     } else if (n == 6 && !memcmp(s, "output", 6)) {
         r->block = OUTPUT;
+    } else if (n == 8 && !memcmp(s, "measured", 8)) {
+        r->block = MEASURED;
     } else if (n == 1 && *s == 'c') {
         r->block = CODE;
         r->source = r->p->source;
@@ -224,7 +235,7 @@ static void read_page(const Page *p, Arena *a, Verdict *v)
         const char *const eol = line_end(line), *s = first_char(line, eol), *end = past_last_char(s, eol);
         next = next_line(eol);
         if (end - s >= 3 && !memcmp(s, "```", 3)) fence(&r, s, end);
-        else if (s == end) continue;
+        else if (s == end || r.block == MEASURED) continue;
         else if (r.block == OUTPUT) output_line(&r, s, end);
         else if (r.block == CODE) code_line(&r, s, end);
         else if (!strncmp(s, tolerance, strlen(tolerance))) r.tolerance = atof(s + strlen(tolerance));
@@ -270,6 +281,8 @@ static void test_reader(TestLog *log, Arena *a)
         {false, "x is 2.6.\n"},
         {false, "n is `8`.\n"},
         {true, "n is `8`.\n<!-- given: 3, 8 -->\n"},
+        {true, "it took 3.2 s\n```measured\nseconds 3.21\nmore 5\n```\n"},
+        {false, "it took 3.3 s\n```measured\nseconds 3.21\nmore 5\n```\n"},
         {true, "the rate 1e-3\n```c\nrate = 0.001;\n```\n"},
         {false, "```c\nrate = 0.002;\n```\n"},
         {false, "```c\nint n = 7;\nrate = 0.001;\n```\n"},                              // the other way round
