@@ -1,12 +1,12 @@
-// The CUDA execution model on the host, for tests: what cuda/launch.h includes instead of the CUDA runtime.  Blocks run in
-// a loop, the threads of a block as fibers that switch at barriers and warp operations (emulate.cc).
-//   order       of threads and blocks: with one OpenMP thread forward, with two backward and warp by warp, else shuffled,
-//               so that the check of threads (src/check) also runs every kernel in several orders: a missing barrier gives
-//               other bits, or the NaN that shared memory starts with
-//   shared      0xFF bytes (NaN) when a block starts; red zones around each variable, checked when the block ends and, with
-//               AddressSanitizer, at each access
-//   errors      a barrier that some threads miss or that they reach at another line, a warp operation whose lanes have gone
-//               elsewhere, shared memory overrun, grids beyond the hardware's limits: a message and abort()
+// The CUDA execution model on the host, for tests: what cuda/launch.h includes instead of the CUDA runtime.  Blocks run
+// in a loop, the threads of a block as fibers that switch at barriers and warp operations (emulate.cc).
+//   order       of threads and blocks: with one OpenMP thread forward, with two backward and warp by warp, else
+//               shuffled, so that the check of threads (src/check) also runs every kernel in several orders: a missing
+//               barrier gives other bits, or the NaN that shared memory starts with
+//   shared      0xFF bytes (NaN) when a block starts; red zones around each variable, checked when the block ends and,
+//               with AddressSanitizer, at each access
+//   errors      a barrier that some threads miss or that they reach at another line, a warp operation whose lanes have
+//               gone elsewhere, shared memory overrun, grids beyond the hardware's limits: a message and abort()
 //   sm_90a      barriers with byte counts, tensor copies, wgmma: hopper.cc
 //   copy_async  takes place when it is waited for; until then the target is NaN
 //   recording   kernels and copies are kept and run later (tensor/graph.h)
@@ -51,8 +51,8 @@ void emulate_record_run(void *graph);
 void emulate_record_free(void *graph);
 int64_t emulate_record_nodes(void *graph);
 }
-void emulate_record_kernel(const char *op, dim3 grid, dim3 block, size_t shared, void (*thread)(void *), const void *arg,
-                           size_t bytes);
+void emulate_record_kernel(const char *op, dim3 grid, dim3 block, size_t shared, void (*thread)(void *),
+                           const void *arg, size_t bytes);
 
 template <class Body> static void emulate_thread(void *body) { (*static_cast<Body *>(body))(); }
 
@@ -85,8 +85,8 @@ void emulate_mma_tf32(float d[4], const uint32_t a[4], const uint32_t b[2], cons
                       int line = __builtin_LINE());
 void emulate_mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2], const char *file = __builtin_FILE(),
                       int line = __builtin_LINE());
-void emulate_load_matrix(uint32_t *r, const void *row, int matrices, bool transposed, const char *file = __builtin_FILE(),
-                         int line = __builtin_LINE());
+void emulate_load_matrix(uint32_t *r, const void *row, int matrices, bool transposed,
+                         const char *file = __builtin_FILE(), int line = __builtin_LINE());
 
 
 // Asynchronous hardware of sm_90a (hopper.cc); contracts: cuda/hopper.h
@@ -101,7 +101,8 @@ void emulate_mbarrier_arrive(uint64_t *b, unsigned expect, const char *file, int
 void emulate_mbarrier_wait(uint64_t *b, unsigned parity, const char *file, int line);
 void emulate_tma_load(void *to, const TensorBox *t, uint64_t *b, const int at[3], const char *file, int line);
 void emulate_wgmma_fence(const char *file, int line);
-void emulate_wgmma(float *d, int N, uint64_t a, uint64_t b, bool bf16, bool across_a, bool across_b, const char *file, int line);
+void emulate_wgmma(float *d, int N, uint64_t a, uint64_t b, bool bf16, bool across_a, bool across_b, const char *file,
+                   int line);
 void emulate_wgmma_commit(const char *file, int line);
 void emulate_wgmma_wait(int newest, const char *file, int line);
 void emulate_registers(int n, bool take, const char *file, int line);
@@ -156,10 +157,19 @@ static inline unsigned __ballot_sync(unsigned mask, int on, EMULATE_SITE)
     return (unsigned)s.result;
 }
 static inline int __any_sync(unsigned mask, int on, EMULATE_SITE) { return __ballot_sync(mask, on, file, line) != 0; }
-static inline int __all_sync(unsigned mask, int on, EMULATE_SITE) { return __ballot_sync(mask, on, file, line) == mask; }
+static inline int __all_sync(unsigned mask, int on, EMULATE_SITE)
+{
+    return __ballot_sync(mask, on, file, line) == mask;
+}
 
-static inline void copy_async16(void *to, const void *from, bool valid = true) { emulate_copy_async(to, from, 16, valid); }
-static inline void copy_async4(void *to, const void *from, bool valid = true) { emulate_copy_async(to, from, 4, valid); }
+static inline void copy_async16(void *to, const void *from, bool valid = true)
+{
+    emulate_copy_async(to, from, 16, valid);
+}
+static inline void copy_async4(void *to, const void *from, bool valid = true)
+{
+    emulate_copy_async(to, from, 4, valid);
+}
 static inline void copy_async_commit() { emulate_copy_commit(); }
 template <int N> static inline void copy_async_wait() { emulate_copy_wait(N); }
 

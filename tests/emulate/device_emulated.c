@@ -1,5 +1,5 @@
-// device_cuda of programs linked with the emulated kernels: --device cuda is then the emulation, its memory fenced.  Stands
-// before the library, in the place of cuda/device.cu.
+// device_cuda of programs linked with the emulated kernels: --device cuda is then the emulation, its memory fenced.
+// Stands before the library, in the place of cuda/device.cu.
 //   LEAD_EMULATE_WITHOUT=OP   a device without the kernels of that op
 #include <stdlib.h>
 #include <string.h>

@@ -14,7 +14,8 @@
 
 dim3 threadIdx, blockIdx, blockDim, gridDim;
 
-enum { THREADS = 1024, STACK = 256 << 10, SHARED_BYTES = 163 << 10, SHARED_SM90 = 227 << 10, RED_ZONE = 64, VARIABLES = 64, COPIES = 64 };
+enum { THREADS = 1024, STACK = 256 << 10, VARIABLES = 64, COPIES = 64 };
+enum { SHARED_BYTES = 163 << 10, SHARED_SM90 = 227 << 10, RED_ZONE = 64 };
 
 typedef enum State { NEW, READY, AT_BARRIER, AT_WARP, AT_CONDITION, DONE } State;
 
@@ -65,8 +66,8 @@ void emulate_window(void (*window)(bool)) { e.window = window; }
 void emulate_fail(const char *fmt, ...)
 {
     __builtin_va_list ap;
-    fprintf(stderr, "cuda emulation: %s, block (%u,%u,%u) of %u threads, thread %u: ", e.op, blockIdx.x, blockIdx.y, blockIdx.z,
-            blockDim.x, threadIdx.x);
+    fprintf(stderr, "cuda emulation: %s, block (%u,%u,%u) of %u threads, thread %u: ", e.op, blockIdx.x, blockIdx.y,
+            blockIdx.z, blockDim.x, threadIdx.x);
     __builtin_va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
     __builtin_va_end(ap);
@@ -145,7 +146,8 @@ static void become(int t)
     e.thread[t].fiber = e.running;
 }
 
-// Runs threads that have not begun, one after another, until one of them has waited: then others may have to go on first.
+// Runs threads that have not begun, one after another, until one of them has waited: then others may have to go on
+// first.
 static void fiber_main()
 {
     arrived(&e.fiber[e.running], true);
@@ -233,9 +235,11 @@ static void open_barrier()
     }
     for (int i = 0; i < e.n; i++) {
         Thread *t = &e.thread[i];
-        if (t->state == DONE) fail("thread %d has ended, others wait at the barrier %s:%d", i, first->file, first->line);
+        if (t->state == DONE)
+            fail("thread %d has ended, others wait at the barrier %s:%d", i, first->file, first->line);
         if (!same_place(t, first))
-            fail("thread %d waits at the barrier %s:%d, others at %s:%d", i, t->file, t->line, first->file, first->line);
+            fail("thread %d waits at the barrier %s:%d, others at %s:%d", i, t->file, t->line, first->file,
+                 first->line);
         t->state = READY;
     }
 }
@@ -249,7 +253,8 @@ void emulate_warp(unsigned mask, const char *file, int line, void *post, Emulate
     self->mask = mask;
     self->post = post;
     if (!(mask >> (e.self - base) & 1)) fail("%s:%d: lane %d is not in its mask %08x", file, line, e.self - base, mask);
-    if (base + 32 > e.n && mask >> (e.n - base)) fail("%s:%d: mask %08x names lanes that the block lacks", file, line, mask);
+    if (base + 32 > e.n && mask >> (e.n - base))
+        fail("%s:%d: mask %08x names lanes that the block lacks", file, line, mask);
     unsigned *waiting = &e.waiting[base / 32];
     if (e.ended[base / 32] & mask)
         fail("%s:%d: lane %d of the mask has ended", file, line, __builtin_ctz(e.ended[base / 32] & mask));
@@ -366,7 +371,8 @@ void emulate_copy_async(void *to, const void *from, size_t bytes, bool valid)
 {
     Thread *t = &e.thread[e.self];
     if (t->n_copies == COPIES) fail("more than %d copies under way in one thread", COPIES);
-    if ((uintptr_t)to % bytes || (valid && (uintptr_t)from % bytes)) fail("asynchronous copy of %zu bytes is not aligned", bytes);
+    if ((uintptr_t)to % bytes || (valid && (uintptr_t)from % bytes))
+        fail("asynchronous copy of %zu bytes is not aligned", bytes);
     t->copy[t->n_copies++] = Copy{to, from, bytes, valid, t->group};
     memset(to, 0xFF, bytes);
 }
@@ -426,7 +432,8 @@ static void together_bf16(void *const post[32], unsigned)
     for (int l = 0; l < 32; l++)
         for (int h = 0; h < 2; h++) {
             const Mma *m = static_cast<Mma *>(post[l]);
-            for (int i = 0; i < 4; i++) A[(l / 4 + i % 2 * 8) * 16 + l % 4 * 2 + i / 2 * 8 + h] = bf16_value(m->a[i], h);
+            for (int i = 0; i < 4; i++)
+                A[(l / 4 + i % 2 * 8) * 16 + l % 4 * 2 + i / 2 * 8 + h] = bf16_value(m->a[i], h);
             for (int i = 0; i < 2; i++) B[(l % 4 * 2 + i * 8 + h) * 8 + l / 4] = bf16_value(m->b[i], h);
         }
     multiply(post, 16, A, B);
@@ -463,7 +470,8 @@ static void together_load(void *const post[32], unsigned)
 void emulate_load_matrix(uint32_t *r, const void *row, int matrices, bool transposed, const char *file, int line)
 {
     LoadMatrix l = {r, static_cast<const unsigned char *>(row), matrices, transposed};
-    if (e.self % 32 < matrices * 8 && (uintptr_t)row % 16) fail("%s:%d: a matrix row is not 16-byte aligned", file, line);
+    if (e.self % 32 < matrices * 8 && (uintptr_t)row % 16)
+        fail("%s:%d: a matrix row is not 16-byte aligned", file, line);
     emulate_warp(0xFFFFFFFFu, file, line, &l, together_load);
 }
 
@@ -546,7 +554,8 @@ void emulate_run(const char *op, dim3 grid, dim3 block, size_t shared, void (*th
     threadIdx = blockIdx = dim3(0, 0, 0);
     if (block.x < 1 || block.x > THREADS || block.y != 1 || block.z != 1)
         fail("want a block of 1..%d threads in one dimension, got (%u,%u,%u)", THREADS, block.x, block.y, block.z);
-    if (grid.x > 0x7FFFFFFFu || grid.y > 65535 || grid.z > 65535) fail("grid (%u,%u,%u) is too large", grid.x, grid.y, grid.z);
+    if (grid.x > 0x7FFFFFFFu || grid.y > 65535 || grid.z > 65535)
+        fail("grid (%u,%u,%u) is too large", grid.x, grid.y, grid.z);
     for (int i = 0; i < e.n; i++) e.order[i] = shuffled(i, e.n, how);
     if (!e.made) memset(e.memory, 0xFF, sizeof e.memory);
     shared_access(0, sizeof e.memory, false);
@@ -611,8 +620,8 @@ static Node *node_new(size_t arg_bytes)
     return n;
 }
 
-void emulate_record_kernel(const char *op, dim3 grid, dim3 block, size_t shared, void (*thread)(void *), const void *arg,
-                           size_t bytes)
+void emulate_record_kernel(const char *op, dim3 grid, dim3 block, size_t shared, void (*thread)(void *),
+                           const void *arg, size_t bytes)
 {
     Node *n = node_new(bytes);
     n->op = op;

@@ -126,7 +126,8 @@ extern "C" void fault_run(Fault f, float *y)
 
 static TensorBox box_of(const void *x, int value, int inner, int outer)
 {
-    return TensorBox{x, value, {inner, outer, 1}, {(int64_t)inner * value, (int64_t)inner * outer * value}, {128 / value, 64}};
+    return TensorBox{
+        x, value, {inner, outer, 1}, {(int64_t)inner * value, (int64_t)inner * outer * value}, {128 / value, 64}};
 }
 
 // One warpgroup; its first thread loads.  The tiles as gemm_sm90.cu places them: 64 rows of 128 bytes each.
@@ -176,8 +177,9 @@ template <bool BF16, bool ACROSS_A, bool ACROSS_B> static void product_kernel(Ho
 extern "C" void hopper_run(HopperFault f, const HopperProduct *p)
 {
     auto *kernel = !p->bf16 ? product_kernel<false, false, false>
-                   : p->across_a ? (p->across_b ? product_kernel<true, true, true> : product_kernel<true, true, false>)
-                                 : (p->across_b ? product_kernel<true, false, true> : product_kernel<true, false, false>);
+                   : p->across_a
+                       ? (p->across_b ? product_kernel<true, true, true> : product_kernel<true, true, false>)
+                       : (p->across_b ? product_kernel<true, false, true> : product_kernel<true, false, false>);
     emulate_sm90(f != HOPPER_NOT_SM90);
     emulate_call("test", dim3(1), dim3(128), 3 * 8192 + 4096, [=] { kernel(f, p); });
     emulate_sm90(false);

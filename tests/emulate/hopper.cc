@@ -1,10 +1,12 @@
 // The asynchronous machinery of sm_90a on the host: the contracts of cuda/hopper.h, from the PTX ISA.
 //   barriers   one 64-bit word as the hardware has it: expected arrivals, pending arrivals, pending bytes, phase
-//   copies     The target is NaN from the issue on; the copy lands later: with order 1 as soon as it can, with order 2 only
-//              when nothing else moves, the last one first, else in between in a shuffled order.
-//   products   A warp's part (16 rows) is computed when that warp waits for it.  Operands are read at the issue and again
-//              then: other bytes, or a copy under way to them, abort.  d is NaN in between and must not have been written.
-// Each of the other rules of the PTX ISA that a kernel could break without showing it is checked and aborts with a message.
+//   copies     The target is NaN from the issue on; the copy lands later: with order 1 as soon as it can, with order 2
+//              only when nothing else moves, the last one first, else in between in a shuffled order.
+//   products   A warp's part (16 rows) is computed when that warp waits for it.  Operands are read at the issue and
+//              again then: other bytes, or a copy under way to them, abort.  d is NaN in between and must not have
+//              been written.
+// Each of the other rules of the PTX ISA that a kernel could break without showing it is checked and aborts with a
+// message.
 #include "scheduler.h"
 
 #include "hopper.h"
@@ -49,7 +51,8 @@ long emulate_wgmma_count(void) { return h.products; }
 
 static void want_sm90(const char *file, int line)
 {
-    if (!emulate_is_sm90()) emulate_fail("%s:%d: an instruction of sm_90a in a kernel that is launched as another", file, line);
+    if (!emulate_is_sm90())
+        emulate_fail("%s:%d: an instruction of sm_90a in a kernel that is launched as another", file, line);
 }
 
 void hopper_begin(int threads)
@@ -68,7 +71,10 @@ void hopper_begin(int threads)
     for (int i = 0; i < threads; i++) h.sums[i].under_way = 0;
 }
 
-unsigned emulate_shared_address(const void *p) { return (unsigned)((const unsigned char *)p - emulate_shared_memory()); }
+unsigned emulate_shared_address(const void *p)
+{
+    return (unsigned)((const unsigned char *)p - emulate_shared_memory());
+}
 
 static size_t shared_at(const void *p, size_t bytes, size_t align, const char *what, const char *file, int line)
 {
@@ -96,7 +102,8 @@ static Barrier barrier_get(const uint64_t *b, const char *file, int line)
 // The phase ends when nothing is missing.
 static void barrier_put(uint64_t *b, Barrier v, const char *file, int line)
 {
-    if (v.bytes <= -(1 << 20) || v.bytes >= 1 << 20) emulate_fail("%s:%d: %lld bytes missing on a barrier", file, line, (long long)v.bytes);
+    if (v.bytes <= -(1 << 20) || v.bytes >= 1 << 20)
+        emulate_fail("%s:%d: %lld bytes missing on a barrier", file, line, (long long)v.bytes);
     if (v.missing == 0 && v.bytes == 0) {
         v.missing = v.count;
         v.phase ^= 1;
@@ -151,13 +158,16 @@ void emulate_tensor_check(const TensorBox *t)
     const bool value = t->value == 2 || t->value == 4;
     CHECK(value && (uintptr_t)t->x % 16 == 0, "tensor map: values of %d bytes at %p", t->value, t->x);
     for (int i = 0; i < 3; i++)
-        CHECK(t->dim[i] > 0 && t->dim[i] <= INT64_C(1) << 32, "tensor map: dimension %d is %lld", i, (long long)t->dim[i]);
+        CHECK(t->dim[i] > 0 && t->dim[i] <= INT64_C(1) << 32, "tensor map: dimension %d is %lld", i,
+              (long long)t->dim[i]);
     for (int i = 0; i < 2; i++)
-        CHECK(t->stride[i] % 16 == 0 && t->stride[i] > 0 && t->stride[i] < INT64_C(1) << 40 && t->box[i] > 0 && t->box[i] <= 256,
+        CHECK(t->stride[i] % 16 == 0 && t->stride[i] > 0 && t->stride[i] < INT64_C(1) << 40 && t->box[i] > 0 &&
+                  t->box[i] <= 256,
               "tensor map: stride %lld, box %d", (long long)t->stride[i], t->box[i]);
-    CHECK(t->dim[0] * t->value <= t->stride[0], "tensor map: rows of %lld bytes, %lld apart", (long long)(t->dim[0] * t->value),
-          (long long)t->stride[0]);
-    CHECK(t->box[0] * t->value == 128, "tensor map: a box of %d values of %d bytes; 128-byte rows are emulated", t->box[0], t->value);
+    CHECK(t->dim[0] * t->value <= t->stride[0], "tensor map: rows of %lld bytes, %lld apart",
+          (long long)(t->dim[0] * t->value), (long long)t->stride[0]);
+    CHECK(t->box[0] * t->value == 128, "tensor map: a box of %d values of %d bytes; 128-byte rows are emulated",
+          t->box[0], t->value);
 }
 
 void emulate_tma_load(void *to, const TensorBox *t, uint64_t *b, const int at[3], const char *file, int line)
@@ -184,8 +194,11 @@ static void land(int which)
         for (int i = 0; i < t.map.box[0]; i++) {
             const int64_t x = t.at[0] + i, y = t.at[1] + r, z = t.at[2];
             unsigned char *to = emulate_shared_memory() + swizzled(t.to + (size_t)r * 128 + (size_t)i * value);
-            if (x < 0 || x >= t.map.dim[0] || y < 0 || y >= t.map.dim[1] || z < 0 || z >= t.map.dim[2]) memset(to, 0, value);
-            else memcpy(to, (const char *)t.map.x + z * t.map.stride[1] + y * t.map.stride[0] + x * (int64_t)value, value);
+            if (x < 0 || x >= t.map.dim[0] || y < 0 || y >= t.map.dim[1] || z < 0 || z >= t.map.dim[2])
+                memset(to, 0, value);
+            else
+                memcpy(to, (const char *)t.map.x + z * t.map.stride[1] + y * t.map.stride[0] + x * (int64_t)value,
+                       value);
         }
     Barrier v = barrier_get(t.barrier, "a copy", 0);
     v.bytes -= (int64_t)t.bytes;
@@ -240,7 +253,8 @@ static void read_matrix(uint64_t m, bool across, bool bf16, int r0, int rows, ui
             for (size_t j = 0; j < piece; j++) {
                 uint32_t v = 0;
                 memcpy(&v, emulate_shared_memory() + at + j * bytes, bytes);
-                to[across ? (r + j) * K + k : r * K + k + j] = bf16 ? v << 16 : v & ~0x1FFFu;   // tf32: low bits are ignored
+                v = bf16 ? v << 16 : v & ~0x1FFFu;   // tf32: low bits are ignored
+                to[across ? (r + j) * K + k : r * K + k + j] = v;
             }
         }
 }
@@ -248,8 +262,10 @@ static void read_matrix(uint64_t m, bool across, bool bf16, int r0, int rows, ui
 static void check_matrix(uint64_t m, const char *file, int line)
 {
     if (m >> 62 != 1 || m >> 46 & 0xFFFF || m >> 30 & 3 || m >> 14 & 3)
-        emulate_fail("%s:%d: descriptor %016llx: want the 128-byte swizzle, nothing else", file, line, (unsigned long long)m);
-    if (field(m, 0) & 0x380) emulate_fail("%s:%d: the swizzle's pattern does not begin at a multiple of 1,024", file, line);
+        emulate_fail("%s:%d: descriptor %016llx: want the 128-byte swizzle, nothing else", file, line,
+                     (unsigned long long)m);
+    if (field(m, 0) & 0x380)
+        emulate_fail("%s:%d: the swizzle's pattern does not begin at a multiple of 1,024", file, line);
 }
 
 static void warp_site(void *const post[32], Post **first, Warp **w)
@@ -286,9 +302,11 @@ static void hide_sums(const Post *p)
         memset(p->d, 0xFF, (size_t)n * sizeof(float));
         return;
     }
-    if (s->d != p->d || s->n != n) emulate_fail("%s:%d: other sums than those of the products under way", p->file, p->line);
+    if (s->d != p->d || s->n != n)
+        emulate_fail("%s:%d: other sums than those of the products under way", p->file, p->line);
     for (int i = 0; i < n; i++)
-        if (__float_as_uint(p->d[i]) != 0xFFFFFFFFu) emulate_fail("%s:%d: sums were written while products were under way", p->file, p->line);
+        if (__float_as_uint(p->d[i]) != 0xFFFFFFFFu)
+            emulate_fail("%s:%d: sums were written while products were under way", p->file, p->line);
 }
 
 static void together_issue(void *const post[32], unsigned)
@@ -308,19 +326,23 @@ static void together_issue(void *const post[32], unsigned)
     bool newest = true;
     for (int i = warp / 4 * 4; i < warp / 4 * 4 + 4; i++) {
         newest &= h.warp[i].issued <= w->issued;
-        if (abs(h.warp[i].issued - w->issued) >= SITES) emulate_fail("%s:%d: the warps of a group issue other products", first->file, first->line);
+        if (abs(h.warp[i].issued - w->issued) >= SITES)
+            emulate_fail("%s:%d: the warps of a group issue other products", first->file, first->line);
     }
     if (newest) seen[0] = p->a, seen[1] = p->b;
-    else if (seen[0] != p->a || seen[1] != p->b) emulate_fail("%s:%d: the warps of a group name other matrices", first->file, first->line);
+    else if (seen[0] != p->a || seen[1] != p->b)
+        emulate_fail("%s:%d: the warps of a group name other matrices", first->file, first->line);
     w->issued++;
     Product *op = &w->op[w->n_ops++];
-    op->a = p->a, op->b = p->b, op->N = p->N, op->bf16 = p->bf16, op->across_a = p->across_a, op->across_b = p->across_b;
+    op->a = p->a, op->b = p->b, op->N = p->N, op->bf16 = p->bf16, op->across_a = p->across_a,
+    op->across_b = p->across_b;
     op->group = w->group;
     read_matrix(op->a, op->across_a, op->bf16, warp % 4 * 16, 16, op->rows, first->file, first->line);
     read_matrix(op->b, op->across_b, op->bf16, 0, op->N, op->cols, first->file, first->line);
     for (int l = 0; l < 32; l++) {
         const Post *q = static_cast<Post *>(post[l]);
-        if (q->p->a != p->a || q->p->b != p->b) emulate_fail("%s:%d: the lanes of a warp name other matrices", first->file, first->line);
+        if (q->p->a != p->a || q->p->b != p->b)
+            emulate_fail("%s:%d: the lanes of a warp name other matrices", first->file, first->line);
         hide_sums(q);
     }
     h.products++;
@@ -383,7 +405,8 @@ void emulate_wgmma_fence(const char *file, int line)
     collective(&p, together_fence);
 }
 
-void emulate_wgmma(float *d, int N, uint64_t a, uint64_t b, bool bf16, bool across_a, bool across_b, const char *file, int line)
+void emulate_wgmma(float *d, int N, uint64_t a, uint64_t b, bool bf16, bool across_a, bool across_b, const char *file,
+                   int line)
 {
     static Product op[WARPS * 32];
     Product *mine = &op[emulate_self()];
@@ -431,8 +454,10 @@ void hopper_end()
         const Warp *w = &h.warp[i];
         registers += w->registers * 32;
         if (w->n_ops) emulate_fail("warp %d has ended with %d products that it has not waited for", i, w->n_ops);
-        if (w->issued != h.warp[i / 4 * 4].issued) emulate_fail("the warps of a group have issued other numbers of products");
-        if (w->registers != h.warp[i / 4 * 4].registers) emulate_fail("the warps of a group have other numbers of registers");
+        if (w->issued != h.warp[i / 4 * 4].issued)
+            emulate_fail("the warps of a group have issued other numbers of products");
+        if (w->registers != h.warp[i / 4 * 4].registers)
+            emulate_fail("the warps of a group have other numbers of registers");
     }
     if (registers > h.registers) emulate_fail("%d registers, the block began with %d", registers, h.registers);
 }

@@ -17,8 +17,8 @@ void emulate_wait_until(bool (*ready)(void *arg), void *arg, const char *what, c
 unsigned char *emulate_shared_memory();
 bool emulate_shared_holds(size_t at, size_t bytes);
 
-// Called when a block starts, each time all of its threads have had their turn (idle: none can go on, not at a barrier either;
-// true: something has moved), and when it ends.
+// Called when a block starts, each time all of its threads have had their turn (idle: none can go on, not at a barrier
+// either; true: something has moved), and when it ends.
 void hopper_begin(int threads);
 bool hopper_turn(bool idle);
 void hopper_end();
