@@ -15,9 +15,19 @@ void seeds_json(FuzzWorld *w, FuzzSeed *put, void *arg)
 {
     (void)w;
     static const char *const texts[] = {
-        "null", "[true,false,null]", "{\"a\":1,\"b\":[2,3.5,-1e-7],\"c\":{\"d\":\"e\"}}", "\"\\u00e9\\ud83e\\udd99\\n\\\"\"",
-        "[9223372036854775807,-9223372036854775808,9223372036854775808,1e308]", "[[[[[[]]]]]]", "{\"\":{}}",
-        "\"\xC3\xA9\xE4\xB8\xAD\xF0\x9F\xA6\x99\"", " [ 1 ,\t2 \n] ", "{\"a\":0,\"a\":1}", "[1,]", "\"\\ud800\"", "1e999",
+        "null",
+        "[true,false,null]",
+        "{\"a\":1,\"b\":[2,3.5,-1e-7],\"c\":{\"d\":\"e\"}}",
+        "\"\\u00e9\\ud83e\\udd99\\n\\\"\"",
+        "[9223372036854775807,-9223372036854775808,9223372036854775808,1e308]",
+        "[[[[[[]]]]]]",
+        "{\"\":{}}",
+        "\"\xC3\xA9\xE4\xB8\xAD\xF0\x9F\xA6\x99\"",
+        " [ 1 ,\t2 \n] ",
+        "{\"a\":0,\"a\":1}",
+        "[1,]",
+        "\"\\ud800\"",
+        "1e999",
     };
     put_texts(texts, sizeof texts / sizeof *texts, put, arg);
 }
@@ -27,12 +37,15 @@ void seeds_config(FuzzWorld *w, FuzzSeed *put, void *arg)
     (void)w;
     static const char *const texts[] = {
         "{\"vocab_size\":11,\"n_positions\":4,\"n_embd\":8,\"n_layer\":1,\"n_head\":2}",
-        "{\"model_type\":\"gpt2\",\"activation_function\":\"gelu_new\",\"vocab_size\":50257,\"n_ctx\":1024,\"n_embd\":768,"
-        "\"n_layer\":12,\"n_head\":12,\"n_inner\":null,\"layer_norm_epsilon\":1e-05,\"eos_token_id\":50256,"
+        "{\"model_type\":\"gpt2\",\"activation_function\":\"gelu_new\",\"vocab_size\":50257,\"n_ctx\":1024,"
+        "\"n_embd\":768,\"n_layer\":12,\"n_head\":12,\"n_inner\":null,\"layer_norm_epsilon\":1e-05,"
+        "\"eos_token_id\":50256,"
         "\"tie_word_embeddings\":true,\"scale_attn_weights\":true,\"scale_attn_by_inverse_layer_idx\":false,"
         "\"reorder_and_upcast_attn\":false,\"add_cross_attention\":false}",
         "{\"vocab_size\":11,\"n_positions\":4,\"n_embd\":8,\"n_layer\":1,\"n_head\":3,\"n_inner\":32}",
-        "{\"activation_function\":\"relu\"}", "{\"scale_attn_weights\":false}", "[1]",
+        "{\"activation_function\":\"relu\"}",
+        "{\"scale_attn_weights\":false}",
+        "[1]",
         "{\"vocab_size\":9223372036854775807,\"n_positions\":-1,\"n_embd\":1e300,\"n_layer\":0,\"n_head\":2}",
     };
     put_texts(texts, sizeof texts / sizeof *texts, put, arg);
@@ -42,13 +55,15 @@ void seeds_safetensors(FuzzWorld *w, FuzzSeed *put, void *arg)
 {
     (void)w;
     static const char *const headers[] = {
-        "{}", "{\"__metadata__\":{\"format\":\"pt\"}}",
+        "{}",
+        "{\"__metadata__\":{\"format\":\"pt\"}}",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}        ",
         "{\"b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[4,10]},\"a\":{\"dtype\":\"I32\",\"shape\":[],"
         "\"data_offsets\":[0,4]},\"c\":{\"dtype\":\"U8\",\"shape\":[0,7],\"data_offsets\":[10,10]}}",
         "{\"f16\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[0,8]},\"bool\":{\"dtype\":\"BOOL\",\"shape\":[1],"
-        "\"data_offsets\":[8,9]},\"f64\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[9,17]},\"u64\":{\"dtype\":\"U64\","
-        "\"shape\":[1],\"data_offsets\":[17,25]},\"i64\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[25,33]}}",
+        "\"data_offsets\":[8,9]},\"f64\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[9,17]},"
+        "\"u64\":{\"dtype\":\"U64\",\"shape\":[1],\"data_offsets\":[17,25]},\"i64\":{\"dtype\":\"I64\",\"shape\":[1],"
+        "\"data_offsets\":[25,33]}}",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}",
         "{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[1],\"data_offsets\":[0,1]}}",
@@ -70,7 +85,8 @@ void seeds_safetensors(FuzzWorld *w, FuzzSeed *put, void *arg)
 static const char *const vocabulary_tail[FUZZ_VOCABULARIES] = {
     ",\"ab\":256,\"abc\":257,\"bc\":258,\"<|endoftext|>\":259}",
     ",\"bc\":256,\"ab\":257,\"abc\":258,\"abca\":259}",
-    ",\"\xC4\xA0t\":256,\"he\":257,\"\xC4\xA0th\":258,\"\xC4\xA0the\":259,\"aa\":260,\"aaaa\":261,\"\xC4\x80\xC4\x80\":262}",
+    ",\"\xC4\xA0t\":256,\"he\":257,\"\xC4\xA0th\":258,\"\xC4\xA0the\":259,\"aa\":260,\"aaaa\":261,"
+    "\"\xC4\x80\xC4\x80\":262}",
 };
 
 const char *fuzz_vocabulary(Arena *a, int i)
@@ -93,8 +109,18 @@ const char *fuzz_vocabulary(Arena *a, int i)
 void seeds_vocab(FuzzWorld *w, FuzzSeed *put, void *arg)
 {
     static const char *const texts[] = {
-        "{\"a\":0}", "{\"a\":0,\"b\":1,\"ab\":2}", "{\"a\":0,\"\xC4\xA0\":1,\"<|endoftext|>\":2}", "{\"a\":0,\"b\":0}", "{}",
-        "{\"a\":-1}", "{\"a\":1}", "{\"a b\":0}", "{\"\":0}", "{\"\\u0000\":0}", "{\"\xE4\xB8\xAD\":0}", "[1]",
+        "{\"a\":0}",
+        "{\"a\":0,\"b\":1,\"ab\":2}",
+        "{\"a\":0,\"\xC4\xA0\":1,\"<|endoftext|>\":2}",
+        "{\"a\":0,\"b\":0}",
+        "{}",
+        "{\"a\":-1}",
+        "{\"a\":1}",
+        "{\"a b\":0}",
+        "{\"\":0}",
+        "{\"\\u0000\":0}",
+        "{\"\xE4\xB8\xAD\":0}",
+        "[1]",
     };
     put_texts(texts, sizeof texts / sizeof *texts, put, arg);
     put(arg, fuzz_vocabulary(w->scratch, 2), strlen(fuzz_vocabulary(w->scratch, 2)));
@@ -104,10 +130,15 @@ void seeds_merges(FuzzWorld *w, FuzzSeed *put, void *arg)
 {
     (void)w;
     static const struct { char vocabulary; const char *merges, *text; } cases[] = {
-        {'0', "#version: 0.2\n", "any bytes \xFF"}, {'0', "#version: 0.2\na b\n", "abab ab'll 12 \xC3\xA9\n\n x"},
-        {'0', "a b\nb c\nab c\na bc\n", "abcabc<|endoftext|>abc"}, {'1', "b c\na b\nab c\nabc a\na bc\n", "abcabcabcabc"},
+        {'0', "#version: 0.2\n", "any bytes \xFF"},
+        {'0', "#version: 0.2\na b\n", "abab ab'll 12 \xC3\xA9\n\n x"},
+        {'0', "a b\nb c\nab c\na bc\n", "abcabc<|endoftext|>abc"},
+        {'1', "b c\na b\nab c\nabc a\na bc\n", "abcabcabcabc"},
         {'2', "\xC4\xA0 t\nh e\n\xC4\xA0t h\n\xC4\xA0t he\na a\naa aa", " the the th aaaaaaaaaaaa the"},
-        {'0', "a b\na b\n", "ab"}, {'0', "ab\n", "ab"}, {'0', "ab c\na b\n", "x"}, {'2', "\xC4\x80 \xC4\x80\r\n", "x"},
+        {'0', "a b\na b\n", "ab"},
+        {'0', "ab\n", "ab"},
+        {'0', "ab c\na b\n", "x"},
+        {'2', "\xC4\x80 \xC4\x80\r\n", "x"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char file[400];

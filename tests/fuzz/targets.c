@@ -36,7 +36,8 @@ static bool keys_without_nul(const Json *v)    // the writer takes keys as strin
 
 static bool same_tree(const Json *a, const Json *b)
 {
-    if (a->type != b->type || a->key_len != b->key_len || (a->key_len && memcmp(a->key, b->key, a->key_len))) return false;
+    if (a->type != b->type || a->key_len != b->key_len || (a->key_len && memcmp(a->key, b->key, a->key_len)))
+        return false;
     if (a->type == JSON_NULL) return true;
     if (a->type == JSON_BOOL) return a->boolean == b->boolean;
     if (a->type == JSON_NUMBER) return a->number == b->number;
@@ -144,7 +145,8 @@ const FuzzKind *fuzz_kinds(void)
 
 FuzzWorld fuzz_world(void)
 {
-    FuzzWorld w = {.a = arena_new("fuzz", (size_t)1 << 30, NULL), .scratch = arena_new("fuzz scratch", (size_t)1 << 30, NULL)};
+    FuzzWorld w = {.a = arena_new("fuzz", (size_t)1 << 30, NULL),
+                   .scratch = arena_new("fuzz scratch", (size_t)1 << 30, NULL)};
     CHECK(w.a && w.scratch, "no address space");
     for (int i = 0; i < FUZZ_VOCABULARIES; i++) {
         const char *text = fuzz_vocabulary(w.scratch, i);

@@ -1,5 +1,5 @@
-// What is fuzzed: the readers of foreign files, on bytes in memory.  A target returns when the reader accepts or refuses;
-// any other end (crash, sanitizer, CHECK, time) is a finding.
+// What is fuzzed: the readers of foreign files, on bytes in memory.  A target returns when the reader accepts or
+// refuses; any other end (crash, sanitizer, CHECK, time) is a finding.
 //   make fuzz                    one libFuzzer program for each target, build/fuzz/<target>, and its seeds
 //   make fuzz-run TARGET=json    runs it; RUNS=10000000
 // `make test` replays the seeds, cut and damaged (tests/test_fuzz.c).
