@@ -57,7 +57,8 @@ static inline LeadStats fitted(TestLog *log, Arena *a, const TrafficSeries *s, c
     return st;
 }
 
-static inline LeadData data_of(TestLog *log, Tape *t, Arena *a, const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s)
+static inline LeadData data_of(TestLog *log, Tape *t, Arena *a, const LeadStats *st, const LeadConfig *cfg,
+                               const TrafficSeries *s)
 {
     LeadData d;
     const Status r = lead_data_new(&d, t, a, st, cfg, s);

@@ -1,6 +1,6 @@
 // The test runner.  `build/tests/run [area...] [--quick]` runs tests/test_<area>.c of each named area, or all of them.
-// Each area runs in a process of its own, two at a time, so that a CHECK that aborts one area fails that area and not the
-// run; what it printed is shown when it ends.
+// Each area runs in a process of its own, two at a time, so that a CHECK that aborts one area fails that area and not
+// the run; what it printed is shown when it ends.
 // Fails (exit 1) when a check failed, when an area ran no check at all, and when an area's name is unknown (exit 2).
 //   TMPDIR       where the scratch directory is made (default /tmp); it is removed at the end
 //   LEAD_SHARED  the shared data (default ../shared); tests that need it are skipped where it is missing
@@ -190,8 +190,8 @@ static bool is_dir(const char *path)
 
 int main(int argc, char **argv)
 {
-    // Threads that wait must sleep: after a check on 7 threads, 6 that spin would slow down all that follows.  OpenMP reads
-    // this before main, hence the second start.
+    // Threads that wait must sleep: after a check on 7 threads, 6 that spin would slow down all that follows.  OpenMP
+    // reads this before main, hence the second start.
     if (!getenv("OMP_WAIT_POLICY")) {
         setenv("OMP_WAIT_POLICY", "passive", 1);
         execv("/proc/self/exe", argv);   // returns where there is no /proc: then slowly

@@ -1,5 +1,5 @@
-// The greedy continuations of tiny-random-gpt2 that were published (../shared/gpt2/tiny-random-gpt2/golden.json), asked of
-// a program.
+// The greedy continuations of tiny-random-gpt2 that were published (../shared/gpt2/tiny-random-gpt2/golden.json), asked
+// of a program.
 #ifndef LEAD_TESTS_PUBLISHED_H
 #define LEAD_TESTS_PUBLISHED_H
 
@@ -27,7 +27,8 @@ static inline void published_greedy(TestLog *log, TestLog *program, Arena *a, co
         int at = 0;
         for (const Json *t = y->child; t; t = t->next)
             if (at++ >= x->n) snprintf(want + strlen(want), 20, "%d ", (int)t->n);
-        const Ran r = lead_run(program, a, "gpt2 generate --llm %s --tokens %s --n %d %s", dir, tokens, (int)(y->n - x->n), options);
+        const Ran r = lead_run(program, a, "gpt2 generate --llm %s --tokens %s --n %d %s", dir, tokens,
+                               (int)(y->n - x->n), options);
         TEST(log, r.code == 0 && strncmp(r.out, want, strlen(want)) == 0 && strlen(r.out) == strlen(want) + 1,
              "%s %s: published %s, got %s%s", tokens, options, want, r.out, r.err);
     }

@@ -1,5 +1,5 @@
-// The command line: help, usage errors, bad input of every kind (one line on stderr, exit 1 or 2, nothing half-written),
-// and the output of forecast, eval, data info and gpt2.
+// The command line: help, usage errors, bad input of every kind (one line on stderr, exit 1 or 2, nothing
+// half-written), and the output of forecast, eval, data info and gpt2.
 #include <dirent.h>
 #include <math.h>
 #include <sys/stat.h>
@@ -16,23 +16,31 @@ typedef struct Cli { TestLog *log; Arena *a; const char *llm, *data, *run; } Cli
 static int count_lines(const char *text, const char *start)
 {
     int n = 0;
-    for (const char *p = text; *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : p + strlen(p)) n += strncmp(p, start, strlen(start)) == 0;
+    for (const char *p = text; *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : p + strlen(p))
+        n += strncmp(p, start, strlen(start)) == 0;
     return n;
 }
 
-// Exit `code`, nothing on stdout, one line on stderr that begins "lead: " and holds `want`.  info: `FILE: 320 snapshots ..`
-// may come before it, when the data themselves are fine.
+// Exit `code`, nothing on stdout, one line on stderr that begins "lead: " and holds `want`.  info: when the data
+// themselves are fine, `FILE: 320 snapshots ..` may come before it.
 static void expect_refusal(const Cli *c, Ran r, int code, const char *want, bool info, const char *args)
 {
     TEST(c->log, r.code == code, "lead %s: exit %d, want %d: %s", args, r.code, code, r.err);
     const int lines = count_lines(r.err, ""), errors = count_lines(r.err, "lead: ");
-    TEST(c->log, errors == 1 && (lines == 1 || (info && lines == 2 && strstr(r.err, "snapshots"))), "lead %s: want one line on stderr, got '%s'", args, r.err);
+    TEST(c->log, errors == 1 && (lines == 1 || (info && lines == 2 && strstr(r.err, "snapshots"))),
+         "lead %s: want one line on stderr, got '%s'", args, r.err);
     TEST(c->log, strstr(r.err, want) != NULL, "lead %s: want '%s' in '%s'", args, want, r.err);
     TEST(c->log, !*r.out, "lead %s: printed '%.80s'", args, r.out);
 }
 
-static void refused(const Cli *c, int code, const char *want, const char *args) { expect_refusal(c, lead_run(c->log, c->a, "%s", args), code, want, false, args); }
-static void refused_later(const Cli *c, const char *want, const char *args) { expect_refusal(c, lead_run(c->log, c->a, "%s", args), 1, want, true, args); }
+static void refused(const Cli *c, int code, const char *want, const char *args)
+{
+    expect_refusal(c, lead_run(c->log, c->a, "%s", args), code, want, false, args);
+}
+static void refused_later(const Cli *c, const char *want, const char *args)
+{
+    expect_refusal(c, lead_run(c->log, c->a, "%s", args), 1, want, true, args);
+}
 
 static void put_file(const Cli *c, const char *path, const void *bytes, size_t n)
 {
@@ -54,7 +62,8 @@ static const struct { const char *verb, *options; } verbs[] = {
     {"data info", DATA},
     {"data synth", "out nodes days slot-seconds mean-kbps seed"},
     {"data render", DATA "out row count"},
-    {"train", DATA "out resume profile checkpoint-seconds config config-file history horizon encoding llm adapter-width lr steps minutes seed guidance"},
+    {"train", DATA "out resume profile checkpoint-seconds config config-file history horizon encoding llm "
+                   "adapter-width lr steps minutes seed guidance"},
     {"forecast", DATA "model llm horizon samples sample-steps guidance seed quantiles row out png"},
     {"eval", DATA "model llm naive-only protocol split stride samples sample-steps guidance batch details out png"},
     {"gpt2 logits", "llm tokens text tokenizer adapter top"},
@@ -64,7 +73,8 @@ static const struct { const char *verb, *options; } verbs[] = {
     {"gpt2 decode", "tokenizer stats"},
     {"gpt2 verify", ""},
     {"gpt2 convert", "dtype"},
-    {"gpt2 train", "data out val llm size tokenizer lora adapters steps batch accumulate lr dropout recompute seed resume stop-after profile"},
+    {"gpt2 train", "data out val llm size tokenizer lora adapters steps batch accumulate lr dropout recompute seed "
+                   "resume stop-after profile"},
     {"gpt2 merge", "llm adapter out"},
     {"gpt2 bpe-train", "data out vocab"},
     {"gpt2 corpus", "out documents seed held-out"},
@@ -78,14 +88,18 @@ static void check_help(const Cli *c)
 {
     const Ran all = lead_run(c->log, c->a, "--help");
     const int n = (int)(sizeof verbs / sizeof *verbs);
-    TEST(c->log, all.code == 0 && !*all.err && count_lines(all.out, "  ") == n, "lead --help lists %d verbs, want %d", count_lines(all.out, "  "), n);
+    TEST(c->log, all.code == 0 && !*all.err && count_lines(all.out, "  ") == n, "lead --help lists %d verbs, want %d",
+         count_lines(all.out, "  "), n);
     for (int i = 0; i < n; i++) {
-        TEST(c->log, strstr(all.out, arena_printf(c->a, "\n  %s ", verbs[i].verb)), "lead --help does not list %s", verbs[i].verb);
+        TEST(c->log, strstr(all.out, arena_printf(c->a, "\n  %s ", verbs[i].verb)), "lead --help does not list %s",
+             verbs[i].verb);
         const Ran r = lead_run(c->log, c->a, "%s --help", verbs[i].verb);
-        TEST(c->log, r.code == 0 && !*r.err && strstr(r.out, arena_printf(c->a, "usage: lead %s", verbs[i].verb)), "lead %s --help: exit %d", verbs[i].verb, r.code);
+        TEST(c->log, r.code == 0 && !*r.err && strstr(r.out, arena_printf(c->a, "usage: lead %s", verbs[i].verb)),
+             "lead %s --help: exit %d", verbs[i].verb, r.code);
         char *list = arena_printf(c->a, "%s help threads isa", verbs[i].options);
         for (char *save, *o = strtok_r(list, " ", &save); o; o = strtok_r(NULL, " ", &save))
-            TEST(c->log, strstr(r.out, arena_printf(c->a, "\n  --%s ", o)), "lead %s --help does not list --%s", verbs[i].verb, o);
+            TEST(c->log, strstr(r.out, arena_printf(c->a, "\n  --%s ", o)), "lead %s --help does not list --%s",
+                 verbs[i].verb, o);
     }
     const Ran none = lead_run(c->log, c->a, " ");
     TEST(c->log, none.code == 2 && !*none.out && strstr(none.err, "usage"), "lead without a verb: exit %d", none.code);
@@ -94,18 +108,38 @@ static void check_help(const Cli *c)
 static void check_usage(const Cli *c)
 {
     static const struct { const char *args, *want; } bad[] = {
-        {"frobnicate", "frobnicate"}, {"data frobnicate", "data frobnicate"}, {"eval --frobnicate 3", "--frobnicate"},
-        {"train --unet-bass 3", "--unet-bass"}, {"train", "--out"}, {"train --out x", "--data"}, {"train --config huge", "huge"},
-        {"train --config tiny --unet-base x", "unet_base"}, {"train --config tiny --unet-base 4.5", "unet_base"}, {"train --lr nan", "lr"},
-        {"train --target levels", "levels"}, {"train --steps", "--steps"}, {"train --resume=yes", "takes no value"}, {"train --pixel-condition 1", "pixel_condition"},
-        {"forecast", "--model"}, {"eval --naive-only", "--data"}, {"eval --threads 0 --naive-only --data x", "--threads"},
-        {"ops --isa mmx", "mmx"}, {"ops extra", "extra"}, {"data synth", "--out"}, {"data synth --nodes 1 --out x.npy", "--nodes"},
-        {"data synth --nodes 1e99 --out x.npy", "--nodes"}, {"gpt2 logits", "--tokens"}, {"gpt2 logits --tokens 1,x", "1,x"}, {"gpt2 generate --n 0 --tokens 1", "--n"},
+        {"frobnicate", "frobnicate"},
+        {"data frobnicate", "data frobnicate"},
+        {"eval --frobnicate 3", "--frobnicate"},
+        {"train --unet-bass 3", "--unet-bass"},
+        {"train", "--out"},
+        {"train --out x", "--data"},
+        {"train --config huge", "huge"},
+        {"train --config tiny --unet-base x", "unet_base"},
+        {"train --config tiny --unet-base 4.5", "unet_base"},
+        {"train --lr nan", "lr"},
+        {"train --target levels", "levels"},
+        {"train --steps", "--steps"},
+        {"train --resume=yes", "takes no value"},
+        {"train --pixel-condition 1", "pixel_condition"},
+        {"forecast", "--model"},
+        {"eval --naive-only", "--data"},
+        {"eval --threads 0 --naive-only --data x", "--threads"},
+        {"ops --isa mmx", "mmx"},
+        {"ops extra", "extra"},
+        {"data synth", "--out"},
+        {"data synth --nodes 1 --out x.npy", "--nodes"},
+        {"data synth --nodes 1e99 --out x.npy", "--nodes"},
+        {"gpt2 logits", "--tokens"},
+        {"gpt2 logits --tokens 1,x", "1,x"},
+        {"gpt2 generate --n 0 --tokens 1", "--n"},
         {"data info --gaps 1,b --data x", "--gaps"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) refused(c, 2, bad[i].want, bad[i].args);
     const char *file = PATH("config.json");
-    static const struct { const char *json, *want; int code; } config[] = {{"{\"unet_bases\": 8}", "unet_bases", 2}, {"{\"unet_base\": 1e9}", "unet_base", 2},
-        {"{\"unet_base\": 8", "config.json", 1}, {"[]", "config.json", 2}, {"{\"unet_base\": [8]}", "unet_base", 2}, {"{\"lr\": 1, \"lr\": 2}", "lr", 1}};
+    static const struct { const char *json, *want; int code; } config[] = {
+        {"{\"unet_bases\": 8}", "unet_bases", 2}, {"{\"unet_base\": 1e9}", "unet_base", 2},
+        {"{\"unet_base\": 8", "config.json", 1},  {"[]", "config.json", 2},
+        {"{\"unet_base\": [8]}", "unet_base", 2}, {"{\"lr\": 1, \"lr\": 2}", "lr", 1}};
     for (size_t i = 0; i < sizeof config / sizeof *config; i++) {
         put_file(c, file, config[i].json, strlen(config[i].json));
         refused(c, config[i].code, config[i].want, arena_printf(c->a, "train --out x --data x --config-file %s", file));
@@ -137,38 +171,52 @@ static void check_data(const Cli *c)
     float *x = arena_alloc(c->a, T * F * sizeof *x), *zero = arena_zalloc(c->a, T * F * sizeof *zero);
     for (int i = 0; i < T * F; i++) x[i] = (float)(1000 + i * 37 % 511);
     const struct { const char *file, *want; } bad[] = {
-        {PATH("missing.npy"), "No such file"}, {npy(c, "truncated.npy", "400, 4, 4", x, T * F - 3, 0), "truncated.npy"},
-        {npy(c, "header.npy", "400, 4, 4", x, T * F, 60000), "header.npy"}, {npy(c, "shape.npy", "400, 15", x, T * 15, 0), "shape.npy"},
-        {npy(c, "flat.npy", "6400", x, T * F, 0), "flat.npy"}, {npy(c, "square.npy", "400, 2, 8", x, T * F, 0), "square.npy"},
-        {npy(c, "huge.npy", "1152921504606846976, 4, 4", x, F, 0), "huge.npy"}, {npy(c, "row.npy", "1, 4, 4", x, F, 0), "row.npy"},
-        {npy(c, "node.npy", "400, 1, 1", x, T, 0), "node"}, {npy(c, "empty.npy", "0, 4, 4", x, 0, 0), "empty.npy"}};
+        {PATH("missing.npy"), "No such file"},
+        {npy(c, "truncated.npy", "400, 4, 4", x, T * F - 3, 0), "truncated.npy"},
+        {npy(c, "header.npy", "400, 4, 4", x, T * F, 60000), "header.npy"},
+        {npy(c, "shape.npy", "400, 15", x, T * 15, 0), "shape.npy"},
+        {npy(c, "flat.npy", "6400", x, T * F, 0), "flat.npy"},
+        {npy(c, "square.npy", "400, 2, 8", x, T * F, 0), "square.npy"},
+        {npy(c, "huge.npy", "1152921504606846976, 4, 4", x, F, 0), "huge.npy"},
+        {npy(c, "row.npy", "1, 4, 4", x, F, 0), "row.npy"},
+        {npy(c, "node.npy", "400, 1, 1", x, T, 0), "node"},
+        {npy(c, "empty.npy", "0, 4, 4", x, 0, 0), "empty.npy"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         refused(c, 1, bad[i].want, arena_printf(c->a, "data info %s", bad[i].file));
         refused(c, 1, bad[i].want, arena_printf(c->a, "eval --naive-only --data %s", bad[i].file));
-        refused(c, 1, bad[i].want, arena_printf(c->a, "train --config tiny --data %s --out %s", bad[i].file, PATH("refused")));
+        refused(c, 1, bad[i].want,
+                arena_printf(c->a, "train --config tiny --data %s --out %s", bad[i].file, PATH("refused")));
     }
     static const struct { float v; const char *want; } value[] = {{NAN, "nan"}, {INFINITY, "inf"}, {-1, "-1"}};
     for (int i = 0; i < 3; i++) {
         x[77] = value[i].v;
         const char *file = npy(c, "value.npy", "400, 4, 4", x, T * F, 0);
         refused(c, 1, value[i].want, arena_printf(c->a, "data info %s", file));
-        refused(c, 1, value[i].want, arena_printf(c->a, "train --config tiny --data %s --out %s", file, PATH("refused")));
+        refused(c, 1, value[i].want,
+                arena_printf(c->a, "train --config tiny --data %s --out %s", file, PATH("refused")));
     }
     TEST(c->log, !exists(PATH("refused")), "a refused training made its directory");
-    static const struct { const char *text, *want; } csv[] = {{"1,2,3\n1,2,3\n", "csv"}, {"1,2,3,4\n1,2,3\n", "csv"}, {"1,2,3,x\n1,2,3,y\n", "csv"}, {"", "csv"},
-        {"5\n6\n7\n", "csv"}, {"1,2,3,4\n", "csv"}, {"1,2,3,4\n1,2,-3,4\n", "-3"}, {"1,2,3,4\n1,nan,3,4\n", "nan"}};
+    static const struct { const char *text, *want; } csv[] = {
+        {"1,2,3\n1,2,3\n", "csv"},     {"1,2,3,4\n1,2,3\n", "csv"},
+        {"1,2,3,x\n1,2,3,y\n", "csv"}, {"", "csv"},
+        {"5\n6\n7\n", "csv"},          {"1,2,3,4\n", "csv"},
+        {"1,2,3,4\n1,2,-3,4\n", "-3"}, {"1,2,3,4\n1,nan,3,4\n", "nan"}};
     for (size_t i = 0; i < sizeof csv / sizeof *csv; i++) {
         put_file(c, PATH("bad.csv"), csv[i].text, strlen(csv[i].text));
         refused(c, 1, csv[i].want, arena_printf(c->a, "data info %s", PATH("bad.csv")));
     }
     const char *silent = npy(c, "silent.npy", "400, 4, 4", zero, T * F, 0);
-    refused_later(c, "traffic", arena_printf(c->a, "train --keep-all --config tiny --llm %s --data %s --out %s", c->llm, silent, PATH("silent")));
+    refused_later(c, "traffic",
+                  arena_printf(c->a, "train --keep-all --config tiny --llm %s --data %s --out %s", c->llm, silent,
+                               PATH("silent")));
     refused_later(c, "traffic", arena_printf(c->a, "eval --keep-all --naive-only --data %s", silent));
     const DIR *d = opendir(PATH("silent"));
     TEST(c->log, !d || rmdir(PATH("silent")) == 0, "a refused training left files in its directory");
     TEST(c->log, lead_run(c->log, c->a, "data info %s", silent).code == 0, "data info of silence");
     const char *few = npy(c, "short.npy", "6, 4, 4", x + F * 10, 6 * F, 0);
-    refused_later(c, "window", arena_printf(c->a, "train --keep-all --config tiny --llm %s --data %s --out %s", c->llm, few, PATH("short")));
+    refused_later(c, "window",
+                  arena_printf(c->a, "train --keep-all --config tiny --llm %s --data %s --out %s", c->llm, few,
+                               PATH("short")));
 }
 
 // ---- bad safetensors
@@ -188,18 +236,28 @@ static void put_safetensors(const Cli *c, const char *path, const Bad *b)
 static void check_safetensors(const Cli *c)
 {
     static const Bad bad[] = {
-        {"overlap", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", 0, 12},
+        {"overlap",
+         "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],"
+         "\"data_offsets\":[4,12]}}",
+         0, 12},
         {"out of range", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 0, 4},
-        {"duplicate keys", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 0, 8},
-        {"2^60 values", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1152921504606846976],\"data_offsets\":[0,4611686018427387904]}}", 0, 16},
-        {"product of 2^120", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1152921504606846976,1152921504606846976],\"data_offsets\":[0,0]}}", 0, 0},
+        {"duplicate keys",
+         "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],"
+         "\"data_offsets\":[4,8]}}",
+         0, 8},
+        {"2^60 values",
+         "{\"a\":{\"dtype\":\"F32\",\"shape\":[1152921504606846976],\"data_offsets\":[0,4611686018427387904]}}", 0, 16},
+        {"product of 2^120",
+         "{\"a\":{\"dtype\":\"F32\",\"shape\":[1152921504606846976,1152921504606846976],\"data_offsets\":[0,0]}}", 0,
+         0},
         {"negative shape", "{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 0, 4},
         {"header of 2^60", "{}", (uint64_t)1 << 60, 0},
         {"header beyond the file", "{}", 500, 0},
         {"no JSON", "hello", 0, 0},
         {"empty", "{}", 0, 0},
     };
-    const char *dir = PATH("bad-llm"), *model = PATH("bad-llm/model.safetensors"), *config = slurp(c->a, arena_printf(c->a, "%s/config.json", c->llm));
+    const char *dir = PATH("bad-llm"), *model = PATH("bad-llm/model.safetensors"),
+               *config = slurp(c->a, arena_printf(c->a, "%s/config.json", c->llm));
     mkdir(dir, 0777);
     put_file(c, PATH("bad-llm/config.json"), config, strlen(config));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -210,9 +268,12 @@ static void check_safetensors(const Cli *c)
     refused(c, 1, "config.json", arena_printf(c->a, "gpt2 logits --tokens 1 --llm %s", c->log->tmp));
     refused(c, 1, "nowhere", "gpt2 logits --tokens 1 --llm nowhere");
     refused(c, 1, "nowhere", arena_printf(c->a, "forecast --data %s --model nowhere", c->data));
-    refused(c, 1, "lead.format", arena_printf(c->a, "forecast --data %s --model %s/model.safetensors", c->data, c->llm));
+    refused(c, 1, "lead.format",
+            arena_printf(c->a, "forecast --data %s --model %s/model.safetensors", c->data, c->llm));
     refused(c, 1, "0..10", arena_printf(c->a, "gpt2 logits --tokens 11 --llm %s", c->llm));
-    refused_later(c, "safetensors", arena_printf(c->a, "train --keep-all --config tiny --data %s --out %s --llm %s", c->data, PATH("badrun"), dir));
+    refused_later(c, "safetensors",
+                  arena_printf(c->a, "train --keep-all --config tiny --data %s --out %s --llm %s", c->data,
+                               PATH("badrun"), dir));
     // the run's own checkpoint, damaged
     const char *good = arena_printf(c->a, "%s/checkpoint.safetensors", c->run), *cut = PATH("cut.safetensors");
     struct stat st;
@@ -239,8 +300,10 @@ static void check_mismatch(const Cli *c)
     const char *five = PATH("five/five.npy"), *slots = PATH("slots/slots.npy");
     mkdir(PATH("five"), 0777);
     mkdir(PATH("slots"), 0777);
-    TEST(c->log, lead_run(c->log, c->a, "data synth --nodes 5 --days 8 --slot-seconds 10800 --out %s", five).code == 0, "data synth");
-    TEST(c->log, lead_run(c->log, c->a, "data synth --nodes 4 --days 8 --slot-seconds 3600 --out %s", slots).code == 0, "data synth");
+    TEST(c->log, lead_run(c->log, c->a, "data synth --nodes 5 --days 8 --slot-seconds 10800 --out %s", five).code == 0,
+         "data synth");
+    TEST(c->log, lead_run(c->log, c->a, "data synth --nodes 4 --days 8 --slot-seconds 3600 --out %s", slots).code == 0,
+         "data synth");
     refused_later(c, "want 4 nodes", arena_printf(c->a, "forecast --keep-all --data %s --model %s", five, c->run));
     refused_later(c, "want 4 nodes", arena_printf(c->a, "eval --keep-all --data %s --model %s", five, c->run));
     refused_later(c, "10800 s", arena_printf(c->a, "forecast --keep-all --data %s --model %s", slots, c->run));
@@ -249,32 +312,52 @@ static void check_mismatch(const Cli *c)
     const Status s = gpt2_save(gpt2_new(&w->ps, "", &cfg, GPT2_TRAINABLE), PATH("other-llm"), w->scratch);
     TEST(c->log, !s.code, "%s", s.msg);
     world_delete(w);
-    refused(c, 1, "SHA-256", arena_printf(c->a, "forecast --data %s --model %s --llm %s", c->data, c->run, PATH("other-llm")));
-    expect_refusal(c, lead_run(c->log, c->a, "forecast --keep-all --data %s --model %s --horizon 9", c->data, c->run), 2, "--horizon", true, "forecast --horizon 9");
-    expect_refusal(c, lead_run(c->log, c->a, "forecast --keep-all --data %s --model %s --row 99999", c->data, c->run), 2, "--row", true, "forecast --row 99999");
-    refused(c, 2, "--quantiles", arena_printf(c->a, "forecast --data %s --model %s --quantiles 0.1,1", c->data, c->run));
-    refused_later(c, "holds a run", arena_printf(c->a, "train --keep-all --config tiny --data %s --out %s --llm %s", c->data, c->run, c->llm));
-    refused_later(c, "configuration", arena_printf(c->a, "train --keep-all --config tiny --data %s --out %s --llm %s --resume --steps 99", c->data, c->run, c->llm));
+    refused(c, 1, "SHA-256",
+            arena_printf(c->a, "forecast --data %s --model %s --llm %s", c->data, c->run, PATH("other-llm")));
+    expect_refusal(c, lead_run(c->log, c->a, "forecast --keep-all --data %s --model %s --horizon 9", c->data, c->run),
+                   2, "--horizon", true, "forecast --horizon 9");
+    expect_refusal(c, lead_run(c->log, c->a, "forecast --keep-all --data %s --model %s --row 99999", c->data, c->run),
+                   2, "--row", true, "forecast --row 99999");
+    refused(c, 2, "--quantiles",
+            arena_printf(c->a, "forecast --data %s --model %s --quantiles 0.1,1", c->data, c->run));
+    refused_later(c, "holds a run",
+                  arena_printf(c->a, "train --keep-all --config tiny --data %s --out %s --llm %s", c->data, c->run,
+                               c->llm));
+    refused_later(c, "configuration",
+                  arena_printf(c->a, "train --keep-all --config tiny --data %s --out %s --llm %s --resume --steps 99",
+                               c->data, c->run, c->llm));
 }
 
 // ---- places that cannot be written
 
 static void check_unwritable(const Cli *c)
 {
-    static const struct { const char *args; bool model; } verb[] = {{"eval --keep-all --naive-only --stride 9", false}, {"forecast --keep-all --samples 2", true}};
+    static const struct { const char *args; bool model; } verb[] = {
+        {"eval --keep-all --naive-only --stride 9", false}, {"forecast --keep-all --samples 2", true}};
     const char *file = PATH("file");
     put_file(c, file, "x", 1);
-    const char *below[] = {arena_printf(c->a, "%s/x.csv", file), "/proc/nothing/x.csv", PATH("no/such/directory/x.csv"), c->log->tmp};
+    const char *below[] = {arena_printf(c->a, "%s/x.csv", file), "/proc/nothing/x.csv", PATH("no/such/directory/x.csv"),
+                           c->log->tmp};
     for (int v = 0; v < 2; v++)
         for (int i = 0; i < 4; i++) {
-            const Ran r = lead_run(c->log, c->a, "%s --data %s %s%s --out %s", verb[v].args, c->data, verb[v].model ? "--model " : "", verb[v].model ? c->run : "", below[i]);
-            TEST(c->log, r.code == 1 && count_lines(r.err, "lead: ") == 1 && strstr(r.err, below[i]), "%s --out %s: exit %d, %s", verb[v].args, below[i], r.code, r.err);
+            const Ran r = lead_run(c->log, c->a, "%s --data %s %s%s --out %s", verb[v].args, c->data,
+                                   verb[v].model ? "--model " : "", verb[v].model ? c->run : "", below[i]);
+            TEST(c->log, r.code == 1 && count_lines(r.err, "lead: ") == 1 && strstr(r.err, below[i]),
+                 "%s --out %s: exit %d, %s", verb[v].args, below[i], r.code, r.err);
         }
     refused(c, 1, file, arena_printf(c->a, "data synth --days 2 --out %s/x.npy", file));
-    refused_later(c, file, arena_printf(c->a, "train --config tiny --keep-all --data %s --llm %s --out %s/run", c->data, c->llm, file));
-    refused_later(c, file, arena_printf(c->a, "train --config tiny --keep-all --data %s --llm %s --out %s", c->data, c->llm, file));
-    refused_later(c, "/proc", arena_printf(c->a, "train --config tiny --keep-all --data %s --llm %s --out /proc/run", c->data, c->llm));
-    refused_later(c, file, arena_printf(c->a, "forecast --keep-all --samples 2 --data %s --model %s --png %s/png", c->data, c->run, file));
+    refused_later(c, file,
+                  arena_printf(c->a, "train --config tiny --keep-all --data %s --llm %s --out %s/run", c->data, c->llm,
+                               file));
+    refused_later(c, file,
+                  arena_printf(c->a, "train --config tiny --keep-all --data %s --llm %s --out %s", c->data, c->llm,
+                               file));
+    refused_later(c, "/proc",
+                  arena_printf(c->a, "train --config tiny --keep-all --data %s --llm %s --out /proc/run", c->data,
+                               c->llm));
+    refused_later(c, file,
+                  arena_printf(c->a, "forecast --keep-all --samples 2 --data %s --model %s --png %s/png", c->data,
+                               c->run, file));
     refused_later(c, file, arena_printf(c->a, "data render --keep-all --data %s --out %s/x.png", c->data, file));
     refused(c, 1, file, arena_printf(c->a, "gpt2 train --data %s --steps 1 --out %s/llm", file, file));
     TEST(c->log, strcmp(slurp(c->a, file), "x") == 0, "%s was overwritten", file);
@@ -286,17 +369,22 @@ static void check_full(const Cli *c)
     mkdir(PATH("disk"), 0777);
     const char *full = PATH("disk/full"), *null = PATH("disk/null");
     FILE *f = NULL;
-    if (mknod(full, S_IFCHR | 0666, makedev(1, 7)) || !(f = fopen(full, "w")) || fputc('x', f) == EOF || fclose(f) == 0) {
+    if (mknod(full, S_IFCHR | 0666, makedev(1, 7)) || !(f = fopen(full, "w")) || fputc('x', f) == EOF ||
+        fclose(f) == 0) {
         test_skip(c->log, "skipped: no device node of a full disk can be made here");
         return;
     }
-    const char *out[] = {arena_printf(c->a, "eval --naive-only --stride 9 --keep-all --data %s --out %s", c->data, full),
-                         arena_printf(c->a, "forecast --samples 2 --keep-all --data %s --model %s --out %s", c->data, c->run, full),
+    const char *out[] = {arena_printf(c->a, "eval --naive-only --stride 9 --keep-all --data %s --out %s", c->data,
+                                      full),
+                         arena_printf(c->a, "forecast --samples 2 --keep-all --data %s --model %s --out %s", c->data,
+                                      c->run, full),
                          arena_printf(c->a, "data synth --days 8 --out %s", full)};
     for (int i = 0; i < 3; i++) {
         const Ran r = lead_run(c->log, c->a, "%s", out[i]);
-        TEST(c->log, r.code == 1 && count_lines(r.err, "lead: ") == 1 && strstr(r.err, "No space left"), "lead %s: exit %d, %s", out[i], r.code, r.err);
-        TEST(c->log, !exists(PATH("disk/full.manifest.json")), "lead %s: a manifest of a file that was not written", out[i]);
+        TEST(c->log, r.code == 1 && count_lines(r.err, "lead: ") == 1 && strstr(r.err, "No space left"),
+             "lead %s: exit %d, %s", out[i], r.code, r.err);
+        TEST(c->log, !exists(PATH("disk/full.manifest.json")), "lead %s: a manifest of a file that was not written",
+             out[i]);
     }
     const char *print[] = {arena_printf(c->a, "eval --naive-only --stride 9 --keep-all --data %s", c->data),
                            arena_printf(c->a, "forecast --samples 2 --keep-all --data %s --model %s", c->data, c->run),
@@ -305,13 +393,16 @@ static void check_full(const Cli *c)
         const char *err = PATH("full.err");
         const int code = lead_wait(lead_start(c->log, c->a, full, err, print[i]));
         const char *text = slurp(c->a, err);
-        TEST(c->log, code == 1 && count_lines(text, "lead: ") == 1 && strstr(text, "No space left"), "lead %s > full disk: exit %d, %s", print[i], code, text);
+        TEST(c->log, code == 1 && count_lines(text, "lead: ") == 1 && strstr(text, "No space left"),
+             "lead %s > full disk: exit %d, %s", print[i], code, text);
     }
     const bool made = mknod(null, S_IFCHR | 0666, makedev(1, 3)) == 0;
     const Ran r = lead_run(c->log, c->a, "eval --naive-only --stride 9 --keep-all --data %s --out %s", c->data, null);
-    TEST(c->log, made && r.code == 0 && !exists(PATH("disk/null.manifest.json")), "--out of a device: exit %d, or a manifest beside it", r.code);
+    TEST(c->log, made && r.code == 0 && !exists(PATH("disk/null.manifest.json")),
+         "--out of a device: exit %d, or a manifest beside it", r.code);
     struct stat st;
-    TEST(c->log, stat(full, &st) == 0 && S_ISCHR(st.st_mode) && stat(null, &st) == 0 && S_ISCHR(st.st_mode), "a device was replaced by a file");
+    TEST(c->log, stat(full, &st) == 0 && S_ISCHR(st.st_mode) && stat(null, &st) == 0 && S_ISCHR(st.st_mode),
+         "a device was replaced by a file");
 }
 
 // ---- output
@@ -319,7 +410,9 @@ static void check_full(const Cli *c)
 static void check_forecast(const Cli *c)
 {
     enum { N = 4, K = 2, NQ = 5 };
-    const char *args = arena_printf(c->a, "forecast --keep-all --data %s --model %s --samples 7 --quantiles 0.05,0.25,0.5,0.75,0.95", c->data, c->run);
+    const char *args =
+        arena_printf(c->a, "forecast --keep-all --data %s --model %s --samples 7 --quantiles 0.05,0.25,0.5,0.75,0.95",
+                     c->data, c->run);
     const Ran r = lead_run(c->log, c->a, "%s", args), again = lead_run(c->log, c->a, "%s --threads 2", args);
     TEST(c->log, r.code == 0 && again.code == 0, "forecast: exit %d, %s", r.code, r.err);
     TEST(c->log, strcmp(r.out, again.out) == 0, "forecast: the same command printed other numbers");
@@ -332,40 +425,58 @@ static void check_forecast(const Cli *c)
         int k = 0, i = 0, j = 0;
         long long time = 0;
         double mean = NAN, q[NQ] = {NAN, NAN, NAN, NAN, NAN};
-        const int got = sscanf(p + 1, "%d,%lld,%d,%d,%lf,%lf,%lf,%lf,%lf,%lf", &k, &time, &i, &j, &mean, &q[0], &q[1], &q[2], &q[3], &q[4]);
+        const int got = sscanf(p + 1, "%d,%lld,%d,%d,%lf,%lf,%lf,%lf,%lf,%lf", &k, &time, &i, &j, &mean, &q[0], &q[1],
+                               &q[2], &q[3], &q[4]);
         if (rows == 0) first_time = time;
-        order &= got == 10 && k == 1 + rows / (N * N) && i == rows / N % N && j == rows % N && time == first_time + (k - 1) * 10800;
+        order &= got == 10 && k == 1 + rows / (N * N) && i == rows / N % N && j == rows % N &&
+                 time == first_time + (k - 1) * 10800;
         fine &= q[0] >= 0 && mean >= q[0] * (1 - 1e-5) && isfinite(mean) && isfinite(q[NQ - 1]);
         for (int n = 1; n < NQ; n++) fine &= q[n] >= q[n - 1];
     }
-    TEST(c->log, rows == K * N * N && order, "forecast: %d rows, want %d in the order of step, origin, destination", rows, K * N * N);
+    TEST(c->log, rows == K * N * N && order, "forecast: %d rows, want %d in the order of step, origin, destination",
+         rows, K * N * N);
     TEST(c->log, fine, "forecast: quantiles cross, or a value is negative or not finite");
     const Ran seed = lead_run(c->log, c->a, "%s --seed 5", args), one = lead_run(c->log, c->a, "%s --horizon 1", args);
     TEST(c->log, seed.code == 0 && strcmp(seed.out, r.out) != 0, "another seed gives the same samples");
-    TEST(c->log, one.code == 0 && count_lines(one.out, "") == 1 + N * N && strncmp(one.out, r.out, strlen(one.out)) == 0, "--horizon 1 is not the first step of all");
+    TEST(c->log,
+         one.code == 0 && count_lines(one.out, "") == 1 + N * N && strncmp(one.out, r.out, strlen(one.out)) == 0,
+         "--horizon 1 is not the first step of all");
     const char *out = PATH("forecast.csv");
     const Ran file = lead_run(c->log, c->a, "%s --out %s", args, out);
-    TEST(c->log, file.code == 0 && !*file.out && strcmp(slurp(c->a, out), r.out) == 0, "--out holds something else than stdout");
+    TEST(c->log, file.code == 0 && !*file.out && strcmp(slurp(c->a, out), r.out) == 0,
+         "--out holds something else than stdout");
     const Json *json;
     const Status s = json_read(&json, c->a, arena_printf(c->a, "%s.manifest.json", out), 1 << 20);
-    TEST(c->log, !s.code && json_find(json, "commit") && json_find(json_find(json, "options"), "model"), "manifest: %s", s.msg);
+    TEST(c->log, !s.code && json_find(json, "commit") && json_find(json_find(json, "options"), "model"), "manifest: %s",
+         s.msg);
 }
 
 static void check_eval(const Cli *c)
 {
-    const char *head = "model\thorizon\trmse\tmae\tnrmse\tcrps\tcover50\tcover90\twindows\tmse\n", *out = PATH("eval.tsv");
+    const char *head = "model\thorizon\trmse\tmae\tnrmse\tcrps\tcover50\tcover90\twindows\tmse\n",
+               *out = PATH("eval.tsv");
     const Ran naive = lead_run(c->log, c->a, "eval --naive-only --keep-all --data %s --out %s", c->data, out);
-    TEST(c->log, naive.code == 0 && naive.out[0] == '#' && strstr(naive.out, head), "eval --naive-only: exit %d, %s", naive.code, naive.err);
+    TEST(c->log, naive.code == 0 && naive.out[0] == '#' && strstr(naive.out, head), "eval --naive-only: exit %d, %s",
+         naive.code, naive.err);
     TEST(c->log, strcmp(slurp(c->a, out), naive.out) == 0, "eval: --out holds something else than stdout");
     static const char *const models[] = {"persistence", "yesterday", "lastweek", "average", "ridge"};
-    for (int i = 0; i < 5; i++) TEST(c->log, count_lines(naive.out, arena_printf(c->a, "%s\t", models[i])) == 20, "eval: rows of %s", models[i]);
-    const Ran model = lead_run(c->log, c->a, "eval --keep-all --stride 7 --samples 3 --sample-steps 1 --data %s --model %s", c->data, c->run);
+    for (int i = 0; i < 5; i++)
+        TEST(c->log, count_lines(naive.out, arena_printf(c->a, "%s\t", models[i])) == 20, "eval: rows of %s",
+             models[i]);
+    const Ran model = lead_run(c->log, c->a,
+                               "eval --keep-all --stride 7 --samples 3 --sample-steps 1 --data %s --model %s", c->data,
+                               c->run);
     const char *row = strstr(model.out, "\nlead\t1\t");
     double v[8] = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
-    TEST(c->log, model.code == 0 && row && sscanf(row + 8, "%lf\t%lf\t%lf\t%lf\t%lf\t%lf\t%lf\t%lf", v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7) == 8,
+    TEST(c->log,
+         model.code == 0 && row &&
+             sscanf(row + 8, "%lf\t%lf\t%lf\t%lf\t%lf\t%lf\t%lf\t%lf", v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6,
+                    v + 7) == 8,
          "eval: no row of the model: %s", model.err);
-    TEST(c->log, v[0] > 0 && v[3] > 0 && v[4] >= 0 && v[5] <= 1 && v[6] >= 1 && fabs(v[0] * v[0] / v[7] - 1) < 1e-4, "eval: rmse %g crps %g mse %g", v[0], v[3], v[7]);
-    TEST(c->log, count_lines(model.out, "lead\t") == 2 && count_lines(model.out, "persistence\t") == 2, "eval: want one row a model and horizon");
+    TEST(c->log, v[0] > 0 && v[3] > 0 && v[4] >= 0 && v[5] <= 1 && v[6] >= 1 && fabs(v[0] * v[0] / v[7] - 1) < 1e-4,
+         "eval: rmse %g crps %g mse %g", v[0], v[3], v[7]);
+    TEST(c->log, count_lines(model.out, "lead\t") == 2 && count_lines(model.out, "persistence\t") == 2,
+         "eval: want one row a model and horizon");
     refused(c, 2, "--model", arena_printf(c->a, "eval --data %s", c->data));
 }
 
@@ -376,10 +487,12 @@ static void check_info(const Cli *c)
     if (!c->log->shared) test_skip(c->log, "skipped: no ../shared/data/abilene");
     else if (!c->log->quick) {
         const Ran abilene = lead_run(c->log, c->a, "data info %s/data/abilene/abilene.npy", c->log->shared);
-        TEST(c->log, abilene.code == 0 && strstr(abilene.out, "47429"), "data info does not name row 47429 of Abilene: %s", abilene.err);
+        TEST(c->log, abilene.code == 0 && strstr(abilene.out, "47429"),
+             "data info does not name row 47429 of Abilene: %s", abilene.err);
     }
     const Ran ops = lead_run(c->log, c->a, "ops"), info = lead_run(c->log, c->a, "info");
-    TEST(c->log, ops.code == 0 && count_lines(ops.out, "") == 1 + OP_COUNT, "lead ops: %d lines", count_lines(ops.out, ""));
+    TEST(c->log, ops.code == 0 && count_lines(ops.out, "") == 1 + OP_COUNT, "lead ops: %d lines",
+         count_lines(ops.out, ""));
     TEST(c->log, info.code == 0 && strstr(info.out, "\"commit\"") && strstr(info.out, "threads"), "lead info");
     const Ran check = lead_run(c->log, c->a, "check --op add");
     TEST(c->log, check.code == 0 && strstr(check.out, "add"), "lead check --op add: %s", check.err);
@@ -388,7 +501,8 @@ static void check_info(const Cli *c)
 
 static void check_gpt2(const Cli *c)
 {
-    const Ran r = lead_run(c->log, c->a, "gpt2 logits --text traffic --top 3"), g = lead_run(c->log, c->a, "gpt2 generate --text traffic --n 12");
+    const Ran r = lead_run(c->log, c->a, "gpt2 logits --text traffic --top 3"),
+              g = lead_run(c->log, c->a, "gpt2 generate --text traffic --n 12");
     TEST(c->log, r.code == 0 && count_lines(r.out, "1\t") == 3, "gpt2 logits: exit %d, %s%s", r.code, r.out, r.err);
     TEST(c->log, g.code == 0 && strlen(g.out) > 1, "gpt2 generate: exit %d, '%s' %s", g.code, g.out, g.err);
     const Ran again = lead_run(c->log, c->a, "gpt2 generate --text traffic --n 12 --threads 2");
@@ -409,8 +523,10 @@ void test_cli(TestLog *log)
     cli.data = PATH("data/traffic.npy");
     cli.run = PATH("run");
     Ran r = lead_run(log, cli.a, "data synth --nodes 4 --days 40 --slot-seconds 10800 --out %s", cli.data);
-    TEST(log, r.code == 0 && exists(PATH("data/times.npy")) && exists(PATH("data/traffic.npy.manifest.json")), "data synth: exit %d, %s", r.code, r.err);
-    r = lead_run(log, cli.a, "train --keep-all --config tiny --steps 4 --llm %s --data %s --out %s", cli.llm, cli.data, cli.run);
+    TEST(log, r.code == 0 && exists(PATH("data/times.npy")) && exists(PATH("data/traffic.npy.manifest.json")),
+         "data synth: exit %d, %s", r.code, r.err);
+    r = lead_run(log, cli.a, "train --keep-all --config tiny --steps 4 --llm %s --data %s --out %s", cli.llm, cli.data,
+                 cli.run);
     TEST(log, r.code == 0, "train: exit %d, %s", r.code, r.err);
     check_data(c);
     check_safetensors(c);

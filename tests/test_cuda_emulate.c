@@ -1,5 +1,5 @@
-// Every CUDA kernel, run on the host (tests/emulate), through the cases of the SIMD variants: parity with f64, canaries,
-// edges, whole numbers, NaN, contract, and, in place of thread counts, four orders of threads and blocks.
+// Every CUDA kernel, run on the host (tests/emulate), through the cases of the SIMD variants: parity with f64,
+// canaries, edges, whole numbers, NaN, contract, and, in place of thread counts, four orders of threads and blocks.
 #include <stdio.h>
 
 #include "check/check.h"
@@ -29,13 +29,13 @@ static void test_memory(TestLog *log)
     for (int i = 0; i < 2; i++) {
         check_run(&report, &o, i ? "sum" : "add");
         const CheckRow *r = &report.row[i ? OP_sum : OP_add];
-        TEST(log, r->checks > 100 && r->variants == 1 && r->failures == 0, "%d failures in %d cases; first: %s", r->failures, r->cases,
-             r->first);
+        TEST(log, r->checks > 100 && r->variants == 1 && r->failures == 0, "%d failures in %d cases; first: %s",
+             r->failures, r->cases, r->first);
     }
 }
 
-// --math tf32 and bf16: the ops on the tensor cores, held to the tolerance of their operands (src/check/check.c) and, with
-// whole numbers, which no rounding touches, to exact results.
+// --math tf32 and bf16: the ops on the tensor cores, held to the tolerance of their operands (src/check/check.c) and,
+// with whole numbers, which no rounding touches, to exact results.
 static void test_math(TestLog *log, CheckOptions o, Device *emulated)
 {
     static const OpId product[] = {OP_matmul, OP_linear, OP_linear_gelu, OP_linear_add, OP_conv2d, OP_attention};
@@ -46,8 +46,8 @@ static void test_math(TestLog *log, CheckOptions o, Device *emulated)
             emulated->math = math;
             check_run(&one, &o, op_info(product[i])->name);
             const CheckRow *r = &one.row[product[i]];
-            TEST(log, r->variants == 1 && r->failures == 0, "math %d: %d failures in %d cases; first: %s", (int)math, r->failures,
-                 r->cases, r->first);
+            TEST(log, r->variants == 1 && r->failures == 0, "math %d: %d failures in %d cases; first: %s", (int)math,
+                 r->failures, r->cases, r->first);
             TEST(log, r->parity > 100, "%s, math %d errs by %g ulps: as plain f32 does", r->op, (int)math, r->parity);
         }
 }

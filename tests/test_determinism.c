@@ -52,7 +52,8 @@ static Tensor *net_loss(Net *n, int64_t N, int64_t H)
     h = tape_avgpool2(t, h);
     h = tape_reshape(t, h, SHAPE(N, H / 2 * (H / 2), 32));
     Tensor *qkv = tape_linear(t, h, w[4], w[5]);
-    Tensor *a = tape_attention(t, tape_slice(t, qkv, 2, 0, 32), tape_slice(t, qkv, 2, 32, 32), tape_slice(t, qkv, 2, 64, 32), 4, false);
+    Tensor *a = tape_attention(t, tape_slice(t, qkv, 2, 0, 32), tape_slice(t, qkv, 2, 32, 32),
+                               tape_slice(t, qkv, 2, 64, 32), 4, false);
     h = tape_dropout(t, tape_add(t, h, a), 0.1);
     h = tape_linear(t, tape_linear_gelu(t, h, w[6], w[7]), w[8], NULL);
     return tape_mse(t, h, tape_reshape(t, tape_avgpool2(t, x), h->shape));
@@ -71,8 +72,11 @@ static int64_t train(const Device *dev, int threads, bool quick, float *out)
             Tensor g = *n.w[i];
             g.x = g.g;
             const AdamwParams p = {.beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = 0.01, .decayed = INT64_MAX};
-            Tensor *rates = tape_from_f32(&n.t, SHAPE(4), (float[]){0.01f, (float)(1 / (1 - pow(0.9, step))), (float)(1 / (1 - pow(0.99, step))), 0});
-            tape_run(&n.t, OP_adamw, 5, (Tensor *[]){n.w[i], &g, n.m[i], n.v[i], rates}, 3, (Tensor *[]){n.w[i], n.m[i], n.v[i]}, &p);
+            Tensor *rates = tape_from_f32(&n.t, SHAPE(4),
+                                          (float[]){0.01f, (float)(1 / (1 - pow(0.9, step))),
+                                                    (float)(1 / (1 - pow(0.99, step))), 0});
+            tape_run(&n.t, OP_adamw, 5, (Tensor *[]){n.w[i], &g, n.m[i], n.v[i], rates}, 3,
+                     (Tensor *[]){n.w[i], n.m[i], n.v[i]}, &p);
             memset(n.w[i]->g, 0, tensor_bytes(n.w[i]));
         }
         tape_reset(&n.t);
@@ -98,7 +102,8 @@ static void test_threads(TestLog *log, const Device *dev)
     TEST(log, n <= 8192 && n > 6000, "%lld parameters", (long long)n);
     for (int i = 0; i < 3; i++) {
         train(dev, threads[i], log->quick, many);
-        TEST(log, memcmp(one, many, (size_t)n * sizeof *one) == 0, "%s: %d threads train to other bits than one", dev->name, threads[i]);
+        TEST(log, memcmp(one, many, (size_t)n * sizeof *one) == 0, "%s: %d threads train to other bits than one",
+             dev->name, threads[i]);
     }
     omp_set_num_threads(before);
     arena_delete(a);

@@ -1,5 +1,5 @@
-// Devices with memory of their own: the whole program runs over memory that the host may not touch (tests/emulate/fence.h),
-// and every file and forecast has the same bits as on the CPU.
+// Devices with memory of their own: the whole program runs over memory that the host may not touch
+// (tests/emulate/fence.h), and every file and forecast has the same bits as on the CPU.
 #include <unistd.h>
 
 #include "lead/forecast.h"
@@ -28,9 +28,11 @@ static void test_block(TestLog *log)
     for (int round = 0; round < 3; round++) {
         char *host = arena_alloc(a, 100);
         char *three = arena_device_alloc(a, 1), *four = arena_device_alloc(a, 1);
-        TEST(log, three == two + 512 && four == three + 256 && host < (char *)arena_alloc(a, 1), "round %d: other addresses", round);
+        TEST(log, three == two + 512 && four == three + 256 && host < (char *)arena_alloc(a, 1),
+             "round %d: other addresses", round);
         arena_rewind(a, mark);
-        TEST(log, arena_device_used(a) == 768, "round %d: %zu bytes in use after rewinding", round, arena_device_used(a));
+        TEST(log, arena_device_used(a) == 768, "round %d: %zu bytes in use after rewinding", round,
+             arena_device_used(a));
     }
     TEST(log, arena_device_peak(a) == 1280, "peak %zu", arena_device_peak(a));
     const size_t inner = arena_mark(a);
@@ -95,13 +97,14 @@ static void train_and_forecast(TestLog *log, const Device *dev, const LeadConfig
     CHECK(found >= WINDOWS, "%lld windows to forecast", (long long)found);
     if (!st.code) st = lead_run_attach(&run, s);
     const int64_t each = (int64_t)cfg->samples * cfg->horizon * NODES * NODES;
-    for (int i = 0; i < WINDOWS && !st.code; i++) st = lead_forecast(&run, &(int64_t){start[i] + cfg->history - 1}, 1, out + i * each);
+    for (int i = 0; i < WINDOWS && !st.code; i++)
+        st = lead_forecast(&run, &(int64_t){start[i] + cfg->history - 1}, 1, out + i * each);
     TEST(log, !st.code, "%s: %s", name, st.msg);
     rig_delete(r);
 }
 
-static void test_lead(TestLog *log, const Device *cpu, const Device *fenced, Arena *a, const TrafficSeries *s, LeadConfig cfg,
-                      const char *what, bool exact, bool validate)
+static void test_lead(TestLog *log, const Device *cpu, const Device *fenced, Arena *a, const TrafficSeries *s,
+                      LeadConfig cfg, const char *what, bool exact, bool validate)
 {
     const size_t n = (size_t)WINDOWS * (size_t)cfg.samples * (size_t)cfg.horizon * NODES * NODES;
     float *one = arena_alloc(a, n * sizeof *one), *two = arena_alloc(a, n * sizeof *two);
@@ -116,7 +119,8 @@ static void test_lead(TestLog *log, const Device *cpu, const Device *fenced, Are
         far = check_fold(far, fabs((double)one[i] - (double)two[i]));
         size = check_fold(size, fabs((double)one[i]));
     }
-    TEST(log, l1.n == cfg.steps && l2.n == l1.n && isfinite(l2.val), "%lld and %lld steps", (long long)l1.n, (long long)l2.n);
+    TEST(log, l1.n == cfg.steps && l2.n == l1.n && isfinite(l2.val), "%lld and %lld steps", (long long)l1.n,
+         (long long)l2.n);
     if (exact) {
         TEST(log, worst == 0 && l1.val == l2.val, "losses differ by %g", worst);
         TEST(log, memcmp(one, two, n * sizeof *one) == 0, "forecasts differ by %g", far);
@@ -133,7 +137,11 @@ static void test_nan(TestLog *log, const Device *gpu, const TrafficSeries *s, Le
     Losses l = {0};
     const char *dir = arena_printf(r->perm, "%s/nan", log->tmp);
     cfg.lr = 1e30;
-    const TrainOptions o = {.out = dir, .data_path = "synthetic", .train = traffic_splits(s->T, PROTOCOL_CLEAN).train, .report = watch, .ctx = &l};
+    const TrainOptions o = {.out = dir,
+                            .data_path = "synthetic",
+                            .train = traffic_splits(s->T, PROTOCOL_CLEAN).train,
+                            .report = watch,
+                            .ctx = &l};
     const Status st = lead_train(&cfg, s, &o, &r->dev, r->perm, r->step, r->scratch);
     TEST(log, st.code && strstr(st.msg, " at step ") && l.n < 9, "%lld steps, then '%s'", (long long)l.n, st.msg);
     TEST(log, access(arena_printf(r->perm, "%s/checkpoint.safetensors", dir), F_OK) != 0, "a checkpoint of NaN");
@@ -158,12 +166,14 @@ static void test_gpt2(TestLog *log, const Device *cpu, const Device *fenced, Are
         for (int i = 0; i < 64; i++) token[i] = i * 7 % 10;
         const Tokens data = {.id = token, .n = 64};
         Optim o = {.lr = 1e-2, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .clip = 1, .ema = 0.9, .total = 4};
-        Status s = gpt2_train(&t, m, NULL, &ps, &o, data, &(Gpt2TrainOptions){.batch = 2, .context = 8, .accumulate = 2, .seed = 1}, NULL, NULL);
+        Status s = gpt2_train(&t, m, NULL, &ps, &o, data,
+                              &(Gpt2TrainOptions){.batch = 2, .context = 8, .accumulate = 2, .seed = 1}, NULL, NULL);
         TEST(log, !s.code, "%s", s.msg);
         t.record = t.training = false;
         loss[d] = gpt2_text_loss(&t, m, NULL, data, 8, 0);
         tape_reset(&t);
-        tensor_get_f32(gpt2_logits(&t, m, gpt2_forward_tokens(&t, m, tape_from_i32(&t, SHAPE(1, T), token), NULL)), logits[d], T * VOCAB);
+        tensor_get_f32(gpt2_logits(&t, m, gpt2_forward_tokens(&t, m, tape_from_i32(&t, SHAPE(1, T), token), NULL)),
+                       logits[d], T * VOCAB);
         memcpy(out[d], token, T * sizeof *token);
         int64_t n;
         s = gpt2_generate(&t, m, NULL, out[d], T, NEW, &(Gpt2Sampling){.temperature = 1, .seed = 4}, &n, NULL, NULL);
@@ -174,7 +184,8 @@ static void test_gpt2(TestLog *log, const Device *cpu, const Device *fenced, Are
     }
     double worst = 0;
     for (int i = 0; i < T * VOCAB; i++) worst = check_fold(worst, fabs((double)logits[0][i] - (double)logits[1][i]));
-    TEST(log, exact ? worst == 0 && loss[0] == loss[1] : worst <= 1e-3, "logits differ by %g, losses %.9g %.9g", worst, loss[0], loss[1]);
+    TEST(log, exact ? worst == 0 && loss[0] == loss[1] : worst <= 1e-3, "logits differ by %g, losses %.9g %.9g", worst,
+         loss[0], loss[1]);
     TEST(log, memcmp(out[0], out[1], sizeof out[0]) == 0, "other tokens are generated");
 }
 

@@ -1,5 +1,5 @@
-// The emulation of the CUDA execution model (tests/emulate) on kernels whose result is known, and on planted faults, each
-// of which must be noticed: by the values in one of the orders of threads, or by a message and abort.
+// The emulation of the CUDA execution model (tests/emulate) on kernels whose result is known, and on planted faults,
+// each of which must be noticed: by the values in one of the orders of threads, or by a message and abort.
 #include <math.h>
 #include <omp.h>
 #include <signal.h>
@@ -130,13 +130,16 @@ static void test_hopper(TestLog *log, const char *path)
     for (int order = 1; order <= 4; order++) {
         omp_set_num_threads(order);
         for (int way = 0; way < 5; way++)
-            TEST(log, hopper_right(way < 4, way & 1, way & 2), "order %d: a product of tiles, way %d, is wrong", order, way);
+            TEST(log, hopper_right(way < 4, way & 1, way & 2), "order %d: a product of tiles, way %d, is wrong", order,
+                 way);
         for (int f = 1; f < HOPPER_FAULT_COUNT; f++) noticed[f] += aborts(f, true, path) && says(path, words[f]);
     }
     omp_set_num_threads(before);
-    for (int f = 1; f < HOPPER_FAULT_COUNT; f++) {   // with order 1 copies land at once, too early for some faults to show
+    // With order 1 copies land at once, too early for some faults to show.
+    for (int f = 1; f < HOPPER_FAULT_COUNT; f++) {
         const bool timing = f == HOPPER_NO_FULL_WAIT || f == HOPPER_WRONG_PARITY || f == HOPPER_EARLY_REUSE;
-        TEST(log, noticed[f] >= (timing ? 1 : 4), "fault %d: in %d of 4 orders an abort that says '%s'", f, noticed[f], words[f]);
+        TEST(log, noticed[f] >= (timing ? 1 : 4), "fault %d: in %d of 4 orders an abort that says '%s'", f, noticed[f],
+             words[f]);
     }
 }
 
@@ -144,13 +147,18 @@ void test_emulator(TestLog *log)
 {
     static const Fault right[] = {FAULT_NONE_MIRROR, FAULT_NONE_ASYNC, FAULT_NONE_WARPS, FAULT_NONE_PRODUCTS};
     for (int i = 0; i < 4; i++)
-        TEST(log, right_orders(right[i]) == 4, "kernel %d is right in %d of 4 orders", right[i], right_orders(right[i]));
+        TEST(log, right_orders(right[i]) == 4, "kernel %d is right in %d of 4 orders", right[i],
+             right_orders(right[i]));
     static const Fault wrong[] = {FAULT_NO_BARRIER, FAULT_UNWRITTEN, FAULT_NO_WAIT};
     for (int i = 0; i < 3; i++)
         TEST(log, right_orders(wrong[i]) < 4, "planted fault %d shows in no order", wrong[i]);
     static const struct { Fault f; const char *words; } fatal[] = {
-        {FAULT_DIVERGENT, "has ended"}, {FAULT_TWO_BARRIERS, "others at"}, {FAULT_MISSING_LANE, "lane 7 of the mask has ended"},
-        {FAULT_OVERRUN, "wrote behind"}, {FAULT_LARGE_BLOCK, "want a block"}, {FAULT_LARGE_GRID, "too large"},
+        {FAULT_DIVERGENT, "has ended"},
+        {FAULT_TWO_BARRIERS, "others at"},
+        {FAULT_MISSING_LANE, "lane 7 of the mask has ended"},
+        {FAULT_OVERRUN, "wrote behind"},
+        {FAULT_LARGE_BLOCK, "want a block"},
+        {FAULT_LARGE_GRID, "too large"},
     };
     char path[600];
     snprintf(path, sizeof path, "%s/emulator.log", log->tmp);
@@ -164,7 +172,9 @@ void test_emulator(TestLog *log)
         // a sanitizer stops an overrun before the red zones are looked at, with its own message and exit
         if (asan && fatal[i].f == FAULT_OVERRUN)
             TEST(log, says(path, "AddressSanitizer") || says(path, "out of bounds"), "an overrun was not noticed");
-        else TEST(log, dies && says(path, fatal[i].words), "planted fault %d: no abort that says '%s'", fatal[i].f, fatal[i].words);
+        else
+            TEST(log, dies && says(path, fatal[i].words), "planted fault %d: no abort that says '%s'", fatal[i].f,
+                 fatal[i].words);
     }
     test_hopper(log, path);
 }

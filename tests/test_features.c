@@ -1,6 +1,6 @@
-// From traffic to the network's numbers and back, on the device: every batch equals, bit for bit, what plain host code makes
-// of the series; decoding a target returns the truth, invalid rows and rows after the moment are never looked at, statistics
-// come from training rows only, a path that equals the truth is the truth.
+// From traffic to the network's numbers and back, on the device: every batch equals, bit for bit, what plain host code
+// makes of the series; decoding a target returns the truth, invalid rows and rows after the moment are never looked at,
+// statistics come from training rows only, a path that equals the truth is the truth.
 #include "lead_world.h"
 #include "io/sha256.h"
 
@@ -20,7 +20,8 @@ enum { N_CHOICES = sizeof choices / sizeof *choices };
 static LeadConfig choice_config(const Choice *c)
 {
     LeadConfig cfg = tiny_lead("");
-    cfg.target = c->target, cfg.base = c->base, cfg.horizons = c->horizons, cfg.encoding = c->encoding, cfg.history = c->history;
+    cfg.target = c->target, cfg.base = c->base, cfg.horizons = c->horizons, cfg.encoding = c->encoding,
+    cfg.history = c->history;
     cfg.horizon = 3, cfg.loss_traffic = 0.5;
     return cfg;
 }
@@ -76,10 +77,11 @@ static void host_base(const LeadStats *st, const LeadConfig *cfg, const TrafficS
 static void host_frames(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t, HostBatch *h)
 {
     for (int i = 0; i < cfg->history; i++) {
-        const int64_t back = cfg->history - 1 - i, row = t - back, before = i ? row - 1 : traffic_row_at(s, t, -cfg->history);
+        const int64_t back = cfg->history - 1 - i, row = t - back,
+                      before = i ? row - 1 : traffic_row_at(s, t, -cfg->history);
         if (cfg->encoding == ENCODING_RGB)
-            encode_rgb(h->frames + i * F * 3, s->x + row * F, before < 0 ? NULL : s->x + before * F, slot_means_at(&st->means, s, t, -back),
-                       &st->scale, st->gains);
+            encode_rgb(h->frames + i * F * 3, s->x + row * F, before < 0 ? NULL : s->x + before * F,
+                       slot_means_at(&st->means, s, t, -back), &st->scale, st->gains);
         else encode_grey(h->frames + i * F, s->x + row * F, &st->scale);
         int slot, day;
         traffic_calendar(s, t, -back, &slot, &day);
@@ -92,7 +94,8 @@ static void host_plane(float *out, int planes, const float *v, const float *now,
     for (int f = 0; f < F; f++) out[f * planes] = asinhf((v[f] - now[f]) / unit[f]);
 }
 
-static void host_context(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t, const float *base, float *out)
+static void host_context(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t,
+                         const float *base, float *out)
 {
     const int C = cfg->history + 3 * st->Kt;
     float now[F], u[F];
@@ -111,14 +114,16 @@ static void host_context(const LeadStats *st, const LeadConfig *cfg, const Traff
     }
 }
 
-static void host_target(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t, const float *base, HostBatch *h)
+static void host_target(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t,
+                        const float *base, HostBatch *h)
 {
     const int level = cfg->target == TARGET_LEVEL, C = level && cfg->encoding == ENCODING_RGB ? 3 : 1, Ct = st->Kt * C;
     for (int k = 0; k < st->Kt; k++) {
         float u[F], rgb[3 * F];
         double mean = 0;
         scale_forward(&st->scale, s->x + (t + 1 + k) * F, u);
-        encode_rgb(rgb, s->x + (t + 1 + k) * F, s->x + (t + k) * F, slot_means_at(&st->means, s, t, k + 1), &st->scale, st->gains);
+        encode_rgb(rgb, s->x + (t + 1 + k) * F, s->x + (t + k) * F, slot_means_at(&st->means, s, t, k + 1), &st->scale,
+                   st->gains);
         for (int f = 0; f < F; f++) mean += (double)u[f] / F;
         for (int i = 0; i < F * C; i++) {
             const int f = i / C, at = f * Ct + k * C + i % C, kf = k * F + f;
@@ -134,7 +139,8 @@ static bool equal_row(const Tensor *x, int row, int rows, const void *want)
     return bytes && memcmp((const char *)x->x + (size_t)row * bytes, want, bytes) == 0;
 }
 
-// Gaps, invalid rows around and before: every predecessor, yesterday and season that may be missing is missing somewhere.
+// Gaps, invalid rows around and before: every predecessor, yesterday and season that may be missing is missing
+// somewhere.
 static void check_host(TestLog *log, World *w, const TrafficSeries *s, const Choice *ch, ScaleKind scale)
 {
     LeadConfig cfg = choice_config(ch);
@@ -170,8 +176,9 @@ static void check_host(TestLog *log, World *w, const TrafficSeries *s, const Cho
     }
     TEST(log, n > 100, "%s: %lld windows", ch->name, (long long)n);
     TEST(log, !(wrong[0] | wrong[1] | wrong[2] | wrong[3] | wrong[4] | wrong[5]),
-         "%s, scale %s: of %lld windows differ from the host's: frames %d, slot %d, day %d, context %d, target %d, weight %d", ch->name,
-         scale_kind_names[scale], (long long)n, wrong[0], wrong[1], wrong[2], wrong[3], wrong[4], wrong[5]);
+         "%s, scale %s: of %lld windows differ from the host's: frames %d, slot %d, day %d, context %d, target %d, "
+         "weight %d",
+         ch->name, scale_kind_names[scale], (long long)n, wrong[0], wrong[1], wrong[2], wrong[3], wrong[4], wrong[5]);
     arena_rewind(w->perm, mark);
 }
 
@@ -196,7 +203,8 @@ static void check_decode(TestLog *log, World *w, const TrafficSeries *s, const C
             const double unit = truth + 1e-3 * (double)st.scale.max_kbps;
             worst = check_fold(worst, fabs(got - truth) / unit);
         }
-    TEST(log, worst < 1e-4, "%s, scale %s: decoding the target misses the truth by %.2g of its size", ch->name, scale_kind_names[scale], worst);
+    TEST(log, worst < 1e-4, "%s, scale %s: decoding the target misses the truth by %.2g of its size", ch->name,
+         scale_kind_names[scale], worst);
     TEST(log, worst > 0 || scale == SCALE_MAX, "%s: nothing was compared", ch->name);
 }
 
@@ -237,7 +245,8 @@ static void check_future(TestLog *log, World *w, const TrafficSeries *s, const C
     const int64_t end = traffic_splits(s->T, PROTOCOL_CLEAN).train.end;
     for (int64_t i = end * F; i < s->T * F; i++) c.x[i] = 3 * c.x[i] + 1000;
     const LeadStats again = fitted(log, w->perm, &c, &cfg);
-    TEST(log, same_hash(stats_hash(w->perm, &st), stats_hash(w->perm, &again)), "%s: statistics depend on validation or test rows", ch->name);
+    TEST(log, same_hash(stats_hash(w->perm, &st), stats_hash(w->perm, &again)),
+         "%s: statistics depend on validation or test rows", ch->name);
     for (int64_t t = 12; t + 1 < s->T; t += 37) {
         TrafficSeries other = series_copy(w->perm, s);
         for (int64_t i = (t + 1) * F; i < s->T * F; i++) other.x[i] = 5 * other.x[i] + 777;
@@ -267,7 +276,9 @@ static void check_path(TestLog *log, World *w, const TrafficSeries *s, const Cho
         Tensor *u = tensor_new(w->perm, &w->dev, REAL, kbps->shape, "path");
         memcpy(u->x, lead_data_scale(&w->t, &data, kbps)->x, tensor_bytes(u));
         const LeadPath path = {n, u};
-        TEST(log, same_hash(batch_hash(log, w, &st, &cfg, s, &at, 1, false, &path), batch_hash(log, w, &st, &cfg, s, &direct, 1, false, NULL)),
+        TEST(log,
+             same_hash(batch_hash(log, w, &st, &cfg, s, &at, 1, false, &path),
+                       batch_hash(log, w, &st, &cfg, s, &direct, 1, false, NULL)),
              "%s: a true path of %d matrices differs from the rows themselves", ch->name, n);
     }
 }
@@ -279,14 +290,17 @@ static void check_order(TestLog *log, World *w, const TrafficSeries *s, const Ch
     const LeadStats st = fitted(log, w->perm, s, &cfg);
     tape_reset(&w->t);
     const LeadData data = data_of(log, &w->t, w->step, &st, &cfg, s);
-    const LeadBatch a = lead_data_batch(&w->t, &data, lead_data_rows(&data, w->step, (int64_t[]){90, 31, 57}, 3), NULL, true);
-    const LeadBatch b = lead_data_batch(&w->t, &data, lead_data_rows(&data, w->step, (int64_t[]){57, 90, 31}, 3), NULL, true);
-    const Tensor *x[] = {a.frames, a.slot, a.dow, a.context, a.target, a.weight}, *y[] = {b.frames, b.slot, b.dow, b.context, b.target, b.weight};
+    const LeadBatch a = lead_data_batch(&w->t, &data, lead_data_rows(&data, w->step, (int64_t[]){90, 31, 57}, 3), NULL,
+                                        true);
+    const LeadBatch b = lead_data_batch(&w->t, &data, lead_data_rows(&data, w->step, (int64_t[]){57, 90, 31}, 3), NULL,
+                                        true);
+    const Tensor *x[] = {a.frames, a.slot, a.dow, a.context, a.target, a.weight},
+                 *y[] = {b.frames, b.slot, b.dow, b.context, b.target, b.weight};
     for (int i = 0; i < 6; i++) {
         const size_t row = tensor_bytes(x[i]) / 3;
         for (size_t r = 0; r < 3; r++)
-            TEST(log, memcmp((char *)x[i]->x + r * row, (char *)y[i]->x + (r + 1) % 3 * row, row) == 0, "%s: part %d of moment %zu moved with its place",
-                 ch->name, i, r);
+            TEST(log, memcmp((char *)x[i]->x + r * row, (char *)y[i]->x + (r + 1) % 3 * row, row) == 0,
+                 "%s: part %d of moment %zu moved with its place", ch->name, i, r);
     }
 }
 

@@ -47,8 +47,8 @@ void test_fuzz(TestLog *log)
     for (int i = 0; i < FUZZ_KINDS; i++) {
         Replayed r = {.w = &w, .kind = &fuzz_kinds()[i], .quick = log->quick};
         r.kind->seeds(&w, replay, &r);
-        TEST(log, r.seeds >= 6 && r.inputs > 100 * r.seeds / (log->quick ? 4 : 1), "%s: %ld inputs of %ld seeds", r.kind->name,
-             r.inputs, r.seeds);
+        TEST(log, r.seeds >= 6 && r.inputs > 100 * r.seeds / (log->quick ? 4 : 1), "%s: %ld inputs of %ld seeds",
+             r.kind->name, r.inputs, r.seeds);
     }
     arena_delete(w.a);
     arena_delete(w.scratch);

@@ -134,8 +134,7 @@ static void published(TestLog *log, bool beams)
 
 // ---- gpt2-basic-463k: a trained model with an untied head and bias; vectors in Q20.12 -------------------------------
 
-static const struct { const char *row, *part; double bound;
-} basic_parts[] = {
+static const struct { const char *row, *part; double bound; } basic_parts[] = {
     // bounds: META.txt
     {"embedding", "embedding", 0.0002},
     {"ln1", "ln_1", 0.0065},
@@ -358,8 +357,7 @@ static void round_trip(TestLog *log)
 // config.json with one change; the message must name the key and what was found.
 static void bad_configs(TestLog *log)
 {
-    static const struct { const char *json, *message;
-    } bad[] = {
+    static const struct { const char *json, *message; } bad[] = {
         {"", "config.json"},
         {"[1]", "want an object, got an array of 1"},
         {"{\"n_embd\": 8}", "vocab_size: want an integer"},
@@ -406,18 +404,22 @@ static void published_shapes(TestLog *log)
     World *w = world_new(world_f32(), true);
     for (int i = 0; i < 4; i++) {
         Gpt2Config c;
-        const char *json = arena_printf(w->perm, "{\"activation_function\":\"gelu_new\",\"architectures\":[\"GPT2LMHeadModel\"],"
-            "\"attn_pdrop\":0.1,\"bos_token_id\":50256,\"embd_pdrop\":0.1,\"eos_token_id\":50256,\"initializer_range\":0.02,"
-            "\"layer_norm_epsilon\":1e-05,\"model_type\":\"gpt2\",\"n_ctx\":1024,\"n_embd\":%d,\"n_head\":%d,\"n_layer\":%d,"
-            "\"n_positions\":1024,\"n_special\":0,\"predict_special_tokens\":true,\"resid_pdrop\":0.1,\"summary_type\":"
-            "\"cls_index\",\"task_specific_params\":{\"text-generation\":{\"do_sample\":true}},\"vocab_size\":50257}",
+        const char *json = arena_printf(
+            w->perm,
+            "{\"activation_function\":\"gelu_new\",\"architectures\":[\"GPT2LMHeadModel\"],"
+            "\"attn_pdrop\":0.1,\"bos_token_id\":50256,\"embd_pdrop\":0.1,\"eos_token_id\":50256,"
+            "\"initializer_range\":0.02,\"layer_norm_epsilon\":1e-05,\"model_type\":\"gpt2\",\"n_ctx\":1024,"
+            "\"n_embd\":%d,\"n_head\":%d,\"n_layer\":%d,\"n_positions\":1024,\"n_special\":0,"
+            "\"predict_special_tokens\":true,\"resid_pdrop\":0.1,\"summary_type\":\"cls_index\","
+            "\"task_specific_params\":{\"text-generation\":{\"do_sample\":true}},\"vocab_size\":50257}",
             sizes[i].width, sizes[i].heads, sizes[i].layers);
         const Status s = gpt2_config_parse(&c, json, strlen(json), "published", w->scratch);
         const Gpt2 *m = s.code ? NULL : gpt2_weights_list(&c, w->perm);
         int64_t values = 0;
         for (int k = 0; m && k < m->n_weights; k++) values += shape_numel(m->weight[k].shape);
-        TEST(log, values == sizes[i].values && c.positions == 1024 && c.end_token == 50256, "%d layers: want %lld values, got %lld %s",
-             sizes[i].layers, (long long)sizes[i].values, (long long)values, s.msg);
+        TEST(log, values == sizes[i].values && c.positions == 1024 && c.end_token == 50256,
+             "%d layers: want %lld values, got %lld %s", sizes[i].layers, (long long)sizes[i].values, (long long)values,
+             s.msg);
     }
     world_delete(w);
 }

@@ -1,5 +1,5 @@
-// GPT-2 124M against what others published for it (../shared/gpt2/gpt2-124M).  Needs OpenAI's weights, which are not part
-// of this project: GPT2_124M=DIR with config.json and model.safetensors, or FILE.bin of llm.c.
+// GPT-2 124M against what others published for it (../shared/gpt2/gpt2-124M).  Needs OpenAI's weights, which are not
+// part of this project: GPT2_124M=DIR with config.json and model.safetensors, or FILE.bin of llm.c.
 #include <math.h>
 #include <stdio.h>
 
@@ -32,7 +32,8 @@ static void greedy(Big *b, const Json *root)
     int32_t got[64], want[64];
     int64_t n_out;
     const Json *dog = entry(root, "hf_greedy_the_dog");
-    const int64_t n = ids_of(got, 64, json_find(dog, "input_ids")), total = ids_of(want, 64, json_find(dog, "output_ids"));
+    const int64_t n = ids_of(got, 64, json_find(dog, "input_ids")),
+                  total = ids_of(want, 64, json_find(dog, "output_ids"));
     Status s = gpt2_generate(&b->w->t, b->m, NULL, got, n, total - n, &(Gpt2Sampling){0}, &n_out, NULL, NULL);
     TEST(b->log, !s.code && !memcmp(got, want, (size_t)total * sizeof *got), "transformers' greedy text: %s", s.msg);
 
@@ -46,8 +47,8 @@ static void greedy(Big *b, const Json *root)
     memcpy(text_ids, ids, (size_t)n_ids * sizeof *ids);
     if (!s.code) s = gpt2_generate(&b->w->t, b->m, NULL, text_ids, n_ids, 40, &(Gpt2Sampling){0}, &n_out, NULL, NULL);
     if (!s.code) s = bpe_decode(&text, &len, b->bpe, b->w->perm, text_ids + n_ids, n_out - n_ids);
-    TEST(b->log, !s.code && len == (size_t)out->n && !memcmp(text, out->string, len), "picoGPT's greedy text: %s '%.200s'", s.msg,
-         s.code ? "" : text);
+    TEST(b->log, !s.code && len == (size_t)out->n && !memcmp(text, out->string, len),
+         "picoGPT's greedy text: %s '%.200s'", s.msg, s.code ? "" : text);
 }
 
 static void hidden_values(Big *b, const Json *root, const char *name, double atol, double rtol)
@@ -73,7 +74,8 @@ static void loss_of_text(Big *b, const Json *root)
     Gpt2TextLoss loss;
     const Status s = gpt2_text_score(&loss, &b->w->t, b->m, NULL, id, n, 64, 64, NULL, NULL);
     const double got = loss.nats / (double)loss.tokens, want = json_find(e, "value")->number;
-    TEST(b->log, !s.code && fabs(got - want) <= 4e-5, "TransformerLens' loss: want %.7f, got %.7f %s", want, got, s.msg);
+    TEST(b->log, !s.code && fabs(got - want) <= 4e-5, "TransformerLens' loss: want %.7f, got %.7f %s", want, got,
+         s.msg);
 }
 
 // q.k of every pair of positions, head and layer, before the division by sqrt(64): qk [12,12,T,T].
@@ -89,18 +91,21 @@ static void compare_products(void *arg, int layer, const char *what, const Tenso
     for (int64_t i = 0; i < 12 * T * T; i++) {
         const int64_t head = i / T / T, row = i / T % T, col = i % T;
         double dot = 0;
-        for (int64_t e = head * 64; e < head * 64 + 64; e++) dot += (double)p->q[row * 768 + e] * (double)k[col * 768 + e];
+        for (int64_t e = head * 64; e < head * 64 + 64; e++)
+            dot += (double)p->q[row * 768 + e] * (double)k[col * 768 + e];
         const double want = p->qk[layer * 12 * T * T + i];
         p->worst = check_fold(p->worst, fabs(dot - want) / fmax(1, fabs(want)));
     }
 }
 
-// Logits of the last position of five prompts, and their scores.  The bound is ours: the values went through an ONNX export.
+// Logits of the last position of five prompts, and their scores.  The bound is ours: the values went through an ONNX
+// export.
 static void explainer(Big *b)
 {
     SafeFile f;
-    Status s = safetensors_open(&f, b->w->perm, arena_printf(b->w->perm, "%s/gpt2/gpt2-124M/explainer_golden.safetensors",
-                                                             b->log->shared));
+    Status s = safetensors_open(&f, b->w->perm,
+                                arena_printf(b->w->perm, "%s/gpt2/gpt2-124M/explainer_golden.safetensors",
+                                             b->log->shared));
     if (!TEST(b->log, !s.code, "%s", s.msg)) return;
     double worst = 0;
     Products products = {0};
@@ -123,8 +128,10 @@ static void explainer(Big *b)
         Tensor *y = gpt2_logits(&b->w->t, b->m, tape_slice(&b->w->t, h, 1, ids->count - 1, 1));
         worst = check_fold(worst, max_error(y, x, want->count, b->w->scratch));
     }
-    printf("gpt2_124m: transformer-explainer: worst difference of logits %.2e, of scores %.2e\n", worst, products.worst);
-    TEST(b->log, products.worst <= 2e-3, "scores of transformer-explainer: want within 2e-3 of max(1, score), got %g", products.worst);
+    printf("gpt2_124m: transformer-explainer: worst difference of logits %.2e, of scores %.2e\n", worst,
+           products.worst);
+    TEST(b->log, products.worst <= 2e-3, "scores of transformer-explainer: want within 2e-3 of max(1, score), got %g",
+         products.worst);
     TEST(b->log, worst <= 2e-3, "logits of transformer-explainer: want within 2e-3, got %g", worst);
     safetensors_close(&f);
 }
@@ -143,7 +150,8 @@ void test_gpt2_124m(TestLog *log)
     Status s = gpt2_load(&b.m, &w->ps, "", where, GPT2_FROZEN, w->scratch);
     if (!s.code) s = bpe_load_dir(b.bpe, w->perm, w->scratch, arena_printf(w->perm, "%s/gpt2/tokenizer", log->shared));
     if (!s.code)
-        s = json_read(&root, w->perm, arena_printf(w->perm, "%s/gpt2/gpt2-124M/golden_outputs.json", log->shared), 1 << 20);
+        s = json_read(&root, w->perm, arena_printf(w->perm, "%s/gpt2/gpt2-124M/golden_outputs.json", log->shared),
+                      1 << 20);
     if (!TEST(log, !s.code && b.m->c.layers == 12 && b.m->c.width == 768, "%s", s.msg)) return;
     greedy(&b, root);
     hidden_values(&b, root, "raven_last_hidden_state", 1e-4, 0);

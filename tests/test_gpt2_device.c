@@ -1,8 +1,8 @@
 // GPT-2 on the emulated GPU (tests/emulate), whose memory the host may not touch: the program's generation against the
 // published tokens and the CPU's, and what a key/value cache promises there.
-//   On the CPU a token has the same bits with and without the cache.  On the GPU it has not: products of at most 8 rows and
-//   attention of one query split their sums otherwise than those of a whole window.  What holds: the same bits each time,
-//   and hidden states within rounding of the whole window's.
+//   On the CPU a token has the same bits with and without the cache.  On the GPU it does not: products of at most 8
+//   rows and attention of one query split their sums differently from those of a whole window.  What holds there: the
+//   same bits each time, and hidden states within rounding of the whole window's.
 #include "llm/generate.h"
 #include "tests/emulate/fence.h"
 #include "tests/llm_world.h"
@@ -32,7 +32,8 @@ static void hidden(Rig *r, const Gpt2 *m, const int32_t *token, bool cached, flo
     for (int64_t at = 0, n; at < T; at += n) {
         n = at ? 1 : PREFILL;
         tape_reset(&t);
-        tensor_get_f32(gpt2_forward_cached(&t, m, cache, tape_from_i32(&t, SHAPE(1, n), token + at), NULL), h + at * D, n * D);
+        tensor_get_f32(gpt2_forward_cached(&t, m, cache, tape_from_i32(&t, SHAPE(1, n), token + at), NULL), h + at * D,
+                       n * D);
     }
     tape_reset(&t);
     arena_rewind(r->perm, mark);
@@ -89,7 +90,8 @@ static void test_bf16(TestLog *log)
         taken[i] = arena_device_used(r->perm);
         n = (size_t)(T * m->c.width);
         hidden(r, m, token, i, h[i]);     // bf16: a prompt and single tokens, so both products
-        TEST(log, m->block[0].mlp_fc.w->layout == (i ? LAYOUT_COLUMNS_BF16 : LAYOUT_ROWS), "layout %d", (int)m->block[0].mlp_fc.w->layout);
+        TEST(log, m->block[0].mlp_fc.w->layout == (i ? LAYOUT_COLUMNS_BF16 : LAYOUT_ROWS), "layout %d",
+             (int)m->block[0].mlp_fc.w->layout);
         rig_delete(r);
     }
     double rms = 0, off = 0;
@@ -110,14 +112,20 @@ void test_gpt2_device(TestLog *log)
     emulated.lead = arena_printf(a, "%.*s/tests/lead-emulated", (int)(strlen(log->lead) - strlen("/lead")), log->lead);
     published_greedy(log, &emulated, a, "--device cuda");
     if (log->shared) {
-        const char *beams = arena_printf(a, "gpt2 generate --llm %s/gpt2/tiny-random-gpt2 --tokens 41,554,74 --n 5 --beams 3", log->shared);
+        const char *beams =
+            arena_printf(a, "gpt2 generate --llm %s/gpt2/tiny-random-gpt2 --tokens 41,554,74 --n 5 --beams 3",
+                         log->shared);
         const Ran cpu = lead_run(log, a, "%s", beams), gpu = lead_run(&emulated, a, "%s --device cuda", beams);
-        TEST(log, cpu.code == 0 && gpu.code == 0 && strcmp(cpu.out, gpu.out) == 0, "beam search: CPU %s, GPU %s%s", cpu.out, gpu.out,
-             gpu.err);
+        TEST(log, cpu.code == 0 && gpu.code == 0 && strcmp(cpu.out, gpu.out) == 0, "beam search: CPU %s, GPU %s%s",
+             cpu.out, gpu.out, gpu.err);
         test_cache(log);
         test_bf16(log);
-        const Ran half = lead_run(&emulated, a, "gpt2 generate --llm %s/gpt2/tiny-random-gpt2 --tokens 1,2,3,4,5,6,7,8,9 --n 3 --device cuda --llm-weights bf16", log->shared);
-        TEST(log, half.code == 0 && strstr(half.err, "rounded to bf16") && strstr(half.err, "(bf16)"), "bf16: exit %d: %s", half.code, half.err);
+        const Ran half = lead_run(&emulated, a,
+                                  "gpt2 generate --llm %s/gpt2/tiny-random-gpt2 --tokens 1,2,3,4,5,6,7,8,9 --n 3 "
+                                  "--device cuda --llm-weights bf16",
+                                  log->shared);
+        TEST(log, half.code == 0 && strstr(half.err, "rounded to bf16") && strstr(half.err, "(bf16)"),
+             "bf16: exit %d: %s", half.code, half.err);
     }
     arena_delete(a);
 }

@@ -57,7 +57,8 @@ static void rows(TestLog *log)
     Gpt2Speed speed;
     Status ok = gpt2_generate_rows(&w->t, m, NULL, &batch[0][0], ROWS, PROMPT, NEW, &s, n, NULL, NULL, &speed);
     TEST(log, !ok.code && speed.prefill_tokens == ROWS * PROMPT && speed.decode_tokens > 0 && speed.decode_seconds > 0,
-         "%s; %lld tokens of prompt, %lld decoded", ok.msg, (long long)speed.prefill_tokens, (long long)speed.decode_tokens);
+         "%s; %lld tokens of prompt, %lld decoded", ok.msg, (long long)speed.prefill_tokens,
+         (long long)speed.decode_tokens);
     int short_rows = 0;
     for (int r = 0; r < ROWS; r++) {
         memcpy(one, prompts[r], sizeof one);
@@ -68,7 +69,8 @@ static void rows(TestLog *log)
              "row %d: %lld tokens in the batch, %lld alone, or others", r, (long long)n[r], (long long)n_one);
         short_rows += n[r] < STRIDE;
     }
-    TEST(log, short_rows > 0 && short_rows < ROWS, "%d of %d rows ended early: the seed shows nothing", short_rows, ROWS);
+    TEST(log, short_rows > 0 && short_rows < ROWS, "%d of %d rows ended early: the seed shows nothing", short_rows,
+         ROWS);
     world_delete(w);
 }
 
@@ -103,8 +105,10 @@ static void beams(TestLog *log)
         double score, best = -INFINITY;
         Status s = gpt2_beam_search(&w->t, m, NULL, one, PROMPT, NEW, 1, 0, &n_one, NULL);
         if (!s.code)
-            s = gpt2_generate(&w->t, m, NULL, greedy, PROMPT, NEW, &(Gpt2Sampling){.stop_at_end = true}, &n_greedy, NULL, NULL);
-        TEST(log, !s.code && n_one == n_greedy && !memcmp(one, greedy, (size_t)n_one * sizeof *one), "one beam is not greedy %s", s.msg);
+            s = gpt2_generate(&w->t, m, NULL, greedy, PROMPT, NEW, &(Gpt2Sampling){.stop_at_end = true}, &n_greedy,
+                              NULL, NULL);
+        TEST(log, !s.code && n_one == n_greedy && !memcmp(one, greedy, (size_t)n_one * sizeof *one),
+             "one beam is not greedy %s", s.msg);
         for (int i = 0; i < 1331; i++) {
             x[2] = i % 11, x[3] = i / 11 % 11, x[4] = i / 121;
             const int64_t n = x[2] == 10 ? 3 : x[3] == 10 ? 4 : 5;
@@ -117,8 +121,10 @@ static void beams(TestLog *log)
             }
         }
         s = gpt2_beam_search(&w->t, m, NULL, got, PROMPT, NEW, 121, 1, &n_got, &score);
-        TEST(log, !s.code && n_got == n_want && !memcmp(got, want, (size_t)n_got * sizeof *got) && fabs(score - best) < 1e-4,
-             "start %d: want %lld tokens of score %g, got %lld of %g %s", start, (long long)n_want, best, (long long)n_got, score, s.msg);
+        TEST(log,
+             !s.code && n_got == n_want && !memcmp(got, want, (size_t)n_got * sizeof *got) && fabs(score - best) < 1e-4,
+             "start %d: want %lld tokens of score %g, got %lld of %g %s", start, (long long)n_want, best,
+             (long long)n_got, score, s.msg);
     }
     world_delete(w);
 }
@@ -127,8 +133,9 @@ static void top_p(TestLog *log)
 {
     Arena *a = arena_new("sampling", 1 << 26, NULL);
     const float logits[] = {0, logf(3), logf(6), -50};    // probabilities 0.1, 0.3, 0.6, ~0
-    static const struct { double p; int64_t k; int least; } cases[] = {{0.5, 0, 2}, {0.6, 0, 2}, {0.61, 0, 1}, {0.95, 0, 0},
-                                                                       {0.95, 2, 1}, {1, 2, 1}, {0, 0, 0}, {1e-9, 0, 2}};
+    static const struct { double p; int64_t k; int least; } cases[] = {
+        {0.5, 0, 2},  {0.6, 0, 2}, {0.61, 0, 1}, {0.95, 0, 0},
+        {0.95, 2, 1}, {1, 2, 1},   {0, 0, 0},    {1e-9, 0, 2}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int count[4] = {0}, least = 3;
         const Gpt2Sampling s = {.temperature = 1, .top_p = cases[i].p, .top_k = cases[i].k};
@@ -202,15 +209,16 @@ static void text_loss(TestLog *log)
     world_randomise(w, 0.3);
     int32_t x[N];
     for (int i = 0; i < N; i++) x[i] = (i * i + 3 * i) % 11;
-    static const int64_t windows[][3] = {{N, 16, 8}, {N, 16, 16}, {N, 16, 1}, {N, 7, 3}, {2, 16, 4}, {16, 16, 5}, {17, 16, 5}, {18, 16, 16}};
+    static const int64_t windows[][3] = {{N, 16, 8}, {N, 16, 16}, {N, 16, 1},  {N, 7, 3},
+                                         {2, 16, 4}, {16, 16, 5}, {17, 16, 5}, {18, 16, 16}};
     for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
         const int64_t n = windows[i][0], context = windows[i][1], stride = windows[i][2];
         const double want = loss_by_hand(w, m, x, n, context, stride);
         Gpt2TextLoss got;
         const Status s = gpt2_text_score(&got, &w->t, m, NULL, x, n, context, stride, NULL, NULL);
         TEST(log, !s.code && got.tokens == n - 1 && fabs(got.nats - want) <= 1e-5 * want,
-             "%lld tokens, context %lld, stride %lld: want %g nats, got %g of %lld tokens", (long long)n, (long long)context,
-             (long long)stride, want, got.nats, (long long)got.tokens);
+             "%lld tokens, context %lld, stride %lld: want %g nats, got %g of %lld tokens", (long long)n,
+             (long long)context, (long long)stride, want, got.nats, (long long)got.tokens);
     }
     Gpt2TextLoss got;
     Status s = gpt2_text_score(&got, &w->t, m, NULL, x, 1, 16, 8, NULL, NULL);
@@ -265,7 +273,8 @@ static void in_place(TestLog *log)
     tensor_fill(n->wte, 3);
     file_map(&f, path);
     after = sha256_hex_of(f.data, f.size);
-    TEST(log, !strcmp(before.s, after.s) && ((float *)n->wte->x)[5] == 3, "writing to a mapped weight changed the file");
+    TEST(log, !strcmp(before.s, after.s) && ((float *)n->wte->x)[5] == 3,
+         "writing to a mapped weight changed the file");
     // One more space in the header: values at odd addresses are copied.
     const uint64_t header = (uint64_t)f.data[0] + 256 * f.data[1] + 1;
     char *odd = arena_alloc(w->scratch, f.size + 1);
@@ -277,7 +286,8 @@ static void in_place(TestLog *log)
     file_unmap(&f);
     Gpt2 *u;
     if (!s.code) s = gpt2_load(&u, &v->ps, "c", dir, GPT2_FROZEN, v->scratch);
-    TEST(log, !s.code && !u->file.data && !memcmp(u->wte->x, m->wte->x, tensor_bytes(m->wte)), "unaligned file: %s", s.msg);
+    TEST(log, !s.code && !u->file.data && !memcmp(u->wte->x, m->wte->x, tensor_bytes(m->wte)), "unaligned file: %s",
+         s.msg);
     gpt2_close(n);
     gpt2_close(n);
     gpt2_close(u);
@@ -306,19 +316,24 @@ static void llmc(TestLog *log, bool bf16)
     TEST(log, worst <= (bf16 ? 0x1p-8 : 0), "%s: values change by %g of themselves", path, worst);
     const int32_t id[] = {1, 2, 3, 4, 5, 6, 7};
     double y[77], largest = 0;
-    tensor_get_f64(gpt2_logits(&w->t, m, gpt2_forward_tokens(&w->t, m, tape_from_i32(&w->t, SHAPE(1, 7), id), NULL)), y, 77);
+    tensor_get_f64(gpt2_logits(&w->t, m, gpt2_forward_tokens(&w->t, m, tape_from_i32(&w->t, SHAPE(1, 7), id), NULL)), y,
+                   77);
     for (int i = 0; i < 77; i++) largest = fmax(largest, fabs(y[i]));
-    const double off = max_error(gpt2_logits(&v->t, n, gpt2_forward_tokens(&v->t, n, tape_from_i32(&v->t, SHAPE(1, 7), id), NULL)),
-                                 y, 77, v->scratch);
-    TEST(log, largest > 1 && off <= (bf16 ? 0.03 : 0) * largest, "%s: logits change by %g, the largest is %g", path, off, largest);
+    const double off =
+        max_error(gpt2_logits(&v->t, n, gpt2_forward_tokens(&v->t, n, tape_from_i32(&v->t, SHAPE(1, 7), id), NULL)), y,
+                  77, v->scratch);
+    TEST(log, largest > 1 && off <= (bf16 ? 0.03 : 0) * largest, "%s: logits change by %g, the largest is %g", path,
+         off, largest);
     // The file by hand: header, size, the padding of wte, and one value of a transposed matrix of the second layer.
     FileMap f;
     file_map(&f, path);
     const int32_t *h = (const int32_t *)(const void *)f.data;
     const int64_t D = 8, L = 2, V = 128, P = 16, value = bf16 ? 2 : 4;
     const size_t size = 1024 + (size_t)(((V + P) * D + L * (12 * D * D + 13 * D) + 2 * D) * value);
-    TEST(log, h[0] == 20240326 && h[1] == (bf16 ? 5 : 3) && h[2] == 16 && h[3] == 11 && h[4] == 2 && h[5] == 2 && h[6] == 8
-         && h[7] == 128 && h[8] == 0 && f.size == size, "header %d %d %d .. %d, %zu bytes", h[0], h[1], h[2], h[7], f.size);
+    TEST(log,
+         h[0] == 20240326 && h[1] == (bf16 ? 5 : 3) && h[2] == 16 && h[3] == 11 && h[4] == 2 && h[5] == 2 &&
+             h[6] == 8 && h[7] == 128 && h[8] == 0 && f.size == size,
+         "header %d %d %d .. %d, %zu bytes", h[0], h[1], h[2], h[7], f.size);
     const int64_t padding = 11 * D, fc = (V + P) * D + 2 * L * D + L * (3 * D * D + 3 * D + D * D + D) + 2 * L * D;
     const int64_t at[2] = {padding, fc + 4 * D * D + 5 * D + 3};    // c_fc of layer 1: row 5 (out), column 3 (in)
     const double want[2] = {0, (double)((const float *)m->block[1].mlp_fc.w->x)[3 * 4 * D + 5]};
@@ -329,8 +344,8 @@ static void llmc(TestLog *log, bool bf16)
         memcpy(&got, p, 4);
         memcpy(&half, p, 2);
         if (bf16) got = bf16_to_f32(half);
-        TEST(log, fabs((double)got - want[i]) <= (bf16 ? 0x1p-8 : 0) * fabs(want[i]), "value %d: want %g, got %g", i, want[i],
-             (double)got);
+        TEST(log, fabs((double)got - want[i]) <= (bf16 ? 0x1p-8 : 0) * fabs(want[i]), "value %d: want %g, got %g", i,
+             want[i], (double)got);
     }
     file_unmap(&f);
     world_delete(w);
@@ -349,18 +364,24 @@ static void llmc_refusals(TestLog *log)
     if (!s.code) s = file_read(&bytes, &size, w->perm, path, 1 << 20);
     if (!TEST(log, !s.code, "%s", s.msg)) return;
     static const struct { int at; int32_t value; const char *says; } bad[] = {
-        {0, 20240327, "want an llm.c checkpoint, magic number 20240326, got 20240327"}, {1, 1, "version: want 3 (fp32) or 5 (bf16), got 1"},
-        {3, 0, "vocab_size: want 1.."}, {4, -1, "n_layer: want 1.."}, {5, 3, "n_head: want a divisor of n_embd = 8, got 3"},
-        {6, 2147483647, "n_embd: want 1.."}, {7, 10, "padded vocabulary: want 11.."}, {7, 129, "bytes for this header, got"},
-        {1, 5, "bytes for this header, got"}, {4, 3, "bytes for this header, got"}};
+        {0, 20240327, "want an llm.c checkpoint, magic number 20240326, got 20240327"},
+        {1, 1, "version: want 3 (fp32) or 5 (bf16), got 1"},
+        {3, 0, "vocab_size: want 1.."},
+        {4, -1, "n_layer: want 1.."},
+        {5, 3, "n_head: want a divisor of n_embd = 8, got 3"},
+        {6, 2147483647, "n_embd: want 1.."},
+        {7, 10, "padded vocabulary: want 11.."},
+        {7, 129, "bytes for this header, got"},
+        {1, 5, "bytes for this header, got"},
+        {4, 3, "bytes for this header, got"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         LlmcFile f;
         char *copy = arena_alloc(w->scratch, size);
         memcpy(copy, bytes, size);
         memcpy(copy + 4 * bad[i].at, &bad[i].value, 4);
         s = llmc_parse(&f, copy, size, "x.bin");
-        TEST(log, s.code == 1 && strstr(s.msg, bad[i].says) && !strncmp(s.msg, "x.bin: ", 7), "want '%s', got '%s'", bad[i].says,
-             s.msg);
+        TEST(log, s.code == 1 && strstr(s.msg, bad[i].says) && !strncmp(s.msg, "x.bin: ", 7), "want '%s', got '%s'",
+             bad[i].says, s.msg);
     }
     LlmcFile f;
     s = llmc_parse(&f, bytes, size - 1, "x.bin");
@@ -385,11 +406,21 @@ static void llmc_refusals(TestLog *log)
 static void bf16_rounding(TestLog *log)
 {
     static const struct { float x; uint16_t want; } cases[] = {
-        {1, 0x3F80}, {-2, 0xC000}, {0, 0}, {0x1.01p0f, 0x3F80}, {0x1.03p0f, 0x3F82}, {0x1.010002p0f, 0x3F81}, {0x1.00fffep0f, 0x3F80},
-        {0x1.fffffep127f, 0x7F80}, {INFINITY, 0x7F80}, {-INFINITY, 0xFF80}, {0x1p-149f, 0}, {0x1p-133f, 1}};
+        {1, 0x3F80},
+        {-2, 0xC000},
+        {0, 0},
+        {0x1.01p0f, 0x3F80},
+        {0x1.03p0f, 0x3F82},
+        {0x1.010002p0f, 0x3F81},
+        {0x1.00fffep0f, 0x3F80},
+        {0x1.fffffep127f, 0x7F80},
+        {INFINITY, 0x7F80},
+        {-INFINITY, 0xFF80},
+        {0x1p-149f, 0},
+        {0x1p-133f, 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        TEST(log, f32_to_bf16(cases[i].x) == cases[i].want, "%a: want %04x, got %04x", (double)cases[i].x, cases[i].want,
-             f32_to_bf16(cases[i].x));
+        TEST(log, f32_to_bf16(cases[i].x) == cases[i].want, "%a: want %04x, got %04x", (double)cases[i].x,
+             cases[i].want, f32_to_bf16(cases[i].x));
     TEST(log, isnan(bf16_to_f32(f32_to_bf16(NAN))), "NaN becomes %g", (double)bf16_to_f32(f32_to_bf16(NAN)));
     int wrong = 0;
     for (uint32_t h = 0; h < 65536; h++) {
@@ -433,7 +464,8 @@ static void published(TestLog *log)
         other += gpt2_published(&t, &hash, NULL) == PUBLISHED_OTHER;
     }
     TEST(log, match == 101 && verified == 101 && transposed == 2 && other == 101,
-         "of 101 tensors %d match, %d by two sources, %d transposed, %d when changed do not", match, verified, transposed, other);
+         "of 101 tensors %d match, %d by two sources, %d transposed, %d when changed do not", match, verified,
+         transposed, other);
     SafeTensor unknown = {.name = "h.12.ln_1.bias", .type = SAFE_F32, .count = 0, .data = a};
     Sha256Hex hash;
     TEST(log, gpt2_published(&unknown, &hash, NULL) == PUBLISHED_UNKNOWN, "a thirteenth layer has a hash");

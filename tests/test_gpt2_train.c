@@ -58,7 +58,8 @@ static void recomputation(TestLog *log)
         const size_t bytes = (size_t)kept.n * dev.real_size;
         TEST(log, kept.loss == again.loss, "%s: loss %.17g, recomputed %.17g", dev.name, kept.loss, again.loss);
         TEST(log, !memcmp(kept.bits, again.bits, bytes), "%s: recomputation changed gradients", dev.name);
-        TEST(log, again.peak < kept.peak * 3 / 4, "recomputation takes %zu bytes instead of %zu", again.peak, kept.peak);
+        TEST(log, again.peak < kept.peak * 3 / 4, "recomputation takes %zu bytes instead of %zu", again.peak,
+             kept.peak);
         TEST(log, plain.loss != kept.loss && memcmp(plain.bits, kept.bits, bytes), "dropout changed nothing");
         for (int i = 0; i < 3; i++) world_delete(w[i]);
     }
@@ -88,7 +89,8 @@ static Tokens random_tokens(Arena *a, int64_t n, int64_t vocab)
 {
     int32_t *id = arena_alloc(a, (size_t)n * sizeof *id);
     const uint64_t sub = philox_subsequence(SITE_TEST, 77);
-    for (int64_t i = 0; i < n; i++) id[i] = (int32_t)((uint64_t)philox_u32(1, sub, (uint64_t)i) * (uint64_t)vocab >> 32);
+    for (int64_t i = 0; i < n; i++)
+        id[i] = (int32_t)((uint64_t)philox_u32(1, sub, (uint64_t)i) * (uint64_t)vocab >> 32);
     return (Tokens){id, n};
 }
 
@@ -111,7 +113,8 @@ static void accumulation(TestLog *log)
         const Gpt2TrainOptions opt = {.batch = 4 >> k, .context = 8, .accumulate = 1 << k, .seed = 3};
         Gpt2TrainProgress p;
         for (int step = 0; step < 2; step++) {
-            const Status s = gpt2_train_step(&w->t, m, NULL, &w->ps, &o, random_tokens(w->perm, 100, 11), &opt, NULL, &p);
+            const Status s = gpt2_train_step(&w->t, m, NULL, &w->ps, &o, random_tokens(w->perm, 100, 11), &opt, NULL,
+                                             &p);
             TEST(log, !s.code, "%s", s.msg);
         }
         loss[k] = p.loss;
@@ -120,7 +123,8 @@ static void accumulation(TestLog *log)
     }
     for (int k = 1; k < 3; k++)
         TEST(log, fabs(loss[k] - loss[0]) <= 1e-11 && fabs(norm[k] - norm[0]) <= 1e-10,
-             "%d micro-batches: loss %.15g, norm %.15g, in one: %.15g, %.15g", 1 << k, loss[k], norm[k], loss[0], norm[0]);
+             "%d micro-batches: loss %.15g, norm %.15g, in one: %.15g, %.15g", 1 << k, loss[k], norm[k], loss[0],
+             norm[0]);
 }
 
 static bool keep_losses(void *arg, const Gpt2TrainProgress *p)
@@ -160,7 +164,7 @@ static void learning(TestLog *log)
     TEST(log, !memcmp(loss[0], loss[1], sizeof loss[0]) && eval[0] == eval[1], "two runs differ");
 }
 
-// ---- ten steps beside PyTorch (tests/gpt2_twin.tsv, made by tests/tools/gpt2_twin.py) --------------------------------
+// ---- ten steps beside PyTorch (tests/gpt2_twin.tsv, made by tests/tools/gpt2_twin.py) -------------------------------
 
 typedef struct Twin { const char *name; Gpt2Config c; int64_t batch, context; double lr; bool f64; double bound; } Twin;
 
@@ -177,7 +181,8 @@ static World *big_world(Device dev)
     return w;
 }
 
-// llm.c's check: ten steps on the same 4 windows, lr constant; the loss of each against `want`, and the norm when given.
+// llm.c's check: ten steps on the same 4 windows, lr constant; the loss of each against `want`, and the norm when
+// given.
 static double ten_steps(TestLog *log, World *w, const Gpt2 *m, Tokens data, const Twin *twin, double want[10][2])
 {
     Optim o = {.lr = twin->lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01, .total = 10, .floor = 1};
@@ -198,7 +203,8 @@ static double ten_steps(TestLog *log, World *w, const Gpt2 *m, Tokens data, cons
 static bool twin_numbers(Arena *a, const char *name, double want[10][2])
 {
     int n = 0;
-    for (const char *line = slurp(a, "tests/gpt2_twin.tsv"); *line; line += strcspn(line, "\n"), line += *line == '\n') {
+    for (const char *line = slurp(a, "tests/gpt2_twin.tsv"); *line;
+         line += strcspn(line, "\n"), line += *line == '\n') {
         int step;
         double loss, norm;
         const size_t len = strlen(name);
@@ -219,17 +225,20 @@ static void twins(TestLog *log)
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         if (i == 2 && !getenv("GPT2_TWIN_124M")) {
-            test_skip(log, "skipped: ten steps of the 124M shape beside PyTorch (a minute, 4 GB): set GPT2_TWIN_124M=1");
+            test_skip(log, "skipped: ten steps of the 124M shape beside PyTorch (a minute, 4 GB): "
+                           "set GPT2_TWIN_124M=1");
             continue;
         }
         if (i == 1 && (log->quick || world_f32().isa == ISA_SCALAR)) continue;
         World *w = big_world(list[i].f64 ? device_cpu_f64() : world_f32());
         double want[10][2];
-        if (TEST(log, twin_numbers(w->perm, list[i].name, want), "tests/gpt2_twin.tsv: want ten steps of %s", list[i].name)) {
+        if (TEST(log, twin_numbers(w->perm, list[i].name, want), "tests/gpt2_twin.tsv: want ten steps of %s",
+                 list[i].name)) {
             const Gpt2 *m = gpt2_new(&w->ps, "", &list[i].c, GPT2_TRAINABLE);
             const Tokens data = random_tokens(w->perm, list[i].batch * list[i].context + 1, list[i].c.vocab);
             const double worst = ten_steps(log, w, m, data, &list[i], want);
-            printf("gpt2_train: ten steps of %s beside PyTorch: worst %.1e, bound %.0e\n", list[i].name, worst, list[i].bound);
+            printf("gpt2_train: ten steps of %s beside PyTorch: worst %.1e, bound %.0e\n", list[i].name, worst,
+                   list[i].bound);
         }
         world_delete(w);
     }
@@ -240,34 +249,42 @@ static void published_losses(TestLog *log)
 {
     const char *dir = getenv("GPT2_124M");
     if (!dir || !log->shared || log->quick) {
-        test_skip(log, "skipped: llm.c's ten losses of GPT-2 124M: set GPT2_124M to the directory of its config.json and "
-                       "model.safetensors (and have ../shared/gpt2)");
+        test_skip(log,
+                  "skipped: llm.c's ten losses of GPT-2 124M: set GPT2_124M to the directory of its config.json and "
+                  "model.safetensors (and have ../shared/gpt2)");
         return;
     }
     World *w = big_world(world_f32());
     const Json *root, *entry;
     Gpt2 *m;
-    Status s = json_read(&root, w->perm, arena_printf(w->perm, "%s/gpt2/gpt2-124M/golden_outputs.json", log->shared), 1 << 24);
+    Status s = json_read(&root, w->perm, arena_printf(w->perm, "%s/gpt2/gpt2-124M/golden_outputs.json", log->shared),
+                         1 << 24);
     if (!s.code) s = gpt2_load(&m, &w->ps, "", dir, GPT2_TRAINABLE | GPT2_BLANK, w->scratch);
     if (!TEST(log, !s.code, "%s", s.msg)) return;
     for (int i = 0; i < w->ps.n; i++) w->ps.p[i]->decay = true;    // llm.c decays every parameter
     const char *name = "";
-    for (entry = root->child; entry && strcmp(name, "llmc_cpu_train10"); entry = strcmp(name, "llmc_cpu_train10") ? entry->next : entry)
+    for (entry = root->child; entry && strcmp(name, "llmc_cpu_train10");
+         entry = strcmp(name, "llmc_cpu_train10") ? entry->next : entry)
         if (json_get_string(&name, entry, "name", "golden").code) return;
     double want[10][2] = {{0}};
     int32_t id[257];
     int n = 0, n_loss = 0;
     for (const Json *t = json_find(entry, "tokens")->child; t && n < 257; t = t->next) id[n++] = (int32_t)t->n;
-    for (const Json *t = json_find(entry, "losses")->child; t && n_loss < 10; t = t->next) want[n_loss++][0] = t->number;
+    for (const Json *t = json_find(entry, "losses")->child; t && n_loss < 10; t = t->next)
+        want[n_loss++][0] = t->number;
     const Twin twin = {.name = "GPT-2 124M", .batch = 4, .context = 64, .lr = 1e-4, .bound = 0.01};
     if (TEST(log, n == 257 && n_loss == 10, "golden: %d tokens, %d losses", n, n_loss))
-        printf("gpt2_train: llm.c's ten losses of 124M: worst %.1e\n", ten_steps(log, w, m, (Tokens){id, 257}, &twin, want));
+        printf("gpt2_train: llm.c's ten losses of 124M: worst %.1e\n",
+               ten_steps(log, w, m, (Tokens){id, 257}, &twin, want));
     world_delete(w);
 }
 
 // ---- token files ----------------------------------------------------------------------------------------------------
 
-static const char *path_of(TestLog *log, Arena *a, const char *name) { return arena_printf(a, "%s/%s", log->tmp, name); }
+static const char *path_of(TestLog *log, Arena *a, const char *name)
+{
+    return arena_printf(a, "%s/%s", log->tmp, name);
+}
 
 // A token file of llm.c with this header and n ids 0, 1, 2, ...
 static const char *put_bin(TestLog *log, Arena *a, int32_t version, int32_t claims, size_t n)
@@ -291,7 +308,8 @@ static void token_files(TestLog *log)
     s = tokens_read(&t, a, scratch, put_bin(log, a, 1, 200, 200), NULL, 199);
     TEST(log, s.code == 1 && strstr(s.msg, "token 199: want an id in 0..198, got 199"), "'%s'", s.msg);
     s = tokens_read(&t, a, scratch, put_bin(log, a, 1, 201, 200), NULL, 256);
-    TEST(log, s.code == 1 && strstr(s.msg, "want 1426 bytes for the 201 tokens that the header states, got 1424"), "'%s'", s.msg);
+    TEST(log, s.code == 1 && strstr(s.msg, "want 1426 bytes for the 201 tokens that the header states, got 1424"),
+         "'%s'", s.msg);
     s = tokens_read(&t, a, scratch, put_bin(log, a, 1, -1, 200), NULL, 256);
     TEST(log, s.code == 1 && strstr(s.msg, "4294967295 tokens"), "'%s'", s.msg);
     s = tokens_read(&t, a, scratch, put_bin(log, a, 2, 200, 200), NULL, 256);
@@ -303,7 +321,8 @@ static void token_files(TestLog *log)
     path = path_of(log, a, "text.txt");
     s = file_write(path, "a<|endoftext|>\xff<|endoftext", 26);
     if (!s.code) s = tokens_read(&t, a, scratch, path, NULL, 257);
-    TEST(log, !s.code && t.n == 14 && t.id[0] == 'a' && t.id[1] == 256 && t.id[2] == 0xff && t.id[13] == 't', "%s, %lld tokens", s.msg, (long long)t.n);
+    TEST(log, !s.code && t.n == 14 && t.id[0] == 'a' && t.id[1] == 256 && t.id[2] == 0xff && t.id[13] == 't',
+         "%s, %lld tokens", s.msg, (long long)t.n);
     s = tokens_read(&t, a, scratch, path_of(log, a, "nowhere"), NULL, 257);
     TEST(log, s.code == 1 && strstr(s.msg, "nowhere"), "'%s'", s.msg);
     arena_delete(a);
@@ -320,7 +339,8 @@ static int wrong_sums(const char *text, int *seen)
         int x, y, z, end = 0;
         char op;
         const char *mean = strstr(line, "mean ");
-        if (sscanf(line, "%d %c %d = %d%n", &x, &op, &y, &z, &end) == 4 && end && (op == '+' || op == '-' || op == '*')) {
+        if (sscanf(line, "%d %c %d = %d%n", &x, &op, &y, &z, &end) == 4 && end &&
+            (op == '+' || op == '-' || op == '*')) {
             wrong += z != (op == '+' ? x + y : op == '-' ? x - y : x * y);
             ++*seen;
         } else if (!strncmp(line, "Smallest", 8) && mean && sscanf(mean, "mean %d / %d = %d", &x, &y, &z) == 3) {
@@ -350,7 +370,8 @@ static void corpus(TestLog *log)
     TEST(log, odd == 0 && bytes > N * 100, "%d odd bytes in %zu", odd, bytes);
     TEST(log, equal == 0, "%d of %d documents are in both parts", equal, N);
     TEST(log, wrong == 0 && sums > N / 10, "%d of %d sums are wrong", wrong, sums);
-    TEST(log, !strncmp(sha256_hex(&h).s, "643e117f9420625a", 16), "the text changed: sha256 %s: train data/gpt2-small again", sha256_hex(&h).s);
+    TEST(log, !strncmp(sha256_hex(&h).s, "643e117f9420625a", 16),
+         "the text changed: sha256 %s: train data/gpt2-small again", sha256_hex(&h).s);
 }
 
 // ---- the command ----------------------------------------------------------------------------------------------------
@@ -368,26 +389,33 @@ static void resuming(TestLog *log, Arena *a, const char *data)
 {
     const char *base = path_of(log, a, "gpt2-base");
     static const struct { const char *options, *file; } kinds[] = {
-        {"--dropout 0.2 --attention-dropout 0.1 --accumulate 2 --layers 2 --width 16 --heads 2 --positions 32", "model.safetensors"},
+        {"--dropout 0.2 --attention-dropout 0.1 --accumulate 2 --layers 2 --width 16 --heads 2 --positions 32",
+         "model.safetensors"},
         {"--lora 2 --lora-targets all --dropout 0.1 --recompute", "adapter_model.safetensors"},
         {"--adapters 4", "bottleneck.safetensors"}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        const char *once = path_of(log, a, arena_printf(a, "once%zu", i)), *parts = path_of(log, a, arena_printf(a, "parts%zu", i));
+        const char *once = path_of(log, a, arena_printf(a, "once%zu", i)),
+                   *parts = path_of(log, a, arena_printf(a, "parts%zu", i));
         const char *llm = i ? arena_printf(a, "--llm %s", base) : "";
-        const char *run = arena_printf(a, "gpt2 train --data %s --steps 6 --batch 2 --context 16 --lr 1e-2 %s %s", data, llm, kinds[i].options);
+        const char *run = arena_printf(a, "gpt2 train --data %s --steps 6 --batch 2 --context 16 --lr 1e-2 %s %s", data,
+                                       llm, kinds[i].options);
         Ran r = lead_run(log, a, "%s --out %s", run, i ? once : base);
         TEST(log, r.code == 0, "%s: exit %d: %s", run, r.code, r.err);
         const char *more[] = {"--stop-after 1", "--stop-after 3 --resume", "--resume"};
         for (int k = 0; k < 3; k++) {
             r = lead_run(log, a, "%s --out %s %s", run, parts, more[k]);
-            TEST(log, r.code == 0 && (strstr(r.err, "stopped") != NULL) == (k < 2), "%s: exit %d: %s", more[k], r.code, r.err);
+            TEST(log, r.code == 0 && (strstr(r.err, "stopped") != NULL) == (k < 2), "%s: exit %d: %s", more[k], r.code,
+                 r.err);
         }
-        TEST(log, same_files(a, arena_printf(a, "%s/%s", i ? once : base, kinds[i].file), arena_printf(a, "%s/%s", parts, kinds[i].file)),
+        TEST(log,
+             same_files(a, arena_printf(a, "%s/%s", i ? once : base, kinds[i].file),
+                        arena_printf(a, "%s/%s", parts, kinds[i].file)),
              "%s: a resumed run ends with another %s", kinds[i].options, kinds[i].file);
         r = lead_run(log, a, "%s --out %s", run, parts);
         TEST(log, r.code == 1 && strstr(r.err, "holds a run already"), "a second run: exit %d: %s", r.code, r.err);
         r = lead_run(log, a, "%s --out %s --resume --lr 2e-2", run, parts);
-        TEST(log, r.code == 1 && strstr(r.err, "want a run of these options"), "another lr: exit %d: %s", r.code, r.err);
+        TEST(log, r.code == 1 && strstr(r.err, "want a run of these options"), "another lr: exit %d: %s", r.code,
+             r.err);
     }
     const Ran none = lead_run(log, a, "gpt2 train --data %s --out %s --resume", data, path_of(log, a, "none"));
     struct stat st;
@@ -399,7 +427,9 @@ static void resuming(TestLog *log, Arena *a, const char *data)
 static void interrupted(TestLog *log, Arena *a, const char *data)
 {
     const char *out = path_of(log, a, "stopped"), *err = path_of(log, a, "stopped.err");
-    const char *run = arena_printf(a, "gpt2 train --data %s --steps 1000000 --batch 1 --context 8 --layers 1 --width 8 --heads 1 --out %s", data, out);
+    const char *run = arena_printf(
+        a, "gpt2 train --data %s --steps 1000000 --batch 1 --context 8 --layers 1 --width 8 --heads 1 --out %s", data,
+        out);
     const pid_t pid = lead_start(log, a, path_of(log, a, "stopped.out"), err, run);
     const char *lines = arena_printf(a, "%s/log.jsonl", out);
     struct stat st;
@@ -410,9 +440,11 @@ static void interrupted(TestLog *log, Arena *a, const char *data)
     const Ran r = lead_run(log, a, "%s --resume --stop-after 1", run);
     TEST(log, r.code == 0, "resumed: exit %d: %s", r.code, r.err);
     int64_t last = 0, step, jumps = 0;
-    for (const char *line = slurp(a, lines); line && sscanf(line, "{\"step\":%ld", &step) == 1; line = strchr(line, '\n') + 1, last = step)
+    for (const char *line = slurp(a, lines); line && sscanf(line, "{\"step\":%ld", &step) == 1;
+         line = strchr(line, '\n') + 1, last = step)
         jumps += step != last + 1;
-    TEST(log, last > 1 && jumps == 0, "the log has %lld steps, %lld not one after the other", (long long)last, (long long)jumps);
+    TEST(log, last > 1 && jumps == 0, "the log has %lld steps, %lld not one after the other", (long long)last,
+         (long long)jumps);
 }
 
 // Adapters through the command: the merged model speaks like model and adapter.
@@ -438,7 +470,8 @@ static void merged(TestLog *log, Arena *a)
         moved = fmax(moved, fabs(v[0] - v[2]));
         scale = fmax(scale, fabs(v[0]));
     }
-    TEST(log, n == 3 * 257 && worst <= 1e-5 * scale && moved > 1e-3 * scale, "%d logits, merged %g away, LoRA moved them by %g", n, worst, moved);
+    TEST(log, n == 3 * 257 && worst <= 1e-5 * scale && moved > 1e-3 * scale,
+         "%d logits, merged %g away, LoRA moved them by %g", n, worst, moved);
     r = lead_run(log, a, "gpt2 merge --llm %s --adapter %s --out %s", base, path_of(log, a, "once2"), out);
     TEST(log, r.code == 1 && strstr(r.err, "cannot be merged"), "exit %d: %s", r.code, r.err);
 }
@@ -452,18 +485,28 @@ static void command(TestLog *log)
     resuming(log, a, data);
     interrupted(log, a, data);
     merged(log, a);
-    for (int k = 0; k < 2; k++) r = lead_run(log, a, "gpt2 bpe-train --data %s --vocab 300 --out %s", data, k ? tok2 : tok);
+    for (int k = 0; k < 2; k++)
+        r = lead_run(log, a, "gpt2 bpe-train --data %s --vocab 300 --out %s", data, k ? tok2 : tok);
     TEST(log, r.code == 0 && strstr(r.err, "300 tokens"), "bpe-train: exit %d: %s", r.code, r.err);
-    TEST(log, same_files(a, arena_printf(a, "%s/vocab.json", tok), arena_printf(a, "%s/vocab.json", tok2)) &&
-         same_files(a, arena_printf(a, "%s/merges.txt", tok), arena_printf(a, "%s/merges.txt", tok2)), "bpe-train: two vocabularies from one text");
+    TEST(log,
+         same_files(a, arena_printf(a, "%s/vocab.json", tok), arena_printf(a, "%s/vocab.json", tok2)) &&
+             same_files(a, arena_printf(a, "%s/merges.txt", tok), arena_printf(a, "%s/merges.txt", tok2)),
+         "bpe-train: two vocabularies from one text");
     const char *vocab = slurp(a, arena_printf(a, "%s/vocab.json", tok));
-    TEST(log, strstr(vocab, "\"<|endoftext|>\":299") || strstr(vocab, "\"<|endoftext|>\": 299"), "<|endoftext|> is not the last token");
+    TEST(log, strstr(vocab, "\"<|endoftext|>\":299") || strstr(vocab, "\"<|endoftext|>\": 299"),
+         "<|endoftext|> is not the last token");
     TEST(log, !strstr(slurp(a, arena_printf(a, "%s/merges.txt", tok)), "|"), "a merge was learnt from the marker");
-    r = lead_run(log, a, "gpt2 train --data %s --tokenizer %s --steps 1 --layers 1 --width 8 --heads 1 --positions 16 --out %s", data, tok, path_of(log, a, "bpe"));
-    TEST(log, r.code == 0 && same_files(a, arena_printf(a, "%s/vocab.json", tok), path_of(log, a, "bpe/vocab.json")), "exit %d: %s", r.code, r.err);
+    r = lead_run(log, a,
+                 "gpt2 train --data %s --tokenizer %s --steps 1 --layers 1 --width 8 --heads 1 --positions 16 --out %s",
+                 data, tok, path_of(log, a, "bpe"));
+    TEST(log, r.code == 0 && same_files(a, arena_printf(a, "%s/vocab.json", tok), path_of(log, a, "bpe/vocab.json")),
+         "exit %d: %s", r.code, r.err);
     static const struct { int code; const char *args, *want; } bad[] = {
-        {2, "--lora 2", "want --llm"}, {2, "--size 7B", "124M, 355M, 774M or 1558M"}, {2, "--context 64 --positions 32", "at most the model's 32"},
-        {1, "--width 10 --heads 3", "n_head"}, {1, "--val nowhere", "nowhere"}};
+        {2, "--lora 2", "want --llm"},
+        {2, "--size 7B", "124M, 355M, 774M or 1558M"},
+        {2, "--context 64 --positions 32", "at most the model's 32"},
+        {1, "--width 10 --heads 3", "n_head"},
+        {1, "--val nowhere", "nowhere"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         r = lead_run(log, a, "gpt2 train --data %s --out %s %s", data, path_of(log, a, "bad"), bad[i].args);
         TEST(log, r.code == bad[i].code && strstr(r.err, bad[i].want), "%s: exit %d: %s", bad[i].args, r.code, r.err);
@@ -494,13 +537,17 @@ static void bundled(TestLog *log, Arena *a, const char *card)
     Status s = gpt2_load(&m, &w->ps, "llm", "data/gpt2-small", GPT2_FROZEN | GPT2_BLANK, w->scratch);
     if (!s.code) s = bpe_load_dir(&b, w->perm, w->scratch, "data/gpt2-small");
     if (!s.code) s = tokens_read(&x, w->perm, w->scratch, held, &b, m->c.vocab);
-    if (!TEST(log, !s.code && r.code == 0 && !stat("data/gpt2-small/model.safetensors", &st), "%s %s", s.msg, r.err)) return;
+    if (!TEST(log, !s.code && r.code == 0 && !stat("data/gpt2-small/model.safetensors", &st), "%s %s", s.msg, r.err))
+        return;
     TEST(log, st.st_size < 8000000, "want less than 8 MB, got %lld bytes", (long long)st.st_size);
-    TEST(log, paramset_count(&w->ps, false) == (int64_t)stated(card, "| parameters | "), "parameters: not as in the card");
+    TEST(log, paramset_count(&w->ps, false) == (int64_t)stated(card, "| parameters | "),
+         "parameters: not as in the card");
     const int windows = log->quick || w->dev.isa == ISA_SCALAR ? 4 : BUNDLED_WINDOWS;
-    const double loss = gpt2_text_loss(&w->t, m, NULL, x, BUNDLED_CONTEXT, windows), said = stated(card, "| held-out loss | ");
+    const double loss = gpt2_text_loss(&w->t, m, NULL, x, BUNDLED_CONTEXT, windows),
+                 said = stated(card, "| held-out loss | ");
     const double bound = windows == BUNDLED_WINDOWS ? 1e-3 : 0.3; // few windows: a sample of the same text
-    TEST(log, fabs(loss - said) <= bound, "held-out loss: the card says %g, got %g over %d windows", said, loss, windows);
+    TEST(log, fabs(loss - said) <= bound, "held-out loss: the card says %g, got %g over %d windows", said, loss,
+         windows);
     world_delete(w);
 }
 
@@ -511,7 +558,8 @@ static void retraining(TestLog *log, Arena *a, const char *card)
         test_skip(log, "skipped: training the bundled model again (quick, or scalar kernels)");
         return;
     }
-    const char *text = path_of(log, a, "train.txt"), *tok = path_of(log, a, "bundled-tok"), *out = path_of(log, a, "bundled");
+    const char *text = path_of(log, a, "train.txt"), *tok = path_of(log, a, "bundled-tok"),
+               *out = path_of(log, a, "bundled");
     Ran r = lead_run(log, a, "gpt2 corpus --documents 200000 --seed 1 --out %s", text);
     if (r.code == 0) r = lead_run(log, a, "gpt2 bpe-train --data %s --vocab 2048 --out %s", text, tok);
     TEST(log, r.code == 0, "exit %d: %s", r.code, r.err);
@@ -525,9 +573,11 @@ static void retraining(TestLog *log, Arena *a, const char *card)
     r = lead_run(log, a, "gpt2 train --data %s --val-share 0 --val-every 0 --tokenizer %s %.*s --stop-after 3 --out %s",
                  text, tok, (int)(end - options), options, out);
     TEST(log, r.code == 0, "exit %d: %s", r.code, r.err);
-    const char *said = strstr(card, "| loss of steps 1, 2, 3 | "), *got = slurp(a, arena_printf(a, "%s/log.jsonl", out));
+    const char *said = strstr(card, "| loss of steps 1, 2, 3 | "),
+               *got = slurp(a, arena_printf(a, "%s/log.jsonl", out));
     double want[3] = {NAN, NAN, NAN};
-    TEST(log, said && sscanf(said + 26, "%lf, %lf, %lf", &want[0], &want[1], &want[2]) == 3, "the card states no losses");
+    TEST(log, said && sscanf(said + 26, "%lf, %lf, %lf", &want[0], &want[1], &want[2]) == 3,
+         "the card states no losses");
     for (int i = 0; i < 3; i++) {
         const double loss = stated(got, "\"loss\":");
         TEST(log, fabs(loss - want[i]) < 2e-3, "loss of step %d: the card says %g, got %g", i + 1, want[i], loss);

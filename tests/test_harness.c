@@ -259,7 +259,8 @@ static void test_runs(TestLog *log)
     TEST(log, row.failures == 0 && row.cases == 1 && row.checks > 50, "the right kernel: %s", said.text);
     TEST(log, row.gradients == 15 + 20 + 4, "%ld gradients were compared, want all 39", row.gradients);
     TEST(log, run(&right, linear_none, false, &said).failures > 0, "zero cases passed");
-    TEST(log, run(&(Plant){.op = OP_randn}, linear_none, false, &said).failures > 0, "zero cases of an op without gradient passed");
+    TEST(log, run(&(Plant){.op = OP_randn}, linear_none, false, &said).failures > 0,
+         "zero cases of an op without gradient passed");
     TEST(log, run(&right, NULL, false, &said).failures > 0, "no cases at all passed");
     TEST(log, run(&right, linear_large, true, &said).failures > 0, "an op whose cases are all left out passed");
     TEST(log, run(&right, linear_large, false, &said).failures > 0, "an op without a gradient check passed");
@@ -271,7 +272,8 @@ static void test_runs(TestLog *log)
     check_devices(&d, &o, ISA_SCALAR);
     check_run(&report, &o, "linaer");
     TEST(log, report.failures > 0, "an unknown op passed");
-    TEST(log, isinf(check_fold(0, NAN)) && isinf(check_fold(NAN, 0)) && isinf(check_fold(INFINITY, 0)), "NaN does not stick");
+    TEST(log, isinf(check_fold(0, NAN)) && isinf(check_fold(NAN, 0)) && isinf(check_fold(INFINITY, 0)),
+         "NaN does not stick");
     TEST(log, check_fold(1, 2) == 2 && check_fold(2, 1) == 2, "check_fold is no maximum");
 }
 
@@ -298,7 +300,8 @@ static Tensor *leaf(Arena *a, const Device *dev, Shape s, const char *name)
     t->g = arena_zalloc(a, tensor_bytes(t));
     t->needs_grad = true;
     for (int64_t i = 0; i < numel(t); i++)
-        ((double *)t->x)[i] = (double)philox_normal(7, philox_subsequence(SITE_TEST, (uint32_t)shape_numel(s)), (uint64_t)i);
+        ((double *)t->x)[i] = (double)philox_normal(7, philox_subsequence(SITE_TEST, (uint32_t)shape_numel(s)),
+                                                    (uint64_t)i);
     return t;
 }
 
@@ -309,8 +312,8 @@ static void test_module(TestLog *log)
     Module m = {leaf(a, &f64, SHAPE(3, 4), "x"), leaf(a, &f64, SHAPE(4, 4), "w"), leaf(a, &f64, SHAPE(4), "b")};
     Tensor *all[] = {m.x, m.w, m.b};
     ModuleReport r = check_module_gradient(&f64, module_loss, &m, all, 3);
-    TEST(log, r.elements == 12 + 16 + 4 && r.wrong == 0, "%ld of %ld wrong, %s[%lld]: %.9g, numeric %.9g", r.wrong, r.elements,
-         r.worst_name, (long long)r.worst_at, r.analytic, r.numeric);
+    TEST(log, r.elements == 12 + 16 + 4 && r.wrong == 0, "%ld of %ld wrong, %s[%lld]: %.9g, numeric %.9g", r.wrong,
+         r.elements, r.worst_name, (long long)r.worst_at, r.analytic, r.numeric);
     TEST(log, check_module_gradient(&f64, module_loss, &m, all, 0).wrong > 0, "zero tensors passed");
     Kernel *const wrong[] = {bwd_flips, bwd_scales, bwd_nan, bwd_overwrites};
     for (int i = 0; i < 4; i++) {

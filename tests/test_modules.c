@@ -31,8 +31,9 @@ static Inputs all_of(const World *w, int n_extra, Tensor *const *extra)
 static void check_gradients(TestLog *log, const char *what, World *w, ModuleLoss *loss, void *ctx, const Inputs *in)
 {
     const ModuleReport r = check_module_gradient(&w->dev, loss, ctx, in->x, in->n);
-    TEST(log, r.wrong == 0 && r.worst <= GRADIENT_TOL, "%s: %ld of %ld derivatives are wrong, worst %.2g at %s[%lld]: %.12g, want %.12g",
-         what, r.wrong, r.elements, r.worst, r.worst_name, (long long)r.worst_at, r.analytic, r.numeric);
+    TEST(log, r.wrong == 0 && r.worst <= GRADIENT_TOL,
+         "%s: %ld of %ld derivatives are wrong, worst %.2g at %s[%lld]: %.12g, want %.12g", what, r.wrong, r.elements,
+         r.worst, r.worst_name, (long long)r.worst_at, r.analytic, r.numeric);
     for (int i = 0; i < in->n; i++) {
         const double *g = in->x[i]->g;
         double largest = 0;
@@ -86,7 +87,8 @@ static Tensor *agg_loss(Tape *t, void *ctx)
 static void check_aggregator(TestLog *log)
 {
     World *w = world_new(device_cpu_f64(), false);
-    AggCase c = {.a = aggregator_new(&w->ps, "agg", 3, 2, 4, 2, 2, 2, 0.2)};   // with dropout: the same mask at each address
+    // With dropout: the same mask at each address.
+    AggCase c = {.a = aggregator_new(&w->ps, "agg", 3, 2, 4, 2, 2, 2, 0.2)};
     world_randomise(w, 0.3);
     c.f = with_grad(w, normal_tensor(w, SHAPE(3, 3, 4), 2));
     c.slot = tensor_new(w->perm, &w->dev, I32, SHAPE(3, 3), "slot");
@@ -111,8 +113,15 @@ static Tensor *unet_loss(Tape *t, void *ctx)
 static void check_unet(TestLog *log, int N, int levels, int blocks)
 {
     World *w = world_new(device_cpu_f64(), false);
-    const UNetConfig cfg = {.in_channels = 2, .out_channels = 2, .base = 4, .levels = levels, .mult = {1, 1, 1, 1}, .blocks = blocks,
-                            .cond_width = 3, .seq_width = 3, .heads = 2};
+    const UNetConfig cfg = {.in_channels = 2,
+                            .out_channels = 2,
+                            .base = 4,
+                            .levels = levels,
+                            .mult = {1, 1, 1, 1},
+                            .blocks = blocks,
+                            .cond_width = 3,
+                            .seq_width = 3,
+                            .heads = 2};
     UnetCase c = {.u = unet_new(&w->ps, "unet", cfg)};
     world_randomise(w, 0.2);
     c.x = with_grad(w, normal_tensor(w, SHAPE(2, N, N, 2), 3));
@@ -134,7 +143,8 @@ static Tensor *lead_case_loss(Tape *t, void *ctx)
     const LeadCase *c = ctx;
     tape_set_step(t, 7);
     if (!c->condition_only) return lead_loss(t, c->m, &c->batch);
-    const Condition k = lead_condition_drop(t, c->m, lead_condition(t, c->m, &c->batch), tape_from_f32(t, SHAPE(3), (float[]){1, 0, 1}));
+    const Condition k = lead_condition_drop(t, c->m, lead_condition(t, c->m, &c->batch),
+                                            tape_from_f32(t, SHAPE(3), (float[]){1, 0, 1}));
     return tape_add(t, dot(t, k.g, 4), dot(t, k.s, 5));
 }
 
@@ -152,7 +162,8 @@ static LeadConfig choice_config(const Choice *ch, const char *llm)
     c.pixel_condition = ch->context;
     c.history = 2, c.horizon = 2, c.batch = 3, c.tokens = 2;
     c.enc_base = 2, c.enc_stages = 2, c.enc_width = ch->condition_only ? 8 : 4, c.agg_heads = 2, c.agg_layers = 1;
-    c.adapter_width = 4, c.lora_rank = 1, c.cond_width = 2, c.unet_base = 4, c.unet_levels = ch->levels, c.unet_heads = 1;
+    c.adapter_width = 4, c.lora_rank = 1, c.cond_width = 2, c.unet_base = 4, c.unet_levels = ch->levels,
+    c.unet_heads = 1;
     c.cond_drop = 0.4, c.loss_traffic = 0.5, c.loss_pool = 0.3, c.loss_sobel = 0.1, c.dropout = 0.1;
     return c;
 }
@@ -185,8 +196,10 @@ void test_modules(TestLog *log)
     static const Choice choices[] = {
         {"conditions g and S", 4, TARGET_RESIDUAL, PREDICT_V, HORIZON_DIRECT, ENCODING_RGB, 1, true, true},
         {"LEAD loss: residual, v, direct", 4, TARGET_RESIDUAL, PREDICT_V, HORIZON_DIRECT, ENCODING_RGB, 1, true, false},
-        {"LEAD loss: level, epsilon, direct, N = 5", 5, TARGET_LEVEL, PREDICT_EPS, HORIZON_DIRECT, ENCODING_RGB, 1, false, false},
-        {"LEAD loss: residual, x0, rollout, grey", 4, TARGET_RESIDUAL, PREDICT_X0, HORIZON_ROLLOUT, ENCODING_GREY, 1, true, false},
+        {"LEAD loss: level, epsilon, direct, N = 5", 5, TARGET_LEVEL, PREDICT_EPS, HORIZON_DIRECT, ENCODING_RGB, 1,
+         false, false},
+        {"LEAD loss: residual, x0, rollout, grey", 4, TARGET_RESIDUAL, PREDICT_X0, HORIZON_ROLLOUT, ENCODING_GREY, 1,
+         true, false},
     };
     const int before = omp_get_max_threads();
     omp_set_num_threads(1);   // tensors of a few values

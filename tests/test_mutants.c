@@ -1,5 +1,5 @@
-// Mutants, a fixed sample: each 60th of those of `make mutants`, some of the CUDA kernels' sums and barriers, and all of
-// those of the harness itself.
+// Mutants, a fixed sample: each 60th of those of `make mutants`, some of the CUDA kernels' sums and barriers, and all
+// of those of the harness itself.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +11,8 @@
 static bool script(TestLog *log, const char *command)
 {
     char cmd[8192];
-    snprintf(cmd, sizeof cmd, "TMPDIR='%s' %s > '%s/mutants.log' 2>&1 || { cat '%s/mutants.log'; exit 1; }", log->tmp, command,
-             log->tmp, log->tmp);
+    snprintf(cmd, sizeof cmd, "TMPDIR='%s' %s > '%s/mutants.log' 2>&1 || { cat '%s/mutants.log'; exit 1; }", log->tmp,
+             command, log->tmp, log->tmp);
     fflush(stdout);
     return system(cmd) == 0;
 }

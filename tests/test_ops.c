@@ -30,6 +30,7 @@ void test_ops(TestLog *log)
     for (int i = 0; i < OP_COUNT; i++) {
         const CheckRow *r = &report.row[i];
         log->passed += r->checks - r->failures - 1;
-        TEST(log, r->op && r->cases > 0 && r->failures == 0, "%d failures in %d cases; first: %s", r->failures, r->cases, r->first);
+        TEST(log, r->op && r->cases > 0 && r->failures == 0, "%d failures in %d cases; first: %s", r->failures,
+             r->cases, r->first);
     }
 }

@@ -46,16 +46,18 @@ static void test_bits(TestLog *log, World *w, const Device *dev, int64_t K, int6
     packed.x = arena_alloc(w->perm, tensor_bytes(plain));
     memcpy(packed.x, plain->x, tensor_bytes(plain));
     tensor_pack(&packed, w->perm);
-    TEST(log, (packed.layout == LAYOUT_PANELS) == (N % PANEL == 0 && dev->isa >= ISA_AVX2), "%s: [%lld,%lld] has layout %d",
-         dev->name, (long long)K, (long long)N, (int)packed.layout);
-    float *a = arena_alloc(w->perm, (size_t)(64 * (N + K)) * sizeof *a), *b = arena_alloc(w->perm, (size_t)(64 * (N + K)) * sizeof *b);
+    TEST(log, (packed.layout == LAYOUT_PANELS) == (N % PANEL == 0 && dev->isa >= ISA_AVX2),
+         "%s: [%lld,%lld] has layout %d", dev->name, (long long)K, (long long)N, (int)packed.layout);
+    float *a = arena_alloc(w->perm, (size_t)(64 * (N + K)) * sizeof *a),
+          *b = arena_alloc(w->perm, (size_t)(64 * (N + K)) * sizeof *b);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (int threads = 1; threads <= 3; threads += 2) {
             omp_set_num_threads(threads);
             const int64_t n = product(w, plain, rows[i], i % 2, a);
             product(w, &packed, rows[i], i % 2, b);
-            TEST(log, memcmp(a, b, (size_t)n * sizeof *a) == 0, "%s: %lld rows, [%lld,%lld], %d threads: other bits when packed",
-                 dev->name, (long long)rows[i], (long long)K, (long long)N, threads);
+            TEST(log, memcmp(a, b, (size_t)n * sizeof *a) == 0,
+                 "%s: %lld rows, [%lld,%lld], %d threads: other bits when packed", dev->name, (long long)rows[i],
+                 (long long)K, (long long)N, threads);
         }
     arena_rewind(w->perm, mark);
 }
@@ -68,7 +70,8 @@ static void test_values(TestLog *log, World *w, const Device *dev)
     paramset_init(&ps, w->perm, dev, 7, true);
     Tensor *p = param_add(&ps, "", "w", SHAPE(K, N), (Init){INIT_NORMAL, 1}, PARAM_FROZEN);
     float *x = arena_alloc(w->perm, tensor_bytes(p)), *y = arena_alloc(w->perm, tensor_bytes(p));
-    float *before = arena_alloc(w->perm, (size_t)(4 * (N + K)) * sizeof *before), *after = arena_alloc(w->perm, (size_t)(4 * (N + K)) * sizeof *after);
+    float *before = arena_alloc(w->perm, (size_t)(4 * (N + K)) * sizeof *before),
+          *after = arena_alloc(w->perm, (size_t)(4 * (N + K)) * sizeof *after);
     tensor_get_f32(p, x, K * N);
     const char *hash = paramset_frozen_hash(&ps, w->perm);
     tensor_pack(p, w->perm);
@@ -83,10 +86,12 @@ static void test_values(TestLog *log, World *w, const Device *dev)
     tensor_set_f32(fresh, y, K * N);
     TEST(log, memcmp(before, after, (size_t)n * sizeof *before) != 0, "%s: new weights, old results", dev->name);
     product(w, fresh, 4, false, before);
-    TEST(log, memcmp(before, after, (size_t)n * sizeof *before) == 0, "%s: set through panels: other results than from rows", dev->name);
+    TEST(log, memcmp(before, after, (size_t)n * sizeof *before) == 0,
+         "%s: set through panels: other results than from rows", dev->name);
     double *wide = arena_alloc(w->perm, (size_t)(K * N) * sizeof *wide);
     tensor_get_f64(p, wide, K * N);
-    TEST(log, wide[N + 33] == (double)y[N + 33], "%s: f64 value %g, want %g", dev->name, wide[N + 33], (double)y[N + 33]);
+    TEST(log, wide[N + 33] == (double)y[N + 33], "%s: f64 value %g, want %g", dev->name, wide[N + 33],
+         (double)y[N + 33]);
     wide[N + 33] = 2.5;
     tensor_set_f64(p, wide, K * N);
     tensor_get_f32(p, x, K * N);
@@ -209,8 +214,8 @@ static void test_bf16(TestLog *log, World *w, const Device *dev, int64_t K, int6
     arena_rewind(w->scratch, scratch);
 }
 
-// The same in columns, on the emulated GPU, whose kernels change at 9 rows: bounds of tensor/pack.h; the same bits for one
-// row whatever the order of the threads.
+// The same in columns, on the emulated GPU, whose kernels change at 9 rows: bounds of tensor/pack.h; the same bits for
+// one row whatever the order of the threads.
 static void test_columns(TestLog *log, World *w, int64_t K, int64_t N, int n_rows, const int64_t *rows)
 {
     const Device *dev = &w->dev;
@@ -224,13 +229,15 @@ static void test_columns(TestLog *log, World *w, int64_t K, int64_t N, int n_row
     tensor_set_f32(flat, turn, K * N);
     tensor_pack_bf16(packed, w->perm);
     const Tensor *turned = tensor_turned_bf16(flat, w->perm);
-    TEST(log, packed->layout == LAYOUT_COLUMNS_BF16 && tensor_bytes(packed) == (size_t)(N * ((K + 7) / 8) * 16) &&
-         !memcmp(packed->x, turned->x, tensor_bytes(packed)), "[%lld,%lld]: layout %d, or turned differs", (long long)K, (long long)N,
-         (int)packed->layout);
+    TEST(log,
+         packed->layout == LAYOUT_COLUMNS_BF16 && tensor_bytes(packed) == (size_t)(N * ((K + 7) / 8) * 16) &&
+             !memcmp(packed->x, turned->x, tensor_bytes(packed)),
+         "[%lld,%lld]: layout %d, or turned differs", (long long)K, (long long)N, (int)packed->layout);
     int64_t wrong = 0;
     tensor_get_f32(packed, back, K * N);
     for (int64_t i = 0; i < K * N; i++) wrong += back[i] != rounded(x[i]);
-    TEST(log, wrong == 0, "[%lld,%lld]: %lld values are not the rounded ones", (long long)K, (long long)N, (long long)wrong);
+    TEST(log, wrong == 0, "[%lld,%lld]: %lld values are not the rounded ones", (long long)K, (long long)N,
+         (long long)wrong);
     for (int i = 0; i < n_rows; i++) {
         float *y[3];
         for (int k = 0; k < 3; k++) {
@@ -240,10 +247,11 @@ static void test_columns(TestLog *log, World *w, int64_t K, int64_t N, int n_row
         }
         double worst[2];
         bf16_errors(w, rows[i] > 8, x, y[0], rows[i], K, N, worst);
-        TEST(log, worst[0] <= 1 && worst[1] <= 1, "[%lld,%lld], %lld rows: %.3g of the bound of rounded values, %.3g of plain",
-             (long long)K, (long long)N, (long long)rows[i], worst[0], worst[1]);
-        TEST(log, !memcmp(y[0], y[1], (size_t)(rows[i] * N) * sizeof(float)), "%lld rows: other bits in another order of threads",
-             (long long)rows[i]);
+        TEST(log, worst[0] <= 1 && worst[1] <= 1,
+             "[%lld,%lld], %lld rows: %.3g of the bound of rounded values, %.3g of plain", (long long)K, (long long)N,
+             (long long)rows[i], worst[0], worst[1]);
+        TEST(log, !memcmp(y[0], y[1], (size_t)(rows[i] * N) * sizeof(float)),
+             "%lld rows: other bits in another order of threads", (long long)rows[i]);
         const double off = gelu_error(y[0], y[2], rows[i] * N);
         TEST(log, off < 1e-6, "%lld rows: gelu differs by %.3g", (long long)rows[i], off);
     }

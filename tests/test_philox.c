@@ -24,7 +24,8 @@ static void test_known_answers(TestLog *log)
             TEST(log, q.v[j] == kat[i].want[j], "vector %d word %d: want %08x, got %08x", i, j, kat[i].want[j], q.v[j]);
     }
     for (uint64_t i = 0; i < 9; i++)
-        TEST(log, philox_u32(5, 6, i) == philox_quad(5, 6, i / 4).v[i % 4], "draw %d is not word %d of its quad", (int)i, (int)i % 4);
+        TEST(log, philox_u32(5, 6, i) == philox_quad(5, 6, i / 4).v[i % 4], "draw %d is not word %d of its quad",
+             (int)i, (int)i % 4);
     TEST(log, philox_subsequence(2, 3) == 0x200000003u, "subsequence is not site << 32 | step");
 }
 
@@ -53,8 +54,10 @@ static void test_accuracy(TestLog *log)
     TEST(log, worst_sin <= 1.2e-7, "philox_sincos errs by %.3g, want at most 1.2e-7 (one ulp of 1)", worst_sin);
     printf("  log: %.3f ulp (bound 1.5); sin, cos: %.3g (bound 1.2e-7)\n", worst_log, worst_sin);
     const float low = philox_unit(0), high = philox_unit(UINT32_MAX);
-    TEST(log, low == 0x1p-25f && low > 0 && high <= 1 && philox_log(high) <= 0, "unit range: %g .. %g", (double)low, (double)high);
-    TEST(log, isfinite(sqrtf(-2 * philox_log(low))) && isfinite(sqrtf(-2 * philox_log(high))), "radius at the ends of the range");
+    TEST(log, low == 0x1p-25f && low > 0 && high <= 1 && philox_log(high) <= 0, "unit range: %g .. %g", (double)low,
+         (double)high);
+    TEST(log, isfinite(sqrtf(-2 * philox_log(low))) && isfinite(sqrtf(-2 * philox_log(high))),
+         "radius at the ends of the range");
     for (uint32_t q = 0; q < 4; q++) {   // the axes are exact
         float s, c;
         philox_sincos(q << 22, &s, &c);
@@ -98,12 +101,13 @@ static void test_normals(TestLog *log)
         distance = isnan(d) ? INFINITY : fmax(distance, d);
     }
     TEST(log, distance < 1.95 * se, "Kolmogorov-Smirnov distance %.6f, want below %.6f", distance, 1.95 * se);
-    printf("  %lld normals: mean %.5f variance %.5f KS %.2g (bound %.2g)\n", (long long)n, m[1], m[2], distance, 1.95 * se);
+    printf("  %lld normals: mean %.5f variance %.5f KS %.2g (bound %.2g)\n", (long long)n, m[1], m[2], distance,
+           1.95 * se);
     arena_delete(a);
 }
 
-// The same source as the kernels' against cuRAND's host generator and its device functions run on the host, several seeds,
-// subsequences and offsets: tests/curand/compare.cu, which also says how the addresses map.
+// The same source as the kernels' against cuRAND's host generator and its device functions run on the host, several
+// seeds, subsequences and offsets: tests/curand/compare.cu, which also says how the addresses map.
 static void test_curand(TestLog *log)
 {
     char cmd[8192];
@@ -111,8 +115,9 @@ static void test_curand(TestLog *log)
         test_skip(log, "skipped: no nvcc on PATH, Philox was not compared with cuRAND");
         return;
     }
-    snprintf(cmd, sizeof cmd, "sh tests/curand/build.sh '%s/curand' >'%s/curand.log' 2>&1 || { cat '%s/curand.log'; exit 1; }",
-             log->tmp, log->tmp, log->tmp);
+    snprintf(cmd, sizeof cmd,
+             "sh tests/curand/build.sh '%s/curand' >'%s/curand.log' 2>&1 || { cat '%s/curand.log'; exit 1; }", log->tmp,
+             log->tmp, log->tmp);
     if (!TEST(log, system(cmd) == 0, "cuRAND's side does not compile; see tests/curand/build.sh")) return;
     snprintf(cmd, sizeof cmd, "'%s/curand'", log->tmp);
     fflush(stdout);

@@ -72,7 +72,8 @@ static void test_long_chain(TestLog *log, World *w)
     TEST(log, w->t.n_nodes == LINKS, "%d nodes, want %d", w->t.n_nodes, LINKS);
     tape_backward(&w->t, y);
     const double want = pow(1.001, LINKS);
-    TEST(log, fabs(grad_at(x, 0) - want) <= 1e-12 * want, "gradient through %d links: %.15g, want %.15g", LINKS, grad_at(x, 0), want);
+    TEST(log, fabs(grad_at(x, 0) - want) <= 1e-12 * want, "gradient through %d links: %.15g, want %.15g", LINKS,
+         grad_at(x, 0), want);
     tape_reset(&w->t);
 }
 
@@ -85,7 +86,8 @@ static void test_addresses(TestLog *log, World *w)
         if (!first) first = y;
         TEST(log, y == first && y->x == first->x, "step %d: another address", step);
         tape_reset(&w->t);
-        TEST(log, w->t.n_nodes == 0 && arena_mark(w->step) == w->t.step_mark, "tape_reset leaves %d nodes", w->t.n_nodes);
+        TEST(log, w->t.n_nodes == 0 && arena_mark(w->step) == w->t.step_mark, "tape_reset leaves %d nodes",
+             w->t.n_nodes);
     }
     TEST(log, arena_mark(w->scratch) == 0, "a kernel call left scratch behind");
 }
@@ -108,7 +110,8 @@ static void test_dropout(TestLog *log, World *w)
     Tensor *again = tape_dropout(&w->t, x, 0.25);
     TEST(log, memcmp(again->x, keep->x, tensor_bytes(keep)) == 0, "the same step draws another mask");
     tape_set_step(&w->t, w->t.rng_step + 1);
-    TEST(log, memcmp(tape_dropout(&w->t, x, 0.25)->x, keep->x, tensor_bytes(keep)) != 0, "the next step draws the same mask");
+    TEST(log, memcmp(tape_dropout(&w->t, x, 0.25)->x, keep->x, tensor_bytes(keep)) != 0,
+         "the next step draws the same mask");
     tape_reset(&w->t);
 }
 

@@ -224,14 +224,17 @@ static void metrics_by_hand(TestLog *log)
         for (int i = 0; i < S; i++) m[i] = (float)((2 * i - S + 1) * (2 * i - S + 1) * (2 * i < S ? -1 : 1));
         for (int q = 1; q <= 1000; q++) {
             const double at = metric_quantile(m, S, q / 1000.0, QUANTILE_PAIRS);
-            TEST(log, near(at, -metric_quantile(m, S, 1 - q / 1000.0, QUANTILE_PAIRS), 1e-9) &&
-                 at >= metric_quantile(m, S, (q - 1) / 1000.0, QUANTILE_PAIRS), "S %d: quantile %d/1000 is %g", S, q, at);
+            TEST(log,
+                 near(at, -metric_quantile(m, S, 1 - q / 1000.0, QUANTILE_PAIRS), 1e-9) &&
+                     at >= metric_quantile(m, S, (q - 1) / 1000.0, QUANTILE_PAIRS),
+                 "S %d: quantile %d/1000 is %g", S, q, at);
         }
     }
     const float line[4] = {0, 6, 1, 3};   // pairs (0,6), (1,3): between them 1+3+5+3
     TEST(log, near(metric_energy((float[]){0}, line, 4, 1, 1, true), 2.5 - 12 / 8.0, 1e-6), "energy of pairs");
     // energy: two samples in the plane
-    TEST(log, near(metric_energy((float[]){0, 0}, (float[]){3, 4, 0, 5}, 2, 2, 2, false), 5 - sqrt(10.0) / 2, 1e-6), "energy");
+    TEST(log, near(metric_energy((float[]){0, 0}, (float[]){3, 4, 0, 5}, 2, 2, 2, false), 5 - sqrt(10.0) / 2, 1e-6),
+         "energy");
     TEST(log, isnan(metric_energy((float[]){0, 0}, (float[]){3, 4}, 1, 2, 2, false)), "energy of one sample");
 
     MetricSums a = {.values = 0}, b = a;
@@ -252,8 +255,8 @@ static void metrics_by_hand(TestLog *log)
     TEST(log, isnan(metric_sums_result(&a).mse), "a NaN forecast was scored");
 }
 
-// Draws from the truth, independent or in antithetic pairs: 50 % and 90 % are covered, the fair CRPS is sigma/sqrt(pi) for
-// every S.
+// Draws from the truth, independent or in antithetic pairs: 50 % and 90 % are covered, the fair CRPS is sigma/sqrt(pi)
+// for every S.
 static void metrics_calibrated(TestLog *log, DistKind kind)
 {
     const int sizes[] = {8, 32};
@@ -279,7 +282,8 @@ static void metrics_calibrated(TestLog *log, DistKind kind)
         TEST(log, near(r.cover50, 0.5, 0.5 * sigma) && near(r.cover90, want90, 0.42 * sigma), "S %d: cover %g %g", S,
              r.cover50, r.cover90);
         TEST(log, near(r.crps, 0.5641895835, 0.45 * sigma), "S %d: crps %g, want 0.5642", S, r.crps);
-        TEST(log, r.crps_ensemble > r.crps + (kind == DIST_PAIRS ? 0.2 : 0.4) / S, "S %d: ensemble %g", S, r.crps_ensemble);
+        TEST(log, r.crps_ensemble > r.crps + (kind == DIST_PAIRS ? 0.2 : 0.4) / S, "S %d: ensemble %g", S,
+             r.crps_ensemble);
     }
 }
 

@@ -45,7 +45,13 @@ static Status train(const Bench *b, const LeadConfig *cfg, const char *out, bool
     Arena *scratch = arena_new("scratch", (size_t)1 << 30, NULL);
     CHECK(perm && step && scratch, "no address space");
     const TrafficSplits split = traffic_splits(b->s.T, PROTOCOL_CLEAN);
-    const TrainOptions o = {.out = out, .resume = resume, .data_path = "synthetic", .train = split.train, .val = split.val, .report = watch, .ctx = w,
+    const TrainOptions o = {.out = out,
+                            .resume = resume,
+                            .data_path = "synthetic",
+                            .train = split.train,
+                            .val = split.val,
+                            .report = watch,
+                            .ctx = w,
                             .stop = &w->stop};
     const Status s = lead_train(cfg, &b->s, &o, &b->dev, perm, step, scratch);
     arena_delete(scratch);
@@ -54,7 +60,10 @@ static Status train(const Bench *b, const LeadConfig *cfg, const char *out, bool
     return s;
 }
 
-static const char *run_path(const Bench *b, const char *name) { return arena_printf(b->keep, "%s/%s", b->log->tmp, name); }
+static const char *run_path(const Bench *b, const char *name)
+{
+    return arena_printf(b->keep, "%s/%s", b->log->tmp, name);
+}
 
 static void train_ok(const Bench *b, const LeadConfig *cfg, const char *name, bool resume, Watch *w)
 {
@@ -63,7 +72,8 @@ static void train_ok(const Bench *b, const LeadConfig *cfg, const char *name, bo
 }
 
 // Tensors (not the metadata, where a manifest differs) of two checkpoints, bit by bit; bytes of the whole file too.
-static void same_checkpoints(const Bench *b, const char *one, const char *two, const char *file, bool whole, const char *what)
+static void same_checkpoints(const Bench *b, const char *one, const char *two, const char *file, bool whole,
+                             const char *what)
 {
     Arena *a = arena_new("compare", (size_t)1 << 28, NULL);
     SafeFile f, g;
@@ -71,7 +81,8 @@ static void same_checkpoints(const Bench *b, const char *one, const char *two, c
     if (TEST(b->log, !s.code, "%s", s.msg)) {
         s = safetensors_open(&g, a, arena_printf(a, "%s/%s", run_path(b, two), file));
         if (TEST(b->log, !s.code, "%s", s.msg)) {
-            TEST(b->log, f.n_tensor == g.n_tensor && f.n_tensor > 100, "%s, %s: %lld and %lld tensors", what, file, (long long)f.n_tensor, (long long)g.n_tensor);
+            TEST(b->log, f.n_tensor == g.n_tensor && f.n_tensor > 100, "%s, %s: %lld and %lld tensors", what, file,
+                 (long long)f.n_tensor, (long long)g.n_tensor);
             int64_t differ = 0;
             const char *first = "";
             for (int64_t i = 0; i < f.n_tensor && i < g.n_tensor; i++) {
@@ -80,8 +91,11 @@ static void same_checkpoints(const Bench *b, const char *one, const char *two, c
                                   memcmp(x->data, y->data, (size_t)x->count * safetensors_type_size(x->type)) == 0;
                 if (!same && !differ++) first = x->name;
             }
-            TEST(b->log, differ == 0, "%s, %s: %lld tensors differ, the first is %s", what, file, (long long)differ, first);
-            if (whole) TEST(b->log, f.map.size == g.map.size && memcmp(f.map.data, g.map.data, f.map.size) == 0, "%s, %s: metadata differ", what, file);
+            TEST(b->log, differ == 0, "%s, %s: %lld tensors differ, the first is %s", what, file, (long long)differ,
+                 first);
+            if (whole)
+                TEST(b->log, f.map.size == g.map.size && memcmp(f.map.data, g.map.data, f.map.size) == 0,
+                     "%s, %s: metadata differ", what, file);
             safetensors_close(&g);
         }
         safetensors_close(&f);
@@ -99,8 +113,9 @@ static void check_resume(const Bench *b)
     train_ok(b, &cfg, "parts", false, &first);
     train_ok(b, &cfg, "parts", true, &second);
     train_ok(b, &cfg, "parts", true, &third);
-    TEST(b->log, whole.steps == 14 && first.steps == 5 && second.steps == 1 && third.steps == 8, "steps: %lld, and %lld + %lld + %lld", (long long)whole.steps,
-         (long long)first.steps, (long long)second.steps, (long long)third.steps);
+    TEST(b->log, whole.steps == 14 && first.steps == 5 && second.steps == 1 && third.steps == 8,
+         "steps: %lld, and %lld + %lld + %lld", (long long)whole.steps, (long long)first.steps, (long long)second.steps,
+         (long long)third.steps);
     same_checkpoints(b, "whole", "parts", "checkpoint.safetensors", true, "stopped twice and resumed");
     same_checkpoints(b, "whole", "parts", "best.safetensors", true, "stopped twice and resumed");
     const int before = omp_get_max_threads();
@@ -127,15 +142,20 @@ static void check_refusals(const Bench *b)
     TEST(b->log, s.code == 1 && strstr(s.msg, "--resume"), "a run that exists was not refused: %d '%s'", s.code, s.msg);
     cfg.lr *= 2;
     s = train(b, &cfg, run_path(b, "whole"), true, &w);
-    TEST(b->log, s.code == 1 && strstr(s.msg, "configuration"), "another configuration was not refused: %d '%s'", s.code, s.msg);
+    TEST(b->log, s.code == 1 && strstr(s.msg, "configuration"), "another configuration was not refused: %d '%s'",
+         s.code, s.msg);
     s = train(b, &cfg, run_path(b, "nowhere"), true, &w);
-    TEST(b->log, s.code == 1 && strstr(s.msg, "checkpoint.safetensors"), "resuming from nothing was not refused: %d '%s'", s.code, s.msg);
-    TEST(b->log, w.steps == 0 && stat(path, &after) == 0 && before.st_ino == after.st_ino && before.st_size == after.st_size, "a refused run wrote something");
+    TEST(b->log, s.code == 1 && strstr(s.msg, "checkpoint.safetensors"),
+         "resuming from nothing was not refused: %d '%s'", s.code, s.msg);
+    TEST(b->log,
+         w.steps == 0 && stat(path, &after) == 0 && before.st_ino == after.st_ino && before.st_size == after.st_size,
+         "a refused run wrote something");
     LeadConfig wild = train_config(b);
     wild.lr = 1e30, wild.clip = 0, wild.warmup = 0;
     s = train(b, &wild, run_path(b, "wild"), false, &(Watch){0});
     TEST(b->log, s.code == 1 && strstr(s.msg, "at step"), "a loss that is not finite: %d '%s'", s.code, s.msg);
-    TEST(b->log, access(run_path(b, "wild/checkpoint.safetensors"), F_OK) != 0, "a checkpoint of weights that are not finite was written");
+    TEST(b->log, access(run_path(b, "wild/checkpoint.safetensors"), F_OK) != 0,
+         "a checkpoint of weights that are not finite was written");
 }
 
 // The mean of the last ten losses lies well below that of the first ten.
@@ -151,7 +171,8 @@ static void check_loss_falls(const Bench *b)
     const char *log = slurp(b->keep, run_path(b, "falls/log.jsonl"));
     int lines = 0;
     for (const char *p = log; (p = strchr(p, '\n')); p++) lines++;
-    TEST(b->log, lines >= 6 && strstr(log, "\"step\":60,") && strstr(log, "\"val_loss\":"), "log.jsonl: %d lines", lines);
+    TEST(b->log, lines >= 6 && strstr(log, "\"step\":60,") && strstr(log, "\"val_loss\":"), "log.jsonl: %d lines",
+         lines);
 }
 
 // Three steps: no bit of a frozen parameter changes, every trainable tensor does.
@@ -166,7 +187,8 @@ static void check_frozen(const Bench *b)
     const char *before = paramset_frozen_hash(&w->ps, w->perm);
     Sha256Hex *hash = arena_alloc(w->perm, (size_t)w->ps.n * sizeof *hash);
     for (int i = 0; i < w->ps.n; i++) hash[i] = sha256_hex_of(w->ps.p[i]->t.x, tensor_bytes(&w->ps.p[i]->t));
-    Optim o = {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01, .clip = 1, .ema = 0.9, .total = 10};
+    Optim o = {
+        .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01, .clip = 1, .ema = 0.9, .total = 10};
     for (int step = 0; step < 4; step++) {
         tape_reset(&w->t);
         paramset_zero_grad(&w->ps);
@@ -184,10 +206,12 @@ static void check_frozen(const Bench *b)
         const Sha256Hex now = sha256_hex_of(p->t.x, tensor_bytes(&p->t));
         const bool same = strcmp(hash[i].s, now.s) == 0;
         frozen += p->frozen;
-        TEST(b->log, p->frozen == (strncmp(p->t.name, "llm.", 4) == 0) && (!p->frozen || (same && !p->t.g)), "%s: frozen %d, same %d", p->t.name, p->frozen, same);
+        TEST(b->log, p->frozen == (strncmp(p->t.name, "llm.", 4) == 0) && (!p->frozen || (same && !p->t.g)),
+             "%s: frozen %d, same %d", p->t.name, p->frozen, same);
         if (!p->frozen && same && !still++) first = p->t.name;
     }
-    TEST(b->log, frozen > 20 && still == 0, "%d frozen; %d trainable tensors did not move, the first is %s", frozen, still, first);
+    TEST(b->log, frozen > 20 && still == 0, "%d frozen; %d trainable tensors did not move, the first is %s", frozen,
+         still, first);
     world_delete(w);
 }
 
@@ -205,17 +229,20 @@ static void check_forecast(const Bench *b)
     int ema = 0, raw = 0, all = 0;
     for (int i = 0; i < r->ps.n; i++) {
         const Tensor *t = &r->ps.p[i]->t;
-        const SafeTensor *e = safetensors_find(&f, arena_printf(w->perm, "%s#ema", t->name)), *x = safetensors_find(&f, t->name);
+        const SafeTensor *e = safetensors_find(&f, arena_printf(w->perm, "%s#ema", t->name)),
+                         *x = safetensors_find(&f, t->name);
         if (!e || !x) continue;
         all++;
         ema += memcmp(e->data, t->x, tensor_bytes(t)) == 0;
         raw += memcmp(x->data, t->x, tensor_bytes(t)) == 0;
     }
-    TEST(b->log, all > 100 && ema == all && raw == 0, "of %d tensors %d are the moving average and %d the last weights", all, ema, raw);
+    TEST(b->log, all > 100 && ema == all && raw == 0, "of %d tensors %d are the moving average and %d the last weights",
+         all, ema, raw);
     safetensors_close(&f);
     const int64_t rows[3] = {200, 301, 250};
     const int64_t n = (int64_t)r->cfg.samples * r->cfg.horizon * r->stats.F;
-    float *together = arena_alloc(w->perm, (size_t)(3 * n) * sizeof *together), *alone = arena_alloc(w->perm, (size_t)n * sizeof *alone);
+    float *together = arena_alloc(w->perm, (size_t)(3 * n) * sizeof *together),
+          *alone = arena_alloc(w->perm, (size_t)n * sizeof *alone);
     for (int rollout = 0; rollout < 2; rollout++) {
         if (rollout) {   // the same weights, one step drawn and fed back: a run of its own
             LeadConfig cfg = train_config(b);
@@ -232,8 +259,9 @@ static void check_forecast(const Bench *b)
         TEST(b->log, fine, "a forecast is negative or not finite");
         for (int i = 0; i < 3; i++) {
             s = lead_forecast(r, &rows[i], 1, alone);
-            TEST(b->log, !s.code && memcmp(alone, together + i * n, (size_t)n * sizeof *alone) == 0, "%s: the samples after row %lld depend on the others",
-                 rollout ? "rollout" : "direct", (long long)rows[i]);
+            TEST(b->log, !s.code && memcmp(alone, together + i * n, (size_t)n * sizeof *alone) == 0,
+                 "%s: the samples after row %lld depend on the others", rollout ? "rollout" : "direct",
+                 (long long)rows[i]);
         }
         TrafficSeries later = b->s;   // the future is not looked at
         later.x = arena_alloc(w->perm, (size_t)(later.T * NODES * NODES) * sizeof *later.x);
@@ -241,10 +269,12 @@ static void check_forecast(const Bench *b)
         for (int64_t i = (rows[0] + 1) * NODES * NODES; i < later.T * NODES * NODES; i++) later.x[i] *= 7;
         s = lead_run_attach(r, &later);
         if (!s.code) s = lead_forecast(r, rows, 1, alone);
-        TEST(b->log, !s.code && memcmp(alone, together, (size_t)n * sizeof *alone) == 0, "%s: a forecast depends on later rows", rollout ? "rollout" : "direct");
+        TEST(b->log, !s.code && memcmp(alone, together, (size_t)n * sizeof *alone) == 0,
+             "%s: a forecast depends on later rows", rollout ? "rollout" : "direct");
         const int64_t early = r->cfg.history - 2;
         s = lead_forecast(r, &early, 1, alone);
-        TEST(b->log, s.code == 1 && strstr(s.msg, "history") == NULL && strstr(s.msg, "row"), "a forecast without history: %d '%s'", s.code, s.msg);
+        TEST(b->log, s.code == 1 && strstr(s.msg, "history") == NULL && strstr(s.msg, "row"),
+             "a forecast without history: %d '%s'", s.code, s.msg);
     }
     world_delete(w);
 }
@@ -257,10 +287,13 @@ static void check_kill(const Bench *b)
     const char *out = run_path(b, "kill.out"), *err = run_path(b, "kill.err");
     const Status s = traffic_series_write(&b->s, data, NULL);
     TEST(b->log, !s.code, "%s", s.msg);
-    const char *common = arena_printf(a, "train --keep-all --data %s --config tiny --llm %s --steps 80 --checkpoint-seconds 0.001", data, b->llm);
+    const char *common =
+        arena_printf(a, "train --keep-all --data %s --config tiny --llm %s --steps 80 --checkpoint-seconds 0.001", data,
+                     b->llm);
     const pid_t pid = lead_start(b->log, a, out, err, arena_printf(a, "%s --out %s", common, run_path(b, "killed")));
     for (int i = 0; i < 6000 && access(ckpt, F_OK) != 0; i++) usleep(10000);
-    TEST(b->log, kill(pid, SIGKILL) == 0 && lead_wait(pid) == 128 + SIGKILL, "the run ended before it could be killed: %s", slurp(a, err));
+    TEST(b->log, kill(pid, SIGKILL) == 0 && lead_wait(pid) == 128 + SIGKILL,
+         "the run ended before it could be killed: %s", slurp(a, err));
     struct stat sb;
     TEST(b->log, stat(ckpt, &sb) == 0, "no checkpoint within a minute: %s", slurp(a, err));
     Ran r = lead_run(b->log, a, "%s --out %s --resume", common, run_path(b, "killed"));

@@ -26,16 +26,16 @@ static void test_tile(TestLog *log, const CheckOptions *o, Math math, const char
     const CheckRow *r = &report.row[op];
     const char *name = math == MATH_BF16 ? "bf16" : "tf32";
     log->passed += r->checks - r->failures - 1;
-    TEST(log, r->variants == 1 && r->failures == 0, "%s %s %s: %d failures in %d cases; first: %s", r->op, name, tile, r->failures,
-         r->cases, r->first);
+    TEST(log, r->variants == 1 && r->failures == 0, "%s %s %s: %d failures in %d cases; first: %s", r->op, name, tile,
+         r->failures, r->cases, r->first);
     TEST(log, r->parity > 100, "%s %s %s errs by %g ulps: as plain f32 does", r->op, name, tile, r->parity);
     TEST(log, emulate_wgmma_count() > before, "%s %s %s did not use wgmma", r->op, name, tile);
 }
 
 void test_wgmma(TestLog *log)
 {
-    // each tile, each op, both kinds of values; matmul has all four ways in which operands lie, linear three.  (All eighteen
-    // together take a minute.)
+    // each tile, each op, both kinds of values; matmul has all four ways in which operands lie, linear three.  (All
+    // eighteen together take a minute.)
     static const struct { Math math; const char *tile; OpId op; } run[] = {
         {MATH_BF16, "64x128", OP_matmul}, {MATH_TF32, "128x128", OP_linear_gelu}, {MATH_BF16, "128x256", OP_linear},
         {MATH_BF16, "128x128", OP_linear}, {MATH_TF32, "64x128", OP_linear}, {MATH_TF32, "128x256", OP_linear_add},

@@ -3,7 +3,8 @@
 //   build/tests/checker --cuda [--math tf32|bf16] [--quick] op...   the CUDA kernels (emulated) against f64 and plain C
 //   build/tests/checker --kernels FILE.so op     `make mutants`: the op's f64 kernels come from FILE.so (a mutated
 //                                                source compiled alone); f64 checks only, and out at the first failure
-//   build/tests/checker --isa avx2|avx512 --simd --kernels FILE.so op   the same for its kernels of that instruction set
+//   build/tests/checker --isa avx2|avx512 --simd --kernels FILE.so op   the same for its kernels of that
+//                                                instruction set
 //   build/tests/checker --cuda --kernels FILE.so op   the same for its CUDA kernels; --math tf32|bf16: for those of the
 //                                                tensor cores
 // Exit 0: every check passed; 1: one failed; 2: usage.
