@@ -1,13 +1,14 @@
-// Memory of gradients while backward runs.  As soon as every call that needs the gradient of an activation has read it,
-// its memory is free for the gradients that are still to come.  A new gradient takes from the smallest free block that is
-// large enough; the order of calls is the same in every step, so addresses repeat from step to step.
+// Memory of gradients while backward runs.  Backward reads the gradient of an activation for the last time in the call
+// that made the activation; from then on its memory is free for later gradients.  A new gradient takes its memory from
+// the smallest free block that is large enough.  The order of calls is the same in every step, so addresses repeat from
+// step to step.
 #include "autograd/internal.h"
 
 typedef struct Spare { unsigned char *at; size_t bytes; } Spare;
 
 static size_t spare_bytes(const Tensor *x)
 {
-    enum { ALIGN = 256 };   // of a GPU's memory
+    enum { ALIGN = 256 };   // bytes, as a GPU's allocator aligns
     return (tensor_bytes(x) + ALIGN - 1) / ALIGN * ALIGN;
 }
 
@@ -32,7 +33,7 @@ void *gradient_take(Tape *t, const Tensor *x)
     return at;
 }
 
-// The gradient of what a call made, when the call was the last to want it.  Leaves keep theirs.
+// out: the output of a call that backward has just run, the last to read out->g.  Leaves keep their gradients.
 void gradient_give(Tape *t, Tensor *out)
 {
     t->spare[t->n_spare++] = (Spare){out->g, spare_bytes(out)};

@@ -1,4 +1,5 @@
-// Activation checkpointing: a part of the network that runs forward without recording, and once more in backward.
+// Activation checkpointing (tape_segment): the forward pass runs a part of the network without recording it; backward
+// runs that part again, recorded, and goes back through the record.
 #include "autograd/internal.h"
 
 typedef struct Segment { TapeSegmentFn *fn; void *arg; uint32_t n_dropout; } Segment;
@@ -16,7 +17,7 @@ Tensor *tape_segment(Tape *t, TapeSegmentFn *fn, void *arg, Tensor *x)
     Tensor *inner = fn(arg, t, x);
     t->record = true;
     CHECK(shape_equal(inner->shape, x->shape), "tape_segment: the output has another shape than the input");
-    tape_run(t, OP_slice, 1, &inner, 1, &y, &(SliceParams){0, 0});    // all of it: a copy that outlives the rewind
+    tape_run(t, OP_slice, 1, &inner, 1, &y, &(SliceParams){0, 0});    // the whole of inner: a copy, as inner is rewound
     arena_rewind(t->step, mark);
     y->needs_grad = true;
     tape_record(t, c);

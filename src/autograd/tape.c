@@ -1,5 +1,5 @@
-// The idea of the tape on one page: an op's call runs its kernel and is written down; backward goes through what was
-// written from the end to the beginning and lets each call add to the gradients of its inputs.
+// The idea of the tape on one page: calling an op runs its kernel and records the call; backward goes through the
+// record from the last call to the first and runs each call's backward kernel, which adds to its inputs' gradients.
 #include "autograd/internal.h"
 #include "autograd/profile.h"
 
@@ -53,7 +53,7 @@ void tape_record(Tape *t, OpCall *c)
     t->node[t->n_nodes++] = c;
 }
 
-// Matrices in panels (tensor/pack.h) are weights of linear and of nothing else.
+// Only linear ops read packed matrices (tensor/pack.h), and only as their weight.
 static void check_layout(OpId op, int i, const Tensor *x)
 {
     CHECK(x->layout == LAYOUT_ROWS || (i == 1 && op_is_linear(op)), "op %s: input %d (%s) is packed",

@@ -5,9 +5,10 @@
 //
 // Every tape_<op> checks its shapes (a mismatch is a bug: CHECK), allocates outputs in the step arena, runs the
 // device's forward kernel and, when some input needs a gradient, records the call.  Values live until tape_reset.
-// Gradients: tensors that need none have g = NULL and cost nothing; activations get g (zeroed) inside tape_backward and
-// lose it when all who want it have read it; leaves (data, parameters) and the tensor that backward starts from keep theirs.
-// Parameters bring their own g buffer, to which backward ADDS: zero it before each step.
+// Gradients: a tensor that needs none has g = NULL and costs nothing.  tape_backward gives each activation a zeroed g
+// and takes it back as soon as every call that reads it has run: its memory serves later gradients.  Leaves (data,
+// parameters) and the tensor that backward starts from keep theirs.  Parameters bring their own g buffer, to which
+// backward ADDS: zero it before each step.
 #ifndef LEAD_AUTOGRAD_TAPE_H
 #define LEAD_AUTOGRAD_TAPE_H
 
@@ -25,9 +26,9 @@ typedef struct Tape {
     uint64_t seed;           // with the clock and a per-call counter: the address of dropout's random numbers
     uint32_t rng_step;       // the clock's value; tape_set_step sets both
     Tensor *clock;           // I32 [1] in the step arena, kept by tape_reset: the step, where kernels find it
-    void *one;               // 1 on the device, as a real: what backward starts from
-    uint32_t n_dropout;
-    struct Spare *spare;     // in backward: gradients that are done with, as memory for others
+    void *one;               // the real number 1 on the device: backward starts from it
+    uint32_t n_dropout;      // dropout calls since tape_reset: the per-call counter of their addresses
+    struct Spare *spare;     // during backward: memory of gradients that nobody reads again, for new ones
     int n_spare;
     size_t step_mark;        // tape_reset rewinds the step arena to here
     struct Profile *profile; // measures every kernel of training (autograd/profile.h); NULL: off
@@ -39,14 +40,15 @@ void tape_backward(Tape *t, Tensor *loss);      // loss has one value; d loss / 
 void tape_backward_from(Tape *t, Tensor *y);    // y->g was set by the caller (tape_grad): any shape
 void *tape_grad(Tape *t, Tensor *y);            // y's gradient buffer, allocated and zeroed when it has none
 
-// y = fn(arg, t, x) without keeping what lies between x and y: backward runs fn again and drops it again (activation
-// checkpointing).  Dropout draws the same numbers the second time, so values and gradients are those of fn alone, bit for
-// bit.  fn depends on x and on leaves (parameters) only, y has x's shape, arg lives until tape_reset.
+// y = fn(arg, t, x) without keeping the activations between x and y: backward computes them again and drops them again
+// (activation checkpointing).  Dropout draws the same numbers the second time, so values and gradients are those of fn
+// alone, bit for bit.  fn depends on x and on leaves (parameters) only, y has x's shape, arg lives until tape_reset.
 typedef Tensor *TapeSegmentFn(void *arg, Tape *t, Tensor *x);
 Tensor *tape_segment(Tape *t, TapeSegmentFn *fn, void *arg, Tensor *x);
 
-// The step of the random addresses from here on: rng_step, and one copy to the clock.  Ops that draw take the clock as
-// their last input and read it when they run (tensor/ops.h), so recorded work is replayed for another step by setting it.
+// Sets the step of the random addresses from here on: rng_step, and its copy on the device, the clock.  Ops that draw
+// random numbers take the clock as their last input and read it when they run (tensor/ops.h), so setting it is all that
+// a recorded step needs to run as another step.
 void tape_set_step(Tape *t, uint32_t step);
 
 // Data of one step: a tensor in the step arena that needs no gradient.
@@ -82,13 +84,14 @@ Tensor *tape_matmul(Tape *t, Tensor *a, Tensor *b, bool trans_a, bool trans_b);
 Tensor *tape_linear(Tape *t, Tensor *x, Tensor *w, Tensor *b);        // [..,K] [K,N] [N] or NULL -> [..,N]
 Tensor *tape_linear_gelu(Tape *t, Tensor *x, Tensor *w, Tensor *b);   // gelu_tanh(x w + b)
 Tensor *tape_linear_silu(Tape *t, Tensor *x, Tensor *w, Tensor *b);   // silu(x w + b)
-// (x w + b) + r, r [..,N] like the result.  On the CPU all three have the bits of two calls (linear, then the other op).
+// (x w + b) + r, r [..,N] like the result.  On the CPU these three fused ops give the same bits as two calls: linear,
+// then the other op.
 Tensor *tape_linear_add(Tape *t, Tensor *x, Tensor *w, Tensor *b, Tensor *r);
 
 // ---- conv.c
 Tensor *tape_conv2d(Tape *t, Tensor *x, Tensor *w, Tensor *b, int stride, int pad);   // [N,H,W,C] [KH,KW,C,O] [O]|NULL
-// x [N,H,W,C]; branch m: w[m] [k,k,C,O_m], k odd and not below the branch before, b[m] [O_m] or NULL; stride 1, pad k/2.
-// -> [N,H,W,O_0 + ..], branches side by side; 1 <= n <= CONV_BRANCHES
+// Several convolutions of one image.  x [N,H,W,C]; branch m: w[m] [k,k,C,O_m], k odd and at least the previous branch's
+// k, b[m] [O_m] or NULL; stride 1, pad k/2.  -> [N,H,W,O_0 + ..], branches side by side; 1 <= n <= CONV_BRANCHES
 enum { CONV_BRANCHES = (OP_MAX_IN - 1) / 2 };
 Tensor *tape_conv2d_multi(Tape *t, Tensor *x, int n, Tensor *const *w, Tensor *const *b);
 Tensor *tape_dwconv1d(Tape *t, Tensor *x, Tensor *w, Tensor *b);      // [N,T,C] [K,C] [C]|NULL, K odd, same length
@@ -137,23 +140,27 @@ Tensor *tape_cross_entropy(Tape *t, Tensor *logits, Tensor *target);
 // [N] -> [N,dim], sin then cos, max period 10000
 Tensor *tape_timestep_embed(Tape *t, Tensor *time, int dim);
 Tensor *tape_q_sample(Tape *t, Tensor *x0, Tensor *eps, Tensor *ab);        // sqrt(ab) x0 + sqrt(1-ab) eps
+// Between eps, v and x0: a, b [N,..] as kind names them (tensor/ops.h) -> like a
 Tensor *tape_convert(Tape *t, Tensor *a, Tensor *b, Tensor *ab, ConvertKind kind);
 // a x + b d + c z; z may be NULL
 Tensor *tape_sampler_step(Tape *t, Tensor *x, Tensor *d, Tensor *z, double a, double b, double c);
-// row r holds the draws of row row0+r of the address, or of row lo + 2^32 hi where row, I32 [R,2], says (lo, hi)
+// Standard normals.  Row r holds the draws of row row0 + r of the address; with row, I32 [R,2] = (lo, hi), those of row
+// lo[r] + 2^32 hi[r].
 Tensor *tape_randn(Tape *t, Shape s, RandomAddress at, int64_t row0);
 Tensor *tape_randn_clock(Tape *t, Shape s, RandomAddress at, int64_t row0);   // the clock is added to at.step
 Tensor *tape_randn_rows(Tape *t, Shape s, RandomAddress at, Tensor *row);
-// clock: I32 [1] that is added to at.step, or NULL.  ab, weight [T+1] -> four of [B]; drop: share of keep = 0
+// The times of a training batch.  clock: I32 [1] that is added to at.step, or NULL.  ab (alpha_bar) and weight (of the
+// loss) [T+1] -> time, and ab and weight at it, and keep (0 in a share `drop` of the rows, else 1), [B] each
 typedef struct DiffusionTimes { Tensor *time, *ab, *weight, *keep; } DiffusionTimes;
 DiffusionTimes tape_diffusion_times(Tape *t, Tensor *ab, Tensor *weight, int64_t B, RandomAddress at, double drop,
                                     Tensor *clock);
-// x0 [N,..], ab [N] -> x_t and what is to be predicted, with the noise of at
+// x0 [N,..], ab [N] -> x_t, and the target that the network is to predict, like x0.  The noise is drawn at `at`.
 typedef struct Diffused { Tensor *xt, *target; } Diffused;
 Diffused tape_diffuse(Tape *t, Tensor *x0, Tensor *ab, RandomAddress at, DiffuseTarget target, Tensor *clock);
 
 // ---- optim.c
-// log[step mod K] = x[0..n): values that the host reads some steps later; log [K,n], x [1] each.  Never recorded.
+// log[step mod K] = x[0..n): keeps n values of this step for the host, which reads them some steps later.  log [K,n],
+// x [1] each.  Never recorded.
 void tape_log_put(Tape *t, Tensor *log, Tensor *const *x, int n);
 
 #endif

@@ -1,4 +1,4 @@
-// Checked calls of the ops that make windows of a traffic series and their features (E1, E2, E7, E9).
+// Checked calls of the ops that cut windows out of a traffic series and compute their features (E1, E2, E7, E9).
 #include "autograd/check.h"
 #include "autograd/traffic.h"
 
@@ -15,7 +15,7 @@ static void check_window(const char *op, const WindowParams *p)
           p->drawn, p->path);
 }
 
-// u [B,W,F] with the columns that `columns` counts.
+// u [B,W,F] with at least `columns` columns.
 static void check_columns(const char *op, const Tensor *u, int64_t columns)
 {
     check_dims(op, "u", u, 3);

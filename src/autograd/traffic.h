@@ -1,30 +1,36 @@
-// Checked calls of the ops that make windows of a traffic series and their features (E1, E2, E7, E9): no gradients.
-// B windows of W matrices of F = N N flows each; which matrices those are: src/tensor/ref/window_rows.inl.
+// Checked calls of the ops that cut windows out of a traffic series and compute their features (E1, E2, E7, E9); none
+// has a gradient.  Each op's formula is the head of its reference kernel, src/tensor/ref/<op>.inl.
+// Shapes: T rows (matrices) of the series, B windows of W columns (matrices; which ones: window_rows.inl), F = N N
+// flows, H = history, K = steps, M = H + K slot means.  A shape that does not fit is a bug (CHECK).
 #ifndef LEAD_AUTOGRAD_TRAFFIC_H
 #define LEAD_AUTOGRAD_TRAFFIC_H
 
 #include "autograd/tape.h"
 #include "tensor/traffic_ops.h"
 
-Tensor *tape_draw_windows(Tape *t, Tensor *list, int64_t B, RandomAddress at, Tensor *clock);   // I32 [n] -> I32 [B]
+// Draws B entries of list, I32 [n], with replacement -> I32 [B].  clock: I32 [1] that is added to at.step, or NULL.
+Tensor *tape_draw_windows(Tape *t, Tensor *list, int64_t B, RandomAddress at, Tensor *clock);
+// at [B]: row "now" of each window; place, valid [T]: slot of each row, and whether it may be used; all I32.
 typedef struct WindowRows { Tensor *rows, *season; } WindowRows;                     // I32 [B,W], [B,K,4]
 WindowRows tape_window_rows(Tape *t, Tensor *at, Tensor *place, Tensor *valid, const WindowParams *p);
+// week_slot I32 [T] -> slot of the day, day of the week, row in the table of slot means
 typedef struct WindowCalendar { Tensor *slot, *day, *mean; } WindowCalendar;         // I32 [B,H], [B,H], [B,H+K]
 WindowCalendar tape_window_calendar(Tape *t, Tensor *at, Tensor *week_slot, const WindowParams *p);
-// [T,F] [3,K,F,17] -> [B,K,F] kbit/s
+// The ridge forecast (E9).  x [T,F] kbit/s, coef [3,K,F,17] -> [B,K,F] kbit/s
 Tensor *tape_ridge(Tape *t, Tensor *x, Tensor *coef, WindowRows rows, int history);
-// x [..,F], flowmax [F]; knots [n] or NULL
+// kbit/s to scale s, or back with p->inverse (E1).  x [..,F], flowmax [F]; knots [n], NULL unless quantile -> like x
 Tensor *tape_traffic_scale(Tape *t, Tensor *x, Tensor *flowmax, Tensor *knot_kbps, Tensor *knot_s,
                            const TrafficScaleParams *p);
-Tensor *tape_encode_image(Tape *t, Tensor *u, Tensor *means, const EncodeParams *p); // [B,W,F] [B,M,F] -> [B,count,F,C]
-// base [B,K,F] or NULL: the matrix of now.  level [2,F], sigma [K,F] -> [B,F,H+3K]
+// Columns of windows as images (E2).  u [B,W,F] in scale s, means [B,M,F] -> [B,count,F,C], C = p->channels
+Tensor *tape_encode_image(Tape *t, Tensor *u, Tensor *means, const EncodeParams *p);
+// base [B,K,F], or NULL: the matrix at "now" is the base.  level [2,F], sigma [K,F] -> [B,F,H+3K]
 Tensor *tape_context_planes(Tape *t, Tensor *u, Tensor *means, Tensor *base, Tensor *level, Tensor *sigma, int history);
-// -> [B,F,K]
+// The residual that the diffusion draws (E7).  base as above; sigma, gamma [K,F] -> [B,F,K]
 Tensor *tape_residual_target(Tape *t, Tensor *u, Tensor *base, Tensor *sigma, Tensor *gamma, int history);
+// Its inverse for drawn samples.  x [R,F,K], R a multiple of B -> [R,K,F] in scale s
 typedef struct ResidualUnits { Tensor *sigma, *gamma, *low, *high; } ResidualUnits;  // [K,F] each
-// [R,F,K] -> [R,K,F]
 Tensor *tape_residual_decode(Tape *t, Tensor *x, Tensor *u, Tensor *base, const ResidualUnits *units, int history);
-// -> [B,F,steps,channels]
+// Square root of each flow's share of the next `steps` matrices, for loss_traffic -> [B,F,steps,channels]
 Tensor *tape_traffic_weight(Tape *t, Tensor *u, int history, int64_t steps, int64_t channels);
 
 #endif
