@@ -11,23 +11,24 @@
 #include "tensor/arena.h"
 #include "tensor/status.h"
 
-// The bytes of a file.  Trap: a mapped file that another process shortens raises SIGBUS when it is read.
+// The bytes of a mapped file.  Trap: if another process shortens the file, reading beyond its new end raises SIGBUS.
 typedef struct FileMap {
     unsigned char *data;
     size_t size;             // > 0
 } FileMap;
 
 // Reads a regular file of 1 .. max_bytes bytes into the arena; (*text)[*size] is a NUL that *size does not count.
-// Errors: missing, directory, device or pipe, empty, larger than max_bytes, shortened meanwhile.
+// Errors: missing, directory, device or pipe, empty, larger than max_bytes, shortened while it was read.
 Status file_read(char **text, size_t *size, Arena *a, const char *path, size_t max_bytes);
 
-// Maps a regular, non-empty file.  The owner calls file_unmap (which may be called twice).  Who writes to the mapped
-// bytes changes a copy of that page, never the file.
+// Maps a regular, non-empty file.  The owner calls file_unmap, which may be called twice.  Writing to the mapped bytes
+// changes a private copy of that page, never the file.  Errors: missing, directory, device or pipe, empty, no address
+// space.
 Status file_map(FileMap *m, const char *path);
 void file_unmap(FileMap *m);
 
-// An output file in the making.  Bytes go to a temporary file in the directory of the target; file_commit gives it
-// the name of the target in one step, so that a reader sees the old file or the new one, never a part.
+// An output file in the making.  Bytes go to a temporary file in the target's directory; file_commit renames it to the
+// target in one step, so that a reader sees the old file or the new one, never a part.
 // A symbolic link is followed.  A target that is a device or a pipe (/dev/stdout, /dev/full) is written directly.
 typedef struct FileWriter {
     FILE *f;                 // for fprintf; NULL when closed
@@ -37,20 +38,21 @@ typedef struct FileWriter {
     char tmp[PATH_MAX + 32];
 } FileWriter;
 
-// open -> put ... -> commit | abort.  After an error of open or commit nothing is left behind and the writer is closed.
+// The order of calls: file_open, file_put any number of times, then file_commit or file_abort.  When file_open,
+// file_sync or file_commit returns an error, the writer is closed and leaves no file behind.
 Status file_open(FileWriter *w, const char *path);
-void file_put(FileWriter *w, const void *data, size_t bytes);   // errors are kept until file_commit
-// Flush and fsync: what was put is on the disk, under the temporary name.  For two files that belong together: sync both,
-// then commit both.  After an error the writer is closed and nothing is left behind.
+void file_put(FileWriter *w, const void *data, size_t bytes);   // file_sync and file_commit report its errors
+// Flush and fsync: all that was put is on the disk, under the temporary name.  For two files that belong together: sync
+// both, then commit both.
 Status file_sync(FileWriter *w);
 // file_sync, rename, fsync of the directory.  keep_previous: an existing target is kept as `path.prev`.
 Status file_commit(FileWriter *w, bool keep_previous);
 void file_abort(FileWriter *w);                                 // may be called on a closed writer
 
-// open, put, commit.
+// file_open, file_put and file_commit in one call.
 Status file_write(const char *path, const void *data, size_t bytes);
 
-// Makes a directory; one that is there already is not an error.  directory_make_all makes those above it as well.
+// Makes a directory; an existing one is not an error.  directory_make_all makes missing parents as well.
 Status directory_make(const char *path);
 Status directory_make_all(const char *path);
 

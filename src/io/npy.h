@@ -1,6 +1,6 @@
-// NumPy .npy files (format 1.0, 2.0, 3.0; https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html), the
-// part traffic data needs: little-endian '<f4', '<f8' and '<i8', C order, regular files.  The size of the file must be
-// exactly what the header promises: a truncated file and one with bytes left over are both refused.
+// NumPy .npy files (format 1.0, 2.0, 3.0; https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html), as
+// far as traffic data needs them: little-endian '<f4', '<f8' and '<i8', C order, regular files.  The file must be
+// exactly as long as its header says: the reader refuses a truncated file and one with bytes left over.
 #ifndef LEAD_IO_NPY_H
 #define LEAD_IO_NPY_H
 
@@ -22,13 +22,13 @@ typedef struct NpyArray {
 } NpyArray;
 
 // Reads the whole array into the arena.  Errors: missing, not a regular file, no magic, unknown version, header larger
-// than the file or than 64 KiB, header not understood, other dtype, Fortran order, zero or overflowing sizes, file size
-// other than the header says.
+// than the file or than 64 KiB, header not understood, other dtype, Fortran order, zero or overflowing sizes, a file
+// longer or shorter than its header says.
 Status npy_read(NpyArray *out, Arena *a, const char *path);
 
-// Puts data ("<f4" or "<i8", dims[n_dims]) with its header into an open writer.
+// Puts a header and data (type "<f4" or "<i8", dims[n_dims]) into an open writer.
 void npy_put(FileWriter *w, const char *type, const int64_t *dims, int n_dims, const void *data);
-// Writes data ("<f4" or "<i8", dims[n_dims]) whole or not at all: temporary file beside it, fsync, rename.
+// The same as a file, written whole or not at all: temporary file beside it, fsync, rename.
 Status npy_write(const char *path, const char *type, const int64_t *dims, int n_dims, const void *data);
 
 #endif

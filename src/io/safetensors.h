@@ -1,10 +1,10 @@
-// safetensors: named arrays in one file.  Format and checks of https://github.com/huggingface/safetensors:
+// safetensors: named arrays in one file.  Format and checks follow https://github.com/huggingface/safetensors:
 //   8 bytes    length N of the header, little endian, N <= 100,000,000 and within the file
 //   N bytes    JSON {"name": {"dtype": "F32", "shape": [2,3], "data_offsets": [begin, end]}, ...,
 //              "__metadata__": {"key": "string", ...}}, begins with '{', may end in spaces
 //   the rest   the values, little endian, row-major; the tensors tile it from 0 to its end: no gap, no overlap
-// The reader maps the file and copies nothing until asked; values may lie at any byte, so read them with
-// safetensors_read_*.  The file must not be shortened while it is open (see file.h).
+// The reader maps the file and copies no values until asked.  Values may begin at any byte, aligned or not: read them
+// with safetensors_read_*.  The file must not be shortened while it is open (see file.h).
 #ifndef LEAD_IO_SAFETENSORS_H
 #define LEAD_IO_SAFETENSORS_H
 
@@ -46,11 +46,12 @@ typedef struct SafeFile {
     const SafeMeta *meta;        // in the order of the file
 } SafeFile;
 
-// Opens and checks a file; names, shapes and metadata live in the arena, values in the mapping.
-// After an error nothing is open.  safetensors_close may be called twice.
+// Opens and checks a file; names, shapes and metadata live in the arena, values in the mapping.  Errors: those of
+// file_map; a header or data that break the rules above.  After an error nothing is open.  safetensors_close may be
+// called twice.
 Status safetensors_open(SafeFile *f, Arena *a, const char *path);
 void safetensors_close(SafeFile *f);
-// The same from `size` bytes in memory, which the tensors point into; `name` opens the messages.
+// The same from `size` bytes in memory, into which the tensors point; messages begin with `name`.
 Status safetensors_parse(SafeFile *f, Arena *a, const void *bytes, size_t size, const char *name);
 
 const SafeTensor *safetensors_find(const SafeFile *f, const char *name);    // NULL when missing
@@ -60,21 +61,21 @@ const char *safetensors_meta(const SafeFile *f, const char *key);           // N
 // A dimension of -1 in shape accepts any.
 Status safetensors_get(const SafeTensor **out, const SafeFile *f, const char *name, int n_dim, const int64_t *shape);
 
-// Copies all values to out[t->count].  Every type can be read as f64 and f32 (round to nearest even; F16 and BF16
-// are exact, 64-bit integers beyond 2^53 are rounded to f64 first); only integer types and BOOL as i64: the others,
-// and U64 values beyond 2^63 - 1, are an error.
+// Copies all values to out[t->count].  Every type can be read as f64 and as f32 (rounded to nearest even; F16 and BF16
+// are exact, 64-bit integers beyond 2^53 are rounded to f64 first).  Only integer types and BOOL can be read as i64;
+// errors: another type, a U64 value beyond 2^63 - 1.
 void safetensors_read_f32(float *out, const SafeTensor *t);
 void safetensors_read_f64(double *out, const SafeTensor *t);
 Status safetensors_read_i64(int64_t *out, const SafeTensor *t);
 
-// Writes a file whole or not at all, byte for byte as the reference implementation does: tensors by type (largest
-// first) then name, metadata first in the header (sorted by key), header padded with spaces to a multiple of 8.
+// Writes a file whole or not at all, byte for byte as the reference implementation does: tensors sorted by type
+// (largest first) and name, metadata first in the header (sorted by key), header padded with spaces to a multiple of 8.
 // keep_previous: an existing file is kept as `path.prev`.  scratch is rewound.
-// Errors: a name or key twice, named "__metadata__" or not UTF-8; the file cannot be written.
+// Errors: a name or key that comes twice, is "__metadata__" or is not UTF-8; the file cannot be written.
 Status safetensors_write(const char *path, const SafeTensor *tensor, int64_t n_tensor, const SafeMeta *meta,
                          int64_t n_meta, bool keep_previous, Arena *scratch);
 
-// Exact value of an IEEE binary16; bfloat16: tensor/bf16.h.
+// The exact value of an IEEE binary16.  For bfloat16 see tensor/bf16.h.
 float f16_to_f32(uint16_t h);
 
 #endif
