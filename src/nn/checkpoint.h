@@ -1,6 +1,9 @@
-// A checkpoint = one safetensors file: every trainable parameter under its name, "<name>#m", "<name>#v", "<name>#ema"
-// for the optimiser's state (no "#ema" when ps->no_ema), named arrays of statistics ("stat.<name>", F64) and a string map of metadata
-// (configuration, manifest, step).  Frozen parameters are not stored: their file is named, and hashed, in the metadata.
+// A checkpoint is one safetensors file.  It holds
+//   <name>                          every trainable parameter, F32
+//   <name>#m, <name>#v, <name>#ema  its Adam moments and its moving average (no #ema when ps->no_ema)
+//   stat.<name>                     named arrays of statistics, F64 [n]
+//   metadata                        a map of strings: configuration, manifest, step
+// Frozen parameters are not stored: the metadata name their file and its hash.
 // Written whole or not at all; the previous file stays as <path>.prev.
 #ifndef LEAD_NN_CHECKPOINT_H
 #define LEAD_NN_CHECKPOINT_H
@@ -10,19 +13,22 @@
 
 typedef struct StatArray { const char *name; int64_t n; const double *x; } StatArray;
 
+// ps: f32 and not for inference (else a bug).  scratch is rewound.  Errors: those of safetensors_write.
 Status checkpoint_save(const char *path, const ParamSet *ps, const SafeMeta *meta, int n_meta, const StatArray *stat,
                        int n_stat, Arena *scratch);
 
-// Reading: open, take metadata and statistics to build the model, load its parameters, close.
-Status checkpoint_open(SafeFile *f, Arena *a, const char *path);        // refuses a file that is no checkpoint of ours
-// Missing key or array: an error that names it and the file.
+// To read one: open it, build the model from its metadata and statistics, load the parameters, close it
+// (safetensors_close).  Errors: those of safetensors_open; a file that is not a checkpoint of this program.
+Status checkpoint_open(SafeFile *f, Arena *a, const char *path);
+// A metadata string; an array of statistics, copied to the arena: *x [*n].  Error: no such key or array, by name.
 Status checkpoint_meta(const SafeFile *f, const char *key, const char **value);
 Status checkpoint_stat(const SafeFile *f, const char *name, Arena *a, const double **x, int64_t *n);
-// Every trainable parameter of ps by name and shape; also the optimiser's state, unless ps->inference: then the EMA
-// values become the parameters' values.  A tensor in the file that ps does not know is an error.
+// Reads every trainable parameter of ps by name and shape, and the optimiser's state.  With ps->inference it reads no
+// state, and the parameters get their EMA values (unless ps->no_ema).  Errors: a parameter that is missing or has
+// another shape; a tensor in the file that ps does not have.
 Status checkpoint_load(const SafeFile *f, ParamSet *ps);
 
-// The values of a tensor of the file as real numbers of dev, to x on that device.
+// Converts the t->count values of a tensor in the file to real numbers of dev and writes them to x on that device.
 void checkpoint_read(const Device *dev, void *x, const SafeTensor *t, Arena *scratch);
 
 #endif

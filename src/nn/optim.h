@@ -1,7 +1,8 @@
-// AdamW (Loshchilov, Hutter 2019) over a ParamSet, global-norm clipping, EMA, learning-rate schedule.  E7. One step is
-// two op calls over the whole set (paramset_lay_out): the sum of the gradient's squares, then everything else. What
-// differs from step to step (rate, bias corrections, averaging) is a block of four numbers on the device that one copy
-// fills beforehand, and the clip factor never leaves the device, so that optim_update can be recorded (tensor/graph.h).
+// AdamW (Loshchilov, Hutter 2019) over a ParamSet, global-norm clipping, EMA, learning-rate schedule.  E7.  One step is
+// two op calls over the whole set (paramset_lay_out): the sum of squares of the gradient, then everything else.  Four
+// numbers differ from step to step: learning rate, two bias corrections, weight of the new value in the average.
+// optim_rates copies them to the device before the step, and the clip factor never leaves the device, so optim_update
+// can be recorded (tensor/graph.h).
 #ifndef LEAD_NN_OPTIM_H
 #define LEAD_NN_OPTIM_H
 
@@ -11,23 +12,26 @@
 typedef struct Optim {
     double lr, beta1, beta2, eps, decay;   // lr: peak
     double clip;                           // largest global norm of the gradient; 0 = off
-    double ema;                            // 0.999; ramped as min(ema, (1+step)/(10+step)) so that short runs have one
-    int64_t warmup, total;                 // steps; cosine from lr to lr * floor after the warm-up
-    double floor;
+    double ema;                            // 0.999; ramped as min(ema, (1+step)/(10+step)), for the sake of short runs
+    int64_t warmup, total;                 // steps; linear warm-up to lr, then a cosine from lr to lr * floor
+    double floor;                          // share of lr
     int64_t step;                          // steps done
     Tensor *rates, *sumsq;                 // [4], [1] on the device, in ps->perm; made by the first optim_rates
 } Optim;
 
+// The learning rate of a step (steps count from 0).
 double optim_lr(const Optim *o, int64_t step);
 
-// The rates of step o->step, to the device.  The first call lays ps out.
+// Copies the four numbers of step o->step to the device.  The first call also lays ps out (paramset_lay_out).
 void optim_rates(Optim *o, ParamSet *ps);
-// One update from the gradients in ps, at those rates.  Gradients whose norm is not finite leave everything as it was.
+// One update of ps from its gradients, with those numbers.  If the gradient's norm is not finite, nothing changes.
+// A bug while values and EMA are swapped, or before optim_rates.
 void optim_update(const Optim *o, Tape *t, ParamSet *ps);
-// The gradient's global norm before clipping, as the last update found it.  Waits for the device.
+// The gradient's global norm before clipping, from the last update.  Waits for the device.
 double optim_norm(const Optim *o);
 
-// All of it, and o->step + 1.  A norm that is not finite is no step, and returned as it is: the caller decides.
+// optim_rates, optim_update and o->step + 1; returns optim_norm.  If the norm is not finite, neither the parameters nor
+// o->step change; the caller decides what to do.
 double optim_step(Optim *o, Tape *t, ParamSet *ps);
 
 #endif

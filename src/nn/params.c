@@ -52,7 +52,7 @@ static void add_state(ParamSet *ps, Tensor *state, const Tensor *like)
     state->x = device_zalloc(ps->dev, ps->perm, tensor_bytes(like));
 }
 
-// An empty Param in its place, and its full name.
+// Appends an empty Param to ps; *full_name is its name with the prefix.
 static Param *register_param(ParamSet *ps, const char *prefix, const char *name, const char **full_name)
 {
     char *full = arena_printf(ps->perm, "%s%s%s", prefix, *prefix ? "." : "", name);
@@ -75,7 +75,8 @@ Tensor *param_add(ParamSet *ps, const char *prefix, const char *name, Shape shap
     const char *full;
     Param *p = register_param(ps, prefix, name, &full);
     const bool columns = flags & PARAM_BF16 && ps->dev->bf16_columns;
-    p->t = columns ? *tensor_new_columns(ps->perm, ps->dev, shape, full) : *tensor_new(ps->perm, ps->dev, REAL, shape, full);
+    p->t = columns ? *tensor_new_columns(ps->perm, ps->dev, shape, full)
+                   : *tensor_new(ps->perm, ps->dev, REAL, shape, full);
     p->frozen = flags & PARAM_FROZEN;
     p->decay = !(flags & PARAM_NO_DECAY);
     fill_initial(ps, &p->t, init);
@@ -119,7 +120,7 @@ void paramset_zero_grad(ParamSet *ps)
         if (ps->p[i]->t.g) device_zero(ps->dev, ps->p[i]->t.g, tensor_bytes(&ps->p[i]->t));
 }
 
-// ---- laid out
+// ---- paramset_lay_out
 
 enum { FLAT_UNIT = 64 };   // values: 256 bytes of f32, so that every parameter stays aligned as arenas align
 

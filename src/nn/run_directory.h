@@ -1,7 +1,7 @@
-// A run directory: what a training writes and goes on from.
+// A run directory: the files that a training run writes and resumes from.
 //   checkpoint.safetensors   the last state (and .prev, the one before): see checkpoint.h
-//   log.jsonl                one line a report; a resumed run appends
-// What else lies in it is said by lead/train.h and llm/train_run.h.
+//   log.jsonl                one line per report; a resumed run appends
+// Its other files: lead/train.h and llm/train_run.h.
 #ifndef LEAD_NN_RUN_DIRECTORY_H
 #define LEAD_NN_RUN_DIRECTORY_H
 
@@ -13,10 +13,10 @@
 
 #define RUN_CHECKPOINT "checkpoint.safetensors"
 
-// Makes dir when it is missing.  Errors: a new run where one lies already, a resumed run where none lies.
+// Makes dir when it is missing.  Errors: dir holds a checkpoint and resume is false; it holds none and resume is true.
 Status run_directory_prepare(const char *dir, bool resume, Arena *scratch);
 
-// dir/log.jsonl, emptied unless resumed.  Closing says whether all that was written has arrived.
+// Opens dir/log.jsonl, and empties it unless resume.  run_log_close is an error when a write failed.
 typedef struct RunLog { FILE *f; const char *path; } RunLog;
 Status run_log_open(RunLog *log, const char *dir, bool resume, Arena *a);
 Status run_log_close(RunLog *log);
