@@ -3,9 +3,9 @@
 //   MSConv(x) = g * conv(x) + (1 - g) * x,   g = sigmoid(Linear_g(x))
 //   conv(x)   = Fuse([Point3(DW3(x)), Point5(DW5(x))])        DWk: depthwise temporal convolution of kernel k,
 //                                                             Pointk: linear C -> C, Fuse: concat, linear 2C -> C
-// a_l: one learned number a layer, from 1.  Up starts at zero, so training starts from plain GPT-2, bitwise [D].
-// The convolutions look both ways in time: LEAD's M condition tokens have no future to leak.  `causal` shifts them so
-// that token t sees t-k+1..t only: for text.
+// a_l: one learned number per layer, starting at 1.  Up starts at zero, so training starts from plain GPT-2, bit for
+// bit [D].  The convolutions look both ways in time, as LEAD's M condition tokens have no future to leak.  For text,
+// `causal` shifts them so that token t sees only t-k+1..t.
 #ifndef LEAD_LLM_ADAPTER_H
 #define LEAD_LLM_ADAPTER_H
 
@@ -33,7 +33,7 @@ typedef struct AdapterSet {
     Adapter *layer;
 } AdapterSet;
 
-// Registers "<prefix>.0.down.weight", ... for each of `layers` blocks of width D.  Lives in ps->perm.
+// Registers "<prefix>.0.down.weight", ... for each of `layers` blocks of width D.  The set lives in ps->perm.
 AdapterSet *adapter_new(ParamSet *ps, const char *prefix, int layers, int64_t width, const AdapterConfig *c);
 // h [N,T,D] -> [N,T,D]
 Tensor *adapter_apply(Tape *t, const AdapterSet *s, int layer, Tensor *h);

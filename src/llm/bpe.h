@@ -1,9 +1,9 @@
 // GPT-2's byte-level byte-pair encoding (Radford et al. 2019; Sennrich et al. 2016).
 //   1. Text is cut into pieces by the expression
 //        's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-//   2. A piece starts as one token a byte.  As long as two neighbours form a known pair, all occurrences of the pair
+//   2. A piece starts as one token per byte.  As long as two neighbours form a known pair, all occurrences of the pair
 //      of lowest rank are merged, from left to right.
-// Any bytes can be encoded and come back unchanged; a byte that is no valid UTF-8 counts as "other" in step 1.
+// Any bytes can be encoded and come back unchanged; a byte that is not valid UTF-8 counts as "other" in step 1.
 // Files: encoder.json (or vocab.json) maps tokens to ids, vocab.bpe (or merges.txt) lists the pairs by rank.  In both,
 // a byte is written as a printable character: itself where printable, else U+0100, U+0101, ... in order.
 #ifndef LEAD_LLM_BPE_H
@@ -33,12 +33,12 @@ typedef struct Bpe {
 } Bpe;
 
 // Reads a vocabulary; scratch is rewound.  Errors: missing or damaged files; ids that are not 0..n-1, each once; a
-// byte without token; a merge whose parts no earlier line makes, whose result is no token, or that comes twice.
+// byte that has no token; a merge whose parts no earlier line makes, whose result is not a token, or that comes twice.
 Status bpe_load(Bpe *b, Arena *a, Arena *scratch, const char *vocab_path, const char *merges_path);
-// The same from text in memory; the names open messages.
+// The same from text in memory; messages begin with a text's name.
 typedef struct BpeText { const char *text; size_t size; const char *name; } BpeText;
 Status bpe_parse(Bpe *b, Arena *a, Arena *scratch, BpeText vocab, BpeText merges);
-// Its two halves; the second wants what the first made of b.  scratch is not rewound.
+// Its two halves; the second completes the b that the first has filled.  scratch is not rewound.
 Status bpe_parse_vocab(Bpe *b, Arena *a, Arena *scratch, BpeText vocab);
 Status bpe_parse_merges(Bpe *b, Arena *a, Arena *scratch, BpeText merges);
 // The same from a directory with encoder.json or vocab.json, and vocab.bpe or merges.txt.
@@ -47,13 +47,14 @@ Status bpe_load_dir(Bpe *b, Arena *a, Arena *scratch, const char *dir);
 Status bpe_save(const Bpe *b, Arena *scratch, const char *vocab_path, const char *merges_path);
 
 // Learns up to n_vocab - 257 merges from a text: the vocabulary is the 256 bytes, the merges, <|endoftext|>.  Each
-// merge is the most frequent pair, on a tie the one of lowest ids, so the result depends on the text only.  Stops
-// early when no pair comes twice.  Time ~ distinct words x merges: for texts of a few MB and some thousand merges.
+// merge takes the most frequent pair, on a tie the one with the lowest ids, so the result depends on the text only.
+// Learning stops early when no pair comes twice.  Time grows as distinct words x merges: meant for texts of a few MB
+// and a few thousand merges.
 // Errors: n_vocab < 257, text of more than 2^29 bytes.  scratch is rewound.
 Status bpe_train(Bpe *b, Arena *a, Arena *scratch, const char *text, size_t n, int32_t n_vocab);
 
-// ids[n_ids] of a text of n bytes, in the arena.  special: "<|endoftext|>" in the text becomes its token, else it is
-// encoded like any other text.  Error: more than 2^31 - 1 bytes.
+// ids[n_ids] of a text of n bytes, in the arena.  With special, "<|endoftext|>" in the text becomes its token; without,
+// it is encoded like any other text.  Error: more than 2^31 - 1 bytes.
 Status bpe_encode(int32_t **ids, int64_t *n_ids, const Bpe *b, Arena *a, const char *text, size_t n, bool special);
 // The bytes of n ids, followed by a NUL.  Error: an id out of range.
 Status bpe_decode(char **text, size_t *len, const Bpe *b, Arena *a, const int32_t *ids, int64_t n);

@@ -83,7 +83,7 @@ Status gpt2_tokens_check(const Gpt2 *m, const int32_t *token, int64_t n)
 
 // ---- generation -----------------------------------------------------------------------------------------------------
 
-// What one call works with.  Rows are `stride` tokens apart, of which the first n are known in every row.
+// State of one call.  Rows are `stride` tokens apart; the first n tokens of every row are known.
 typedef struct Run {
     Tape *t;
     const Gpt2 *m;
@@ -96,11 +96,10 @@ typedef struct Run {
     size_t scratch_mark;
 } Run;
 
-// Tokens from .. n of each row through the blocks, `PREFILL` at a time -> h of the last of them.
+// Runs tokens from .. n of each row through the blocks, PREFILL at a time -> h of the last of them.
 static Tensor *hidden_after(Run *r, int64_t from)
 {
-    // tokens of all rows.  124M, 1000 tokens, one thread of a Zen 4: 128, 256, 512 take the same time within 3 % and
-    // 592, 602, 619 MB of memory at most
+    // Tokens of all rows together.  256 and 512 are no faster and take more memory (124M, one Zen 4 thread).
     enum { PREFILL = 128 };
     const int64_t step = r->cache ? (PREFILL + r->rows - 1) / r->rows : r->stride;
     Tensor *h = NULL;
@@ -170,9 +169,9 @@ static Status extend(Run *r, const Gpt2Sampling *s, int64_t *n_out, Gpt2TokenFn 
     return OK;
 }
 
-// Checks a request, and makes *r ready for it: what it allocates lives until run_end.  saved: the tape as it was.
-static Status run_begin(Run *r, Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *out, int64_t rows, int64_t n_prompt,
-                        int64_t n_new, Tape *saved)
+// Checks a request and prepares *r for it; what it allocates lives until run_end.  *saved: the tape as it was before.
+static Status run_begin(Run *r, Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *out, int64_t rows,
+                        int64_t n_prompt, int64_t n_new, Tape *saved)
 {
     const int64_t stride = n_prompt + n_new;
     for (int64_t row = 0; row < rows; row++) TRY(gpt2_tokens_check(m, out + row * stride, n_prompt));
@@ -186,7 +185,8 @@ static Status run_begin(Run *r, Tape *t, const Gpt2 *m, const Gpt2Hook *hook, in
                .scratch_mark = arena_mark(t->scratch)};
     r->logits = arena_alloc(t->scratch, (size_t)(rows * m->c.vocab) * sizeof *r->logits);
     r->piece = arena_alloc(t->scratch, (size_t)(rows * stride) * sizeof *r->piece);
-    if (!hook || !hook->after_block || hook->reach != REACH_ALL) r->cache = gpt2_cache_new(t->step, m, rows, stride, hook);
+    if (!hook || !hook->after_block || hook->reach != REACH_ALL)
+        r->cache = gpt2_cache_new(t->step, m, rows, stride, hook);
     t->step_mark = arena_mark(t->step);      // the cache survives tape_reset
     return OK;
 }
@@ -267,7 +267,8 @@ static Status search(Run *r, double length_penalty, Ended *e)
     Arena *a = r->t->scratch;
     double *sum = arena_zalloc(a, (size_t)B * sizeof *sum);
     Beam *best = arena_alloc(a, (size_t)(2 * B) * sizeof *best);
-    int32_t *rows = arena_alloc(a, (size_t)(B * r->stride) * sizeof *rows), *from = arena_zalloc(a, (size_t)B * sizeof *from);
+    int32_t *rows = arena_alloc(a, (size_t)(B * r->stride) * sizeof *rows),
+            *from = arena_zalloc(a, (size_t)B * sizeof *from);
     int64_t live = 1;            // the first step: all rows are the same prompt
     for (; r->n < r->stride && live; r->n++) {
         TRY(last_logits(r));
@@ -318,8 +319,8 @@ Status gpt2_beam_search(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *o
 
 // ---- the loss of a text ---------------------------------------------------------------------------------------------
 
-// -ln p(token[i+1]) summed over i = from .. n-1, from the hidden states h [1,n,D] of token[0..n); some rows at a time, so
-// that the logits of a large vocabulary stay small.
+// -ln p(token[i+1]) summed over i = from .. n-1, from the hidden states h [1,n,D] of token[0..n).  It takes some rows
+// at a time, so that the logits of a large vocabulary stay small.
 static double window_nats(Tape *t, const Gpt2 *m, Tensor *h, const int32_t *token, int64_t from, int64_t n)
 {
     enum { ROWS = 128 };
@@ -366,10 +367,12 @@ Status gpt2_text_score(Gpt2TextLoss *out, Tape *t, const Gpt2 *m, const Gpt2Hook
     if (context < 1 || context > m->c.positions || stride < 1 || stride > context)
         return USAGE_ERROR("want 1 <= stride <= context <= %lld (n_positions), got stride %lld, context %lld",
                            (long long)m->c.positions, (long long)stride, (long long)context);
-    if (n < 2) return ERROR("text: want at least 2 tokens, of which the second can be predicted, got %lld", (long long)n);
+    if (n < 2)
+        return ERROR("text: want at least 2 tokens, of which the second can be predicted, got %lld", (long long)n);
     for (int64_t i = 0; i < n; i++)
         if (token[i] < 0 || token[i] >= m->c.vocab)
-            return ERROR("text: token %lld: want an id in 0..%lld, got %d", (long long)i, (long long)m->c.vocab - 1, token[i]);
+            return ERROR("text: token %lld: want an id in 0..%lld, got %d", (long long)i, (long long)m->c.vocab - 1,
+                         token[i]);
     const Tape saved = *t;
     tape_reset(t);
     t->record = t->training = false;

@@ -153,8 +153,9 @@ static Tensor **cache_tensors(Arena *a, const Gpt2 *m, Shape s, const char *name
 
 Gpt2Cache *gpt2_cache_new(Arena *a, const Gpt2 *m, int64_t rows, int64_t capacity, const Gpt2Hook *hook)
 {
-    CHECK(rows >= 1 && capacity >= 1 && capacity <= m->c.positions, "gpt2: a cache of %lld rows, %lld of %lld positions",
-          (long long)rows, (long long)capacity, (long long)m->c.positions);
+    CHECK(rows >= 1 && capacity >= 1 && capacity <= m->c.positions,
+          "gpt2: a cache of %lld rows, %lld of %lld positions", (long long)rows, (long long)capacity,
+          (long long)m->c.positions);
     const int reach = hook && hook->after_block ? hook->reach : 0;
     CHECK(reach >= 0, "gpt2: a cache with a hook that looks at later positions");
     Gpt2Cache *c = arena_zalloc(a, sizeof *c);
@@ -187,8 +188,8 @@ static Tensor *blocks_cached(Tape *t, const Gpt2 *m, Gpt2Cache *c, Tensor *token
 Tensor *gpt2_forward_cached(Tape *t, const Gpt2 *m, Gpt2Cache *c, Tensor *token, const Gpt2Hook *hook)
 {
     char buf[96];
-    CHECK(token->shape.n == 2 && token->dtype == I32 && token->shape.d[0] == c->rows, "gpt2: want token ids [%lld,T], got %s",
-          (long long)c->rows, shape_text(token->shape, buf));
+    CHECK(token->shape.n == 2 && token->dtype == I32 && token->shape.d[0] == c->rows,
+          "gpt2: want token ids [%lld,T], got %s", (long long)c->rows, shape_text(token->shape, buf));
     CHECK(c->n + token->shape.d[1] <= c->capacity, "gpt2: a cache with room for %lld positions, %lld + %lld wanted",
           (long long)c->capacity, (long long)c->n, (long long)token->shape.d[1]);
     CHECK((hook && hook->after_block ? hook->reach : 0) == c->reach, "gpt2: the cache was made for another hook");

@@ -46,15 +46,15 @@ typedef struct Gpt2Weight {
 typedef struct Gpt2 {
     Gpt2Config c;
     Tensor *wte, *wpe, *ln_f_w, *ln_f_b;
-    Tensor *head_w, *head_b;     // NULL: tied; NULL: none
+    Tensor *head_w, *head_b;     // head_w NULL: tied; head_b NULL: no bias
     Tensor *head_bf16;           // gpt2_pack_bf16: [D,V], what gpt2_logits then reads; else NULL
     Gpt2Block *block;            // c.layers of them
     Gpt2Weight *weight;
     int n_weights;
     FileMap file;                // gpt2_load: holds the values of frozen weights; else empty
-    // of training; 0 and false as made
-    double dropout;              // of h0 and what blocks add; 0.1 in the release
-    double attention_dropout;    // 0.1 in the release; > 0: [T,T] probabilities are kept, the fused attention is not used
+    // for training; gpt2_new and gpt2_load set 0, 0 and false
+    double dropout;              // of h0 and of what blocks add to h; 0.1 in the release
+    double attention_dropout;    // 0.1 in the release; > 0 keeps the [T,T] probabilities instead of fused attention
     bool recompute;              // keep only each block's input, run the block again in backward (tape_segment)
 } Gpt2;
 
@@ -62,18 +62,18 @@ typedef enum Gpt2Flags {
     GPT2_TRAINABLE = 0,
     GPT2_FROZEN = 1,
     GPT2_BLANK = 2,              // zeros instead of random initial values: the weights come from a file or checkpoint
-    GPT2_BF16 = 4,               // before gpt2_pack_bf16: where the device reads them, frozen projections are bf16 at once
+    GPT2_BF16 = 4,               // for gpt2_pack_bf16 later: frozen projections are made bf16 where the device reads it
 } Gpt2Flags;
 
 enum { GPT2_MAX_LAYERS = 4096, GPT2_MAX_WIDTH = 1 << 20, GPT2_MAX_VOCAB = 1 << 28 };
 
-// Says by name what this implementation cannot run: want .., got ..  `where` opens the message.
+// Error: names the setting that this implementation cannot run, what it wants and what it got; begins with `where`.
 Status gpt2_config_check(const Gpt2Config *c, const char *where);
-// Reads DIR/config.json.  Rejects by name what would change the mathematics (activation, scaling, cross-attention), and
-// every option that it does not know.
+// Reads DIR/config.json.  Errors name the option: one that would change the mathematics (activation, scaling,
+// cross-attention), or one that is not known here.
 // tied and head_bias are what config.json says; gpt2_load looks for lm_head.bias itself.
 Status gpt2_config_read(Gpt2Config *c, const char *dir, Arena *scratch);
-// The same from text in memory; `name` opens messages.
+// The same from text in memory; messages begin with `name`.
 Status gpt2_config_parse(Gpt2Config *c, const char *text, size_t len, const char *name, Arena *scratch);
 
 // Registers the parameters as "<prefix>.wte.weight", "<prefix>.h.0.attn.c_attn.weight", ...  c must have passed
@@ -82,34 +82,34 @@ Gpt2 *gpt2_new(ParamSet *ps, const char *prefix, const Gpt2Config *c, Gpt2Flags 
 
 // Reads DIR/config.json and DIR/model.safetensors (F32, F16, BF16 or F64; names with or without "transformer.";
 // attn.bias and attn.masked_bias are skipped; a tied model may carry lm_head.weight when it equals wte.weight).
-// Frozen F32 weights are used where they are in the mapped file (MAP_PRIVATE), others are copied.
-// The file is checked against the config before any parameter is registered: on error ps is as it was.
+// Frozen F32 weights stay in the mapped file (MAP_PRIVATE) and are used there; all others are copied.
+// The file is checked against the configuration before any parameter is registered: after an error ps is unchanged.
 // dir may also name a checkpoint of llm.c, FILE.bin: gpt2_llmc.h.
 Status gpt2_load(Gpt2 **m, ParamSet *ps, const char *prefix, const char *dir, Gpt2Flags flags, Arena *scratch);
-// Unmaps the file of a loaded model, whose frozen weights are then gone.  A model that lives as long as the program needs
-// no such call.
+// Unmaps the file of a loaded model; its frozen weights are gone with it.  A model that lives as long as the program
+// need not be closed.
 void gpt2_close(Gpt2 *m);
-// Frozen projections of the blocks into panels in arena a (tensor/pack.h): for a model that stays as it is from here on.
-// The mapped file keeps the embeddings.
+// Copies the frozen projections of the blocks into panels in arena a (tensor/pack.h), which linear reads faster; the
+// weights must not change afterwards.  The embeddings stay in the mapped file.
 void gpt2_pack(Gpt2 *m, Arena *a);
-// The same rounded to bf16 (tensor/pack.h), and the head as well, as a copy; token embeddings are read from wte as they are.
-// For inference alone: no gradient flows through such a model.
+// The same rounded to bf16 (tensor/pack.h), and a bf16 copy of the head as well; the lookup of token embeddings still
+// reads wte.  For inference only: no gradient flows through such a model.
 void gpt2_pack_bf16(Gpt2 *m, Arena *a);
 // Writes DIR/config.json and DIR/model.safetensors (F32, names with "transformer."), each whole or not at all.
-// DIR is made when it is missing.
+// DIR is made when it is missing.  Errors: those of directory_make and safetensors_write.
 Status gpt2_save(const Gpt2 *m, const char *dir, Arena *scratch);
 // The same as SAFE_F32 or SAFE_BF16 (rounded to nearest even).
 Status gpt2_save_as(const Gpt2 *m, const char *dir, SafeType type, Arena *scratch);
 
-// What a caller may do inside the forward pass; every member may be NULL.
+// Functions of the caller that the forward pass calls; every pointer may be NULL.
 typedef struct Gpt2Hook {
     // h of block `layer`, after both residuals -> what the next block gets (adapters: adapter.h)
     Tensor *(*after_block)(void *arg, Tape *t, int layer, Tensor *h);
     // sees ln_1 q k v attn c_proj ln_2 fc mlp_proj of each layer, "embedding" and "ln_f" with layer -1
     void (*probe)(void *arg, int layer, const char *what, const Tensor *x);
     void *arg;
-    // Earlier positions that after_block looks at: 0 = each position for itself, REACH_ALL = any, also later ones,
-    // so that a cache is of no use.
+    // How many earlier positions after_block looks at: 0 = only its own, REACH_ALL = any, later ones too, so that a
+    // cache is of no use.
     int reach;
 } Gpt2Hook;
 enum { REACH_ALL = -1 };
@@ -129,17 +129,17 @@ typedef struct Gpt2Cache {
     Tensor **past;               // reach > 0: h of the last min(n, reach) positions of each layer, [rows,reach,D]
 } Gpt2Cache;
 
-// An empty cache in arena a.  1 <= capacity <= c.positions.  hook: as in the calls that follow; its reach is not REACH_ALL.
+// An empty cache in arena a.  1 <= capacity <= c.positions.  hook: that of the later calls; its reach is not REACH_ALL.
 Gpt2Cache *gpt2_cache_new(Arena *a, const Gpt2 *m, int64_t rows, int64_t capacity, const Gpt2Hook *hook);
-// The next T tokens of each row, token [rows,T], after the cache->n that it holds -> ln_f(h) [rows,T,D], the same bits as
-// gpt2_forward_tokens gives for these positions.  Never recorded; what a probe sees is gone when the block is done.
-// cache->n + T <= capacity: a bug otherwise.
+// Runs the next T tokens of each row, token [rows,T], which follow the cache->n tokens that the cache holds ->
+// ln_f(h) [rows,T,D].  On the CPU the bits are those that gpt2_forward_tokens gives for these positions.  Never
+// recorded; a tensor that a probe sees is gone when its block is done.  cache->n + T <= capacity: a bug otherwise.
 Tensor *gpt2_forward_cached(Tape *t, const Gpt2 *m, Gpt2Cache *cache, Tensor *token, const Gpt2Hook *hook);
 
-// Row r becomes what row from[r] was, in every layer.
+// Copies rows of the cache in every layer: row r becomes what row from[r] was.
 void gpt2_cache_select(Tape *t, Gpt2Cache *cache, const int32_t *from);
 
-// [N,T,D] -> [N*T,V]
+// hidden [N,T,D], after ln_f -> logits [N*T,V]
 Tensor *gpt2_logits(Tape *t, const Gpt2 *m, Tensor *hidden);
 
 #endif

@@ -28,27 +28,30 @@ static Status optional_bool(bool *out, const Json *root, const char *key, bool a
     return json_find(root, key) ? json_get_bool(out, root, key, where) : OK;
 }
 
-// What is read below, and what says nothing about the forward pass: training, generation, sizes of other heads, bookkeeping
-// of transformers.  Any other key may change the mathematics.
+// Accepts the keys that are read below, and keys that say nothing about the forward pass: training, generation, sizes
+// of other heads, bookkeeping of transformers.  Any other key may change the mathematics and is an error.
 static Status check_keys(const Json *root, const char *where)
 {
     static const char *const known[] = {
-        "vocab_size", "n_positions", "n_ctx", "n_embd", "n_layer", "n_head", "n_inner", "eos_token_id", "layer_norm_epsilon",
-        "tie_word_embeddings", "model_type", "activation_function", "scale_attn_weights", "scale_attn_by_inverse_layer_idx",
-        "add_cross_attention", "is_encoder_decoder", "reorder_and_upcast_attn",
+        "vocab_size", "n_positions", "n_ctx", "n_embd", "n_layer", "n_head", "n_inner", "eos_token_id",
+        "layer_norm_epsilon", "tie_word_embeddings", "model_type", "activation_function", "scale_attn_weights",
+        "scale_attn_by_inverse_layer_idx", "add_cross_attention", "is_encoder_decoder", "reorder_and_upcast_attn",
         "attn_pdrop", "embd_pdrop", "resid_pdrop", "initializer_range", "gradient_checkpointing", "bos_token_id",
-        "pad_token_id", "task_specific_params", "use_cache", "output_past", "output_attentions", "output_hidden_states",
-        "return_dict", "return_dict_in_generate", "chunk_size_feed_forward", "problem_type", "num_labels", "id2label",
-        "label2id", "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type",
-        "summary_use_proj", "predict_special_tokens", "n_special", "keys_to_ignore_at_inference", "architectures", "torch_dtype", "dtype",
-        "transformers_version", "_name_or_path", "_attn_implementation_autoset", "attn_implementation", "tokenizer_class",
-        "finetuning_task", "max_length", "do_sample", "early_stopping", "num_beams", "temperature", "top_k", "top_p"};
+        "pad_token_id", "task_specific_params", "use_cache", "output_past", "output_attentions",
+        "output_hidden_states", "return_dict", "return_dict_in_generate", "chunk_size_feed_forward", "problem_type",
+        "num_labels", "id2label", "label2id", "summary_activation", "summary_first_dropout", "summary_proj_to_labels",
+        "summary_type", "summary_use_proj", "predict_special_tokens", "n_special", "keys_to_ignore_at_inference",
+        "architectures", "torch_dtype", "dtype", "transformers_version", "_name_or_path",
+        "_attn_implementation_autoset", "attn_implementation", "tokenizer_class", "finetuning_task", "max_length",
+        "do_sample", "early_stopping", "num_beams", "temperature", "top_k", "top_p"};
     for (const Json *m = root->child; m; m = m->next) {
         size_t i = 0;
-        while (i < sizeof known / sizeof *known && (strlen(known[i]) != m->key_len || memcmp(known[i], m->key, m->key_len)))
+        while (i < sizeof known / sizeof *known &&
+               (strlen(known[i]) != m->key_len || memcmp(known[i], m->key, m->key_len)))
             i++;
         if (i == sizeof known / sizeof *known)
-            return ERROR("%s: %.100s: want options of GPT-2 that are known here, got %s", where, m->key, json_describe(m).s);
+            return ERROR("%s: %.100s: want options of GPT-2 that are known here, got %s", where, m->key,
+                         json_describe(m).s);
     }
     return OK;
 }

@@ -1,8 +1,8 @@
-// SHA-256 of each tensor of GPT-2 124M as OpenAI published it (openai/gpt-2, Modified MIT License): fp32, little endian,
-// row-major, Hugging Face's names and layout.  Facts, from the git-lfs pointers weights/gpt2/*_gpt.bin of 0hq/WebGPT
-// (c3edaa35877d; the transposes: its parent 2f8b32d).  Those marked true were computed again from another copy,
-// huplay/GPT2-SMALL (6dc07e48f688), and are equal; the others rest on the pointers.
-// {name, hash, computed again, hash of the (out,in) transpose or NULL}
+// SHA-256 of each tensor of GPT-2 124M as OpenAI published it (openai/gpt-2, Modified MIT License): fp32, little
+// endian, row-major, Hugging Face's names and layout.  Source: the git-lfs pointers weights/gpt2/*_gpt.bin of
+// 0hq/WebGPT (c3edaa35877d; for the transposes its parent 2f8b32d).  Those marked true were also computed from another
+// copy, huplay/GPT2-SMALL (6dc07e48f688), and agree; the others rest on the pointers alone.
+// {name, hash, also computed from the other copy, hash of the (out,in) transpose or NULL}
 {"lm_head.weight",
  "e182e433b37dbdb47448e0413c840edf6965113c1fc8048c63b69795d8cf875a", false,
  NULL},

@@ -78,7 +78,8 @@ Gpt2 *gpt2_new_on(ParamSet *ps, const char *prefix, const Gpt2Config *c, Gpt2Fla
         // decay for matrices only; the two embeddings are the first rows
         const bool matrix = w->shape.n == 2 && i >= 2;
         const ParamFlags plain = matrix ? PARAM_PLAIN : PARAM_NO_DECAY;
-        const ParamFlags frozen = matrix && flags & GPT2_BF16 && w->slot != &m->head_w ? PARAM_FROZEN | PARAM_BF16 : PARAM_FROZEN;
+        const bool bf16 = matrix && flags & GPT2_BF16 && w->slot != &m->head_w;
+        const ParamFlags frozen = bf16 ? PARAM_FROZEN | PARAM_BF16 : PARAM_FROZEN;
         *w->slot = values && values[i] ? param_add_view(ps, prefix, w->name, w->shape, values[i])
                                        : param_add(ps, prefix, w->name, w->shape, flags & GPT2_BLANK ? zeros : w->init,
                                                    flags & GPT2_FROZEN ? frozen : plain);

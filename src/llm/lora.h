@@ -1,4 +1,4 @@
-// LoRA (Hu et al. 2021) on the projections of a frozen GPT-2; the alternative that E5 names beside the adapters.
+// LoRA (Hu et al. 2021) on the projections of a frozen GPT-2: E5 names it as the alternative to the adapters.
 //   y = x W + b + (alpha / r) (x A) B      A [in,r] uniform +-1/sqrt(in), B [r,out] zero: starts as plain GPT-2
 // A and B are stored [in,out] like all weights here; PEFT's lora_A.weight and lora_B.weight are their transposes.
 #ifndef LEAD_LLM_LORA_H
@@ -13,14 +13,15 @@ typedef enum LoraTarget {        // which projections of every block
 typedef struct LoraConfig {
     int64_t rank;                // r >= 1
     double alpha;
-    unsigned targets;            // LoraTarget, or'ed
+    unsigned targets;            // LoraTarget values, or'ed
 } LoraConfig;
 
 // Parses "c_attn,c_proj,mlp.c_fc,mlp.c_proj" (any non-empty subset; "all") into targets.
 Status lora_targets_parse(const char *text, unsigned *targets);
 // Registers "<prefix>.h.0.attn.c_attn.lora_A.weight", ... and attaches them to m: every forward pass uses them.
 void lora_attach(ParamSet *ps, const char *prefix, Gpt2 *m, const LoraConfig *c);
-// W <- W + (alpha / r) A B of every projection, rounded once, and LoRA is gone from m: same logits but for rounding.
+// W <- W + (alpha / r) A B in every projection that carries LoRA, rounded once; then takes LoRA off m.  The logits stay
+// the same up to rounding.
 void lora_merge(Gpt2 *m, Arena *scratch);
 
 // The projections that can carry LoRA: target i of LORA_TARGETS, its name as in "h.0.<name>", and its LoraTarget.

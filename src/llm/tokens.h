@@ -1,4 +1,4 @@
-// Token streams to train on, from a file:
+// Token streams for training, read from a file:
 //   llm.c's token file (github.com/karpathy/llm.c): 256 int32 of header {20240520, 1, count, 0 ...}, then count uint16,
 //   little endian;
 //   or text: through a BPE tokeniser, or as bytes (ids 0..255) when bpe is NULL.  "<|endoftext|>" in the text becomes
@@ -9,10 +9,11 @@
 #include "llm/bpe.h"
 #include "llm/train.h"
 
-// Every id is checked to be below n_vocab.  Tokens live in a; scratch is rewound.
-// Errors: a file that cannot be read or lies about its length, an id out of range, a token file of another version.
+// Checks that every id is below n_vocab.  The tokens live in a; scratch is rewound.
+// Errors: a file that cannot be read or is not as long as its header says, an id out of range, a token file of another
+// version.
 Status tokens_read(Tokens *out, Arena *a, Arena *scratch, const char *path, const Bpe *bpe, int64_t n_vocab);
-// Is it a token file of llm.c?  (By its first four bytes; false when it cannot be read.)
+// Whether path is a token file of llm.c, judged by its first four bytes; false when it cannot be read.
 bool tokens_is_bin(const char *path);
 const char *tokens_hash(Tokens t, Arena *a);     // SHA-256 of the ids, as hex
 

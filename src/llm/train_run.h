@@ -1,9 +1,9 @@
 // A training run in a directory: what `lead gpt2 train` does between its options and its exit.
-//   DIR/checkpoint.safetensors   every trainable parameter, Adam's moments, step: resuming goes on bit by bit
+//   DIR/checkpoint.safetensors   every trainable parameter, Adam's moments, step: a resumed run gives the same bits
 //   DIR/log.jsonl                step loss grad_norm lr tokens seconds, and val_loss where it was measured
 //   DIR/config.json, model.safetensors (all of the model), or the adapters' files (adapter_file.h): at the end
 //   DIR/vocab.json, merges.txt   the tokeniser, when there is one
-// A frozen base is hashed before and after: one changed bit is a bug.
+// The run hashes a frozen base at its beginning and end: one changed bit is a bug.
 #ifndef LEAD_LLM_TRAIN_RUN_H
 #define LEAD_LLM_TRAIN_RUN_H
 
@@ -16,22 +16,23 @@ typedef struct Gpt2Run {
     ParamSet *ps;                // no_ema; the model, then the adapters
     Gpt2 *m;
     AdapterSet *adapters;        // or NULL
-    LoraConfig lora;             // rank 0: none.  With either, the base must be frozen
+    LoraConfig lora;             // rank 0: none.  With adapters or LoRA the base must be frozen
     const char *base;            // the directory that m was read from, or NULL
     const Bpe *bpe;              // or NULL
     Tokens train, val;           // val.n <= context: no validation
     Gpt2TrainOptions opt;
     Optim optim;                 // step = 0
-    int64_t stop_after;          // steps of this call, 0 = to the end: what a Ctrl-C would do
+    int64_t stop_after;          // stop after this many steps of this call, as Ctrl-C would; 0 = run to the end
     int64_t val_every, val_windows;    // steps between validations (0: only at the end), windows of each (0: all)
     double checkpoint_seconds;   // between checkpoints
-    const char *manifest;        // JSON for the checkpoint
-    // val_loss: NAN where it was not measured
+    const char *manifest;        // JSON text, stored in every checkpoint
+    // val_loss: NAN at steps where it was not measured
     bool (*progress)(void *arg, const Gpt2TrainProgress *p, double val_loss);
     void *arg;
 } Gpt2Run;
 
-// Errors: the directory; a checkpoint of another run (other options, data or base); a loss that is not finite.
+// Errors: the directory cannot be used; its checkpoint is of another run (other options, data or base); a loss or
+// gradient that is not finite; a file cannot be written.
 Status gpt2_run(Gpt2Run *r, Tape *t);
 
 #endif

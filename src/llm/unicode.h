@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 typedef enum UnicodeClass {
-    UNICODE_OTHER,     // none of the below
+    UNICODE_OTHER,     // none of those below
     UNICODE_LETTER,    // \p{L}
     UNICODE_NUMBER,    // \p{N}
     UNICODE_SPACE      // \s, the property White_Space
