@@ -8,7 +8,7 @@ void sampler_times(int T, int steps, int *out)
     for (int i = 0; i < steps; i++) out[i] = T - (int)((int64_t)i * T / steps);
 }
 
-// What the network calls need of the host, put on the device once: row i of [steps,R] is value[i] for every row of x.
+// A table for the network calls, copied to the device once: row i of [steps,R] is value[i] for every row of x.
 static Tensor *table_of(Tape *t, const double *value, int64_t steps, int64_t rows)
 {
     Tensor *y = tape_tensor(t, SHAPE(steps, rows));
@@ -41,7 +41,7 @@ static Tensor *noise(const SamplerPlan *plan, Tape *t, int step)
     return plan->sign ? tape_mul_rows(t, z, plan->sign) : z;
 }
 
-// Row numbers as the pairs of words that randn takes; antithetic rows share the even one's.
+// Row numbers as the pairs of words that randn takes; both rows of an antithetic pair have the number of the even one.
 static Tensor *row_table(Tape *t, const int64_t *row, int64_t n, bool antithetic)
 {
     int32_t *words = arena_alloc(t->step, 2 * (size_t)n * sizeof *words);

@@ -1,10 +1,11 @@
-// Samplers: from noise to x_0 in `steps` network calls.  E7.
+// Samplers: they turn noise into x_0 with `steps` network calls.  E7.
 //   ddpm      ancestral sampling (Ho et al. 2020) on the chosen times
 //   ddim      Song et al. 2021, eta = 0 deterministic .. 1
 //   dpm++2m   DPM-Solver++(2M), Lu et al. 2022: second-order multistep in the log-SNR, data prediction
 // Randomness: row r of a call draws from RandomAddress {seed, SITE_SAMPLE, step 0..steps} at row row[r], so a sample's
 // numbers do not depend on which rows are drawn together.  Antithetic: rows 2 i and 2 i + 1 draw the same numbers with
-// opposite signs.  Each is a draw of the model as before; what is odd in the noise cancels in the mean of the two.
+// opposite signs.  Each alone is still a draw from the model; in the mean of the two, every part of the result that is
+// an odd function of the noise cancels.
 #ifndef LEAD_DIFFUSION_SAMPLER_H
 #define LEAD_DIFFUSION_SAMPLER_H
 
@@ -25,8 +26,8 @@ typedef struct Sampler {
 // The network: what cfg predicts (eps, v or x0) at x [R,..], time [R].
 typedef Tensor *Denoiser(void *ctx, Tape *t, Tensor *x, Tensor *time);
 
-// What a run needs of the host, on the device: row numbers [R,2], sign of each row's noise [R] (NULL: 1), time and
-// alpha_bar of each network call [steps,R]; and where its result will be.  In the tape's step arena.
+// The tables that a run reads, on the device, in the tape's step arena: row numbers I32 [R,2], sign of each row's noise
+// [R] (NULL: 1), time and alpha_bar of each network call [steps,R]; and x0 [R,..], which receives the result.
 typedef struct SamplerPlan {
     Sampler s;
     const Schedule *sch;
@@ -34,11 +35,12 @@ typedef struct SamplerPlan {
     Tensor *row, *sign, *time, *ab, *x0;
 } SamplerPlan;
 
+// Copies the tables for rows row[0..R) to the device.  shape: of x0, [R,..].
 SamplerPlan sampler_plan(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Shape shape, const int64_t *row);
-// Draws plan->x0 [R,..].  The tape must not record for backward; all memory but the plan's is rewound.  Takes nothing from
-// the host, so it may be recorded as a graph (tensor/graph.h).
+// Draws plan->x0 [R,..].  The tape must not record for backward; all memory but the plan's is rewound.  The call reads
+// nothing from the host, so it may be recorded as a graph (tensor/graph.h).
 void sampler_draw(const SamplerPlan *plan, Tape *t, Denoiser *net, void *ctx);
-// Both; returns x_0.
+// sampler_plan and sampler_draw; returns x_0.
 Tensor *sampler_run(const Sampler *s, const Schedule *sch, Prediction p, Tape *t, Shape shape, const int64_t *row,
                     Denoiser *net, void *ctx);
 

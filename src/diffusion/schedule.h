@@ -16,6 +16,7 @@ typedef struct Schedule {
     double *ab;      // [T+1], ab[0] = 1, strictly falling to about 0
 } Schedule;
 
+// ab lives in arena a.
 Schedule schedule_new(Arena *a, ScheduleKind kind, int T);
 
 // Weight of the squared error at time t: min-SNR-gamma (Hang et al. 2023), snr = ab/(1-ab):

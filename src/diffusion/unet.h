@@ -1,6 +1,6 @@
 // The conditional U-Net (E7) with dual conditioning (E6).  Images [B,N,N,C], any N from 4 to 64.
-//   level l has base * mult[l] channels; 3x3 stride-2 convolution down (n -> ceil(n/2)), nearest + crop to what it was
-//   + 3x3 convolution up.  A residual block:
+//   level l has base * mult[l] channels.  Down: 3x3 convolution of stride 2 (n -> ceil(n/2)); up: nearest-neighbour
+//   upsampling, a crop to the size before, 3x3 convolution.  A residual block:
 //       h = conv1(silu(GN(x)));  h = AdaGN(h, g) = (1 + gamma(g)) GN(h) + beta(g);  h = silu(FiLM(h, t));
 //       y = x + conv2(h)
 //   followed, at the lowest level (down and up) and in the first of the two middle stages, by self-attention of the
@@ -33,6 +33,7 @@ typedef struct UNet {
     UNetStage enc[UNET_MAX_LEVELS][UNET_MAX_BLOCKS], dec[UNET_MAX_LEVELS][UNET_MAX_BLOCKS], mid[2];
 } UNet;
 
+// Registers "<prefix>.." parameters in ps.  Sizes out of range are a bug.
 UNet unet_new(ParamSet *ps, const char *prefix, UNetConfig cfg);
 // x [B,N,N,in], time [B] (1..T), g [B,cond_width], s [B,M,seq_width] -> [B,N,N,out]
 Tensor *unet_apply(Tape *t, const UNet *u, Tensor *x, Tensor *time, Tensor *g, Tensor *s);
