@@ -1,15 +1,16 @@
-// The text that the bundled small GPT-2 is trained on: generated, deterministic, written by this project.  Short
-// documents about networks: daily cycles as numbers with their continuation, slot-by-slot reports, traffic matrices,
-// utilisation, paths and their delay, prefixes, interface logs, forecasts and their errors, summaries, units, times of
-// day, arithmetic, number sequences, incidents, glossary sentences.  Every number follows from those before it in the text,
-// where the text says so.
+// The text that the bundled small GPT-2 is trained on: generated, deterministic, written by this project.  It consists
+// of short documents about networks: daily cycles as numbers with their continuation, slot-by-slot reports, traffic
+// matrices, utilisation, paths and their delay, prefixes, interface logs, forecasts and their errors, summaries, units,
+// times of day, arithmetic, number sequences, incidents, glossary sentences.  Where a document says that a number
+// follows from earlier ones, it does.
 #ifndef LEAD_TRAFFIC_CORPUS_H
 #define LEAD_TRAFFIC_CORPUS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-// Parts draw from different random addresses: no document of one is in another, save for short ones by chance.
+// The parts draw from different random addresses, so they share no document, except that two short ones may happen to
+// be equal.
 typedef enum CorpusPart { CORPUS_TRAIN, CORPUS_HELD_OUT } CorpusPart;
 
 // Document `index` as text: at most size - 1 bytes and a NUL; returns its length.

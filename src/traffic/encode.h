@@ -3,8 +3,8 @@
 //   R = 2 s(X_t) - 1                      the volume
 //   G = tanh(k_g (s(X_t) - s(X_{t-1})))   the change
 //   B = tanh(k_b (s(X_t) - m_tau(t)))     the deviation from the training mean of that slot
-// Grey images hold R only.  Decoding reads R: s = (R + 1) / 2, then the inverse scale; R = -1 is exactly 0 kbit/s, and
-// the rounding of R to float costs at most 2^-25 in s.
+// Grey images hold R only.  Decoding reads R: s = (R + 1) / 2, then the inverse scale.  R = -1 is exactly 0 kbit/s;
+// rounding R to float changes s by at most 2^-25.
 #ifndef LEAD_TRAFFIC_ENCODE_H
 #define LEAD_TRAFFIC_ENCODE_H
 
@@ -12,8 +12,8 @@
 
 typedef struct EncodeGains { float k_g, k_b; } EncodeGains;
 
-// k = 1/2 / (root mean square of the argument over the training pairs of neighbouring valid snapshots), at most 1000:
-// a typical change sits on the steep part of the tanh for every scale and data set.
+// Fits k_g and k_b: k = 1/2 / (root mean square of the argument over the training pairs of neighbouring valid
+// snapshots), at most 1000.  So a typical change lies on the steep part of the tanh for every scale and data set.
 EncodeGains encode_gains_fit(Arena *a, const TrafficSeries *s, TrafficRange rows, const TrafficScale *k,
                              const SlotMeans *m);
 
@@ -24,7 +24,7 @@ void encode_grey(float *grey, const float *x_kbps, const TrafficScale *k);      
 // Reads channel 0 of image [F][channels] (3 or 1) -> x_kbps [F].
 void encode_decode(float *x_kbps, const float *image, int channels, const TrafficScale *k);
 
-// 8-bit steps of a picture: [-1,1] -> 0 .. 255, rounded, clamped; and back.  One step is 2/255 in R, 1/255 in s.
+// To the 8 bits of a picture: [-1,1] -> 0 .. 255, rounded and clamped; and back.  One step is 2/255 in R, 1/255 in s.
 uint8_t encode_to_byte(float v);
 float encode_from_byte(uint8_t v);
 

@@ -1,6 +1,6 @@
 // Scores forecasters over every window of a list (normally traffic_windows of the test split with stride 1) and fills a
-// table: one row per model, space and horizon.  Spaces: kbit/s, and the scale s of E1 (each value and each quantile is
-// transformed; for a non-linear scale the point forecast is too).
+// table: one row per model, space and horizon.  Spaces: kbit/s, and the scale s of E1, into which every value, quantile
+// and point forecast is transformed.
 #ifndef LEAD_TRAFFIC_EVALUATE_H
 #define LEAD_TRAFFIC_EVALUATE_H
 
@@ -22,25 +22,26 @@ typedef struct EvalTable { int64_t n, room; EvalRow *row; } EvalTable;
 EvalTable eval_table_new(Arena *a, int64_t room);
 // Tab separated with a header line; numbers with 6 digits; "nan" where a model has no distribution.
 void eval_table_print(const EvalTable *table, FILE *out);
-// NULL when there is none.
+// The row of a model, space and horizon; NULL when there is none.
 const EvalRow *eval_table_find(const EvalTable *table, const char *model, const char *space, int horizon);
 
 typedef struct EvalTask {
     const TrafficSeries *series;
     const TrafficScale *scale;
-    const int64_t *starts;       // [n_windows] first history rows
+    const int64_t *starts;       // [n_windows] first history row of each window
     int64_t n_windows;
     int history, K;
-    double mape_above_kbps;      // MAPE counts truths above this ...
-    double mape_above_scaled;    // ... and in the scaled space above this
+    double mape_above_kbps;      // MAPE counts only values whose truth is above this
+    double mape_above_scaled;    // the same in the scaled space
 } EvalTask;
 
-// One batch of forecasts.  The forecaster fills point, and dist when S > 0; all values in kbit/s.
+// One batch of forecasts.  The forecaster fills point, and dist if S > 0; all values in kbit/s.
 typedef struct EvalBatch {
     int n;                       // windows in this batch
-    const int64_t *last;         // [n] last history row t of each; it forecasts rows t+1 .. t+K
+    const int64_t *last;         // [n] last history row t of each window; the forecast is of rows t+1 .. t+K
     float *point;                // [n][K][F]
-    float *dist;                 // [n][S][K][F]; samples in any order, the two of a pair at 2 i and 2 i + 1; levels ascending in S
+    float *dist;                 // [n][S][K][F]: samples in any order; the two of a pair at 2 i and 2 i + 1; levels
+                                 // ascending in S
 } EvalBatch;
 
 typedef struct Forecaster {
@@ -52,7 +53,8 @@ typedef struct Forecaster {
     void *ctx;
 } Forecaster;
 
-// Appends 2 (K + 1) rows.  Scratch memory comes from a and is given back.  Error: the forecaster's, or no windows.
+// Scores f and appends 2 (K + 1) rows: both spaces, every horizon and all together.  Scratch memory comes from a and is
+// given back.  Errors: the forecaster's; no windows.
 Status evaluate(EvalTable *table, Arena *a, const EvalTask *task, const Forecaster *f);
 
 // A fitted naive model as a forecaster.

@@ -10,17 +10,18 @@
 //   DIST_PAIRS     S/2 independent antithetic pairs of draws: the two of a pair mirror each other about the median
 //   DIST_LEVELS    quantiles at the levels i/(S+1) (naive forecasts)
 //   crps           samples: the fair estimator  1/S sum |z_i - y| - 1/(S(S-1)) sum_{i<j} (z_j - z_i), unbiased in S
-//                  (Ferro 2014); pairs: the sum without the pairs' own differences, over S(S-2), unbiased too; levels: the mean over the S levels of 2 rho_level(y - z), which is the same with
-//                  S(S+1) in the denominator
+//                  (Ferro 2014); pairs: the second sum leaves out the difference within each pair and is divided by
+//                  S(S-2), unbiased too; levels: the mean over the S levels of 2 rho_level(y - z), which is the same
+//                  as the formula with S(S+1) in the denominator
 //   crps_ensemble  samples: the same with S*S in the denominator: the CRPS of the step function itself (properscoring);
 //                  levels: equal to crps
 //   crps_quantile  as CSDI and GluonTS print: levels q = 0.05 .. 0.95, mean over q of
 //                  sum 2 |(z_q - y)(1[y <= z_q] - q)| / sum |y|; z_q by linear interpolation as numpy does (type 7) for
 //                  samples; a ratio, not a volume
-//   cover50/90     share of y inside [z_0.25, z_0.75], [z_0.05, z_0.95], ends included, position q(S+1) (type 6): with
-//                  it S draws from the truth cover exactly 50 % and 90 % on average.  Pairs want q(S+2) below the
-//                  median and its mirror image above: the same for draws that mirror each other.  A flow silent in both truth and
-//                  forecast counts as covered.
+//   cover50/90     share of y inside [z_0.25, z_0.75], [z_0.05, z_0.95], ends included.  Quantiles are at position
+//                  q(S+1) (type 6), with which S draws from the truth cover exactly 50 % and 90 % on average; for pairs
+//                  at q(S+2) below the median and its mirror image above, which does the same for draws that mirror
+//                  each other.  A flow silent in both truth and forecast counts as covered.
 //   energy         1/S sum ||z_i - y|| - 1/(S(S-1)) sum_{i<j} ||z_i - z_j|| over whole matrices (fair), samples only;
 //                  pairs: as for crps
 // A metric that was never accumulated is NaN, never 0.  NaN in a forecast makes its metrics NaN.
@@ -34,22 +35,23 @@ enum { METRIC_QUANTILES = 19 };
 
 typedef enum DistKind { DIST_NONE, DIST_SAMPLES, DIST_PAIRS, DIST_LEVELS } DistKind;
 
-// What one value contributes; crps, ql and the errors are homogeneous, so a linear change of unit only multiplies them.
+// The contribution of one value.  crps, ql and the errors are homogeneous, so a linear change of unit multiplies them.
 typedef struct MetricTerms {
     double y, error, median_error;      // error = p - y
     double crps, crps_ensemble, ql;     // ql = mean over q of 2 |...|
     bool in50, in90;
 } MetricTerms;
 
-// z [S] ascending (ignored for DIST_NONE).  within: sum over the pairs of |difference| (ignored but for DIST_PAIRS).
+// y = truth, p = point forecast.  z [S] ascending (ignored for DIST_NONE).  within: for DIST_PAIRS the sum over the
+// pairs of |difference|; else ignored.
 MetricTerms metric_terms(float y, float p, const float *z, int S, DistKind kind, double within);
 
 // Quantile q of z [S] ascending: linear between neighbours, clamped.  Position from 0: type 6 q(S+1)-1; type 7 q(S-1);
-// QUANTILE_PAIRS q(S+2)-1 in the lower half, S-(1-q)(S+2) in the upper, a straight line between; the median is the mean of
-// the two in the middle.
+// QUANTILE_PAIRS q(S+2)-1 in the lower half, S-(1-q)(S+2) in the upper, a straight line between; the median is the mean
+// of the two values in the middle.
 enum { QUANTILE_PAIRS = 0 };
 double metric_quantile(const float *z, int S, double q, int type);
-// The type whose intervals cover what they say: QUANTILE_PAIRS for DIST_PAIRS, else 6.
+// The type whose intervals cover as much as they state: QUANTILE_PAIRS for DIST_PAIRS, else 6.
 int metric_quantile_type(DistKind kind);
 
 typedef struct MetricSums {
@@ -61,8 +63,8 @@ typedef struct MetricSums {
 void metric_sums_add(MetricSums *m, const MetricTerms *v, double unit, double mape_above, DistKind kind);
 void metric_sums_merge(MetricSums *into, const MetricSums *from);
 
-// Energy score of one window and horizon: samples s at z + s*stride, F values each, y [F].  pairs: samples 2 i and 2 i + 1
-// are antithetic.
+// Energy score of one window and horizon: sample s is the F values at z + s*stride, y [F].  pairs: samples 2 i and
+// 2 i + 1 are antithetic.
 double metric_energy(const float *y, const float *z, int S, int64_t stride, int F, bool pairs);
 
 typedef struct MetricResult {

@@ -7,11 +7,11 @@
 //   ridge         ridge.h
 // Yesterday and last week are looked up by time and reach across gaps.  Where the value is missing (gap, invalid
 // snapshot, before the first row), lastweek falls back to yesterday and yesterday to persistence, so that all models
-// score exactly the same windows.  (Not "the last day that has a value": in Abilene the rows of 2004-08-21 are a copy
-// of those of 08-19, and with 08-20 missing such a rule would copy the answers.)
+// are scored on exactly the same windows.  ("The last day that has a value" would be wrong: in Abilene the rows of
+// 2004-08-21 are a copy of those of 08-19, and 08-20 is missing, so such a rule would copy the answers.)
 // Distribution: forecast + quantiles i/100, i = 1..99, of the residuals (truth - forecast) of up to 4096 training
-// windows, evenly spaced, one set per flow and horizon, cut off at 0.  Ridge residuals are those of the rows it was
-// fitted on (17 coefficients against thousands of windows).
+// windows, evenly spaced, one set per flow and horizon, cut off at 0.  Residuals of ridge are taken on the rows that it
+// was fitted on (17 coefficients, thousands of windows).
 #ifndef LEAD_TRAFFIC_NAIVE_H
 #define LEAD_TRAFFIC_NAIVE_H
 
@@ -33,7 +33,7 @@ typedef struct NaiveModel {
     float *residual_kbps;    // [NAIVE_LEVELS][K][F] ascending in the first index
 } NaiveModel;
 
-// Fits what the kind needs: parameters and residuals from the rows `train`, w from the rows `val`.
+// Fits the model of that kind: parameters and residuals from the rows `train`, w from the rows `val`.
 // Errors: no training window of history + K rows; ridge_fit's.
 Status naive_fit(NaiveModel *m, Arena *a, NaiveKind kind, const TrafficSeries *s, TrafficRange train, TrafficRange val,
                  int history, int K);

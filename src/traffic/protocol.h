@@ -1,4 +1,4 @@
-// The protocol of an evaluation (E9): what is fitted on which rows, and which windows are scored in which scale.
+// The protocol of an evaluation (E9): on which rows models are fitted, and which windows are scored in which scale.
 // Protocol clean:         series with suspicious snapshots marked, splits 70/15/15, history 16, scale from the
 //   training rows.
 // Protocol flow-by-flow:  traffic_series_flatten of the series (gaps ignored, nothing left out: all rows count as
@@ -16,19 +16,20 @@
 typedef struct EvalPlanOptions {
     TrafficProtocol protocol;
     bool validation;             // score the validation split, for tuning; else the test split
-    int history, K;              // of the model; 0: the protocol's.  History is never below what the naive forecasts need
-    int64_t stride;              // every stride-th window; 0 = 1
+    int history, K;              // of the model; 0: the protocol's.  The plan's history is at least what the naive
+                                 // forecasts need
+    int64_t stride;              // score every stride-th window; 0 = 1
 } EvalPlanOptions;
 
 typedef struct EvalPlan {
     EvalTask task;               // points into the plan: do not copy a plan
-    TrafficSplits split;         // what naive forecasts are fitted on (train) and choose their parameters on (val)
-    TrafficRange scored;         // the rows that windows are taken from
-    TrafficSeries flat;          // the series of flow-by-flow
+    TrafficSplits split;         // naive forecasts are fitted on train and choose their parameters on val
+    TrafficRange scored;         // windows are taken from these rows
+    TrafficSeries flat;          // protocol flow-by-flow: the flattened series
     TrafficScale scale;
 } EvalPlan;
 
-// Fills *p for series s, which stays the caller's and is kept.  Error: a series that the scale cannot be fitted to.
+// Fills *p for series s, which the plan keeps and the caller owns.  Errors: those of scale_fit.
 Status eval_plan(EvalPlan *p, Arena *a, const TrafficSeries *s, const EvalPlanOptions *o);
 
 #endif

@@ -5,14 +5,14 @@
 //   quantile  piecewise linear through the 0/256 .. 256/256 quantiles of the positive training volumes of all flows
 //             (equal quantiles are merged) and through (0, 0)
 // s(0) = 0 exactly; the training maximum has s = 1; larger volumes continue beyond 1 (quantile: on the last segment's
-// line), so nothing is clipped going in.  Going back, s < 0 gives 0 and the result is at most FLT_MAX.
+// line), so nothing is clipped on the way in.  On the way back s < 0 gives 0, and the result is at most FLT_MAX.
 // Computed in double, stored in float: a round trip keeps x to about 1e-6 of max(x, the local size of a float step of
-// s) -- near s = 1 the kind quantile resolves steps of 2^-24 of the last segment's length times 256.
+// s).  Near s = 1 the kind quantile resolves steps of 2^-24 of the last segment's length times 256.
 // Model scale (E2, E7) is 2 s - 1.
 //
 // Slot means for E2: m[slot][f] = training mean of s(x) in that slot of the week, where the training split holds at
 // least 14 days of valid snapshots, else of the day.  A slot of the week never seen takes the mean of its slot of the
-// day, one never seen at all the flow's mean.
+// day; a slot of the day never seen takes the flow's mean.
 #ifndef LEAD_TRAFFIC_SCALING_H
 #define LEAD_TRAFFIC_SCALING_H
 
@@ -33,15 +33,15 @@ typedef struct TrafficScale {
     float *knot_s;           // [n_knots] strictly increasing, 0 .. 1
 } TrafficScale;
 
-// Valid rows of `rows` only.  Error: no valid row, or no traffic at all in them.
+// Fits from the valid rows of `rows` only.  Error: no valid row, or no traffic at all in them.
 Status scale_fit(TrafficScale *k, Arena *a, const TrafficSeries *s, TrafficRange rows, ScaleKind kind);
 
-TrafficScaleParams scale_params(const TrafficScale *k, bool inverse);            // of op traffic_scale
+TrafficScaleParams scale_params(const TrafficScale *k, bool inverse);            // for op traffic_scale
 float scale_forward_flow(const TrafficScale *k, int flow, float x_kbps);
 float scale_inverse_flow(const TrafficScale *k, int flow, float scaled);
 void scale_forward(const TrafficScale *k, const float *x_kbps, float *scaled);   // [F] -> [F]
 
-// Everything as one flat array of floats (for checkpoints): pack fills scale_pack_size(k) values.
+// The whole scale as one flat array of floats (for checkpoints): pack fills scale_pack_size(k) values.
 int64_t scale_pack_size(const TrafficScale *k);
 void scale_pack(const TrafficScale *k, float *out);
 // Error (naming `from`): too short, unknown kind, sizes or values that no fitted scale has.
@@ -53,7 +53,7 @@ typedef struct SlotMeans {
 } SlotMeans;
 
 void slot_means_fit(SlotMeans *m, Arena *a, const TrafficSeries *s, TrafficRange rows, const TrafficScale *k);
-// m_tau of the slot `ahead` slots after row t: F values.
+// The means m_tau [F] of the slot that lies `ahead` slots after row t.
 const float *slot_means_at(const SlotMeans *m, const TrafficSeries *s, int64_t t, int64_t ahead);
 int64_t slot_means_pack_size(const SlotMeans *m);
 void slot_means_pack(const SlotMeans *m, float *out);

@@ -1,4 +1,4 @@
-// Synthetic traffic that looks like a backbone's: for tests, the demo, and whoever has no data of their own.
+// Synthetic traffic that looks like a backbone's: for tests, the demo, and users who have no data of their own.
 //   x_ij(t) = level_ij * exp(d_i(t) + e_ij(t) + w(t) + g(t) + n_i(t) + v_ij(t)) + bursts_ij(t)
 //           0 while i or j is out of order
 //   level   gravity with affinities: flows are ranked by z_i + z'_j + 0.7 z_ij (all normal) and take levels from a
