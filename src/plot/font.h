@@ -1,5 +1,5 @@
-// A stroke font drawn for this project: every printable ASCII character as a few lines and quadratic curves.
-// Scalable to any size, no font file.  One em = 20 units: capitals 14, small letters 10, descenders 4, baseline at 0.
+// A stroke font drawn for this project: every printable ASCII character is a few lines and quadratic curves.  It scales
+// to any size and needs no font file.  One em is 20 units: capitals 14, small letters 10, descenders 4, baseline at 0.
 #ifndef LEAD_PLOT_FONT_H
 #define LEAD_PLOT_FONT_H
 
@@ -17,10 +17,10 @@ typedef struct FontPoint {
 // comes back as '\x7f', which the font draws as a box.
 unsigned font_next(const char **text);
 
-// Strokes of one character as polylines; returns the number of points, at most FONT_MAX_POINTS.
+// The strokes of one character as polylines; returns the number of points, at most FONT_MAX_POINTS.
 int font_strokes(unsigned code, FontPoint points[FONT_MAX_POINTS]);
 
 double font_advance(unsigned code);                   // units from this character's origin to the next one's
-double font_width(const char *text, double size);     // pixels at `size` pixels an em, without the outer bearings
+double font_width(const char *text, double size);     // pixels at `size` pixels per em, without the outer bearings
 
 #endif

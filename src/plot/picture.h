@@ -1,7 +1,7 @@
 // A picture in memory and what can be drawn on it, anti-aliased, all coordinates in pixels:
 //   x to the right, y downwards, (0,0) the corner of the top left pixel, whose centre is (0.5,0.5).
-// Every shape is first drawn as coverage (0..255) into a mask and then painted once through it, so strokes that cross
-// themselves stay even when they are translucent.  Points that are NaN or infinite are gaps.
+// Every shape is first drawn as coverage (0..255) into a mask and then painted once through it, so a translucent stroke
+// that crosses itself has the same tone everywhere.  Points that are NaN or infinite are gaps.
 #ifndef LEAD_PLOT_PICTURE_H
 #define LEAD_PLOT_PICTURE_H
 
@@ -33,15 +33,15 @@ typedef struct Ink {
 typedef enum Align { ALIGN_LEFT, ALIGN_CENTER, ALIGN_RIGHT } Align;
 
 typedef struct TextStyle {
-    double size;        // pixels an em; capitals are 0.7 em high
+    double size;        // pixels per em; capitals are 0.7 em high
     Color color;
     Align align;
     bool bold;
     bool up;            // runs from bottom to top
 } TextStyle;
 
-// A w x h picture of one colour, clip = all of it.  Fails when a side is outside 1..PICTURE_MAX_SIDE or there are more
-// than PICTURE_MAX_PIXELS pixels.
+// Makes a w x h picture of one colour, clip = all of it.  Errors: a side outside 1..PICTURE_MAX_SIDE, more than
+// PICTURE_MAX_PIXELS pixels.
 enum { PICTURE_MAX_SIDE = 32767, PICTURE_MAX_PIXELS = 1 << 26 };
 Status picture_new(Arena *arena, int64_t w, int64_t h, Color background, Picture **out);
 
@@ -52,18 +52,18 @@ Color picture_get(const Picture *p, int x, int y);
 void picture_fill(Picture *p, Rect r, Color color, double alpha);
 void picture_frame(Picture *p, Rect r, Color color);                         // the one-pixel border just outside r
 void picture_stroke(Picture *p, const Point *points, int n, Ink ink);        // a polyline; a lone point is a dot
-void picture_polygon(Picture *p, const Point *points, int n, Ink ink);       // even-odd rule; no finite point missing
-// Pixels rgb[h][w][3] as squares of `side` pixels.
+void picture_polygon(Picture *p, const Point *points, int n, Ink ink);       // filled, even-odd; all points finite
+// Draws the image rgb[h][w][3] with its top left corner at (x, y), each of its pixels as a square of `side` pixels.
 void picture_image(Picture *p, int x, int y, int side, const uint8_t *rgb, int w, int h);
 
-// One line of text.  (x, y) is on the baseline, at the left end, middle or right end; for .up the line is turned by 90
-// degrees anticlockwise about (x, y).
+// One line of text.  (x, y) is on the baseline, at the left end, middle or right end; with .up the line is rotated
+// anticlockwise by 90 degrees about (x, y).
 void picture_text(Picture *p, double x, double y, TextStyle style, const char *text);
-// text, or its beginning and "..." so that it is not wider than `width` pixels; lives in arena.
+// text, or its beginning and "..." if it is wider than `width` pixels; lives in arena.
 const char *picture_text_fit(Arena *arena, const char *text, double size, double width);
 
-// Writes a PNG, whole or not at all: temporary file beside it, fsync, rename.  A path that exists and is no regular
-// file (a pipe, a device) is written to directly; a symbolic link is followed.
+// Writes a PNG, whole or not at all: temporary file beside it, fsync, rename.  A path that exists and is not a regular
+// file (a pipe, a device) is written to directly; a symbolic link is followed.  Errors: those of file_commit.
 Status picture_write_png(const Picture *p, const char *path);
 
 #endif

@@ -1,6 +1,6 @@
 // Pictures of traffic matrices, forecasts and training runs.  Each function lays out a whole page, 1000 to 1600 pixels
-// wide, in `arena`; picture_write_png saves it.  NaN is drawn as a gap (grey in matrices).  Fails only when the page
-// would be larger than a Picture may be, or when there is nothing to show.
+// wide, in `arena`; picture_write_png saves it.  NaN is drawn as a gap (grey in matrices).  Errors: a page larger than
+// a Picture may be; nothing to show.
 #ifndef LEAD_PLOT_PLOT_H
 #define LEAD_PLOT_PLOT_H
 
@@ -17,7 +17,7 @@ typedef struct FilmRow {
 } FilmRow;
 
 typedef struct FilmStrip {
-    const char *title, *note;        // note: one line below, e.g. what the three colours mean; either may be NULL
+    const char *title, *note;        // note: one line below, e.g. the meaning of the colours; either may be NULL
     int n;                           // nodes
     int n_rows;
     const FilmRow *rows;
@@ -34,7 +34,7 @@ typedef struct HeatMaps {
     const char *const *names;        // [n] node names, or NULL: their indices
     const char *unit;                // of the matrices
     bool log;                        // logarithmic colours (zero has the lowest one); the error's are symmetric log
-    const float *truth, *forecast;   // [n][n], origin x destination; either may be NULL, then it alone is not drawn
+    const float *truth, *forecast;   // [n][n], origin x destination; if one is NULL, only the other is drawn
 } HeatMaps;
 
 Status plot_heat_maps(Arena *arena, const HeatMaps *h, Picture **out);
@@ -64,7 +64,7 @@ typedef struct Series {
     int n;
     const double *x, *y;             // [n]
     SeriesLook look;
-    bool strong;                     // the one to look at (our model): thick, and drawn last
+    bool strong;                     // the series to emphasise (our model): thick, and drawn last
 } Series;
 
 typedef struct LineChart {
@@ -75,8 +75,9 @@ typedef struct LineChart {
     const Series *series;
 } LineChart;
 
-// Draws one chart with its legend into r; for pages of another layout.
+// Draws one chart with its legend into r, for pages of another layout.
 void plot_line_chart(Picture *p, Rect r, const LineChart *c);
+// n charts in rows of `columns`.  title may be NULL.
 Status plot_line_charts(Arena *arena, const char *title, int n, const LineChart *charts, int columns, Picture **out);
 
 #endif
