@@ -1,5 +1,5 @@
-// Every choice of the model, its training and its sampling, in one struct and one table.  The table yields the
-// configuration file, the command-line options, --help and the copy stored in each checkpoint.
+// Every choice about the model, its training and its sampling, in one struct and one table of keys.  The configuration
+// file, the command-line options, --help and the copy in each checkpoint are made from the table.
 #ifndef LEAD_LEAD_CONFIG_H
 #define LEAD_LEAD_CONFIG_H
 
@@ -10,7 +10,7 @@
 
 typedef enum Encoding { ENCODING_RGB, ENCODING_GREY } Encoding;
 typedef enum TargetKind { TARGET_LEVEL, TARGET_RESIDUAL } TargetKind;
-typedef enum BaseKind { BASE_LAST, BASE_RIDGE } BaseKind;               // the cheap forecast that a residual corrects
+typedef enum BaseKind { BASE_LAST, BASE_RIDGE } BaseKind;               // the cheap forecast that the residual corrects
 typedef enum LoraTargets { LORA_ON_C_ATTN, LORA_ON_ATTENTION, LORA_ON_ALL } LoraTargets;
 typedef enum HorizonKind { HORIZON_DIRECT, HORIZON_ROLLOUT } HorizonKind;
 
@@ -48,20 +48,24 @@ typedef struct ConfigKey {
     size_t offset;
     double min, max;                 // numbers
     const char *const *choice;       // KEY_CHOICE: names, NULL-terminated; the value is the index
-    const char *help;                // with the unit
+    const char *help;                // for --help
 } ConfigKey;
 
 const ConfigKey *config_keys(int *n);
 
-// "paper" (the sizes of LEAD.md; give GPT-2 124M with --llm), "small" (half an hour on 2 cores), "demo" (a minute), "tiny" (tests).
+// Sets every key to its value in a preset: "paper" (the sizes of LEAD.md; give GPT-2 124M with --llm), "small" (half an
+// hour on 2 cores), "demo" (a minute), "tiny" (tests).  Error: another name.
 Status config_preset(LeadConfig *c, const char *name);
-// One key by name ('-' and '_' are the same); checks type and range: "unet_base: want an integer in 8..512, got 'x'".
+// Sets one key by name ('-' and '_' are the same).  Errors: an unknown key, a value of another type or out of range:
+// "unet_base: want an integer in 8..512, got 'x'".
 Status config_set(LeadConfig *c, const char *key, const char *value);
-// The value as config_set would read it.  Returns buf.
+// Writes the value of key k to buf, as text that config_set reads back, and returns buf.
 const char *config_text(const LeadConfig *c, const ConfigKey *k, char buf[1100]);
-// What single keys cannot say: widths that heads must divide, horizon with rollout, ...
+// Checks combinations of keys: divisors (agg_heads), sample_steps against diffusion_steps, base ridge against history
+// and rollout.  Errors name the key.
 Status config_check(const LeadConfig *c);
-// One JSON object, every key; reading rejects unknown keys by name.
+// Writes every key as one JSON object called name.  Reading sets the keys that are there; errors: those of config_set,
+// behind `where`.
 void config_write_json(const LeadConfig *c, JsonWriter *w, const char *name);
 Status config_read_json(LeadConfig *c, const Json *object, const char *where);
 

@@ -1,4 +1,4 @@
-// A trained run, loaded to forecast (E8): S sample paths of the next K matrices in physical units.
+// A trained run, loaded for forecasting (E8): S sample paths of the next K matrices, in kbit/s.
 #ifndef LEAD_LEAD_FORECAST_H
 #define LEAD_LEAD_FORECAST_H
 
@@ -11,38 +11,39 @@ typedef struct LeadRun {
     LeadModel model;
     ParamSet ps;
     Tape tape;
-    LeadSampling sampling;       // recorded
+    LeadSampling sampling;       // recorded as a graph, where the device can record
     Arena *perm;
     LeadData data;               // of the series that lead_run_attach was given
     int64_t step;                // training steps done
-    const char *manifest, *data_path;
-    TrafficRange train, val;     // rows of the training data it was fitted and validated on
-    const TrafficSeries *series;
+    const char *manifest, *data_path;      // of the training, from the checkpoint
+    TrafficRange train, val;     // rows of the training data that the run was fitted and validated on
+    const TrafficSeries *series; // that of lead_run_attach
 } LeadRun;
 
-// Loads dir/best.safetensors, or dir/checkpoint.safetensors when there is none, or the file itself.  llm: overrides the
-// recorded directory of the LLM (NULL: as recorded); weights other than those trained with are an error.
+// Loads path/best.safetensors, or path/checkpoint.safetensors when there is none, or path itself when it is a file.
+// llm: the LLM's directory, if it is not the recorded one; else NULL.  Errors: no such run; a file that is not a
+// checkpoint; LLM weights other than those that the run was trained with.
 Status lead_run_load(LeadRun *r, const char *path, const char *llm, const Device *dev, Arena *perm, Arena *step,
                      Arena *scratch);
 
-// Takes the series to forecast from: it must fit the run (same N and slot length), and is put on the device.  s stays
-// the caller's, is kept, and must not change.
+// Sets the series to forecast from, and copies it to the device.  The run keeps s, which stays the caller's and must
+// not change.  Error: another N or slot length than the run's.
 Status lead_run_attach(LeadRun *r, const TrafficSeries *s);
 
-// Of the attached series: samples of rows t+1 .. t+K after each of n rows t (which have cfg.history rows of one run up
-// to them) -> out [n][S][K][F] kbit/s, S = cfg.samples, K = cfg.horizon.  Sample s after row t depends only on the
-// data up to t, s, S and the seed: not on n.
+// Forecasts the attached series after each of n rows t: samples of rows t+1 .. t+K -> out [n][S][K][F] kbit/s,
+// S = cfg.samples, K = cfg.horizon.  Sample s after row t depends on the data up to t, s, S and the seed, but not on n.
+// Errors: config_check's; the cfg.history rows that end with t are not all valid and in one run.
 Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out);
 
-// The run, with a series attached, as a row of the evaluation table: point = mean of the samples.
+// The run, with a series attached, as a forecaster of evaluate(), called with `batch` windows; point = mean of the
+// samples.
 Forecaster lead_forecaster(LeadRun *r, int batch);
 
-// What the samples of a window are (traffic/metrics.h).
+// The kind of distribution that a window's samples are (traffic/metrics.h).
 DistKind lead_dist(const LeadConfig *cfg);
 
-// Order statistics of S values: mean and quantiles (metric_quantile of lead_dist's type, as coverage is scored; never
-// crossing).
-// sorted [S] is sorted in place.
+// The mean of v[0..S), and v sorted in place, ascending.  Quantiles of the sorted values: metric_quantile with the type
+// of lead_dist, which is the one that coverage is scored with; they never cross.
 float forecast_mean(const float *v, int S);
 void forecast_sort(float *v, int S);
 

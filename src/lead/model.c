@@ -6,7 +6,9 @@
 
 enum { PIXEL_WIDTH = 8 };
 
-static const unsigned lora_mask[] = {[LORA_ON_C_ATTN] = LORA_C_ATTN, [LORA_ON_ATTENTION] = LORA_C_ATTN | LORA_C_PROJ, [LORA_ON_ALL] = LORA_ALL};
+static const unsigned lora_mask[] = {
+    [LORA_ON_C_ATTN] = LORA_C_ATTN, [LORA_ON_ATTENTION] = LORA_C_ATTN | LORA_C_PROJ, [LORA_ON_ALL] = LORA_ALL,
+};
 
 static Tensor *constant(const LeadModel *m, Shape s, const float *x, const char *name)
 {
@@ -15,7 +17,7 @@ static Tensor *constant(const LeadModel *m, Shape s, const float *x, const char 
     return y;
 }
 
-// What each step needs of the host, put on the device once.
+// Puts on the device, once, the tables that every step reads.
 static void put_constants(LeadModel *m, Arena *scratch)
 {
     static const float sobel[18] = {-1, -1, 0, -2, 1, -1, -2, 0, 0, 0, 2, 0, -1, 1, 0, 2, 1, 1};
@@ -149,7 +151,7 @@ static Tensor *add_term(Tape *t, Tensor *loss, double weight, Tensor *term)
     return tape_add(t, loss, tape_scale(t, term, weight, 0));
 }
 
-// As the schedule's Prediction, in the terms of op diffuse.
+// The schedule's Prediction as a target of op diffuse.
 static DiffuseTarget diffuse_target(Prediction p)
 {
     return p == PREDICT_EPS ? DIFFUSE_EPS : p == PREDICT_V ? DIFFUSE_V : DIFFUSE_X0;
@@ -196,7 +198,7 @@ static Tensor *sample_denoise(void *ctx, Tape *t, Tensor *x, Tensor *time)
     return tape_sampler_step(t, out, un, NULL, w, 1 - w, 0);   // un + w (out - un)
 }
 
-// The rows that index names.
+// The rows of x that index names.
 static Tensor *repeat_rows(Tape *t, Tensor *x, Tensor *index)
 {
     Shape s = x->shape;
@@ -205,7 +207,7 @@ static Tensor *repeat_rows(Tape *t, Tensor *x, Tensor *index)
     return tape_reshape(t, tape_embedding(t, flat, index), s);
 }
 
-// A sampling after everything of the host has gone to the device.
+// A sampling whose inputs have all been copied to the device.
 typedef struct SampleWork {
     Tape *t;
     const LeadModel *m;
@@ -248,7 +250,7 @@ static LeadSamplingKey sampling_key(const SampleWork *w, int B, int S)
     return k;
 }
 
-// An odd number would pair samples of two windows.
+// With an odd number of samples a pair would belong to two windows.
 bool lead_antithetic(const LeadConfig *cfg) { return cfg->antithetic && cfg->samples % 2 == 0; }
 
 Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int S, const int64_t *window,

@@ -9,7 +9,7 @@
 #include "llm/gpt2.h"
 #include "tensor/graph.h"
 
-// What the data set fixes about the networks.
+// The sizes of the networks that the data set determines.
 typedef struct LeadShape {
     int N, slots_per_day;
     int image_channels;       // 3 or 1 (E2)
@@ -37,35 +37,41 @@ typedef struct LeadModel {
 
 typedef struct Condition { Tensor *g, *s; } Condition;   // [B,cond_width], [B,M,cond_width]
 
-// One batch on the tape.  frames [B,H,N,N,image], slot and dow I32 [B,H], context [B,N,N,context] or NULL,
-// target [B,N,N,target] (training only), weight [B,N,N,target]: traffic share of each pixel; NULL: loss_traffic = 0.
+// One batch on the tape.  frames [B,H,N,N,image]; slot and dow (day of the week) I32 [B,H]; context [B,N,N,context] or
+// NULL; target [B,N,N,target], in training only; weight [B,N,N,target], the root of each pixel's traffic share, NULL
+// when loss_traffic = 0.
 // For decoding: window [B,W,F], the matrices in scale s; base [B,K,F], the cheap forecast, NULL: the last matrix.
 typedef struct LeadBatch { Tensor *frames, *slot, *dow, *context, *target, *weight, *window, *base; } LeadBatch;
 
-// Builds all parameters in ps; the LLM is read from cfg.llm.
+// Registers all parameters in ps and reads the LLM from cfg.llm.  Errors: those of gpt2_load; more tokens than the LLM
+// has positions.
 Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const LeadShape *shape, Arena *scratch);
 
+// The conditions g and S of a batch (E3..E6).
 Condition lead_condition(Tape *t, const LeadModel *m, const LeadBatch *b);
-// Replaces the conditions of rows with keep[i] = 0, else 1, by the learned null condition (classifier-free guidance).
+// Replaces the conditions of the rows with keep[i] = 0 (others: 1) by the learned null condition (classifier-free
+// guidance).  keep [B]
 Condition lead_condition_drop(Tape *t, const LeadModel *m, Condition c, Tensor *keep);
-// The network's output (eps, v or x0) at x [R,N,N,target], time [R].
+// The network's output (eps, v or x0) at x [R,N,N,target], time [R], conditions and context of R rows -> like x
 Tensor *lead_denoise(Tape *t, const LeadModel *m, Tensor *x, Tensor *time, Condition c, Tensor *context);
 
-// Training loss of a batch, one value.  Times, noise and condition dropout come from the addresses (seed, site, step of
-// the tape: tape_set_step).
+// Training loss of a batch (E7), one value.  Times, noise and condition dropout are drawn at the addresses (seed, site,
+// step of the tape: tape_set_step).
 Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *b);
 
+// Whether samples are drawn in antithetic pairs: cfg.antithetic, and an even number of samples.
 bool lead_antithetic(const LeadConfig *cfg);
 
-// What a recorded sampling holds for: nothing of it is read from device memory.
+// A recorded sampling and its key: the values that are fixed in the record, which may be run again only when they are
+// the same.
 typedef struct LeadSamplingKey { int B, S; double guidance; Sampler sampler; const void *at[5]; } LeadSamplingKey;
 typedef struct LeadSampling { LeadSamplingKey key; Repeated work; } LeadSampling;
 
-// S samples for each of the B windows -> [B*S,N,N,target], row b*S + s.  Sample s of window b draws the random numbers
-// of row (window[b] * S + s) of the address (seed, SITE_SAMPLE): independent of how windows are batched.
-// cfg.antithetic and S even: samples 2 i and 2 i + 1 are antithetic (diffusion/sampler.h).
-// again: {0} at first; samplings that share it are recorded as a graph where the device can, as long as sizes, sampler
-// and the batch's addresses stay the same.  NULL: not recorded.
+// Draws S samples for each of the B windows -> [B*S,N,N,target], row b*S + s.  Sample s of window b draws its random
+// numbers from row (window[b] * S + s) of the address (seed, SITE_SAMPLE), so it does not depend on how windows are
+// batched.  With cfg.antithetic and S even, samples 2 i and 2 i + 1 are antithetic (diffusion/sampler.h).
+// again: {0} at first.  Samplings that share it run from one recorded graph, where the device can record and as long as
+// sizes, sampler and the addresses of the batch stay the same.  NULL: not recorded.
 Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int S, const int64_t *window,
                     LeadSampling *again);
 

@@ -1,11 +1,12 @@
-// Statistics of the training split (E1, E2, E7): what turns traffic into the network's numbers and back.
+// Statistics of the training split (E1, E2, E7): they turn traffic into the network's inputs and targets, and samples
+// back into traffic.
 //
 // Target `level`: the images of the next matrices, channel k*C + c.
 // Target `residual` [D]: the change from a cheap forecast base_k (last matrix or ridge), in units that suit each flow f
 // and step k:   z = (s(X_{t+k}) - s(base_k)) / sigma_kf,   x_kf = asinh(z) / gamma_kf
 // sigma = mean |s(X) - s(base)| and gamma = root mean square of asinh(z) over training windows, so that every pixel of
-// every channel has about unit variance although traffic is heavy-tailed; asinh is linear for small and logarithmic for
-// large changes.  Decoding clamps x to the range seen in training, widened by a tenth, then inverts.
+// every channel has about unit variance although traffic is heavy-tailed; asinh is linear for small changes and
+// logarithmic for large ones.  Decoding clamps x to the range seen in training, widened by a tenth, then inverts.
 #ifndef LEAD_LEAD_STATS_H
 #define LEAD_LEAD_STATS_H
 
@@ -16,7 +17,7 @@
 #include "traffic/series.h"
 
 typedef struct LeadStats {
-    int N, F, per_day, slot_seconds, Kt;   // Kt: steps that the network draws: horizon, or 1 with rollout
+    int N, F, per_day, slot_seconds, Kt;   // Kt: steps that the network draws at once: horizon, or 1 with rollout
     TrafficScale scale;
     SlotMeans means;
     EncodeGains gains;
@@ -25,17 +26,19 @@ typedef struct LeadStats {
     float *sigma, *gamma, *low, *high;     // [Kt][F]
 } LeadStats;
 
-// Fits from training rows only.  Errors: too few windows, no traffic.
+// Fits everything from the training rows only.  Errors: too few windows, no traffic.
 Status lead_stats_fit(LeadStats *st, Arena *a, const TrafficSeries *s, TrafficRange train, const LeadConfig *cfg);
 
 enum { STATS_MAX_ARRAYS = 16 };
-// As arrays of a checkpoint (in arena), and back.
+// Packs the statistics as arrays of a checkpoint (in arena a); returns their number.  Unpacks them again.
+// Errors: an array is missing, or has a size or value that no fit gives.
 int lead_stats_pack(const LeadStats *st, Arena *a, StatArray out[STATS_MAX_ARRAYS]);
 Status lead_stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadConfig *cfg);
 
+// The sizes of the networks for these statistics and this configuration.
 LeadShape lead_stats_shape(const LeadStats *st, const LeadConfig *cfg);
 
-// Ridge is the base of target `residual` only; elsewhere the base is the last matrix.
+// Whether the ridge forecast is the base: with target `residual` only; otherwise the base is the last matrix.
 static inline bool lead_uses_ridge(const LeadConfig *cfg)
 {
     return cfg->base == BASE_RIDGE && cfg->target == TARGET_RESIDUAL;

@@ -11,7 +11,7 @@
 #include "tensor/clock.h"
 #include "tensor/graph.h"
 
-// LOG_STEPS: between two looks at the losses where steps are recorded.
+// LOG_STEPS: where steps are recorded, the host reads the losses once in this many steps.
 enum { SPEED_STEPS = 12, VAL_BATCHES = 6, VAL_REPORTS = 40, LOG_STEPS = 10 };
 
 typedef struct Trainer {
@@ -81,8 +81,8 @@ static double loss_value(Tensor *loss)
     return v;
 }
 
-// All that a step does on the device.  It reads the step from the clock and the optimiser's rates, so it may be
-// recorded.
+// The whole step on the device.  It reads the number of the step from the clock and the rates from the optimiser's
+// tensor, so it may be recorded.
 static void step_work(void *ctx)
 {
     Trainer *tr = ctx;
@@ -146,8 +146,8 @@ static bool validation_due(const Trainer *tr)
     return tr->n_val > 0 && (op->step % period == 0 || op->step == op->total);
 }
 
-// The losses of the steps since the last look, in order: the smooth loss, and *r of the newest; all but that are
-// reported here.  One that is not finite stops the run before anything is written.
+// Reads the losses of the steps since the last call, in order, updates the smooth loss and reports every step but the
+// newest, which *r describes on return.  A loss that is not finite stops the run before anything is written.
 static Status read_losses(Trainer *tr, TrainReport *r)
 {
     double v[2 * LOG_STEPS];
@@ -236,7 +236,7 @@ static Status resume(Trainer *tr, const char *path, Arena *a)
     return s;
 }
 
-// What a run was trained on: values, validity, times and borders of runs.
+// Identifies the series that a run was trained on: values, validity, times and borders of runs.
 static const char *series_hash(const TrafficSeries *s, Arena *a)
 {
     Sha256 h = sha256_new();
@@ -249,7 +249,7 @@ static const char *series_hash(const TrafficSeries *s, Arena *a)
     return arena_printf(a, "%s", sha256_hex(&h).s);
 }
 
-// The series, and which windows are trained and validated on.
+// Copies the series to the device, and the lists of training and validation windows.
 static Status put_data(Trainer *tr, Arena *perm)
 {
     const LeadConfig *cfg = tr->cfg;

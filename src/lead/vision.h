@@ -6,8 +6,8 @@
 
 enum { VISION_MAX_STAGES = 4, VISION_MAX_STEM = 4, AGG_MAX_LAYERS = 12 };
 
-// Residual block: conv-norm-GELU-conv-norm + shortcut, GELU;
-// then spatial attention a = sigmoid(W2 relu(W1 h)), h <- a h.
+// A residual block: conv-norm-GELU-conv-norm + shortcut, GELU; then spatial attention a = sigmoid(W2 relu(W1 h)),
+// h <- a h, one factor per pixel.
 typedef struct VisionBlock { Conv conv1, conv2, shortcut; Norm norm1, norm2; Linear att1, att2; } VisionBlock;
 
 typedef struct Vision {
@@ -17,6 +17,7 @@ typedef struct Vision {
     VisionBlock stage[VISION_MAX_STAGES];   // channels base, 2 base, ..; stages after the first halve the image
 } Vision;
 
+// N nodes, channels of an image, base channels of the first stage, width d_v of the feature vector.
 Vision vision_new(ParamSet *ps, const char *prefix, int N, int channels, int base, int stages, int width);
 Tensor *vision_apply(Tape *t, const Vision *v, Tensor *frames);   // [B*H,N,N,channels] -> [B*H,width]
 
@@ -32,7 +33,7 @@ typedef struct Aggregator {
 
 Aggregator aggregator_new(ParamSet *ps, const char *prefix, int history, int slots_per_day, int width, int layers,
                           int heads, int tokens, double dropout);
-// f [B,H,D], slot and dow I32 [B,H] -> [B,M,D]
+// f [B,H,D] features, slot of the day and day of the week I32 [B,H] -> M tokens [B,M,D]
 Tensor *aggregator_apply(Tape *t, const Aggregator *a, Tensor *f, Tensor *slot, Tensor *dow);
 
 #endif
