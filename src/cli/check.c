@@ -11,8 +11,8 @@
 typedef struct CheckValues { const char *op; bool full; } CheckValues;
 
 static const Option check_table[] = {
-    {"op", OPT_TEXT, offsetof(CheckValues, op), "NAME", "this op only", 0, 0},
-    {"full", OPT_FLAG, offsetof(CheckValues, full), NULL, "large cases too", 0, 0},
+    {"op", OPT_TEXT, offsetof(CheckValues, op), "NAME", "check this op only", 0, 0},
+    {"full", OPT_FLAG, offsetof(CheckValues, full), NULL, "also run the large cases", 0, 0},
 };
 
 static void say(void *ctx, const char *message) { fprintf(ctx, "FAILED %s\n", message); }
@@ -38,7 +38,8 @@ static Status check_verb(Cli *cli, void *values)
 }
 
 const Verb verb_check = {
-    .name = "check", .summary = "Verifies every op on this machine: gradients, oracles, parity of the fast kernels.",
+    .name = "check",
+    .summary = "Verifies every op on this machine: gradients, oracles, fast kernels against reference kernels.",
     OPTIONS(check_table), .size = sizeof(CheckValues), .run = check_verb, .looks = true,
 };
 

@@ -13,7 +13,7 @@
 typedef enum OptType { OPT_FLAG, OPT_INT, OPT_NUMBER, OPT_TEXT } OptType;   // bool, int64_t, double, const char *
 
 typedef struct Option {
-    const char *name;            // "data": --data X
+    const char *name;            // "data" is --data
     OptType type;
     size_t offset;               // into the verb's values struct
     const char *meta;            // "FILE"
@@ -27,7 +27,7 @@ typedef struct Cli {
     const Verb *verb;
     const Option *option;        // the verb's table
     int n_options;
-    const void *values;          // as they were parsed
+    const void *values;          // the verb's values struct, parsed
     Arena *perm, *step, *scratch;
     Device device;
     LeadConfig config;           // verbs with a preset: --config, then --config-file, then options
@@ -45,28 +45,33 @@ struct Verb {
     const Option *option;
     int n_options;
     size_t size;                 // of the values struct
-    // not NULL: also takes --config NAME [preset], --config-file F, every key of lead/config.h
-    const char *preset;
+    const char *preset;          // not NULL: the verb also takes --config NAME [preset], --config-file FILE and every
+                                 // key of lead/config.h
     void (*defaults)(void *values);
     Status (*run)(Cli *cli, void *values);
-    // asks cli->stop now and then; elsewhere Ctrl-C ends the process: outputs are whole or not there
-    bool stops;
-    bool looks;     // runs no model: a device without all kernels will do
+    bool stops;                  // the verb looks at cli->stop now and then.  In others Ctrl-C ends the process; their
+                                 // output files are whole or absent
+    bool looks;                  // the verb runs no model: a device that lacks kernels will do
 };
 
 #define OPTIONS(table) .option = (table), .n_options = (int)(sizeof(table) / sizeof *(table))
 
 // Options that every verb has.
-typedef struct CommonOptions { bool help, exact, no_graph; int64_t threads; const char *isa, *device, *math, *manifest; } CommonOptions;
+typedef struct CommonOptions {
+    bool help, exact, no_graph;
+    int64_t threads;
+    const char *isa, *device, *math, *manifest;
+} CommonOptions;
 
-// Parses argv[0..argc) after the verb's words.  *help is set when --help was given (it was printed).
+// Parses argv[0..argc), the arguments after the verb's words, into *common and values.  With --help it prints the help
+// and sets common->help.  Errors: of usage, which name the option.
 Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptions *common, void *values);
 void options_help(const Verb *v, FILE *out);
 
-// JSON of what made a result: verb, options as given, seed, commit, compiler, flags, device, time.
+// JSON that says how a result was made: verb, options, seed, commit, compiler, flags, device, time.
 const char *manifest_json(const Cli *cli, Arena *a);
 
-// Writes it to <path>.manifest.json: what made the file at path.  Not beside a device or a pipe.
+// Writes it to <path>.manifest.json, beside the result at path; writes nothing when path is a device or a pipe.
 Status manifest_write(const Cli *cli, const char *path);
 
 // A progress bar on stderr: redrawn in place on a terminal, a line now and then elsewhere.
@@ -83,14 +88,15 @@ typedef struct DataOptions {
 #define DATA_OPTIONS(S) \
     {"data", OPT_TEXT, offsetof(S, data.data), "FILE", "traffic matrices: .npy [T,N,N] or CSV, kbit/s", 0, 0}, \
     {"times", OPT_TEXT, offsetof(S, data.times), "FILE", "times.npy, Unix seconds (default: beside FILE)", 0, 0}, \
-    {"gaps", OPT_TEXT, offsetof(S, data.gaps), "ROWS", "rows that begin a new run, 12,40,..", 0, 0}, \
+    {"gaps", OPT_TEXT, offsetof(S, data.gaps), "ROWS", "rows before which there is a gap, 12,40,..", 0, 0}, \
     {"invalid", OPT_TEXT, offsetof(S, data.invalid), "ROWS", "rows to leave out, 12,40-50,..", 0, 0}, \
     {"slot-seconds", OPT_INT, offsetof(S, data.slot_seconds), "S", \
      "length of a slot (default: from the times, else 300)", 0, 86400}, \
     {"calendar-shift", OPT_INT, offsetof(S, data.calendar_shift), "S", \
-     "added to the times before hour and weekday are read off", -1e10, 1e10}, \
-    {"keep-all", OPT_FLAG, offsetof(S, data.keep_all), NULL, "keep suspicious snapshots", 0, 0}
-// Reads the series and marks suspicious snapshots, unless keep_all; says on stderr what it found.
+     "seconds added to the times before hour and weekday are computed", -1e10, 1e10}, \
+    {"keep-all", OPT_FLAG, offsetof(S, data.keep_all), NULL, "use suspicious snapshots too", 0, 0}
+// Reads the series and, unless keep_all, marks suspicious snapshots as invalid; reports on stderr what it found.
+// Errors: those of traffic_series_read; rows that cannot be parsed or are not in the file.
 Status data_read(Cli *cli, const DataOptions *o, TrafficSeries *s);
 
 #endif

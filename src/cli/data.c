@@ -27,7 +27,8 @@ static Status info_run(Cli *cli, void *values)
 }
 
 const Verb verb_data_info = {
-    .name = "data info", .summary = "Shape, span, gaps, zeros, quantiles, autocorrelation, suspicious snapshots.",
+    .name = "data info",
+    .summary = "Reports shape, span, gaps, zeros, quantiles, autocorrelation, suspicious snapshots.",
     .positional = "[FILE]", OPTIONS(info_table), .size = sizeof(InfoValues), .run = info_run,
 };
 
@@ -36,7 +37,8 @@ const Verb verb_data_info = {
 typedef struct SynthValues { const char *out; int64_t nodes, days, slot_seconds, seed; double mean_kbps; } SynthValues;
 
 static const Option synth_table[] = {
-    {"out", OPT_TEXT, offsetof(SynthValues, out), "FILE", "FILE.npy [T,N,N] kbit/s; times.npy goes beside it", 0, 0},
+    {"out", OPT_TEXT, offsetof(SynthValues, out), "FILE",
+     "file to write, FILE.npy [T,N,N] kbit/s; times.npy goes beside it", 0, 0},
     {"nodes", OPT_INT, offsetof(SynthValues, nodes), "N", "nodes [12]", 2, 64},
     {"days", OPT_INT, offsetof(SynthValues, days), "D", "days [56]", 1, 3650},
     {"slot-seconds", OPT_INT, offsetof(SynthValues, slot_seconds), "S", "length of a slot [300]", 1, 86400},
@@ -89,10 +91,10 @@ typedef struct RenderValues { DataOptions data; const char *out, *encoding; int6
 
 static const Option render_table[] = {
     DATA_OPTIONS(RenderValues),
-    {"out", OPT_TEXT, offsetof(RenderValues, out), "FILE", "PNG", 0, 0},
-    {"row", OPT_INT, offsetof(RenderValues, row), "T", "first matrix [0]", 0, 1e12},
+    {"out", OPT_TEXT, offsetof(RenderValues, out), "FILE", "PNG to write", 0, 0},
+    {"row", OPT_INT, offsetof(RenderValues, row), "T", "row of the first matrix [0]", 0, 1e12},
     {"count", OPT_INT, offsetof(RenderValues, count), "N",
-     "matrices: 1 = a heat map, more = a film strip of RGB images (E2) [24]", 1, 2000},
+     "matrices to draw: 1 as a heat map, more as a film strip of RGB images (E2) [24]", 1, 2000},
 };
 
 static void render_defaults(void *values) { ((RenderValues *)values)->count = 24; }

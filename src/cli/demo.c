@@ -1,4 +1,4 @@
-// lead demo: the whole thing in a few minutes: synthetic traffic, training, forecast, evaluation, pictures.
+// lead demo: the whole program in a few minutes: synthetic traffic, training, forecast, evaluation, pictures.
 #include <string.h>
 
 #include "cli/show.h"
@@ -12,7 +12,7 @@
 typedef struct Values { const char *out; int64_t days, windows; } Values;
 
 static const Option table[] = {
-    {"out", OPT_TEXT, offsetof(Values, out), "DIR", "where everything goes [build/demo]", 0, 0},
+    {"out", OPT_TEXT, offsetof(Values, out), "DIR", "directory for all output [build/demo]", 0, 0},
     {"days", OPT_INT, offsetof(Values, days), "D", "days of synthetic traffic [56]", 10, 3650},
     {"windows", OPT_INT, offsetof(Values, windows), "N", "test windows to score, evenly spaced [48]", 1, 100000},
 };
@@ -137,6 +137,6 @@ static Status run(Cli *cli, void *values)
 
 const Verb verb_demo = {
     .name = "demo",
-    .summary = "Everything in about two minutes: synthetic traffic, training, forecast, table, pictures.",
+    .summary = "Shows everything in about two minutes: synthetic traffic, training, forecast, table, pictures.",
     OPTIONS(table), .size = sizeof(Values), .preset = "demo", .defaults = defaults, .run = run, .stops = true,
 };

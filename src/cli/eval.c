@@ -22,11 +22,12 @@ static const Option table[] = {
     {"naive-only", OPT_FLAG, offsetof(Values, naive_only), NULL, "score the naive forecasts only", 0, 0},
     {"protocol", OPT_TEXT, offsetof(Values, protocol), "NAME", "clean or flow-by-flow [clean]", 0, 0},
     {"split", OPT_TEXT, offsetof(Values, split), "NAME", "test, or val for tuning [test]", 0, 0},
-    {"stride", OPT_INT, offsetof(Values, stride), "N", "every N-th window only: a look, not a result [1]", 1, 1e9},
+    {"stride", OPT_INT, offsetof(Values, stride), "N",
+     "score every N-th window only: a quick look, not a result [1]", 1, 1e9},
     {"batch", OPT_INT, offsetof(Values, batch), "N", "windows drawn together [8]", 1, 4096},
-    {"details", OPT_FLAG, offsetof(Values, details), NULL, "every metric, scaled and in kbit/s", 0, 0},
-    {"out", OPT_TEXT, offsetof(Values, out), "FILE", "write the table here as TSV too", 0, 0},
-    {"png", OPT_TEXT, offsetof(Values, png), "FILE", "draw RMSE and CRPS by horizon", 0, 0},
+    {"details", OPT_FLAG, offsetof(Values, details), NULL, "print every metric, in scaled units and in kbit/s", 0, 0},
+    {"out", OPT_TEXT, offsetof(Values, out), "FILE", "also write the table to this file, as TSV", 0, 0},
+    {"png", OPT_TEXT, offsetof(Values, png), "FILE", "draw RMSE and CRPS by horizon to this PNG", 0, 0},
 };
 
 static void defaults(void *values)
@@ -47,8 +48,8 @@ static Status watched_run(void *ctx, const TrafficSeries *s, const EvalBatch *b)
     Watched *w = ctx;
     TRY(w->inner.run(w->inner.ctx, s, b));
     w->done += b->n;
-    progress_show(&w->bar, w->done, w->total, (clock_seconds() - w->t0) / (double)w->done * (double)(w->total - w->done),
-                  "windows", w->done == w->total);
+    const double eta = (clock_seconds() - w->t0) / (double)w->done * (double)(w->total - w->done);
+    progress_show(&w->bar, w->done, w->total, eta, "windows", w->done == w->total);
     return OK;
 }
 
@@ -97,7 +98,8 @@ static Status run(Cli *cli, void *values)
     TrafficSeries s;
     TRY(data_read(cli, &v->data, &s));
     LeadRun run = {0};
-    EvalPlanOptions o = {.protocol = fbf ? PROTOCOL_FLOW_BY_FLOW : PROTOCOL_CLEAN, .validation = val, .stride = v->stride};
+    EvalPlanOptions o = {.protocol = fbf ? PROTOCOL_FLOW_BY_FLOW : PROTOCOL_CLEAN, .validation = val,
+                         .stride = v->stride};
     if (!v->naive_only) {
         TRY(run_open(cli, &v->run, &run));
         o.history = run.cfg.history;
@@ -128,8 +130,8 @@ static Status run(Cli *cli, void *values)
         v->protocol, v->split, fbf ? "maximum over the whole series: looks ahead" : "training rows", task.history,
         task.K, (long long)task.n_windows, (long long)v->stride);
     if (!v->naive_only)
-        comment = arena_printf(cli->perm, "%s; lead: %s, %lld steps, %d samples, %d network calls, guidance %g", comment,
-                               v->run.model, (long long)run.step, run.cfg.samples, run.cfg.sample_steps,
+        comment = arena_printf(cli->perm, "%s; lead: %s, %lld steps, %d samples, %d network calls, guidance %g",
+                               comment, v->run.model, (long long)run.step, run.cfg.samples, run.cfg.sample_steps,
                                run.cfg.guidance);
     print_table(&t, comment, v->details, stdout);
     show_table(&t, comment, task.K, stderr);
@@ -145,6 +147,6 @@ static Status run(Cli *cli, void *values)
 }
 
 const Verb verb_eval = {
-    .name = "eval", .summary = "Scores every window of the test split: the model beside naive forecasts.",
+    .name = "eval", .summary = "Scores the model and naive forecasts on every window of the test split.",
     OPTIONS(table), .size = sizeof(Values), .defaults = defaults, .run = run,
 };

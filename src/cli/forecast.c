@@ -19,12 +19,12 @@ typedef struct Values {
 static const Option table[] = {
     DATA_OPTIONS(Values),
     RUN_OPTIONS(Values),
-    {"horizon", OPT_INT, offsetof(Values, horizon), "K", "steps to forecast (default: all of the run's)", 1, 64},
+    {"horizon", OPT_INT, offsetof(Values, horizon), "K", "steps to forecast (default: the run's horizon)", 1, 64},
     {"seed", OPT_INT, offsetof(Values, seed), "N", "seed of the samples (default: the run's)", 0, 9e15},
-    {"quantiles", OPT_TEXT, offsetof(Values, quantiles), "LIST", "levels to print [0.1,0.5,0.9]", 0, 0},
+    {"quantiles", OPT_TEXT, offsetof(Values, quantiles), "LIST", "quantile levels to print [0.1,0.5,0.9]", 0, 0},
     {"row", OPT_INT, offsetof(Values, row), "T", "forecast after this row (default: the last)", 0, 1e12},
     {"out", OPT_TEXT, offsetof(Values, out), "FILE", "CSV (default: stdout)", 0, 0},
-    {"png", OPT_TEXT, offsetof(Values, png), "DIR", "draw film strip, heat maps and fan charts there", 0, 0},
+    {"png", OPT_TEXT, offsetof(Values, png), "DIR", "draw film strip, heat maps and fan charts into DIR", 0, 0},
 };
 
 static void defaults(void *values)
@@ -53,8 +53,8 @@ static Status parse_levels(const char *text, double *q, int *n)
 }
 
 // One row per step, origin and destination.
-static void print_forecast(FILE *out, const TrafficSeries *s, int64_t t, const float *samples, const LeadConfig *cfg, int K,
-                           const double *q, int nq, Arena *a)
+static void print_forecast(FILE *out, const TrafficSeries *s, int64_t t, const float *samples, const LeadConfig *cfg,
+                           int K, const double *q, int nq, Arena *a)
 {
     const int N = s->N, F = N * N, S = cfg->samples, type = metric_quantile_type(lead_dist(cfg));
     float *v = arena_alloc(a, (size_t)S * sizeof *v);
@@ -93,7 +93,8 @@ static Status run(Cli *cli, void *values)
     if (v->row >= s.T)
         return USAGE_ERROR("--row: want a row of the data, 0..%lld, got %lld", (long long)s.T - 1, (long long)v->row);
     const int64_t t = v->row >= 0 ? v->row : s.T - 1;
-    float *samples = arena_alloc(cli->perm, (size_t)r.cfg.samples * (size_t)K_all * (size_t)r.stats.F * sizeof *samples);
+    float *samples = arena_alloc(cli->perm,
+                                 (size_t)r.cfg.samples * (size_t)K_all * (size_t)r.stats.F * sizeof *samples);
     TRY(lead_run_attach(&r, &s));
     TRY(lead_forecast(&r, &t, 1, samples));
     if (v->png) {

@@ -46,7 +46,8 @@ Status model_open(Cli *cli, const ModelOptions *o, Model *m)
     m->load_seconds = clock_seconds() - t0;
     TRY(gpt2_tokenizer(cli, o->tokenizer, o->llm, &m->bpe));
     if (m->bpe && m->bpe->n_vocab > m->m->c.vocab)
-        return ERROR("tokenizer: want at most the model's %lld tokens, got %d", (long long)m->m->c.vocab, m->bpe->n_vocab);
+        return ERROR("tokenizer: want at most the model's %lld tokens, got %d", (long long)m->m->c.vocab,
+                     m->bpe->n_vocab);
     tape_init(&m->tape, &cli->device, cli->step, cli->scratch);
     m->tape.record = m->tape.training = false;
     return OK;
@@ -119,14 +120,13 @@ typedef struct PromptValues {
 
 #define PROMPT_OPTIONS \
     MODEL_OPTIONS(PromptValues), \
-    {"text", OPT_TEXT, offsetof(PromptValues, text), "TEXT", "prompt as text; <|endoftext|> is its token", 0, 0}, \
+    {"text", OPT_TEXT, offsetof(PromptValues, text), "TEXT", "prompt as text; <|endoftext|> becomes its token", 0, 0}, \
     {"tokens", OPT_TEXT, offsetof(PromptValues, tokens), "IDS", "prompt as token ids: 12,7,..", 0, 0}
 
 static void defaults(void *values)
 {
-    *(PromptValues *)values =
-        (PromptValues){.model.llm = "data/gpt2-small", .n_new = 64, .seed = 1, .top = 10, .samples = 1, .top_p = 1, .beams = 1,
-                         .length_penalty = 1};
+    *(PromptValues *)values = (PromptValues){.model.llm = "data/gpt2-small", .n_new = 64, .seed = 1, .top = 10,
+                                             .samples = 1, .top_p = 1, .beams = 1, .length_penalty = 1};
 }
 
 typedef struct Prompt { Model model; int32_t *ids; int64_t n; } Prompt;
@@ -148,7 +148,7 @@ static Status open_prompt(Cli *cli, const PromptValues *v, Prompt *p)
 static const Option logits_table[] = {
     PROMPT_OPTIONS,
     {"top", OPT_INT, offsetof(PromptValues, top), "N",
-     "print the N largest logits of the last position [10]; 0 = all of every position", 0, 1e9},
+     "print the N largest logits of the last position; 0 = all logits of every position [10]", 0, 1e9},
 };
 
 static void print_largest(float *last, int64_t V, int64_t position, int64_t top)
@@ -184,7 +184,7 @@ static Status logits_run(Cli *cli, void *values)
 
 const Verb verb_gpt2_logits = {
     .name = "gpt2 logits", .summary = "Prints GPT-2's logits after a prompt.",
-    .text = "stdout: TSV, a line a logit: position, token id, logit.\n"
+    .text = "stdout: TSV, one line per logit: position, token id, logit.\n"
             "Example: lead gpt2 logits --llm gpt2 --text \"The dog\" --top 5",
     OPTIONS(logits_table), .size = sizeof(PromptValues), .defaults = defaults, .run = logits_run,
 };
@@ -193,19 +193,21 @@ const Verb verb_gpt2_logits = {
 
 static const Option generate_table[] = {
     PROMPT_OPTIONS,
-    {"n", OPT_INT, offsetof(PromptValues, n_new), "N", "tokens to append at most; the end of text ends earlier [64]", 1, 1e6},
+    {"n", OPT_INT, offsetof(PromptValues, n_new), "N",
+     "append at most N tokens; the end-of-text token stops earlier [64]", 1, 1e6},
     {"temperature", OPT_NUMBER, offsetof(PromptValues, temperature), "X",
-     "logits are divided by it before they are sampled; 0 = greedy [0]", 0, 100},
-    {"top-k", OPT_INT, offsetof(PromptValues, top_k), "K", "among the K most likely; 0 = all [0]", 0, 1e9},
+     "divide the logits by X before sampling; 0 = greedy [0]", 0, 100},
+    {"top-k", OPT_INT, offsetof(PromptValues, top_k), "K", "sample from the K most likely tokens; 0 = from all [0]", 0,
+     1e9},
     {"top-p", OPT_NUMBER, offsetof(PromptValues, top_p), "P",
-     "among the fewest whose probabilities reach P; 1 = all [1]", 0, 1},
+     "sample from the fewest tokens whose probabilities reach P together; 1 = from all [1]", 0, 1},
     {"seed", OPT_INT, offsetof(PromptValues, seed), "N", "seed of the draws [1]", 0, 9e15},
     {"samples", OPT_INT, offsetof(PromptValues, samples), "N",
-     "continuations, drawn side by side; more than one are printed when all are done [1]", 1, 4096},
+     "draw N continuations side by side; if N > 1 they are printed when all are done [1]", 1, 4096},
     {"beams", OPT_INT, offsetof(PromptValues, beams), "B",
-     "more than 1: beam search for the most likely text instead of drawing [1]", 1, 4096},
+     "B > 1: search for the most likely text with B beams instead of sampling [1]", 1, 4096},
     {"length-penalty", OPT_NUMBER, offsetof(PromptValues, length_penalty), "X",
-     "beam search divides ln p by (new tokens)^X [1]", -10, 10},
+     "beam search divides a text's ln p by (new tokens)^X [1]", -10, 10},
 };
 
 // Text on its way out: bytes of a character that is not complete yet wait for the next token.
@@ -285,8 +287,8 @@ static Status beam_run(Cli *cli, const PromptValues *v, Prompt *p)
     int64_t n_out;
     double score;
     memcpy(out, p->ids, (size_t)p->n * sizeof *out);
-    TRY(gpt2_beam_search(&p->model.tape, p->model.m, &p->model.hook, out, p->n, v->n_new, v->beams, v->length_penalty, &n_out,
-                         &score));
+    TRY(gpt2_beam_search(&p->model.tape, p->model.m, &p->model.hook, out, p->n, v->n_new, v->beams, v->length_penalty,
+                         &n_out, &score));
     Stream stream = {.model = &p->model, .a = cli->perm};
     for (int64_t i = p->n; i < n_out; i++)
         if (out[i] != p->model.m->c.end_token) write_token(&stream, out[i]);
@@ -326,8 +328,8 @@ static Status generate_run(Cli *cli, void *values)
 
 const Verb verb_gpt2_generate = {
     .name = "gpt2 generate", .summary = "Continues a prompt.",
-    .text = "stdout: the new text, as it is found (ids when there is no vocabulary); stderr: tokens a second of the prompt\n"
-            "(prefill) and of the new tokens (decode), peak memory.\n"
+    .text = "stdout: the new text as it is generated (ids when there is no vocabulary); stderr: tokens per second of\n"
+            "the prompt (prefill) and of the new tokens (decode), and peak memory.\n"
             "Example: lead gpt2 generate --llm gpt2 --text \"The dog\" --temperature 0.8 --top-p 0.95 --seed 3",
     OPTIONS(generate_table), .size = sizeof(PromptValues), .defaults = defaults, .run = generate_run,
 };

@@ -34,13 +34,15 @@ static Status verify_file(const SafeFile *f)
         Sha256Hex hash;
         bool again = true;
         const Published p = gpt2_published(t, &hash, &again);
-        printf("%s\t%s\t%lld\t%s\t%s%s\n", t->name, safetensors_type_name(t->type), (long long)t->count, hash.s, words[p],
-               p == PUBLISHED_SAME && !again ? " (by one source)" : "");
+        printf("%s\t%s\t%lld\t%s\t%s%s\n", t->name, safetensors_type_name(t->type), (long long)t->count, hash.s,
+               words[p], p == PUBLISHED_SAME && !again ? " (by one source)" : "");
         count[p]++;
     }
     const int missing = print_missing(f);
-    fprintf(stderr, "%d tensors are OpenAI's of GPT-2 124M, %d have other values, %d have no published hash, %d are missing\n",
-            count[PUBLISHED_SAME] + count[PUBLISHED_TRANSPOSED], count[PUBLISHED_OTHER], count[PUBLISHED_UNKNOWN], missing);
+    fprintf(stderr,
+            "%d tensors are OpenAI's of GPT-2 124M, %d have other values, %d have no published hash, %d are missing\n",
+            count[PUBLISHED_SAME] + count[PUBLISHED_TRANSPOSED], count[PUBLISHED_OTHER], count[PUBLISHED_UNKNOWN],
+            missing);
     return count[PUBLISHED_OTHER] + count[PUBLISHED_UNKNOWN] + missing + count[PUBLISHED_TRANSPOSED] == 0
                ? OK
                : ERROR("%s: want all tensors of GPT-2 124M with OpenAI's values, got others", f->path);
@@ -62,8 +64,8 @@ static Status verify_run(Cli *cli, void *values)
 
 const Verb verb_gpt2_verify = {
     .name = "gpt2 verify", .summary = "Says which tensors are those of OpenAI's GPT-2 124M.", .positional = "DIR",
-    .text = "stdout: TSV, a line a tensor with the SHA-256 of its values.  \"by one source\": the published hash was not\n"
-            "computed again from a second copy.  Exit 0 when all of 124M is there and OpenAI's, else 1.",
+    .text = "stdout: TSV, one line per tensor with the SHA-256 of its values.  \"by one source\": no second copy has\n"
+            "confirmed the published hash.  Exit 0 when every tensor of 124M is there and OpenAI's, else 1.",
     .size = 0, .run = verify_run,
 };
 
@@ -72,7 +74,8 @@ const Verb verb_gpt2_verify = {
 typedef struct ConvertValues { const char *type; } ConvertValues;
 
 static const Option convert_table[] = {
-    {"dtype", OPT_TEXT, offsetof(ConvertValues, type), "TYPE", "f32 or bf16, rounded to nearest even [f32]", 0, 0},
+    {"dtype", OPT_TEXT, offsetof(ConvertValues, type), "TYPE",
+     "type of the values to write: f32, or bf16 (rounded to nearest even) [f32]", 0, 0},
 };
 
 static void convert_defaults(void *values) { *(ConvertValues *)values = (ConvertValues){.type = "f32"}; }
@@ -94,9 +97,11 @@ static Status convert_run(Cli *cli, void *values)
 }
 
 const Verb verb_gpt2_convert = {
-    .name = "gpt2 convert", .summary = "GPT-2 between a directory (config.json, model.safetensors) and llm.c's FILE.bin.",
+    .name = "gpt2 convert",
+    .summary = "Converts GPT-2 between a directory (config.json, model.safetensors) and llm.c's FILE.bin.",
     .positional = "FROM", .positional2 = "TO",
-    .text = "A name that ends in .bin is a checkpoint of llm.c, version 3 (f32) or 5 (bf16); any other a directory.\n"
+    .text = "A name that ends in .bin is a checkpoint of llm.c, version 3 (f32) or 5 (bf16); any other name is a\n"
+            "directory.\n"
             "Example: lead gpt2 convert gpt2_124M.bin gpt2",
     OPTIONS(convert_table), .size = sizeof(ConvertValues), .defaults = convert_defaults, .run = convert_run,
 };

@@ -14,9 +14,10 @@ typedef struct EvalValues { ModelOptions model; int64_t context, stride; } EvalV
 
 static const Option eval_table[] = {
     MODEL_OPTIONS(EvalValues),
-    {"context", OPT_INT, offsetof(EvalValues, context), "N", "tokens in a window [the model's positions]", 1, 1 << 20},
+    {"context", OPT_INT, offsetof(EvalValues, context), "N", "tokens per window [the model's positions]", 1, 1 << 20},
     {"stride", OPT_INT, offsetof(EvalValues, stride), "N",
-     "windows begin so many tokens apart: fewer is slower and gives each token more to go by [half the window]", 1, 1 << 20},
+     "windows begin N tokens apart: a smaller N is slower and gives each token more context [half the window]", 1,
+     1 << 20},
 };
 
 static void eval_defaults(void *values) { *(EvalValues *)values = (EvalValues){.model.llm = "data/gpt2-small"}; }
@@ -68,8 +69,9 @@ static Status eval_run(Cli *cli, void *values)
 }
 
 const Verb verb_gpt2_eval = {
-    .name = "gpt2 eval", .summary = "Perplexity of a text file, or of a token file of llm.c.", .positional = "FILE",
-    .text = "Every token but the first is predicted once, in windows that overlap; stdout: TSV.",
+    .name = "gpt2 eval", .summary = "Measures the perplexity of a text file, or of a token file of llm.c.",
+    .positional = "FILE",
+    .text = "Every token but the first is predicted once, in overlapping windows.  stdout: TSV.",
     OPTIONS(eval_table), .size = sizeof(EvalValues), .defaults = eval_defaults, .run = eval_run, .stops = true,
 };
 
@@ -80,7 +82,7 @@ typedef struct TokenValues { const char *tokenizer; bool stats; } TokenValues;
 static const Option token_table[] = {
     {"tokenizer", OPT_TEXT, offsetof(TokenValues, tokenizer), "DIR",
      "encoder.json or vocab.json, and vocab.bpe or merges.txt", 0, 0},
-    {"stats", OPT_FLAG, offsetof(TokenValues, stats), NULL, "bytes, tokens and MB/s on stderr", 0, 0},
+    {"stats", OPT_FLAG, offsetof(TokenValues, stats), NULL, "print bytes, tokens and MB/s on stderr", 0, 0},
 };
 
 static Status open_tokens(Cli *cli, const TokenValues *v, Bpe **b, char **text, size_t *n)
@@ -122,7 +124,8 @@ static Status decode_run(Cli *cli, void *values)
     int32_t *ids;
     int64_t n_ids;
     TRY(open_tokens(cli, v, &b, &list, &n));
-    if (memchr(list, 0, n)) return ERROR("%s: want token ids, got a zero byte", cli->positional ? cli->positional : "stdin");
+    if (memchr(list, 0, n))
+        return ERROR("%s: want token ids, got a zero byte", cli->positional ? cli->positional : "stdin");
     TRY(parse_ids(arena_printf(cli->perm, "%.*s", (int)n, list), cli->positional ? cli->positional : "stdin", cli->perm,
                   &ids, &n_ids));
     const double t0 = clock_seconds();
@@ -133,15 +136,16 @@ static Status decode_run(Cli *cli, void *values)
 }
 
 const Verb verb_gpt2_encode = {
-    .name = "gpt2 encode", .summary = "Text to token ids, on one line.", .positional = "[FILE|-]",
-    .text = "Any bytes; <|endoftext|> becomes its token.  Without FILE, or with -, stdin is read.\n"
+    .name = "gpt2 encode", .summary = "Turns text into token ids, on one line.", .positional = "[FILE|-]",
+    .text = "Encodes any bytes; <|endoftext|> becomes its token.  Without FILE, or with -, reads stdin.\n"
             "Example: echo -n \"hello world\" | lead gpt2 encode --tokenizer gpt2",
     OPTIONS(token_table), .size = sizeof(TokenValues), .run = encode_run,
 };
 
 const Verb verb_gpt2_decode = {
-    .name = "gpt2 decode", .summary = "Token ids to text: the inverse of gpt2 encode.", .positional = "[FILE|-]",
-    .text = "Ids are separated by spaces, line ends or commas.  Without FILE, or with -, stdin is read.\n"
+    .name = "gpt2 decode", .summary = "Turns token ids into text: the inverse of gpt2 encode.",
+    .positional = "[FILE|-]",
+    .text = "Spaces, line ends or commas separate the ids.  Without FILE, or with -, reads stdin.\n"
             "Example: echo 31373 995 | lead gpt2 decode --tokenizer gpt2",
     OPTIONS(token_table), .size = sizeof(TokenValues), .run = decode_run,
 };

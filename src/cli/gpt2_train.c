@@ -29,43 +29,46 @@ typedef struct TrainValues {
 
 static const Option train_table[] = {
     TEXT("data", data, "FILE", "text, or a token file of llm.c (.bin)"),
-    TEXT("out", out, "DIR", "checkpoint, log.jsonl and at the end the model, or the adapters, go there"),
+    TEXT("out", out, "DIR", "receives checkpoint, log.jsonl and, at the end, the model or the adapters"),
     TEXT("val", val, "FILE", "text or tokens to validate on (default: the last --val-share of the data)"),
     NUMBER("val-share", val_share, 0, 0.9, "share of the data kept for validation; 0 = none [0.05]"),
     TEXT("llm", llm, "DIR", "start from this model: fine-tuning, or the base of --lora and --adapters"),
-    TEXT("size", size, "NAME", "a new model: 124M, 355M, 774M or 1558M"),
-    INT("layers", layers, 1, 4096, "a new model of this many layers [4]"),
-    INT("width", width, 1, 1 << 20, "its width [128]"),
-    INT("heads", heads, 1, 1 << 20, "its heads [4]"),
-    INT("positions", positions, 1, 1 << 20, "its positions [128]"),
-    INT("vocab", vocab, 1, 1 << 28, "its tokens [the tokenizer's; GPT-2's 50257 for a token file; bytes: 257]"),
+    TEXT("size", size, "NAME", "start from a new model of a published size: 124M, 355M, 774M or 1558M"),
+    INT("layers", layers, 1, 4096, "start from a new model with N layers [4]"),
+    INT("width", width, 1, 1 << 20, "width of the new model [128]"),
+    INT("heads", heads, 1, 1 << 20, "attention heads of the new model [4]"),
+    INT("positions", positions, 1, 1 << 20, "positions of the new model [128]"),
+    INT("vocab", vocab, 1, 1 << 28,
+        "vocabulary of the new model [the tokenizer's; for a token file GPT-2's 50257; for bytes 257]"),
     TEXT("tokenizer", tokenizer, "DIR", "vocab.json and merges.txt (default: those in the --llm DIR, else bytes)"),
-    INT("lora", lora, 0, 1 << 16, "train LoRA of this rank on the frozen --llm; 0 = none [0]"),
+    INT("lora", lora, 0, 1 << 16, "train LoRA of rank N on the frozen --llm; 0 = none [0]"),
     NUMBER("lora-alpha", lora_alpha, 0, 1e6, "LoRA is scaled by alpha / rank [16]"),
     TEXT("lora-targets", lora_targets, "LIST", "all, or some of c_attn,c_proj,mlp.c_fc,mlp.c_proj [c_attn]"),
-    INT("adapters", adapters, 0, 1 << 20, "train causal bottleneck adapters of this width on the frozen --llm [0]"),
-    INT("steps", steps, 0, 1e9, "training steps [1000]; 0 = save the model as it starts"),
-    INT("batch", batch, 1, 1e6, "windows a micro-batch [8]"),
-    INT("context", context, 1, 1 << 20, "tokens a window [the model's positions, at most 256]"),
-    INT("accumulate", accumulate, 1, 1e6, "micro-batches a step [1]"),
+    INT("adapters", adapters, 0, 1 << 20,
+        "train causal bottleneck adapters of width N on the frozen --llm; 0 = none [0]"),
+    INT("steps", steps, 0, 1e9, "training steps; 0 = save the model as it starts [1000]"),
+    INT("batch", batch, 1, 1e6, "windows per micro-batch [8]"),
+    INT("context", context, 1, 1 << 20, "tokens per window [the model's positions, at most 256]"),
+    INT("accumulate", accumulate, 1, 1e6, "micro-batches per step; their gradients are averaged [1]"),
     NUMBER("lr", lr, 0, 10, "peak learning rate of AdamW [3e-4]"),
     INT("warmup", warmup, 0, 1e9, "steps of linear warm-up [a twentieth of the steps]"),
-    NUMBER("floor", floor, 0, 1, "the cosine ends at this share of the peak rate [0.1]"),
-    NUMBER("beta1", beta1, 0, 0.99999, "[0.9]"),
-    NUMBER("beta2", beta2, 0, 0.99999, "[0.95]"),
+    NUMBER("floor", floor, 0, 1, "share of the peak learning rate at which the cosine ends [0.1]"),
+    NUMBER("beta1", beta1, 0, 0.99999, "AdamW: decay of the mean of gradients [0.9]"),
+    NUMBER("beta2", beta2, 0, 0.99999, "AdamW: decay of the mean of squared gradients [0.95]"),
     NUMBER("decay", decay, 0, 10, "weight decay of matrices; none on norms, biases and embeddings [0.1]"),
     NUMBER("clip", clip, 0, 1e9, "largest global norm of the gradient; 0 = off [1]"),
-    NUMBER("dropout", dropout, 0, 0.99, "on embeddings and residuals; GPT-2 was trained with 0.1 [0]"),
-    NUMBER("attention-dropout", attention_dropout, 0, 0.99, "on attention probabilities: GPT-2 0.1; slower [0]"),
+    NUMBER("dropout", dropout, 0, 0.99, "dropout on embeddings and residuals; GPT-2 was trained with 0.1 [0]"),
+    NUMBER("attention-dropout", attention_dropout, 0, 0.99,
+           "dropout on attention probabilities, which is slower; GPT-2 was trained with 0.1 [0]"),
     FLAG("recompute", recompute, "keep only each block's input: less memory, a third more time, the same bits"),
-    FLAG("in-order", in_order, "every step takes the first windows in order, not random ones"),
+    FLAG("in-order", in_order, "train every step on the first windows of the data, in order, not on random ones"),
     INT("seed", seed, 0, 9e15, "seed of initial values, windows, dropout [1]"),
     INT("val-every", val_every, 0, 1e9, "steps between validations; 0 = only at the end [100]"),
-    INT("val-windows", val_windows, 0, 1e9, "windows of a validation; 0 = all [64]"),
+    INT("val-windows", val_windows, 0, 1e9, "windows per validation; 0 = all [64]"),
     NUMBER("checkpoint-seconds", checkpoint_seconds, 0, 1e6, "seconds between checkpoints [300]"),
-    FLAG("resume", resume, "go on from DIR's checkpoint, bit by bit"),
-    INT("stop-after", stop_after, 0, 1e9, "stop after so many steps of this call, as Ctrl-C would; 0 = at the end [0]"),
-    FLAG("profile", profile, "print time, GFLOP/s, GB/s and % of ceiling by op at the end"),
+    FLAG("resume", resume, "resume from the checkpoint in DIR; gives the same bits as a run that never stopped"),
+    INT("stop-after", stop_after, 0, 1e9, "stop after N steps of this call, as Ctrl-C would; 0 = run to the end [0]"),
+    FLAG("profile", profile, "at the end print time, GFLOP/s, GB/s and % of ceiling of each op"),
 };
 
 static void train_defaults(void *values)
@@ -206,7 +209,7 @@ static Status train_run(Cli *cli, void *values)
 
 const Verb verb_gpt2_train = {
     .name = "gpt2 train",
-    .summary = "Trains GPT-2 from nothing or from weights: all of it, or LoRA and adapters on it.",
+    .summary = "Trains GPT-2, new or from given weights: all of it, or LoRA and adapters on it.",
     OPTIONS(train_table), .size = sizeof(TrainValues), .defaults = train_defaults, .run = train_run, .stops = true,
 };
 
@@ -218,7 +221,7 @@ static const Option merge_table[] = {
     {"llm", OPT_TEXT, offsetof(MergeValues, llm), "DIR", "the model that the LoRA was trained on", 0, 0},
     {"adapter", OPT_TEXT, offsetof(MergeValues, adapter), "DIR", "LoRA: adapter_config.json, adapter_model.safetensors",
      0, 0},
-    {"out", OPT_TEXT, offsetof(MergeValues, out), "DIR", "the merged model goes there", 0, 0},
+    {"out", OPT_TEXT, offsetof(MergeValues, out), "DIR", "receives the merged model", 0, 0},
 };
 
 static Status merge_run(Cli *cli, void *values)
@@ -249,8 +252,9 @@ typedef struct BpeValues { const char *data, *out; int64_t vocab; } BpeValues;
 
 static const Option bpe_table[] = {
     {"data", OPT_TEXT, offsetof(BpeValues, data), "FILE", "text to learn from, at most 512 MiB", 0, 0},
-    {"out", OPT_TEXT, offsetof(BpeValues, out), "DIR", "vocab.json and merges.txt go there", 0, 0},
-    {"vocab", OPT_INT, offsetof(BpeValues, vocab), "N", "tokens: 256 bytes, N - 257 merges, <|endoftext|> [2048]", 257,
+    {"out", OPT_TEXT, offsetof(BpeValues, out), "DIR", "receives vocab.json and merges.txt", 0, 0},
+    {"vocab", OPT_INT, offsetof(BpeValues, vocab), "N",
+     "tokens: 256 bytes, N - 257 merges and <|endoftext|> [2048]", 257,
      1 << 24},
 };
 
@@ -298,10 +302,11 @@ const Verb verb_gpt2_bpe_train = {
 typedef struct CorpusValues { const char *out; int64_t documents, seed; bool held_out; } CorpusValues;
 
 static const Option corpus_table[] = {
-    {"out", OPT_TEXT, offsetof(CorpusValues, out), "FILE", "the text goes there", 0, 0},
-    {"documents", OPT_INT, offsetof(CorpusValues, documents), "N", "how many [10000]", 1, 1e9},
+    {"out", OPT_TEXT, offsetof(CorpusValues, out), "FILE", "text file to write", 0, 0},
+    {"documents", OPT_INT, offsetof(CorpusValues, documents), "N", "number of documents [10000]", 1, 1e9},
     {"seed", OPT_INT, offsetof(CorpusValues, seed), "N", "seed [1]", 0, 9e15},
-    {"held-out", OPT_FLAG, offsetof(CorpusValues, held_out), NULL, "documents that are not in the training part", 0, 0},
+    {"held-out", OPT_FLAG, offsetof(CorpusValues, held_out), NULL,
+     "write the held-out part instead of the training part", 0, 0},
 };
 
 static void corpus_defaults(void *values) { *(CorpusValues *)values = (CorpusValues){.documents = 10000, .seed = 1}; }

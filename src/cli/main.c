@@ -7,7 +7,7 @@
 #include "cli/verbs.h"
 #include "io/file.h"
 
-static volatile sig_atomic_t stop_flag;   // the one mutable global: signals leave no other way
+static volatile sig_atomic_t stop_flag;   // the one mutable global: a signal handler has no other way to tell us
 
 static void on_signal(int sig)
 {

@@ -9,18 +9,18 @@
 
 static const Option common_table[] = {
     {"help", OPT_FLAG, offsetof(CommonOptions, help), NULL, "this text", 0, 0},
-    {"threads", OPT_INT, offsetof(CommonOptions, threads), "N", "worker threads (default: one a core)", 1, 1024},
-    {"device", OPT_TEXT, offsetof(CommonOptions, device), "DEVICE", "cpu [cpu], or cuda (build/lead-cuda)", 0, 0},
+    {"threads", OPT_INT, offsetof(CommonOptions, threads), "N", "worker threads (default: one per core)", 1, 1024},
+    {"device", OPT_TEXT, offsetof(CommonOptions, device), "DEVICE", "cpu, or cuda (build/lead-cuda only) [cpu]", 0, 0},
     {"math", OPT_TEXT, offsetof(CommonOptions, math), "KIND",
-     "products of --device cuda: fp32, tf32 or bf16, sums in f32 [fp32]", 0, 0},
+     "type of the factors in matrix products of --device cuda: fp32, tf32 or bf16; sums are f32 [fp32]", 0, 0},
     {"no-graph", OPT_FLAG, offsetof(CommonOptions, no_graph), NULL,
-     "--device cuda launches each kernel by itself instead of recorded steps: slower, for debugging", 0, 0},
+     "with --device cuda, launch kernels one by one instead of as recorded steps: slower, for debugging", 0, 0},
     {"isa", OPT_TEXT, offsetof(CommonOptions, isa), "SET",
-     "cap of the instruction set: scalar, avx2, avx512 (or LEAD_ISA)", 0, 0},
+     "highest instruction set to use: scalar, avx2 or avx512 (also: LEAD_ISA)", 0, 0},
     {"exact", OPT_FLAG, offsetof(CommonOptions, exact), NULL,
-     "convolutions as plain sums of products, not by Winograd's algorithm: slower, error halved", 0, 0},
+     "compute convolutions as plain sums of products, not by Winograd's algorithm: slower, half the error", 0, 0},
     {"manifest", OPT_TEXT, offsetof(CommonOptions, manifest), "FILE",
-     "write what made the output (options, commit, device) as JSON", 0, 0},
+     "write how the output was made (options, commit, device) to FILE, as JSON", 0, 0},
 };
 enum { N_COMMON = (int)(sizeof common_table / sizeof *common_table) };
 
@@ -106,8 +106,8 @@ static Status parse_one(Cli *cli, const Verb *v, int argc, char **argv, int *i, 
         return USAGE_ERROR("unknown option --%.*s; lead %s --help lists them", (int)len, name, v->name);
     Given g;
     TRY(next_option(argc, argv, i, o && o->type == OPT_FLAG, &g));
-    // Whatever the order given: pass 0 reads the preset and the verb's own options, pass 1 the file, pass 2 single
-    // keys.
+    // The order of the arguments does not matter: pass 0 reads the preset and the verb's own options, pass 1 the file,
+    // pass 2 single keys.
     if (pass == 0) {
         if (preset) {
             cli->config_name = g.value;
@@ -157,7 +157,8 @@ static void help_line(FILE *out, const char *name, const char *meta, const char 
 void options_help(const Verb *v, FILE *out)
 {
     fprintf(out, "usage: lead %s%s%s%s%s [options]\n\n%s\n", v->name, v->positional ? " " : "",
-            v->positional ? v->positional : "", v->positional2 ? " " : "", v->positional2 ? v->positional2 : "", v->summary);
+            v->positional ? v->positional : "", v->positional2 ? " " : "", v->positional2 ? v->positional2 : "",
+            v->summary);
     if (v->text) fprintf(out, "%s\n", v->text);
     fprintf(out, "\noptions:\n");
     for (int i = 0; i < v->n_options; i++) help_line(out, v->option[i].name, v->option[i].meta, v->option[i].help);

@@ -1,4 +1,4 @@
-// What the verbs share: manifest, progress bar, reading data.
+// Code that the verbs share: manifest, progress bar, reading data.
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>

@@ -7,9 +7,12 @@ typedef struct Values { DataOptions data; const char *out; bool resume, profile;
 
 static const Option table[] = {
     DATA_OPTIONS(Values),
-    {"out", OPT_TEXT, offsetof(Values, out), "DIR", "run directory: checkpoint, best model, log, configuration", 0, 0},
-    {"resume", OPT_FLAG, offsetof(Values, resume), NULL, "go on from DIR's checkpoint, bit by bit", 0, 0},
-    {"profile", OPT_FLAG, offsetof(Values, profile), NULL, "print time, GFLOP/s, GB/s and % of ceiling by op at the end", 0, 0},
+    {"out", OPT_TEXT, offsetof(Values, out), "DIR",
+     "run directory: receives checkpoint, best model, log, configuration", 0, 0},
+    {"resume", OPT_FLAG, offsetof(Values, resume), NULL,
+     "resume from the checkpoint in DIR; gives the same bits as a run that never stopped", 0, 0},
+    {"profile", OPT_FLAG, offsetof(Values, profile), NULL,
+     "at the end print time, GFLOP/s, GB/s and % of ceiling of each op", 0, 0},
     {"checkpoint-seconds", OPT_NUMBER, offsetof(Values, checkpoint_seconds), "S", "seconds between checkpoints [120]",
      0, 1e6},
 };
@@ -52,6 +55,6 @@ static Status run(Cli *cli, void *values)
 
 const Verb verb_train = {
     .name = "train",
-    .summary = "Trains LEAD on a traffic series: first 70 % of the rows to train, next 15 % to validate.",
+    .summary = "Trains LEAD on a traffic series: on the first 70 % of the rows, validating on the next 15 %.",
     OPTIONS(table), .size = sizeof(Values), .preset = "small", .run = run, .stops = true,
 };

@@ -1,4 +1,4 @@
-// The verbs.  A new one: its Verb in a file of its own, its name here.
+// The list of verbs.  A new verb is a file of its own with its Verb, and its name here.
 #ifndef LEAD_CLI_VERBS_H
 #define LEAD_CLI_VERBS_H
 
