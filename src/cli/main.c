@@ -12,7 +12,7 @@ static volatile sig_atomic_t stop_flag;   // the one mutable global: a signal ha
 static void on_signal(int sig)
 {
     (void)sig;
-    if (stop_flag) _Exit(130);   // asked twice
+    if (stop_flag) _Exit(130);   // a second signal ends the process at once
     stop_flag = 1;
 }
 

@@ -214,7 +214,7 @@ static Status read_number(Parser *p, Json *v)
         if (!is_digit(peek(p))) return want(p, "a digit in the exponent");
         skip_digits(p);
     }
-    char *copy = p->strings;   // for strtod, which wants a NUL; overwritten by the next string
+    char *copy = p->strings;   // for strtod, which needs a NUL; overwritten by the next string
     memcpy(copy, p->text + start, p->pos - start);
     copy[p->pos - start] = 0;
     v->type = JSON_NUMBER;
@@ -251,7 +251,7 @@ static Status refuse_duplicates(const Parser *p, const Json *obj)
 
 static Status read_value(Parser *p, Json *v, int depth);
 
-// An array or object; p->pos is behind its opening bracket.
+// An array or object; p->pos is just after its opening bracket.
 static Status read_children(Parser *p, Json *v, int depth)
 {
     bool object = v->type == JSON_OBJECT;

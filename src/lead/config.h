@@ -65,7 +65,7 @@ const char *config_text(const LeadConfig *c, const ConfigKey *k, char buf[1100])
 // and rollout.  Errors name the key.
 Status config_check(const LeadConfig *c);
 // Writes every key as one JSON object called name.  Reading sets the keys that are there; errors: those of config_set,
-// behind `where`.
+// after `where`.
 void config_write_json(const LeadConfig *c, JsonWriter *w, const char *name);
 Status config_read_json(LeadConfig *c, const Json *object, const char *where);
 

@@ -173,7 +173,7 @@ typedef struct HeatLabels {
     double size;
     int every;           // label each every-th node
     int width;           // of the widest
-    bool up;             // column labels are turned
+    bool up;             // column labels run upwards
 } HeatLabels;
 
 static HeatLabels heat_labels(Arena *arena, const HeatMaps *h, int cell)

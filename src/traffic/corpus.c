@@ -333,7 +333,7 @@ static void summary(Doc *d)
     put(d, "Samples of %s-%s in Mbit/s:", p.from, p.to);
     for (int i = 0; i < n; i++) {
         x[i] = range(d, 1, top);
-        if (i == n - 1) x[i] += (n - (sum + x[i]) % n) % n;    // the mean is a whole number
+        if (i == n - 1) x[i] += (n - (sum + x[i]) % n) % n;    // the mean is an integer
         sum += x[i];
         low = x[i] < low ? x[i] : low;
         high = x[i] > high ? x[i] : high;

@@ -137,7 +137,7 @@ void scale_pack(const TrafficScale *k, float *out)
     memcpy(out + PACK_HEAD + k->F + k->n_knots, k->knot_s, (size_t)k->n_knots * sizeof *out);
 }
 
-// A whole number in low .. high stored as a float.
+// An integer in low .. high stored as a float.
 static bool whole(float v, int low, int high, int *out)
 {
     if (!(v >= (float)low && v <= (float)high) || v != floorf(v)) return false;
