@@ -1,7 +1,7 @@
 // The engine's side of compare_transformers.py: makes a GPT-2 of random weights from a seed and dumps what it computes.
 //   gpt2_twin SHAPE SEED DIR            DIR/config.json and DIR/model.safetensors: biases and norms are random too
-//   gpt2_twin SHAPE SEED DIR TOKENS     also DIR/ours.safetensors: logits [T,V] after TOKENS (12,7,..), loss (the mean of
-//                                       -ln p of tokens 1 .. T-1) and grad.<name> = d loss / d <name>
+//   gpt2_twin SHAPE SEED DIR TOKENS     also DIR/ours.safetensors: logits [T,V] after TOKENS (12,7,..), loss (the mean
+//                                       of -ln p of tokens 1 .. T-1) and grad.<name> = d loss / d <name>
 // SHAPE: 124M, 355M, 774M, 1558M, or layers,width,heads,positions,vocab.   make build/tests/gpt2_twin
 #include <stdio.h>
 #include <stdlib.h>
