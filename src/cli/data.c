@@ -1,5 +1,4 @@
 // lead data info, lead data synth, lead data render
-#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 

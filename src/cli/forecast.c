@@ -1,8 +1,6 @@
 // lead forecast
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/run.h"
 #include "cli/show.h"

@@ -1,8 +1,6 @@
 // lead gpt2 train, lead gpt2 merge, lead gpt2 bpe-train, lead gpt2 corpus
-#include <errno.h>
 #include <math.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/gpt2.h"
 #include "cli/profile.h"

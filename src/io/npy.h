@@ -4,7 +4,6 @@
 #ifndef LEAD_IO_NPY_H
 #define LEAD_IO_NPY_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "tensor/arena.h"

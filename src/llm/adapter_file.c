@@ -1,9 +1,7 @@
 #include "llm/adapter_file.h"
 
-#include <errno.h>
 #include <math.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/json.h"

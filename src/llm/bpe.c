@@ -1,7 +1,6 @@
 #include "llm/bpe.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 

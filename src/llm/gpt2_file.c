@@ -1,7 +1,5 @@
 // GPT-2 in files: config.json, model.safetensors.  Contract: gpt2.h.
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "llm/gpt2.h"
 #include "llm/gpt2_llmc.h"
