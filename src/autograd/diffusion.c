@@ -38,26 +38,6 @@ Tensor *tape_sampler_step(Tape *t, Tensor *x, Tensor *d, Tensor *z, double a, do
     return tape_op(t, OP_sampler_step, 3, (Tensor *[]){x, d, z}, 1, &x->shape, &p, sizeof p)->out[0];
 }
 
-Tensor *tape_randn(Tape *t, Shape s, RandomAddress at, int64_t row0)
-{
-    const RandnParams p = {at, row0};
-    return tape_op(t, OP_randn, 0, NULL, 1, &s, &p, sizeof p)->out[0];
-}
-
-Tensor *tape_randn_rows(Tape *t, Shape s, RandomAddress at, Tensor *row)
-{
-    CHECK(row->dtype == I32 && s.n >= 1, "randn: rows are pairs of I32");
-    check_shape("randn", "row", row, SHAPE(s.d[0], 2));
-    const RandnParams p = {.at = at};
-    return tape_op(t, OP_randn, 2, (Tensor *[]){NULL, row}, 1, &s, &p, sizeof p)->out[0];
-}
-
-Tensor *tape_randn_clock(Tape *t, Shape s, RandomAddress at, int64_t row0)
-{
-    const RandnParams p = {at, row0};
-    return tape_op(t, OP_randn, 1, &t->clock, 1, &s, &p, sizeof p)->out[0];
-}
-
 DiffusionTimes tape_diffusion_times(Tape *t, Tensor *ab, Tensor *weight, int64_t B, RandomAddress at, double drop,
                                     Tensor *clock)
 {
@@ -69,15 +49,4 @@ DiffusionTimes tape_diffusion_times(Tape *t, Tensor *ab, Tensor *weight, int64_t
     const OpCall *c = tape_op(t, OP_diffusion_times, 3, (Tensor *[]){ab, weight, clock}, 4, (Shape[]){s, s, s, s}, &p,
                               sizeof p);
     return (DiffusionTimes){c->out[0], c->out[1], c->out[2], c->out[3]};
-}
-
-Diffused tape_diffuse(Tape *t, Tensor *x0, Tensor *ab, RandomAddress at, DiffuseTarget target, Tensor *clock)
-{
-    CHECK(x0->shape.n >= 1, "diffuse: wants rows");
-    check_shape("diffuse", "ab", ab, SHAPE(x0->shape.d[0]));
-    const DiffuseParams p = {at, target};
-    const bool is_x0 = target == DIFFUSE_X0;
-    const OpCall *c = tape_op(t, OP_diffuse, 3, (Tensor *[]){x0, ab, clock}, is_x0 ? 1 : 2,
-                              (Shape[]){x0->shape, x0->shape}, &p, sizeof p);
-    return (Diffused){c->out[0], is_x0 ? x0 : c->out[1]};
 }

@@ -48,12 +48,3 @@ Tensor *tape_clamp(Tape *t, Tensor *a, double limit)
     CHECK(limit >= 0, "clamp: want a limit >= 0, got %g", limit);
     return tape_unary(t, OP_clamp, a, &(ClampParams){limit}, sizeof(ClampParams));
 }
-
-Tensor *tape_dropout(Tape *t, Tensor *a, double p)
-{
-    CHECK(p >= 0 && p < 1, "dropout: want 0 <= p < 1, got %g", p);
-    if (!t->training || p == 0) return a;
-    const RandomAddress at = {.seed = t->seed, .site = SITE_DROPOUT, .offset = (uint64_t)t->n_dropout++ << 40};
-    const DropoutParams d = {.at = at, .p = p};
-    return tape_op(t, OP_dropout, 2, (Tensor *[]){a, t->clock}, 1, &a->shape, &d, sizeof d)->out[0];
-}

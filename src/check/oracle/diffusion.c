@@ -89,19 +89,3 @@ void diffusion_times_oracle(const OpCall *c, long double *const *out)
         out[3][b] = (long double)philox_unit(v) < p->drop ? 0 : 1;
     }
 }
-
-// Draw by draw, and by the angle: x_t = x0 cos phi + eps sin phi, v = d x_t / d phi.
-void diffuse_oracle(const OpCall *c, long double *const *out)
-{
-    const DiffuseParams *p = c->p;
-    const double *x0 = c->in[0]->x, *ab = c->in[1]->x;
-    const int64_t len = numel(c->in[0]) / numel(c->in[1]), stride = len + (4 - len % 4) % 4;
-    const uint64_t sub = philox_subsequence(p->at.site, step_of(p->at, c));
-    for (int64_t i = 0; i < numel(c->in[0]); i++) {
-        const long double eps = philox_normal(p->at.seed, sub, p->at.offset + (uint64_t)(i / len * stride + i % len));
-        const complex long double turn = cexpl(CMPLXL(0, acosl(sqrtl(ab[i / len]))));
-        const complex long double at = CMPLXL(x0[i], -eps) * turn;
-        out[0][i] = creall(at);
-        if (c->n_out > 1) out[1][i] = p->target == DIFFUSE_V ? -cimagl(at) : eps;
-    }
-}
