@@ -8,6 +8,7 @@
 //   registers (sm_90, ptxas 13.0): forward 118, dq 128, dk and dv 128, no spills
 // Bound by FFMA and by shared memory (1 LDS.128 for 8 FFMA).  Expected: 0.45 of 67 TFLOP/s at T = 1024, E = 64 (tiles
 // above the diagonal are skipped); at LEAD's T of 9 to 144 the launch and one pass over the tiles: about 10 us.
+// softmax and cache_put, bound by memory (0.80 of a device copy), at the end of the file.
 #include "attention.h"
 
 enum { ROWS = 64, ATT_BLOCK = 256, SCORE_LD = ROWS + 4 };
@@ -328,4 +329,61 @@ CUDA_KERNEL(attention, bwd)
     if (attention_mma_bwd(c, d)) return;
     d.wide = d.wide && aligned16(out_g(c, 0));
     (d.E <= 32 ? attention_bwd<32> : d.E <= 64 ? attention_bwd<64> : attention_bwd<128>)(c, d);
+}
+
+// ---- softmax: rows of the last dimension, a team each (kernel.h)
+
+template <int TEAM> static __global__ void softmax_kernel(int64_t rows, int64_t C, const float *x, float *y)
+{
+    SHARED(float, shared, [ROW_BLOCK / 32]);
+    const TeamRow t = team_row<TEAM>();
+    const bool mine = t.row < rows;
+    const int64_t n = mine ? C : 0, at = (mine ? t.row : 0) * C;
+    float max = -INFINITY, sum = 0;
+    for (int64_t i = t.lane; i < n; i += TEAM) max = max_nan(max, x[at + i]);
+    max = team_max<TEAM>(max, shared);
+    for (int64_t i = t.lane; i < n; i += TEAM) {
+        const float e = expf(x[at + i] - max);
+        y[at + i] = e;
+        sum += e;
+    }
+    sum = team_sum<TEAM>(sum, shared);
+    for (int64_t i = t.lane; i < n; i += TEAM) y[at + i] /= sum;
+}
+
+template <int TEAM>
+static __global__ void softmax_dx_kernel(int64_t rows, int64_t C, const float *y, const float *dy, float *dx)
+{
+    SHARED(float, shared, [ROW_BLOCK / 32]);
+    const TeamRow t = team_row<TEAM>();
+    const bool mine = t.row < rows;
+    const int64_t n = mine ? C : 0, at = (mine ? t.row : 0) * C;
+    float dot = 0;
+    for (int64_t i = t.lane; i < n; i += TEAM) dot += dy[at + i] * y[at + i];
+    dot = team_sum<TEAM>(dot, shared);
+    for (int64_t i = t.lane; i < n; i += TEAM) dx[at + i] += y[at + i] * (dy[at + i] - dot);
+}
+
+CUDA_KERNEL(softmax, fwd)
+{
+    launch_rows(c, softmax_kernel<32>, softmax_kernel<ROW_BLOCK>, shape_rows(c->in[0]->shape),
+                shape_last(c->in[0]->shape), in_x(c, 0), out_x(c, 0));
+}
+
+CUDA_KERNEL(softmax, bwd)
+{
+    if (!in_g(c, 0)) return;
+    launch_rows(c, softmax_dx_kernel<32>, softmax_dx_kernel<ROW_BLOCK>, shape_rows(c->in[0]->shape),
+                shape_last(c->in[0]->shape), (const float *)out_x(c, 0), out_g(c, 0), in_g(c, 0));
+}
+
+// ---- cache_put
+
+// In place (out is the cache) only the new rows are written.
+CUDA_KERNEL(cache_put, fwd)
+{
+    const int64_t *s = c->in[0]->shape.d, D = s[2], start = params<CachePutParams>(c)->start;
+    const Runs rows = {c->in[1]->shape.d[1] * D, s[1] * D, start * D};
+    if (out_x(c, 0) != in_x(c, 0)) copy(c, out_x(c, 0), in_x(c, 0), tensor_bytes(c->in[0]));
+    place<false, false>(c, numel(c->in[1]), in_x(c, 1), out_x(c, 0), rows);
 }

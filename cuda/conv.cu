@@ -8,6 +8,7 @@
 // Expected: 0.85 of the plain product of the same M, N, K (batch 32, 12x12, C = O = 256: 5.4 Gflop, 0.12 ms).
 // Strided data gradients multiply zeros: 3 of 4 taps at stride 2.
 // conv2d_multi: the branches one after the other, each into its channels of y: no copy puts them side by side.
+// dwconv1d: a map and column sums (kernel.h) at the end of the file.
 #include "gemm.h"
 
 // i / d for 0 <= i < 2^31, d >= 1, as a multiplication: f = ceil(2^(31 + l) / d) with 2^l >= d is below 2^32, and
@@ -168,4 +169,54 @@ CUDA_KERNEL(conv2d_multi, bwd)
         backward(c, conv_of(c, w, 1, (int)w[0] / 2), m, m + 1, dy);
         dy += w[3];
     }
+}
+
+// ---- dwconv1d: x [N,T,C], w [K,C]; 2 K flops a value, bound by memory: its K reads of a value come from L1
+
+struct DwConv {   // sum_k w[k] x[t + sign (k - K/2)], sign 1: forward, -1: backward
+    const float *x, *w, *b;
+    int64_t T, C, K;
+    int sign;
+    template <int W> __device__ Pack<W> at(int64_t i) const
+    {
+        const int64_t row = quotient(i, C), c = i - row * C, t = remainder_of(row, T);
+        Pack<W> r = {};
+        if (b) r = load<W>(b + c);
+        for (int64_t k = 0; k < K; k++) {
+            const int64_t shift = sign * (k - K / 2);
+            if (t + shift < 0 || t + shift >= T) continue;
+            const Pack<W> a = load<W>(w + k * C + c), v = load<W>(x + (row + shift) * C + c);
+#pragma unroll
+            for (int j = 0; j < W; j++) r.v[j] += a.v[j] * v.v[j];
+        }
+        return r;
+    }
+    bool wide() const { return C % 4 == 0 && aligned16(x) && aligned16(w) && aligned16(b); }
+};
+
+CUDA_KERNEL(dwconv1d, fwd)
+{
+    const int64_t *d = c->in[0]->shape.d;
+    const DwConv f = {in_x(c, 0), in_x(c, 1), in_x(c, 2), d[1], d[2], c->in[1]->shape.d[0], 1};
+    map<false>(c, numel(c->in[0]), out_x(c, 0), f, f.wide());
+}
+
+struct DwWeights {   // line k R + r of K R lines: x[r + k - K/2] dy[r]
+    const float *x, *dy;
+    int64_t R, T, C, K;
+    __device__ void operator()(int64_t line, int64_t i, float (&v)[1]) const
+    {
+        const int64_t k = quotient(line, R), r = line - k * R, shift = k - K / 2, u = remainder_of(r, T) + shift;
+        v[0] = u >= 0 && u < T ? x[(r + shift) * C + i] * dy[r * C + i] : 0.0f;
+    }
+};
+
+CUDA_KERNEL(dwconv1d, bwd)
+{
+    const int64_t *d = c->in[0]->shape.d, R = d[0] * d[1], C = d[2], K = c->in[1]->shape.d[0];
+    const float *dy = out_g(c, 0);
+    const DwConv f = {dy, in_x(c, 1), NULL, d[1], C, K, -1};
+    if (in_g(c, 0)) map<true>(c, R * C, in_g(c, 0), f, f.wide());
+    if (in_g(c, 1)) sum_columns<1>(c, K, R, C, DwWeights{in_x(c, 0), dy, R, d[1], C, K}, {{in_g(c, 1)}, C, 1, false});
+    if (in_g(c, 2)) sum_columns<1>(c, 1, R, C, Channels{dy, C}, {{in_g(c, 2)}, 0, 1, false});
 }

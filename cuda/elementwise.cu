@@ -1,9 +1,8 @@
-// add, mul, mul_rows, scale, activations, dropout: maps (kernel.h) over 16-byte packs.
+// add, mul, mul_rows, scale, clamp, activations: maps (kernel.h) over 16-byte packs.
 // A block of 256 threads: 8 KiB of each input and of the output; 1 to 10 flops a value: bound by memory.
 // Expected: 0.85-0.90 of a device copy on 64 MB and more (add, mul: 8-12 bytes a value; backward 12-16).
 // The division that finds a suffix (bias) costs one 32-bit remainder for each pack of four.
 #include "activation.h"
-#include "tensor/philox.h"
 
 // ---- activations: y = A::fwd(x), dx += A::bwd(x or, with OF_Y, y; dy).  Silu, GeluTanh: activation.h
 
@@ -74,6 +73,21 @@ ACTIVATION(gelu_erf, GeluErf)
 ACTIVATION(sigmoid, Sigmoid)
 ACTIVATION(tanh, Tanh)
 ACTIVATION(softplus, Softplus)
+
+// ---- clamp: into [-limit, limit]; NaN stays
+
+static __global__ void clamp_forward(const float *x, float *y, float limit, int64_t n)
+{
+    const int64_t i = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x;
+    if (i < n) y[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
+}
+
+CUDA_KERNEL(clamp, fwd)
+{
+    const ClampParams *p = params<ClampParams>(c);
+    const int64_t n = numel(c->in[0]);
+    launch(c, clamp_forward, grid_of(n, MAP_BLOCK), MAP_BLOCK, 0, in_x(c, 0), out_x(c, 0), (float)p->limit, n);
+}
 
 // ---- scale
 
@@ -212,47 +226,4 @@ CUDA_KERNEL(mul_rows, bwd)
     const float *dy = out_g(c, 0);
     if (in_g(c, 0)) map<true>(c, n, in_g(c, 0), MulRows{dy, in_x(c, 1), R}, aligned16(dy) && R % 4 == 0);
     if (in_g(c, 1)) sum_rows(c, P, R, RowDots{dy, in_x(c, 0), in_g(c, 1), R});
-}
-
-// ---- dropout: one Philox quad for each four draws; the wide kernel wants offset % 4 = 0, so that a pack is one quad
-
-struct Dropout {
-    const float *x;
-    DropoutParams p;
-    const uint32_t *clock;
-    float factor;
-    template <int W> __device__ Pack<W> at(int64_t i) const
-    {
-        const uint64_t sub = philox_subsequence(p.at.site, p.at.step + clock_value(clock)),
-                       draw = p.at.offset + (uint64_t)i;
-        const Philox4 d = philox_quad(p.at.seed, sub, draw / 4);
-        Pack<W> r = load<W>(x + i);
-#pragma unroll
-        for (int k = 0; k < W; k++) {
-            const uint32_t which = W == 4 ? (uint32_t)k : (uint32_t)(draw % 4);
-            const uint32_t bits = which == 0 ? d.v[0] : which == 1 ? d.v[1] : which == 2 ? d.v[2] : d.v[3];
-            r.v[k] *= (double)philox_unit(bits) >= p.p ? factor : 0.0f;
-        }
-        return r;
-    }
-};
-
-static Dropout dropout_of(const OpCall *c, const float *x)
-{
-    const DropoutParams *p = params<DropoutParams>(c);
-    return Dropout{x, *p, clock_of(c, 1), (float)(1 / (1 - p->p))};
-}
-
-static bool wide_dropout(const Dropout &f) { return aligned16(f.x) && f.p.at.offset % 4 == 0; }
-
-CUDA_KERNEL(dropout, fwd)
-{
-    const Dropout f = dropout_of(c, in_x(c, 0));
-    map<false>(c, numel(c->in[0]), out_x(c, 0), f, wide_dropout(f));
-}
-
-CUDA_KERNEL(dropout, bwd)
-{
-    const Dropout f = dropout_of(c, out_g(c, 0));
-    if (in_g(c, 0)) map<true>(c, numel(c->in[0]), in_g(c, 0), f, wide_dropout(f));
 }

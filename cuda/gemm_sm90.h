@@ -1,4 +1,4 @@
-// Products by wgmma, on Hopper (gemm_sm90.cu); gemm.cu asks for them first.
+// Products by wgmma, on Hopper (gemm_sm90.cu); linear.cu asks for them first.
 #ifndef LEAD_CUDA_GEMM_SM90_H
 #define LEAD_CUDA_GEMM_SM90_H
 

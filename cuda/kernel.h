@@ -1,5 +1,5 @@
 // What the CUDA kernels share: accessors of a call, 1- and 4-wide loads, one-thread-per-value maps, reductions over
-// rows, columns and everything.  Semantics of every op: src/tensor/ref/<op>.inl; values are f32 in device memory.
+// rows, columns and everything, copies of a part.  Semantics of every op: src/tensor/ref/<op>.inl; values are f32 in device memory.
 //
 // Deterministic: no atomics; every sum has a fixed tree that depends on the shapes alone.
 // Wide kernels (W = 4) move 16 bytes an access; they are used when every pointer is 16-byte aligned and the runs are
@@ -134,6 +134,20 @@ template <int TEAM> static __device__ __forceinline__ float team_max(float v, fl
 
 // Rows are worked on by a warp each (8 in a block of 256), wide ones by a whole block.
 enum { ROW_BLOCK = 256, ROW_WARP_MAX = 2048 };
+
+struct TeamRow { int64_t row; int lane; };
+template <int TEAM> static __device__ __forceinline__ TeamRow team_row()
+{
+    return TeamRow{(int64_t)blockIdx.x * (ROW_BLOCK / TEAM) + threadIdx.x / TEAM, (int)(threadIdx.x % TEAM)};
+}
+
+// Launches kernel32 or kernel256, instances of one template, over rows.
+template <class K, class... A>
+static void launch_rows(const OpCall *c, K *warp, K *block, int64_t rows, int64_t width, A... a)
+{
+    if (width <= ROW_WARP_MAX) launch(c, warp, grid_of(rows, ROW_BLOCK / 32), ROW_BLOCK, 0, rows, width, a...);
+    else launch(c, block, blocks_of(rows), ROW_BLOCK, 0, rows, width, a...);
+}
 
 // ---- row sums: f.put(p, sum_r f(p, r)), added in double
 
@@ -285,5 +299,44 @@ template <class F> static void sum_all(const OpCall *c, int64_t n, F f)
     auto *finish = total_finish_kernel<F>;
     launch(c, finish, 1, ROW_BLOCK, 0, (int)parts, f, (const double *)part);
 }
+
+// ---- a part of a larger tensor: part[i] <-> whole[M::at(i)]
+
+// GATHER: part = whole[..] (or +=);  else whole[..] = part (or +=).
+template <int W, bool ADD, bool GATHER, class M>
+static __global__ void place_kernel(int64_t n, const float *from, float *to, M m)
+{
+    const int64_t i = ((int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x) * W;
+    if (i >= n) return;
+    const int64_t w = m.at(i);
+    Pack<W> r = load<W>(from + (GATHER ? w : i));
+    float *dst = to + (GATHER ? i : w);
+    if (ADD) {
+        const Pack<W> old = load<W>(dst);
+#pragma unroll
+        for (int k = 0; k < W; k++) r.v[k] += old.v[k];
+    }
+    store<W>(dst, r);
+}
+
+template <bool ADD, bool GATHER, class M>
+static void place(const OpCall *c, int64_t n, const float *from, float *to, M m)
+{
+    if (n == 0) return;
+    if (m.wide() && aligned16(from) && aligned16(to)) {
+        auto *kernel = place_kernel<4, ADD, GATHER, M>;
+        launch(c, kernel, grid_of(n, 4 * MAP_BLOCK), MAP_BLOCK, 0, n, from, to, m);
+    } else {
+        auto *kernel = place_kernel<1, ADD, GATHER, M>;
+        launch(c, kernel, grid_of(n, MAP_BLOCK), MAP_BLOCK, 0, n, from, to, m);
+    }
+}
+
+// Runs of `part` values, one from every `whole` values, `first` values in.
+struct Runs {
+    int64_t part, whole, first;
+    __device__ int64_t at(int64_t i) const { return quotient(i, part) * whole + first + remainder_of(i, part); }
+    bool wide() const { return part % 4 == 0 && whole % 4 == 0 && first % 4 == 0; }
+};
 
 #endif

@@ -1,4 +1,4 @@
-// layer_norm, softmax, group_norm, adagn (+ SiLU), film (+ SiLU).
+// layer_norm, group_norm, adagn (+ SiLU), film (+ SiLU).
 // A team of threads owns a row (a group): a warp up to 2,048 values, else a block of 256.  The row is read from device
 // memory once; the second and third pass find it in L1 (8 rows of 768 floats a block: 24 KiB).  Two-pass variance as in
 // the reference, sums in double.  About 10 flops and 8 bytes a value forward: bound by memory; at most 60 registers.
@@ -6,21 +6,7 @@
 // once more).
 #include "kernel.h"
 
-// ---- rows of the last dimension: layer_norm, softmax
-
-struct TeamRow { int64_t row; int lane; };
-template <int TEAM> static __device__ __forceinline__ TeamRow team_row()
-{
-    return TeamRow{(int64_t)blockIdx.x * (ROW_BLOCK / TEAM) + threadIdx.x / TEAM, (int)(threadIdx.x % TEAM)};
-}
-
-// Launches kernel32 or kernel256, instances of one template, over rows.
-template <class K, class... A>
-static void launch_rows(const OpCall *c, K *warp, K *block, int64_t rows, int64_t width, A... a)
-{
-    if (width <= ROW_WARP_MAX) launch(c, warp, grid_of(rows, ROW_BLOCK / 32), ROW_BLOCK, 0, rows, width, a...);
-    else launch(c, block, blocks_of(rows), ROW_BLOCK, 0, rows, width, a...);
-}
+// ---- layer_norm: rows of the last dimension
 
 template <int TEAM>
 static __global__ void layer_norm_kernel(int64_t rows, int64_t C, float eps, const float *x, const float *gamma,
@@ -90,50 +76,6 @@ CUDA_KERNEL(layer_norm, bwd)
                     dy, in_g(c, 0));
     if (in_g(c, 1) || in_g(c, 2))
         sum_columns<2>(c, 1, rows, C, LayerNormAffine{x, dy, mean, rstd, C}, {{in_g(c, 1), in_g(c, 2)}, 0, 1, false});
-}
-
-template <int TEAM> static __global__ void softmax_kernel(int64_t rows, int64_t C, const float *x, float *y)
-{
-    SHARED(float, shared, [ROW_BLOCK / 32]);
-    const TeamRow t = team_row<TEAM>();
-    const bool mine = t.row < rows;
-    const int64_t n = mine ? C : 0, at = (mine ? t.row : 0) * C;
-    float max = -INFINITY, sum = 0;
-    for (int64_t i = t.lane; i < n; i += TEAM) max = max_nan(max, x[at + i]);
-    max = team_max<TEAM>(max, shared);
-    for (int64_t i = t.lane; i < n; i += TEAM) {
-        const float e = expf(x[at + i] - max);
-        y[at + i] = e;
-        sum += e;
-    }
-    sum = team_sum<TEAM>(sum, shared);
-    for (int64_t i = t.lane; i < n; i += TEAM) y[at + i] /= sum;
-}
-
-template <int TEAM>
-static __global__ void softmax_dx_kernel(int64_t rows, int64_t C, const float *y, const float *dy, float *dx)
-{
-    SHARED(float, shared, [ROW_BLOCK / 32]);
-    const TeamRow t = team_row<TEAM>();
-    const bool mine = t.row < rows;
-    const int64_t n = mine ? C : 0, at = (mine ? t.row : 0) * C;
-    float dot = 0;
-    for (int64_t i = t.lane; i < n; i += TEAM) dot += dy[at + i] * y[at + i];
-    dot = team_sum<TEAM>(dot, shared);
-    for (int64_t i = t.lane; i < n; i += TEAM) dx[at + i] += y[at + i] * (dy[at + i] - dot);
-}
-
-CUDA_KERNEL(softmax, fwd)
-{
-    launch_rows(c, softmax_kernel<32>, softmax_kernel<ROW_BLOCK>, shape_rows(c->in[0]->shape),
-                shape_last(c->in[0]->shape), in_x(c, 0), out_x(c, 0));
-}
-
-CUDA_KERNEL(softmax, bwd)
-{
-    if (!in_g(c, 0)) return;
-    launch_rows(c, softmax_dx_kernel<32>, softmax_dx_kernel<ROW_BLOCK>, shape_rows(c->in[0]->shape),
-                shape_last(c->in[0]->shape), (const float *)out_x(c, 0), out_g(c, 0), in_g(c, 0));
 }
 
 // ---- group norms and film: an affine part, shared by all samples (step 0) or each sample's own, and SiLU

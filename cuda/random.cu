@@ -1,7 +1,7 @@
-// randn, diffuse: normals at an address (tensor/philox.h), the same bits as on the CPU: this file is compiled with
-// -fmad=false.  One Philox quad (about 100 integer and 120 float operations) gives four normals, written as 16 bytes:
-// bound by arithmetic.  Expected: 132 SMs x 128 lanes x 1.7 GHz / 60 operations a value = 480 G normals/s, 0.4 of the
-// store rate.
+// randn, diffuse, dropout: draws at an address (tensor/philox.h), the same bits as on the CPU: this file is compiled
+// with -fmad=false.  Normals: one Philox quad (about 100 integer and 120 float operations) gives four, written as 16
+// bytes: bound by arithmetic.  Expected: 132 SMs x 128 lanes x 1.7 GHz / 60 operations a value = 480 G normals/s, 0.4
+// of the store rate.  dropout: a map (kernel.h), bound by memory.
 #include "kernel.h"
 #include "tensor/philox.h"
 
@@ -78,4 +78,47 @@ CUDA_KERNEL(diffuse, fwd)
     const int64_t rows = numel(c->in[1]), len = rows ? numel(c->in[0]) / rows : 0;
     launch(c, diffuse_kernel, grid_of(rows * div_up(len, 4), MAP_BLOCK), MAP_BLOCK, 0, p->at, p->target,
            clock_of(c, 2), rows, len, in_x(c, 0), in_x(c, 1), out_x(c, 0), c->n_out > 1 ? out_x(c, 1) : NULL);
+}
+
+// dropout: one Philox quad for each four draws; the wide kernel wants offset % 4 = 0, so that a pack is one quad
+
+struct Dropout {
+    const float *x;
+    DropoutParams p;
+    const uint32_t *clock;
+    float factor;
+    template <int W> __device__ Pack<W> at(int64_t i) const
+    {
+        const uint64_t sub = philox_subsequence(p.at.site, p.at.step + clock_value(clock)),
+                       draw = p.at.offset + (uint64_t)i;
+        const Philox4 d = philox_quad(p.at.seed, sub, draw / 4);
+        Pack<W> r = load<W>(x + i);
+#pragma unroll
+        for (int k = 0; k < W; k++) {
+            const uint32_t which = W == 4 ? (uint32_t)k : (uint32_t)(draw % 4);
+            const uint32_t bits = which == 0 ? d.v[0] : which == 1 ? d.v[1] : which == 2 ? d.v[2] : d.v[3];
+            r.v[k] *= (double)philox_unit(bits) >= p.p ? factor : 0.0f;
+        }
+        return r;
+    }
+};
+
+static Dropout dropout_of(const OpCall *c, const float *x)
+{
+    const DropoutParams *p = params<DropoutParams>(c);
+    return Dropout{x, *p, clock_of(c, 1), (float)(1 / (1 - p->p))};
+}
+
+static bool wide_dropout(const Dropout &f) { return aligned16(f.x) && f.p.at.offset % 4 == 0; }
+
+CUDA_KERNEL(dropout, fwd)
+{
+    const Dropout f = dropout_of(c, in_x(c, 0));
+    map<false>(c, numel(c->in[0]), out_x(c, 0), f, wide_dropout(f));
+}
+
+CUDA_KERNEL(dropout, bwd)
+{
+    const Dropout f = dropout_of(c, out_g(c, 0));
+    if (in_g(c, 0)) map<true>(c, numel(c->in[0]), in_g(c, 0), f, wide_dropout(f));
 }

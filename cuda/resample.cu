@@ -1,6 +1,6 @@
-// upsample2, avgpool2, global_avgpool, global_maxpool, dwconv1d: bound by memory (dwconv1d: 2 K flops a value, its K
-// reads of a value come from L1).  16-byte packs along the channels.  Expected: 0.85 of a device copy on 64 MB and
-// more; global_maxpool, which has one thread a channel, 0.5 below 100,000 (sample, channel) pairs.
+// upsample2, avgpool2, global_avgpool, global_maxpool: bound by memory.  16-byte packs along the channels.
+// Expected: 0.85 of a device copy on 64 MB and more; global_maxpool, which has one thread a channel, 0.5 below 100,000
+// (sample, channel) pairs.
 #include "kernel.h"
 
 struct Image { int64_t H, W, C; };   // of the tensor whose values are walked
@@ -152,54 +152,4 @@ CUDA_KERNEL(global_maxpool, bwd)
     if (!in_g(c, 0) || m.N * m.C == 0) return;
     auto *kernel = maxpool_kernel<true>;
     launch(c, kernel, grid_of(m.N * m.C, 64), 64, 0, m, in_x(c, 0), (float *)NULL, out_g(c, 0), in_g(c, 0));
-}
-
-// ---- dwconv1d: x [N,T,C], w [K,C]
-
-struct DwConv {   // sum_k w[k] x[t + sign (k - K/2)], sign 1: forward, -1: backward
-    const float *x, *w, *b;
-    int64_t T, C, K;
-    int sign;
-    template <int W> __device__ Pack<W> at(int64_t i) const
-    {
-        const int64_t row = quotient(i, C), c = i - row * C, t = remainder_of(row, T);
-        Pack<W> r = {};
-        if (b) r = load<W>(b + c);
-        for (int64_t k = 0; k < K; k++) {
-            const int64_t shift = sign * (k - K / 2);
-            if (t + shift < 0 || t + shift >= T) continue;
-            const Pack<W> a = load<W>(w + k * C + c), v = load<W>(x + (row + shift) * C + c);
-#pragma unroll
-            for (int j = 0; j < W; j++) r.v[j] += a.v[j] * v.v[j];
-        }
-        return r;
-    }
-    bool wide() const { return C % 4 == 0 && aligned16(x) && aligned16(w) && aligned16(b); }
-};
-
-CUDA_KERNEL(dwconv1d, fwd)
-{
-    const int64_t *d = c->in[0]->shape.d;
-    const DwConv f = {in_x(c, 0), in_x(c, 1), in_x(c, 2), d[1], d[2], c->in[1]->shape.d[0], 1};
-    map<false>(c, numel(c->in[0]), out_x(c, 0), f, f.wide());
-}
-
-struct DwWeights {   // line k R + r of K R lines: x[r + k - K/2] dy[r]
-    const float *x, *dy;
-    int64_t R, T, C, K;
-    __device__ void operator()(int64_t line, int64_t i, float (&v)[1]) const
-    {
-        const int64_t k = quotient(line, R), r = line - k * R, shift = k - K / 2, u = remainder_of(r, T) + shift;
-        v[0] = u >= 0 && u < T ? x[(r + shift) * C + i] * dy[r * C + i] : 0.0f;
-    }
-};
-
-CUDA_KERNEL(dwconv1d, bwd)
-{
-    const int64_t *d = c->in[0]->shape.d, R = d[0] * d[1], C = d[2], K = c->in[1]->shape.d[0];
-    const float *dy = out_g(c, 0);
-    const DwConv f = {dy, in_x(c, 1), NULL, d[1], C, K, -1};
-    if (in_g(c, 0)) map<true>(c, R * C, in_g(c, 0), f, f.wide());
-    if (in_g(c, 1)) sum_columns<1>(c, K, R, C, DwWeights{in_x(c, 0), dy, R, d[1], C, K}, {{in_g(c, 1)}, C, 1, false});
-    if (in_g(c, 2)) sum_columns<1>(c, 1, R, C, Values{dy, C}, {{in_g(c, 2)}, 0, 1, false});
 }

@@ -1,46 +1,7 @@
-// concat, slice, cache_put, pad2d, crop2d, permute, embedding: copies, bound by memory.
+// concat, slice, pad2d, crop2d, permute, embedding: copies, bound by memory.
 // Runs of values move in 16-byte packs when they are multiples of 4.  Expected: 0.85 of a device copy; permute across
 // the last axis 0.75 (tiles of 32 x 32 through shared memory, 4-byte accesses, 128 bytes a warp on both sides).
 #include "kernel.h"
-
-// ---- a part of a larger tensor: part[i] <-> whole[M::at(i)]
-
-// GATHER: part = whole[..] (or +=);  else whole[..] = part (or +=).
-template <int W, bool ADD, bool GATHER, class M>
-static __global__ void place_kernel(int64_t n, const float *from, float *to, M m)
-{
-    const int64_t i = ((int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x) * W;
-    if (i >= n) return;
-    const int64_t w = m.at(i);
-    Pack<W> r = load<W>(from + (GATHER ? w : i));
-    float *dst = to + (GATHER ? i : w);
-    if (ADD) {
-        const Pack<W> old = load<W>(dst);
-#pragma unroll
-        for (int k = 0; k < W; k++) r.v[k] += old.v[k];
-    }
-    store<W>(dst, r);
-}
-
-template <bool ADD, bool GATHER, class M>
-static void place(const OpCall *c, int64_t n, const float *from, float *to, M m)
-{
-    if (n == 0) return;
-    if (m.wide() && aligned16(from) && aligned16(to)) {
-        auto *kernel = place_kernel<4, ADD, GATHER, M>;
-        launch(c, kernel, grid_of(n, 4 * MAP_BLOCK), MAP_BLOCK, 0, n, from, to, m);
-    } else {
-        auto *kernel = place_kernel<1, ADD, GATHER, M>;
-        launch(c, kernel, grid_of(n, MAP_BLOCK), MAP_BLOCK, 0, n, from, to, m);
-    }
-}
-
-// Runs of `part` values, one from every `whole` values, `first` values in.
-struct Runs {
-    int64_t part, whole, first;
-    __device__ int64_t at(int64_t i) const { return quotient(i, part) * whole + first + remainder_of(i, part); }
-    bool wide() const { return part % 4 == 0 && whole % 4 == 0 && first % 4 == 0; }
-};
 
 static int64_t run_of(Shape s, int axis)   // values from the axis on
 {
@@ -83,15 +44,6 @@ CUDA_KERNEL(slice, fwd) { place<false, true>(c, numel(c->out[0]), in_x(c, 0), ou
 CUDA_KERNEL(slice, bwd)
 {
     if (in_g(c, 0)) place<true, false>(c, numel(c->out[0]), out_g(c, 0), in_g(c, 0), slice_runs(c));
-}
-
-// In place (out is the cache) only the new rows are written.
-CUDA_KERNEL(cache_put, fwd)
-{
-    const int64_t *s = c->in[0]->shape.d, D = s[2], start = params<CachePutParams>(c)->start;
-    const Runs rows = {c->in[1]->shape.d[1] * D, s[1] * D, start * D};
-    if (out_x(c, 0) != in_x(c, 0)) copy(c, out_x(c, 0), in_x(c, 0), tensor_bytes(c->in[0]));
-    place<false, false>(c, numel(c->in[1]), in_x(c, 1), out_x(c, 0), rows);
 }
 
 // The inner image [N,H,row / C,C] of an outer one; rows of values, so that columns and channels are one index.

@@ -28,10 +28,10 @@ if [ $kind = simd ]; then
         -I. -x c "$source" -o "$1/m.so"
 fi
 set -- "$1/cuda" "$op" "$1"
-source=$(grep -lE "^(CUDA_KERNEL|ACTIVATION)\\($2,|^extern \"C\" void $2_fwd_cuda" "$1"/*.cu | grep -v _sm90 | head -n 1)
+source=$(grep -lE "^(CUDA_KERNEL|ACTIVATION)\\($2," "$1"/*.cu | grep -v _sm90 | head -n 1)
 [ -n "$source" ] || { echo "no kernel of $2"; exit 1; }
 source=$(ls "${source%.cu}.cu" "${source%.cu}"_*.cu 2>/dev/null)
-case $source in */gemm.cu*) source="$source $(ls "$1"/linear_*.cu 2>/dev/null)" ;; esac   # which it calls
+case $source in */linear.cu*) source="$source $(ls "$1"/gemm_*.cu 2>/dev/null)" ;; esac   # which it calls
 ${CXX:-g++} -std=c++17 -O0 -w -shared -fPIC -DLEAD_CUDA_EMULATE -fno-exceptions -fno-rtti -fno-threadsafe-statics \
     -ffp-contract=off -fno-math-errno -fopenmp -Isrc -Itests/emulate -x c++ $source -o "$3/m.so"
 END

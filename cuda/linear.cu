@@ -181,7 +181,7 @@ CUDA_KERNEL(matmul, bwd)
 
 // ---- linear and its fused forms
 
-// cuda/gemm_bf16.cu; false: the weight is not in bf16.
+// cuda/linear_bf16.cu; false: the weight is not in bf16.
 bool linear_bf16(const OpCall *c, const Epilogue &e);
 
 // r: NULL, or what is added; h: NULL, or where x w + b goes when y is an activation of it.
