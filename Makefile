@@ -31,8 +31,10 @@ OBJ     := $(SRC:%.c=$(BUILD)/%.o) \
 ifeq ($(shell uname -m),x86_64)
 # The sanitizers' build takes -O1: it costs minutes less to compile.
 SIMD_OPT ?= -O3
-SIMD_SRC := $(shell grep -l '^KERNEL' cpu_simd/*.inl)
-OBJ     += $(SIMD_SRC:%.inl=$(BUILD)/%.avx2.o) $(SIMD_SRC:%.inl=$(BUILD)/%.avx512.o) $(BUILD)/cpu_simd/linear_bf16.avx512bf16.o
+SIMD_BF16 := $(wildcard cpu_simd/*_bf16.inl)
+SIMD_SRC := $(filter-out $(SIMD_BF16),$(wildcard cpu_simd/*.inl))
+OBJ     += $(SIMD_SRC:%.inl=$(BUILD)/%.avx2.o) $(SIMD_SRC:%.inl=$(BUILD)/%.avx512.o) \
+           $(SIMD_BF16:%.inl=$(BUILD)/%.avx512bf16.o)
 endif
 
 all: deps $(BUILD)/lead $(BUILD)/liblead.a

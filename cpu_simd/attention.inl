@@ -7,7 +7,7 @@
 //     o += P V                                         dq += G K                          dk += G^T Q
 //
 // With AVX-512 four queries' products with 64 keys are 16 registers, which become P (or G) before they are stored.  The
-// other products, and all of AVX2, are att_product over the register tiles of gemm.inl: B's rows are contiguous, A is
+// other products, and all of AVX2, are att_product over the register tiles of gemm.h: B's rows are contiguous, A is
 // read by broadcasts, so A may be a transposed tile.  While a head is computed the next one's rows are asked for: they
 // are D apart, which the hardware does not foresee.  What no query of a few rows sees is not computed.
 // The schedule of a (n, head) does not depend on the number of threads, nor do its results.
@@ -15,7 +15,8 @@
 // those of the whole window (tests/test_gpt2_cache.c).
 #include <omp.h>
 
-#include "cpu_simd/gemm.inl"
+#include "cpu_simd/gemm.h"
+#include "cpu_simd/range.h"
 
 enum {
     AQ = 24,                        // queries in a tile, forward: a multiple of MR
@@ -598,5 +599,53 @@ KERNEL(attention, bwd)
         h.keys = (AttKeys){.k = k, .v = v, .rows = k, .dk = h.dk, .dv = h.dv, .kt = kt, .vt = dq || dk ? vt : NULL,
                            .copy = copy, .next = next.at_k - w.at_k};
         att_bwd_head(&d, &h);
+    }
+}
+
+// ---- softmax
+
+KERNEL(softmax, fwd)
+{
+    const float *x = in_x(c, 0);
+    float *y = out_x(c, 0);
+    const int64_t C = shape_last(c->in[0]->shape), rows = shape_rows(c->in[0]->shape);
+#pragma omp parallel for schedule(static) if (rows * C > PAR_VALUES)
+    for (int64_t r = 0; r < rows; r++) {
+        const float *xr = x + r * C;
+        float *yr = y + r * C;
+        const vf max = vset1(row_max(xr, C));
+        vf sum = vzero(), e[VECTORS_MAX];
+        int64_t i = 0;
+        for (; i + VECTORS_MAX * VW <= C; i += VECTORS_MAX * VW) {
+            for (int k = 0; k < VECTORS_MAX; k++) e[k] = vsub(vload(xr + i + k * VW), max);
+            vexps_to88(e, VECTORS_MAX);
+            for (int k = 0; k < VECTORS_MAX; k++) vstore(yr + i + k * VW, e[k]);
+            sum = vadd(sum, vadd(vadd(e[0], e[1]), vadd(e[2], e[3])));
+        }
+        for (; i < C; i += VW) {
+            e[0] = vexp_to88(vsub(vload_n(xr + i, C - i), max));
+            vstore_n(yr + i, C - i, e[0]);
+            sum = vadd(sum, vpad_n(e[0], C - i, vzero()));
+        }
+        const vf f = vset1(1 / vsum(sum));
+        for (i = 0; i < C; i += VW) vstore_n(yr + i, C - i, vmul(vload_n(yr + i, C - i), f));
+    }
+}
+
+KERNEL(softmax, bwd)
+{
+    const float *y = out_x(c, 0), *dy = out_g(c, 0);
+    float *dx = in_g(c, 0);
+    if (!dx) return;
+    const int64_t C = shape_last(c->in[0]->shape), rows = shape_rows(c->in[0]->shape);
+#pragma omp parallel for schedule(static) if (rows * C > PAR_VALUES)
+    for (int64_t r = 0; r < rows; r++) {
+        const float *yr = y + r * C, *dyr = dy + r * C;
+        float *dxr = dx + r * C;
+        const vf dot = vset1((float)row_dot(yr, dyr, C));
+        for (int64_t i = 0; i < C; i += VW) {
+            const int64_t n = C - i;
+            vstore_n(dxr + i, n, vfma(vload_n(yr + i, n), vsub(vload_n(dyr + i, n), dot), vload_n(dxr + i, n)));
+        }
     }
 }

@@ -7,11 +7,11 @@
 //   backward, weights dw = P(x)^T dy                  window         x  O        sum over pixels, in blocks of gemm_kc
 // gemm asks for P block by block (window_fetch), as large as the L2 cache likes.  With stride s, dx splits in s x s
 // classes of pixels; each class is reached by its own subset of taps and is a product of its own, free of zeros.
-#include "cpu_simd/gemm.inl"
-#include "cpu_simd/conv_few.inl"
-#include "cpu_simd/conv_multi.inl"
-#include "cpu_simd/conv_rows.inl"
-#include "cpu_simd/winograd.inl"
+#include "cpu_simd/gemm.h"
+#include "cpu_simd/conv_skinny.h"
+#include "cpu_simd/conv_multi.h"
+#include "cpu_simd/conv_rows.h"
+#include "cpu_simd/winograd.h"
 
 // Rows row0.. of P, columns begin..end of kernel row a (0 <= begin < end <= KW C), to dst, ld floats from row to row.
 static void window_run(const Window *w, int64_t row0, int64_t rows, int64_t a, int64_t begin, int64_t end, float *dst,
@@ -70,7 +70,7 @@ static Window window_of(const ConvDims *d, const float *x)
 // A 1x1 convolution of every pixel is a linear layer: x itself is P.
 static inline bool is_linear(const ConvDims *d) { return d->KH == 1 && d->KW == 1 && d->s == 1 && d->p == 0; }
 
-// An image of 3 channels under an odd window: a stem of one branch (conv_multi.inl).
+// An image of 3 channels under an odd window: a stem of one branch (conv_multi.h).
 static bool is_stem(const ConvDims *d)
 {
     return d->C == 3 && d->KH == d->KW && d->KH % 2 == 1 && d->KH <= 7 && d->s == 1 && d->p == d->KH / 2 &&
@@ -304,7 +304,7 @@ KERNEL(conv2d, bwd)
     if (in_g(c, 2)) column_sums(out_g(c, 0), d.N * d.Ho * d.Wo, d.O, in_g(c, 2));
 }
 
-// ---- conv2d_multi: conv_multi.inl
+// ---- conv2d_multi: conv_multi.h
 
 KERNEL(conv2d_multi, fwd)
 {

@@ -1,6 +1,6 @@
-// Elementwise kernels: add, mul, scale and the activations.  Formulas: src/tensor/ref/<op>.inl.
+// Elementwise kernels: add, mul, mul_rows, scale and the activations.  Formulas: src/tensor/ref/<op>.inl.
 // All but small ones are bound by memory; what is saved is the scalar expf and tanhf.
-#include "cpu_simd/range.inl"
+#include "cpu_simd/range.h"
 
 // ---- y = f(x) and dx += dy f'(x)
 
@@ -244,4 +244,24 @@ KERNEL(mul, bwd)
     if (!in_g(c, 1)) return;
     if (numel(c->in[1]) == n) run_ranges(c, n, mul_back_b);
     else suffix_sum(c, in_x(c, 0), out_g(c, 0), in_g(c, 1));
+}
+
+// ---- mul_rows
+
+static MixWeights row_factor(const OpCall *c, int64_t n) { return (MixWeights){in_x(c, 1)[n], 0}; }
+
+KERNEL(mul_rows, fwd)
+{
+    mix_rows(c, numel(c->in[1]), row_length(c, 1), row_factor, in_x(c, 0), NULL, out_x(c, 0), false);
+}
+
+KERNEL(mul_rows, bwd)
+{
+    const int64_t P = numel(c->in[1]), R = row_length(c, 1);
+    const float *a = in_x(c, 0), *dy = out_g(c, 0);
+    float *ds = in_g(c, 1);
+    if (in_g(c, 0)) mix_rows(c, P, R, row_factor, dy, NULL, in_g(c, 0), true);
+    if (!ds) return;
+#pragma omp parallel for schedule(static) if (P * R > PAR_VALUES)
+    for (int64_t p = 0; p < P; p++) ds[p] += (float)row_dot(dy + p * R, a + p * R, R);
 }

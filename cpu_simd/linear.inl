@@ -1,8 +1,8 @@
-// linear, linear_gelu, linear_silu, linear_add, matmul on the product of gemm.inl.
+// linear, linear_gelu, linear_silu, linear_add, matmul on the product of gemm.h.
 // Formulas and shapes: src/tensor/ref/<op>.inl
-#include "cpu_simd/gemm.inl"
-#include "cpu_simd/linear_bf16.inl"
-#include "cpu_simd/range.inl"
+#include "cpu_simd/gemm.h"
+#include "cpu_simd/linear_bf16.h"
+#include "cpu_simd/range.h"
 
 typedef struct LinearDims { int64_t M, K, N; } LinearDims;
 

@@ -1,6 +1,6 @@
 // Reductions and losses: sum, mean, sumsq, mse, wmse, huber, cross_entropy.  Formulas: src/tensor/ref/<op>.inl.
 // Bound by memory.  Sums run in double, in pieces that depend on the shape alone; the pieces are added in order.
-#include "cpu_simd/range.inl"
+#include "cpu_simd/range.h"
 
 enum { SUM_PIECE = 16384 };
 

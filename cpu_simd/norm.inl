@@ -1,7 +1,7 @@
-// Row kernels: layer_norm, softmax.  Formulas: src/tensor/ref/{layer_norm,softmax}.inl.
+// layer_norm.  Formula: src/tensor/ref/layer_norm.inl.
 // A row is read two or three times, from the first-level cache after the first; sums run in four vectors of
 // lanes, which are added in double.
-#include "cpu_simd/range.inl"
+#include "cpu_simd/range.h"
 
 static double row_squares(const float *x, int64_t n, float mean)   // sum (x - mean)^2
 {
@@ -118,52 +118,4 @@ KERNEL(layer_norm, bwd)
     }
     if (dgamma) add_rows(dgamma, part, pieces, C);
     if (dbeta) add_rows(dbeta, part + pieces * C, pieces, C);
-}
-
-// ---- softmax
-
-KERNEL(softmax, fwd)
-{
-    const float *x = in_x(c, 0);
-    float *y = out_x(c, 0);
-    const int64_t C = shape_last(c->in[0]->shape), rows = shape_rows(c->in[0]->shape);
-#pragma omp parallel for schedule(static) if (rows * C > PAR_VALUES)
-    for (int64_t r = 0; r < rows; r++) {
-        const float *xr = x + r * C;
-        float *yr = y + r * C;
-        const vf max = vset1(row_max(xr, C));
-        vf sum = vzero(), e[VECTORS_MAX];
-        int64_t i = 0;
-        for (; i + VECTORS_MAX * VW <= C; i += VECTORS_MAX * VW) {
-            for (int k = 0; k < VECTORS_MAX; k++) e[k] = vsub(vload(xr + i + k * VW), max);
-            vexps_to88(e, VECTORS_MAX);
-            for (int k = 0; k < VECTORS_MAX; k++) vstore(yr + i + k * VW, e[k]);
-            sum = vadd(sum, vadd(vadd(e[0], e[1]), vadd(e[2], e[3])));
-        }
-        for (; i < C; i += VW) {
-            e[0] = vexp_to88(vsub(vload_n(xr + i, C - i), max));
-            vstore_n(yr + i, C - i, e[0]);
-            sum = vadd(sum, vpad_n(e[0], C - i, vzero()));
-        }
-        const vf f = vset1(1 / vsum(sum));
-        for (i = 0; i < C; i += VW) vstore_n(yr + i, C - i, vmul(vload_n(yr + i, C - i), f));
-    }
-}
-
-KERNEL(softmax, bwd)
-{
-    const float *y = out_x(c, 0), *dy = out_g(c, 0);
-    float *dx = in_g(c, 0);
-    if (!dx) return;
-    const int64_t C = shape_last(c->in[0]->shape), rows = shape_rows(c->in[0]->shape);
-#pragma omp parallel for schedule(static) if (rows * C > PAR_VALUES)
-    for (int64_t r = 0; r < rows; r++) {
-        const float *yr = y + r * C, *dyr = dy + r * C;
-        float *dxr = dx + r * C;
-        const vf dot = vset1((float)row_dot(yr, dyr, C));
-        for (int64_t i = 0; i < C; i += VW) {
-            const int64_t n = C - i;
-            vstore_n(dxr + i, n, vfma(vload_n(yr + i, n), vsub(vload_n(dyr + i, n), dot), vload_n(dxr + i, n)));
-        }
-    }
 }

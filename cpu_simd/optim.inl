@@ -1,6 +1,6 @@
 // adamw.  Formulas: src/tensor/ref/adamw.inl.  One pass over every parameter: 28 bytes a value, 36 with the average,
 // which is taken while p' is still in a register; bound by memory.
-#include "cpu_simd/range.inl"
+#include "cpu_simd/range.h"
 
 typedef struct { vf b1, b2, c1, c2, fix1, fix2, lr, eps, gs, f; } AdamwVectors;
 

@@ -2,7 +2,7 @@
 // Philox multiplies 32 x 32 -> 64 bits, so its words sit in the low halves of 64-bit lanes; the last round puts two of
 // a quad's words into each lane.  Every rounding is the one in philox.h, or that of a number 2^k times as large; for
 // each of the 2^24 radii and 2^24 angles the bits were compared with philox.h's, on AVX2 and AVX-512.
-#include "cpu_simd/range.inl"
+#include "cpu_simd/range.h"
 #include "tensor/philox.h"
 
 #if defined(__AVX512F__)
@@ -252,7 +252,7 @@ KERNEL(randn, fwd)
         }
 }
 
-// ---- diffuse: the noise of a batch of quads stays in L1; roundings as in q_sample and convert (mix.inl).  Beside
+// ---- diffuse: the noise of a batch of quads stays in L1; roundings as in q_sample and convert (diffusion.inl).  Beside
 // randn, q_sample and convert one after another: 64x65536 6.2 -> 3.5 ms (Zen 4, one thread)
 
 // x_t = s x0 + e eps, target = s eps - e x0 (V) or eps, n values; target may be NULL

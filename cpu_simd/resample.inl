@@ -1,6 +1,6 @@
 // upsample2, avgpool2, global_avgpool, global_maxpool: vectors of channels, sums in the order of the plain kernels.
 // Formulas and shapes: src/tensor/ref/<op>.inl.  All are bound by memory.
-#include "cpu_simd/range.inl"
+#include "cpu_simd/range.h"
 
 static inline void move_pixel(float *y, const float *x, int64_t C)
 {

@@ -1,7 +1,7 @@
 // Kernels that only move values: embedding, concat, slice, permute, pad2d, crop2d.  Formulas: src/tensor/ref/<op>.inl.
 // Bound by memory.  Forward copies runs, backward adds them; work is cut so that both threads have some.
-#include "cpu_simd/gemm.inl"   // transpose_block
-#include "cpu_simd/range.inl"
+#include "cpu_simd/gemm.h"   // transpose_block
+#include "cpu_simd/range.h"
 
 // ---- runs of values at fixed distances
 

@@ -79,7 +79,7 @@ typedef struct { double beta1, beta2, eps, decay, clip; int64_t decayed; } Adamw
     KERNEL_DECL_##cf(name##_fwd_cuda) KERNEL_DECL_##cb(name##_bwd_cuda)
 #include "tensor/ops.def"
 #undef OP
-// cpu_simd/linear_bf16.inl
+// cpu_simd/linear_bf16.h
 Kernel linear_fwd_avx512bf16, linear_gelu_fwd_avx512bf16, linear_silu_fwd_avx512bf16, linear_add_fwd_avx512bf16;
 
 typedef struct OpInfo {

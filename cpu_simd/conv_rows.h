@@ -1,4 +1,4 @@
-// Convolution without copies of windows (gemm.inl's fetch_a).  A register tile reads windows where they are:
+// Convolution without copies of windows (gemm.h's fetch_a).  A register tile reads windows where they are:
 //   forward   a tile = the same pixel of up to MR images x 2 vectors of outputs; terms: what of the window lies inside
 //             the image.  With few images: up to MR pixels of an output row, from a copy of a band with its zeros
 //   dw        a tile = up to MR weights of one column of the kernel x 2 vectors of outputs; terms: the pixels whose tap
@@ -7,11 +7,11 @@
 // tile add in the same order, so a sample does not depend on its batch.
 // Measured on one Zen 4 core, time of oneDNN over ours, with padded bands or copied windows -> here: 5x5 of 3 channels
 // forward 0.77 -> 0.91, dw 0.81 -> 0.93; 3x3 stride 2, 128 -> 256 channels, forward 0.87 -> 0.95, dx 0.80 -> 0.93.
-#ifndef LEAD_CPU_SIMD_CONV_ROWS_INL
-#define LEAD_CPU_SIMD_CONV_ROWS_INL
+#ifndef LEAD_CPU_SIMD_CONV_ROWS_H
+#define LEAD_CPU_SIMD_CONV_ROWS_H
 
-#include "cpu_simd/gemm.inl"
-#include "cpu_simd/range.inl"
+#include "cpu_simd/gemm.h"
+#include "cpu_simd/range.h"
 
 // Image [..,H,W,C]; pixel (i,j) of a grid Ho x Wo sees rows i s + top + a, columns j s + left + e, a < KH, e < KW.
 typedef struct Window {

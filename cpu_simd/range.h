@@ -1,7 +1,7 @@
 // Loops that the families share: how a flat array, or an array of rows, is cut into pieces of work and vectors.
 // Pieces depend on the shape alone, never on the number of threads; each writes its own outputs.
-#ifndef LEAD_CPU_SIMD_RANGE_INL
-#define LEAD_CPU_SIMD_RANGE_INL
+#ifndef LEAD_CPU_SIMD_RANGE_H
+#define LEAD_CPU_SIMD_RANGE_H
 
 #include "cpu_simd/vec.h"
 
@@ -72,6 +72,43 @@ static inline float row_max(const float *x, int64_t n)
         for (int v = 0; v < 4; v++) m[v] = vmax(m[v], vload(x + i + v * VW));
     for (; i < n; i += VW) m[0] = vmax(m[0], vpad_n(vload_n(x + i, n - i), n - i, m[0]));
     return vmaxall(vmax(vmax(m[0], m[1]), vmax(m[2], m[3])));
+}
+
+// ---- weighted sums of rows: mul_rows, q_sample, convert.  Bound by memory.
+
+// y (+)= p a + q b; b may be NULL
+static inline __attribute__((always_inline)) void mix_run(float p, const float *a, float q, const float *b, float *y,
+                                                          int64_t n, bool add)
+{
+    const vf vp = vset1(p), vq = vset1(q);
+    for (int64_t i = 0; i < n; i += VW) {
+        const int64_t left = n - i;
+        const vf qb = b ? vmul(vq, vload_n(b + i, left)) : vzero();
+        const vf sum = add ? vadd(vload_n(y + i, left), qb) : qb;
+        vstore_n(y + i, left, vfma(vp, vload_n(a + i, left), sum));
+    }
+}
+
+typedef struct { float p, q; } MixWeights;
+typedef MixWeights RowMix(const OpCall *c, int64_t row);
+
+// y (+)= p a + q b on each of N rows of R values; long rows are cut.
+static inline __attribute__((always_inline)) void mix_rows(const OpCall *c, int64_t N, int64_t R, RowMix *weights,
+                                                           const float *a, const float *b, float *y, bool add)
+{
+#pragma omp parallel for collapse(2) schedule(static) if (N * R > PAR_VALUES)
+    for (int64_t n = 0; n < N; n++)
+        for (int64_t i = 0; i < R; i += RANGE) {
+            const MixWeights w = weights(c, n);
+            const int64_t at = n * R + i;
+            mix_run(w.p, a + at, w.q, b ? b + at : NULL, y + at, min_i64(RANGE, R - i), add);
+        }
+}
+
+// Values of input 0 for each of input `of`.
+static inline int64_t row_length(const OpCall *c, int of)
+{
+    return numel(c->in[of]) ? numel(c->in[0]) / numel(c->in[of]) : 0;
 }
 
 #endif

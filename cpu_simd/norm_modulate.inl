@@ -10,7 +10,7 @@
 
 #include <omp.h>
 
-#include "cpu_simd/range.inl"
+#include "cpu_simd/range.h"
 
 enum { TILE_ROWS = 16, UNIT_VALUES = 49152 };
 

@@ -1,13 +1,16 @@
 // Few rows of A times a large B whose transpose is what lies in memory: in rows (dX of a linear layer; the lm-head, whose
 // weights the embedding reads too) or in panels (dX through frozen weights).  Turning B into panels costs 5 .. 30 % of
 // such a product.  C^T = B^T A^T reads B^T where it is and once: tiles of MR rows of it by NR columns of a copy of A^T.
-// C is turned instead, in chunks that stay in the caches.  The sums run as in gemm.inl, so the bits are the same.
+// C is turned instead, in chunks that stay in the caches.  The sums run as in gemm.h, so the bits are the same.
 // One Zen 4 core, AVX-512, before -> here: lm-head 64x768x50257 47.2 -> 44.9 ms; dX of 64x768->3072 3.09 -> 2.72 ms,
 // packed 2.95 -> 2.69; of 16x768->3072 packed 0.90 -> 0.68; 16x512->512 0.104 -> 0.079.  At 256 rows the lm-head takes
 // 6 ms less of the 331 ms of a forward pass of GPT-2 124M on two cores.
 //   TURN_LEAST, TURN_ROWS  rows of A; fewer than nine tenths of their vectors' lanes do not win
 //   TURN_CHUNK             rows of B^T whose part of C^T is in work: more of them read A^T less often
 //   TURN_HIGH              rows of a tile where more would lie in one set of the L1 cache
+#ifndef LEAD_CPU_SIMD_GEMM_TRANSPOSED_H
+#define LEAD_CPU_SIMD_GEMM_TRANSPOSED_H
+
 enum { TURN_LEAST = 12, TURN_ROWS = 256, TURN_CHUNK = 192, TURN_HIGH = 6 };
 
 static inline bool turns(const Gemm *g)
@@ -80,3 +83,5 @@ static void gemm_turned(const Gemm *g, Arena *scratch)
     }
     arena_rewind(scratch, mark);
 }
+
+#endif

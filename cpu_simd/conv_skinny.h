@@ -3,10 +3,10 @@
 // outputs; images + outputs vectors are loaded for images x outputs multiply-adds.  The order of a sum does not depend
 // on the tile.  Measured on one Zen 4 core, 32x12x12, 3x3, 128 -> 3: 1.9 ms as a product of matrices, here 0.7; dx of a
 // 5x5 stem of 3 channels 4 times as fast.
-#ifndef LEAD_CPU_SIMD_CONV_FEW_INL
-#define LEAD_CPU_SIMD_CONV_FEW_INL
+#ifndef LEAD_CPU_SIMD_CONV_SKINNY_H
+#define LEAD_CPU_SIMD_CONV_SKINNY_H
 
-#include "cpu_simd/conv_rows.inl"
+#include "cpu_simd/conv_rows.h"
 
 #if defined(__AVX512F__)
 enum { PIXELS = 6 };

@@ -2,8 +2,8 @@
 // y = gelu_tanh(C) or silu(C) beside it, or C += r.  Vectors are those of the ops of their own, so the bits are, too.
 //
 // What it saves: the passes over memory of gelu_tanh, silu, add.  Measured: docs/design.md.
-#ifndef LEAD_CPU_SIMD_FINISH_INL
-#define LEAD_CPU_SIMD_FINISH_INL
+#ifndef LEAD_CPU_SIMD_EPILOGUE_H
+#define LEAD_CPU_SIMD_EPILOGUE_H
 
 #include "cpu_simd/vec.h"
 

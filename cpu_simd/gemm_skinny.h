@@ -3,7 +3,10 @@
 //   M <= FEW rows, B row-major       rows of B added to sums in the L1 cache, eight (M = 1) or four at a time
 //   M <= FEW rows, B^T row-major     vectors of columns made in registers
 //   K <= FEW terms (dW of few rows)  C in its own order
-// The sum of an element runs as in gemm.inl (k upwards in blocks of gemm_kc), so the bits are the same.
+// The sum of an element runs as in gemm.h (k upwards in blocks of gemm_kc), so the bits are the same.
+#ifndef LEAD_CPU_SIMD_GEMM_SKINNY_H
+#define LEAD_CPU_SIMD_GEMM_SKINNY_H
+
 enum { FEW_SUMS = 8192, FEW_VALUES = 4096 };   // floats kept in the L1 cache: sums, parts of rows of B
 
 typedef struct FewBlock { int64_t k0, kc; } FewBlock;
@@ -220,3 +223,5 @@ static void few_member(const Gemm *g, FewKind kind, float *panel, int tid, int n
     else if (kind == FEW_COLUMNS) few_columns(g, from, to, panel);
     else few_terms(g, from, to);
 }
+
+#endif

@@ -22,16 +22,16 @@
 //
 // Order of sums (D0): k runs upwards inside blocks of kc terms; kc depends on K alone, blocks are added in order.  So
 // an element has the same bits whatever M, its row, the number of threads, or the path (packed or not) taken.
-#ifndef LEAD_CPU_SIMD_GEMM_INL
-#define LEAD_CPU_SIMD_GEMM_INL
+#ifndef LEAD_CPU_SIMD_GEMM_H
+#define LEAD_CPU_SIMD_GEMM_H
 
 #include <omp.h>
 
-#include "cpu_simd/finish.inl"
+#include "cpu_simd/epilogue.h"
 #include "cpu_simd/vec.h"
 #include "tensor/pack.h"
 
-enum { FEW = 4 };   // rows or terms of the products of gemm_few.inl
+enum { FEW = 4 };   // rows or terms of the products of gemm_skinny.h
 
 typedef struct Gemm Gemm;
 
@@ -426,7 +426,7 @@ static void block_product(const Gemm *g, const Block *s, ABlock a, BPlace place,
     }
 }
 
-#include "cpu_simd/gemm_few.inl"
+#include "cpu_simd/gemm_skinny.h"
 
 // ---- the whole product
 
@@ -578,7 +578,7 @@ static void gemm_run(const Gemm *want, Arena *scratch)
     arena_rewind(scratch, mark);
 }
 
-#include "cpu_simd/gemm_turned.inl"
+#include "cpu_simd/gemm_transposed.h"
 
 static inline void gemm(const Gemm *want, Arena *scratch)
 {

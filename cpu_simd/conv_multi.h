@@ -14,10 +14,10 @@
 // the copy 558 with the copy (multiply-adds alone 482): twelve pointers and lines gave way to one.  All branches of a
 // pixel before the next pixel: 2.8 -> 2.1 ms for 1x1, 3x3 and 5x5, since y is then written in order.  dw, what comes
 // next asked for ahead: 3.1 -> 2.3 ms.
-#ifndef LEAD_CPU_SIMD_CONV_MULTI_INL
-#define LEAD_CPU_SIMD_CONV_MULTI_INL
+#ifndef LEAD_CPU_SIMD_CONV_MULTI_H
+#define LEAD_CPU_SIMD_CONV_MULTI_H
 
-#include "cpu_simd/conv_rows.inl"
+#include "cpu_simd/conv_rows.h"
 
 enum { MULTI_BRANCHES = (OP_MAX_IN - 1) / 2 };
 

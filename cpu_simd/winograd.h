@@ -13,10 +13,10 @@
 //
 // Order of sums: a tile depends on its own pixels alone, its sums run over channels upwards in runs of WINO_RUN.  dw is
 // summed tile by tile in chunks that the shape fixes.  Neither depends on the number of threads.
-#ifndef LEAD_CPU_SIMD_WINOGRAD_INL
-#define LEAD_CPU_SIMD_WINOGRAD_INL
+#ifndef LEAD_CPU_SIMD_WINOGRAD_H
+#define LEAD_CPU_SIMD_WINOGRAD_H
 
-#include "cpu_simd/gemm.inl"
+#include "cpu_simd/gemm.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
