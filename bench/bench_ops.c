@@ -6,8 +6,8 @@
 //   GFLOP/s, GB/s  op_work (src/tensor/ops.h).  Of causal attention the whole square of scores counts, as is usual; its
 //                  ceiling is that of the triangle
 //   % of ceiling   roofline: of the longer of flops / (fused multiply-add rate of the variant's instruction set,
-//                  measured in the same rounds) and bytes / (bandwidth of the level of memory that they fit); above 100 where
-//                  a cache keeps more than its size says, or where Winograd saves multiplications
+//                  measured in the same rounds) and bytes / (bandwidth of the level of memory that they fit); above 100
+//                  where a cache keeps more than its size says, or where Winograd saves multiplications
 //   x scalar       times as fast as the plain reference kernel (one or a few repetitions)
 // Every variant's numbers are checked before its clock starts (problem_error; peers: against ours).
 // --quick: 3 rounds of 3 ms, no plain kernel above 50 ms: about a minute a thread count.  Else 15 rounds of 10 ms.

@@ -238,14 +238,14 @@ static bool product_of(const OpCall *c, Pass pass, Product *g)
     const bool matmul = c->op == OP_matmul, gelu = c->op == OP_linear_gelu, residual = c->op == OP_linear_add;
     if (!(matmul || gelu || residual || c->op == OP_linear) || pass == BWD || ((gelu || residual) && pass != FWD)) return false;
     if (matmul && ((const MatmulParams *)c->p)->trans_a) return false;
-    const bool turned = matmul && ((const MatmulParams *)c->p)->trans_b;   // W is stored [N,K]
+    const bool transposed = matmul && ((const MatmulParams *)c->p)->trans_b;   // W is stored [N,K]
     const Shape x = c->in[0]->shape, w = c->in[1]->shape;
     const int batch = matmul && x.n == 3 ? (int)x.d[0] : 1, K = (int)x.d[x.n - 1];
-    const int N = (int)(turned ? w.d[w.n - 2] : w.d[w.n - 1]), M = (int)(shape_numel(x) / batch / K);
-    const int ldw = turned ? K : N;
-    if (pass == FWD) *g = Product{N, M, K, ldw, K, batch, turned, false, residual, gelu || residual, gelu};
-    else if (pass == DX) *g = Product{K, M, N, ldw, N, batch, !turned, false, true, false, false};
-    else if (turned) *g = Product{K, N, M, K, N, batch, false, true, true, false, false};
+    const int N = (int)(transposed ? w.d[w.n - 2] : w.d[w.n - 1]), M = (int)(shape_numel(x) / batch / K);
+    const int ldw = transposed ? K : N;
+    if (pass == FWD) *g = Product{N, M, K, ldw, K, batch, transposed, false, residual, gelu || residual, gelu};
+    else if (pass == DX) *g = Product{K, M, N, ldw, N, batch, !transposed, false, true, false, false};
+    else if (transposed) *g = Product{K, N, M, K, N, batch, false, true, true, false, false};
     else *g = Product{N, K, M, N, K, batch, false, true, true, false, false};
     return true;
 }
@@ -274,12 +274,12 @@ static double cublas_seconds(GpuPeers *p, const Product &g)
     });
 }
 
-static bool layout(GpuPeers *p, cublasLtMatrixLayout_t *l, cudaDataType type, bool turned, int rows, int columns,
+static bool layout(GpuPeers *p, cublasLtMatrixLayout_t *l, cudaDataType type, bool transposed, int rows, int columns,
                    int ld, int batch)
 {
     const int64_t stride = (int64_t)rows * columns;
-    return !p->lt.cublasLtMatrixLayoutCreate(l, type, (uint64_t)(turned ? columns : rows),
-                                             (uint64_t)(turned ? rows : columns), ld) &&
+    return !p->lt.cublasLtMatrixLayoutCreate(l, type, (uint64_t)(transposed ? columns : rows),
+                                             (uint64_t)(transposed ? rows : columns), ld) &&
            !p->lt.cublasLtMatrixLayoutSetAttribute(*l, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch, sizeof batch) &&
            !p->lt.cublasLtMatrixLayoutSetAttribute(*l, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride,
                                                    sizeof stride);

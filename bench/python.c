@@ -63,7 +63,8 @@ static bool start(Child *c, const char *python, const char *script)
     const pid_t pid = fork();
     if (pid < 0) return false;
     if (pid == 0) {
-        // OMP_PROC_BIND has tied this thread to one core: the peer's threads get all of them back, to bind as they like.
+        // OMP_PROC_BIND has tied this thread to one core: the peer's threads get all of them back, to bind as they
+        // like.
         cpu_set_t all;
         CPU_ZERO(&all);
         for (size_t i = 0; i < CPU_SETSIZE; i++) CPU_SET(i, &all);

@@ -8,7 +8,7 @@
 //
 // With AVX-512 four queries' products with 64 keys are 16 registers, which become P (or G) before they are stored.  The
 // other products, and all of AVX2, are att_product over the register tiles of gemm.h: B's rows are contiguous, A is
-// read by broadcasts, so A may be a transposed tile.  While a head is computed the next one's rows are asked for: they
+// read by broadcasts, so A may be a transposed tile.  While a head is computed the next one's rows are prefetched: they
 // are D apart, which the hardware does not foresee.  What no query of a few rows sees is not computed.
 // The schedule of a (n, head) does not depend on the number of threads, nor do its results.
 // A query's bits depend neither on its place in a tile nor on the queries beside it: a cache fed token by token gives
@@ -72,7 +72,7 @@ static AttDims att_dims(const OpCall *c)
 
 static inline int64_t att_seen(const AttDims *d, int64_t i) { return d->causal ? i + 1 + d->Tk - d->Tq : d->Tk; }
 
-// Floats of a copy of so many rows, with what att_pack writes behind them.
+// Floats of a copy of so many rows, with what att_pack writes after them.
 static inline int64_t att_room(const AttDims *d, int64_t rows) { return ceil_div(rows * d->E + VW, 16) * 16; }
 
 // The head's own copies: rows D apart fall into few sets of the first-level cache.
@@ -81,7 +81,7 @@ static void att_pack(const AttDims *d, const float *x, int64_t rows, float *to) 
     for (int64_t r = 0; r < rows; r++) copy_floats(to + r * d->E, x + r * d->D, d->E);
 }
 
-// x, n <= AK rows -> xt [E,AK], behind n zero up to whole vectors of 16: 0 times a key that is none must be 0.
+// x, n <= AK rows -> xt [E,AK], after n zero up to whole vectors of 16: 0 times a key that is none must be 0.
 static void att_transpose(const AttDims *d, const float *x, int64_t n, float *xt)
 {
     const int64_t E = d->E, whole = E / VW * VW;
@@ -98,28 +98,28 @@ static void att_transpose(const AttDims *d, const float *x, int64_t n, float *xt
         for (int64_t i = 0; i < n || i % 16; i++) xt[e * AK + i] = i < n ? x[i * d->D + e] : 0;
 }
 
-// What will be read next, asked for meanwhile: a stack of rows, D apart, E floats each.
-typedef struct AttAhead {
+// What will be read next, prefetched meanwhile: a stack of rows, D apart, E floats each.
+typedef struct AttPrefetch {
     struct { const float *at; int64_t rows; } left[8];
     int n;
-} AttAhead;
+} AttPrefetch;
 
-enum { ASK = 16 };   // rows at a time
+enum { PREFETCH_ROWS = 16 };   // rows at a time
 
-static void att_ahead(AttAhead *a, const float *at, int64_t rows)
+static void att_prefetch(AttPrefetch *a, const float *at, int64_t rows)
 {
     a->left[a->n].at = at;
     a->left[a->n++].rows = at ? rows : 0;
 }
 
-// Where the next ASK rows begin; NULL: all are asked for.
-static const float *att_ask(AttAhead *a, int64_t D)
+// Where the next PREFETCH_ROWS rows begin; NULL: all are prefetched.
+static const float *att_prefetch_next(AttPrefetch *a, int64_t D)
 {
     while (a->n && a->left[a->n - 1].rows <= 0) a->n--;
     if (!a->n) return NULL;
     const float *at = a->left[a->n - 1].at;
-    a->left[a->n - 1].at += ASK * D;
-    a->left[a->n - 1].rows -= ASK;
+    a->left[a->n - 1].at += PREFETCH_ROWS * D;
+    a->left[a->n - 1].rows -= PREFETCH_ROWS;
     return at;
 }
 
@@ -131,7 +131,7 @@ typedef struct AttKeys {
     float *kt, *vt, *copy;          // k in tiles [E,AK]; v likewise, or NULL; rows [Tk,E], or NULL
     int64_t done;                   // keys of the tiles copied so far
     int64_t next;                   // floats to the next head's k
-    AttAhead ahead;
+    AttPrefetch prefetch;
 } AttKeys;
 
 enum { KEY_ROWS = 4 };   // of the stack
@@ -147,16 +147,16 @@ static void att_keys(const AttDims *d, AttKeys *h, int64_t seen)
     }
     const int64_t from = h->done < d->Tk ? h->done * d->D : h->next;
     const int64_t n = min_i64(AK, h->done < d->Tk ? d->Tk - h->done : d->Tk);
-    h->ahead.n = 0;
+    h->prefetch.n = 0;
     const float *const x[KEY_ROWS] = {h->dv, h->dk, h->v, h->k};
-    for (int i = 0; i < KEY_ROWS; i++) att_ahead(&h->ahead, x[i] ? x[i] + from : NULL, n);
+    for (int i = 0; i < KEY_ROWS; i++) att_prefetch(&h->prefetch, x[i] ? x[i] + from : NULL, n);
 }
 
 // Rows of queries, of four tensors or NULL.
-static void att_ahead_queries(AttKeys *h, const float *const x[4], int64_t from, int64_t rows)
+static void att_prefetch_queries(AttKeys *h, const float *const x[4], int64_t from, int64_t rows)
 {
-    h->ahead.n = (int)min_i64(h->ahead.n, KEY_ROWS);
-    for (int i = 0; i < 4; i++) att_ahead(&h->ahead, x[i] ? x[i] + from : NULL, rows);
+    h->prefetch.n = (int)min_i64(h->prefetch.n, KEY_ROWS);
+    for (int i = 0; i < 4; i++) att_prefetch(&h->prefetch, x[i] ? x[i] + from : NULL, rows);
 }
 
 // Some queries against a tile of keys.
@@ -167,7 +167,7 @@ typedef struct AttTile {
     const float *go, *vt, *lse;           // backward; vt NULL: no g
     const float *delta;                   // do.o of each query; NULL: the tile holds all keys
     float *g;                             // [.,AK] d loss / d (q.k)
-    AttAhead *ahead;
+    AttPrefetch *prefetch;
 } AttTile;
 
 #define INLINE static inline __attribute__((always_inline))
@@ -176,20 +176,20 @@ typedef struct AttTile {
 // x[r][j] = rows r of a times nv vectors of a transposed tile, upwards in e.  With AVX-512 the sums stay in registers
 // until they are probabilities; AVX2 has too few: att_product left them in y.
 INLINE void att_dots(const int rows, const int nv, const AttDims *d, const float *a, const float *bt, const float *y,
-                     AttAhead *ahead, vf x[LOT][AKV])
+                     AttPrefetch *prefetch, vf x[LOT][AKV])
 {
     const int64_t E = d->E;
-    const float *ask = att_ask(ahead, d->D);
+    const float *next = att_prefetch_next(prefetch, d->D);
 #if defined(__AVX512F__)
     (void)y;
-    const int64_t step = ask ? d->D : 0;   // nothing left to ask for: the same line again
-    if (!ask) ask = a;
+    const int64_t step = next ? d->D : 0;   // nothing left: the same line again
+    if (!next) next = a;
     UNROLL
     for (int r = 0; r < rows; r++)
         UNROLL
         for (int j = 0; j < nv; j++) x[r][j] = vzero();
     for (int64_t e = 0; e < E; e++, bt += AK) {
-        __builtin_prefetch(ask + e % ASK * step + e / 16 * 16, 0, 2);   // a line
+        __builtin_prefetch(next + e % PREFETCH_ROWS * step + e / 16 * 16, 0, 2);   // a line
         vf va[LOT];
         UNROLL
         for (int r = 0; r < rows; r++) va[r] = vset1(a[r * E + e]);
@@ -202,8 +202,8 @@ INLINE void att_dots(const int rows, const int nv, const AttDims *d, const float
     }
 #else
     (void)a, (void)bt;
-    for (int64_t e = 0; ask && e < E; e += 16)
-        for (int i = 0; i < ASK; i++) __builtin_prefetch(ask + i * d->D + e, 0, 2);
+    for (int64_t e = 0; next && e < E; e += 16)
+        for (int i = 0; i < PREFETCH_ROWS; i++) __builtin_prefetch(next + i * d->D + e, 0, 2);
     UNROLL
     for (int r = 0; r < rows; r++)
         UNROLL
@@ -222,7 +222,7 @@ INLINE float att_exps(vf *x, const int nv)
     return vsum(total);
 }
 
-// x to a row of a tile, 0 behind it
+// x to a row of a tile, 0 after it
 INLINE void att_store(const vf *x, const int nv, float *p)
 {
     UNROLL
@@ -254,7 +254,7 @@ INLINE void att_fwd_rows(const int rows, const int nv, const AttDims *d, const A
 {
     vf x[LOT][AKV];
     float *s = t->s + r0 * AK;
-    att_dots(rows, nv, d, t->q + r0 * d->E, t->kt, s, t->ahead, x);
+    att_dots(rows, nv, d, t->q + r0 * d->E, t->kt, s, t->prefetch, x);
     UNROLL
     for (int r = 0; r < rows; r++) {
         att_mask(x[r], nv, n + (d->causal ? r : 0));
@@ -276,7 +276,7 @@ INLINE void att_bwd_rows(const int rows, const int nv, const AttDims *d, const A
     vf x[LOT][AKV];
     float *s = t->s + r0 * AK, *g = t->g + r0 * AK;
     const bool whole = !t->delta;
-    att_dots(rows, nv, d, t->q + r0 * d->E, t->kt, s, t->ahead, x);
+    att_dots(rows, nv, d, t->q + r0 * d->E, t->kt, s, t->prefetch, x);
     UNROLL
     for (int r = 0; r < rows; r++) {
         float max = -INFINITY;
@@ -294,7 +294,7 @@ INLINE void att_bwd_rows(const int rows, const int nv, const AttDims *d, const A
         att_store(x[r], nv, s + r * AK);
     }
     if (!t->vt) return;
-    att_dots(rows, nv, d, t->go + r0 * d->E, t->vt, g, t->ahead, x);
+    att_dots(rows, nv, d, t->go + r0 * d->E, t->vt, g, t->prefetch, x);
     UNROLL
     for (int r = 0; r < rows; r++) {
         const float *p = s + r * AK;
@@ -377,7 +377,7 @@ static void att_fwd_block(const AttDims *d, const float *q, AttKeys *h, float *o
     }
     for (int64_t j = 0; j < seen; j += AK) {
         memcpy(before, max, sizeof before);
-        const AttTile t = {.q = qc, .kt = h->kt + j * E, .s = s, .max = max, .sum = part, .ahead = &h->ahead};
+        const AttTile t = {.q = qc, .kt = h->kt + j * E, .s = s, .max = max, .sum = part, .prefetch = &h->prefetch};
         att_rows(d, att_fwd_of, &t, i0, rows, j);
         for (int64_t r = 0; r < rows; r += VW) {
             const vf f = j > 0 ? att_fade(d, vload(before + r), vload(max + r)) : vzero();
@@ -399,8 +399,8 @@ static void att_fwd_block(const AttDims *d, const float *q, AttKeys *h, float *o
     }
 }
 
-// ---- one query: the cache is read once.  K is turned in registers, V read where it lies, and each is asked for a tile
-// ahead, which rows 3 KB apart need.  Sums, and so bits, are those of att_fwd_block.
+// ---- one query: the cache is read once.  K is transposed in registers, V read where it lies, and each is prefetched a
+// tile before, which rows 3 KB apart need.  Sums, and so bits, are those of att_fwd_block.
 // 12 heads of 64, 1024 keys in the L3 cache, one thread: AVX2 308 -> 171, AVX-512 214 -> 137 us.
 
 // q.k of up to VW keys: sums of one lane run upwards in e, as in att_dots.
@@ -494,8 +494,8 @@ KERNEL(attention, fwd)
         for (int64_t i = w.i0; i < w.i1; i += AQ) {
             const bool last = i + AQ >= w.i1;
             att_keys(&d, &h, att_seen(&d, min_i64(i + AQ, w.i1) - 1));
-            att_ahead_queries(&h, (const float *[4]){q}, last ? next.at_q + next.i0 * d.D : w.at_q + (i + AQ) * d.D,
-                              min_i64(AQ, last ? next.i1 - next.i0 : w.i1 - i - AQ));
+            att_prefetch_queries(&h, (const float *[4]){q}, last ? next.at_q + next.i0 * d.D : w.at_q + (i + AQ) * d.D,
+                                 min_i64(AQ, last ? next.i1 - next.i0 : w.i1 - i - AQ));
             att_fwd_block(&d, q + w.at_q, &h, o + w.at_q, lse + w.nh * d.Tq, i, min_i64(AQ, w.i1 - i), copy + d.t_size);
         }
     }
@@ -568,15 +568,15 @@ static void att_bwd_head(const AttDims *d, AttHead *h)
         const int64_t rows = min_i64(AQ_BWD, d->Tq - i0), seen = att_seen(d, i0 + rows - 1);
         const bool last = i0 + AQ_BWD >= d->Tq;
         att_keys(d, &h->keys, seen);
-        att_ahead_queries(&h->keys, (const float *[4]){h->dq, one_tile ? NULL : h->o, h->go, h->q},
-                          last ? h->next_q : (i0 + AQ_BWD) * D, min_i64(AQ_BWD, last ? d->Tq : d->Tq - i0 - AQ_BWD));
+        att_prefetch_queries(&h->keys, (const float *[4]){h->dq, one_tile ? NULL : h->o, h->go, h->q},
+                             last ? h->next_q : (i0 + AQ_BWD) * D, min_i64(AQ_BWD, last ? d->Tq : d->Tq - i0 - AQ_BWD));
         att_pack(d, h->q + i0 * D, rows, q);
         att_pack(d, h->go + i0 * D, rows, go);
         if (!one_tile) att_delta(go, h->o + i0 * D, D, E, rows, delta);
         for (int64_t j = 0; j < seen; j += AK) {
             const AttTile t = {.q = q, .kt = h->keys.kt + j * E, .s = s, .go = go, .lse = h->lse + i0, .g = g,
                                .delta = one_tile ? NULL : delta, .vt = h->keys.vt ? h->keys.vt + j * E : NULL,
-                               .ahead = &h->keys.ahead};
+                               .prefetch = &h->keys.prefetch};
             att_bwd_tile(d, h, &t, i0, rows, j, min_i64(AK, seen - j));
         }
     }

@@ -5,7 +5,7 @@
 //   forward           y  = P(x) w                     pixels of y    x  O        sum over the window
 //   backward, data    dx = P(dy) w', w' = w flipped   pixels of dx   x  C        sum over the taps that reach the pixel
 //   backward, weights dw = P(x)^T dy                  window         x  O        sum over pixels, in blocks of gemm_kc
-// gemm asks for P block by block (window_fetch), as large as the L2 cache likes.  With stride s, dx splits in s x s
+// gemm fetches P block by block (window_fetch), as large as the L2 cache likes.  With stride s, dx splits in s x s
 // classes of pixels; each class is reached by its own subset of taps and is a product of its own, free of zeros.
 #include "cpu_simd/gemm.h"
 #include "cpu_simd/conv_skinny.h"
@@ -99,7 +99,7 @@ static void winograd_forward(const OpCall *c, const ConvDims *d, int m)
 static void winograd_backward_x(const OpCall *c, const ConvDims *d, int m)
 {
     WinoCall call = {.w = wino_of(d->N, d->Ho, d->Wo, d->O, d->H, d->W, d->C, 2 - d->p, m), .x = out_g(c, 0),
-                     .weights = in_x(c, 1), .y = in_g(c, 0), .turned = true, .add = true};
+                     .weights = in_x(c, 1), .y = in_g(c, 0), .flipped = true, .add = true};
     wino_run(&call, c->scratch);
 }
 
@@ -119,20 +119,20 @@ static float *weight_panels(const Gemm *g, Arena *scratch)
 static float *weight_rows(const Gemm *g, Arena *scratch)
 {
     float *rows = arena_alloc(scratch, padded(g->N * g->K + VW) * sizeof *rows);
-    float *turned = arena_alloc(scratch, padded(g->N * g->K + VW) * sizeof *turned);
+    float *transposed = arena_alloc(scratch, padded(g->N * g->K + VW) * sizeof *transposed);
     if (g->fetch_b) g->fetch_b(g, 0, g->K, 0, g->N, rows, g->N);
     const float *from = g->fetch_b ? rows : g->b;
     for (int64_t n = 0; n < g->N; n++)
-        for (int64_t k = 0; k < g->K; k++) turned[n * g->K + k] = from[k * g->N + n];
-    return turned;
+        for (int64_t k = 0; k < g->K; k++) transposed[n * g->K + k] = from[k * g->N + n];
+    return transposed;
 }
 
 // q: all but its weights, which are those of g.
 static void direct_forward(RowConv *q, const Gemm *g, Arena *scratch)
 {
-    if (q->O <= FEW && q->w.KW * q->w.C >= 2 * VW) {
+    if (q->O <= SKINNY && q->w.KW * q->w.C >= 2 * VW) {
         q->panels = weight_rows(g, scratch);
-        few_forward(q);
+        skinny_forward(q);
     } else {
         q->panels = weight_panels(g, scratch);
         rows_forward(q, scratch);
@@ -168,18 +168,18 @@ KERNEL(conv2d, fwd)
 
 // dw for 3 outputs with the roles of x and dy exchanged: x has the channels that fill vectors.  Tap (a,e) of dw is tap
 // (KH-1-a, KW-1-e) of the gradient of a convolution of dy.
-static void turned_weights(const OpCall *c, const ConvDims *d)
+static void swapped_weights(const OpCall *c, const ConvDims *d)
 {
     const size_t mark = arena_mark(c->scratch);
     const int64_t taps = d->KH * d->KW, CO = d->C * d->O;
     const Window w = {.x = out_g(c, 0), .H = d->Ho, .W = d->Wo, .C = d->O, .KH = d->KH, .KW = d->KW, .Ho = d->H,
                       .Wo = d->W, .s = 1, .top = d->p - d->KH + 1, .left = d->p - d->KW + 1};
-    float *turned = arena_zalloc(c->scratch, (size_t)(taps * CO) * sizeof *turned), *dw = in_g(c, 1);
-    rows_weights(&w, in_x(c, 0), d->N, d->C, turned, c->scratch);
+    float *flipped = arena_zalloc(c->scratch, (size_t)(taps * CO) * sizeof *flipped), *dw = in_g(c, 1);
+    rows_weights(&w, in_x(c, 0), d->N, d->C, flipped, c->scratch);
     for (int64_t t = 0; t < taps; t++)
         for (int64_t k = 0; k < d->C; k++)
             for (int64_t o = 0; o < d->O; o++)
-                dw[(t * d->C + k) * d->O + o] += turned[(taps - 1 - t) * CO + o * d->C + k];
+                dw[(t * d->C + k) * d->O + o] += flipped[(taps - 1 - t) * CO + o * d->C + k];
     arena_rewind(c->scratch, mark);
 }
 
@@ -194,7 +194,7 @@ static void conv_backward_w(const OpCall *c, const ConvDims *d)
     const int64_t K = d->KH * d->KW * d->C;
     const Window w = window_of(d, in_x(c, 0));
     if (d->O == 3 && d->C > 3 && d->s == 1) {
-        turned_weights(c, d);
+        swapped_weights(c, d);
         return;
     }
     if (!is_linear(d) && w.KW * w.C <= 96 && w.Ho * w.Wo >= 36) {   // few sums of many terms

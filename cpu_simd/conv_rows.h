@@ -29,7 +29,7 @@ static inline Span inside_span(int64_t at, int64_t step, int64_t size, int64_t n
 }
 
 // The sums of a tile run over blocks x runs x run terms; A and B skip so many floats after a run and after a block.
-// Row r of A lies r / 3 times `group` and r % 3 times `ra` floats behind its start, that of C alike.
+// Row r of A lies r / 3 times `group` and r % 3 times `ra` floats after its start, that of C alike.
 typedef struct RowTile {
     int64_t blocks, runs, run;
     int64_t skip_a, skip_b, hop_a, hop_b;
@@ -214,7 +214,7 @@ static void rows_of_band(const RowConv *q, const float *band, int64_t n, int64_t
     }
 }
 
-// Output row i of images n0.. .  Their pixels of y lie far apart and are asked for before the sums: 3x3 stride 2 of
+// Output row i of images n0.. .  Their pixels of y lie far apart and are prefetched before the sums: 3x3 stride 2 of
 // 512x12x12 16 -> 32 takes 1.4 .. 1.5 ms where it took 1.4 .. 2.1 from run to run, dX of 128 -> 256 2 % less.  The
 // short sums of three channels gain nothing.
 static void row_of_images(const RowConv *q, int64_t n0, int64_t images, int64_t i)

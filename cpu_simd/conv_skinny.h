@@ -1,4 +1,4 @@
-// Convolution to at most FEW outputs (the last layer: 128 -> 3; dx of an image of 3 channels): vectors run along the
+// Convolution to at most SKINNY outputs (the last layer: 128 -> 3; dx of an image of 3 channels): vectors run along the
 // window instead of the outputs, which would leave most lanes empty.  A tile = the same pixel of PIXELS images x the
 // outputs; images + outputs vectors are loaded for images x outputs multiply-adds.  The order of a sum does not depend
 // on the tile.  Measured on one Zen 4 core, 32x12x12, 3x3, 128 -> 3: 1.9 ms as a product of matrices, here 0.7; dx of a
@@ -15,18 +15,18 @@ enum { PIXELS = 3 };
 #endif
 
 // A window of images n0..: kernel rows v, floats h of each; a: where the window of the first image begins.
-typedef struct FewTile {
+typedef struct SkinnyTile {
     const float *a;
     int64_t image, pitch, run;     // floats from image to image, from kernel row to row, in a kernel row
     Span v, h;
     const float *w;                // [outputs][KH run]
     int64_t ld;
-} FewTile;
+} SkinnyTile;
 
-static inline __attribute__((always_inline)) void few_tile(const int images, const int outs, const FewTile *q,
-                                                           const RowConv *conv, float *y)
+static inline __attribute__((always_inline)) void skinny_tile(const int images, const int outs, const SkinnyTile *q,
+                                                              const RowConv *conv, float *y)
 {
-    vf acc[PIXELS][FEW];
+    vf acc[PIXELS][SKINNY];
     for (int i = 0; i < images; i++)
         for (int o = 0; o < outs; o++) acc[i][o] = vzero();
     for (int64_t r = q->v.from; r < q->v.to; r++) {
@@ -34,7 +34,7 @@ static inline __attribute__((always_inline)) void few_tile(const int images, con
         for (int64_t k = q->h.from; k < q->h.to; k += VW) {
             const bool full = k + VW <= q->h.to;
             const vmask m = vhead(q->h.to - k);
-            vf vw[FEW];
+            vf vw[SKINNY];
 #pragma GCC unroll 4
             for (int o = 0; o < outs; o++)
                 vw[o] = full ? vload(w + o * q->ld + k) : vload_m(w + o * q->ld + k, m);
@@ -54,24 +54,30 @@ static inline __attribute__((always_inline)) void few_tile(const int images, con
         }
 }
 
-typedef void FewTileFn(const FewTile *q, const RowConv *conv, float *y);
+typedef void SkinnyTileFn(const SkinnyTile *q, const RowConv *conv, float *y);
 #define TILES(outs)                                                                                                   \
-    static void few_tile_1_##outs(const FewTile *q, const RowConv *c, float *y) { few_tile(1, outs, q, c, y); }       \
-    static void few_tile_n_##outs(const FewTile *q, const RowConv *c, float *y) { few_tile(PIXELS, outs, q, c, y); }
+    static void skinny_tile_1_##outs(const SkinnyTile *q, const RowConv *c, float *y)                                 \
+    {                                                                                                                 \
+        skinny_tile(1, outs, q, c, y);                                                                                \
+    }                                                                                                                 \
+    static void skinny_tile_n_##outs(const SkinnyTile *q, const RowConv *c, float *y)                                 \
+    {                                                                                                                 \
+        skinny_tile(PIXELS, outs, q, c, y);                                                                           \
+    }
 TILES(1) TILES(2) TILES(3) TILES(4)
 #undef TILES
-static FewTileFn *const few_tiles[FEW + 1][2] = {
-    {NULL, NULL}, {few_tile_1_1, few_tile_n_1}, {few_tile_1_2, few_tile_n_2}, {few_tile_1_3, few_tile_n_3},
-    {few_tile_1_4, few_tile_n_4}};
+static SkinnyTileFn *const skinny_tiles[SKINNY + 1][2] = {
+    {NULL, NULL}, {skinny_tile_1_1, skinny_tile_n_1}, {skinny_tile_1_2, skinny_tile_n_2},
+    {skinny_tile_1_3, skinny_tile_n_3}, {skinny_tile_1_4, skinny_tile_n_4}};
 
 // Output row i of images n0.. .
-static void few_row(const RowConv *q, int64_t n0, int64_t images, int64_t i)
+static void skinny_row(const RowConv *q, int64_t n0, int64_t images, int64_t i)
 {
     const Window *w = &q->w;
     const int64_t h = i * w->s + w->top;
-    FewTile t = {.image = w->H * w->W * w->C, .pitch = w->W * w->C, .run = w->KW * w->C,
-                 .v = inside_span(h, 1, w->H, w->KH), .w = q->panels, .ld = w->KH * w->KW * w->C};
-    FewTileFn *const fn = few_tiles[q->O][images > 1];
+    SkinnyTile t = {.image = w->H * w->W * w->C, .pitch = w->W * w->C, .run = w->KW * w->C,
+                    .v = inside_span(h, 1, w->H, w->KH), .w = q->panels, .ld = w->KH * w->KW * w->C};
+    SkinnyTileFn *const fn = skinny_tiles[q->O][images > 1];
     for (int64_t j = 0; j < w->Wo; j++) {
         const int64_t at = j * w->s + w->left;
         const Span e = inside_span(at, 1, w->W, w->KW);
@@ -81,15 +87,15 @@ static void few_row(const RowConv *q, int64_t n0, int64_t images, int64_t i)
     }
 }
 
-// q->panels: the weights [O][KH KW C]; 1 <= O <= FEW.
-static void few_forward(const RowConv *q)
+// q->panels: the weights [O][KH KW C]; 1 <= O <= SKINNY.
+static void skinny_forward(const RowConv *q)
 {
     const int64_t whole = q->N / PIXELS, groups = whole + q->N % PIXELS;
     const int64_t work = q->N * q->w.Ho * q->w.Wo * q->O * q->w.KH * q->w.KW * q->w.C;
 #pragma omp parallel for schedule(static) if (work > PAR_WORK)
     for (int64_t task = 0; task < groups * q->w.Ho; task++) {
         const int64_t g = task / q->w.Ho, n0 = g < whole ? g * PIXELS : g - whole + whole * PIXELS;
-        few_row(q, n0, g < whole ? PIXELS : 1, task % q->w.Ho);
+        skinny_row(q, n0, g < whole ? PIXELS : 1, task % q->w.Ho);
     }
 }
 

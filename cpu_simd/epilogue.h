@@ -7,20 +7,20 @@
 
 #include "cpu_simd/vec.h"
 
-typedef enum FinishKind { FINISH_NONE, FINISH_GELU, FINISH_SILU, FINISH_ADD } FinishKind;
+typedef enum EpilogueKind { EPILOGUE_NONE, EPILOGUE_GELU, EPILOGUE_SILU, EPILOGUE_ADD } EpilogueKind;
 
-typedef struct Finish {
-    FinishKind kind;
-    float *y;          // [M,N], rows as far apart as those of C; of FINISH_GELU, FINISH_SILU
-    const float *r;    // the same; of FINISH_ADD; not C itself
-} Finish;
+typedef struct Epilogue {
+    EpilogueKind kind;
+    float *y;          // [M,N], rows as far apart as those of C; of EPILOGUE_GELU, EPILOGUE_SILU
+    const float *r;    // the same; of EPILOGUE_ADD; not C itself
+} Epilogue;
 
 // Called with constants from one place each.  Vectors that are whole, and four at a time where the block allows: with
 // AVX2, whose masked stores are slow, 1.3 times the speed of one masked vector after the other (8192x96->32, GELU).
-typedef void FinishMap(vf *x, const int n);   // of n vectors, in place
+typedef void EpilogueMap(vf *x, const int n);   // of n vectors, in place
 
-static inline __attribute__((always_inline)) void finish_act(const Finish *f, const float *c, int64_t at, int64_t ld,
-                                                             int64_t rows, int64_t n, FinishMap *act)
+static inline __attribute__((always_inline)) void epilogue_act(const Epilogue *f, const float *c, int64_t at,
+                                                               int64_t ld, int64_t rows, int64_t n, EpilogueMap *act)
 {
     int64_t i = 0;
     for (; n == 2 * VW && i + 2 <= rows; i += 2) {
@@ -39,7 +39,7 @@ static inline __attribute__((always_inline)) void finish_act(const Finish *f, co
         }
 }
 
-static inline void finish_add(const Finish *f, float *c, int64_t at, int64_t ld, int64_t rows, int64_t n)
+static inline void epilogue_add(const Epilogue *f, float *c, int64_t at, int64_t ld, int64_t rows, int64_t n)
 {
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < n; j += VW) {
@@ -49,11 +49,11 @@ static inline void finish_add(const Finish *f, float *c, int64_t at, int64_t ld,
 }
 
 // A block of C whose sums are whole: rows ld apart, the first value c[at].
-static inline void finish_block(const Finish *f, float *c, int64_t at, int64_t ld, int64_t rows, int64_t n)
+static inline void epilogue_block(const Epilogue *f, float *c, int64_t at, int64_t ld, int64_t rows, int64_t n)
 {
-    if (f->kind == FINISH_GELU) finish_act(f, c, at, ld, rows, n, vgelu_tanhs);
-    else if (f->kind == FINISH_SILU) finish_act(f, c, at, ld, rows, n, vsilus);
-    else if (f->kind == FINISH_ADD) finish_add(f, c, at, ld, rows, n);
+    if (f->kind == EPILOGUE_GELU) epilogue_act(f, c, at, ld, rows, n, vgelu_tanhs);
+    else if (f->kind == EPILOGUE_SILU) epilogue_act(f, c, at, ld, rows, n, vsilus);
+    else if (f->kind == EPILOGUE_ADD) epilogue_add(f, c, at, ld, rows, n);
 }
 
 #endif

@@ -31,7 +31,7 @@
 #include "cpu_simd/vec.h"
 #include "tensor/pack.h"
 
-enum { FEW = 4 };   // rows or terms of the products of gemm_skinny.h
+enum { SKINNY = 4 };   // most rows or terms of the products of gemm_skinny.h
 
 typedef struct Gemm Gemm;
 
@@ -49,9 +49,9 @@ struct Gemm {
     float alpha;
     bool add;                  // C += instead of C =
     const float *bias;         // [N] or NULL; wants add = false, cc = 1
-    Finish finish;             // of whole sums; wants cc = 1, no c_row
+    Epilogue epilogue;         // of whole sums; wants cc = 1, no c_row
     const float *packed;       // NULL, or B as panels of tensor/pack.h, [N/PANEL][K][PANEL]
-    const float *turned;       // NULL, or B^T as panels, [K/PANEL][N][PANEL]
+    const float *transposed;   // NULL, or B^T as panels, [K/PANEL][N][PANEL]
     GemmFetch *fetch_a;        // NULL, or makes A block by block: rows m of it when ca = 1, rows k when ra = 1
     GemmFetch *fetch_b;        // NULL, or makes B block by block, rows k
     float *(*c_row)(const Gemm *g, int64_t m);   // NULL, or where row m of C is; wants cc = 1
@@ -67,7 +67,7 @@ enum { MR = 6 };
 #endif
 // PAR_WORK: multiply-adds worth waking the other threads for, a region costs about a microsecond.  A_BLOCK, A_WHOLE:
 // floats of A in one block beside shared panels of B, and when a thread has panels of its own.
-enum { NV = 2, NR = NV * VW, KC = 512, NC = 4096, A_BLOCK = 61440, A_WHOLE = 147456, TASKS = 16, AHEAD = 16,
+enum { NV = 2, NR = NV * VW, KC = 512, NC = 4096, A_BLOCK = 61440, A_WHOLE = 147456, TASKS = 16, PREFETCH_TERMS = 16,
        L1_FLOATS = 8192, PAR_WORK = 200000 };
 
 static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -88,9 +88,9 @@ typedef struct Store {
     float alpha;
     bool add;
     int64_t run;       // terms summed in registers before they are added to C
-    int64_t piece, hop;               // terms of A that lie together (0: all), floats between two such pieces
-    const float *ahead;               // what the tile that asks ahead asks for, NR floats at each term:
-    int64_t ahead_cols, ahead_step;   // rows of so many floats, so far apart
+    int64_t piece, hop;                     // terms of A that lie together (0: all), floats between two such pieces
+    const float *prefetch;                  // what the tile that prefetches fetches, NR floats at each term:
+    int64_t prefetch_cols, prefetch_step;   // rows of so many floats, so far apart
 } Store;
 
 typedef void TileFn(int64_t K, const float *a, int64_t ra, int64_t ca, const float *b, int64_t ldb, int64_t n,
@@ -99,13 +99,13 @@ typedef void TileFn(int64_t K, const float *a, int64_t ra, int64_t ca, const flo
 // rows x nv vectors, the last of them `n - (nv-1) VW` lanes wide when partial.  rows, nv, partial are constants of each
 // instance below.  Groups of three rows share a pointer, so that rows need only base + {0,1,2} ra addressing.
 static inline __attribute__((always_inline)) void tile_body(const int rows, const int nv, const bool partial,
-                                                            const bool ahead, int64_t K, const float *a, int64_t ra,
+                                                            const bool prefetch, int64_t K, const float *a, int64_t ra,
                                                             int64_t ca, const float *b, int64_t ldb, int64_t n,
                                                             const Store *s)
 {
     vf acc[12][8];
-    const float *ask = s->ahead;
-    int64_t asked = 0;
+    const float *line = s->prefetch;
+    int64_t fetched = 0;
     const float *pa[4];
     const vmask m = vhead(n - (nv - 1) * VW);
     const vf alpha = vset1(s->alpha);
@@ -141,12 +141,12 @@ static inline __attribute__((always_inline)) void tile_body(const int rows, cons
                 for (int i = 0; i < (rows + 2) / 3; i++) pa[i] += s->hop;
                 left = s->piece;
             }
-            if (ahead) {
+            if (prefetch) {
 #pragma GCC unroll 2
-                for (int j = 0; j < NR; j += 16) __builtin_prefetch(ask + asked + j, 0, 2);
-                if ((asked += NR) >= s->ahead_cols) {
-                    asked = 0;
-                    ask += s->ahead_step;
+                for (int j = 0; j < NR; j += 16) __builtin_prefetch(line + fetched + j, 0, 2);
+                if ((fetched += NR) >= s->prefetch_cols) {
+                    fetched = 0;
+                    line += s->prefetch_step;
                 }
             }
         }
@@ -166,18 +166,18 @@ static inline __attribute__((always_inline)) void tile_body(const int rows, cons
     }
 }
 
-#define TILE(name, rows, nv, partial, ahead)                                                                       \
+#define TILE(name, rows, nv, partial, prefetch)                                                                    \
     static void name(int64_t K, const float *a, int64_t ra, int64_t ca, const float *b, int64_t ldb, int64_t n,    \
                      const Store *s)                                                                               \
     {                                                                                                              \
-        tile_body(rows, nv, partial, ahead, K, a, ra, ca, b, ldb, n, s);                                           \
+        tile_body(rows, nv, partial, prefetch, K, a, ra, ca, b, ldb, n, s);                                        \
     }
 #define TILES(rows) TILE(tile_##rows##_full, rows, 2, false, false) \
-    TILE(tile_##rows##_ahead, rows, 2, false, true) TILE(tile_##rows##_cut_ahead, rows, 2, true, true) \
-    TILE(tile_##rows##_half_ahead, rows, 1, true, true) \
+    TILE(tile_##rows##_prefetch, rows, 2, false, true) TILE(tile_##rows##_cut_prefetch, rows, 2, true, true) \
+    TILE(tile_##rows##_half_prefetch, rows, 1, true, true) \
     TILE(tile_##rows##_cut, rows, 2, true, false) TILE(tile_##rows##_half, rows, 1, true, false)
-#define NAMES(rows) {tile_##rows##_half, tile_##rows##_cut, tile_##rows##_full, tile_##rows##_half_ahead, \
-    tile_##rows##_cut_ahead, tile_##rows##_ahead}
+#define NAMES(rows) {tile_##rows##_half, tile_##rows##_cut, tile_##rows##_full, tile_##rows##_half_prefetch, \
+    tile_##rows##_cut_prefetch, tile_##rows##_prefetch}
 TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
 // One or two rows alone: more columns, for as many independent sums as the multiply-add units want.
 TILE(tile_1_wide, 1, 8, false, false)
@@ -186,8 +186,8 @@ TILE(tile_2_wide, 2, 4, false, false)
 TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12)
 #endif
 
-enum { ASKS = 3 };
-static TileFn *const tiles[MR + 1][6] = {   // [rows][columns <= VW, < NR, = NR; + ASKS: asks ahead]
+enum { PREFETCHES = 3 };
+static TileFn *const tiles[MR + 1][6] = {   // [rows][columns <= VW, < NR, = NR; + PREFETCHES: prefetches]
     {NULL, NULL, NULL, NULL, NULL, NULL}, NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6),
 #if defined(__AVX512F__)
     NAMES(7), NAMES(8), NAMES(9), NAMES(10), NAMES(11), NAMES(12),
@@ -281,10 +281,10 @@ static void transpose_block(const float *src, int64_t ls, int64_t rows, int64_t 
 }
 
 // Rows k0.., columns n0.. of a B whose transpose is kept in panels.
-static void turn_panels(const Gemm *g, int64_t k0, int64_t rows, int64_t n0, int64_t cols, float *dst)
+static void transpose_panels(const Gemm *g, int64_t k0, int64_t rows, int64_t n0, int64_t cols, float *dst)
 {
     for (int64_t k = 0; k < rows; k += PANEL)
-        transpose_block(g->turned + ((k0 + k) / PANEL * g->N + n0) * PANEL, PANEL, cols, min_i64(PANEL, rows - k),
+        transpose_block(g->transposed + ((k0 + k) / PANEL * g->N + n0) * PANEL, PANEL, cols, min_i64(PANEL, rows - k),
                         dst + k * NR, NR);
 }
 
@@ -293,8 +293,8 @@ static void pack_panel(const Gemm *g, int64_t k0, int64_t kc, int64_t n0, float 
 {
     const int64_t n = min_i64(NR, g->N - n0);
     if (n < NR) zero_floats(dst, kc * NR);
-    if (g->turned) {
-        turn_panels(g, k0, kc, n0, n, dst);
+    if (g->transposed) {
+        transpose_panels(g, k0, kc, n0, n, dst);
     } else if (g->fetch_b) {
         g->fetch_b(g, k0, kc, n0, n, dst, NR);
     } else if (g->cb != 1) {
@@ -303,7 +303,8 @@ static void pack_panel(const Gemm *g, int64_t k0, int64_t kc, int64_t n0, float 
         const float *src = g->b + k0 * g->rb + n0;
         if (n == NR)
             for (int64_t k = 0; k < kc; k++) {
-                for (int j = 0; j < NV; j += 64 / (4 * VW)) __builtin_prefetch(src + (k + AHEAD) * g->rb + j * VW);
+                for (int j = 0; j < NV; j += 64 / (4 * VW))
+                    __builtin_prefetch(src + (k + PREFETCH_TERMS) * g->rb + j * VW);
                 for (int j = 0; j < NV; j++) vstore(dst + k * NR + j * VW, vload(src + k * g->rb + j * VW));
             }
         else
@@ -371,17 +372,17 @@ static inline const float *packed_at(const Gemm *g, int64_t k, int64_t n)
     return g->packed + (n / PANEL * g->K + k) * PANEL + n % PANEL;
 }
 
-typedef struct Ahead { const float *at; int64_t cols, step; } Ahead;
+typedef struct Prefetch { const float *at; int64_t cols, step; } Prefetch;
 
 // Where the next panel of B is read from, in the order in which it lies: what the hardware foresees comes twice as
 // fast.
-static inline Ahead next_panel(const Gemm *g, int64_t k0, int64_t kc, int64_t n)
+static inline Prefetch next_panel(const Gemm *g, int64_t k0, int64_t kc, int64_t n)
 {
-    if (n + NR > g->N || g->fetch_b) return (Ahead){0};
-    if (g->packed) return (Ahead){packed_at(g, k0, n), NR, PANEL};
-    if (g->turned) return (Ahead){g->turned + (k0 / PANEL * g->N + n) * PANEL, NR * PANEL, g->N * PANEL};
-    if (g->cb == 1) return (Ahead){g->b + k0 * g->rb + n, NR, g->rb};
-    return (Ahead){g->b + k0 + n * g->cb, kc, g->cb};
+    if (n + NR > g->N || g->fetch_b) return (Prefetch){0};
+    if (g->packed) return (Prefetch){packed_at(g, k0, n), NR, PANEL};
+    if (g->transposed) return (Prefetch){g->transposed + (k0 / PANEL * g->N + n) * PANEL, NR * PANEL, g->N * PANEL};
+    if (g->cb == 1) return (Prefetch){g->b + k0 * g->rb + n, NR, g->rb};
+    return (Prefetch){g->b + k0 + n * g->cb, kc, g->cb};
 }
 
 // Rows m0..m0+mc times columns n0..n1, terms k0..k0+kc.
@@ -391,7 +392,7 @@ typedef struct Block { int64_t m0, mc, n0, n1, k0, kc; } Block;
 static void block_product(const Gemm *g, const Block *s, ABlock a, BPlace place, float *panels, int64_t nc0)
 {
     const int64_t k0 = s->k0, kc = s->kc, mc = s->mc, n_tiles = ceil_div(mc, MR);
-    const bool add = g->add || k0 > 0, direct = g->cc == 1 && !g->c_row, last = g->finish.kind && k0 + kc == g->K;
+    const bool add = g->add || k0 > 0, direct = g->cc == 1 && !g->c_row, last = g->epilogue.kind && k0 + kc == g->K;
     float buf[MR * NR] __attribute__((aligned(64)));
     for (int64_t n = s->n0; n < s->n1;) {
         int64_t width = min_i64(NR, g->N - n);
@@ -412,15 +413,15 @@ static void block_product(const Gemm *g, const Block *s, ABlock a, BPlace place,
                 }
             }
             const bool first = t == 0 && kind == 2 && (place == B_OWN_PANEL || (place == B_PACKED && g->M > 1));
-            Ahead next = first ? next_panel(g, k0, kc, n + NR) : (Ahead){0};
-            if (next.at) fn = tiles[rows][kind + ASKS];
+            Prefetch next = first ? next_panel(g, k0, kc, n + NR) : (Prefetch){0};
+            if (next.at) fn = tiles[rows][kind + PREFETCHES];
             const Store to = {.c = direct ? g->c + m * g->rc + n : buf, .ldc = direct ? g->rc : NR,
                              .bias = g->bias && k0 == 0 ? g->bias + n : NULL, .alpha = g->alpha, .add = add && direct,
                              .run = g->run ? g->run : kc,
-                             .ahead = next.at, .ahead_cols = next.cols, .ahead_step = next.step};
+                             .prefetch = next.at, .prefetch_cols = next.cols, .prefetch_step = next.step};
             fn(kc, a.a + i * a.ra, a.ra, a.ca, b, ldb, width, &to);
             if (!direct) scatter(g, buf, m, rows, n, width, add);
-            if (last) finish_block(&g->finish, g->c, m * g->rc + n, g->rc, rows, width);
+            if (last) epilogue_block(&g->epilogue, g->c, m * g->rc + n, g->rc, rows, width);
         }
         n += width;
     }
@@ -432,7 +433,7 @@ static void block_product(const Gemm *g, const Block *s, ABlock a, BPlace place,
 
 typedef struct Plan {
     BPlace place;
-    FewKind few;
+    SkinnyKind skinny;
     int64_t kc, mc, nc, group;   // group: columns of one task
     int64_t a_floats, b_floats;  // scratch of the copies of A (one a thread) and B
 } Plan;
@@ -453,16 +454,16 @@ static int64_t shared_rows(const Gemm *g, bool copy, int64_t m_max)
 
 static Plan gemm_plan(const Gemm *g)
 {
-    Plan p = {.kc = gemm_kc(g->K), .few = few_kind(g)};
-    if (p.few) {
+    Plan p = {.kc = gemm_kc(g->K), .skinny = skinny_kind(g)};
+    if (p.skinny) {
         p.place = B_OWN_PANEL;
-        p.b_floats = p.few == FEW_COLUMNS ? NR * p.kc : 0;
+        p.b_floats = p.skinny == SKINNY_COLUMNS ? NR * p.kc : 0;
         return p;
     }
     const bool copy = copies_a(g);
     const int64_t m_max = gemm_rows(A_BLOCK, p.kc), m_whole = gemm_rows(A_WHOLE, p.kc);
     // All rows, or 288, in one block where that leaves tasks enough: B is then packed panel by panel, without barriers,
-    // and the next panel is asked for in time.  At 256 rows 7 .. 14 % faster than panels shared by blocks of 150 rows;
+    // and the next panel is prefetched.  At 256 rows 7 .. 14 % faster than panels shared by blocks of 150 rows;
     // dW of 4608 pixels, 128 -> 128 and 256 -> 128: 1.2 times as fast as in blocks of 12 and 24 rows (AVX-512).
     const bool by_columns = !copy || (g->M <= m_whole && !g->fetch_a && g->N >= 4 * NR);
     p.mc = by_columns ? ceil_div(ceil_div(g->M, ceil_div(g->M, m_whole)), MR) * MR
@@ -484,8 +485,8 @@ static Plan gemm_plan(const Gemm *g)
 // What thread `tid` of `n` does.  panels: shared by all, or its own, as the plan says; copy: its own.
 static void gemm_member(const Gemm *g, const Plan *p, float *panels, float *copy, int tid, int n)
 {
-    if (p->few) {
-        few_member(g, p->few, panels, tid, n);
+    if (p->skinny) {
+        skinny_member(g, p->skinny, panels, tid, n);
         return;
     }
     const int64_t m_blocks = ceil_div(g->M, p->mc);
@@ -583,7 +584,7 @@ static void gemm_run(const Gemm *want, Arena *scratch)
 static inline void gemm(const Gemm *want, Arena *scratch)
 {
     const Gemm g = gemm_oriented(want);
-    if (turns(&g)) gemm_turned(&g, scratch);
+    if (wants_transposed(&g)) gemm_transposed(&g, scratch);
     else gemm_run(&g, scratch);
 }
 

@@ -1,64 +1,66 @@
-// Few rows of A times a large B whose transpose is what lies in memory: in rows (dX of a linear layer; the lm-head, whose
-// weights the embedding reads too) or in panels (dX through frozen weights).  Turning B into panels costs 5 .. 30 % of
-// such a product.  C^T = B^T A^T reads B^T where it is and once: tiles of MR rows of it by NR columns of a copy of A^T.
-// C is turned instead, in chunks that stay in the caches.  The sums run as in gemm.h, so the bits are the same.
+// Few rows of A times a large B whose transpose is what lies in memory: in rows (dX of a linear layer; the lm-head,
+// whose weights the embedding reads too) or in panels (dX through frozen weights).  Transposing B into panels costs
+// 5 .. 30 % of such a product.  C^T = B^T A^T reads B^T where it is and once: tiles of MR rows of it by NR columns of a
+// copy of A^T.
+// C is transposed instead, in chunks that stay in the caches.  The sums run as in gemm.h, so the bits are the same.
 // One Zen 4 core, AVX-512, before -> here: lm-head 64x768x50257 47.2 -> 44.9 ms; dX of 64x768->3072 3.09 -> 2.72 ms,
 // packed 2.95 -> 2.69; of 16x768->3072 packed 0.90 -> 0.68; 16x512->512 0.104 -> 0.079.  At 256 rows the lm-head takes
 // 6 ms less of the 331 ms of a forward pass of GPT-2 124M on two cores.
-//   TURN_LEAST, TURN_ROWS  rows of A; fewer than nine tenths of their vectors' lanes do not win
-//   TURN_CHUNK             rows of B^T whose part of C^T is in work: more of them read A^T less often
-//   TURN_HIGH              rows of a tile where more would lie in one set of the L1 cache
+//   TRANSPOSED_LEAST, TRANSPOSED_ROWS   rows of A; fewer than nine tenths of their vectors' lanes do not win
+//   TRANSPOSED_CHUNK                    rows of B^T whose part of C^T is in work: more of them read A^T less often
+//   TRANSPOSED_HIGH                     rows of a tile where more would lie in one set of the L1 cache
 #ifndef LEAD_CPU_SIMD_GEMM_TRANSPOSED_H
 #define LEAD_CPU_SIMD_GEMM_TRANSPOSED_H
 
-enum { TURN_LEAST = 12, TURN_ROWS = 256, TURN_CHUNK = 192, TURN_HIGH = 6 };
+enum { TRANSPOSED_LEAST = 12, TRANSPOSED_ROWS = 256, TRANSPOSED_CHUNK = 192, TRANSPOSED_HIGH = 6 };
 
-static inline bool turns(const Gemm *g)
+static inline bool wants_transposed(const Gemm *g)
 {
-    const bool here = g->turned || (g->cb != 1 && !g->packed && !g->fetch_b);
-    const bool filled = g->M >= TURN_LEAST && g->M <= TURN_ROWS && 10 * g->M >= 9 * VW * ceil_div(g->M, VW);
+    const bool here = g->transposed || (g->cb != 1 && !g->packed && !g->fetch_b);
+    const bool filled = g->M >= TRANSPOSED_LEAST && g->M <= TRANSPOSED_ROWS && 10 * g->M >= 9 * VW * ceil_div(g->M, VW);
     return here && filled && g->N >= 8 * g->M && g->K >= 128 && g->batch <= 1 && !g->fetch_a && !g->c_row &&
-           !g->bias && !g->finish.kind;
+           !g->bias && !g->epilogue.kind;
 }
 
 // Terms k.. of rows n.. of B^T; piece, hop: of a Store.
-typedef struct TurnedB { const float *at; int64_t row, piece, hop; } TurnedB;
+typedef struct TransposedB { const float *at; int64_t row, piece, hop; } TransposedB;
 
-static TurnedB turned_b(const Gemm *g, int64_t k, int64_t n)
+static TransposedB transposed_b(const Gemm *g, int64_t k, int64_t n)
 {
-    if (g->turned) return (TurnedB){g->turned + (k / PANEL * g->N + n) * PANEL, PANEL, PANEL, (g->N - 1) * PANEL};
-    return (TurnedB){g->b + k * g->rb + n * g->cb, g->cb, 0, 0};
+    if (g->transposed)
+        return (TransposedB){g->transposed + (k / PANEL * g->N + n) * PANEL, PANEL, PANEL, (g->N - 1) * PANEL};
+    return (TransposedB){g->b + k * g->rb + n * g->cb, g->cb, 0, 0};
 }
 
 // The tile that begins at row n, term k of B^T, in the order in which it lies.
-static Ahead turned_ahead(const Gemm *g, int64_t k, int64_t n, int64_t kc)
+static Prefetch transposed_next(const Gemm *g, int64_t k, int64_t n, int64_t kc)
 {
-    if (n >= g->N) return (Ahead){0};
-    const TurnedB b = turned_b(g, k, n);
-    return g->turned ? (Ahead){b.at, MR * PANEL, g->N * PANEL} : (Ahead){b.at, kc, b.row};
+    if (n >= g->N) return (Prefetch){0};
+    const TransposedB b = transposed_b(g, k, n);
+    return g->transposed ? (Prefetch){b.at, MR * PANEL, g->N * PANEL} : (Prefetch){b.at, kc, b.row};
 }
 
 // Columns n0..n1 of C.  panels: A^T, [M / NR][K][NR].
-static void turned_chunk(const Gemm *g, const float *panels, int64_t n0, int64_t n1)
+static void transposed_chunk(const Gemm *g, const float *panels, int64_t n0, int64_t n1)
 {
-    float ct[TURN_CHUNK * TURN_ROWS] __attribute__((aligned(64)));
+    float ct[TRANSPOSED_CHUNK * TRANSPOSED_ROWS] __attribute__((aligned(64)));
     const int64_t kc = gemm_kc(g->K), rows = n1 - n0, ld = ceil_div(g->M, VW) * VW;
-    const int64_t n_tiles = ceil_div(rows, !g->turned && g->cb % 1024 == 0 ? TURN_HIGH : MR);
+    const int64_t n_tiles = ceil_div(rows, !g->transposed && g->cb % 1024 == 0 ? TRANSPOSED_HIGH : MR);
     if (g->add) transpose_block(g->c + n0, g->rc, g->M, rows, ct, ld);
     for (int64_t k0 = 0; k0 < g->K; k0 += kc) {
         const int64_t terms = min_i64(kc, g->K - k0);
         for (int64_t t = 0; t < n_tiles; t++) {
             const int64_t i = t * rows / n_tiles, end = (t + 1) * rows / n_tiles;
-            const TurnedB b = turned_b(g, k0, n0 + i);
-            const Ahead next = end < rows ? turned_ahead(g, k0, n0 + end, terms)
-                               : k0 + kc < g->K ? turned_ahead(g, k0 + kc, n0, min_i64(kc, g->K - k0 - kc))
-                                                : turned_ahead(g, 0, n1, kc);
+            const TransposedB b = transposed_b(g, k0, n0 + i);
+            const Prefetch next = end < rows ? transposed_next(g, k0, n0 + end, terms)
+                               : k0 + kc < g->K ? transposed_next(g, k0 + kc, n0, min_i64(kc, g->K - k0 - kc))
+                                                : transposed_next(g, 0, n1, kc);
             for (int64_t m = 0; m < g->M; m += NR) {
                 const int64_t width = min_i64(NR, g->M - m);
-                const int kind = (width == NR ? 2 : width > VW ? 1 : 0) + (m == 0 && next.at ? ASKS : 0);
+                const int kind = (width == NR ? 2 : width > VW ? 1 : 0) + (m == 0 && next.at ? PREFETCHES : 0);
                 const Store to = {.c = ct + i * ld + m, .ldc = ld, .alpha = g->alpha, .add = g->add || k0 > 0,
-                                  .run = g->run ? g->run : terms, .piece = b.piece, .hop = b.hop, .ahead = next.at,
-                                  .ahead_cols = next.cols, .ahead_step = next.step};
+                                  .run = g->run ? g->run : terms, .piece = b.piece, .hop = b.hop, .prefetch = next.at,
+                                  .prefetch_cols = next.cols, .prefetch_step = next.step};
                 tiles[end - i][kind](terms, b.at, b.row, 1, panels + m * g->K + k0 * NR, NR, width, &to);
             }
         }
@@ -66,10 +68,10 @@ static void turned_chunk(const Gemm *g, const float *panels, int64_t n0, int64_t
     transpose_block(ct, ld, rows, g->M, g->c + n0, g->rc);
 }
 
-static void gemm_turned(const Gemm *g, Arena *scratch)
+static void gemm_transposed(const Gemm *g, Arena *scratch)
 {
     const size_t mark = arena_mark(scratch);
-    const int64_t blocks = ceil_div(g->M, NR), chunks = ceil_div(g->N, TURN_CHUNK);
+    const int64_t blocks = ceil_div(g->M, NR), chunks = ceil_div(g->N, TRANSPOSED_CHUNK);
     const Gemm a = {.N = g->M, .K = g->K, .b = g->a, .rb = g->ca, .cb = g->ra};   // A^T as pack_panel reads it
     float *panels = arena_alloc(scratch, (size_t)(blocks * g->K * NR) * sizeof *panels);
     const int threads = g->M * g->N * g->K > PAR_WORK ? omp_get_max_threads() : 1;
@@ -79,7 +81,7 @@ static void gemm_turned(const Gemm *g, Arena *scratch)
         for (int64_t p = 0; p < blocks; p++) pack_panel(&a, 0, g->K, p * NR, panels + p * NR * g->K);
 #pragma omp for
         for (int64_t i = 0; i < chunks; i++)
-            turned_chunk(g, panels, i * g->N / chunks, (i + 1) * g->N / chunks);
+            transposed_chunk(g, panels, i * g->N / chunks, (i + 1) * g->N / chunks);
     }
     arena_rewind(scratch, mark);
 }

@@ -12,16 +12,17 @@ static LinearDims linear_dims(const OpCall *c)
     return (LinearDims){numel(c->in[0]) / w[0], w[0], w[1]};
 }
 
-static void linear_product(const OpCall *c, float *y, Finish finish)
+static void linear_product(const OpCall *c, float *y, Epilogue epilogue)
 {
     if (c->in[1]->layout == LAYOUT_PANELS_BF16) {
-        linear_bf16(c, y, finish);
+        linear_bf16(c, y, epilogue);
         return;
     }
     const LinearDims d = linear_dims(c);
     const Gemm g = {.M = d.M, .N = d.N, .K = d.K, .a = in_x(c, 0), .ra = d.K, .ca = 1,
-                    .b = in_x(c, 1), .rb = d.N, .cb = 1, .packed = c->in[1]->layout == LAYOUT_PANELS ? in_x(c, 1) : NULL,
-                    .c = y, .rc = d.N, .cc = 1, .alpha = 1, .bias = in_x(c, 2), .finish = finish};
+                    .b = in_x(c, 1), .rb = d.N, .cb = 1,
+                    .packed = c->in[1]->layout == LAYOUT_PANELS ? in_x(c, 1) : NULL, .c = y, .rc = d.N, .cc = 1,
+                    .alpha = 1, .bias = in_x(c, 2), .epilogue = epilogue};
     gemm(&g, c->scratch);
 }
 
@@ -31,7 +32,7 @@ static void linear_gradients(const OpCall *c, const float *dy)
     CHECK(c->in[1]->layout != LAYOUT_PANELS_BF16, "linear: no gradient through bf16 weights");
     if (in_g(c, 0)) {   // dX += dY W^T
         const Gemm g = {.M = d.M, .N = d.K, .K = d.N, .a = dy, .ra = d.N, .ca = 1, .b = in_x(c, 1), .rb = 1, .cb = d.N,
-                        .turned = c->in[1]->layout == LAYOUT_PANELS ? in_x(c, 1) : NULL,
+                        .transposed = c->in[1]->layout == LAYOUT_PANELS ? in_x(c, 1) : NULL,
                         .c = in_g(c, 0), .rc = d.K, .cc = 1, .alpha = 1, .add = true};
         gemm(&g, c->scratch);
     }
@@ -43,19 +44,19 @@ static void linear_gradients(const OpCall *c, const float *dy)
     if (in_g(c, 2)) column_sums(dy, d.M, d.N, in_g(c, 2));
 }
 
-KERNEL(linear, fwd) { linear_product(c, out_x(c, 0), (Finish){FINISH_NONE}); }
+KERNEL(linear, fwd) { linear_product(c, out_x(c, 0), (Epilogue){EPILOGUE_NONE}); }
 
 KERNEL(linear, bwd) { linear_gradients(c, out_g(c, 0)); }
 
 // ---- linear and more
 
-KERNEL(linear_gelu, fwd) { linear_product(c, out_x(c, 1), (Finish){FINISH_GELU, .y = out_x(c, 0)}); }
-KERNEL(linear_silu, fwd) { linear_product(c, out_x(c, 1), (Finish){FINISH_SILU, .y = out_x(c, 0)}); }
-KERNEL(linear_add, fwd) { linear_product(c, out_x(c, 0), (Finish){FINISH_ADD, .r = in_x(c, 3)}); }
+KERNEL(linear_gelu, fwd) { linear_product(c, out_x(c, 1), (Epilogue){EPILOGUE_GELU, .y = out_x(c, 0)}); }
+KERNEL(linear_silu, fwd) { linear_product(c, out_x(c, 1), (Epilogue){EPILOGUE_SILU, .y = out_x(c, 0)}); }
+KERNEL(linear_add, fwd) { linear_product(c, out_x(c, 0), (Epilogue){EPILOGUE_ADD, .r = in_x(c, 3)}); }
 
 // dh = dy act'(h), n values.  Called with a constant from one place each.
 static inline __attribute__((always_inline)) void slope_piece(const float *h, const float *dy, float *dh, int64_t n,
-                                                              FinishMap *slope)
+                                                              EpilogueMap *slope)
 {
     int64_t i = 0;
     for (; i + 4 * VW <= n; i += 4 * VW) {

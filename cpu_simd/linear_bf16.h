@@ -1,4 +1,5 @@
-// linear and its fused forms, forward, with a weight in bf16 panels (tensor/pack.h):   y [M,N] = x [M,K] W [K,N] (+ b [N])
+// linear and its fused forms, forward, with a weight in bf16 panels (tensor/pack.h):
+//   y [M,N] = x [M,K] W [K,N] (+ b [N])
 //
 // Compiled three times.  Within linear.inl, for AVX2 and AVX-512: a half of each pair is widened to f32 in registers, x
 // stays in f32.  By itself with AVX512-BF16: x is rounded to pairs once a call, and vdpbf16ps multiplies both terms of
@@ -43,7 +44,7 @@ typedef struct Bf16Product {
     const uint32_t *w;               // [ceil(N/PANEL)][pairs][PANEL]
     const float *bias;               // or NULL
     float *y;                        // [M,N]
-    Finish finish;
+    Epilogue epilogue;
 } Bf16Product;
 
 // ---- register tiles
@@ -60,8 +61,8 @@ static inline vf bf_add(vf x, vf w, vf sum)
     return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_castps_si512(x), (__m512bh)_mm512_castps_si512(w));
 }
 #else
-// step 0: the lower half, the even term.  full: the tile's sums leave no register for a mask (a sum that gcc spills instead
-// costs AVX2 1.4 times the time; one row alone is 1.4 times as fast with the mask).
+// step 0: the lower half, the even term.  full: the tile's sums leave no register for a mask (a sum that gcc spills
+// instead costs AVX2 1.4 times the time; one row alone is 1.4 times as fast with the mask).
 static inline vf bf_weight(const uint32_t *w, int step, bool full)
 {
 #if defined(__AVX512F__)
@@ -127,7 +128,7 @@ static inline __attribute__((always_inline)) void bf_tile_body(const int rows, c
             const vf v = g->bias ? vadd(acc[i][j], vload_n(g->bias + at, width)) : acc[i][j];
             vstore_n(g->y + (m + i) * g->N + at, width, v);
         }
-    if (g->finish.kind) finish_block(&g->finish, g->y, m * g->N + n, g->N, rows, min_i64(nv * VW, g->N - n));
+    if (g->epilogue.kind) epilogue_block(&g->epilogue, g->y, m * g->N + n, g->N, rows, min_i64(nv * VW, g->N - n));
 }
 
 typedef void Bf16Tile(const Bf16Product *g, int64_t m, int64_t n);
@@ -195,11 +196,11 @@ static void bf_member(const Bf16Product *g, int tid, int n)
     }
 }
 
-static void linear_bf16(const OpCall *c, float *y, Finish finish)
+static void linear_bf16(const OpCall *c, float *y, Epilogue epilogue)
 {
     const int64_t K = c->in[1]->shape.d[0], N = c->in[1]->shape.d[1], M = numel(c->in[0]) / K;
     Bf16Product g = {.M = M, .N = N, .K = K, .pairs = bf_ceil(K, 2), .w = c->in[1]->x, .bias = in_x(c, 2), .y = y,
-                     .finish = finish};
+                     .epilogue = epilogue};
     const int threads = M * N * K > BF_PAR ? omp_get_max_threads() : 1;
     const size_t mark = arena_mark(c->scratch);
 #if defined(__AVX512BF16__)

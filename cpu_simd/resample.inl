@@ -146,7 +146,8 @@ KERNEL(global_maxpool, bwd)
             vf place = vzero();
             for (int64_t s = d.S - 1; s >= 0; s--) {
                 const vf v = vload_n(x + (n * d.S + s) * d.C + i, d.C - i);
-                const vf below = vsel(vnan(top), vsel(vnan(v), vzero(), vset1(1)), vsel(vlt(v, top), vset1(1), vzero()));
+                const vf less = vsel(vlt(v, top), vset1(1), vzero()), number = vsel(vnan(v), vzero(), vset1(1));
+                const vf below = vsel(vnan(top), number, less);
                 place = vsel(vlt(below, vset1(0.5f)), vset1((float)s), place);
             }
             vstore(at, place);

@@ -32,7 +32,7 @@ static void move_runs(const Runs *r, int n, int64_t outer, bool add)
                                  min_i64(RANGE, r[j].run - q), add);
 }
 
-static int64_t values_from(Shape s, int axis)   // of the axis and those behind it
+static int64_t values_from(Shape s, int axis)   // of the axis and those after it
 {
     int64_t n = 1;
     for (int k = axis; k < s.n; k++) n *= s.d[k];
@@ -115,8 +115,9 @@ KERNEL(crop2d, bwd)
     if (in_g(c, 0)) move_frame(frame_of(c, c->out[0], c->in[0]), out_g(c, 0), in_g(c, 0), true, true);
 }
 
-// ---- permute: axes that stay neighbours become one.  Where x's last axis stays last, runs are left; else for each index
-// of the other axes a transposed matrix, y [cols, rows] of x [rows, cols], moved VW x VW values at a time in registers
+// ---- permute: axes that stay neighbours become one.  Where x's last axis stays last, runs are left; else for each
+// index of the other axes a transposed matrix, y [cols, rows] of x [rows, cols], moved VW x VW values at a time in
+// registers
 
 enum { PERMUTE_ROWS = 32 };
 
@@ -164,10 +165,11 @@ static void walk_to(const Walk *w, int64_t index, int64_t *x, int64_t *y)
     }
 }
 
-#define TURN static inline __attribute__((always_inline)) void
+#define INLINE static inline __attribute__((always_inline))
 
-// to [n,m] (+)= from [m,n] transposed: what the vectors of turn leave over.
-TURN turn_rest(const float *from, int64_t ld_from, int64_t m, int64_t n, float *to, int64_t ld_to, const bool add)
+// to [n,m] (+)= from [m,n] transposed: what the vectors of transpose leave over.
+INLINE void transpose_rest(const float *from, int64_t ld_from, int64_t m, int64_t n, float *to, int64_t ld_to,
+                           const bool add)
 {
     for (int64_t i = 0; i < m; i += 4)
         for (int64_t j = 0; j < n; j += 4) {
@@ -188,7 +190,8 @@ TURN turn_rest(const float *from, int64_t ld_from, int64_t m, int64_t n, float *
 }
 
 // The same of any m and n.
-TURN turn(const float *from, int64_t ld_from, int64_t m, int64_t n, float *to, int64_t ld_to, const bool add)
+INLINE void transpose(const float *from, int64_t ld_from, int64_t m, int64_t n, float *to, int64_t ld_to,
+                      const bool add)
 {
     const int64_t mv = m / VW * VW, nv = n / VW * VW;
     for (int64_t i = 0; i < mv; i += VW)
@@ -202,8 +205,8 @@ TURN turn(const float *from, int64_t ld_from, int64_t m, int64_t n, float *to, i
 #pragma GCC unroll 16
             for (int q = 0; q < VW; q++) vstore(t + q * ld_to, add ? vadd(vload(t + q * ld_to), r[q]) : r[q]);
         }
-    turn_rest(from + nv, ld_from, mv, n - nv, to + nv * ld_to, ld_to, add);
-    turn_rest(from + mv * ld_from, ld_from, m - mv, n, to + mv, ld_to, add);
+    transpose_rest(from + nv, ld_from, mv, n - nv, to + nv * ld_to, ld_to, add);
+    transpose_rest(from + mv * ld_from, ld_from, m - mv, n, to + mv, ld_to, add);
 }
 
 static void permute_all(const OpCall *c, float *x, float *y, bool back)
@@ -219,8 +222,8 @@ static void permute_all(const OpCall *c, float *x, float *y, bool back)
             float *xi = x + ax + i * p.ld_x, *yi = y + ay + i;
             const int64_t m = min_i64(cut, p.rows - i);
             if (runs) move_run(back ? yi : xi, back ? xi : yi, p.rows, back);
-            else if (back) turn(yi, p.ld_y, p.cols, m, xi, p.ld_x, true);
-            else turn(xi, p.ld_x, m, p.cols, yi, p.ld_y, false);
+            else if (back) transpose(yi, p.ld_y, p.cols, m, xi, p.ld_x, true);
+            else transpose(xi, p.ld_x, m, p.cols, yi, p.ld_y, false);
         }
 }
 

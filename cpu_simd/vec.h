@@ -1,6 +1,6 @@
 // The vector ABC of the fast CPU kernels: one source for AVX2 (8 floats) and AVX-512 (16 floats).
-// A kernel body is written once, in cpu_simd/<family>.inl, and compiled twice (Makefile), each time with its own -m flags
-// and its own SYMBOL suffix.  Called only after isa_detect has seen the instructions (src/tensor/device.c).
+// A kernel body is written once, in cpu_simd/<family>.inl, and compiled twice (Makefile), each time with its own -m
+// flags and its own SYMBOL suffix.  Called only after isa_detect has seen the instructions (src/tensor/device.c).
 // All is static inline here: no object may hold an instruction that its CPU lacks.
 //
 //   VW                   floats in a vector
@@ -265,8 +265,8 @@ VECTORS vexps_to88(vf *x, const int n)
 #endif
 }
 
-// 2^x for x <= 127: what lies below 2^-126 may become 0, NaN stays NaN.  Error below 1.1 ulp.  x - round(x) is exact, so
-// this is five operations less than e^x.  The polynomial is that of vexp_reduced in r ln 2.
+// 2^x for x <= 127: what lies below 2^-126 may become 0, NaN stays NaN.  Error below 1.1 ulp.  x - round(x) is exact,
+// so this is five operations less than e^x.  The polynomial is that of vexp_reduced in r ln 2.
 VECTORS vexp2s_to127(vf *x, const int n)
 {
     vf m[VECTORS_MAX], p[VECTORS_MAX];

@@ -1,6 +1,6 @@
 // Winograd's convolution F(m x m, 3 x 3), m = 4 or 3, for 3x3 kernels of stride 1: forward and both gradients.
 //   y = A^T [ sum_c (G w_c G^T) . (B^T d_c B) ] A        d: (m+2) x (m+2) pixels -> y: m x m pixels
-//   dw = G^T [ sum_tiles (B^T d B) . (A dy A^T) ] G      dx: the forward pass over dy with w turned by half a turn
+//   dw = G^T [ sum_tiles (B^T d B) . (A dy A^T) ] G      dx: the forward pass over dy with w rotated by 180 degrees
 // (m+2)^2 products for each channel pair and tile instead of 9 m^2: 4 times fewer for m = 4, 3.24 for m = 3, when the
 // tiles fill the image.  The products are (m+2)^2 matrix products  tiles x C  times  C x O; the transforms work on
 // vectors of channels, tiles in chunks whose matrices stay near the L2 cache.
@@ -8,7 +8,7 @@
 //   m = 4: 0, +-3/4, +-3/2, infinity      m = 3: 0, 1/2, -1, 2, infinity
 // chosen for their error (B. Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution",
 // 2018): with N(0,1) inputs and C = 128 its rms is 0.8e-6 of the result's (0.6e-6 for the plain sum), against 1.7e-6
-// for the usual points 0, +-1, +-2.  The price: 1/3 is no float, so results of whole numbers are not exact; a device
+// for the usual points 0, +-1, +-2.  The price: 1/3 is no float, so results of integers are not exact; a device
 // with `exact` set takes the direct way.
 //
 // Order of sums: a tile depends on its own pixels alone, its sums run over channels upwards in runs of WINO_RUN.  dw is
@@ -56,8 +56,8 @@ INLINE vf term(float k, vf v, bool first, vf sum)
     return k == 1 ? vadd(sum, v) : k == -1 ? vsub(sum, v) : vfma(vset1(k), v, sum);
 }
 
-// out[i] = sum_k M[i,k] in[k], or M[k,i] with `turned`; ld: columns of M in memory.
-INLINE void transform(const float *M, const int ld, const bool turned, const int rows, const int cols, const vf *in,
+// out[i] = sum_k M[i,k] in[k], or M[k,i] with `transposed`; ld: columns of M in memory.
+INLINE void transform(const float *M, const int ld, const bool transposed, const int rows, const int cols, const vf *in,
                       vf *out)
 {
 #pragma GCC unroll 6
@@ -66,7 +66,7 @@ INLINE void transform(const float *M, const int ld, const bool turned, const int
         bool first = true;
 #pragma GCC unroll 6
         for (int k = 0; k < cols; k++) {
-            const float c = turned ? M[k * ld + i] : M[i * ld + k];
+            const float c = transposed ? M[k * ld + i] : M[i * ld + k];
             if (c == 0) continue;
             sum = term(c, in[k], first, sum);
             first = false;
@@ -166,7 +166,7 @@ INLINE void tile_pixels(const int m, const Wino *w, const float *x, TileAt t, in
 // An odd number of cache lines: what is this far apart does not meet in one set.
 static inline int64_t odd_lines(int64_t floats) { return (ceil_div(floats, 16) | 1) * 16; }
 
-// The share of a tile in an image, an image ahead: fetched in order, while the tile itself is read in short rows.
+// Prefetches the next image in order, a share at each tile of this one, which itself is read in short rows.
 // Saves a sixth of the forward pass where C is 16; no gain for dw.
 INLINE void prefetch_image(const float *x, int64_t image, int64_t tiles_of_image, int64_t tile)
 {
@@ -291,8 +291,8 @@ INLINE void tiles_out(const int m, const Wino *w, const float *M, int64_t ld, in
 
 // ---- weights
 
-// G w G^T of one vector of outputs; w: the 9 taps, `tap` floats apart.  With `turned` tap 8 comes first.
-INLINE void weight_vector(const int m, const float *w, int64_t tap, vmask k, bool turned, float *U, int64_t step)
+// G w G^T of one vector of outputs; w: the 9 taps, `tap` floats apart.  With `flipped` tap 8 comes first.
+INLINE void weight_vector(const int m, const float *w, int64_t tap, vmask k, bool flipped, float *U, int64_t step)
 {
     const int side = m + 2;
     vf t[WINO_SIDE][3];
@@ -300,7 +300,7 @@ INLINE void weight_vector(const int m, const float *w, int64_t tap, vmask k, boo
     for (int e = 0; e < 3; e++) {
         vf g[3], p[WINO_SIDE];
 #pragma GCC unroll 3
-        for (int a = 0; a < 3; a++) g[a] = vload_m(w + (turned ? 8 - (3 * a + e) : 3 * a + e) * tap, k);
+        for (int a = 0; a < 3; a++) g[a] = vload_m(w + (flipped ? 8 - (3 * a + e) : 3 * a + e) * tap, k);
         weight_points(m, g, p);
 #pragma GCC unroll 6
         for (int r = 0; r < side; r++) t[r][e] = p[r];
@@ -315,8 +315,8 @@ INLINE void weight_vector(const int m, const float *w, int64_t tap, vmask k, boo
 }
 
 // Rows k0..k1 of panels p0..p1 of U [side^2][p1-p0][K][NR], zero beyond the outputs, matrices `step` floats apart.
-// Forward: K = C inputs, w [9][K][n].  turned (for dx): w [9][n][K] is transposed in blocks.
-INLINE void weights_in(const int m, const float *w, int64_t K, int64_t n, bool turned, int64_t k0, int64_t k1,
+// Forward: K = C inputs, w [9][K][n].  flipped (for dx): w [9][n][K] is transposed in blocks.
+INLINE void weights_in(const int m, const float *w, int64_t K, int64_t n, bool flipped, int64_t k0, int64_t k1,
                        int64_t p0, int64_t p1, float *U, int64_t step)
 {
     enum { ROWS = 16 };
@@ -325,14 +325,14 @@ INLINE void weights_in(const int m, const float *w, int64_t K, int64_t n, bool t
         const int64_t rows = min_i64(ROWS, k1 - k);
         for (int64_t p = p0; p < p1; p++) {
             const int64_t o = p * NR, width = min_i64(NR, n - o);
-            if (turned)
+            if (flipped)
                 for (int tap = 0; tap < 9; tap++)
                     transpose_block(w + (tap * n + o) * K + k, K, width, rows, block + tap * ROWS * NR, NR);
             for (int64_t r = 0; r < rows; r++)
                 for (int64_t j = 0; j < NR; j += VW) {
                     const vmask mask = vhead(width > j ? width - j : 0);
                     float *to = U + ((p - p0) * K + k + r) * NR + j;
-                    if (turned) weight_vector(m, block + r * NR + j, ROWS * NR, mask, true, to, step);
+                    if (flipped) weight_vector(m, block + r * NR + j, ROWS * NR, mask, true, to, step);
                     else weight_vector(m, w + (k + r) * n + o + j, K * n, mask, false, to, step);
                 }
         }
@@ -346,7 +346,7 @@ typedef struct WinoCall {
     const float *x, *bias;
     float *y, *U, *V, *buffers;
     const float *weights, *zero;
-    bool turned, add;                       // dx: y += the product with turned weights
+    bool flipped, add;                      // dx: y += the product with flipped weights
     int64_t chunk, chunks, panels;          // tiles of a chunk
     int64_t ld_v, ld_m, step_v, step_m, step_u;
 } WinoCall;
@@ -372,7 +372,7 @@ static void wino_products_of(const WinoCall *c, const float *V, const float *U, 
 INLINE void wino_member(const int m, const WinoCall *c, int tid, int n)
 {
     const int64_t rows = ceil_div(ceil_div(c->w.C, n), 8) * 8, k0 = tid * rows, k1 = min_i64(c->w.C, k0 + rows);
-    weights_in(m, c->weights, c->w.C, c->w.O, c->turned, k0, k1, 0, c->panels, c->U, c->step_u);
+    weights_in(m, c->weights, c->w.C, c->w.O, c->flipped, k0, k1, 0, c->panels, c->U, c->step_u);
     if (n > 1) {
 #pragma omp barrier
     }
@@ -399,7 +399,7 @@ INLINE void wino_member_by_panels(const int m, const WinoCall *c, int tid, int n
     float *U = c->buffers + tid * points * (c->step_u + c->step_m), *M = U + points * c->step_u;
     for (int64_t p = tid; p < c->panels; p += n) {
         const int64_t o0 = p * NR, o1 = min_i64(o0 + NR, w->O);
-        weights_in(m, c->weights, w->C, w->O, c->turned, 0, w->C, p, p + 1, U, c->step_u);
+        weights_in(m, c->weights, w->C, w->O, c->flipped, 0, w->C, p, p + 1, U, c->step_u);
         wino_products_of(c, c->V, U, w->tiles, o1 - o0, M);
         tiles_out(m, w, M, c->ld_m, c->step_m, 0, w->tiles, o0, o1, c->bias, c->add, c->y);
     }
@@ -515,8 +515,8 @@ INLINE void row_of_tiles(const int m, const WinoWeights *g, int r, int64_t tile0
 {
     const Wino *w = &g->w;
     const Points *points = m == 4 ? &points4 : &points3;
-    float turned[4];
-    for (int k = 0; k < m; k++) turned[k] = points->at[k][r];
+    float column[4];
+    for (int k = 0; k < m; k++) column[k] = points->at[k][r];
     const float *at[WINO_SIDE * WINO_SIDE];
     TileAt q = tile_at(w, tile0);
     for (int64_t t = 0; t < count; t++, tile_next(w, &q)) {
@@ -525,7 +525,7 @@ INLINE void row_of_tiles(const int m, const WinoWeights *g, int r, int64_t tile0
             (m == 4 ? row_in_4 : row_in_3)(points->bt[r], at, i, cb - i, V + t * g->ld_v, g->step_v);
         pixels_of(g->dy + q.n * w->Ho * w->Wo * w->O + o0, w->Ho, w->Wo, w->O, m * q.i, m * q.j, m, g->zero, at);
         for (int64_t i = 0; i < ob; i += VW)
-            (m == 4 ? row_gradient_4 : row_gradient_3)(turned, at, i, ob - i, Z + t * g->ld_z, g->step_z);
+            (m == 4 ? row_gradient_4 : row_gradient_3)(column, at, i, ob - i, Z + t * g->ld_z, g->step_z);
     }
 }
 

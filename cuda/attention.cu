@@ -1,8 +1,8 @@
-// attention in f32, all heads, online softmax (Dao et al. 2022), forward and backward without a T x T matrix and without
-// atomics: one launch owns the queries (forward, dq), one the keys (dk, dv).
+// attention in f32, all heads, online softmax (Dao et al. 2022), forward and backward without a T x T matrix and
+// without atomics: one launch owns the queries (forward, dq), one the keys (dk, dv).
 //
-// Tiling: blocks of 256 threads (16 x 16) take 64 queries (keys) and walk over the others in tiles of 64; a thread holds
-// 4 x 4 scores and 4 x E/16 results.  Head sizes up to 128, padded with zeros to 32, 64 or 128 in shared memory.
+// Tiling: blocks of 256 threads (16 x 16) take 64 queries (keys) and walk over the others in tiles of 64; a thread
+// holds 4 x 4 scores and 4 x E/16 results.  Head sizes up to 128, padded with zeros to 32, 64 or 128 in shared memory.
 //   forward, E = 64: 70 KiB of shared memory (3 blocks an SM); a tile of keys: 32 KiB read, 1 Mflop
 //   backward: 87 KiB (152 KiB at E = 128); the scores are computed twice, so 7 products instead of 5
 //   registers (sm_90, ptxas 13.0): forward 118, dq 128, dk and dv 128, no spills

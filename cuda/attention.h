@@ -1,4 +1,5 @@
-// What the attention kernels share: sizes, places, and which kernel takes a call.  Formulas: src/tensor/ref/attention.inl.
+// What the attention kernels share: sizes, places, and which kernel takes a call.  Formulas:
+// src/tensor/ref/attention.inl.
 //   attention.cu         f32, any shape
 //   attention_mma.cu     --math tf32 and bf16: products on the tensor cores, for heads of 16 to 128 values
 //   attention_decode.cu  one query a sample, forward: the keys are split over blocks

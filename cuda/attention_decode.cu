@@ -1,11 +1,12 @@
-// attention of one query a sample (decoding with a cache), forward, f32: every key and value is read once, so it is bound
-// by memory (flash-decoding, Dao et al. 2023).  The keys of a head are cut into splits, a function of the sizes alone,
-// until the device is full; a second launch joins the splits in order.  Same bits every time; they are not those of the
-// kernels for many queries, which add in another order.
+// attention of one query a sample (decoding with a cache), forward, f32: every key and value is read once, so it is
+// bound by memory (flash-decoding, Dao et al. 2023).  The keys of a head are cut into splits, a function of the sizes
+// alone, until the device is full; a second launch joins the splits in order.  Same bits every time; they are not those
+// of the kernels for many queries, which add in another order.
 //
 // A block of 4 warps takes one split of one head.  G lanes share a key (16 bytes each), the block's 128 / G groups take
 // every 128 / G-th key, four at a time, so that 8 loads of 16 bytes a thread are in flight: 16 KiB a block.
-// Expected: 12 heads of 64, 1,000 keys (6 MB): 0.5 of the copy rate, since two launches of 3 us weigh as much as the reading.
+// Expected: 12 heads of 64, 1,000 keys (6 MB): 0.5 of the copy rate, since two launches of 3 us weigh as much as the
+// reading.
 #include "attention.h"
 
 enum { DECODE_BLOCK = 128, AT_ONCE = 4 };

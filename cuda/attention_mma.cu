@@ -1,19 +1,20 @@
 // attention with --math tf32 and bf16: products on the tensor cores, m16n8k8 and m16n8k16; softmax and all sums in f32.
 // Online softmax, forward and backward as in attention.cu: no T x T matrix, no atomics, P computed again in backward
-// (FlashAttention-2, Dao 2023).  For heads of 16 to 128 values in whole runs of 4 and 16-byte aligned tensors; other calls
-// take the f32 kernels.
+// (FlashAttention-2, Dao 2023).  For heads of 16 to 128 values in whole runs of 4 and 16-byte aligned tensors; other
+// calls take the f32 kernels.
 //
-// A block of 4 warps owns 64 MT rows (queries in forward and dq, keys in dk and dv), a warp 16 MT of them, and walks over
-// the others in tiles of COLUMNS.  What is owned stays in shared memory, rounded once.  A tile arrives by cp.async in f32
-// while the tile before is in use; then each thread rounds the pieces that it copied itself into the tile that the
-// fragments are read from.  Scores never leave registers: an accumulator's layout is that of the A operand of the next
-// product, for tf32 after the terms of the sum are renumbered (key 2t stands in column t, key 2t + 1 in column t + 4).
-// Tiles above the diagonal are skipped, also by single warps.  exp(x) is exp2(x log2 e), one FMA and one MUFU.
+// A block of 4 warps owns 64 MT rows (queries in forward and dq, keys in dk and dv), a warp 16 MT of them, and walks
+// over the others in tiles of COLUMNS.  What is owned stays in shared memory, rounded once.  A tile arrives by cp.async
+// in f32 while the tile before is in use; then each thread rounds the pieces that it copied itself into the tile that
+// the fragments are read from.  Scores never leave registers: an accumulator's layout is that of the A operand of the
+// next product, for tf32 after the terms of the sum are renumbered (key 2t stands in column t, key 2t + 1 in column
+// t + 4).  Tiles above the diagonal are skipped, also by single warps.  exp(x) is exp2(x log2 e), one FMA and one MUFU.
 //
-// Counted, for a tile of 64 keys, 64 queries, E = 64, bf16 (MT = 1; 2): 256 (512) mma; shared memory: 32 KiB arrive, 48 KiB
-// to round them, 72 (80) KiB of fragments.  At 128 bytes a cycle that is 1,216 (1,280) cycles beside mma's 410 (820): bound by
-// shared memory.  Expected: 150 (250) TFLOP/s at T = 1024.
-// Registers (sm_90, ptxas 13.0): forward 142 to 176, 196 to 251 with MT = 2; dq 132 to 164; dk and dv 180 to 244; no spills.
+// Counted, for a tile of 64 keys, 64 queries, E = 64, bf16 (MT = 1; 2): 256 (512) mma; shared memory: 32 KiB arrive, 48
+// KiB to round them, 72 (80) KiB of fragments.  At 128 bytes a cycle that is 1,216 (1,280) cycles beside mma's 410
+// (820): bound by shared memory.  Expected: 150 (250) TFLOP/s at T = 1024.
+// Registers (sm_90, ptxas 13.0): forward 142 to 176, 196 to 251 with MT = 2; dq 132 to 164; dk and dv 180 to 244; no
+// spills.
 #include "attention.h"
 #include "mma.h"
 
@@ -23,7 +24,8 @@ static const float LOG2E = 1.44269504088896341f;
 template <bool BF16> struct Word { typedef uint16_t Type; };
 template <> struct Word<false> { typedef uint32_t Type; };
 
-// Tiles in shared memory: rows of EP values T, zeros beyond E, and 16 bytes more, so that fragments meet no bank conflict.
+// Tiles in shared memory: rows of EP values T, zeros beyond E, and 16 bytes more, so that fragments meet no bank
+// conflict.
 template <bool BF16_, int EP_> struct Form {
     typedef typename Word<BF16_>::Type T;
     enum {

@@ -1,7 +1,7 @@
 // The GPU as a device: one stream in which kernels and copies follow each other, one cudaMalloc for each arena, pinned
 // memory through which host values go in, and errors that name the op.
-//   Errors of the GPU come out late: at the launch after, or where the host waits.  The message names the op at which the
-//   error was noticed; with LEAD_SYNC=1 in the environment every launch waits, and that is the op that failed.
+//   Errors of the GPU come out late: at the launch after, or where the host waits.  The message names the op at which
+//   the error was noticed; with LEAD_SYNC=1 in the environment every launch waits, and that is the op that failed.
 //   After an error the GPU's context is dead; `fail` ends the program.
 //   LEAD_WGMMA=1 in the environment takes the products of gemm_sm90.cu, on Hopper; 0 or unset: not.
 #include "hopper.h"
@@ -205,7 +205,7 @@ static cudaError_t prepare(Gpu *g)
     return e;
 }
 
-// What LEAD_WGMMA asks for, and the driver's call that it needs (asked for by name: the program does not link libcuda).
+// What LEAD_WGMMA asks for, and the driver's call that it needs (looked up by name: the program does not link libcuda).
 static Status prepare_wgmma(Gpu *g)
 {
     const char *choice = getenv("LEAD_WGMMA");

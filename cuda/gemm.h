@@ -94,7 +94,7 @@ struct Epilogue {
     {
         return aligned16(y) && aligned16(h) && aligned16(bias) && aligned16(r) && N % 4 == 0 && columns % 4 == 0;
     }
-    // What writes the sums of the splits, of so many columns, for gemm_finish to add; or, where part is NULL, this one.
+    // What writes the sums of the splits, of so many columns, for gemm_reduce to add; or, where part is NULL, this one.
     Epilogue of_splits(float *part, int64_t columns) const
     {
         return part ? Epilogue{part, NULL, NULL, 1, false, M, columns, NULL, ACT_NONE} : *this;
@@ -342,7 +342,7 @@ mma_kernel(GemmSizes s, A a, B b, Epilogue e, bool wide_out)
 }
 
 // Adds the partial sums of the splits, in order.
-template <int W> static __global__ void gemm_finish_kernel(int64_t count, int64_t N, int64_t splits,
+template <int W> static __global__ void gemm_reduce_kernel(int64_t count, int64_t N, int64_t splits,
                                                                 const float *part, Epilogue e)
 {
     const int64_t i = ((int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x) * W;
@@ -354,14 +354,14 @@ template <int W> static __global__ void gemm_finish_kernel(int64_t count, int64_
         for (int j = 0; j < W; j++) sum.v[j] += v.v[j];
     }
     const int64_t row = quotient(i, N);
-    e.put<W>(0, row, i - row * N, sum);   // row counts through the batches: they lie one behind the other
+    e.put<W>(0, row, i - row * N, sum);   // row counts through the batches: they lie one after the other
 }
 
-static inline void gemm_finish(const OpCall *c, const GemmSizes &s, const float *part, const Epilogue &e)
+static inline void gemm_reduce(const OpCall *c, const GemmSizes &s, const float *part, const Epilogue &e)
 {
     const int64_t count = s.batch * s.M * s.N;
     const bool wide = e.wide(s.N);
-    launch(c, wide ? gemm_finish_kernel<4> : gemm_finish_kernel<1>, grid_of(count, (wide ? 4 : 1) * MAP_BLOCK),
+    launch(c, wide ? gemm_reduce_kernel<4> : gemm_reduce_kernel<1>, grid_of(count, (wide ? 4 : 1) * MAP_BLOCK),
            MAP_BLOCK, 0, count, s.N, s.splits, part, e);
 }
 
@@ -390,7 +390,7 @@ static void gemm_tiles(const OpCall *c, GemmSizes s, const A &a, const B &b, con
     else if (wide && math_of(c) == MATH_TF32) kernel = mma_kernel<false, WM, WN, A, B>;
     else if (wide) kernel = gemm_kernel<WM, WN, 4, A, B>;
     launch(c, kernel, blocks_of(tiles * s.splits), WM * WN * 32, 0, s, a, b, first, first.wide(s.N));
-    if (part) gemm_finish(c, s, part, e);
+    if (part) gemm_reduce(c, s, part, e);
 }
 
 // C [batch,M,N] from operands a (rows m) and b (columns n).

@@ -1,28 +1,31 @@
-// The product engine on Hopper: C[m,n] = alpha sum_k A[m,k] B[k,n] by wgmma and TMA (hopper.h), for --math bf16 and tf32.
-// OFF unless LEAD_WGMMA is set, until a GPU has verified it: 1: products of a Gflop and more; 64x128, 128x128, 128x256:
-// every product, with that tile (for the checks).
+// The product engine on Hopper: C[m,n] = alpha sum_k A[m,k] B[k,n] by wgmma and TMA (hopper.h), for --math bf16 and
+// tf32.  OFF unless LEAD_WGMMA is set, until a GPU has verified it: 1: products of a Gflop and more; 64x128, 128x128,
+// 128x256: every product, with that tile (for the checks).
 //
-// Operands are f32 in memory and wgmma reads bf16 (tf32: rounded values, along k) in shared memory, so one launch rounds
-// both operands into scratch first, and the product streams the copies.  Traffic at M = 8192, K = 768, N = 3072 (bf16):
-//   copies     A 25 MB read, 13 MB written, B 9 + 5 MB: 52 MB, 13 us at 4 TB/s; C is 100 MB; the product 64 us at 600 TFLOP/s.
-//              At N = 768 the copies cost 41 MB (10 us) beside 16 us: the worst case of GPT-2.
-//   instead, rounding in the block that multiplies: each stage of 128 x 256 x 64 would read 98 KB of f32 from shared memory
-//              and write 49 KB, 1,150 cycles at 128 bytes a cycle, beside 1,024 cycles of wgmma, which itself reads 80 KB:
-//              half the speed; and L2 would deliver each tile in twice the bytes.
+// Operands are f32 in memory and wgmma reads bf16 (tf32: rounded values, along k) in shared memory, so one launch
+// rounds both operands into scratch first, and the product streams the copies.  Traffic at M = 8192, K = 768, N = 3072
+// (bf16):
+//   copies     A 25 MB read, 13 MB written, B 9 + 5 MB: 52 MB, 13 us at 4 TB/s; C is 100 MB; the product 64 us at 600
+//              TFLOP/s.  At N = 768 the copies cost 41 MB (10 us) beside 16 us: the worst case of GPT-2.
+//   instead, rounding in the block that multiplies: each stage of 128 x 256 x 64 would read 98 KB of f32 from shared
+//              memory and write 49 KB, 1,150 cycles at 128 bytes a cycle, beside 1,024 cycles of wgmma, which itself
+//              reads 80 KB: half the speed; and L2 would deliver each tile in twice the bytes.
 //   Not done: A along k straight from f32 through registers (wgmma takes A there), which would save A's copy.
-// Copies have rows padded to 16 bytes, so every shape qualifies; TMA fills zeros beyond the edges.  bf16 operands lie either
-// way; a tf32 operand whose rows run is transposed by its copy.
+// Copies have rows padded to 16 bytes, so every shape qualifies; TMA fills zeros beyond the edges.  bf16 operands lie
+// either way; a tf32 operand whose rows run is transposed by its copy.
 //
-// A block has one or two warpgroups of 64 x BN that multiply and one whose first thread keeps a ring of stages of 128 bytes
-// along k filled: barrier full[s] counts the bytes, empty[s] the warps that have read.  Blocks stay and take every
-// gridDim.x-th tile (tile_place: neighbours share operands in L2), the ring running on while sums are written out.
+// A block has one or two warpgroups of 64 x BN that multiply and one whose first thread keeps a ring of stages of 128
+// bytes along k filled: barrier full[s] counts the bytes, empty[s] the warps that have read.  Blocks stay and take
+// every gridDim.x-th tile (tile_place: neighbours share operands in L2), the ring running on while sums are written
+// out.
 //   128 x 256 x 64: 48 KB a stage, 4 of them; 128 sums a thread; wgmma reads 10 KB for 128 cycles of products
 //   128 x 128 x 64: 32 KB, 6;  64 x 128 x 64: 24 KB, 4, two blocks an SM
-// Bound by L2 (128 x 256): 48 KB for 1,024 cycles of products would be 11 TB/s at the full rate, twice what L2 gives.  Expected:
-// 600 TFLOP/s at 4096^3 and beyond.  Next, on a GPU: clusters of two blocks that share B by multicast (32 KB), then writing one
-// tile's sums under the next one's products.
-// Sums leave through shared memory in lines of 256 bytes; bias, activations, residuals and adding are gemm.h's.  Few tiles: k is cut into
-// splits, whose partial sums gemm_finish adds in order.  The plan depends on the sizes alone: same bits on every GPU.
+// Bound by L2 (128 x 256): 48 KB for 1,024 cycles of products would be 11 TB/s at the full rate, twice what L2 gives.
+// Expected: 600 TFLOP/s at 4096^3 and beyond.  Next, on a GPU: clusters of two blocks that share B by multicast (32
+// KB), then writing one tile's sums under the next one's products.
+// Sums leave through shared memory in lines of 256 bytes; bias, activations, residuals and adding are gemm.h's.  Few
+// tiles: k is cut into splits, whose partial sums gemm_reduce adds in order.  The plan depends on the sizes alone: same
+// bits on every GPU.
 #include "gemm_sm90.h"
 #include "hopper.h"
 
@@ -37,7 +40,7 @@ struct Rounding {
     void *to;
     int64_t ld, batch, inner, outer, count;   // x: [count][outer][inner], ld and batch apart
     int64_t ld_to;                            // values
-    bool wide, turn;                          // 16-byte aligned; tf32: [inner][outer] comes out
+    bool wide, transpose;                     // 16-byte aligned; tf32: [inner][outer] comes out
 };
 
 enum { ROUND_BLOCK = 256 };
@@ -71,7 +74,7 @@ template <bool BF16> static __device__ __forceinline__ void round_rows(const Rou
 }
 
 // A square of 32 x 32 through shared memory, so that reads and writes are whole lines.
-static __device__ __forceinline__ void round_turned(const Rounding &r, int64_t block)
+static __device__ __forceinline__ void round_transposed(const Rounding &r, int64_t block)
 {
     SHARED(uint32_t, square, [32][33]);
     const int64_t across = (r.inner + 31) / 32, down = (r.outer + 31) / 32, strip = quotient(block, across);
@@ -94,8 +97,8 @@ template <bool BF16> static __global__ void __launch_bounds__(ROUND_BLOCK) round
     const Rounding r = first ? a : b;
     const int64_t block = first ? blockIdx.x : blockIdx.x - blocks_a;
     if constexpr (!BF16) {
-        if (r.turn) {
-            round_turned(r, block);
+        if (r.transpose) {
+            round_transposed(r, block);
             return;
         }
     }
@@ -104,7 +107,7 @@ template <bool BF16> static __global__ void __launch_bounds__(ROUND_BLOCK) round
 
 static int64_t round_blocks(const Rounding &r, int width)
 {
-    return r.turn ? r.count * div_up(r.outer, 32) * div_up(r.inner, 32) : div_up(r.count * r.outer * (r.ld_to / width), ROUND_BLOCK);
+    return r.transpose ? r.count * div_up(r.outer, 32) * div_up(r.inner, 32) : div_up(r.count * r.outer * (r.ld_to / width), ROUND_BLOCK);
 }
 
 // The copy of operand o, to be made, and the map of its tiles of `rows` rows (boxes of 64 rows where rows run).
@@ -113,13 +116,13 @@ static Rounding rounding_of(const OpCall *c, const Operand &o, int64_t batch, in
 {
     enum { VALUE = BF16 ? 2 : 4, PACK = 16 / VALUE };
     Rounding r = {o.x, NULL, o.ld, o.batch, o.k_runs ? o.K : o.rows, o.k_runs ? o.rows : o.K, batch, 0, false, !BF16 && !o.k_runs};
-    const int64_t inner = r.turn ? r.outer : r.inner, outer = r.turn ? r.inner : r.outer;
+    const int64_t inner = r.transpose ? r.outer : r.inner, outer = r.transpose ? r.inner : r.outer;
     r.ld_to = div_up(inner, PACK) * PACK;
     r.wide = aligned16(o.x) && o.ld % 4 == 0 && o.batch % 4 == 0 && r.inner % 4 == 0;
     r.to = scratch_of<unsigned char>(c, (size_t)(batch * outer * r.ld_to * VALUE));
     const int64_t line = r.ld_to * VALUE;
     *map = tensor_map(c, TensorBox{r.to, VALUE, {inner, outer, batch}, {line, outer * line},
-                                   {ROW_BYTES / VALUE, o.k_runs || r.turn ? rows : ROW_BYTES / VALUE}});
+                                   {ROW_BYTES / VALUE, o.k_runs || r.transpose ? rows : ROW_BYTES / VALUE}});
     return r;
 }
 
@@ -249,8 +252,8 @@ static const struct { const char *name; int m, n, slots; double factor; } tiles[
     {"64x128", 64, 128, 2 * SMS, 2.2}, {"128x128", 128, 128, SMS, 1.1}, {"128x256", 128, 256, SMS, 1.0},
 };
 
-// Expected cycles of the fullest SM: its tiles, each with its steps along k and 4 steps' time to fill the ring and write;
-// 2,048 products a cycle.  The factors, for what the tile reads from shared memory, are estimates.
+// Expected cycles of the fullest SM: its tiles, each with its steps along k and 4 steps' time to fill the ring and
+// write; 2,048 products a cycle.  The factors, for what the tile reads from shared memory, are estimates.
 static Plan plan_of(int tile, int64_t batch, int64_t M, int64_t N, int64_t K, int depth)
 {
     enum { STEPS_MIN = 4, SPLITS_MAX = 16 };
@@ -282,7 +285,7 @@ static void run(const OpCall *c, const GemmSizes &s, const Operand &a, const Ope
     auto *kernel = wgmma_kernel<BF16, A_RUNS, B_RUNS, WG, BN>;
     launch_sm90(c, kernel, blocks_of(units < room ? units : room), Size::THREADS, Size::SHARED_BYTES, s, map_a, map_b, first,
                 first.wide(s.N), units);
-    if (part) gemm_finish(c, s, part, e);
+    if (part) gemm_reduce(c, s, part, e);
 }
 
 template <bool BF16, bool A_RUNS, bool B_RUNS>

@@ -4,7 +4,8 @@
 
 #include "gemm.h"
 
-// An operand as Matrix describes it: `rows` rows (m of A, n of B) of K values that run along k, or K rows of `rows` values.
+// An operand as Matrix describes it: `rows` rows (m of A, n of B) of K values that run along k, or K rows of `rows`
+// values.
 struct Operand {
     const float *x;
     int64_t ld, batch, rows, K;

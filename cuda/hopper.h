@@ -1,22 +1,25 @@
-// Hopper's asynchronous machinery (sm_90a), for sources named *_sm90.cu: barriers in shared memory that count arrivals and
-// bytes, copies of tiles by the tensor memory accelerator (TMA), products of four warps (wgmma).  Facts: PTX ISA 9.0,
-// "mbarrier", "cp.async.bulk.tensor", "Asynchronous Warpgroup Level Matrix Instructions"; CUDA driver API, tensor maps.
-// The emulation of all of it on the host, which tells wrong uses by name: tests/emulate/hopper.cc.
+// Hopper's asynchronous machinery (sm_90a), for sources named *_sm90.cu: barriers in shared memory that count arrivals
+// and bytes, copies of tiles by the tensor memory accelerator (TMA), products of four warps (wgmma).  Facts: PTX ISA
+// 9.0, "mbarrier", "cp.async.bulk.tensor", "Asynchronous Warpgroup Level Matrix Instructions"; CUDA driver API, tensor
+// maps.  The emulation of all of it on the host, which tells wrong uses by name: tests/emulate/hopper.cc.
 //
 //   barriers   Phase 0, 1, 2, ..; a phase ends when `count` arrivals have been made and all bytes that were announced
-//              (expect) have landed.  mbarrier_wait(b, p) returns once a phase of parity p has ended: on a new barrier at
-//              once for p = 1.  mbarrier_init by one thread, then mbarrier_init_fence() by it, then __syncthreads().
-//   copies     tma_load, by one thread: the map's box at coordinates c0 (innermost), c1, c2 into shared memory, its bytes
-//              counted on the barrier.  Elements outside the tensor arrive as zeros and count.  Rows of the box are 128
-//              bytes apart; the 16-byte pieces of a row are swizzled: address bits 4..6 ^= bits 7..9.
+//              (expect) have landed.  mbarrier_wait(b, p) returns once a phase of parity p has ended: on a new barrier
+//              at once for p = 1.  mbarrier_init by one thread, then mbarrier_init_fence() by it, then __syncthreads().
+//   copies     tma_load, by one thread: the map's box at coordinates c0 (innermost), c1, c2 into shared memory, its
+//              bytes counted on the barrier.  Elements outside the tensor arrive as zeros and count.  Rows of the box
+//              are 128 bytes apart; the 16-byte pieces of a row are swizzled: address bits 4..6 ^= bits 7..9.
 //   products   D [64,N] += A [64,K] B [K,N], K = 32 bytes of values (16 bf16, 8 tf32), N = 128 or 256, by 128 threads.
 //              A and B lie in shared memory as tma_load puts them; a descriptor says where:
 //                K runs (rows of 128 bytes along k)   8 rows after `stride` bytes; `leading` not used: 16
-//                rows run (transposed; bf16 only)     64 rows x 8 k in 1,024 bytes; 8 k after `stride`, 64 rows after `leading`
-//              The 1,024-byte pattern of the swizzle begins at a multiple of 1,024; the next K: start + 32, or + 2 stride.
-//              d[4 j + i]: row 16 w + g + 8 (i / 2), column 8 j + 2 t + i % 2; w = warp of the four, g = lane / 4, t = lane % 4
-//              wgmma_fence(d); wgmma(..) ..; wgmma_commit(); until wgmma_wait<n> has left it out of the n newest groups, a
-//              product may read its operands, and d is not to be touched but by further products.
+//                rows run (transposed; bf16 only)     64 rows x 8 k in 1,024 bytes; 8 k after `stride`,
+//                                                     64 rows after `leading`
+//              The 1,024-byte pattern of the swizzle begins at a multiple of 1,024; the next K: start + 32, or
+//              + 2 stride.
+//              d[4 j + i]: row 16 w + g + 8 (i / 2), column 8 j + 2 t + i % 2; w = warp of the four, g = lane / 4,
+//              t = lane % 4
+//              wgmma_fence(d); wgmma(..) ..; wgmma_commit(); until wgmma_wait<n> has left it out of the n newest
+//              groups, a product may read its operands, and d is not to be touched but by further products.
 //   registers  registers_give<n>, registers_take<n>: four warps leave all but n registers / raise theirs to n
 #ifndef LEAD_CUDA_HOPPER_H
 #define LEAD_CUDA_HOPPER_H
@@ -24,8 +27,8 @@
 #include "kernel.h"
 
 // A tensor of up to three dimensions in device memory and the box that one copy takes from it, swizzled by 128 bytes.
-// dim, box: innermost first; stride: bytes from one to the next of dimensions 1 and 2, multiples of 16; x 16-byte aligned.
-// value: bytes of a value; box[0] * value = 128; box[1] <= 256, box[2] = 1.
+// dim, box: innermost first; stride: bytes from one to the next of dimensions 1 and 2, multiples of 16; x 16-byte
+// aligned.  value: bytes of a value; box[0] * value = 128; box[1] <= 256, box[2] = 1.
 struct TensorBox {
     const void *x;
     int value;
@@ -207,8 +210,8 @@ static inline void launch_sm90(const OpCall *c, void (*kernel)(P...), dim3 grid,
 
 #endif
 
-// The descriptor of a matrix that begins at `start` (shared_address), 128-byte swizzle: bits 0..13 start, 16..29 leading,
-// 32..45 stride, each divided by 16; 62..63 = 1: the swizzle.
+// The descriptor of a matrix that begins at `start` (shared_address), 128-byte swizzle: bits 0..13 start, 16..29
+// leading, 32..45 stride, each divided by 16; 62..63 = 1: the swizzle.
 static __device__ __forceinline__ uint64_t wgmma_matrix(unsigned start, unsigned leading, unsigned stride)
 {
     return (uint64_t)((start & 0x3FFFF) >> 4) | (uint64_t)(leading >> 4) << 16 | (uint64_t)(stride >> 4) << 32 | (uint64_t)1 << 62;

@@ -1,5 +1,6 @@
 // What the CUDA kernels share: accessors of a call, 1- and 4-wide loads, one-thread-per-value maps, reductions over
-// rows, columns and everything, copies of a part.  Semantics of every op: src/tensor/ref/<op>.inl; values are f32 in device memory.
+// rows, columns and everything, copies of a part.  Semantics of every op: src/tensor/ref/<op>.inl; values are f32 in
+// device memory.
 //
 // Deterministic: no atomics; every sum has a fixed tree that depends on the shapes alone.
 // Wide kernels (W = 4) move 16 bytes an access; they are used when every pointer is 16-byte aligned and the runs are
@@ -180,8 +181,8 @@ template <class F> static void sum_rows(const OpCall *c, int64_t rows, int64_t R
 }
 
 // ---- column sums: out[j][b * step + q] += sum_p f(b P + p, q)[j] / divisor, added in double, for
-// b < batch, p < P, q < Q, j < N.  A block has 32 columns x 8 lines of threads; tall columns are cut into chunks of rows
-// whose partial sums a second launch adds in order.  Reads are 128 bytes a warp and independent: bound by memory.
+// b < batch, p < P, q < Q, j < N.  A block has 32 columns x 8 lines of threads; tall columns are cut into chunks of
+// rows whose partial sums a second launch adds in order.  Reads are 128 bytes a warp and independent: bound by memory.
 
 template <int N> struct ColumnOut {
     float *out[N];      // NULL: not wanted
@@ -236,7 +237,7 @@ static __global__ void column_kernel(int64_t P, int64_t Q, int64_t rows, F f, Co
 }
 
 template <int N>
-static __global__ void column_finish_kernel(int64_t Q, int64_t batch, int64_t chunks, ColumnOut<N> o,
+static __global__ void column_reduce_kernel(int64_t Q, int64_t batch, int64_t chunks, ColumnOut<N> o,
                                             const double *part)
 {
     const int64_t i = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x;
@@ -261,8 +262,8 @@ static void sum_columns(const OpCall *c, int64_t batch, int64_t P, int64_t Q, F 
     auto *kernel = column_kernel<N, F>;
     launch(c, kernel, dim3(blocks_of(strips), blocks_of(chunks)), 256, 0, P, Q, rows, f, o, part, batch);
     if (!part) return;
-    auto *finish = column_finish_kernel<N>;
-    launch(c, finish, grid_of(batch * Q, MAP_BLOCK), MAP_BLOCK, 0, Q, batch, chunks, o, part);
+    auto *reduce = column_reduce_kernel<N>;
+    launch(c, reduce, grid_of(batch * Q, MAP_BLOCK), MAP_BLOCK, 0, Q, batch, chunks, o, part);
 }
 
 // ---- the sum of everything, in double: f.put(sum_i f(i))
@@ -279,7 +280,7 @@ template <class F> static __global__ void total_kernel(int64_t n, F f, double *p
     if (threadIdx.x == 0) part[blockIdx.x] = sum;
 }
 
-template <class F> static __global__ void total_finish_kernel(int parts, F f, const double *part)
+template <class F> static __global__ void total_reduce_kernel(int parts, F f, const double *part)
 {
     SHARED(double, shared, [ROW_BLOCK / 32]);
     double sum = 0;
@@ -296,8 +297,8 @@ template <class F> static void sum_all(const OpCall *c, int64_t n, F f)
     double *part = scratch_of<double>(c, (size_t)parts);
     auto *kernel = total_kernel<F>;
     launch(c, kernel, blocks_of(parts), ROW_BLOCK, 0, n, f, part);
-    auto *finish = total_finish_kernel<F>;
-    launch(c, finish, 1, ROW_BLOCK, 0, (int)parts, f, (const double *)part);
+    auto *reduce = total_reduce_kernel<F>;
+    launch(c, reduce, 1, ROW_BLOCK, 0, (int)parts, f, (const double *)part);
 }
 
 // ---- a part of a larger tensor: part[i] <-> whole[M::at(i)]

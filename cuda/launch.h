@@ -63,7 +63,7 @@ int cuda_capability(const OpCall *c);   // 80, 90, ..
 
 template <class P> struct SameType { typedef P type; };
 
-// Runs kernel<<<grid, block, shared>>>(args..) behind the calls before it.  An empty grid is no call.  shared: bytes of
+// Runs kernel<<<grid, block, shared>>>(args..) after the calls before it.  An empty grid is no call.  shared: bytes of
 // SHARED_DYNAMIC, up to 227 KiB on sm_90, 163 KiB on sm_80.
 template <class... P>
 static inline void launch(const OpCall *c, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,

@@ -1,16 +1,17 @@
-// matmul, linear and its fused forms: products of matrices.  The engine and its tiling: gemm.h; few rows (decoding): below.
+// matmul, linear and its fused forms: products of matrices.  The engine and its tiling: gemm.h; skinny products
+// (decoding): below.
 #include "gemm_sm90.h"
 
 // ---- at most 8 rows m: every element of B is read once, so the product is bound by memory.
 // Expected: 0.8 of the read rate for the 154 MB of GPT-2's output layer.
 
-enum { FEW = 8, FEW_BLOCK = 256, FEW_WARPS = FEW_BLOCK / 32 };
+enum { SKINNY = 8, SKINNY_BLOCK = 256, SKINNY_WARPS = SKINNY_BLOCK / 32 };
 
 // B rows along n: a block takes 32 W columns and one split of k; its 8 warps take every eighth k.
 template <int ROWS, int W>
-static __global__ void few_rows_kernel(GemmSizes s, Matrix<true> a, Matrix<false> b, Epilogue e)
+static __global__ void skinny_kernel(GemmSizes s, Matrix<true> a, Matrix<false> b, Epilogue e)
 {
-    SHARED(float, shared, [FEW_WARPS][ROWS][32 * W]);
+    SHARED(float, shared, [SKINNY_WARPS][ROWS][32 * W]);
     const int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32;
     const int64_t strips = (s.N + 32 * W - 1) / (32 * W), piece = quotient(blockIdx.x, strips);
     const int64_t batch = quotient(piece, s.splits), split = piece - batch * s.splits;
@@ -19,7 +20,7 @@ static __global__ void few_rows_kernel(GemmSizes s, Matrix<true> a, Matrix<false
     float sum[ROWS][W] = {};
     if (n < s.N) {
 #pragma unroll 4
-        for (int64_t k = k0 + warp; k < end; k += FEW_WARPS) {
+        for (int64_t k = k0 + warp; k < end; k += SKINNY_WARPS) {
             const Pack<W> v = load<W>(b.at(batch, n, k));
 #pragma unroll
             for (int m = 0; m < ROWS; m++) {
@@ -39,7 +40,7 @@ static __global__ void few_rows_kernel(GemmSizes s, Matrix<true> a, Matrix<false
 #pragma unroll
     for (int m = 0; m < ROWS; m++) {
         Pack<W> v = {};
-        for (int w = 0; w < FEW_WARPS; w++)
+        for (int w = 0; w < SKINNY_WARPS; w++)
 #pragma unroll
             for (int j = 0; j < W; j++) v.v[j] += shared[w][m][lane * W + j];
         if (m < s.M) e.put<W>(batch, m, n, v);
@@ -48,10 +49,10 @@ static __global__ void few_rows_kernel(GemmSizes s, Matrix<true> a, Matrix<false
 
 // B stored [N,K]: a warp takes one column n, its lanes run along k.
 template <int ROWS, int W>
-static __global__ void few_rows_dot_kernel(GemmSizes s, Matrix<true> a, Matrix<true> b, Epilogue e)
+static __global__ void skinny_dot_kernel(GemmSizes s, Matrix<true> a, Matrix<true> b, Epilogue e)
 {
     const int lane = (int)threadIdx.x % 32;
-    const int64_t job = (int64_t)blockIdx.x * FEW_WARPS + threadIdx.x / 32, batch = quotient(job, s.N),
+    const int64_t job = (int64_t)blockIdx.x * SKINNY_WARPS + threadIdx.x / 32, batch = quotient(job, s.N),
                   n = job - batch * s.N;
     float sum[ROWS] = {};
     if (batch < s.batch) {
@@ -75,15 +76,15 @@ static __global__ void few_rows_dot_kernel(GemmSizes s, Matrix<true> a, Matrix<t
 }
 
 template <int ROWS, int W>
-static void few_rows(const OpCall *c, GemmSizes s, const Matrix<true> &a, const Matrix<false> &b, const Epilogue &e)
+static void skinny(const OpCall *c, GemmSizes s, const Matrix<true> &a, const Matrix<false> &b, const Epilogue &e)
 {
     const int64_t strips = s.batch * div_up(s.N, 32 * W);
-    gemm_split(&s, strips, FEW_WARPS);
+    gemm_split(&s, strips, SKINNY_WARPS);
     float *part = s.splits > 1 ? scratch_of<float>(c, (size_t)(s.splits * s.batch * s.M * s.N)) : NULL;
     const Epilogue first = e.of_splits(part, s.N);
-    auto *kernel = few_rows_kernel<ROWS, W>;
-    launch(c, kernel, blocks_of(strips * s.splits), FEW_BLOCK, 0, s, a, b, first);
-    if (part) gemm_finish(c, s, part, e);
+    auto *kernel = skinny_kernel<ROWS, W>;
+    launch(c, kernel, blocks_of(strips * s.splits), SKINNY_BLOCK, 0, s, a, b, first);
+    if (part) gemm_reduce(c, s, part, e);
 }
 
 // ---- any number of rows
@@ -100,9 +101,9 @@ static void product(const OpCall *c, int64_t batch, int64_t M, int64_t N, int64_
 {
     const GemmSizes s = {M, N, K, batch, 1, K};
     const bool wide = b.wide() && e.wide(s.N);
-    if (M > FEW || N == 0) many_rows(c, batch, M, N, K, a, b, e);
-    else if (wide) (M == 1 ? few_rows<1, 4> : few_rows<FEW, 4>)(c, s, a, b, e);
-    else (M == 1 ? few_rows<1, 1> : few_rows<FEW, 1>)(c, s, a, b, e);
+    if (M > SKINNY || N == 0) many_rows(c, batch, M, N, K, a, b, e);
+    else if (wide) (M == 1 ? skinny<1, 4> : skinny<SKINNY, 4>)(c, s, a, b, e);
+    else (M == 1 ? skinny<1, 1> : skinny<SKINNY, 1>)(c, s, a, b, e);
 }
 
 static void product(const OpCall *c, int64_t batch, int64_t M, int64_t N, int64_t K, const Matrix<true> &a,
@@ -110,10 +111,10 @@ static void product(const OpCall *c, int64_t batch, int64_t M, int64_t N, int64_
 {
     const GemmSizes s = {M, N, K, batch, 1, K};
     const bool wide = a.wide() && b.wide();
-    auto *kernel = wide ? (M == 1 ? few_rows_dot_kernel<1, 4> : few_rows_dot_kernel<FEW, 4>)
-                        : (M == 1 ? few_rows_dot_kernel<1, 1> : few_rows_dot_kernel<FEW, 1>);
-    if (M > FEW) many_rows(c, batch, M, N, K, a, b, e);
-    else launch(c, kernel, grid_of(batch * N, FEW_WARPS), FEW_BLOCK, 0, s, a, b, e);
+    auto *kernel = wide ? (M == 1 ? skinny_dot_kernel<1, 4> : skinny_dot_kernel<SKINNY, 4>)
+                        : (M == 1 ? skinny_dot_kernel<1, 1> : skinny_dot_kernel<SKINNY, 1>);
+    if (M > SKINNY) many_rows(c, batch, M, N, K, a, b, e);
+    else launch(c, kernel, grid_of(batch * N, SKINNY_WARPS), SKINNY_BLOCK, 0, s, a, b, e);
 }
 
 template <bool RUNS>

@@ -1,16 +1,18 @@
-// linear and its fused forms, forward, with a weight in bf16 columns (tensor/pack.h):  y [M,N] = x [M,K] W, W stored [N][ld].
-//   up to 8 rows   x in f32, products and sums in f32.  Every 16 bytes of W are read once: bound by memory.  A warp takes two
-//                  columns; GPT-2's smallest matrix (768 x 768, 1.2 MB) then has 384 warps, which read it in three steps.
+// linear and its fused forms, forward, with a weight in bf16 columns (tensor/pack.h):
+//   y [M,N] = x [M,K] W, W stored [N][ld]
+//   up to 8 rows   x in f32, products and sums in f32.  Every 16 bytes of W are read once: bound by memory.  A warp
+//                  takes two columns; GPT-2's smallest matrix (768 x 768, 1.2 MB) then has 384 warps, which read it in
+//                  three steps.
 //                  Expected: 0.8 of the read rate for the output layer (77 MB), half the time of f32
-//   more rows      tensor cores, m16n8k16: x rounded to bf16 when a fragment is read, sums in f32.  Blocks of 2 x 2 warps,
-//                  128 x 128 or 64 x 64; k in steps of 32, three buffers in shared memory filled by cp.async.
+//   more rows      tensor cores, m16n8k16: x rounded to bf16 when a fragment is read, sums in f32.  Blocks of 2 x 2
+//                  warps, 128 x 128 or 64 x 64; k in steps of 32, three buffers in shared memory filled by cp.async.
 //                  128 x 128, a step: 24 KiB arrive for 1 Mflop (43 flops a byte from L2); a warp does 32 LDS.64 and 8
 //                  ldmatrix for 64 mma; shared memory is busy for 576 cycles, the tensor cores for 410.
 //                  Registers (sm_90, ptxas 13.0): 224, 124 and 112; no spills
 // Few blocks: k is cut into splits as in gemm.h.  Bounds of the errors: tensor/pack.h.
 #include "gemm.h"
 
-enum { FEW = 8, FEW_WARPS = 4, FEW_COLUMNS = 2 };
+enum { SKINNY = 8, SKINNY_WARPS = 4, SKINNY_COLUMNS = 2 };
 
 // ---- at most 8 rows
 
@@ -29,17 +31,17 @@ static __device__ __forceinline__ float bf16_low(uint32_t pair) { return __uint_
 static __device__ __forceinline__ float bf16_high(uint32_t pair) { return __uint_as_float(pair & 0xFFFF0000u); }
 
 template <int ROWS, int W>
-static __global__ void __launch_bounds__(FEW_WARPS * 32)
-few_rows_bf16_kernel(const float *x, const uint16_t *w, int64_t M, int64_t N, int64_t K, int64_t ld, Epilogue e)
+static __global__ void __launch_bounds__(SKINNY_WARPS * 32)
+skinny_bf16_kernel(const float *x, const uint16_t *w, int64_t M, int64_t N, int64_t K, int64_t ld, Epilogue e)
 {
     const int lane = (int)threadIdx.x % 32;
-    const int64_t n0 = ((int64_t)blockIdx.x * FEW_WARPS + threadIdx.x / 32) * FEW_COLUMNS;
-    float sum[FEW_COLUMNS][ROWS] = {};
+    const int64_t n0 = ((int64_t)blockIdx.x * SKINNY_WARPS + threadIdx.x / 32) * SKINNY_COLUMNS;
+    float sum[SKINNY_COLUMNS][ROWS] = {};
 #pragma unroll (ROWS == 1 ? 4 : 1)
     for (int64_t k = lane * 8; k < ld; k += 256) {
-        uint4 a[FEW_COLUMNS];
+        uint4 a[SKINNY_COLUMNS];
 #pragma unroll
-        for (int j = 0; j < FEW_COLUMNS; j++)
+        for (int j = 0; j < SKINNY_COLUMNS; j++)
             a[j] = n0 + j < N ? *reinterpret_cast<const uint4 *>(w + (n0 + j) * ld + k) : make_uint4(0, 0, 0, 0);
 #pragma unroll
         for (int m = 0; m < ROWS; m++) {
@@ -47,7 +49,7 @@ few_rows_bf16_kernel(const float *x, const uint16_t *w, int64_t M, int64_t N, in
             float v[8];
             load_terms<W>(x + m * K, k, K, v);
 #pragma unroll
-            for (int j = 0; j < FEW_COLUMNS; j++) {
+            for (int j = 0; j < SKINNY_COLUMNS; j++) {
                 const uint32_t pair[4] = {a[j].x, a[j].y, a[j].z, a[j].w};
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
@@ -58,7 +60,7 @@ few_rows_bf16_kernel(const float *x, const uint16_t *w, int64_t M, int64_t N, in
         }
     }
 #pragma unroll
-    for (int j = 0; j < FEW_COLUMNS; j++)
+    for (int j = 0; j < SKINNY_COLUMNS; j++)
 #pragma unroll
         for (int m = 0; m < ROWS; m++) {
             const float total = warp_sum(sum[j][m]);
@@ -168,12 +170,12 @@ mma_bf16_kernel(GemmSizes s, Matrix<true> x, const uint16_t *w, int64_t ld, Epil
 
 // ---- calls
 
-static void few_rows(const OpCall *c, const GemmSizes &s, const float *x, const uint16_t *w, int64_t ld, const Epilogue &e)
+static void skinny(const OpCall *c, const GemmSizes &s, const float *x, const uint16_t *w, int64_t ld, const Epilogue &e)
 {
     const bool wide = aligned16(x) && s.K % 4 == 0;
-    auto *kernel = wide ? (s.M == 1 ? few_rows_bf16_kernel<1, 4> : few_rows_bf16_kernel<FEW, 4>)
-                        : (s.M == 1 ? few_rows_bf16_kernel<1, 1> : few_rows_bf16_kernel<FEW, 1>);
-    launch(c, kernel, grid_of(s.N, FEW_WARPS * FEW_COLUMNS), FEW_WARPS * 32, 0, x, w, s.M, s.N, s.K, ld, e);
+    auto *kernel = wide ? (s.M == 1 ? skinny_bf16_kernel<1, 4> : skinny_bf16_kernel<SKINNY, 4>)
+                        : (s.M == 1 ? skinny_bf16_kernel<1, 1> : skinny_bf16_kernel<SKINNY, 1>);
+    launch(c, kernel, grid_of(s.N, SKINNY_WARPS * SKINNY_COLUMNS), SKINNY_WARPS * 32, 0, x, w, s.M, s.N, s.K, ld, e);
 }
 
 template <int MT, int NT, int W>
@@ -185,7 +187,7 @@ static void tiles(const OpCall *c, GemmSizes s, const Matrix<true> &x, const uin
     const Epilogue first = e.of_splits(part, s.N);
     auto *kernel = mma_bf16_kernel<MT, NT, W>;
     launch(c, kernel, blocks_of(blocks * s.splits), 128, STAGES * Stage<MT, NT>::BYTES, s, x, w, ld, first, first.wide(s.N));
-    if (part) gemm_finish(c, s, part, e);
+    if (part) gemm_reduce(c, s, part, e);
 }
 
 bool linear_bf16(const OpCall *c, const Epilogue &e)
@@ -199,7 +201,7 @@ bool linear_bf16(const OpCall *c, const Epilogue &e)
     const int64_t most = INT32_MAX - 256;   // part_of counts in 32 bits
     CHECK(M < most && N < most && K < most, "cuda: a product of %lld x %lld x %lld", (long long)M, (long long)N, (long long)K);
     if (M == 0 || N == 0) return true;
-    if (M <= FEW) few_rows(c, s, x.x, w, ld, e);
+    if (M <= SKINNY) skinny(c, s, x.x, w, ld, e);
     else if (!x.wide()) tiles<2, 4, 1>(c, s, x, w, ld, e);
     else if (div_up(M, 128) * div_up(N, 128) >= FULL) tiles<4, 8, 4>(c, s, x, w, ld, e);
     else tiles<2, 4, 4>(c, s, x, w, ld, e);

@@ -107,7 +107,7 @@ CUDA_KERNEL(crop2d, bwd)
 }
 
 // ---- permute.  Axes that stay neighbours are one axis; then either the last axis stays last (runs), or tiles of the
-// two axes that are last on either side are turned in shared memory.
+// two axes that are last on either side are transposed in shared memory.
 
 struct Axes {
     int n;
@@ -154,7 +154,7 @@ struct Gathered {
 enum { TILE = 32 };
 
 // Axis u of the result has step 1 in the source.  A block: one tile of (u, last axis), 8 lines of 32 threads.
-template <bool ADD> static __global__ void turn_kernel(Axes a, int u, const float *x, float *y)
+template <bool ADD> static __global__ void transpose_kernel(Axes a, int u, const float *x, float *y)
 {
     SHARED(float, tile, [TILE][TILE + 1]);
     const int last = a.n - 1, tx = threadIdx.x % TILE, ty = threadIdx.x / TILE;
@@ -198,7 +198,7 @@ template <bool ADD> static void permuted(const OpCall *c, Shape source, const in
     int u = 0;
     while (a.step[u] != 1) u++;
     const int64_t L = a.dim[a.n - 1], U = a.dim[u];
-    auto *kernel = turn_kernel<ADD>;
+    auto *kernel = transpose_kernel<ADD>;
     launch(c, kernel, blocks_of(n / (L * U) * div_up(L, TILE) * div_up(U, TILE)), 256, 0, a, u, x, y);
 }
 

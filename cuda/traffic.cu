@@ -12,7 +12,7 @@
 
 static inline int32_t *out_i32(const OpCall *c, int j) { return static_cast<int32_t *>(c->out[j]->x); }
 
-// ---- whole numbers
+// ---- integers
 
 static __global__ void draw_windows_kernel(RandomAddress at, const uint32_t *clock, const int32_t *list, int64_t n,
                                            int64_t B, int32_t *y)
@@ -50,7 +50,7 @@ static __device__ __forceinline__ int64_t season_offset(int64_t h, int64_t perio
     return h - (h + margin + period - 1) / period * period;
 }
 
-// A thread finds one row: column j of rows, or, behind them, one of the 4 K of season.
+// A thread finds one row: column j of rows, or, after them, one of the 4 K of season.
 static __global__ void window_rows_kernel(WindowParams p, Series s, const int32_t *at, int64_t B, int64_t W,
                                           int32_t *rows, int32_t *season)
 {

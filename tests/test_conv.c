@@ -1,6 +1,6 @@
 // Winograd's convolution at LEAD's sizes: images of 12x12, 6x6, 3x3 and 23x23 pixels, 128, 256 and 512 channels.  The
 // rms error of y, dx and dw is at most 2e-6 of the rms of the plain sums in double; an exact device, which takes the
-// direct way, gives small whole numbers exactly.  Sums of 2,000 addresses of each tensor are compared.
+// direct way, gives small integers exactly.  Sums of 2,000 addresses of each tensor are compared.
 // Of every path of conv2d, and of conv2d_multi: y and dx of a sample have the same bits in any batch.
 // conv2d_multi: y, dw and db have the bits of conv2d of each branch and concat.
 #include <math.h>
@@ -139,7 +139,7 @@ static void test_size(TestLog *log, World *w, int64_t N, int64_t H, int64_t C)
             const float *got = result(&q, i, &n);
             relative_error(&q, got, n, sums[i].at, &worst);
             if (exact)
-                TEST(log, worst == 0, "%s, exact: %s of whole numbers errs by %g", w->dev.name, sums[i].name, worst);
+                TEST(log, worst == 0, "%s, exact: %s of integers errs by %g", w->dev.name, sums[i].name, worst);
             else   // else the test above did not see Winograd's algorithm
                 TEST(log, worst > 0, "%s: %s of %s was computed directly", w->dev.name, sums[i].name, size);
         }

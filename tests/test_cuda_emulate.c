@@ -1,5 +1,5 @@
 // Every CUDA kernel, run on the host (tests/emulate), through the cases of the SIMD variants: parity with f64,
-// canaries, edges, whole numbers, NaN, contract, and, in place of thread counts, four orders of threads and blocks.
+// canaries, edges, integers, NaN, contract, and, in place of thread counts, four orders of threads and blocks.
 #include <stdio.h>
 
 #include "check/check.h"
@@ -35,7 +35,7 @@ static void test_memory(TestLog *log)
 }
 
 // --math tf32 and bf16: the ops on the tensor cores, held to the tolerance of their operands (src/check/check.c) and,
-// with whole numbers, which no rounding touches, to exact results.
+// with integers, which no rounding touches, to exact results.
 static void test_math(TestLog *log, CheckOptions o, Device *emulated)
 {
     static const OpId product[] = {OP_matmul, OP_linear, OP_linear_gelu, OP_linear_add, OP_conv2d, OP_attention};

@@ -57,7 +57,7 @@ static void hopper_product(HopperFault f, bool bf16, bool across_a, bool across_
     static _Alignas(16) float a32[M * 32], b32[NB * 32];
     const int K = bf16 ? 64 : 32;
     for (int k = 0; k < K; k++) {
-        for (int m = 0; m < M; m++) {    // whole numbers up to 7: bf16 and every sum are exact
+        for (int m = 0; m < M; m++) {    // integers up to 7: bf16 and every sum are exact
             const float v = (float)((m * 5 + k * 3) % 15 - 7);
             if (bf16) memcpy(&a16[across_a ? k * M + m : m * K + k], (const char *)&v + 2, 2);
             else a32[m * K + k] = v;

@@ -114,7 +114,7 @@ static void fast_nan(const OpCall *c)
     ((float *)c->out[0]->x)[0] = NAN;
 }
 
-static void fast_inexact(const OpCall *c)   // within the float bound, but not exact on whole numbers
+static void fast_inexact(const OpCall *c)   // within the float bound, but not exact on integers
 {
     linear_fwd_f32(c);
     float *y = c->out[0]->x;
@@ -237,7 +237,7 @@ static void test_plants(TestLog *log)
         {"bits by threads", "3 threads changes the bits", OP_linear, .fwd64 = fwd_by_threads},
         {"a coarse variant", "out 0 errs by", OP_linear, .fast_fwd = fast_coarse},
         {"a NaN variant", "out 0 errs by", OP_linear, .fast_fwd = fast_nan},
-        {"an inexact variant", "small whole numbers is not exact", OP_linear, .fast_fwd = fast_inexact},
+        {"an inexact variant", "small integers is not exact", OP_linear, .fast_fwd = fast_inexact},
         {"an unaligned variant", "offset 1: out 0 errs by", OP_linear, .fast_fwd = fast_unaligned},
         {"a variant without bias gradient", "grad 2 errs by", OP_linear, .fast_bwd = fast_bwd_drops_bias},
         {"a wrong forward", "away from the oracle", OP_upsample2, .fwd64 = upsample_wrong},

@@ -171,17 +171,17 @@ static void test_bf16(TestLog *log, World *w, const Device *dev, int64_t K, int6
     const size_t mark = arena_mark(w->perm), scratch = arena_mark(w->scratch), size = (size_t)(K * N) * sizeof(float);
     Tensor *packed = tensor_new(w->perm, dev, REAL, SHAPE(K, N), "packed");
     Tensor *flat = tensor_new(w->perm, dev, REAL, SHAPE(N, K), "flat");
-    float *x = arena_alloc(w->perm, size), *back = arena_alloc(w->perm, size), *turn = arena_alloc(w->perm, size);
+    float *x = arena_alloc(w->perm, size), *back = arena_alloc(w->perm, size), *transpose = arena_alloc(w->perm, size);
     fill(x, K * N, 4);
-    for (int64_t i = 0; i < K * N; i++) turn[i % N * K + i / N] = x[i];
+    for (int64_t i = 0; i < K * N; i++) transpose[i % N * K + i / N] = x[i];
     tensor_set_f32(packed, x, K * N);
-    tensor_set_f32(flat, turn, K * N);
+    tensor_set_f32(flat, transpose, K * N);
     tensor_pack_bf16(packed, w->perm);
-    const Tensor *turned = tensor_turned_bf16(flat, w->perm);
+    const Tensor *transposed = tensor_transposed_bf16(flat, w->perm);
     TEST(log, (packed->layout == LAYOUT_PANELS_BF16) == (dev->isa >= ISA_AVX2), "%s: layout %d", dev->name,
          (int)packed->layout);
-    TEST(log, tensor_bytes(packed) == tensor_bytes(turned) && !memcmp(packed->x, turned->x, tensor_bytes(packed)),
-         "%s: [%lld,%lld] turned differs", dev->name, (long long)K, (long long)N);
+    TEST(log, tensor_bytes(packed) == tensor_bytes(transposed) && !memcmp(packed->x, transposed->x, tensor_bytes(packed)),
+         "%s: [%lld,%lld] transposed differs", dev->name, (long long)K, (long long)N);
     int64_t wrong = 0;
     tensor_get_f32(packed, back, K * N);
     for (int64_t i = 0; i < K * N; i++) wrong += back[i] != rounded(x[i]);
@@ -222,17 +222,17 @@ static void test_columns(TestLog *log, World *w, int64_t K, int64_t N, int n_row
     const size_t mark = arena_mark(w->perm), scratch = arena_mark(w->scratch), size = (size_t)(K * N) * sizeof(float);
     Tensor *packed = tensor_new(w->perm, dev, REAL, SHAPE(K, N), "packed");
     Tensor *flat = tensor_new(w->perm, dev, REAL, SHAPE(N, K), "flat");
-    float *x = arena_alloc(w->perm, size), *back = arena_alloc(w->perm, size), *turn = arena_alloc(w->perm, size);
+    float *x = arena_alloc(w->perm, size), *back = arena_alloc(w->perm, size), *transpose = arena_alloc(w->perm, size);
     fill(x, K * N, 4);
-    for (int64_t i = 0; i < K * N; i++) turn[i % N * K + i / N] = x[i];
+    for (int64_t i = 0; i < K * N; i++) transpose[i % N * K + i / N] = x[i];
     tensor_set_f32(packed, x, K * N);
-    tensor_set_f32(flat, turn, K * N);
+    tensor_set_f32(flat, transpose, K * N);
     tensor_pack_bf16(packed, w->perm);
-    const Tensor *turned = tensor_turned_bf16(flat, w->perm);
+    const Tensor *transposed = tensor_transposed_bf16(flat, w->perm);
     TEST(log,
          packed->layout == LAYOUT_COLUMNS_BF16 && tensor_bytes(packed) == (size_t)(N * ((K + 7) / 8) * 16) &&
-             !memcmp(packed->x, turned->x, tensor_bytes(packed)),
-         "[%lld,%lld]: layout %d, or turned differs", (long long)K, (long long)N, (int)packed->layout);
+             !memcmp(packed->x, transposed->x, tensor_bytes(packed)),
+         "[%lld,%lld]: layout %d, or transposed differs", (long long)K, (long long)N, (int)packed->layout);
     int64_t wrong = 0;
     tensor_get_f32(packed, back, K * N);
     for (int64_t i = 0; i < K * N; i++) wrong += back[i] != rounded(x[i]);

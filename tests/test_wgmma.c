@@ -1,5 +1,5 @@
 // The products of gemm_sm90.cu (wgmma, TMA) on the emulated Hopper GPU: every tile on every case of matmul, linear,
-// linear_gelu and linear_add, held to the tolerance of bf16 or tf32 operands and, with whole numbers, to exact results.
+// linear_gelu and linear_add, held to the tolerance of bf16 or tf32 operands and, with integers, to exact results.
 #include <stdio.h>
 #include <stdlib.h>
 

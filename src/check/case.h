@@ -1,8 +1,8 @@
 // Verification cases.  src/check/cases/<op>.c defines `void <op>_cases(CaseList *list)` for each row of ops.def (a row
 // without it does not link) and adds the op's cases: small odd shapes, every parameter, every optional input, edges.
 // One case serves every check: gradient check in f64, parity of each fast variant, canaries, accumulation, skipping,
-// determinism over threads, mutants, benchmark of its speed.  A case runs its op through the tape's checked call, so the
-// shape checks are part of what is verified.
+// determinism over threads, mutants, benchmark of its speed.  A case runs its op through the tape's checked call, so
+// the shape checks are part of what is verified.
 #ifndef LEAD_CHECK_CASE_H
 #define LEAD_CHECK_CASE_H
 
@@ -15,7 +15,7 @@ typedef enum Fill {
     FILL_POSITIVE,    // uniform in (0.5, 2): second moments, weights
     FILL_DISTINCT,    // a shuffled grid with gaps >> 1e-5: maxima and kinks (relu, huber, max pooling) stay where they are
     FILL_INDEX,       // I32, uniform in [0, limit)
-    FILL_STEPS,       // whole numbers in [0, 1000): diffusion times
+    FILL_STEPS,       // integers in [0, 1000): diffusion times
 } Fill;
 
 typedef struct CaseInput {

@@ -235,8 +235,8 @@ static void check_threads(Checker *k, const Device *dev, const OpCall *c, const 
 
 // ---- f32 against f64
 
-// The ulps of the op's row, and more for Winograd's algorithm, whose transforms amplify roundings: 19 ulps were seen where
-// the plain sum errs by 2.3 (F(4x4,3x3), 32 channels: rms 0.6e-6 of the result's rms against 0.2e-6).
+// The ulps of the op's row, and more for Winograd's algorithm, whose transforms amplify roundings: 19 ulps were seen
+// where the plain sum errs by 2.3 (F(4x4,3x3), 32 channels: rms 0.6e-6 of the result's rms against 0.2e-6).
 static double allowance(const Device *dev, OpId op)
 {
     enum { WINOGRAD_ULPS = 16 };
@@ -343,7 +343,7 @@ static void check_device(Checker *k, const Device *dev, const OpCall *c, const R
     arena_rewind(k->mem, mark);
 }
 
-// Products of small whole numbers are exact in float in any order: every device must give the very same values.  What is
+// Products of small integers are exact in float in any order: every device must give the very same values.  What is
 // no sum of products in another order (Winograd) steps aside on an exact device; parity holds it to the truth.
 static void check_integers(Checker *k, const OpCall *c)
 {
@@ -370,7 +370,7 @@ static void check_integers(Checker *k, const OpCall *c)
         char buf[32];
         for (int t = 0; t < REPLAY_TENSORS; t++)
             if (want.v[t])
-                expect(k, max_error(want.v[t], got.v[t], want.n[t]) == 0, "%s: %s of small whole numbers is not exact",
+                expect(k, max_error(want.v[t], got.v[t], want.n[t]) == 0, "%s: %s of small integers is not exact",
                        k->o->f32[d]->name, results_name(&want, t, buf));
     }
     k->cotangent = fine;

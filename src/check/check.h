@@ -9,7 +9,7 @@
 //   parity     plain f32 and each faster variant against f64, forward (all outputs) and backward (all gradients):
 //              err(variant) <= 2 err(plain f32) + ulps (of the op's row) float ulps of the largest |f64 value|
 //              plain f32: err <= PLAIN_TOL of the largest |f64 value|, or 4 epsilon where all values are tiny
-//   integers   products (linear, matmul, convolutions) of small whole numbers: every f32 variant equals f64 exactly
+//   integers   products (linear, matmul, convolutions) of small integers: every f32 variant equals f64 exactly
 //   contract   canaries around every buffer, buffers aligned and one element off, inputs and saved outputs unchanged,
 //              every output element written; backward twice = double; in[i]->g == NULL skips exactly that product
 //   NaN        one NaN in the first input shows in the output (elementwise, maxima, softmax, norms, losses)

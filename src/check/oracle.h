@@ -6,8 +6,8 @@
 
 #include "tensor/ops.h"
 
-// c: a call on the f64 device, its inputs hold doubles (indices: int32).  Writes the values that c->out[j] should hold to
-// out[j], numel(c->out[j]) long doubles.  Uses c->scratch, which the caller rewinds.  Does not read c->out[j]->x.
+// c: a call on the f64 device, its inputs hold doubles (indices: int32).  Writes the values that c->out[j] should hold
+// to out[j], numel(c->out[j]) long doubles.  Uses c->scratch, which the caller rewinds.  Does not read c->out[j]->x.
 typedef void Oracle(const OpCall *c, long double *const *out);
 
 Oracle *oracle_find(OpId op);

@@ -168,7 +168,7 @@ static void fault(Replay *r, const Guard *g, bool backward, const char *how)
 }
 
 // The call with scratch memory of NaN (0xFF bytes), which a kernel must not take for zeros, and whose ends it must not
-// pass: bytes before what it allocates, and behind when it needs less than SCRATCH_FILLED.
+// pass: bytes before what it allocates, and after when it needs less than SCRATCH_FILLED.
 static void call_in_guarded_scratch(Replay *r, bool backward)
 {
     enum { SCRATCH_LOW = 16 << 10, SCRATCH_FILLED = 256 << 10 };

@@ -81,7 +81,7 @@ static Status read_shape(SafeTensor *t, int64_t *bytes, Arena *a, const Json *in
     bool fits = true;
     for (const Json *d = v->child; d; d = d->next) {
         if (d->type != JSON_NUMBER || !d->is_int || d->n < 0)
-            return ERROR("%s: %.100s: want a whole number >= 0 as dimension %d, got %s", path, t->name, t->n_dim,
+            return ERROR("%s: %.100s: want an integer >= 0 as dimension %d, got %s", path, t->name, t->n_dim,
                          json_describe(d).s);
         shape[t->n_dim++] = d->n;
         fits = fits && !__builtin_mul_overflow(t->count, d->n, &t->count);

@@ -106,6 +106,6 @@ void gpt2_pack(Gpt2 *m, Arena *a) { pack_blocks(m, a, tensor_pack); }
 
 void gpt2_pack_bf16(Gpt2 *m, Arena *a)
 {
-    m->head_bf16 = tensor_turned_bf16(m->head_w ? m->head_w : m->wte, a);
+    m->head_bf16 = tensor_transposed_bf16(m->head_w ? m->head_w : m->wte, a);
     pack_blocks(m, a, tensor_pack_bf16);
 }

@@ -28,8 +28,8 @@ void arena_rewind(Arena *a, size_t mark);       // forget everything allocated s
 size_t arena_peak(const Arena *a);              // most bytes ever in use
 void arena_reset_peak(Arena *a);                // .. counted from here on: what one call takes
 
-// ---- device memory of the same lifetime (tensor/device.h): an arena may be given a second block, which the host must not
-// touch.  Rewinding the arena rewinds that block too, so device addresses repeat from step to step as well.
+// ---- device memory of the same lifetime (tensor/device.h): an arena may be given a second block, which the host must
+// not touch.  Rewinding the arena rewinds that block too, so device addresses repeat from step to step as well.
 void arena_attach(Arena *a, void *base, size_t bytes);   // the block stays the caller's; NULL takes it away
 void *arena_device_block(const Arena *a, size_t *bytes); // what was attached; NULL: nothing
 void *arena_device_alloc(Arena *a, size_t bytes);        // 256-byte aligned; an arena without a block is full

@@ -34,8 +34,9 @@ double ceiling_fma(Isa isa, int threads);
 Ceiling ceiling_measure(Isa isa, int threads, int reps, Arena *scratch);
 
 // The roofline: shortest time of that much work, s.  `bytes` decides the level; `written` of them are written, and
-// where that is a fifth or more the best bandwidth with writing counts, else that of reading.  in_place: what is written
-// was read (ACCESS_UPDATE); elsewhere the cache reads each line before it is written, or the store passes it by.
+// where that is a fifth or more the best bandwidth with writing counts, else that of reading.  in_place: what is
+// written was read (ACCESS_UPDATE); elsewhere the cache reads each line before it is written, or the store passes it
+// by.
 double ceiling_seconds(const Ceiling *c, Isa isa, double flops, double bytes, double written, bool in_place);
 // The level that `bytes` fit, all threads together.
 MemoryLevel ceiling_level(const Ceiling *c, double bytes);

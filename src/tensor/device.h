@@ -37,7 +37,7 @@ typedef struct Device {
     Math math;
     size_t real_size;            // 4 or 8
     bool bf16_columns;           // linear reads LAYOUT_COLUMNS_BF16 (pack.h)
-    bool exact;                  // whole numbers give whole results: no Winograd convolution
+    bool exact;                  // integers give exact results: no Winograd convolution
     bool no_graph;               // nothing is recorded: every kernel is launched by itself
     ArenaFull *fail;             // gets one line when what is called has no kernel; must not return.  NULL: CHECK
     Isa isa;                     // highest instruction set in use

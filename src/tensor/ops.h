@@ -54,8 +54,8 @@ typedef struct { double max_period; } TimestepEmbedParams;
 typedef enum DiffuseTarget { DIFFUSE_EPS, DIFFUSE_V, DIFFUSE_X0 } DiffuseTarget;
 typedef struct { double a, b, c; } SamplerStepParams;                    // y = a x + b d + c z
 // The address of random numbers: philox(seed, subsequence = site<<32 | step, draw offset); see philox.h.
-// An op that draws has an optional last input, a clock: I32 [1], 32 bits that kernels add to step (modulo 2^32).  Work that
-// is recorded once (tensor/graph.h) draws other numbers each time, since the clock is read when the kernel runs.
+// An op that draws has an optional last input, a clock: I32 [1], 32 bits that kernels add to step (modulo 2^32).  Work
+// that is recorded once (tensor/graph.h) draws other numbers each time, since the clock is read when the kernel runs.
 typedef struct { uint64_t seed; uint32_t site, step; uint64_t offset; } RandomAddress;
 // The address under the clock that input i of c is, if it is there.  For kernels that may read c's values: the CPU's.
 static inline RandomAddress random_address(RandomAddress at, const OpCall *c, int i)

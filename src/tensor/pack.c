@@ -121,9 +121,9 @@ void tensor_pack_bf16(Tensor *w, Arena *a)
     arena_rewind(a, mark);
 }
 
-Tensor *tensor_turned_bf16(const Tensor *x, Arena *a)
+Tensor *tensor_transposed_bf16(const Tensor *x, Arena *a)
 {
-    check_frozen(x, "tensor_turned_bf16");
+    check_frozen(x, "tensor_transposed_bf16");
     const int64_t N = x->shape.d[0], K = x->shape.d[1];
     if (reads_panels(x->dev)) {
         Tensor *w = arena_alloc(a, sizeof *w);
@@ -134,7 +134,7 @@ Tensor *tensor_turned_bf16(const Tensor *x, Arena *a)
     const bool columns = x->dev->bf16_columns;
     Tensor *w = columns ? tensor_new_columns(a, x->dev, SHAPE(K, N), x->name) : tensor_new(a, x->dev, REAL, SHAPE(K, N), x->name);
     const size_t mark = arena_mark(a);
-    float *rows = arena_alloc(a, (size_t)(2 * N * K) * sizeof *rows), *turned = rows + N * K;
+    float *rows = arena_alloc(a, (size_t)(2 * N * K) * sizeof *rows), *transposed = rows + N * K;
     tensor_get_f32(x, rows, N * K);
     if (columns) {
         columns_put(w, (ColumnValues){.x = rows, .rk = 1, .rn = K});
@@ -142,8 +142,8 @@ Tensor *tensor_turned_bf16(const Tensor *x, Arena *a)
         return w;
     }
     for (int64_t n = 0; n < N; n++)
-        for (int64_t k = 0; k < K; k++) turned[k * N + n] = bf16_to_f32(f32_to_bf16(rows[n * K + k]));
-    tensor_set_f32(w, turned, N * K);
+        for (int64_t k = 0; k < K; k++) transposed[k * N + n] = bf16_to_f32(f32_to_bf16(rows[n * K + k]));
+    tensor_set_f32(w, transposed, N * K);
     arena_rewind(a, mark);
     return w;
 }

@@ -78,7 +78,7 @@ static void warps(float *y)
     y[threadIdx.x] = v;
 }
 
-// Both tensor-core products of small whole numbers, exact: A[r][k] = r - k, B[k][n] = k + 2 n; A through load_matrix4.
+// Both tensor-core products of small integers, exact: A[r][k] = r - k, B[k][n] = k + 2 n; A through load_matrix4.
 static void products(float *y)
 {
     SHARED(uint16_t, a16, [16][16]);

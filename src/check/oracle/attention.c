@@ -1,4 +1,5 @@
-// cache_put by a formula for each value.  Softmax without the shift by the maximum (long double reaches exp(11000)), attention with the whole masked matrix.
+// cache_put by a formula for each value.  Softmax without the shift by the maximum (long double reaches exp(11000)),
+// attention with the whole masked matrix.
 #include <math.h>
 
 #include "check/oracle.h"

@@ -1,4 +1,5 @@
-// clamp: y = x within [-limit, limit], else the nearer end; NaN stays.   x any shape -> y like x; ClampParams; no backward
+// clamp: y = x within [-limit, limit], else the nearer end; NaN stays.   x any shape -> y like x; ClampParams; no
+// backward
 #include "tensor/ref.h"
 
 KERNEL(clamp, fwd)

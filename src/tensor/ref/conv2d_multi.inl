@@ -17,7 +17,7 @@ static Dims dims(const OpCall *c)
     return (Dims){.N = x[0], .H = x[1], .W = x[2], .C = x[3], .O = c->out[0]->shape.d[3]};
 }
 
-// The branch behind b; the one behind {0} is the first.
+// The branch after b; the one after {0} is the first.
 static Branch next(const OpCall *c, Branch b)
 {
     const int64_t *w = c->in[2 * b.m + 1]->shape.d;

@@ -1,8 +1,10 @@
-// randn: y = standard normals at an address (philox.h).   no input, or clock I32 [1], which is added to the address's step
+// randn: y = standard normals at an address (philox.h).   no input, or clock I32 [1], which is added to the address's
+// step
 //   or NULL, row I32 [R,2] or NULL -> y [R,..]; the first dimension counts rows.
 //   row r of y holds normals offset + (row0 + r) * ceil4(row length) + (0, 1, 2, ..), with row: (lo + 2^32 hi) for
 //   (row0 + r), of the pair (lo, hi) that row has for r.  A row's numbers do not depend on
-//   how many rows the call draws, so a sample does not depend on its batch.  The f64 twin gives the same (float) values.
+//   how many rows the call draws, so a sample does not depend on its batch.  The f64 twin gives the same (float)
+//   values.
 #include "tensor/philox.h"
 #include "tensor/ref.h"
 
