@@ -31,7 +31,8 @@ BENCH_PROGRAM = @echo "  LD $@"; $(CC) $(CFLAGS) -o $@ $^ -ldl $(LDLIBS)
 BENCH_OPS := bench_ops shapes problem peer openblas onednn onednn3 python
 $(BUILD)/bench/bench_ops: $(BENCH_OPS:%=$(BUILD)/bench/%.o) $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
-$(BUILD)/bench/bench_models: $(patsubst %,$(BUILD)/bench/%.o,bench_models models session python peer openblas onednn onednn3 problem shapes) $(BUILD)/liblead.a
+$(BUILD)/bench/bench_models: $(patsubst %,$(BUILD)/bench/%.o,bench_models models session python peer openblas onednn \
+                             onednn3 problem shapes) $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
 $(BUILD)/bench/roofline: $(BUILD)/bench/roofline.o $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
@@ -76,7 +77,9 @@ cuda-check: $(BUILD)/bench/gpu $(BUILD)/lead-cuda
 	$(BUILD)/bench/gpu check
 	$(BUILD)/bench/gpu train --steps 200
 cuda-bench: $(BUILD)/bench/gpu
-	for math in fp32 tf32 bf16; do $(BUILD)/bench/gpu bench --math $$math --tsv $(BUILD)/bench/gpu-$$math.tsv || exit 1; done
+	for math in fp32 tf32 bf16; do \
+	    $(BUILD)/bench/gpu bench --math $$math --tsv $(BUILD)/bench/gpu-$$math.tsv || exit 1; \
+	done
 	$(BUILD)/bench/gpu models --math tf32 --tsv $(BUILD)/bench/gpu-models.tsv
 
 # The whole model against its second derivation in PyTorch: docs/twin.md.  QUICK=1: without the sizes of the paper.

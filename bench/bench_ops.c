@@ -223,7 +223,8 @@ static void run_all(Bench *b, const char *const *ops, int n_ops)
         measure_row(b, &rows[i]);
         done++;
     }
-    for (OpId op = 0; op < OP_COUNT && n_ops == 0; op++)   // plain loops alone: nothing to compare, `lead train --profile`
+    // Plain loops alone: nothing to compare; `lead train --profile`.
+    for (OpId op = 0; op < OP_COUNT && n_ops == 0; op++)
         if (!shaped[op] && b->dev[b->have].fwd_isa[op] != ISA_SCALAR) {
             fprintf(stderr, "bench_ops: op %s has no shape in bench/shapes.c\n", op_info(op)->name);
             b->bad = true;

@@ -236,7 +236,8 @@ struct Product {
 static bool product_of(const OpCall *c, Pass pass, Product *g)
 {
     const bool matmul = c->op == OP_matmul, gelu = c->op == OP_linear_gelu, residual = c->op == OP_linear_add;
-    if (!(matmul || gelu || residual || c->op == OP_linear) || pass == BWD || ((gelu || residual) && pass != FWD)) return false;
+    if (!(matmul || gelu || residual || c->op == OP_linear)) return false;
+    if (pass == BWD || ((gelu || residual) && pass != FWD)) return false;
     if (matmul && ((const MatmulParams *)c->p)->trans_a) return false;
     const bool transposed = matmul && ((const MatmulParams *)c->p)->trans_b;   // W is stored [N,K]
     const Shape x = c->in[0]->shape, w = c->in[1]->shape;

@@ -54,7 +54,8 @@ static void round_train(World *w)
 {
     const Gpt2TrainOptions o = {.batch = w->B, .context = w->T, .accumulate = 1, .in_order = true};
     Gpt2TrainProgress p;
-    fatal(gpt2_train_step(&w->tape, w->gpt2, NULL, &w->ps, &w->optim, (Tokens){w->token, w->B * w->T + 1}, &o, NULL, &p));
+    const Tokens tokens = {w->token, w->B * w->T + 1};
+    fatal(gpt2_train_step(&w->tape, w->gpt2, NULL, &w->ps, &w->optim, tokens, &o, NULL, &p));
 }
 
 // Loss: the mean square of the last hidden state; gradients reach the embedded tokens and every adapter.

@@ -27,7 +27,8 @@ bool peer_product(void *state, Problem *p, Pass pass, PeerMatmul *call)
 int peers_open(Peer *peers, Isa isa, int max_threads, const char *python, Arena *a)
 {
     int n = 0;
-    Peer python_peers[2];   // before OpenBLAS: a fork ends its threads, and those that it makes next are tied to our core
+    // Before OpenBLAS: a fork ends its threads, and those that it makes next are tied to our core.
+    Peer python_peers[2];
     peer_python(python_peers, python, "bench/peers/ops.py", isa, max_threads, a);
     peers[n++] = peer_openblas(isa, max_threads, a);
     peers[n++] = peer_onednn(false, isa, a);

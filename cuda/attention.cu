@@ -190,8 +190,9 @@ attention_kernel(Heads d, const float *q, const float *k, const float *v, float 
 
 // P and g (see ref/attention.inl) of a tile of queries i0.. and keys k0..: row ty + 16 a, column tx + 16 b.
 template <int EP>
-static __device__ __forceinline__ void score_gradients(const Heads &d, const Saved &x, int64_t nh, int64_t i0, int64_t k0,
-                                                       const float *sq, const float *sgo, const float *sk, const float *sv,
+static __device__ __forceinline__ void score_gradients(const Heads &d, const Saved &x, int64_t nh, int64_t i0,
+                                                       int64_t k0, const float *sq, const float *sgo,
+                                                       const float *sk, const float *sv,
                                                        float (&p)[4][4], float (&g)[4][4])
 {
     const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;
@@ -235,7 +236,8 @@ static __device__ __forceinline__ void add_rows(float *to, int64_t row, int64_t 
 template <int EP> static __global__ void __launch_bounds__(ATT_BLOCK) attention_dq_kernel(Heads d, Saved x, float *dq)
 {
     SHARED_DYNAMIC(float, sq);
-    float *sgo = sq + ROWS * (EP + 4), *sk = sgo + ROWS * (EP + 4), *sv = sk + ROWS * (EP + 4), *sg = sv + ROWS * (EP + 4);
+    float *sgo = sq + ROWS * (EP + 4), *sk = sgo + ROWS * (EP + 4), *sv = sk + ROWS * (EP + 4),
+          *sg = sv + ROWS * (EP + 4);
     const Place at = place_of<ROWS>(d, d.Tq);
     const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;
     const int64_t qbase = at.n * d.Tq * d.D + at.h * d.E, kbase = at.n * d.L * d.D + at.h * d.E;

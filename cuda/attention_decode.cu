@@ -28,7 +28,8 @@ static __device__ __forceinline__ float join(const float *part, int64_t stride, 
     return y;
 }
 
-static __device__ __forceinline__ void put(const Heads &d, int64_t nh, int e, float y, float max, float sum, float *o, float *lse)
+static __device__ __forceinline__ void put(const Heads &d, int64_t nh, int e, float y, float max, float sum, float *o,
+                                           float *lse)
 {
     o[nh * d.E + e] = y / sum;   // [N,1,heads,E]
     if (e == 0) lse[nh] = max + logf(sum);
@@ -37,12 +38,14 @@ static __device__ __forceinline__ void put(const Heads &d, int64_t nh, int e, fl
 // C runs of W values a lane: C W G >= E.
 template <int W, int G, int C>
 static __global__ void __launch_bounds__(DECODE_BLOCK)
-decode_kernel(Heads d, const float *q, const float *k, const float *v, int64_t each, int splits, float *o, float *lse, float *part)
+decode_kernel(Heads d, const float *q, const float *k, const float *v, int64_t each, int splits, float *o, float *lse,
+              float *part)
 {
     enum { GROUPS = DECODE_BLOCK / G };
     SHARED(float, record, [GROUPS][W * G * C + 2]);
     const int group = (int)threadIdx.x / G, lane = (int)threadIdx.x % G;
-    const int64_t nh = quotient(blockIdx.x, splits), n = quotient(nh, d.heads), first = (blockIdx.x - nh * splits) * each;
+    const int64_t nh = quotient(blockIdx.x, splits), n = quotient(nh, d.heads);
+    const int64_t first = (blockIdx.x - nh * splits) * each;
     const int64_t end = first + each < d.Tk ? first + each : d.Tk, base = n * d.L * d.D + (nh - n * d.heads) * d.E;
     Pack<W> x[C], r[C] = {};
     float max = -INFINITY, sum = 0;
@@ -137,8 +140,9 @@ bool attention_decode(const OpCall *c, const Heads &d)
     float *part = splits > 1 ? scratch_of<float>(c, (size_t)(pairs * splits * (d.E + 2))) : NULL;
     auto *kernel = !d.wide ? decode_kernel<1, 32, 4> : d.E <= 32 ? decode_kernel<4, 8, 1>
                    : d.E <= 64 ? decode_kernel<4, 16, 1> : decode_kernel<4, 32, 1>;
-    launch(c, kernel, blocks_of(pairs * splits), DECODE_BLOCK, 0, d, in_x(c, 0), in_x(c, 1), in_x(c, 2), each, (int)splits,
-           out_x(c, 0), out_x(c, 1), part);
-    if (part) launch(c, decode_join_kernel, blocks_of(pairs), DECODE_BLOCK, 0, d, part, (int)splits, out_x(c, 0), out_x(c, 1));
+    launch(c, kernel, blocks_of(pairs * splits), DECODE_BLOCK, 0, d, in_x(c, 0), in_x(c, 1), in_x(c, 2), each,
+           (int)splits, out_x(c, 0), out_x(c, 1), part);
+    if (!part) return true;
+    launch(c, decode_join_kernel, blocks_of(pairs), DECODE_BLOCK, 0, d, part, (int)splits, out_x(c, 0), out_x(c, 1));
     return true;
 }

@@ -37,7 +37,8 @@ template <bool BF16_, int EP_> struct Form {
         if constexpr (BF16) {
             *reinterpret_cast<uint2 *>(to) = make_uint2(bf16_pair(x.v[0], x.v[1]), bf16_pair(x.v[2], x.v[3]));
         } else {
-            *reinterpret_cast<uint4 *>(to) = make_uint4(to_tf32(x.v[0]), to_tf32(x.v[1]), to_tf32(x.v[2]), to_tf32(x.v[3]));
+            *reinterpret_cast<uint4 *>(to) = make_uint4(to_tf32(x.v[0]), to_tf32(x.v[1]), to_tf32(x.v[2]),
+                                                        to_tf32(x.v[3]));
         }
     }
 };
@@ -46,7 +47,8 @@ template <bool BF16_, int EP_> struct Form {
 
 // Rows row0.. of one head of x, straight into a tile of ROWS rows.
 template <class F, int ROWS>
-static __device__ __forceinline__ void load_rows(typename F::T *tile, const float *x, int64_t row0, int64_t T, const Heads &d)
+static __device__ __forceinline__ void load_rows(typename F::T *tile, const float *x, int64_t row0, int64_t T,
+                                                 const Heads &d)
 {
 #pragma unroll 4
     for (int i = (int)threadIdx.x; i < ROWS * F::EP / 4; i += MMA_BLOCK) {
@@ -86,7 +88,8 @@ template <class F> static __device__ __forceinline__ void multiply(float (&d)[4]
 
 // s[m][n] = rows row0 + 16 m.. of x times rows 8 n.. of y, transposed: fragments of [16 MT, 8 NT].
 template <class F, int MT, int NT>
-static __device__ __forceinline__ void dots(const typename F::T *x, int row0, const typename F::T *y, float (&s)[MT][NT][4])
+static __device__ __forceinline__ void dots(const typename F::T *x, int row0, const typename F::T *y,
+                                            float (&s)[MT][NT][4])
 {
     const int lane = (int)threadIdx.x % 32;
 #pragma unroll
@@ -304,7 +307,8 @@ attention_mma_dq_kernel(Heads d, Saved x, float *dq)
     typedef typename F::T T;
     SHARED_DYNAMIC(float, raw_k);
     float *raw_v = raw_k + F::RAW;
-    T *tq = reinterpret_cast<T *>(raw_v + F::RAW), *tgo = tq + ROWS * F::LD, *tk = tgo + ROWS * F::LD, *tv = tk + F::TILE;
+    T *tq = reinterpret_cast<T *>(raw_v + F::RAW), *tgo = tq + ROWS * F::LD, *tk = tgo + ROWS * F::LD,
+      *tv = tk + F::TILE;
     const Place at = place_of<ROWS>(d, d.Tq);
     const int g = (int)threadIdx.x % 32 / 4, t = (int)threadIdx.x % 4, row0 = (int)threadIdx.x / 32 * 16 * MT;
     const int64_t qbase = at.n * d.Tq * d.D + at.h * d.E, kbase = at.n * d.L * d.D + at.h * d.E, i0 = at.row0 + row0;
@@ -365,7 +369,8 @@ attention_mma_dkv_kernel(Heads d, Saved x, float *dk, float *dv)
     SHARED_DYNAMIC(float, raw_q);
     float *raw_go = raw_q + F::RAW, *raw_lse = raw_go + F::RAW, *raw_delta = raw_lse + F::COLUMNS;
     float *lse = raw_delta + F::COLUMNS, *delta = lse + F::COLUMNS;
-    T *tk = reinterpret_cast<T *>(delta + F::COLUMNS), *tv = tk + ROWS * F::LD, *tq = tv + ROWS * F::LD, *tgo = tq + F::TILE;
+    T *tk = reinterpret_cast<T *>(delta + F::COLUMNS), *tv = tk + ROWS * F::LD, *tq = tv + ROWS * F::LD,
+      *tgo = tq + F::TILE;
     const Place at = place_of<ROWS>(d, d.Tk);
     const int g = (int)threadIdx.x % 32 / 4, t = (int)threadIdx.x % 4, row0 = (int)threadIdx.x / 32 * 16 * MT;
     const int64_t qbase = at.n * d.Tq * d.D + at.h * d.E, kbase = at.n * d.L * d.D + at.h * d.E, j0 = at.row0 + row0;
@@ -457,8 +462,8 @@ template <class F> static void backward(const OpCall *c, const Heads &d)
     auto *dkv = attention_mma_dkv_kernel<F, 1>;
     if (in_g(c, 0)) launch(c, dq, blocks_of(d.N * d.heads * div_up(d.Tq, 64)), MMA_BLOCK, room, d, x, in_g(c, 0));
     if (in_g(c, 1) || in_g(c, 2))
-        launch(c, dkv, blocks_of(d.N * d.heads * div_up(d.Tk, 64)), MMA_BLOCK, room + 4 * F::COLUMNS * sizeof(float), d, x,
-               in_g(c, 1), in_g(c, 2));
+        launch(c, dkv, blocks_of(d.N * d.heads * div_up(d.Tk, 64)), MMA_BLOCK, room + 4 * F::COLUMNS * sizeof(float), d,
+               x, in_g(c, 1), in_g(c, 2));
 }
 
 template <bool BF16> static void forward_sized(const OpCall *c, const Heads &d)

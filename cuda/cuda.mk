@@ -30,11 +30,13 @@ cuda-report: cuda
 	@sh tests/tools/cuda_report.sh $(BUILD)
 
 # The same sources as C++ (tests/emulate).
-EMULATE_OBJ   := $(CU_EMU:cuda/%.cu=$(BUILD)/emulate/%.o) $(BUILD)/emulate/emulate.o $(BUILD)/emulate/hopper.o $(BUILD)/tests/emulate/fence.o
+EMULATE_OBJ   := $(CU_EMU:cuda/%.cu=$(BUILD)/emulate/%.o) $(BUILD)/emulate/emulate.o $(BUILD)/emulate/hopper.o \
+                 $(BUILD)/tests/emulate/fence.o
 FAULT_OBJ     := $(BUILD)/emulate/faults.o
-EMULATE_FLAGS  = $(filter -O% -g -fsanitize% -fno-sanitize% -fno-omit%,$(CFLAGS)) -std=c++17 -DLEAD_CUDA_EMULATE -Wall -Wextra \
-                 -Wshadow -Werror -Wno-unknown-pragmas -Wno-unused-function -fno-exceptions -fno-rtti -fno-threadsafe-statics \
-                 -ffp-contract=off -fno-math-errno -fopenmp -Isrc -Icuda -Itests/emulate -MMD -MP
+EMULATE_FLAGS  = $(filter -O% -g -fsanitize% -fno-sanitize% -fno-omit%,$(CFLAGS)) -std=c++17 -DLEAD_CUDA_EMULATE -Wall \
+                 -Wextra -Wshadow -Werror -Wno-unknown-pragmas -Wno-unused-function -fno-exceptions -fno-rtti \
+                 -fno-threadsafe-statics -ffp-contract=off -fno-math-errno -fopenmp -Isrc -Icuda -Itests/emulate \
+                 -MMD -MP
 
 $(BUILD)/emulate/%.o: cuda/%.cu
 	@mkdir -p $(@D)

@@ -136,12 +136,12 @@ void cuda_tensor_map(const OpCall *c, const TensorBox *t, TensorMap *map)
     const cuuint32_t box[3] = {(cuuint32_t)t->box[0], (cuuint32_t)t->box[1], 1}, step[3] = {1, 1, 1};
     for (int i = 0; i < 3; i++) dim[i] = (cuuint64_t)t->dim[i];
     for (int i = 0; i < 2; i++) stride[i] = (cuuint64_t)t->stride[i];
-    const CUresult e = gpu_of(d)->encode(map, t->value == 2 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT32,
-                                         3, const_cast<void *>(t->x), dim, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                                         CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                                         CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-    CHECK(e == CUDA_SUCCESS, "%s: no map of a tensor [%lld,%lld,%lld]: CUDA error %d", op_info(c->op)->name, (long long)t->dim[2],
-          (long long)t->dim[1], (long long)t->dim[0], (int)e);
+    const CUtensorMapDataType type = t->value == 2 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT32;
+    const CUresult e = gpu_of(d)->encode(map, type, 3, const_cast<void *>(t->x), dim, stride, box, step,
+                                         CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                                         CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    CHECK(e == CUDA_SUCCESS, "%s: no map of a tensor [%lld,%lld,%lld]: CUDA error %d", op_info(c->op)->name,
+          (long long)t->dim[2], (long long)t->dim[1], (long long)t->dim[0], (int)e);
 }
 
 void *device_cuda_stream(const Device *d) { return gpu_of(d)->stream; }
@@ -211,11 +211,13 @@ static Status prepare_wgmma(Gpu *g)
     const char *choice = getenv("LEAD_WGMMA");
     if (!choice || !*choice || strcmp(choice, "0") == 0) return Status{};
     if (g->capability != 90)
-        return ERROR("LEAD_WGMMA=%s: want a GPU of compute capability 9.0, got %d.%d", choice, g->capability / 10, g->capability % 10);
+        return ERROR("LEAD_WGMMA=%s: want a GPU of compute capability 9.0, got %d.%d", choice,
+                     g->capability / 10, g->capability % 10);
     void *encode = NULL;
     cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
 #if CUDART_VERSION >= 12050
-    const cudaError_t e = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &encode, 12000, cudaEnableDefault, &found);
+    const cudaError_t e = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &encode, 12000,
+                                                           cudaEnableDefault, &found);
 #else
     const cudaError_t e = cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &encode, cudaEnableDefault, &found);
 #endif

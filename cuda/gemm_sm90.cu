@@ -68,7 +68,8 @@ template <bool BF16> static __device__ __forceinline__ void round_rows(const Rou
         for (int j = 0; j < 4; j++) v[q + j] = p.v[j];
     }
     uint4 y;
-    if constexpr (BF16) y = make_uint4(bf16_pair(v[0], v[1]), bf16_pair(v[2], v[3]), bf16_pair(v[4], v[5]), bf16_pair(v[6], v[7]));
+    if constexpr (BF16)
+        y = make_uint4(bf16_pair(v[0], v[1]), bf16_pair(v[2], v[3]), bf16_pair(v[4], v[5]), bf16_pair(v[6], v[7]));
     else y = make_uint4(to_tf32(v[0]), to_tf32(v[1]), to_tf32(v[2]), to_tf32(v[3]));
     reinterpret_cast<uint4 *>(r.to)[job] = y;
 }
@@ -91,7 +92,8 @@ static __device__ __forceinline__ void round_transposed(const Rounding &r, int64
         if (i0 + j < r.inner && o0 + x < r.ld_to) to[(i0 + j) * r.ld_to + o0 + x] = square[x][j];
 }
 
-template <bool BF16> static __global__ void __launch_bounds__(ROUND_BLOCK) round_kernel(Rounding a, Rounding b, int64_t blocks_a)
+template <bool BF16>
+static __global__ void __launch_bounds__(ROUND_BLOCK) round_kernel(Rounding a, Rounding b, int64_t blocks_a)
 {
     const bool first = blockIdx.x < blocks_a;
     const Rounding r = first ? a : b;
@@ -107,7 +109,8 @@ template <bool BF16> static __global__ void __launch_bounds__(ROUND_BLOCK) round
 
 static int64_t round_blocks(const Rounding &r, int width)
 {
-    return r.transpose ? r.count * div_up(r.outer, 32) * div_up(r.inner, 32) : div_up(r.count * r.outer * (r.ld_to / width), ROUND_BLOCK);
+    return r.transpose ? r.count * div_up(r.outer, 32) * div_up(r.inner, 32)
+                       : div_up(r.count * r.outer * (r.ld_to / width), ROUND_BLOCK);
 }
 
 // The copy of operand o, to be made, and the map of its tiles of `rows` rows (boxes of 64 rows where rows run).
@@ -115,7 +118,8 @@ template <bool BF16>
 static Rounding rounding_of(const OpCall *c, const Operand &o, int64_t batch, int rows, TensorMap *map)
 {
     enum { VALUE = BF16 ? 2 : 4, PACK = 16 / VALUE };
-    Rounding r = {o.x, NULL, o.ld, o.batch, o.k_runs ? o.K : o.rows, o.k_runs ? o.rows : o.K, batch, 0, false, !BF16 && !o.k_runs};
+    Rounding r = {o.x, NULL, o.ld, o.batch, o.k_runs ? o.K : o.rows, o.k_runs ? o.rows : o.K,
+                  batch, 0, false, !BF16 && !o.k_runs};
     const int64_t inner = r.transpose ? r.outer : r.inner, outer = r.transpose ? r.inner : r.outer;
     r.ld_to = div_up(inner, PACK) * PACK;
     r.wide = aligned16(o.x) && o.ld % 4 == 0 && o.batch % 4 == 0 && r.inner % 4 == 0;
@@ -149,7 +153,8 @@ template <int WG, int BN> struct Shape90 {
 
 // Rows row0.. of an operand for one stage.
 template <bool RUNS, int ROWS>
-static __device__ __forceinline__ void load_rows(unsigned char *to, const TensorMap *map, uint64_t *full, int row0, int k0, int batch)
+static __device__ __forceinline__ void load_rows(unsigned char *to, const TensorMap *map, uint64_t *full, int row0,
+                                                 int k0, int batch)
 {
     if constexpr (RUNS) {
         tma_load(to, map, full, k0, row0, batch);
@@ -212,8 +217,9 @@ wgmma_kernel(GemmSizes s, const __grid_constant__ TensorMap map_a, const __grid_
                 wgmma_fence(sum);
 #pragma unroll
                 for (int k = 0; k < 4; k++)
-                    wgmma<BF16, !A_RUNS, !B_RUNS>(sum, wgmma_matrix(a + (unsigned)(k * STEP_A), A_RUNS ? 16 : BOX_BYTES, 1024),
-                                                  wgmma_matrix(b + (unsigned)(k * STEP_B), B_RUNS ? 16 : BOX_BYTES, 1024));
+                    wgmma<BF16, !A_RUNS, !B_RUNS>(
+                        sum, wgmma_matrix(a + (unsigned)(k * STEP_A), A_RUNS ? 16 : BOX_BYTES, 1024),
+                        wgmma_matrix(b + (unsigned)(k * STEP_B), B_RUNS ? 16 : BOX_BYTES, 1024));
                 wgmma_commit();
                 wgmma_wait<1>(sum);
                 if (i > 0 && lane == 0) mbarrier_arrive(&empty[last]);
@@ -266,7 +272,8 @@ static Plan plan_of(int tile, int64_t batch, int64_t M, int64_t N, int64_t K, in
     splits = div_up(steps, each);
     const double waves = (double)div_up(units * splits, tiles[tile].slots);
     const double step = (double)tiles[tile].m * tiles[tile].n * 64 / 2048 * tiles[tile].factor;
-    const double adding = splits > 1 ? 4000 + (double)(splits * batch * M * N) / SMS / 4 : 0;   // another launch, 8 bytes a value
+    // another launch, 8 bytes a value
+    const double adding = splits > 1 ? 4000 + (double)(splits * batch * M * N) / SMS / 4 : 0;
     return Plan{tile, splits, each * depth, waves * (double)(each + 4) * step + adding};
 }
 
@@ -275,7 +282,8 @@ static void run(const OpCall *c, const GemmSizes &s, const Operand &a, const Ope
 {
     typedef Shape90<WG, BN> Size;
     TensorMap map_a, map_b;
-    const Rounding ra = rounding_of<BF16>(c, a, s.batch, Size::BM, &map_a), rb = rounding_of<BF16>(c, b, s.batch, BN, &map_b);
+    const Rounding ra = rounding_of<BF16>(c, a, s.batch, Size::BM, &map_a);
+    const Rounding rb = rounding_of<BF16>(c, b, s.batch, BN, &map_b);
     const int64_t blocks_a = round_blocks(ra, BF16 ? 8 : 4), blocks_b = round_blocks(rb, BF16 ? 8 : 4);
     launch(c, round_kernel<BF16>, blocks_of(blocks_a + blocks_b), ROUND_BLOCK, 0, ra, rb, blocks_a);
     float *part = s.splits > 1 ? scratch_of<float>(c, (size_t)(s.splits * s.batch * s.M * s.N)) : NULL;
@@ -283,13 +291,14 @@ static void run(const OpCall *c, const GemmSizes &s, const Operand &a, const Ope
     const int64_t units = div_up(s.M, Size::BM) * div_up(s.N, BN) * s.batch * s.splits;
     const int64_t room = (int64_t)multiprocessors(c) * Size::BLOCKS;
     auto *kernel = wgmma_kernel<BF16, A_RUNS, B_RUNS, WG, BN>;
-    launch_sm90(c, kernel, blocks_of(units < room ? units : room), Size::THREADS, Size::SHARED_BYTES, s, map_a, map_b, first,
-                first.wide(s.N), units);
+    launch_sm90(c, kernel, blocks_of(units < room ? units : room), Size::THREADS, Size::SHARED_BYTES, s, map_a, map_b,
+                first, first.wide(s.N), units);
     if (part) gemm_reduce(c, s, part, e);
 }
 
 template <bool BF16, bool A_RUNS, bool B_RUNS>
-static void run_tile(int tile, const OpCall *c, const GemmSizes &s, const Operand &a, const Operand &b, const Epilogue &e)
+static void run_tile(int tile, const OpCall *c, const GemmSizes &s, const Operand &a, const Operand &b,
+                     const Epilogue &e)
 {
     if (tile == 0) run<BF16, A_RUNS, B_RUNS, 1, 128>(c, s, a, b, e);
     else if (tile == 1) run<BF16, A_RUNS, B_RUNS, 2, 128>(c, s, a, b, e);
@@ -303,8 +312,8 @@ bool gemm_sm90(const OpCall *c, int64_t batch, int64_t M, int64_t N, int64_t K, 
     const int64_t most = INT32_MAX - 256;   // rounded up to tiles it is counted in 32 bits
     const bool bf16 = math_of(c) == MATH_BF16;
     if (!choice || math_of(c) == MATH_FP32 || batch * M * N == 0 || K == 0) return false;
-    CHECK(M < most && N < most && K < most && batch < most, "cuda: a product of %lld x %lld x %lld", (long long)M, (long long)N,
-          (long long)K);
+    CHECK(M < most && N < most && K < most && batch < most, "cuda: a product of %lld x %lld x %lld", (long long)M,
+          (long long)N, (long long)K);
     Plan best = {-1, 0, 0, 0};
     bool forced = false;
     for (int i = 0; i < TILES; i++) forced |= strcmp(choice, tiles[i].name) == 0;

@@ -50,14 +50,20 @@ static inline TensorMap tensor_map(const OpCall *, const TensorBox &t)
 static inline const char *wgmma_choice(const OpCall *) { return getenv("LEAD_WGMMA"); }
 
 static inline unsigned shared_address(const void *p) { return emulate_shared_address(p); }
-static inline void mbarrier_init(uint64_t *b, unsigned count, EMULATE_SITE) { emulate_mbarrier_init(b, count, file, line); }
+static inline void mbarrier_init(uint64_t *b, unsigned count, EMULATE_SITE)
+{
+    emulate_mbarrier_init(b, count, file, line);
+}
 static inline void mbarrier_init_fence() { emulate_mbarrier_init_fence(); }
 static inline void mbarrier_arrive(uint64_t *b, EMULATE_SITE) { emulate_mbarrier_arrive(b, 0, file, line); }
 static inline void mbarrier_arrive_expect(uint64_t *b, unsigned bytes, EMULATE_SITE)
 {
     emulate_mbarrier_arrive(b, bytes, file, line);
 }
-static inline void mbarrier_wait(uint64_t *b, unsigned parity, EMULATE_SITE) { emulate_mbarrier_wait(b, parity, file, line); }
+static inline void mbarrier_wait(uint64_t *b, unsigned parity, EMULATE_SITE)
+{
+    emulate_mbarrier_wait(b, parity, file, line);
+}
 static inline void tma_load(void *to, const TensorMap *map, uint64_t *b, int c0, int c1, int c2, EMULATE_SITE)
 {
     const int at[3] = {c0, c1, c2};
@@ -65,7 +71,10 @@ static inline void tma_load(void *to, const TensorMap *map, uint64_t *b, int c0,
 }
 template <int N> static inline void wgmma_fence(float (&)[N], EMULATE_SITE) { emulate_wgmma_fence(file, line); }
 static inline void wgmma_commit(EMULATE_SITE) { emulate_wgmma_commit(file, line); }
-template <int NEWEST, int N> static inline void wgmma_wait(float (&)[N], EMULATE_SITE) { emulate_wgmma_wait(NEWEST, file, line); }
+template <int NEWEST, int N> static inline void wgmma_wait(float (&)[N], EMULATE_SITE)
+{
+    emulate_wgmma_wait(NEWEST, file, line);
+}
 template <bool BF16, bool ACROSS_A, bool ACROSS_B, int N>
 static inline void wgmma(float (&d)[N], uint64_t a, uint64_t b, EMULATE_SITE)
 {
@@ -103,7 +112,10 @@ static inline TensorMap tensor_map(const OpCall *c, const TensorBox &t)
 }
 static inline const char *wgmma_choice(const OpCall *c) { return cuda_wgmma_choice(c); }
 
-static __device__ __forceinline__ unsigned shared_address(const void *p) { return (unsigned)__cvta_generic_to_shared(p); }
+static __device__ __forceinline__ unsigned shared_address(const void *p)
+{
+    return (unsigned)__cvta_generic_to_shared(p);
+}
 
 static __device__ __forceinline__ void mbarrier_init(uint64_t *b, unsigned count)
 {
@@ -120,7 +132,8 @@ static __device__ __forceinline__ void mbarrier_arrive(uint64_t *b)
 }
 static __device__ __forceinline__ void mbarrier_arrive_expect(uint64_t *b, unsigned bytes)
 {
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(b)), "r"(bytes) : "memory");
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;"
+                 ::"r"(shared_address(b)), "r"(bytes) : "memory");
 }
 // A phase that never ends (a bug) stops the kernel with an error after seconds, instead of hanging the GPU.
 static __device__ __forceinline__ void mbarrier_wait(uint64_t *b, unsigned parity)
@@ -166,10 +179,11 @@ template <int NEWEST, int N> static __device__ __forceinline__ void wgmma_wait(f
     "%90,%91,%92,%93,%94,%95,%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111,%112," \
     "%113,%114,%115,%116,%117,%118,%119,%120,%121,%122,%123,%124,%125,%126,%127"
 #define WGMMA_D8(i) \
-    "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), "+f"(d[i + 7])
+    "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), \
+        "+f"(d[i + 7])
 #define WGMMA_D64(i) \
-    WGMMA_D8(i), WGMMA_D8(i + 8), WGMMA_D8(i + 16), WGMMA_D8(i + 24), WGMMA_D8(i + 32), WGMMA_D8(i + 40), WGMMA_D8(i + 48), \
-        WGMMA_D8(i + 56)
+    WGMMA_D8(i), WGMMA_D8(i + 8), WGMMA_D8(i + 16), WGMMA_D8(i + 24), WGMMA_D8(i + 32), WGMMA_D8(i + 40), \
+        WGMMA_D8(i + 48), WGMMA_D8(i + 56)
 
 // The operands behind the descriptors: add to D, do not negate A, B (1), and, bf16 only, whether A's and B's rows run.
 template <bool BF16, bool ACROSS_A, bool ACROSS_B, int N>
@@ -182,7 +196,8 @@ static __device__ __forceinline__ void wgmma(float (&d)[N], uint64_t a, uint64_t
                      "%128, %129, 1, 1, 1, %130, %131;"
                      : WGMMA_D64(0), WGMMA_D64(64) : "l"(a), "l"(b), "n"((int)ACROSS_A), "n"((int)ACROSS_B));
     else if constexpr (BF16)
-        asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" WGMMA_PLACES_0 "}, %64, %65, 1, 1, 1, %66, %67;"
+        asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" WGMMA_PLACES_0
+                     "}, %64, %65, 1, 1, 1, %66, %67;"
                      : WGMMA_D64(0) : "l"(a), "l"(b), "n"((int)ACROSS_A), "n"((int)ACROSS_B));
     else if constexpr (N == 128)
         asm volatile("wgmma.mma_async.sync.aligned.m64n256k8.f32.tf32.tf32 {" WGMMA_PLACES_0 "," WGMMA_PLACES_64 "}, "
@@ -214,7 +229,8 @@ static inline void launch_sm90(const OpCall *c, void (*kernel)(P...), dim3 grid,
 // leading, 32..45 stride, each divided by 16; 62..63 = 1: the swizzle.
 static __device__ __forceinline__ uint64_t wgmma_matrix(unsigned start, unsigned leading, unsigned stride)
 {
-    return (uint64_t)((start & 0x3FFFF) >> 4) | (uint64_t)(leading >> 4) << 16 | (uint64_t)(stride >> 4) << 32 | (uint64_t)1 << 62;
+    return (uint64_t)((start & 0x3FFFF) >> 4) | (uint64_t)(leading >> 4) << 16 | (uint64_t)(stride >> 4) << 32 |
+           (uint64_t)1 << 62;
 }
 
 #endif

@@ -78,7 +78,8 @@ template <int MT, int NT> struct Stage {
     float *x;
     uint16_t *w;
     __device__ __forceinline__ Stage(unsigned char *room, int i)
-        : x(reinterpret_cast<float *>(room + i * BYTES)), w(reinterpret_cast<uint16_t *>(room + i * BYTES + ROWS * LD * 4))
+        : x(reinterpret_cast<float *>(room + i * BYTES)),
+          w(reinterpret_cast<uint16_t *>(room + i * BYTES + ROWS * LD * 4))
     {
     }
 };
@@ -115,7 +116,8 @@ static __device__ __forceinline__ void multiply(const Stage<MT, NT> &s, int row0
         for (int m = 0; m < MT; m++)
 #pragma unroll
             for (int i = 0; i < 4; i++) {
-                const float2 v = *reinterpret_cast<const float2 *>(s.x + (row0 + 16 * m + g + i % 2 * 8) * LD + k + 2 * t + i / 2 * 8);
+                const float *from = s.x + (row0 + 16 * m + g + i % 2 * 8) * LD + k + 2 * t + i / 2 * 8;
+                const float2 v = *reinterpret_cast<const float2 *>(from);
                 a[m][i] = bf16_pair(v.x, v.y);
             }
 #pragma unroll
@@ -139,7 +141,8 @@ mma_bf16_kernel(GemmSizes s, Matrix<true> x, const uint16_t *w, int64_t ld, Epil
     SHARED(float4, slabs, [4 * 8 * 36 / 4]);
     const Part3 at = part_of<Buffer::ROWS, Buffer::COLUMNS>(s, blockIdx.x);
     const int warp = (int)threadIdx.x / 32, g = (int)threadIdx.x % 32 / 4, t = (int)threadIdx.x % 4;
-    const int row0 = warp / 2 * 16 * MT, col0 = warp % 2 * 8 * NT, steps = (int)((at.k_end - at.k_begin + STEP - 1) / STEP);
+    const int row0 = warp / 2 * 16 * MT, col0 = warp % 2 * 8 * NT;
+    const int steps = (int)((at.k_end - at.k_begin + STEP - 1) / STEP);
     float sum[MT][NT][4] = {};
     for (int i = 0; i < STAGES - 1; i++) {
         if (i < steps) send<MT, NT, W>(Buffer(room, i), x, w, s.N, ld, at, at.k_begin + i * STEP);
@@ -170,7 +173,8 @@ mma_bf16_kernel(GemmSizes s, Matrix<true> x, const uint16_t *w, int64_t ld, Epil
 
 // ---- calls
 
-static void skinny(const OpCall *c, const GemmSizes &s, const float *x, const uint16_t *w, int64_t ld, const Epilogue &e)
+static void skinny(const OpCall *c, const GemmSizes &s, const float *x, const uint16_t *w, int64_t ld,
+                   const Epilogue &e)
 {
     const bool wide = aligned16(x) && s.K % 4 == 0;
     auto *kernel = wide ? (s.M == 1 ? skinny_bf16_kernel<1, 4> : skinny_bf16_kernel<SKINNY, 4>)
@@ -186,7 +190,8 @@ static void tiles(const OpCall *c, GemmSizes s, const Matrix<true> &x, const uin
     float *part = s.splits > 1 ? scratch_of<float>(c, (size_t)(s.splits * s.M * s.N)) : NULL;
     const Epilogue first = e.of_splits(part, s.N);
     auto *kernel = mma_bf16_kernel<MT, NT, W>;
-    launch(c, kernel, blocks_of(blocks * s.splits), 128, STAGES * Stage<MT, NT>::BYTES, s, x, w, ld, first, first.wide(s.N));
+    launch(c, kernel, blocks_of(blocks * s.splits), 128, STAGES * Stage<MT, NT>::BYTES, s, x, w, ld, first,
+           first.wide(s.N));
     if (part) gemm_reduce(c, s, part, e);
 }
 
@@ -199,7 +204,8 @@ bool linear_bf16(const OpCall *c, const Epilogue &e)
     const GemmSizes s = {M, N, K, 1, 1, K};
     const Matrix<true> x = {in_x(c, 0), K, 0, M, K};
     const int64_t most = INT32_MAX - 256;   // part_of counts in 32 bits
-    CHECK(M < most && N < most && K < most, "cuda: a product of %lld x %lld x %lld", (long long)M, (long long)N, (long long)K);
+    CHECK(M < most && N < most && K < most, "cuda: a product of %lld x %lld x %lld", (long long)M, (long long)N,
+          (long long)K);
     if (M == 0 || N == 0) return true;
     if (M <= SKINNY) skinny(c, s, x.x, w, ld, e);
     else if (!x.wide()) tiles<2, 4, 1>(c, s, x, w, ld, e);

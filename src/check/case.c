@@ -54,7 +54,8 @@ Tensor *fill_tensor(Arena *a, const Device *f64, const CaseInput *in, uint64_t s
     if (t->dtype == I32) {
         CHECK(in->limit > 0, "a case's FILL_INDEX input wants limit > 0");
         for (int64_t i = 0; i < n; i++)
-            ((int32_t *)t->x)[i] = (int32_t)(philox_u32(seed, philox_subsequence(SITE_TEST, step), (uint64_t)i) % in->limit);
+            ((int32_t *)t->x)[i] =
+                (int32_t)(philox_u32(seed, philox_subsequence(SITE_TEST, step), (uint64_t)i) % in->limit);
         return t;
     }
     fill_f64(t->x, n, in->fill, seed, step);

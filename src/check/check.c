@@ -126,8 +126,9 @@ static void check_gradient(Checker *k, Replay *r, int input)
     }
     k->row->gradient = check_fold(k->row->gradient, worst);
     k->row->gradients += n;
-    expect(k, worst <= GRADIENT_TOL, "gradient of input %d, element %lld of %lld: backward %.9g, central difference %.9g",
-           input, (long long)at, (long long)n, analytic[at], numeric[at]);
+    expect(k, worst <= GRADIENT_TOL,
+           "gradient of input %d, element %lld of %lld: backward %.9g, central difference %.9g", input,
+           (long long)at, (long long)n, analytic[at], numeric[at]);
 }
 
 static void check_oracle(Checker *k, const OpCall *c)
@@ -168,8 +169,8 @@ static void check_accumulates(Checker *k, Replay *r, const Results *once)
         if (!once->v[t]) continue;
         double worst = 0;
         for (int64_t i = 0; i < once->n[t]; i++) worst = check_fold(worst, fabs(twice.v[t][i] - 2 * once->v[t][i]));
-        expect(k, worst <= tol * fmax(1, max_abs(once->v[t], once->n[t])), "%s: backward twice is not double: %s is off by %.3g",
-               r->dev->name, results_name(once, t, buf), worst);
+        expect(k, worst <= tol * fmax(1, max_abs(once->v[t], once->n[t])),
+               "%s: backward twice is not double: %s is off by %.3g", r->dev->name, results_name(once, t, buf), worst);
     }
 }
 
@@ -266,8 +267,8 @@ static void check_parity(Checker *k, const Device *dev, const Results *s, const 
         } else {
             k->row->plain = check_fold(k->row->plain, err);
         }
-        expect(k, isfinite(largest) && err <= bound, "%s, offset %d: %s errs by %.3g ulp of %.3g, bound %.3g", dev->name, offset,
-               results_name(&k->truth, t, buf), err, largest, bound);
+        expect(k, isfinite(largest) && err <= bound, "%s, offset %d: %s errs by %.3g ulp of %.3g, bound %.3g",
+               dev->name, offset, results_name(&k->truth, t, buf), err, largest, bound);
     }
 }
 
@@ -278,8 +279,8 @@ static bool keeps_nan(OpId op)
     case OP_relu: case OP_silu: case OP_gelu_tanh: case OP_gelu_erf: case OP_sigmoid: case OP_tanh: case OP_softplus:
     case OP_clamp:
     case OP_global_maxpool: case OP_global_avgpool: case OP_softmax: case OP_attention: case OP_layer_norm:
-    case OP_group_norm: case OP_adagn: case OP_film: case OP_sum: case OP_mean: case OP_mse: case OP_huber: case OP_sumsq:
-    case OP_add: case OP_scale: case OP_linear: case OP_linear_gelu: case OP_linear_silu:
+    case OP_group_norm: case OP_adagn: case OP_film: case OP_sum: case OP_mean: case OP_mse: case OP_huber:
+    case OP_sumsq: case OP_add: case OP_scale: case OP_linear: case OP_linear_gelu: case OP_linear_silu:
     case OP_linear_add:
         return true;
     default:
@@ -408,7 +409,8 @@ static void check_call(Checker *k, const OpCall *c)
     char buf[32];
     for (int t = 0; t < REPLAY_TENSORS; t++)
         if (k->truth.v[t])
-            expect(k, isfinite(max_abs(k->truth.v[t], k->truth.n[t])), "f64: %s is not finite", results_name(&k->truth, t, buf));
+            expect(k, isfinite(max_abs(k->truth.v[t], k->truth.n[t])), "f64: %s is not finite",
+                   results_name(&k->truth, t, buf));
     if (!o->variants_only) check_truth(k, r, c);
     Results plain = {0}, other;
     for (int d = 0; d < o->n_f32; d++) {
@@ -544,8 +546,8 @@ void check_devices(Devices *d, CheckOptions *o, Isa cap)
 
 void check_print(FILE *f, const CheckReport *report)
 {
-    fprintf(f, "%-15s %5s %7s %6s  %-9s %-9s  %9s %9s %9s  %s\n", "op", "cases", "checks", "failed", "gradient", "oracle",
-            "plain/ulp", "fast/ulp", "bound/ulp", "seconds");
+    fprintf(f, "%-15s %5s %7s %6s  %-9s %-9s  %9s %9s %9s  %s\n", "op", "cases", "checks", "failed", "gradient",
+            "oracle", "plain/ulp", "fast/ulp", "bound/ulp", "seconds");
     for (int op = 0; op < OP_COUNT; op++) {
         const CheckRow *r = &report->row[op];
         if (!r->op) continue;
@@ -553,9 +555,9 @@ void check_print(FILE *f, const CheckReport *report)
         if (r->gradients) snprintf(gradient, sizeof gradient, "%.1e", r->gradient);
         if (r->has_oracle) snprintf(oracle, sizeof oracle, "%.1e", r->oracle);
         if (r->variants) snprintf(parity, sizeof parity, "%9.3g %9.3g", r->parity, r->bound);
-        fprintf(f, "%-15s %5d %7ld %6d  %-9s %-9s  %9.3g %s  %7.2f\n", r->op, r->cases, r->checks, r->failures, gradient,
-                oracle, r->plain, parity, r->seconds);
+        fprintf(f, "%-15s %5d %7ld %6d  %-9s %-9s  %9.3g %s  %7.2f\n", r->op, r->cases, r->checks, r->failures,
+                gradient, oracle, r->plain, parity, r->seconds);
     }
-    fprintf(f, "bounds: gradient %.0e, oracle %.0e, fast <= 2 plain + the row's ulps; %ld checks, %d failures\n", GRADIENT_TOL,
-            ORACLE_TOL, report->checks, report->failures);
+    fprintf(f, "bounds: gradient %.0e, oracle %.0e, fast <= 2 plain + the row's ulps; %ld checks, %d failures\n",
+            GRADIENT_TOL, ORACLE_TOL, report->checks, report->failures);
 }

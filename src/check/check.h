@@ -35,8 +35,8 @@ enum { CHECK_VARIANTS_MAX = 4, CHECK_DEVICE_BYTES = 1 << 30 };
 
 typedef struct CheckOptions {
     const Device *f64;                             // oracle of the variants, ground of the gradient check
-    const Device *f32[CHECK_VARIANTS_MAX];         // f32[0] is plain C; the others are held to its error (at most one of
-                                                   // them with memory of its own)
+    const Device *f32[CHECK_VARIANTS_MAX];         // f32[0] is plain C; the others are held to its error (at most one
+                                                   // of them with memory of its own)
     int n_f32;
     bool variants_only;                            // only f32[1..]: against f64 and plain C, which are taken as checked
     bool quick;                                    // leaves out cases marked large and repeats on small ones

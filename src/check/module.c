@@ -15,7 +15,8 @@ static double loss_value(Tape *t, ModuleLoss *build, void *ctx)
     return y;
 }
 
-static void check_tensor(Tape *t, ModuleLoss *build, void *ctx, Tensor *x, const double *analytic, Arena *mem, ModuleReport *rep)
+static void check_tensor(Tape *t, ModuleLoss *build, void *ctx, Tensor *x, const double *analytic, Arena *mem,
+                         ModuleReport *rep)
 {
     const int64_t n = numel(x);
     double *value = x->x, scale = 1;

@@ -36,7 +36,8 @@ static bool canary_intact(const Guard *g, const unsigned char *from, const unsig
 
 static size_t value_size(const Tensor *t) { return t->dtype == I32 ? sizeof(int32_t) : t->dev->real_size; }
 
-static unsigned char *guard_new(Replay *r, Arena *mem, const char *what, int index, int role, size_t bytes, size_t word, int offset)
+static unsigned char *guard_new(Replay *r, Arena *mem, const char *what, int index, int role, size_t bytes,
+                                size_t word, int offset)
 {
     CHECK(r->n_guards < REPLAY_GUARDS, "replay: too many buffers");
     Guard *g = &r->guard[r->n_guards++];
@@ -74,7 +75,8 @@ Replay *replay_new(Arena *mem, const Device *dev, const OpCall *c, const double 
         r->in[i] = copy_tensor(r, mem, c->in[i], "input", i, READ_ALWAYS, offset);
         r->call.in[i] = &r->in[i];
         if (cotangent && c->in[i]->needs_grad)
-            r->in[i].g = guard_new(r, mem, "gradient of input", i, WRITTEN_BACKWARD, tensor_bytes(&r->in[i]), word, offset);
+            r->in[i].g = guard_new(r, mem, "gradient of input", i, WRITTEN_BACKWARD, tensor_bytes(&r->in[i]), word,
+                                   offset);
     }
     for (int j = 0; j < c->n_out; j++) {
         int alias = -1;   // an op in place (adamw, ema) writes one of its inputs
@@ -86,7 +88,8 @@ Replay *replay_new(Arena *mem, const Device *dev, const OpCall *c, const double 
             r->call.out[j] = &r->in[alias];
             continue;
         }
-        r->out[j] = (Tensor){.shape = c->out[j]->shape, .dev = &r->host, .dtype = c->out[j]->dtype, .name = c->out[j]->name};
+        r->out[j] = (Tensor){.shape = c->out[j]->shape, .dev = &r->host, .dtype = c->out[j]->dtype,
+                             .name = c->out[j]->name};
         r->out[j].x = guard_new(r, mem, "output", j, WRITTEN_FORWARD, tensor_bytes(&r->out[j]), value_size(&r->out[j]),
                                 offset);
         r->call.out[j] = &r->out[j];
@@ -104,7 +107,8 @@ Replay *replay_new(Arena *mem, const Device *dev, const OpCall *c, const double 
 void replay_zero_grad(Replay *r)
 {
     for (int g = 0; g < r->n_guards; g++)
-        if (r->guard[g].role == WRITTEN_BACKWARD) memset(r->guard[g].data, 0, (size_t)(r->guard[g].high - r->guard[g].data));
+        if (r->guard[g].role == WRITTEN_BACKWARD)
+            memset(r->guard[g].data, 0, (size_t)(r->guard[g].high - r->guard[g].data));
 }
 
 static Kernel *kernel_of(const Replay *r, bool backward)

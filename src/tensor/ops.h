@@ -67,7 +67,7 @@ typedef struct { RandomAddress at; double p; } DropoutParams;
 typedef struct { RandomAddress at; int64_t row0; } RandnParams;          // row r is draws of row row0+r
 typedef struct { RandomAddress at; DiffuseTarget target; } DiffuseParams;
 typedef struct { RandomAddress at; double drop; } DiffusionTimesParams;  // at.site is not used
-typedef struct { double beta1, beta2, eps, decay, clip; int64_t decayed; } AdamwParams;   // decay of the first so many values
+typedef struct { double beta1, beta2, eps, decay, clip; int64_t decayed; } AdamwParams;   // decay: of the first values
 
 #define KERNEL_DECL_Y(sym) Kernel sym;
 #define KERNEL_DECL_N(sym)
@@ -89,7 +89,7 @@ typedef struct OpInfo {
 } OpInfo;
 
 const OpInfo *op_info(OpId op);
-bool op_is_linear(OpId op);          // linear, linear_gelu, ..: input 1 is a weight, which may be packed (tensor/pack.h)
+bool op_is_linear(OpId op);          // linear, linear_gelu, ..: input 1 is a weight, perhaps packed (tensor/pack.h)
 DType op_out_type(OpId op);          // of all outputs
 double op_flops(const OpCall *c);    // of the forward pass, by the row's formula
 

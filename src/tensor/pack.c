@@ -132,7 +132,8 @@ Tensor *tensor_transposed_bf16(const Tensor *x, Arena *a)
         return w;
     }
     const bool columns = x->dev->bf16_columns;
-    Tensor *w = columns ? tensor_new_columns(a, x->dev, SHAPE(K, N), x->name) : tensor_new(a, x->dev, REAL, SHAPE(K, N), x->name);
+    Tensor *w = columns ? tensor_new_columns(a, x->dev, SHAPE(K, N), x->name)
+                        : tensor_new(a, x->dev, REAL, SHAPE(K, N), x->name);
     const size_t mark = arena_mark(a);
     float *rows = arena_alloc(a, (size_t)(2 * N * K) * sizeof *rows), *transposed = rows + N * K;
     tensor_get_f32(x, rows, N * K);

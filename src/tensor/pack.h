@@ -44,7 +44,10 @@ typedef struct ColumnValues { void *x; bool wide; int64_t rk, rn; } ColumnValues
 void columns_put(Tensor *w, ColumnValues from);
 void columns_get(const Tensor *w, ColumnValues to);
 
-static inline bool is_bf16(const Tensor *w) { return w->layout == LAYOUT_PANELS_BF16 || w->layout == LAYOUT_COLUMNS_BF16; }
+static inline bool is_bf16(const Tensor *w)
+{
+    return w->layout == LAYOUT_PANELS_BF16 || w->layout == LAYOUT_COLUMNS_BF16;
+}
 
 static inline int64_t column_length(int64_t K) { return (K + 7) / 8 * 8; }
 

@@ -214,6 +214,7 @@ void tensor_fill(Tensor *t, double value)
     const size_t word = t->dev->real_size;
     for (int64_t i = 0, n = numel(t), m; i < n; i += m) {
         m = part_length(n - i);
-        device_put(t->dev, (char *)t->x + (size_t)i * word, word == sizeof *wide ? (void *)wide : narrow, (size_t)m * word);
+        device_put(t->dev, (char *)t->x + (size_t)i * word, word == sizeof *wide ? (void *)wide : narrow,
+                   (size_t)m * word);
     }
 }

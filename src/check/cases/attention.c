@@ -48,11 +48,11 @@ void attention_cases(CaseList *list)
     }
     // Scores in the thousands, each one product: exp overflows without the shift by the maximum, also in double.
     const CaseInput wide = {.shape = SHAPE(1, 13, 2), .fill = FILL_WIDE, .no_grad = true};
-    case_add(list, (Case){.op = OP_attention, .label = "overflows without the shift", .n_in = 3, .build = build, .i = {2},
-                          .in = {wide, wide, {.shape = SHAPE(1, 13, 2)}}});
+    case_add(list, (Case){.op = OP_attention, .label = "overflows without the shift", .n_in = 3, .build = build,
+                          .i = {2}, .in = {wide, wide, {.shape = SHAPE(1, 13, 2)}}});
     const CaseInput four = {.shape = SHAPE(1, 13, 4), .fill = FILL_WIDE, .no_grad = true};
-    case_add(list, (Case){.op = OP_attention, .label = "vanishes with a shift too large", .n_in = 3, .build = build, .i = {1},
-                          .in = {four, four, {.shape = SHAPE(1, 13, 4)}}});
+    case_add(list, (Case){.op = OP_attention, .label = "vanishes with a shift too large", .n_in = 3, .build = build,
+                          .i = {1}, .in = {four, four, {.shape = SHAPE(1, 13, 4)}}});
     // One query: the CUDA kernel splits the keys from 65 on.
     shape(list, "one query, 150 keys, causal", 1, 1, 150, 1, 20, true, false);
     shape(list, "one query, 200 keys", 1, 1, 200, 2, 3, false, false);

@@ -9,7 +9,8 @@ static void build(Tape *t, Tensor *const *in, const Case *c)
 static void shape(CaseList *list, const char *label, int64_t M, int64_t K, int64_t N, bool bias, bool large)
 {
     case_add(list, (Case){.op = OP_linear, .label = label, .n_in = 3, .build = build, .large = large,
-                          .in = {{.shape = SHAPE(M, K)}, {.shape = SHAPE(K, N)}, {.shape = SHAPE(N), .absent = !bias}}});
+                          .in = {{.shape = SHAPE(M, K)}, {.shape = SHAPE(K, N)},
+                                 {.shape = SHAPE(N), .absent = !bias}}});
 }
 
 void linear_cases(CaseList *list)

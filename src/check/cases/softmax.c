@@ -21,8 +21,8 @@ void softmax_cases(CaseList *list)
         shape(list, "width at the vector edge", SHAPE(3, edge[i]), false);
     case_add(list, (Case){.op = OP_softmax, .label = "overflows without the shift", .n_in = 1, .build = build,
                           .in = {{.shape = SHAPE(7, 29), .fill = FILL_WIDE}}});
-    case_add(list, (Case){.op = OP_softmax, .label = "overflows without the shift, also in double", .n_in = 1, .build = build,
-                          .in = {{.shape = SHAPE(7, 29), .fill = FILL_STEPS}}});
+    case_add(list, (Case){.op = OP_softmax, .label = "overflows without the shift, also in double", .n_in = 1,
+                          .build = build, .in = {{.shape = SHAPE(7, 29), .fill = FILL_STEPS}}});
     shape(list, "pooling weights", SHAPE(16, 64), true);
     shape(list, "wide", SHAPE(3, 5021), true);
 }

@@ -27,12 +27,17 @@ static long double bent(const OpCall *c, int64_t i)
     return m * (d - m / 2);
 }
 
+static long double average(const OpCall *c, long double (*term)(const OpCall *c, int64_t i))
+{
+    return total(c, term) / (long double)numel(c->in[0]);
+}
+
 void sum_oracle(const OpCall *c, long double *const *out) { out[0][0] = total(c, value); }
 void sumsq_oracle(const OpCall *c, long double *const *out) { out[0][0] = total(c, square); }
-void mean_oracle(const OpCall *c, long double *const *out) { out[0][0] = total(c, value) / (long double)numel(c->in[0]); }
-void mse_oracle(const OpCall *c, long double *const *out) { out[0][0] = total(c, squared) / (long double)numel(c->in[0]); }
-void wmse_oracle(const OpCall *c, long double *const *out) { out[0][0] = total(c, weighted) / (long double)numel(c->in[0]); }
-void huber_oracle(const OpCall *c, long double *const *out) { out[0][0] = total(c, bent) / (long double)numel(c->in[0]); }
+void mean_oracle(const OpCall *c, long double *const *out) { out[0][0] = average(c, value); }
+void mse_oracle(const OpCall *c, long double *const *out) { out[0][0] = average(c, squared); }
+void wmse_oracle(const OpCall *c, long double *const *out) { out[0][0] = average(c, weighted); }
+void huber_oracle(const OpCall *c, long double *const *out) { out[0][0] = average(c, bent); }
 
 // Without subtracting the maximum: long double reaches exp(11000).
 void cross_entropy_oracle(const OpCall *c, long double *const *out)
