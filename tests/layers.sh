@@ -1,5 +1,6 @@
 #!/bin/sh
 # Who may include whom (docs/design.md): reads every #include line of the product and prints each that points upwards.
+# Then one name a family: what ops.def calls an op's family names the files that define its call, oracle and kernels.
 # Exit 1 on a violation, on a file outside the known modules, and when no file or no include was read.
 #   tests/layers.sh [root]     root defaults to the current directory
 cd "${1:-.}" || exit 1
@@ -61,4 +62,67 @@ END {
     }
     printf "layers: %d files, %d #include lines, %d violations\n", files, includes, failed
     exit failed > 0
-}'
+}' || exit 1
+
+# ---- families; a tree without the table has none
+[ -f src/tensor/ops.def ] || exit 0
+find src/autograd src/check/oracle cpu_simd cuda -type f \( -name '*.c' -o -name '*.inl' -o -name '*.cu' \) 2>/dev/null | sort |
+    xargs awk '
+function bad(why) { print "families: " why; failed++ }
+FILENAME == "src/tensor/ops.def" {
+    if ($0 !~ /^OP\(/) next
+    row = $0
+    sub(/^OP\(/, "", row)
+    split(row, column, /[ ,]+/)   # name, family, diff, simd_fwd, simd_bwd, cuda_fwd, cuda_bwd, ..
+    if (column[2] !~ /^[a-z][a-z0-9]+$/) bad("ops.def: " column[1] " has no family")
+    family[column[1]] = column[2]
+    wants["src/check/oracle", column[1], "fwd"] = "Y"
+    wants["cpu_simd", column[1], "fwd"] = column[4]
+    wants["cpu_simd", column[1], "bwd"] = column[5]
+    wants["cuda", column[1], "fwd"] = column[6]
+    wants["cuda", column[1], "bwd"] = column[7]
+    ops++
+    next
+}
+# name: of an op, or of a call that is one of several of an op (tape_randn_rows: randn)
+function op_of(name) {
+    while (!(name in family) && sub(/_[a-z0-9]+$/, "", name)) continue
+    return name in family ? name : ""
+}
+function defines(op, pass,    folder, file) {
+    folder = file = FILENAME
+    sub(/\/[^\/]*$/, "", folder)
+    sub(/^.*\//, "", file)
+    sub(/\..*$/, "", file)
+    has[folder, op, pass] = 1
+    if (file != family[op] && index(file, family[op] "_") != 1)
+        bad(FILENAME ":" FNR ": " op " is of the family " family[op])
+}
+/^[A-Za-z].*[ *]tape_[a-z0-9_]+\(/ && !/;$/ {
+    name = $0
+    sub(/\(.*$/, "", name)
+    sub(/^.*[ *]tape_/, "", name)
+    if (op_of(name) != "") defines(op_of(name), "call")
+}
+/^void [a-z0-9_]+_oracle\(/ {
+    name = $2
+    sub(/_oracle\(.*$/, "", name)
+    if (name in family) defines(name, "fwd")
+}
+# FORWARD, ACTIVATION: macros that define kernels (linear_bf16.inl; both passes, elementwise.cu)
+/^(KERNEL|CUDA_KERNEL|FORWARD|ACTIVATION)\(/ {
+    split($0, part, /[(), ]+/)
+    if (!(part[2] in family)) next
+    if (part[1] == "ACTIVATION") defines(part[2], "bwd")
+    defines(part[2], part[1] ~ /KERNEL/ ? part[3] : "fwd")
+}
+END {
+    for (want in wants)
+        if (wants[want] == "Y" && !(want in has)) {
+            split(want, part, SUBSEP)
+            bad(part[1] ": no file defines " part[2] ", " part[3])
+        }
+    if (!ops) bad("ops.def: no row was read")
+    printf "families: %d ops, %d violations\n", ops, failed
+    exit failed > 0
+}' src/tensor/ops.def

@@ -1,4 +1,5 @@
-// tests/layers.sh itself can fail: an upward include, an unknown module and an empty tree are all noticed.
+// tests/layers.sh itself can fail: an upward include, an unknown module, an empty tree and an op's
+// file of another family are all noticed.
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -32,6 +33,44 @@ static int layers_of(TestLog *log, int id, const char *module, const char *line)
     return layers(log, root);
 }
 
+// A tree of one op, sum of the family loss, whose call, oracle and kernels stand in these files; NULL: nowhere.
+static int family_of(TestLog *log, int id, const char *call, const char *oracle, const char *simd, const char *cuda)
+{
+    const struct { const char *folder, *file, *text; } part[] = {
+        {"src/tensor", "ops.def", "OP(sum,             loss,        Y, Y, N, Y, N, 1,  1.0 * in_numel(c))"},
+        {"src/autograd", call, "Tensor *tape_sum(Tape *t, Tensor *x)\n{"},
+        {"src/check/oracle", oracle,
+         "#include \"check/oracle.h\"\nvoid sum_oracle(const OpCall *c, long double *const *out)"},
+        {"cpu_simd", simd, "KERNEL(sum, fwd) {}"},
+        {"cuda", cuda, "CUDA_KERNEL(sum, fwd)"},
+    };
+    char root[2048];
+    snprintf(root, sizeof root, "%s/families%d", log->tmp, id);
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+        char path[4096];
+        if (!part[i].file) continue;
+        snprintf(path, sizeof path, "mkdir -p '%s/%s'", root, part[i].folder);
+        if (system(path) != 0) return -1;
+        snprintf(path, sizeof path, "%s/%s/%s", root, part[i].folder, part[i].file);
+        FILE *f = fopen(path, "w");
+        if (!f) return -1;
+        fprintf(f, "%s\n", part[i].text);
+        fclose(f);
+    }
+    return layers(log, root);
+}
+
+static void test_families(TestLog *log)
+{
+    TEST(log, family_of(log, 1, "loss.c", "loss.c", "loss.inl", "loss.cu") == 0, "a family in every folder is refused");
+    TEST(log, family_of(log, 2, "loss.c", "loss.c", "loss_sums.inl", "loss_mma.cu") == 0, "<family>_*.* is refused");
+    TEST(log, family_of(log, 3, "sums.c", "loss.c", "loss.inl", "loss.cu") != 0, "a call of another family passed");
+    TEST(log, family_of(log, 4, "loss.c", "sums.c", "loss.inl", "loss.cu") != 0, "an oracle of another family passed");
+    TEST(log, family_of(log, 5, "loss.c", "loss.c", "losses.inl", "loss.cu") != 0, "a kernel of another family passed");
+    TEST(log, family_of(log, 6, "loss.c", "loss.c", "loss.inl", "sum.cu") != 0, "a CUDA kernel of another one passed");
+    TEST(log, family_of(log, 7, "loss.c", "loss.c", NULL, "loss.cu") != 0, "a kernel that no file defines passed");
+}
+
 void test_layers(TestLog *log)
 {
     TEST(log, layers(log, ".") == 0, "the tree has an include that points upwards: make layers");
@@ -44,4 +83,5 @@ void test_layers(TestLog *log)
     TEST(log, layers_of(log, 7, "tensor", "#include \"../nn/params.h\"") != 0, "a relative path upwards passed");
     TEST(log, layers_of(log, 8, "tensor", "int x;") != 0, "zero includes passed");
     TEST(log, layers_of(log, 9, NULL, NULL) != 0, "an empty tree passed");
+    test_families(log);
 }

@@ -59,7 +59,7 @@ static Status ops_verb(Cli *cli, void *values)
 #define Y true
 #define N false
     static const struct { bool simd_fwd, simd_bwd, cuda_fwd, cuda_bwd; } has[OP_COUNT] = {
-#define OP(name, diff, sf, sb, cf, cb, ulps, flops) {sf, sb, cf, cb},
+#define OP(name, family, diff, sf, sb, cf, cb, ulps, flops) {sf, sb, cf, cb},
 #include "tensor/ops.def"
 #undef OP
     };

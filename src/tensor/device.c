@@ -57,18 +57,18 @@ Device device_cpu_f32(Isa cap)
     Device d = {.name = names[isa], .real_size = sizeof(float), .isa = isa};
 #define REF_Y(name) d.bwd[OP_##name] = name##_bwd_f32;
 #define REF_N(name)
-#define OP(name, diff, sf, sb, cf, cb, ulps, flops) d.fwd[OP_##name] = name##_fwd_f32; REF_##diff(name)
+#define OP(name, family, diff, sf, sb, cf, cb, ulps, flops) d.fwd[OP_##name] = name##_fwd_f32; REF_##diff(name)
 #include "tensor/ops.def"
 #undef OP
 #undef REF_Y
     if (isa >= ISA_AVX2) {
-#define OP(name, diff, sf, sb, cf, cb, ulps, flops) \
+#define OP(name, family, diff, sf, sb, cf, cb, ulps, flops) \
     SLOT_##sf(&d, fwd, name, avx2, ISA_AVX2) SLOT_##sb(&d, bwd, name, avx2, ISA_AVX2)
 #include "tensor/ops.def"
 #undef OP
     }
     if (isa >= ISA_AVX512) {
-#define OP(name, diff, sf, sb, cf, cb, ulps, flops) \
+#define OP(name, family, diff, sf, sb, cf, cb, ulps, flops) \
     SLOT_##sf(&d, fwd, name, avx512, ISA_AVX512) SLOT_##sb(&d, bwd, name, avx512, ISA_AVX512)
 #include "tensor/ops.def"
 #undef OP
@@ -88,7 +88,7 @@ Device device_cpu_f64(void)
 {
     Device d = {.name = "cpu-f64", .real_size = sizeof(double), .isa = ISA_SCALAR};
 #define REF_Y(name) d.bwd[OP_##name] = name##_bwd_f64;
-#define OP(name, diff, sf, sb, cf, cb, ulps, flops) d.fwd[OP_##name] = name##_fwd_f64; REF_##diff(name)
+#define OP(name, family, diff, sf, sb, cf, cb, ulps, flops) d.fwd[OP_##name] = name##_fwd_f64; REF_##diff(name)
 #include "tensor/ops.def"
 #undef OP
     return d;

@@ -38,7 +38,7 @@ const OpInfo *op_info(OpId op)
 #define DIFF_Y true
 #define DIFF_N false
     static const OpInfo info[OP_COUNT] = {
-#define OP(name, diff, sf, sb, cf, cb, ulps, flops) {#name, DIFF_##diff, ulps},
+#define OP(name, family, diff, sf, sb, cf, cb, ulps, flops) {#name, DIFF_##diff, ulps},
 #include "tensor/ops.def"
 #undef OP
     };
@@ -58,7 +58,7 @@ DType op_out_type(OpId op)
 double op_flops(const OpCall *c)
 {
     switch (c->op) {
-#define OP(name, diff, sf, sb, cf, cb, ulps, flops) case OP_##name: return flops;
+#define OP(name, family, diff, sf, sb, cf, cb, ulps, flops) case OP_##name: return flops;
 #include "tensor/ops.def"
 #undef OP
     case OP_COUNT: break;

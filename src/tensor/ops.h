@@ -71,11 +71,11 @@ typedef struct { double beta1, beta2, eps, decay, clip; int64_t decayed; } Adamw
 
 #define KERNEL_DECL_Y(sym) Kernel sym;
 #define KERNEL_DECL_N(sym)
-#define OP(name, diff, sf, sb, cf, cb, ulps, flops)                                          \
-    Kernel name##_fwd_f32, name##_fwd_f64;                                                   \
-    KERNEL_DECL_##diff(name##_bwd_f32) KERNEL_DECL_##diff(name##_bwd_f64)                    \
-    KERNEL_DECL_##sf(name##_fwd_avx2) KERNEL_DECL_##sf(name##_fwd_avx512)                    \
-    KERNEL_DECL_##sb(name##_bwd_avx2) KERNEL_DECL_##sb(name##_bwd_avx512)                    \
+#define OP(name, family, diff, sf, sb, cf, cb, ulps, flops)                             \
+    Kernel name##_fwd_f32, name##_fwd_f64;                                              \
+    KERNEL_DECL_##diff(name##_bwd_f32) KERNEL_DECL_##diff(name##_bwd_f64)               \
+    KERNEL_DECL_##sf(name##_fwd_avx2) KERNEL_DECL_##sf(name##_fwd_avx512)               \
+    KERNEL_DECL_##sb(name##_bwd_avx2) KERNEL_DECL_##sb(name##_bwd_avx512)               \
     KERNEL_DECL_##cf(name##_fwd_cuda) KERNEL_DECL_##cb(name##_bwd_cuda)
 #include "tensor/ops.def"
 #undef OP
