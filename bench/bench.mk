@@ -20,7 +20,8 @@ bench: $(BUILD)/bench/bench_ops $(BUILD)/bench/roofline
 
 bench-peers: $(PEERS_PYTHON)
 	@$(MAKE) $(BUILD)/bench/bench_ops $(BUILD)/bench/roofline   # a new make: it sees the headers that have just come
-	ONEDNN3=$(ONEDNN3) $(BUILD)/bench/bench_ops --peers --python $(PEERS_PYTHON) --tsv $(BUILD)/bench/bench.tsv $(call given,BENCH)
+	ONEDNN3=$(ONEDNN3) $(BUILD)/bench/bench_ops --peers --python $(PEERS_PYTHON) --tsv $(BUILD)/bench/bench.tsv \
+	    $(call given,BENCH)
 	$(BUILD)/bench/roofline $(BUILD)/bench/bench.tsv $(BUILD)/bench/roofline.png
 
 bench-models: $(BUILD)/bench/bench_models $(BUILD)/bench/dump_step $(PEERS_PYTHON)
@@ -41,7 +42,8 @@ $(BUILD)/bench/dump_step: $(BUILD)/bench/dump_step.o $(BUILD)/bench/session.o $(
 
 # SGEMM and attention from plain loops to the product's kernels: docs/tour/8_ladder.md.   make ladder [BENCH=--quick]
 # The rungs are compiled as the fast kernels are, twice, with instruction-set flags on their files alone.
-LADDER_OBJ := $(BUILD)/bench/rungs/check.o $(if $(SIMD_SRC),$(foreach isa,avx2 avx512,$(patsubst %,$(BUILD)/bench/rungs/%.$(isa).o,sgemm attention)))
+LADDER_OBJ := $(BUILD)/bench/rungs/check.o $(if $(SIMD_SRC),$(foreach isa,avx2 avx512,\
+              $(patsubst %,$(BUILD)/bench/rungs/%.$(isa).o,sgemm attention)))
 $(BUILD)/bench/rungs/%.avx2.o: bench/ladder/%.c
 	@mkdir -p $(@D)
 	@echo "  CC $@"

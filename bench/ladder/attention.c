@@ -90,8 +90,8 @@ static void online(int64_t T, int64_t E, int64_t D, const float *q, const float 
 }
 
 // ---- 4. tiles
-// 24 queries meet 64 keys.  k is turned, so that the scores of neighbouring keys lie side by side and are summed side
-// by side, in vectors, where a dot product waits for each sum before it adds the next term.  A tile of k and of v
+// 24 queries meet 64 keys.  k is transposed, so that the scores of neighbouring keys lie side by side and are summed
+// side by side, in vectors, where a dot product waits for each sum before it adds the next term.  A tile of k and of v
 // serves 24 queries while it lies in the L1 cache, and old sums fade once in 64 keys.
 // Rungs 5 and 6 are the same loops with other parts: a softmax and a product.
 enum { AQ = 24, AK = 64 };
