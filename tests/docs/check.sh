@@ -19,7 +19,7 @@ for f; do [ -f "$f" ] || { echo "docs: no file $f"; exit 1; }; done
     grep -oh 'given,[A-Z]*' $mk | sed 's/given,/variable	/'
     sed -n 's/^FUZZ_TARGETS := //p' tests/tests.mk | tr ' ' '\n' | sed 's/^/fuzz	/'
     for t in tests/test_*.c; do t=${t#tests/test_}; echo "area	${t%.c}"; done
-    sed -n 's/^OP(\([a-z0-9_]*\), *\([YN]\),.*/op	\1	\2/p' src/tensor/ops.def
+    sed -n 's/^OP(\([a-z0-9_]*\), *[a-z0-9]*, *\([YN]\),.*/op	\1	\2/p' src/tensor/ops.def
     find Makefile *.md LICENSE .ci src cuda cpu_simd bench tests docs data 2>/dev/null | sed 's/^/file	/'
     # words of the code, its scripts and data; not of this test, whose errors are made up
     find Makefile src cuda cpu_simd bench tests data .ci -type f ! -path 'tests/docs/*' ! -name test_docs.c \
