@@ -180,7 +180,8 @@ static void test_bf16(TestLog *log, World *w, const Device *dev, int64_t K, int6
     const Tensor *transposed = tensor_transposed_bf16(flat, w->perm);
     TEST(log, (packed->layout == LAYOUT_PANELS_BF16) == (dev->isa >= ISA_AVX2), "%s: layout %d", dev->name,
          (int)packed->layout);
-    TEST(log, tensor_bytes(packed) == tensor_bytes(transposed) && !memcmp(packed->x, transposed->x, tensor_bytes(packed)),
+    const size_t bytes = tensor_bytes(packed);
+    TEST(log, bytes == tensor_bytes(transposed) && !memcmp(packed->x, transposed->x, bytes),
          "%s: [%lld,%lld] transposed differs", dev->name, (long long)K, (long long)N);
     int64_t wrong = 0;
     tensor_get_f32(packed, back, K * N);
