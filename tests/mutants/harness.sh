@@ -38,7 +38,7 @@ done < "$here/harness.txt"
 
 for area in passes empty fails crashes leaves; do
     echo "AREA($area)" > "$tmp/test_list.h"
-    ${CC:-cc} $flags tests/main.c "$here/areas.c" -o "$tmp/run" || { fail "runner with area $area does not build"; continue; }
+    ${CC:-cc} $flags tests/main.c "$here/areas.c" "$build/liblead.a" $LDEXTRA -lm -o "$tmp/run" || { fail "runner with area $area does not build"; continue; }
     "$tmp/run" > "$tmp/log" 2>&1
     status=$?
     if [ $area = passes ]; then
