@@ -1,11 +1,12 @@
 #!/bin/sh
 # Who may include whom (docs/design.md): reads every #include line of the product and prints each that points upwards.
 # Then one name a family: what ops.def calls an op's family names the files that define its call, oracle and kernels.
+# Lines have at most 120 columns.
 # Exit 1 on a violation, on a file outside the known modules, and when no file or no include was read.
 #   tests/layers.sh [root]     root defaults to the current directory
 cd "${1:-.}" || exit 1
-find src cuda cpu_simd bench docs tests -type f \( -name '*.[ch]' -o -name '*.inl' -o -name '*.def' -o -name '*.cu' -o -name '*.cuh' \) \
-    2>/dev/null | sort | xargs awk '
+find src cuda cpu_simd bench docs tests -type f \( -name '*.[ch]' -o -name '*.inl' -o -name '*.def' -o -name '*.cu' \
+    -o -name '*.cuh' -o -name '*.cc' \) 2>/dev/null | sort | xargs awk '
 BEGIN {
     # module -> modules it may include besides itself
     base = "tensor"
@@ -38,6 +39,7 @@ FNR == 1 {
     from = module(FILENAME)
     if (!(from in may)) bad("module " from " is not in the table of tests/layers.sh")
 }
+length($0) > 120 { bad(length($0) " columns, want at most 120") }
 /^[ \t]*#[ \t]*include/ {
     includes++
     target = $0

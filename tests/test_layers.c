@@ -2,6 +2,7 @@
 // file of another family are all noticed.
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "tests/test.h"
@@ -82,6 +83,11 @@ void test_layers(TestLog *log)
     TEST(log, layers_of(log, 6, "news", "#include <stdio.h>") != 0, "an unknown module passed");
     TEST(log, layers_of(log, 7, "tensor", "#include \"../nn/params.h\"") != 0, "a relative path upwards passed");
     TEST(log, layers_of(log, 8, "tensor", "int x;") != 0, "zero includes passed");
+    char line[128] = "#include <stdio.h>";
+    memset(line + strlen(line), ' ', 120 - strlen(line));
+    TEST(log, layers_of(log, 10, "tensor", line) == 0, "120 columns are refused");
+    line[120] = ' ';
+    TEST(log, layers_of(log, 11, "tensor", line) != 0, "121 columns passed");
     TEST(log, layers_of(log, 9, NULL, NULL) != 0, "an empty tree passed");
     test_families(log);
 }
