@@ -210,6 +210,102 @@ CUDA_KERNEL(context_planes, fwd)
                     params<FeatureParams>(c)->history, c->in[4]->shape.d[0]});
 }
 
+// One thread a flow and half-life goes through time: the rows depend on each other.
+static __global__ void ewma_kernel(EwmaParams p, const float *x, const int32_t *place, const int32_t *valid, int64_t T,
+                                   int64_t F, float *y)
+{
+    const int64_t i = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x;
+    if (i >= F * p.n) return;
+    const int64_t f = i / p.n, j = i - f * p.n;
+    int64_t last = -1;
+    float average = 0;
+    for (int64_t t = 0; t < T; t++) {
+        const bool pair = t > 0 && valid[t - 1] && place[t] - place[t - 1] == 1;
+        if (valid[t] && (pair || !p.change)) {
+            const double kept = last >= 0 ? exp2(-(place[t] - place[last]) / p.half_life[j]) : 0;
+            const float v = p.change ? fabsf(x[t * F + f] - x[(t - 1) * F + f]) : x[t * F + f];
+            average += (float)(1 - kept) * (v - average);
+            last = t;
+        }
+        y[t * F * p.n + i] = average;
+    }
+}
+
+CUDA_KERNEL(ewma, fwd)
+{
+    const int64_t T = c->in[0]->shape.d[0], F = c->in[0]->shape.d[1];
+    const EwmaParams p = *params<EwmaParams>(c);
+    launch(c, ewma_kernel, grid_of(F * p.n, MAP_BLOCK), MAP_BLOCK, 0, p, in_x(c, 0), in_i32(c, 1), in_i32(c, 2), T, F,
+           out_x(c, 0));
+}
+
+static __global__ void window_season_kernel(WindowParams p, const int32_t *at, Series s, const int32_t *week_slot,
+                                            int64_t B, int32_t *week, int32_t *part, int32_t *now)
+{
+    const int64_t i = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x, K = p.steps, W = 7 * (int64_t)p.per_day;
+    if (i >= B * K) return;
+    const int64_t b = i / K, k = i - b * K + 1, t = at[b], slot = (week_slot[t] + k) % W;
+    const int32_t row = row_at(s, t, k - (k + W - 1) / W * W);
+    week[i] = row < 0 ? (int32_t)t : row;
+    part[i] = (int32_t)(slot / p.per_day < 5 ? slot % p.per_day : p.per_day + slot % p.per_day);
+    if (k == 1) now[b] = week_slot[t];
+}
+
+CUDA_KERNEL(window_season, fwd)
+{
+    const WindowParams p = *params<WindowParams>(c);
+    const int64_t B = numel(c->in[0]);
+    launch(c, window_season_kernel, grid_of(B * p.steps, MAP_BLOCK), MAP_BLOCK, 0, p, in_i32(c, 0),
+           Series{in_i32(c, 1), in_i32(c, 2), numel(c->in[1])}, in_i32(c, 3), B, out_i32(c, 0), out_i32(c, 1),
+           out_i32(c, 2));
+}
+
+struct FlowPlanes {
+    const float *u, *v[4], *ewma, *change, *level, *sigma;      // v: base, none, week, part
+    const int32_t *now;
+    int64_t W, F, H, K, n, m, C, per_day;
+    __device__ float operator()(int64_t i) const
+    {
+        const int64_t pixel = quotient(i, C), b = quotient(pixel, F), f = pixel - b * F;
+        int64_t plane = i - pixel * C;
+        const float *column = u + b * W * F + f, here = column[H * F], unit = sigma[f];
+        if (plane == 0) return asinhf((here - level[f]) / level[F + f]);
+        if (plane < H) return asinhf((column[(H - plane) * F] - here) / unit);
+        plane -= H;
+        if (plane < n) return asinhf((ewma[pixel * n + plane] - here) / unit);
+        plane -= n;
+        if (plane < m) return logf(change[pixel * m + plane] / unit + 0.02f);
+        plane -= m;
+        if (plane < 2) {
+            float most = here, least = here;
+            for (int64_t w = 1; w < H; w++) {
+                most = fmaxf(most, column[w * F]);
+                least = fminf(least, column[w * F]);
+            }
+            return plane == 0 ? logf((most - least) / unit + 0.02f) : asinhf((most - here) / unit);
+        }
+        plane -= 2;
+        if (plane < 4) {
+            const float turn = 6.283185307179586f;
+            const float angle = plane < 2 ? turn * (float)(now[b] % per_day) / (float)per_day
+                                          : turn * (float)now[b] / (float)(7 * per_day);
+            return plane % 2 ? cosf(angle) : sinf(angle);
+        }
+        const int64_t k = (plane - 4) / 4, j = (plane - 4) % 4;
+        const float to = j == 1 ? column[(W - K + k) * F] : v[j][(b * K + k) * F + f];
+        return asinhf((to - here) / sigma[k * F + f]);
+    }
+};
+
+CUDA_KERNEL(flow_context, fwd)
+{
+    const FlowContextParams *p = params<FlowContextParams>(c);
+    const Shape u = c->in[0]->shape;
+    each(c, FlowPlanes{in_x(c, 0), {in_x(c, 1), nullptr, in_x(c, 2), in_x(c, 3)}, in_x(c, 4), in_x(c, 5), in_x(c, 6),
+                       in_x(c, 7), in_i32(c, 8), u.d[1], u.d[2], p->history, c->in[7]->shape.d[0],
+                       c->in[4]->shape.d[2], c->in[5]->shape.d[2], c->out[0]->shape.d[2], p->per_day});
+}
+
 struct Residual {
     const float *u, *base, *sigma, *gamma;
     int64_t W, F, H, K;

@@ -117,6 +117,57 @@ Tensor *tape_context_planes(Tape *t, Tensor *u, Tensor *means, Tensor *base, Ten
     return tape_op(t, OP_context_planes, 5, (Tensor *[]){u, means, base, level, sigma}, 1, &y, &p, sizeof p)->out[0];
 }
 
+Tensor *tape_ewma(Tape *t, Tensor *x, Tensor *place, Tensor *valid, const EwmaParams *p)
+{
+    check_dims("ewma", "x", x, 2);
+    check_index("ewma", "place", place, 1);
+    check_index("ewma", "valid", valid, 1);
+    check_shape("ewma", "place", place, SHAPE(x->shape.d[0]));
+    check_shape("ewma", "valid", valid, place->shape);
+    CHECK(p->n >= 1 && p->n <= EWMA_MAX, "ewma: %d half-lives", p->n);
+    for (int j = 0; j < p->n; j++) CHECK(p->half_life[j] > 0, "ewma: a half-life of %g slots", p->half_life[j]);
+    const Shape y = SHAPE(x->shape.d[0], x->shape.d[1], p->n);
+    return tape_op(t, OP_ewma, 3, (Tensor *[]){x, place, valid}, 1, &y, p, sizeof *p)->out[0];
+}
+
+WindowSeason tape_window_season(Tape *t, Tensor *at, Tensor *place, Tensor *valid, Tensor *week_slot,
+                                const WindowParams *p)
+{
+    Tensor *const in[] = {at, place, valid, week_slot};
+    static const char *const names[] = {"at", "place", "valid", "week_slot"};
+    for (int i = 0; i < 4; i++) check_index("window_season", names[i], in[i], 1);
+    for (int i = 2; i < 4; i++) check_shape("window_season", names[i], in[i], place->shape);
+    check_window("window_season", p);
+    const int64_t B = at->shape.d[0], K = p->steps;
+    const OpCall *c = tape_op(t, OP_window_season, 4, in, 3, (Shape[]){SHAPE(B, K), SHAPE(B, K), SHAPE(B)}, p,
+                              sizeof *p);
+    return (WindowSeason){c->out[0], c->out[1], c->out[2]};
+}
+
+Tensor *tape_flow_context(Tape *t, const FlowContext *v, const FlowContextParams *p)
+{
+    check_dims("flow_context", "sigma", v->sigma, 2);
+    const int64_t K = v->sigma->shape.d[0], F = v->sigma->shape.d[1], H = p->history;
+    check_columns("flow_context", v->u, H + 1 + K);
+    check_last("flow_context", "u", v->u, F);
+    const int64_t B = v->u->shape.d[0];
+    check_shape("flow_context", "base", v->base, SHAPE(B, K, F));
+    check_shape("flow_context", "week", v->week, SHAPE(B, K, F));
+    check_shape("flow_context", "part", v->part, SHAPE(B, K, F));
+    check_dims("flow_context", "ewma", v->ewma, 3);
+    check_dims("flow_context", "change", v->change, 3);
+    const int64_t n = v->ewma->shape.d[2], m = v->change->shape.d[2];
+    check_shape("flow_context", "ewma", v->ewma, SHAPE(B, F, n));
+    check_shape("flow_context", "change", v->change, SHAPE(B, F, m));
+    check_shape("flow_context", "level", v->level, SHAPE(2, F));
+    check_index("flow_context", "now", v->now, 1);
+    check_shape("flow_context", "now", v->now, SHAPE(B));
+    CHECK(H >= 1 && p->per_day >= 1, "flow_context: history %lld, %d slots a day", (long long)H, p->per_day);
+    const Shape y = SHAPE(B, F, H + n + m + 6 + 4 * K);
+    Tensor *const in[] = {v->u, v->base, v->week, v->part, v->ewma, v->change, v->level, v->sigma, v->now};
+    return tape_op(t, OP_flow_context, 9, in, 1, &y, p, sizeof *p)->out[0];
+}
+
 Tensor *tape_residual_target(Tape *t, Tensor *u, Tensor *base, Tensor *sigma, Tensor *gamma, int history)
 {
     check_dims("residual_target", "sigma", sigma, 2);

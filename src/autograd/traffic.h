@@ -25,6 +25,15 @@ Tensor *tape_traffic_scale(Tape *t, Tensor *x, Tensor *flowmax, Tensor *knot_kbp
 Tensor *tape_encode_image(Tape *t, Tensor *u, Tensor *means, const EncodeParams *p);
 // base [B,K,F], or NULL: the matrix at "now" is the base.  level [2,F], sigma [K,F] -> [B,F,H+3K]
 Tensor *tape_context_planes(Tape *t, Tensor *u, Tensor *means, Tensor *base, Tensor *level, Tensor *sigma, int history);
+// Moving averages of whole series: x [T,F], place and valid I32 [T] -> [T,F,p->n]
+Tensor *tape_ewma(Tape *t, Tensor *x, Tensor *place, Tensor *valid, const EwmaParams *p);
+typedef struct WindowSeason { Tensor *week, *part, *now; } WindowSeason;             // I32 [B,K], [B,K], [B]
+WindowSeason tape_window_season(Tape *t, Tensor *at, Tensor *place, Tensor *valid, Tensor *week_slot,
+                                const WindowParams *p);
+// What is known of every flow at "now" (E7).  u [B,W,F]; base, week, part [B,K,F]; ewma [B,F,n], change [B,F,m]; level [2,F], sigma [K,F]; now I32 [B]
+// -> [B,F,H+n+m+6+4K]
+typedef struct FlowContext { Tensor *u, *base, *week, *part, *ewma, *change, *level, *sigma, *now; } FlowContext;
+Tensor *tape_flow_context(Tape *t, const FlowContext *v, const FlowContextParams *p);
 // The residual that the diffusion draws (E7).  base as above; sigma, gamma [K,F] -> [B,F,K]
 Tensor *tape_residual_target(Tape *t, Tensor *u, Tensor *base, Tensor *sigma, Tensor *gamma, int history);
 // Its inverse for drawn samples.  x [R,F,K], R a multiple of B -> [R,K,F] in scale s

@@ -52,7 +52,8 @@ bool op_is_linear(OpId op)
 
 DType op_out_type(OpId op)
 {
-    return op == OP_draw_windows || op == OP_window_rows || op == OP_window_calendar ? I32 : REAL;
+    return op == OP_draw_windows || op == OP_window_rows || op == OP_window_calendar || op == OP_window_season ? I32
+                                                                                                              : REAL;
 }
 
 double op_flops(const OpCall *c)

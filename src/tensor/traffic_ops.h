@@ -19,5 +19,8 @@ typedef enum ScaleKind { SCALE_MAX, SCALE_FLOWMAX, SCALE_LOG, SCALE_QUANTILE, SC
 typedef struct { ScaleKind kind; bool inverse; double max_kbps, c_kbps; } TrafficScaleParams;
 typedef struct { double k_g, k_b; int first, count, channels; } EncodeParams;   // columns first .. first+count-1
 typedef struct { int history; } FeatureParams;
+enum { EWMA_MAX = 4 };
+typedef struct { int n; bool change; double half_life[EWMA_MAX]; } EwmaParams;   // slots; of |changes|, else of values
+typedef struct { int history, per_day; } FlowContextParams;
 
 #endif

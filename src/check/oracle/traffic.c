@@ -175,6 +175,94 @@ void context_planes_oracle(const OpCall *c, long double *const *out)
         }
 }
 
+// Each average from its definition: the weight of every value is the share kept by all values after it.
+void ewma_oracle(const OpCall *c, long double *const *out)
+{
+    const EwmaParams *p = c->p;
+    const double *x = c->in[0]->x;
+    const int32_t *place = index_of(c, 1), *valid = index_of(c, 2);
+    const int64_t T = c->in[0]->shape.d[0], F = c->in[0]->shape.d[1];
+    for (int64_t t = 0; t < T; t++)
+        for (int64_t f = 0; f < F; f++)
+            for (int j = 0; j < p->n; j++) {
+                long double sum = 0, kept = 1;
+                int64_t later = -1;      // the value after row r, towards t
+                for (int64_t r = t; r >= 0; r--) {
+                    if (!valid[r] || (p->change && (r == 0 || !valid[r - 1] || place[r] != place[r - 1] + 1))) continue;
+                    if (later >= 0) kept *= exp2l((long double)(place[r] - place[later]) / p->half_life[j]);
+                    const long double v = p->change ? fabsl((long double)x[r * F + f] - x[(r - 1) * F + f]) : x[r * F + f];
+                    // the share that this value takes when it comes: all of it for the first, known when r is the first
+                    int64_t earlier = r - 1;
+                    while (earlier >= 0 && (!valid[earlier] || (p->change && (earlier == 0 || !valid[earlier - 1] ||
+                                                                place[earlier] != place[earlier - 1] + 1)))) earlier--;
+                    const long double taken =
+                        earlier < 0 ? 1 : -expm1l(logl(2) * (place[earlier] - place[r]) / (long double)p->half_life[j]);
+                    sum += kept * taken * v;
+                    later = r;
+                }
+                out[0][(t * F + f) * p->n + j] = sum;
+            }
+}
+
+// The week before by looking at every row, the part of the week by walking slot by slot.
+void window_season_oracle(const OpCall *c, long double *const *out)
+{
+    const WindowParams *p = c->p;
+    const int32_t *at = index_of(c, 0), *place = index_of(c, 1), *valid = index_of(c, 2), *week_slot = index_of(c, 3);
+    const int64_t B = numel(c->in[0]), T = numel(c->in[1]), K = p->steps, week = 7 * (int64_t)p->per_day;
+    for (int64_t b = 0; b < B; b++) {
+        int64_t slot = week_slot[at[b]];
+        out[2][b] = (long double)slot;
+        for (int64_t k = 1; k <= K; k++) {
+            int64_t want = place[at[b]] + k, row = at[b];
+            while (want > place[at[b]]) want -= week;
+            for (int64_t r = 0; r < T; r++)
+                if (place[r] == want && valid[r]) row = r;
+            slot = slot + 1 == week ? 0 : slot + 1;
+            int64_t day = 0, rest = slot;
+            while (rest >= p->per_day) rest -= p->per_day, day++;
+            out[0][b * K + k - 1] = (long double)row;
+            out[1][b * K + k - 1] = (long double)(day > 4 ? p->per_day + rest : rest);
+        }
+    }
+}
+
+// Plane by plane from the last one to the first.
+void flow_context_oracle(const OpCall *c, long double *const *out)
+{
+    const FlowContextParams *p = c->p;
+    const double *u = c->in[0]->x, *v[4] = {c->in[1]->x, NULL, c->in[2]->x, c->in[3]->x}, *ewma = c->in[4]->x;
+    const double *change = c->in[5]->x, *level = c->in[6]->x, *sigma = c->in[7]->x;
+    const int64_t B = c->in[0]->shape.d[0], W = c->in[0]->shape.d[1], F = c->in[0]->shape.d[2], H = p->history;
+    const int64_t K = c->in[7]->shape.d[0], n = c->in[4]->shape.d[2], m = c->in[5]->shape.d[2];
+    const int64_t C = H + n + m + 6 + 4 * K;
+    const long double turn = 8 * atanl(1), week = 7.0L * p->per_day;
+    for (int64_t i = 0; i < B * F; i++) {
+        const int64_t b = i / F, f = i % F;
+        const long double now = u[(b * W + H) * F + f], unit = sigma[f], slot = index_of(c, 8)[b];
+        long double *y = out[0] + i * C + C, lowest = now, highest = now;
+        for (int64_t k = K - 1; k >= 0; k--)
+            for (int j = 3; j >= 0; j--) {
+                const double to = j == 1 ? u[(b * W + W - K + k) * F + f] : v[j][(b * K + k) * F + f];
+                *--y = log_asinh((to - now) / sigma[k * F + f]);
+            }
+        *--y = cosl(turn * slot / week);
+        *--y = sinl(turn * slot / week);
+        *--y = cosl(turn * slot / p->per_day);      // whole days are whole turns
+        *--y = sinl(turn * (slot / p->per_day - floorl(slot / p->per_day)));
+        for (int64_t w = 1; w < H; w++) {
+            lowest = fminl(lowest, u[(b * W + w) * F + f]);
+            highest = fmaxl(highest, u[(b * W + w) * F + f]);
+        }
+        *--y = log_asinh((highest - now) / unit);
+        *--y = logl((highest - lowest) / unit + 0.02L);
+        for (int64_t j = m - 1; j >= 0; j--) *--y = logl(change[i * m + j] / unit + 0.02L);
+        for (int64_t j = n - 1; j >= 0; j--) *--y = log_asinh((ewma[i * n + j] - now) / unit);
+        for (int64_t w = 1; w < H; w++) *--y = log_asinh((u[(b * W + w) * F + f] - now) / unit);
+        *--y = log_asinh((now - level[f]) / level[F + f]);
+    }
+}
+
 void residual_target_oracle(const OpCall *c, long double *const *out)
 {
     const double *u = c->in[0]->x, *sigma = c->in[2]->x, *gamma = c->in[3]->x;
