@@ -31,6 +31,8 @@ static const ConfigKey keys[] = {
     PICK(horizons, horizons, "draw all steps at once as channels, or one step at a time and feed it back (E8)"),
     {"pixel_condition", KEY_BOOL, AT(pixel_condition), 0, 1, NULL,
      "give the U-Net context planes for each pixel beside the noise"},
+    {"flow_context", KEY_BOOL, AT(flow_context), 0, 1, NULL,
+     "put moving averages, volatility, last week and means of working days and weekends into these planes too"},
     INT(enc_base, 4, 128, "vision encoder: channels of the first stage (E3)"),
     INT(enc_stages, 1, 4, "vision encoder: stages, each with twice the channels"),
     INT(enc_width, 8, 2048, "width of a frame's feature vector d_v"),
@@ -217,6 +219,8 @@ Status config_check(const LeadConfig *c)
         return USAGE_ERROR("guidance: want 1, since cond_drop 0 trains no null condition, got %g", c->guidance);
     if (c->base == BASE_RIDGE && c->target == TARGET_RESIDUAL && c->history < 12)
         return USAGE_ERROR("history: the ridge forecast wants at least 12, got %d", c->history);
+    if (c->flow_context && !(c->pixel_condition && c->base == BASE_RIDGE && c->target == TARGET_RESIDUAL))
+        return USAGE_ERROR("flow_context: want pixel_condition, target residual and base ridge, got others");
     if (c->horizons == HORIZON_ROLLOUT && c->target == TARGET_RESIDUAL && c->base == BASE_RIDGE)
         return USAGE_ERROR(
             "base: rollout feeds samples back, which the ridge forecast does not see; want base last, got ridge");

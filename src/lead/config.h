@@ -19,6 +19,7 @@ typedef struct LeadConfig {
     int history, horizon;            // H, K slots
     int encoding, scale, target, base, horizons;    // Encoding, ScaleKind, TargetKind, BaseKind, HorizonKind
     bool pixel_condition;            // context planes beside the noisy target (our decision, docs/design.md)
+    bool flow_context;               // .. with moving averages, volatility, last week and parts of the week
     // vision encoder and temporal aggregator (E3, E4)
     int enc_base, enc_stages, enc_width, agg_layers, agg_heads, tokens;
     // LLM (E5)

@@ -41,6 +41,25 @@ static Status put_index(LeadData *d, Tape *t, Arena *perm, const TrafficSeries *
     return OK;
 }
 
+// Moving averages of the whole series, [T,F EWMA_MAX].  Row t depends on rows up to t alone.
+static Tensor *moving_averages(const LeadData *d, Tape *t, Arena *perm, bool change, const double hours[EWMA_MAX])
+{
+    EwmaParams p = {.n = EWMA_MAX, .change = change};
+    for (int j = 0; j < EWMA_MAX; j++) p.half_life[j] = hours[j] * 3600 / d->st->slot_seconds;
+    Tensor *y = tensor_new(perm, t->dev, REAL, SHAPE(d->T, d->st->F, EWMA_MAX), "moving averages");
+    tape_run(t, OP_ewma, 3, (Tensor *[]){d->u, d->place, d->valid}, 1, &y, &p);
+    y->shape = SHAPE(d->T, (int64_t)d->st->F * EWMA_MAX);
+    return y;
+}
+
+static void put_flow_context(LeadData *d, Tape *t, Arena *perm)
+{
+    static const double value_hours[EWMA_MAX] = {1, 4, 24, 96}, change_hours[EWMA_MAX] = {0.25, 2, 12, 48};
+    d->ewma = moving_averages(d, t, perm, false, value_hours);
+    d->change = moving_averages(d, t, perm, true, change_hours);
+    d->part = put(t, perm, SHAPE(2 * (int64_t)d->st->per_day, d->st->F), d->st->part_means);
+}
+
 static Tensor *scaled(Tape *t, const LeadData *d, Tensor *x, bool inverse)
 {
     const TrafficScaleParams p = scale_params(&d->st->scale, inverse);
@@ -81,6 +100,7 @@ Status lead_data_new(LeadData *d, Tape *t, Arena *perm, const LeadStats *st, con
     const TrafficScaleParams p = scale_params(&st->scale, false);
     tape_run(t, OP_traffic_scale, 4, (Tensor *[]){x, d->flowmax, d->knot_kbps, d->knot_s}, 1, &d->u, &p);
     arena_rewind(t->scratch, series);
+    if (cfg->flow_context) put_flow_context(d, t, perm);
     if (!lead_uses_ridge(cfg)) return OK;
     d->x = x;
     d->coef = put(t, perm, SHAPE(RIDGE_FITS, K, F, RIDGE_INPUTS), st->ridge.coef);
@@ -106,6 +126,20 @@ static Tensor *level_target(Tape *t, const LeadData *d, Tensor *u, Tensor *means
     return tape_permute(t, tape_encode_image(t, u, means, &e), (int[]){0, 2, 1, 3});
 }
 
+// The planes of flow_context of the windows at `at`.
+static Tensor *flow_planes(Tape *t, const LeadData *d, Tensor *at, Tensor *u, Tensor *base, const WindowParams *p)
+{
+    const int64_t B = numel(at), F = d->st->F;
+    const WindowSeason s = tape_window_season(t, at, d->place, d->valid, d->week_slot, p);
+    const Shape averages = SHAPE(B, F, EWMA_MAX);
+    const FlowContext v = {.u = u, .base = base, .week = tape_embedding(t, d->u, s.week),
+                           .part = tape_embedding(t, d->part, s.part),
+                           .ewma = tape_reshape(t, tape_embedding(t, d->ewma, at), averages),
+                           .change = tape_reshape(t, tape_embedding(t, d->change, at), averages),
+                           .level = d->level, .sigma = d->units.sigma, .now = s.now};
+    return tape_flow_context(t, &v, &(FlowContextParams){p->history, p->per_day});
+}
+
 LeadBatch lead_data_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath *path, bool with_target)
 {
     const LeadStats *st = d->st;
@@ -128,9 +162,12 @@ LeadBatch lead_data_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath
     const EncodeParams e = {(double)st->gains.k_g, (double)st->gains.k_b, 1, H, sh.image_channels};
     out.frames = tape_reshape(t, tape_encode_image(t, out.window, means, &e), SHAPE(B, H, N, N, e.channels));
     if (d->coef && p.drawn == 0) out.base = lead_data_scale(t, d, tape_ridge(t, d->x, d->coef, rows, H));
-    if (sh.context_channels)
-        out.context = tape_reshape(t, tape_context_planes(t, out.window, means, out.base, d->level, d->units.sigma, H),
-                                   SHAPE(B, N, N, sh.context_channels));
+    if (sh.context_channels) {
+        Tensor *planes = cfg->flow_context
+                             ? flow_planes(t, d, at, out.window, out.base, &p)
+                             : tape_context_planes(t, out.window, means, out.base, d->level, d->units.sigma, H);
+        out.context = tape_reshape(t, planes, SHAPE(B, N, N, sh.context_channels));
+    }
     if (!with_target) return out;
     const Shape target = SHAPE(B, N, N, sh.target_channels);
     out.target = cfg->target == TARGET_LEVEL

@@ -3,6 +3,9 @@
 // Context planes [D] (pixel_condition), all through asinh: the level (u_t - mean_f)/std_f; (u_{t-i} - u_t)/sigma_1f,
 // i = 1..H-1; and for each step k, in units of sigma_kf: base_k - u_t, the value one day before t+k minus u_t, and the
 // training mean of the slot of t+k minus u_t;  u = s(X).
+// With flow_context they are the planes of ref/flow_context.inl instead: also moving averages of each flow with
+// half-lives of 1, 4, 24 and 96 h and of its |changes| with 0.25, 2, 12 and 48 h, the spread of the history, the time, the
+// matrices of last week, and the means of working days and weekends in place of those of the slots.
 #ifndef LEAD_LEAD_DATA_H
 #define LEAD_LEAD_DATA_H
 
@@ -19,6 +22,7 @@ typedef struct LeadData {
     Tensor *u, *x;                         // [T,F]: u in scale s; x in kbit/s, with base ridge only, else NULL
     Tensor *place, *valid, *week_slot;     // I32 [T]: see ref/window_rows.inl, ref/window_calendar.inl
     Tensor *means;                         // [slots,F]
+    Tensor *ewma, *change, *part;          // flow_context only: [T,F EWMA_MAX] twice, [2 per_day,F]
     Tensor *level;                         // [2,F]: mean, std
     ResidualUnits units;                   // [Kt,F]
     Tensor *coef;                          // [3,Kt,F,17], ridge only

@@ -10,12 +10,18 @@ static int image_channels(const LeadConfig *cfg) { return cfg->encoding == ENCOD
 
 static int target_steps(const LeadConfig *cfg) { return cfg->horizons == HORIZON_ROLLOUT ? 1 : cfg->horizon; }
 
+static int context_channels(const LeadStats *st, const LeadConfig *cfg)
+{
+    if (!cfg->pixel_condition) return 0;
+    return cfg->history + (cfg->flow_context ? 2 * EWMA_MAX + 6 + 4 * st->Kt : 3 * st->Kt);
+}
+
 LeadShape lead_stats_shape(const LeadStats *st, const LeadConfig *cfg)
 {
     const int per_step = cfg->target == TARGET_LEVEL ? image_channels(cfg) : 1;
     return (LeadShape){.N = st->N, .slots_per_day = st->per_day, .image_channels = image_channels(cfg),
                        .target_channels = st->Kt * per_step,
-                       .context_channels = cfg->pixel_condition ? cfg->history + 3 * st->Kt : 0};
+                       .context_channels = context_channels(st, cfg)};
 }
 
 static const float *row_x(const TrafficSeries *s, int64_t row) { return s->x + row * (int64_t)s->N * s->N; }
@@ -121,6 +127,7 @@ Status lead_stats_fit(LeadStats *st, Arena *a, const TrafficSeries *s, TrafficRa
                       .Kt = target_steps(cfg)};
     TRY(scale_fit(&st->scale, a, s, train, (ScaleKind)cfg->scale));
     slot_means_fit(&st->means, a, s, train, &st->scale);
+    if (cfg->flow_context) st->part_means = part_means_fit(a, s, train, &st->scale);
     st->gains = encode_gains_fit(a, s, train, &st->scale, &st->means);
     stats_alloc(st, a);
     if (lead_uses_ridge(cfg)) TRY(ridge_fit(&st->ridge, a, s, train, st->Kt, RIDGE_LAMBDA));
@@ -170,6 +177,8 @@ int lead_stats_pack(const LeadStats *st, Arena *a, StatArray out[STATS_MAX_ARRAY
     slot_means_pack(&st->means, buf);
     out[n++] = (StatArray){"slot_means", slot_means_pack_size(&st->means),
                            widen(a, buf, slot_means_pack_size(&st->means))};
+    const int64_t parts = 2 * (int64_t)st->per_day * st->F;
+    if (st->part_means) out[n++] = (StatArray){"part_means", parts, widen(a, st->part_means, parts)};
     if (st->ridge.coef) {
         buf = arena_alloc(a, (size_t)ridge_pack_size(&st->ridge) * sizeof *buf);
         ridge_pack(&st->ridge, buf);
@@ -211,6 +220,8 @@ Status lead_stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadC
     TRY(scale_unpack(&st->scale, a, x, n, f->path));
     TRY(narrow_stat(f, "slot_means", a, -1, &x, &n));
     TRY(slot_means_unpack(&st->means, a, x, n, f->path));
+    if (cfg->flow_context)
+        TRY(narrow_stat(f, "part_means", a, 2 * (int64_t)st->per_day * st->F, &st->part_means, &n));
     if (h[6] != 0) {
         TRY(narrow_stat(f, "ridge", a, -1, &x, &n));
         TRY(ridge_unpack(&st->ridge, a, x, n, f->path));

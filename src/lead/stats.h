@@ -22,6 +22,7 @@ typedef struct LeadStats {
     SlotMeans means;
     EncodeGains gains;
     RidgeModel ridge;                      // target residual with base ridge only, else coef = NULL
+    float *part_means;                     // [2 per_day][F], flow_context only, else NULL (traffic/scaling.h)
     float *mean, *std;                     // [F] of u over training rows
     float *sigma, *gamma, *low, *high;     // [Kt][F]
 } LeadStats;

@@ -263,3 +263,46 @@ Status slot_means_unpack(SlotMeans *m, Arena *a, const float *in, int64_t n, con
     m->mean = copy_floats(a, in + MEANS_HEAD, n - MEANS_HEAD);
     return OK;
 }
+
+// ---- means of the parts of the week --------------------------------------------------------------------------------
+
+enum { PARTS = 2, WORKING_DAYS = 5, SMOOTH_SECONDS = 1800 };
+
+static void add_row(double *to, const double *from, int F)
+{
+    for (int f = 0; f < F; f++) to[f] += from[f];
+}
+
+float *part_means_fit(Arena *a, const TrafficSeries *s, TrafficRange rows, const TrafficScale *k)
+{
+    const int D = (int)traffic_slots_per_day(s), F = k->F, around = SMOOTH_SECONDS / s->slot_seconds / 2;
+    float *mean = arena_zalloc(a, (size_t)PARTS * (size_t)D * (size_t)F * sizeof *mean);
+    const size_t mark = arena_mark(a);
+    double *sum = arena_zalloc(a, (size_t)(PARTS * D + 1) * (size_t)F * sizeof *sum), *all = sum + PARTS * D * F;
+    double *near = arena_alloc(a, (size_t)F * sizeof *near);
+    int64_t *count = arena_zalloc(a, (size_t)(PARTS * D) * sizeof *count), used = 0;
+    for (int64_t t = rows.begin; t < rows.end; t++) {
+        if (!s->valid[t]) continue;
+        int slot, day;
+        traffic_calendar(s, t, 0, &slot, &day);
+        const int i = (day < WORKING_DAYS ? 0 : D) + slot;
+        for (int f = 0; f < F; f++) sum[i * F + f] += (double)scale_forward_flow(k, f, s->x[t * F + f]);
+        count[i]++;
+        used++;
+    }
+    for (int i = 0; i < PARTS * D; i++) add_row(all, sum + i * F, F);
+    for (int i = 0; i < PARTS * D; i++) {
+        int64_t n = 0;
+        memset(near, 0, (size_t)F * sizeof *near);
+        for (int part = 0; part < PARTS && n == 0; part++)      // its own part of the week, then the other one
+            for (int j = -around; j <= around; j++) {
+                const int at = (i / D + part) % PARTS * D + ((i + j) % D + D) % D;
+                add_row(near, sum + at * F, F);
+                n += count[at];
+            }
+        for (int f = 0; f < F && used; f++)
+            mean[i * F + f] = (float)(n ? near[f] / (double)n : all[f] / (double)used);
+    }
+    arena_rewind(a, mark);
+    return mean;
+}
