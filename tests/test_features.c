@@ -6,14 +6,15 @@
 
 enum { N = 4, F = N * N, B = 6 };
 
-typedef struct Choice { const char *name; int target, base, horizons, encoding, history; } Choice;
+typedef struct Choice { const char *name; int target, base, horizons, encoding, history; bool flow_context; } Choice;
 
 static const Choice choices[] = {
-    {"residual from the last, direct", TARGET_RESIDUAL, BASE_LAST, HORIZON_DIRECT, ENCODING_RGB, 4},
-    {"residual from ridge, direct", TARGET_RESIDUAL, BASE_RIDGE, HORIZON_DIRECT, ENCODING_RGB, 12},
-    {"residual, rollout, grey", TARGET_RESIDUAL, BASE_LAST, HORIZON_ROLLOUT, ENCODING_GREY, 4},
-    {"level, RGB", TARGET_LEVEL, BASE_LAST, HORIZON_DIRECT, ENCODING_RGB, 4},
-    {"level, grey, a base that it does not use", TARGET_LEVEL, BASE_RIDGE, HORIZON_DIRECT, ENCODING_GREY, 4},
+    {"residual from the last, direct", TARGET_RESIDUAL, BASE_LAST, HORIZON_DIRECT, ENCODING_RGB, 4, false},
+    {"residual from ridge, direct", TARGET_RESIDUAL, BASE_RIDGE, HORIZON_DIRECT, ENCODING_RGB, 12, false},
+    {"residual from ridge, flow context", TARGET_RESIDUAL, BASE_RIDGE, HORIZON_DIRECT, ENCODING_RGB, 12, true},
+    {"residual, rollout, grey", TARGET_RESIDUAL, BASE_LAST, HORIZON_ROLLOUT, ENCODING_GREY, 4, false},
+    {"level, RGB", TARGET_LEVEL, BASE_LAST, HORIZON_DIRECT, ENCODING_RGB, 4, false},
+    {"level, grey, a base that it does not use", TARGET_LEVEL, BASE_RIDGE, HORIZON_DIRECT, ENCODING_GREY, 4, false},
 };
 enum { N_CHOICES = sizeof choices / sizeof *choices };
 
@@ -22,7 +23,7 @@ static LeadConfig choice_config(const Choice *c)
     LeadConfig cfg = tiny_lead("");
     cfg.target = c->target, cfg.base = c->base, cfg.horizons = c->horizons, cfg.encoding = c->encoding,
     cfg.history = c->history;
-    cfg.horizon = 3, cfg.loss_traffic = 0.5;
+    cfg.horizon = 3, cfg.loss_traffic = 0.5, cfg.flow_context = c->flow_context;
     return cfg;
 }
 
@@ -114,6 +115,70 @@ static void host_context(const LeadStats *st, const LeadConfig *cfg, const Traff
     }
 }
 
+// The moving average at row t, in the recursion's own words.
+static void host_average(const LeadStats *st, const TrafficSeries *s, int64_t t, bool change, double hours, float *y)
+{
+    int64_t last = -1;
+    float u[F], before[F];
+    memset(y, 0, F * sizeof *y);
+    for (int64_t r = 0; r <= t; r++) {
+        const bool pair = r > 0 && s->valid[r - 1] && s->slot[r] == s->slot[r - 1] + 1;
+        scale_forward(&st->scale, s->x + r * F, u);
+        if (s->valid[r] && (pair || !change)) {
+            // gaps are cut to 24 half-lives of the longest average
+            const double slots = hours * 3600 / s->slot_seconds, longest = 24 * 96.0 * 3600 / s->slot_seconds;
+            const double kept = last < 0 ? 0 : exp2(-fmin((double)(s->slot[r] - s->slot[last]), longest) / slots);
+            for (int f = 0; f < F; f++) y[f] += (float)(1 - kept) * ((change ? fabsf(u[f] - before[f]) : u[f]) - y[f]);
+            last = r;
+        }
+        memcpy(before, u, sizeof before);
+    }
+}
+
+static void host_flow_context(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t,
+                              const float *base, float *out)
+{
+    static const double values[] = {1, 4, 24, 96}, changes[] = {0.25, 2, 12, 48};
+    const int H = cfg->history, K = st->Kt, C = H + 14 + 4 * K, D = st->per_day;
+    float now[F], u[F], most[F], least[F], averages[8][F];
+    for (int j = 0; j < 4; j++) host_average(st, s, t, false, values[j], averages[j]);
+    for (int j = 0; j < 4; j++) host_average(st, s, t, true, changes[j], averages[4 + j]);
+    scale_forward(&st->scale, s->x + t * F, now);
+    memcpy(most, now, sizeof now);
+    memcpy(least, now, sizeof now);
+    host_plane(out++, C, now, st->mean, st->std);
+    for (int i = 1; i < H; i++) {
+        scale_forward(&st->scale, s->x + (t - i) * F, u);
+        host_plane(out++, C, u, now, st->sigma);
+        for (int f = 0; f < F; f++) most[f] = fmaxf(most[f], u[f]), least[f] = fminf(least[f], u[f]);
+    }
+    int slot, day;
+    traffic_calendar(s, t, 0, &slot, &day);
+    const float turn = 6.283185307179586f, daily = turn * (float)slot / (float)D,
+                weekly = turn * (float)(day * D + slot) / (float)(7 * D);
+    for (int j = 0; j < 4; j++) host_plane(out + j, C, averages[j], now, st->sigma);
+    for (int f = 0; f < F; f++) {
+        float *y = out + f * C;
+        for (int j = 0; j < 4; j++) y[4 + j] = logf(averages[4 + j][f] / st->sigma[f] + 0.02f);
+        y[8] = logf((most[f] - least[f]) / st->sigma[f] + 0.02f);
+        y[10] = sinf(daily), y[11] = cosf(daily), y[12] = sinf(weekly), y[13] = cosf(weekly);
+    }
+    host_plane(out + 9, C, most, now, st->sigma);
+    out += 14;
+    for (int k = 0; k < K; k++, out += 4) {
+        const float *unit = st->sigma + k * F;
+        const int64_t yesterday = traffic_row_at(s, t, traffic_season_offset(s, k + 1, false, 0)),
+                      week = traffic_row_at(s, t, traffic_season_offset(s, k + 1, true, 0));
+        traffic_calendar(s, t, k + 1, &slot, &day);
+        host_plane(out, C, base + k * F, now, unit);
+        scale_forward(&st->scale, s->x + (yesterday < 0 ? t : yesterday) * F, u);
+        host_plane(out + 1, C, u, now, unit);
+        scale_forward(&st->scale, s->x + (week < 0 ? t : week) * F, u);
+        host_plane(out + 2, C, u, now, unit);
+        host_plane(out + 3, C, st->part_means + ((day >= 5) * D + slot) * F, now, unit);
+    }
+}
+
 static void host_target(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t,
                         const float *base, HostBatch *h)
 {
@@ -168,7 +233,8 @@ static void check_host(TestLog *log, World *w, const TrafficSeries *s, const Cho
     for (int i = 0; i < (int)n; i++) {
         host_base(&st, &cfg, &c, at[i], base);
         host_frames(&st, &cfg, &c, at[i], &h);
-        host_context(&st, &cfg, &c, at[i], base, h.context);
+        if (ch->flow_context) host_flow_context(&st, &cfg, &c, at[i], base, h.context);
+        else host_context(&st, &cfg, &c, at[i], base, h.context);
         host_target(&st, &cfg, &c, at[i], base, &h);
         Tensor *const x[] = {b.frames, b.slot, b.dow, b.context, b.target, b.weight};
         const void *const want[] = {h.frames, h.slot, h.dow, h.context, h.target, h.weight};
@@ -331,6 +397,48 @@ static void check_extremes(TestLog *log, World *w, const TrafficSeries *s)
     }
 }
 
+// Means of the parts of the week: every slot by looking at every training row; a weekend that was never seen.
+static void check_parts(TestLog *log, World *w, const TrafficSeries *s)
+{
+    TrafficScale k;
+    TrafficSeries c = series_copy(w->perm, s);
+    const TrafficRange rows = {5, 61};
+    const int D = (int)traffic_slots_per_day(s);
+    const Status r = scale_fit(&k, w->perm, s, rows, SCALE_FLOWMAX);
+    TEST(log, !r.code, "%s", r.msg);
+    for (int unseen = 0; unseen < 2; unseen++) {
+        for (int64_t t = 0, slot = 0, day = 0; t < s->T; t++) {
+            int at, of_week;
+            traffic_calendar(s, t, 0, &at, &of_week);
+            slot = at, day = of_week;
+            c.valid[t] = t % 11 != 3 && !(unseen && day >= 5) && slot != 6;
+        }
+        const float *got = part_means_fit(w->perm, &c, rows, &k);
+        double worst = 0;
+        for (int part = 0; part < 2; part++)
+            for (int slot = 0; slot < D; slot++) {
+                double sum[2][F] = {{0}}, all[F] = {0}, n[2] = {0, 0}, used = 0;
+                for (int64_t t = rows.begin; t < rows.end; t++) {
+                    int at, day;
+                    traffic_calendar(&c, t, 0, &at, &day);
+                    if (!c.valid[t]) continue;
+                    const bool other = (day >= 5) != part;
+                    for (int f = 0; f < F; f++) all[f] += (double)scale_forward_flow(&k, f, c.x[t * F + f]);
+                    for (int f = 0; f < F && at == slot; f++)
+                        sum[other][f] += (double)scale_forward_flow(&k, f, c.x[t * F + f]);
+                    n[other] += at == slot;
+                    used++;
+                }
+                for (int f = 0; f < F; f++) {
+                    const double want = n[0] > 0 ? sum[0][f] / n[0] : n[1] > 0 ? sum[1][f] / n[1] : all[f] / used;
+                    worst = fmax(worst, fabs((double)got[(part * D + slot) * F + f] - want));
+                }
+            }
+        TEST(log, worst < 1e-6, "means of the parts of the week%s: %g from those by hand",
+             unseen ? " without a weekend" : "", worst);
+    }
+}
+
 void test_features(TestLog *log)
 {
     World *w = world_new(device_cpu_f32(ISA_SCALAR), true);
@@ -347,5 +455,6 @@ void test_features(TestLog *log)
         check_order(log, w, &s, &choices[i]);
     }
     check_extremes(log, w, &s);
+    check_parts(log, w, &s);
     world_delete(w);
 }

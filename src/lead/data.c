@@ -4,6 +4,9 @@
 
 // ---- on the device
 
+// Half-lives of the moving averages of flow_context: of the values, and of their |changes|.
+static const double value_hours[EWMA_MAX] = {1, 4, 24, 96}, change_hours[EWMA_MAX] = {0.25, 2, 12, 48};
+
 static Tensor *put(Tape *t, Arena *perm, Shape shape, const float *x)
 {
     Tensor *y = tensor_new(perm, t->dev, REAL, shape, "data");
@@ -14,7 +17,10 @@ static Tensor *put(Tape *t, Arena *perm, Shape shape, const float *x)
 // Where each row lies in time.  A gap longer than anything that is looked up across it is cut to that length: I32 do.
 static Status put_index(LeadData *d, Tape *t, Arena *perm, const TrafficSeries *s)
 {
-    const int64_t far = 7 * (int64_t)d->st->per_day + d->window.history + 2 * (int64_t)d->cfg->horizon + 2;
+    int64_t far = 7 * (int64_t)d->st->per_day + d->window.history + 2 * (int64_t)d->cfg->horizon + 2;
+    // after so many half-lives the longest moving average has forgotten what lies before the gap
+    const int64_t forgotten = (int64_t)(24 * value_hours[EWMA_MAX - 1] * 3600 / d->st->slot_seconds);
+    if (d->cfg->flow_context && far < forgotten) far = forgotten;
     const size_t mark = arena_mark(t->scratch);
     int32_t *place = arena_alloc(t->scratch, 3 * (size_t)s->T * sizeof *place);
     int32_t *valid = place + s->T, *week_slot = valid + s->T;
@@ -54,7 +60,6 @@ static Tensor *moving_averages(const LeadData *d, Tape *t, Arena *perm, bool cha
 
 static void put_flow_context(LeadData *d, Tape *t, Arena *perm)
 {
-    static const double value_hours[EWMA_MAX] = {1, 4, 24, 96}, change_hours[EWMA_MAX] = {0.25, 2, 12, 48};
     d->ewma = moving_averages(d, t, perm, false, value_hours);
     d->change = moving_averages(d, t, perm, true, change_hours);
     d->part = put(t, perm, SHAPE(2 * (int64_t)d->st->per_day, d->st->F), d->st->part_means);
