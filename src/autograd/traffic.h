@@ -30,7 +30,8 @@ Tensor *tape_ewma(Tape *t, Tensor *x, Tensor *place, Tensor *valid, const EwmaPa
 typedef struct WindowSeason { Tensor *week, *part, *now; } WindowSeason;             // I32 [B,K], [B,K], [B]
 WindowSeason tape_window_season(Tape *t, Tensor *at, Tensor *place, Tensor *valid, Tensor *week_slot,
                                 const WindowParams *p);
-// What is known of every flow at "now" (E7).  u [B,W,F]; base, week, part [B,K,F]; ewma [B,F,n], change [B,F,m]; level [2,F], sigma [K,F]; now I32 [B]
+// What is known of every flow at "now" (E7).  u [B,W,F]; base, week, part [B,K,F]; ewma [B,F,n], change [B,F,m]; level
+// [2,F], sigma [K,F]; now I32 [B]
 // -> [B,F,H+n+m+6+4K]
 typedef struct FlowContext { Tensor *u, *base, *week, *part, *ewma, *change, *level, *sigma, *now; } FlowContext;
 Tensor *tape_flow_context(Tape *t, const FlowContext *v, const FlowContextParams *p);

@@ -4,8 +4,8 @@
 // i = 1..H-1; and for each step k, in units of sigma_kf: base_k - u_t, the value one day before t+k minus u_t, and the
 // training mean of the slot of t+k minus u_t;  u = s(X).
 // With flow_context they are the planes of ref/flow_context.inl instead: also moving averages of each flow with
-// half-lives of 1, 4, 24 and 96 h and of its |changes| with 0.25, 2, 12 and 48 h, the spread of the history, the time, the
-// matrices of last week, and the means of working days and weekends in place of those of the slots.
+// half-lives of 1, 4, 24 and 96 h and of its |changes| with 0.25, 2, 12 and 48 h, the spread of the history, the time,
+// the matrices of last week, and the means of working days and weekends in place of those of the slots.
 #ifndef LEAD_LEAD_DATA_H
 #define LEAD_LEAD_DATA_H
 

@@ -190,7 +190,8 @@ void ewma_oracle(const OpCall *c, long double *const *out)
                 for (int64_t r = t; r >= 0; r--) {
                     if (!valid[r] || (p->change && (r == 0 || !valid[r - 1] || place[r] != place[r - 1] + 1))) continue;
                     if (later >= 0) kept *= exp2l((long double)(place[r] - place[later]) / p->half_life[j]);
-                    const long double v = p->change ? fabsl((long double)x[r * F + f] - x[(r - 1) * F + f]) : x[r * F + f];
+                    const long double x_r = x[r * F + f];
+                    const long double v = p->change ? fabsl(x_r - x[(r - 1) * F + f]) : x_r;
                     // the share that this value takes when it comes: all of it for the first, known when r is the first
                     int64_t earlier = r - 1;
                     while (earlier >= 0 && (!valid[earlier] || (p->change && (earlier == 0 || !valid[earlier - 1] ||

@@ -1,5 +1,5 @@
-// ewma: exponentially weighted moving averages of every flow over time, one for each half-life (E7).   x [T,F]; place I32
-//   [T]: where each row lies in time, in slots, increasing; valid I32 [T] -> y [T,F,n]; EwmaParams
+// ewma: exponentially weighted moving averages of every flow over time, one for each half-life (E7).   x [T,F];
+//   place I32 [T]: where each row lies in time, in slots, increasing; valid I32 [T] -> y [T,F,n]; EwmaParams
 //   Values: v_t = x_t of a valid row; with `change` v_t = |x_t - x_{t-1}| where both rows are valid and one slot apart.
 //   The first value starts the average.  From then on, d slots after the value before,
 //     y_t = y + (1 - 2^(-d/half_life)) (v_t - y)

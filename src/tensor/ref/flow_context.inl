@@ -1,8 +1,8 @@
-// flow_context: what is known at "now" of every flow of a window, in units of its own errors (E7).   u [B,W,F]: matrices
-//   of windows in scale s, columns as window_rows gives them; base [B,K,F]: the cheap forecast; week [B,K,F]: the matrices
-//   a week before; part [B,K,F]: means of the slot on working days or weekends; ewma [B,F,n], change [B,F,m]: moving
-//   averages of the flow and of its |changes| up to now; level [2,F]: mean and spread; sigma [K,F]: mean |error| of base;
-//   now I32 [B]: slot of the week -> y [B,F,H+n+m+6+4K]; FlowContextParams
+// flow_context: what is known at "now" of every flow of a window, in units of its own errors (E7).
+//   u [B,W,F]: matrices of windows in scale s, columns as window_rows gives them; base [B,K,F]: the cheap forecast;
+//   week [B,K,F]: the matrices a week before; part [B,K,F]: means of the slot on working days or weekends;
+//   ewma [B,F,n], change [B,F,m]: moving averages of the flow and of its |changes| up to now; level [2,F]: mean and
+//   spread; sigma [K,F]: mean |error| of base; now I32 [B]: slot of the week -> y [B,F,H+n+m+6+4K]; FlowContextParams
 //   plane 0                asinh((u_now - mean)/std)
 //   planes 1 .. H-1        asinh((u_{now-i} - u_now)/sigma_1)
 //   then n                 asinh((ewma_j - u_now)/sigma_1)

@@ -1,5 +1,6 @@
-// window_season: what the calendar says of the steps of a window (E7).   at I32 [B]: row t, "now"; place, valid I32 [T] as
-//   in window_rows; week_slot I32 [T] as in window_calendar -> week I32 [B,K], part I32 [B,K], now I32 [B]; WindowParams
+// window_season: what the calendar says of the steps of a window (E7).   at I32 [B]: row t, "now"; place, valid
+//   I32 [T] as in window_rows; week_slot I32 [T] as in window_calendar -> week I32 [B,K], part I32 [B,K], now I32 [B];
+//   WindowParams
 //   week   the row one week (or the least number of weeks that makes it known at t) before t + k; t where it is missing
 //   part   the row of t + k in a table of slots of a working day, then slots of a day of the weekend: 2 per_day rows
 //   now    week_slot[t]
