@@ -1,4 +1,4 @@
-// Model-level properties that are exact and need no golden files (ARCHITECTURE.md, section 7): what starts as the
+// Model-level properties that are exact and need no golden files: what starts as the
 // identity is the identity, rows do not know of each other, samplers return what a truthful network tells them.
 #include <omp.h>
 

@@ -1,4 +1,4 @@
-// Gradients of whole modules (ARCHITECTURE.md, section 7): every element of every parameter and of every input of tiny
+// Gradients of whole modules: every element of every parameter and of every input of tiny
 // configurations, f64, against central differences.  Zero-initialised parameters are given random values first: a layer
 // that starts at zero would hide everything behind it.
 #include <omp.h>

@@ -14,12 +14,6 @@ enum {
 // Number of seasonal inputs of each fit: yesterday and last week, yesterday, none.
 static const int season_inputs[RIDGE_FITS] = {4, 3, 0};
 
-int64_t traffic_season_offset(const TrafficSeries *s, int h, bool week, int margin)
-{
-    int64_t period = traffic_slots_per_day(s) * (week ? 7 : 1);
-    return h - (h + margin + period - 1) / period * period;
-}
-
 // Rows of the seasonal inputs of a forecast of t+h; false in *day / *week where one is missing.
 static void season_rows(const TrafficSeries *s, int64_t t, int h, int64_t row[RIDGE_SEASON], bool *day, bool *week)
 {

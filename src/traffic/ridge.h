@@ -44,8 +44,4 @@ int64_t ridge_pack_size(const RidgeModel *m);
 void ridge_pack(const RidgeModel *m, float *out);
 Status ridge_unpack(RidgeModel *m, Arena *a, const float *in, int64_t n, const char *from);
 
-// The offset in slots from t to the value one or more days (week: weeks) before t+h, the latest that is at most -margin
-// and so known at t.
-int64_t traffic_season_offset(const TrafficSeries *s, int h, bool week, int margin);
-
 #endif

@@ -245,6 +245,12 @@ int64_t traffic_slots_per_day(const TrafficSeries *s)
     return DAY_S / s->slot_seconds;
 }
 
+int64_t traffic_season_offset(const TrafficSeries *s, int h, bool week, int margin)
+{
+    int64_t period = traffic_slots_per_day(s) * (week ? 7 : 1);
+    return h - (h + margin + period - 1) / period * period;
+}
+
 void traffic_calendar(const TrafficSeries *s, int64_t t, int64_t ahead, int *slot_of_day, int *day_of_week)
 {
     int64_t sec = s->time ? s->time[t] + s->calendar_shift_s : t * s->slot_seconds + 4 * (int64_t)DAY_S;

@@ -69,6 +69,10 @@ int64_t traffic_row_at(const TrafficSeries *s, int64_t t, int64_t offset);
 
 int64_t traffic_slots_per_day(const TrafficSeries *s);
 
+// The offset in slots from t to the value one or more days (week: weeks) before t+h, the latest that is at most -margin
+// and so known at t.
+int64_t traffic_season_offset(const TrafficSeries *s, int h, bool week, int margin);
+
 // Position in the calendar of the slot `ahead` slots after row t (t+ahead may lie beyond the end of the file):
 // slot of the day 0 .. slots_per_day-1, day of the week 0 = Monday.
 void traffic_calendar(const TrafficSeries *s, int64_t t, int64_t ahead, int *slot_of_day, int *day_of_week);
