@@ -261,7 +261,7 @@ static const char *unnoticed(const Page *p, const Verdict *v, Arena *a)
         const bool digit = isdigit((unsigned char)before);
         bool wrong = false;
         for (int k = 1; k < (digit ? 10 : 2) && !wrong; k++) {
-            *c = digit ? (char)('0' + (before - '0' + k) % 10) : before == '#' ? '%' : '#';
+            *c = (char)(digit ? '0' + (before - '0' + k) % 10 : before == '#' ? '%' : '#');
             read_page(&changed, a, w);
             wrong = w->wrong > 0;
         }
