@@ -21,5 +21,6 @@ void ewma_cases(CaseList *list)
     shape(list, "one row, changes", 1, 3, 4, true);
     shape(list, "gaps and invalid rows", 331, 5, 4, false);
     shape(list, "gaps and invalid rows, changes", 331, 5, 3, true);
-    shape(list, "a network", 409, 144, 4, true);
+    shape(list, "many flows", 211, 37, 4, true);
+    shape(list, "a long series", 1501, 2, 1, false);
 }
