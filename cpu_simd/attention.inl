@@ -401,7 +401,7 @@ static void att_fwd_block(const AttDims *d, const float *q, AttKeys *h, float *o
 
 // ---- one query: the cache is read once.  K is transposed in registers, V read where it lies, and each is prefetched a
 // tile before, which rows 3 KB apart need.  Sums, and so bits, are those of att_fwd_block.
-// 12 heads of 64, 1024 keys in the L3 cache, one thread: AVX2 308 -> 171, AVX-512 214 -> 137 us.
+// Measured: bench/RESULTS.md, 2026-11-21, What single kernels gained.
 
 // q.k of up to VW keys: sums of one lane run upwards in e, as in att_dots.
 static inline vf att_scores(const AttDims *d, const float *q, const float *k, const float *v, int64_t n)

@@ -10,10 +10,9 @@
 // An element's sum has the same order whatever the batch, the threads, or the branches beside its own, except in dx,
 // which adds all branches of a tap.
 // Sums of all branches side by side in one tile would save broadcasts alone, which are not what bounds these tiles.
-// Measured on one Zen 4 core, AVX-512: forward of 3x3, 3 -> 16, 512x12x12, from the images where they are 625 us, from
-// the copy 558 with the copy (multiply-adds alone 482): twelve pointers and lines gave way to one.  All branches of a
-// pixel before the next pixel: 2.8 -> 2.1 ms for 1x1, 3x3 and 5x5, since y is then written in order.  dw, what comes
-// next prefetched: 3.1 -> 2.3 ms.
+// The images are copied first, so that one pointer and its lines replace twelve.  All branches of a pixel come before
+// the next pixel, so that y is written in order.
+// Measured: bench/RESULTS.md, 2026-11-21, What single kernels gained.
 #ifndef LEAD_CPU_SIMD_CONV_MULTI_H
 #define LEAD_CPU_SIMD_CONV_MULTI_H
 

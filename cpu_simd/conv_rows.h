@@ -214,9 +214,9 @@ static void rows_of_band(const RowConv *q, const float *band, int64_t n, int64_t
     }
 }
 
-// Output row i of images n0.. .  Their pixels of y lie far apart and are prefetched before the sums: 3x3 stride 2 of
-// 512x12x12 16 -> 32 takes 1.4 .. 1.5 ms where it took 1.4 .. 2.1 from run to run, dX of 128 -> 256 2 % less.  The
-// short sums of three channels gain nothing.
+// Output row i of images n0.. .  Their pixels of y lie far apart and are prefetched before the sums; the short sums of
+// three channels gain nothing from that.
+// Measured: bench/RESULTS.md, 2026-11-21, What single kernels gained.
 static void row_of_images(const RowConv *q, int64_t n0, int64_t images, int64_t i)
 {
     const Window *w = &q->w;

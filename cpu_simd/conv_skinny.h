@@ -1,8 +1,8 @@
 // Convolution to at most SKINNY outputs (the last layer: 128 -> 3; dx of an image of 3 channels): vectors run along the
 // window instead of the outputs, which would leave most lanes empty.  A tile = the same pixel of PIXELS images x the
 // outputs; images + outputs vectors are loaded for images x outputs multiply-adds.  The order of a sum does not depend
-// on the tile.  Measured on one Zen 4 core, 32x12x12, 3x3, 128 -> 3: 1.9 ms as a product of matrices, here 0.7; dx of a
-// 5x5 stem of 3 channels 4 times as fast.
+// on the tile.
+// Measured: bench/RESULTS.md, 2026-11-21, What single kernels gained.
 #ifndef LEAD_CPU_SIMD_CONV_SKINNY_H
 #define LEAD_CPU_SIMD_CONV_SKINNY_H
 

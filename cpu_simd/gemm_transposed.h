@@ -3,9 +3,7 @@
 // 5 .. 30 % of such a product.  C^T = B^T A^T reads B^T where it is and once: tiles of MR rows of it by NR columns of a
 // copy of A^T.
 // C is transposed instead, in chunks that stay in the caches.  The sums run as in gemm.h, so the bits are the same.
-// One Zen 4 core, AVX-512, before -> here: lm-head 64x768x50257 47.2 -> 44.9 ms; dX of 64x768->3072 3.09 -> 2.72 ms,
-// packed 2.95 -> 2.69; of 16x768->3072 packed 0.90 -> 0.68; 16x512->512 0.104 -> 0.079.  At 256 rows the lm-head takes
-// 6 ms less of the 331 ms of a forward pass of GPT-2 124M on two cores.
+// Measured: bench/RESULTS.md, 2026-11-21, What single kernels gained.
 //   TRANSPOSED_LEAST, TRANSPOSED_ROWS   rows of A; fewer than nine tenths of their vectors' lanes do not win
 //   TRANSPOSED_CHUNK                    rows of B^T whose part of C^T is in work: more of them read A^T less often
 //   TRANSPOSED_HIGH                     rows of a tile where more would lie in one set of the L1 cache

@@ -23,7 +23,8 @@ static double row_squares(const float *x, int64_t n, float mean)   // sum (x - m
 // ---- layer_norm
 
 // One row's sums end in a chain of some 50 cycles: rows that take the same step in turn hide each other's, and gamma
-// and beta are loaded once for all.  4608 rows of 128: 158 -> 119 us; 256 of 768: 34 -> 29 us.
+// and beta are loaded once for all.
+// Measured: bench/RESULTS.md, 2026-11-21, What single kernels gained.
 enum { LN_ROWS = 4, LN_BYTES = 16 << 10 };   // where they fit the first-level cache together
 
 static inline __attribute__((always_inline)) void layer_norm_rows(const OpCall *c, int64_t r0, int64_t C,
@@ -61,7 +62,7 @@ KERNEL(layer_norm, fwd)
     }
 }
 
-// part [2][C]: the piece's dgamma and dbeta, or NULL.  4608 rows of 128: 200 -> 155 us; 256 of 768: 54 -> 44 us.
+// part [2][C]: the piece's dgamma and dbeta, or NULL.
 static inline __attribute__((always_inline)) void layer_norm_back(const OpCall *c, int64_t r0, int64_t C, float *dgamma,
                                                                   float *dbeta, const int rows)
 {

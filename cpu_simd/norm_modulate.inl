@@ -4,9 +4,7 @@
 // more, so many as the second-level cache holds for all passes.  A pass goes through a unit in tiles of some rows and
 // four vectors: in memory's order, near enough, with its sums in registers.  Lanes are channels; a group's sums are the
 // sums of its channels.  No sum depends on the span.  film is a group_norm whose mean is 0 and whose rstd is 1.
-// Measured, one thread of a Zen 4, AVX-512: 12 of some 24 cycles for 16 values are SiLU's forward, 21 of 37 its
-// derivative.  Against spans of 64 channels and statistics by channel: 32x3x3 C512 forward 110 -> 64 us, backward
-// 144 -> 115; 32x12x12 3 .. 8 %.
+// Measured: bench/RESULTS.md, 2026-11-21, What single kernels gained.
 
 #include <omp.h>
 

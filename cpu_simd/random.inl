@@ -253,7 +253,7 @@ KERNEL(randn, fwd)
 }
 
 // ---- diffuse: the noise of a batch of quads stays in L1; roundings as in q_sample and convert (diffusion.inl).
-// Beside randn, q_sample and convert one after another: 64x65536 6.2 -> 3.5 ms (Zen 4, one thread)
+// Measured: bench/RESULTS.md, 2026-11-21, What single kernels gained.
 
 // x_t = s x0 + e eps, target = s eps - e x0 (V) or eps, n values; target may be NULL
 static inline void diffuse_run(float s, float e, const float *x0, const float *eps, float *xt, float *target, bool v,

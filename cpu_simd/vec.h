@@ -204,7 +204,7 @@ static inline double vsum_wide(vf v) { return vd_sum(vd_add(vd_low(v), vd_high(v
 
 // The functions below come twice: of one vector, and (with an s) of n vectors at once, in place, step by step side by
 // side.  One vector is a chain of some 20 operations that each wait for the one before; four chains fill the gaps.
-// Measured on a Zen 4, silu of 1.2 M values in the L2/L3 cache: AVX2 620 -> 330 us, AVX-512 337 -> 240 us.
+// Measured: bench/RESULTS.md, 2026-11-21, What single kernels gained.
 #define VECTORS static inline __attribute__((always_inline)) void
 #define EACH for (int k = 0; k < n; k++)
 enum { VECTORS_MAX = 4 };

@@ -387,7 +387,7 @@ INLINE void wino_member(const int m, const WinoCall *c, int tid, int n)
 }
 
 // Few tiles and many weights: all tiles at once, panel by panel of outputs, so that U is not written to memory and read
-// again.  Measured on one Zen 4 core, 32 images of 3x3, 512 -> 512: forward 6.85 -> 6.06 ms, dx 7.76 -> 5.73.
+// again.  Measured: bench/RESULTS.md, 2026-11-21, What single kernels gained.
 INLINE void wino_member_by_panels(const int m, const WinoCall *c, int tid, int n)
 {
     const Wino *w = &c->w;

@@ -23,7 +23,7 @@ void window_season_cases(CaseList *list)
     shape(list, "every row of a short series", 49, 49, 3, 2);
     shape(list, "weeks and gaps", 700, 97, 5, 8);
     shape(list, "steps beyond a week", 300, 41, 17, 2);
-    // weeks of which an integral number fits between the series' long gaps (case_place), so that last week is often there
+    // A week is nearly a multiple of the distance between long gaps (case_place), so that last week is often there.
     shape(list, "the model's steps", 3001, 131, 20, 109);
     shape(list, "a slot every two minutes or so", 3001, 61, 3, 582);
 }
