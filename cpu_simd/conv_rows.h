@@ -5,8 +5,7 @@
 //             lies inside the image
 // Zeros around an image are not multiplied (5x5, pad 2, 12x12 pixels: a fifth of all products).  Both kinds of forward
 // tile add in the same order, so a sample does not depend on its batch.
-// Measured on one Zen 4 core, time of oneDNN over ours, with padded bands or copied windows -> here: 5x5 of 3 channels
-// forward 0.77 -> 0.91, dw 0.81 -> 0.93; 3x3 stride 2, 128 -> 256 channels, forward 0.87 -> 0.95, dx 0.80 -> 0.93.
+// Measured, also for the prefetch below: bench/RESULTS.md, 2026-11-21, What single kernels gained.
 #ifndef LEAD_CPU_SIMD_CONV_ROWS_H
 #define LEAD_CPU_SIMD_CONV_ROWS_H
 
@@ -216,7 +215,6 @@ static void rows_of_band(const RowConv *q, const float *band, int64_t n, int64_t
 
 // Output row i of images n0.. .  Their pixels of y lie far apart and are prefetched before the sums; the short sums of
 // three channels gain nothing from that.
-// Measured: bench/RESULTS.md, 2026-11-21, What single kernels gained.
 static void row_of_images(const RowConv *q, int64_t n0, int64_t images, int64_t i)
 {
     const Window *w = &q->w;

@@ -463,8 +463,7 @@ static Plan gemm_plan(const Gemm *g)
     const bool copy = copies_a(g);
     const int64_t m_max = gemm_rows(A_BLOCK, p.kc), m_whole = gemm_rows(A_WHOLE, p.kc);
     // All rows, or 288, in one block where that leaves tasks enough: B is then packed panel by panel, without barriers,
-    // and the next panel is prefetched.  At 256 rows 7 .. 14 % faster than panels shared by blocks of 150 rows;
-    // dW of 4608 pixels, 128 -> 128 and 256 -> 128: 1.2 times as fast as in blocks of 12 and 24 rows (AVX-512).
+    // and the next panel is prefetched.  Measured: bench/RESULTS.md, 2026-11-21, What single kernels gained.
     const bool by_columns = !copy || (g->M <= m_whole && !g->fetch_a && g->N >= 4 * NR);
     p.mc = by_columns ? ceil_div(ceil_div(g->M, ceil_div(g->M, m_whole)), MR) * MR
                       : shared_rows(g, copy, m_max);

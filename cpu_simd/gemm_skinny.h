@@ -1,5 +1,5 @@
-// Skinny products: they meet each element of the large operand once or a few times (decode, conditions, global
-// vectors): the memory is the limit, so nothing is packed and the large operand is read in the order in which it lies.
+// Skinny products, in which each element of the large operand is used only once or a few times (decode, conditions,
+// global vectors).  Memory is the limit, so nothing is packed, and the large operand is read in the order it is stored.
 //   M <= SKINNY rows, B row-major       rows of B added to sums in the L1 cache, eight (M = 1) or four at a time
 //   M <= SKINNY rows, B^T row-major     vectors of columns made in registers
 //   K <= SKINNY terms (dW of few rows)  C in its own order
@@ -64,9 +64,8 @@ static inline __attribute__((always_inline)) void skinny_rows_body(const int row
 {
     const float *pa = g->a + b.k0 * g->ca, *pb = g->b + b.k0 * g->rb + n0;
     int64_t k = 0;
-    // One row takes eight terms at a time: eight streams.  Of the reading bandwidth of a Zen 4's memory, two runs:
-    // N = 50257 0.87, 0.91 -> 0.94, 0.94; 3072 0.94, 0.86 -> 0.99, 0.92; 768 0.77, 0.75 -> 0.90, 0.83.  What already
-    // lies in the L3 cache is up to a tenth slower, 0.70 -> 0.66; decoding reads weights from memory.
+    // One row takes eight terms at a time: eight streams from memory, from where decoding reads its weights.  What
+    // already lies in the L3 cache gets slower.  Measured: bench/RESULTS.md, 2026-11-21, What single kernels gained.
     const int terms = rows == 1 ? 8 : 4;
     for (; k + terms <= b.kc; k += terms) skinny_axpy(rows, terms, g, pa + k * g->ca, pb + k * g->rb, n, sums, ld);
     for (; k < b.kc; k++) skinny_axpy(rows, 1, g, pa + k * g->ca, pb + k * g->rb, n, sums, ld);

@@ -6,9 +6,7 @@
 // a pair; a Zen 4 starts as many of them as multiply-adds of f32, so the ceiling is twice that of f32.  Bounds: pack.h.
 //
 // What it saves: half the bytes of the weight where memory is the limit, half the instructions with AVX512-BF16.
-// Measured on a Zen 4, one thread, against panels of f32 (768 -> 3072, 3072 -> 768), four runs beside other load:
-// T = 64 1.7..2.2 x, T = 512 1.7..2.3 x, T = 1 2.8..4.3 x.  AVX2 loses where it computes: T = 64 and 512 0.6..1.3 x; it
-// wins at T = 1, 5.5..7.9 x.
+// AVX2 loses where it computes.  Measured: bench/RESULTS.md, 2026-11-21, What single kernels gained.
 //
 // Order of sums: an element has one sum in f32, k upwards over all terms, whatever the other rows, the threads and the
 // width of the tile.  An error of K 2^-24 needs no blocks of terms beside that of bf16; so C is written once.
@@ -61,8 +59,8 @@ static inline vf bf_add(vf x, vf w, vf sum)
     return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_castps_si512(x), (__m512bh)_mm512_castps_si512(w));
 }
 #else
-// step 0: the lower half, the even term.  full: the tile's sums leave no register for a mask (a sum that gcc spills
-// instead costs AVX2 1.4 times the time; one row alone is 1.4 times as fast with the mask).
+// step 0: the lower half, the even term.  full: the tile's sums leave no register for a mask, and gcc would spill a sum
+// instead; one row alone is faster with the mask.
 static inline vf bf_weight(const uint32_t *w, int step, bool full)
 {
 #if defined(__AVX512F__)

@@ -127,4 +127,4 @@ END {
     if (!ops) bad("ops.def: no row was read")
     printf "families: %d ops, %d violations\n", ops, failed
     exit failed > 0
-}' src/tensor/ops.def
+}' src/tensor/ops.def || exit 1

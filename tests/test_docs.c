@@ -8,7 +8,7 @@
 #include "run_lead.h"
 #include "tensor/device.h"
 
-#define ALL "README.md CONTRIBUTING.md docs/*.md data/gpt2-small/README.md bench/RESULTS.md"
+#define ALL "README.md CONTRIBUTING.md docs/*.md docs/tour/*.md data/gpt2-small/README.md bench/RESULTS.md"
 // A make that knows nothing of the one that runs this test, with an environment in which its words mean something else.
 #define MAKE "env -u MAKEFLAGS -u MAKELEVEL BUILD=x AREA=x OP=x WORD=x CUDA=/usr/local/cuda SIMD=y QUICK=x make"
 
@@ -83,6 +83,7 @@ static void test_checker(TestLog *log, Arena *a)
         {"docs/math.md", "s/ softplus; without backward: clamp/ softplus clamp/", "ops.def says diff = N"},
         {"docs/math.md", "s/^| elementwise | add mul /| elementwise | add mul plus /", "no op of ops.def"},
         {"docs/math.md", "s/^| elementwise | add mul /| elementwise | add mul mul /", "stands twice"},
+        {"docs/math.md", "s/^| resample | upsample2 /| conv | upsample2 /", "ops.def says family resample"},
         {"docs/cli.md", "/^| `eval` /d", "lacks eval"},
     };
     for (size_t i = 0; i < sizeof page / sizeof *page; i++) {
@@ -156,6 +157,20 @@ static void test_make(TestLog *log, Arena *a)
     }
 }
 
+// Words that would not count are refused, not ignored.
+static void test_refused(TestLog *log, Arena *a)
+{
+    static const struct { const char *args, *why; } call[] = {
+        {"WORD=gemm", "WORD chooses rows"},    {"SIMD=1 OP=add", "give WORD"}, {"CUDA=1 OP=add", "give WORD"},
+        {"SIMD=1 CUDA=1", "got both"},         {"SIMD=0", "want CUDA=1 or SIMD=1"},
+    };
+    for (size_t i = 0; i < sizeof call / sizeof *call; i++) {
+        const Ran r = sh(log, a, MAKE " -n mutants %s", call[i].args);
+        TEST(log, r.code == 2 && strstr(r.out, call[i].why), "make mutants %s: exit %d: %s", call[i].args, r.code,
+             r.out);
+    }
+}
+
 // The documented command lines themselves, on as little as they take.
 static void test_mutants_run(TestLog *log, Arena *a)
 {
@@ -173,8 +188,8 @@ static void test_mutants_run(TestLog *log, Arena *a)
         TEST(log, r.code == 0 && strstr(r.out, run[i].want), "make mutants %s: exit %d: %s", run[i].args, r.code,
              r.out);
     }
-    const Ran none = sh(log, a, MAKE " -s mutants BUILD='%s' OP=multiply", build);
-    TEST(log, none.code != 0, "make mutants OP=multiply: %s", none.out);
+    const Ran none = sh(log, a, MAKE " -s mutants BUILD='%s' OP='relu multiply'", build);
+    TEST(log, none.code != 0 && strstr(none.out, "no op multiply"), "make mutants OP='relu multiply': %s", none.out);
 }
 
 void test_docs(TestLog *log)
@@ -187,6 +202,7 @@ void test_docs(TestLog *log)
     test_checker(log, a);
     test_help(log, a);
     test_make(log, a);
+    test_refused(log, a);
     if (log->quick) test_skip(log, "skipped: the documents' commands run without sanitizers, in the full suite");
     else {
         const Ran wrong =

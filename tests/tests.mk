@@ -45,6 +45,21 @@ $(BUILD)/tests/checker: $(BUILD)/tests/mutants/checker.o $(EMULATE_OBJ) $(BUILD)
 # Mutants of the harness itself and of every reference kernel (minutes); OP="linear add": of those kernels alone.
 # CUDA=1: of the CUDA kernels, SIMD=1: of the AVX2 and AVX-512 kernels instead (WORD=gemm: those with that word in their row).
 # `make test` takes a sample of them (test_mutants).
+ifneq ($(filter mutants,$(MAKECMDGOALS)),)
+KERNELS := $(strip $(if $(call given,CUDA),CUDA) $(if $(call given,SIMD),SIMD))
+ifeq ($(KERNELS),CUDA SIMD)
+$(error mutants: want CUDA=1 or SIMD=1, got both)
+endif
+ifneq ($(filter-out 1,$(call given,CUDA) $(call given,SIMD)),)
+$(error mutants: want CUDA=1 or SIMD=1, got $(call given,CUDA)$(call given,SIMD))
+endif
+ifneq ($(and $(KERNELS),$(call given,OP)),)
+$(error mutants: OP chooses reference kernels; with $(KERNELS)=1 give WORD)
+endif
+ifneq ($(if $(KERNELS),,$(call given,WORD)),)
+$(error mutants: WORD chooses rows of the lists of SIMD=1 and CUDA=1; reference kernels are chosen by OP)
+endif
+endif
 mutants: $(BUILD)/tests/checker
 ifneq ($(call given,CUDA)$(call given,SIMD),)
 	sh tests/mutants/listed.sh $(if $(call given,CUDA),cuda,simd) $(BUILD)/tests/checker 1 "$(call given,WORD)"

@@ -5,7 +5,7 @@
 //   blocked   a block of b is used for all rows of a            traffic with the far caches and memory
 //   packed    the block is copied into one piece                sets of the L1 cache and entries of the TLB
 //   tile      a tile of c stays in registers (tile.h)           loads and stores: 3 a multiply-add become 0.6
-//   ahead     the next panel is asked for before it is wanted   waiting for it
+//   ahead     the next panel is prefetched                      waiting for it
 // No rung does less arithmetic than the first: all of them make M N K multiply-adds, fmaf, k upwards.  The first four
 // have the same bits.  The last two first sum a block of KC terms and then add it to c, as the product's kernels do
 // (cpu_simd/gemm), and have their bits.

@@ -198,14 +198,14 @@ static int slot_index(const SlotMeans *m, const TrafficSeries *s, int64_t t, int
 // Slots never seen take the mean of all slots `period` apart that were (their sums and counts).
 static void fill_empty_slots(SlotMeans *m, const double *sum, const int64_t *count, int period)
 {
-    for (int i = 0; i < m->n_slots; i++) {
-        if (count[i]) continue;
-        int64_t total = 0;
-        for (int j = i % period; j < m->n_slots; j += period) total += count[j];
-        for (int f = 0; total && f < m->F; f++) {
+    for (int first = 0; first < period; first++) {
+        int64_t total = 0, empty = 0;
+        for (int j = first; j < m->n_slots; j += period) total += count[j], empty += count[j] == 0;
+        for (int f = 0; total && empty && f < m->F; f++) {
             double v = 0;
-            for (int j = i % period; j < m->n_slots; j += period) v += sum[(int64_t)j * m->F + f];
-            m->mean[(int64_t)i * m->F + f] = (float)(v / (double)total);
+            for (int j = first; j < m->n_slots; j += period) v += sum[(int64_t)j * m->F + f];
+            for (int j = first; j < m->n_slots; j += period)
+                if (!count[j]) m->mean[(int64_t)j * m->F + f] = (float)(v / (double)total);
         }
     }
 }
@@ -266,7 +266,7 @@ Status slot_means_unpack(SlotMeans *m, Arena *a, const float *in, int64_t n, con
 
 // ---- means of the parts of the week --------------------------------------------------------------------------------
 
-enum { PARTS = 2, WORKING_DAYS = 5, SMOOTH_SECONDS = 1800 };
+enum { PARTS = 2, WORKING_DAYS = 5, NEAR_SECONDS = 900 };
 
 static void add_row(double *to, const double *from, int F)
 {
@@ -275,7 +275,7 @@ static void add_row(double *to, const double *from, int F)
 
 float *part_means_fit(Arena *a, const TrafficSeries *s, TrafficRange rows, const TrafficScale *k)
 {
-    const int D = (int)traffic_slots_per_day(s), F = k->F, around = SMOOTH_SECONDS / s->slot_seconds / 2;
+    const int D = (int)traffic_slots_per_day(s), F = k->F, around = NEAR_SECONDS / s->slot_seconds;
     float *mean = arena_zalloc(a, (size_t)PARTS * (size_t)D * (size_t)F * sizeof *mean);
     const size_t mark = arena_mark(a);
     double *sum = arena_zalloc(a, (size_t)(PARTS * D + 1) * (size_t)F * sizeof *sum), *all = sum + PARTS * D * F;

@@ -19,10 +19,10 @@ for f; do [ -f "$f" ] || { echo "docs: no file $f"; exit 1; }; done
     grep -oh 'given,[A-Z]*' $mk | sed 's/given,/variable	/'
     sed -n 's/^FUZZ_TARGETS := //p' tests/tests.mk | tr ' ' '\n' | sed 's/^/fuzz	/'
     for t in tests/test_*.c; do t=${t#tests/test_}; echo "area	${t%.c}"; done
-    sed -n 's/^OP(\([a-z0-9_]*\), *[a-z0-9]*, *\([YN]\),.*/op	\1	\2/p' src/tensor/ops.def
+    sed -n 's/^OP(\([a-z0-9_]*\), *\([a-z0-9]*\), *\([YN]\),.*/op	\1	\3	\2/p' src/tensor/ops.def
     find Makefile *.md LICENSE .ci src cuda cpu_simd bench tests docs data 2>/dev/null | sed 's/^/file	/'
     # words of the code, its scripts and data; not of this test, whose errors are made up
-    find Makefile src cuda cpu_simd bench tests data .ci -type f ! -path 'tests/docs/*' ! -name test_docs.c \
+    find Makefile src cuda cpu_simd bench tests data docs .ci -type f ! -path 'tests/docs/*' ! -name test_docs.c \
         ! -name '*.md' ! -name '*.safetensors' | xargs grep -ohaE '[A-Za-z_][A-Za-z0-9_]*' | sort -u | sed 's/^/word	/'
     # options of the programs beside lead
     grep -ohE -- '--[a-z][a-z0-9-]*' bench/*.c bench/peers/* tests/main.c tests/mutants/*.c tests/tools/* | sort -u |
@@ -127,10 +127,14 @@ function lead_command(s, n, w, at,    i, k, m, verb, first, alt) {
     }
     commands++
 }
-function path_known(p,    glob, f) {
+function path_known(p,    glob, f, from) {
     sub(/#.*/, "", p)
     sub(/\/$/, "", p)
-    if (p ~ /^\.\.\// && dir ~ /^[a-z]+\/$/) p = substr(p, 4)
+    from = dir
+    while (p ~ /^\.\.\// && sub(/[a-z0-9_-]+\/$/, "", from)) {     # beside or above the document
+        p = substr(p, 4)
+        if (("file", from p) in have) return 1
+    }
     if (("file", p) in have || ("file", "src/" p) in have || ("file", dir p) in have) return 1
     if (p !~ /\// && p in base) return 1
     if (("/" p) in tail) return 1
@@ -219,6 +223,7 @@ FILENAME ~ /\/table$/ {
     if ($1 == "verb" && (n = index($2, " "))) groups[substr($2, 1, n - 1)] = 1
     if ($1 == "allowed") exempt[$2] = 1
     if ($1 == "op") diff[$2] = $3
+    if ($1 == "op") family[$2] = $4
     if ($1 == "file") {
         files[$2] = 1
         part = $2
@@ -266,6 +271,7 @@ FILENAME ~ /docs\/math\.md$/ && section == "## Ops" && /^\| [a-z]/ {
         if (w[i] == "backward:") { y = "N"; continue }
         if (!(w[i] in diff)) bad(w[i], "no op of ops.def")
         else if (diff[w[i]] != y) bad(w[i], "ops.def says diff = " diff[w[i]])
+        else if (column[2] != " " family[w[i]] " ") bad(w[i], "ops.def says family " family[w[i]])
         if (w[i] in listed) bad(w[i], "stands twice in the table of ops")
         listed[w[i]] = 1
     }

@@ -7,6 +7,9 @@
 checker=$1 every=${2:-1}
 [ $# -gt 2 ] && shift 2 && ops=" $* " || ops=
 here=$(dirname "$0") ref=src/tensor/ref
+for op in $ops; do
+    [ -f "$ref/$op.inl" ] || { echo "mutants: no op $op"; exit 1; }
+done
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/mutants.XXXXXX") || exit 1
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
