@@ -2,7 +2,7 @@
 // Protocol clean:         series with suspicious snapshots marked, splits 70/15/15, history 16, scale from the
 //   training rows.
 // Protocol flow-by-flow:  traffic_series_flatten of the series (gaps ignored, nothing left out: all rows count as
-//   consecutive), each flow divided by its maximum over ALL rows (this looks ahead, as the published table does), history
+//   consecutive), each flow divided by its maximum over ALL rows (looks ahead, as the published table does), history
 //   12, windows lying wholly, history included, in the last 20 % (rows floor(0.8 T) .. T-1), K = 3; ridge is fitted on
 //   the first 80 %.  This reproduces, MSE in units of 1e-4 at steps 1/2/3:
 //     persistence  Abilene 9.51 14.67 17.40 (reference 9.50 14.67 17.39)   GEANT 4.59 7.46 8.95 (4.61 7.49 8.98)
