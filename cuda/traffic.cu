@@ -307,32 +307,42 @@ CUDA_KERNEL(flow_context, fwd)
 }
 
 struct Residual {
-    const float *u, *base, *sigma, *gamma;
+    const float *u, *base, *sigma, *gamma, *location, *log_scale;
     int64_t W, F, H, K;
+    ResidualKind kind;
     __device__ float operator()(int64_t i) const
     {
         const int64_t pixel = quotient(i, K), k = i - pixel * K;
         const int64_t b = quotient(pixel, F), f = pixel - b * F, kf = k * F + f;
         const float *column = u + b * W * F + f, from = base ? base[b * K * F + kf] : column[H * F];
-        return asinhf((column[(H + 1 + k) * F] - from) / sigma[kf]) / gamma[kf];
+        const float z = (column[(H + 1 + k) * F] - from) / sigma[kf], at = location ? z - location[i] : z;
+        if (kind == RESIDUAL_UNITS) return z < -30.0f ? -30.0f : z > 30.0f ? 30.0f : z;
+        if (kind == RESIDUAL_LOG_SIZE) return logf(fabsf(at) + 0.1f);
+        return asinhf(log_scale ? at * expf(-log_scale[i]) : at) / gamma[kf];
     }
 };
 
 CUDA_KERNEL(residual_target, fwd)
 {
     const Shape u = c->in[0]->shape;
-    each(c, Residual{in_x(c, 0), in_x(c, 1), in_x(c, 2), in_x(c, 3), u.d[1], u.d[2], params<FeatureParams>(c)->history,
-                     c->in[2]->shape.d[0]});
+    const ResidualParams *p = params<ResidualParams>(c);
+    each(c, Residual{in_x(c, 0), in_x(c, 1), in_x(c, 2), in_x(c, 3), in_x(c, 4), in_x(c, 5), u.d[1], u.d[2], p->history,
+                     c->in[2]->shape.d[0], p->kind});
 }
 
 struct Decoded {
-    const float *x, *u, *base, *sigma, *gamma, *low, *high;
+    const float *x, *u, *base, *sigma, *gamma, *low, *high, *location, *log_scale;
     int64_t R, F, K, B, W, H;
     __device__ float operator()(int64_t i) const
     {
         const int64_t rk = quotient(i, F), f = i - rk * F, r = quotient(rk, K), k = rk - r * K;
-        const int64_t b = quotient(r * B, R), kf = k * F + f;
-        const float from = base ? base[b * K * F + kf] : u[(b * W + H) * F + f], v = x[(r * F + f) * K + k];
+        const int64_t b = quotient(r * B, R), kf = k * F + f, at = (b * F + f) * K + k;
+        const float from = base ? base[b * K * F + kf] : u[(b * W + H) * F + f];
+        float v = x[(r * F + f) * K + k];
+        if (location || log_scale) {
+            const float z = sinhf(gamma[kf] * v) * (log_scale ? expf(log_scale[at]) : 1.0f);
+            v = asinhf(location ? location[at] + z : z) / gamma[kf];
+        }
         const float inside = v < low[kf] ? low[kf] : v > high[kf] ? high[kf] : v;
         return from + sigma[kf] * sinhf(gamma[kf] * inside);
     }
@@ -341,8 +351,8 @@ struct Decoded {
 CUDA_KERNEL(residual_decode, fwd)
 {
     const Shape x = c->in[0]->shape, u = c->in[1]->shape;
-    each(c, Decoded{in_x(c, 0), in_x(c, 1), in_x(c, 2), in_x(c, 3), in_x(c, 4), in_x(c, 5), in_x(c, 6), x.d[0], x.d[1],
-                    x.d[2], u.d[0], u.d[1], params<FeatureParams>(c)->history});
+    each(c, Decoded{in_x(c, 0), in_x(c, 1), in_x(c, 2), in_x(c, 3), in_x(c, 4), in_x(c, 5), in_x(c, 6), in_x(c, 7),
+                    in_x(c, 8), x.d[0], x.d[1], x.d[2], u.d[0], u.d[1], params<FeatureParams>(c)->history});
 }
 
 struct FlowMean {   // of the next matrices, for sum_rows

@@ -98,7 +98,7 @@ static void train_and_forecast(TestLog *log, const Device *dev, const LeadConfig
     if (!st.code) st = lead_run_attach(&run, s);
     const int64_t each = (int64_t)cfg->samples * cfg->horizon * NODES * NODES;
     for (int i = 0; i < WINDOWS && !st.code; i++)
-        st = lead_forecast(&run, &(int64_t){start[i] + cfg->history - 1}, 1, out + i * each);
+        st = lead_forecast(&run, &(int64_t){start[i] + cfg->history - 1}, 1, out + i * each, NULL);
     TEST(log, !st.code, "%s: %s", name, st.msg);
     rig_delete(r);
 }

@@ -346,10 +346,10 @@ static void check_rows(TestLog *log, const Device *dev, const char *llm)
         const size_t bytes = tensor_bytes(x) / ROWS;
         memcpy((char *)y->x + (size_t)i * bytes, (char *)x->x + (size_t)turned[i] * bytes, bytes);
     }
-    const Tensor *ux = lead_denoise(&w->t, m, x, tape_from_f32(&w->t, SHAPE(ROWS), (float[]){1, 2, 3, 4}), cb,
-                                    b.context);
-    const Tensor *uy = lead_denoise(&w->t, m, y, tape_from_f32(&w->t, SHAPE(ROWS), (float[]){3, 1, 4, 2}), cp,
-                                    p.context);
+    const Tensor *ux = lead_denoise(&w->t, m, x, tape_from_f32(&w->t, SHAPE(ROWS), (float[]){1, 2, 3, 4}),
+                                    &(Known){.c = cb, .planes = b.context});
+    const Tensor *uy = lead_denoise(&w->t, m, y, tape_from_f32(&w->t, SHAPE(ROWS), (float[]){3, 1, 4, 2}),
+                                    &(Known){.c = cp, .planes = p.context});
     for (int64_t i = 0; i < ROWS; i++)
         TEST(log,
              same_row(cb.g, turned[i], cp.g, i, 1) && same_row(cb.s, turned[i], cp.s, i, 1) &&
@@ -439,7 +439,7 @@ static void check_guidance(TestLog *log, const char *llm)
                                (RandomAddress){.seed = (uint64_t)cfg.seed, .site = SITE_SAMPLE}, 0);
         const Tensor *by_hand = lead_denoise(&w->t, m, z,
                                              tape_from_f32(&w->t, SHAPE(1), (float[]){(float)cfg.diffusion_steps}),
-                                             k[g], b.context);
+                                             &(Known){.c = k[g], .planes = b.context});
         TEST(log, memcmp(by_hand->x, out[g]->x, tensor_bytes(by_hand)) == 0,
              "guidance %d is not the %sconditional output", g, g ? "" : "un");
     }

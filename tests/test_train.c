@@ -252,13 +252,13 @@ static void check_forecast(const Bench *b)
             if (!TEST(b->log, !s.code, "%s", s.msg)) break;
         }
         s = lead_run_attach(r, &b->s);
-        if (!s.code) s = lead_forecast(r, rows, 3, together);
+        if (!s.code) s = lead_forecast(r, rows, 3, together, NULL);
         TEST(b->log, !s.code, "%s", s.msg);
         bool fine = true;
         for (int64_t i = 0; i < 3 * n; i++) fine &= isfinite(together[i]) && together[i] >= 0;
         TEST(b->log, fine, "a forecast is negative or not finite");
         for (int i = 0; i < 3; i++) {
-            s = lead_forecast(r, &rows[i], 1, alone);
+            s = lead_forecast(r, &rows[i], 1, alone, NULL);
             TEST(b->log, !s.code && memcmp(alone, together + i * n, (size_t)n * sizeof *alone) == 0,
                  "%s: the samples after row %lld depend on the others", rollout ? "rollout" : "direct",
                  (long long)rows[i]);
@@ -268,11 +268,11 @@ static void check_forecast(const Bench *b)
         memcpy(later.x, b->s.x, (size_t)(later.T * NODES * NODES) * sizeof *later.x);
         for (int64_t i = (rows[0] + 1) * NODES * NODES; i < later.T * NODES * NODES; i++) later.x[i] *= 7;
         s = lead_run_attach(r, &later);
-        if (!s.code) s = lead_forecast(r, rows, 1, alone);
+        if (!s.code) s = lead_forecast(r, rows, 1, alone, NULL);
         TEST(b->log, !s.code && memcmp(alone, together, (size_t)n * sizeof *alone) == 0,
              "%s: a forecast depends on later rows", rollout ? "rollout" : "direct");
         const int64_t early = r->cfg.history - 2;
-        s = lead_forecast(r, &early, 1, alone);
+        s = lead_forecast(r, &early, 1, alone, NULL);
         TEST(b->log, s.code == 1 && strstr(s.msg, "history") == NULL && strstr(s.msg, "row"),
              "a forecast without history: %d '%s'", s.code, s.msg);
     }

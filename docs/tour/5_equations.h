@@ -42,7 +42,8 @@ static void show_stages(Tape *t, const LeadModel *m, const LeadBatch *b, int B, 
     const RandomAddress at = {.seed = (uint64_t)m->cfg.seed, .site = SITE_NOISE};
     const DiffusionTimes d = tape_diffusion_times(t, m->ab, m->min_snr, B, at, m->cfg.cond_drop, t->clock);
     const Diffused x = tape_diffuse(t, b->target, d.ab, at, DIFFUSE_V, t->clock);
-    Tensor *out = lead_denoise(t, m, x.xt, d.time, lead_condition_drop(t, m, c, d.keep), b->context);
+    const Known known = lead_known(t, m, b, lead_condition_drop(t, m, c, d.keep));
+    Tensor *out = lead_denoise(t, m, x.xt, d.time, &known);
     const struct { const char *name; const Tensor *x; } stage[] = {
         {"E2 frames", b->frames}, {"E3 features of frames", f}, {"E4 tokens", token}, {"E5 input of GPT-2", e},
         {"E5 GPT-2 alone", alone}, {"E5 GPT-2 with adapters", z}, {"E6 g", c.g}, {"E6 S", c.s}, {"E7 times t", d.time},

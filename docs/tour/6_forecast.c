@@ -54,11 +54,11 @@ static Status forecast(User *u, const char *dir)
     r.cfg.samples = 100;   // sampling may be changed after training
     const int64_t t = s.T - 1 - r.cfg.horizon;
     float *samples = arena_alloc(u->perm, (size_t)(r.cfg.samples * r.cfg.horizon * r.stats.F) * sizeof *samples);
-    TRY(lead_forecast(&r, &t, 1, samples));
+    TRY(lead_forecast(&r, &t, 1, samples, NULL));
     printf("%lld steps of training; %d samples of %d matrices\n", (long long)r.step, r.cfg.samples, r.cfg.horizon);
     print_flow(&r, samples, t, 4, 3);
 
-    const Status early = lead_forecast(&r, &(int64_t){1}, 1, samples);
+    const Status early = lead_forecast(&r, &(int64_t){1}, 1, samples, NULL);
     printf("error %d: %s\n", early.code, early.msg);
     return OK;
 }

@@ -168,20 +168,30 @@ Tensor *tape_flow_context(Tape *t, const FlowContext *v, const FlowContextParams
     return tape_op(t, OP_flow_context, 9, in, 1, &y, p, sizeof *p)->out[0];
 }
 
-Tensor *tape_residual_target(Tape *t, Tensor *u, Tensor *base, Tensor *sigma, Tensor *gamma, int history)
+// location, log_scale [B,F,K] or NULL
+static void check_moments(const char *op, ResidualMoments m, int64_t B, int64_t F, int64_t K)
+{
+    if (m.location) check_shape(op, "location", m.location, SHAPE(B, F, K));
+    if (m.log_scale) check_shape(op, "log_scale", m.log_scale, SHAPE(B, F, K));
+}
+
+Tensor *tape_residual_target(Tape *t, Tensor *u, Tensor *base, Tensor *sigma, Tensor *gamma, ResidualMoments m,
+                             const ResidualParams *p)
 {
     check_dims("residual_target", "sigma", sigma, 2);
-    const int64_t K = sigma->shape.d[0], F = sigma->shape.d[1];
-    check_columns("residual_target", u, history + 1 + K);
+    const int64_t B = u->shape.d[0], K = sigma->shape.d[0], F = sigma->shape.d[1];
+    check_columns("residual_target", u, p->history + 1 + K);
     check_last("residual_target", "u", u, F);
     check_shape("residual_target", "gamma", gamma, sigma->shape);
     check_base("residual_target", u, base, K);
-    const FeatureParams p = {history};
-    const Shape y = SHAPE(u->shape.d[0], F, K);
-    return tape_op(t, OP_residual_target, 4, (Tensor *[]){u, base, sigma, gamma}, 1, &y, &p, sizeof p)->out[0];
+    check_moments("residual_target", m, B, F, K);
+    const Shape y = SHAPE(B, F, K);
+    return tape_op(t, OP_residual_target, 6, (Tensor *[]){u, base, sigma, gamma, m.location, m.log_scale}, 1, &y, p,
+                   sizeof *p)->out[0];
 }
 
-Tensor *tape_residual_decode(Tape *t, Tensor *x, Tensor *u, Tensor *base, const ResidualUnits *units, int history)
+Tensor *tape_residual_decode(Tape *t, Tensor *x, Tensor *u, Tensor *base, const ResidualUnits *units,
+                             ResidualMoments m, int history)
 {
     check_dims("residual_decode", "x", x, 3);
     const int64_t R = x->shape.d[0], F = x->shape.d[1], K = x->shape.d[2];
@@ -192,10 +202,11 @@ Tensor *tape_residual_decode(Tape *t, Tensor *x, Tensor *u, Tensor *base, const 
     CHECK(u->shape.d[0] >= 1 && R % u->shape.d[0] == 0, "residual_decode: %lld rows of %lld windows", (long long)R,
           (long long)u->shape.d[0]);
     check_base("residual_decode", u, base, K);
+    check_moments("residual_decode", m, u->shape.d[0], F, K);
     const FeatureParams p = {history};
     const Shape y = SHAPE(R, K, F);
-    return tape_op(t, OP_residual_decode, 7, (Tensor *[]){x, u, base, unit[0], unit[1], unit[2], unit[3]}, 1, &y, &p,
-                   sizeof p)->out[0];
+    Tensor *const in[] = {x, u, base, unit[0], unit[1], unit[2], unit[3], m.location, m.log_scale};
+    return tape_op(t, OP_residual_decode, 9, in, 1, &y, &p, sizeof p)->out[0];
 }
 
 Tensor *tape_traffic_weight(Tape *t, Tensor *u, int history, int64_t steps, int64_t channels)

@@ -35,11 +35,15 @@ WindowSeason tape_window_season(Tape *t, Tensor *at, Tensor *place, Tensor *vali
 // -> [B,F,H+n+m+6+4K]
 typedef struct FlowContext { Tensor *u, *base, *week, *part, *ewma, *change, *level, *sigma, *now; } FlowContext;
 Tensor *tape_flow_context(Tape *t, const FlowContext *v, const FlowContextParams *p);
-// The residual that the diffusion draws (E7).  base as above; sigma, gamma [K,F] -> [B,F,K]
-Tensor *tape_residual_target(Tape *t, Tensor *u, Tensor *base, Tensor *sigma, Tensor *gamma, int history);
-// Its inverse for drawn samples.  x [R,F,K], R a multiple of B -> [R,K,F] in scale s
+// Where the residual of each window, flow and step is expected, and how far it strays: [B,F,K] each, or NULL: 0
+typedef struct ResidualMoments { Tensor *location, *log_scale; } ResidualMoments;
+// The residual (E7).  base as above; sigma, gamma [K,F] -> [B,F,K]
+Tensor *tape_residual_target(Tape *t, Tensor *u, Tensor *base, Tensor *sigma, Tensor *gamma, ResidualMoments m,
+                             const ResidualParams *p);
+// The inverse of its shape for drawn samples.  x [R,F,K], R a multiple of B -> [R,K,F] in scale s
 typedef struct ResidualUnits { Tensor *sigma, *gamma, *low, *high; } ResidualUnits;  // [K,F] each
-Tensor *tape_residual_decode(Tape *t, Tensor *x, Tensor *u, Tensor *base, const ResidualUnits *units, int history);
+Tensor *tape_residual_decode(Tape *t, Tensor *x, Tensor *u, Tensor *base, const ResidualUnits *units,
+                             ResidualMoments m, int history);
 // Square root of each flow's share of the next `steps` matrices, for loss_traffic -> [B,F,steps,channels]
 Tensor *tape_traffic_weight(Tape *t, Tensor *u, int history, int64_t steps, int64_t channels);
 

@@ -77,7 +77,7 @@ static Status draw(LeadRun *r, const TrafficSeries *s, const EvalTable *scores, 
 {
     const size_t n = (size_t)r->cfg.samples * (size_t)r->cfg.horizon * (size_t)r->stats.F;
     float *samples = arena_alloc(a, n * sizeof *samples);
-    TRY(lead_forecast(r, &row, 1, samples));
+    TRY(lead_forecast(r, &row, 1, samples, NULL));
     TRY(show_window_pngs(r, s, row, samples, out, a));
     TRY(show_eval_png(scores, r->cfg.horizon, arena_printf(a, "%s/horizons.png", out), a));
     return show_loss_png(arena_printf(a, "%s/log.jsonl", dir), arena_printf(a, "%s/loss.png", out), a);

@@ -51,8 +51,8 @@ static Status parse_levels(const char *text, double *q, int *n)
 }
 
 // One row per step, origin and destination.
-static void print_forecast(FILE *out, const TrafficSeries *s, int64_t t, const float *samples, const LeadConfig *cfg,
-                           int K, const double *q, int nq, Arena *a)
+static void print_forecast(FILE *out, const TrafficSeries *s, int64_t t, const float *samples, const float *point,
+                           const LeadConfig *cfg, int K, const double *q, int nq, Arena *a)
 {
     const int N = s->N, F = N * N, S = cfg->samples, type = metric_quantile_type(lead_dist(cfg));
     float *v = arena_alloc(a, (size_t)S * sizeof *v);
@@ -64,7 +64,7 @@ static void print_forecast(FILE *out, const TrafficSeries *s, int64_t t, const f
             for (int i = 0; i < S; i++) v[i] = samples[((int64_t)i * cfg->horizon + k) * F + f];
             fprintf(out, "%d,", k + 1);
             if (s->time) fprintf(out, "%lld", (long long)(s->time[t] + (int64_t)(k + 1) * s->slot_seconds));
-            fprintf(out, ",%d,%d,%.6g", f / N, f % N, (double)forecast_mean(v, S));
+            fprintf(out, ",%d,%d,%.6g", f / N, f % N, (double)point[(int64_t)k * F + f]);
             forecast_sort(v, S);
             for (int i = 0; i < nq; i++) fprintf(out, ",%.6g", metric_quantile(v, S, q[i], type));
             fputc('\n', out);
@@ -94,19 +94,20 @@ static Status run(Cli *cli, void *values)
     float *samples = arena_alloc(cli->perm,
                                  (size_t)r.cfg.samples * (size_t)K_all * (size_t)r.stats.F * sizeof *samples);
     TRY(lead_run_attach(&r, &s));
-    TRY(lead_forecast(&r, &t, 1, samples));
+    float *point = arena_alloc(cli->perm, (size_t)K_all * (size_t)r.stats.F * sizeof *point);
+    TRY(lead_forecast(&r, &t, 1, samples, point));
     if (v->png) {
         TRY(directory_make(v->png));
         TRY(show_window_pngs(&r, &s, t, samples, v->png, cli->perm));
         TRY(manifest_write(cli, arena_printf(cli->perm, "%s/forecast", v->png)));
     }
     if (!v->out) {
-        print_forecast(stdout, &s, t, samples, &r.cfg, K, q, nq, cli->perm);
+        print_forecast(stdout, &s, t, samples, point, &r.cfg, K, q, nq, cli->perm);
         return OK;
     }
     FileWriter w;
     TRY(file_open(&w, v->out));
-    print_forecast(w.f, &s, t, samples, &r.cfg, K, q, nq, cli->perm);
+    print_forecast(w.f, &s, t, samples, point, &r.cfg, K, q, nq, cli->perm);
     TRY(file_commit(&w, false));
     return manifest_write(cli, v->out);
 }

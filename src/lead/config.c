@@ -11,6 +11,9 @@ static const char *const scales[] = {"max", "flowmax", "log", "quantile", NULL};
 static const char *const targets[] = {"level", "residual", NULL};
 static const char *const bases[] = {"last", "ridge", NULL};
 static const char *const horizons[] = {"direct", "rollout", NULL};
+static const char *const condition_kinds[] = {"dual", "global", "sequence", "none", NULL};
+static const char *const denoisers[] = {"unet", "flow", "both", NULL};
+static const char *const points[] = {"samples", "head", "mix", NULL};
 static const char *const lora_targets[] = {"c_attn", "attention", "all", NULL};
 static const char *const schedules[] = {"cosine", "linear", "scaled-linear", NULL};
 static const char *const predictions[] = {"epsilon", "v", "x0", NULL};
@@ -33,6 +36,10 @@ static const ConfigKey keys[] = {
      "give the U-Net context planes for each pixel beside the noise"},
     {"flow_context", KEY_BOOL, AT(flow_context), 0, 1, NULL,
      "put moving averages, volatility, last week and means of working days and weekends into these planes too"},
+    {"mean_head", KEY_BOOL, AT(mean_head), 0, 1, NULL,
+     "forecast the mean of target residual by a network over flows, and draw what is left (E7)"},
+    {"scale_head", KEY_BOOL, AT(scale_head), 0, 1, NULL,
+     "forecast the size of target residual by the same network, and draw in units of it (E7)"},
     INT(enc_base, 4, 128, "vision encoder: channels of the first stage (E3)"),
     INT(enc_stages, 1, 4, "vision encoder: stages, each with twice the channels"),
     INT(enc_width, 8, 2048, "width of a frame's feature vector d_v"),
@@ -44,6 +51,11 @@ static const ConfigKey keys[] = {
     INT(lora_rank, 0, 256, "rank of LoRA; 0 = no LoRA"),
     PICK(lora_targets, lora_targets, "where LoRA goes: c_attn, c_attn and c_proj, or every projection of a block"),
     NUM(lora_alpha, 0, 1024, "LoRA is scaled by alpha / rank"),
+    PICK(conditions, condition_kinds,
+         "conditions of the denoiser (E6): g and S, g alone, S alone, or none and so no vision encoder and no LLM"),
+    PICK(denoiser, denoisers, "network that draws: U-Net over the image, one network for every flow, or their sum (E7)"),
+    INT(flow_width, 8, 1024, "networks over flows: width of the trunks"),
+    INT(flow_hidden, 8, 1024, "flow denoiser: width"),
     INT(cond_width, 8, 2048, "width of the conditions g and S (E6)"),
     INT(unet_base, 8, 512, "U-Net: channels of the first level (E7)"),
     INT(unet_levels, 1, UNET_MAX_LEVELS, "U-Net: levels, each with twice the channels"),
@@ -76,6 +88,7 @@ static const ConfigKey keys[] = {
     NUM(sample_clip, 0, 1e6, "clip estimates of x0 to plus or minus this; 0 = off"),
     {"antithetic", KEY_BOOL, AT(antithetic), 0, 1, NULL,
      "draw samples in pairs of opposite noise: their mean varies less"},
+    PICK(point, points, "point forecast: mean of the samples, of the mean head, or half of each"),
 };
 
 const ConfigKey *config_keys(int *n)
@@ -91,6 +104,7 @@ static const LeadConfig paper = {
     .base = BASE_RIDGE, .horizons = HORIZON_DIRECT, .pixel_condition = true,
     .enc_base = 32, .enc_stages = 4, .enc_width = 512, .agg_layers = 4, .agg_heads = 8, .tokens = 64,
     .llm = "data/gpt2-small", .adapter_width = 128, .lora_rank = 0, .lora_alpha = 16,
+    .conditions = CONDITIONS_DUAL, .denoiser = DENOISER_UNET, .flow_width = 192, .flow_hidden = 256,
     .cond_width = 512, .unet_base = 128, .unet_levels = 3, .unet_blocks = 2, .unet_heads = 8,
     .diffusion_steps = 1000, .schedule = SCHEDULE_COSINE, .prediction = PREDICT_V,
     .min_snr_gamma = 5, .cond_drop = 0.15,
@@ -221,6 +235,16 @@ Status config_check(const LeadConfig *c)
         return USAGE_ERROR("history: the ridge forecast wants at least 12, got %d", c->history);
     if (c->flow_context && !(c->pixel_condition && c->base == BASE_RIDGE && c->target == TARGET_RESIDUAL))
         return USAGE_ERROR("flow_context: want pixel_condition, target residual and base ridge, got others");
+    if ((lead_has_heads(c) || lead_has_flow(c)) && !(c->pixel_condition && c->target == TARGET_RESIDUAL))
+        return USAGE_ERROR("%s: wants pixel_condition and target residual, got others",
+                           lead_has_heads(c) ? "mean_head, scale_head" : "denoiser flow");
+    if (c->denoiser == DENOISER_FLOW && (c->loss_pool > 0 || c->loss_sobel > 0))
+        return USAGE_ERROR("loss_pool, loss_sobel: denoiser flow draws no images; want 0, got %g and %g", c->loss_pool,
+                           c->loss_sobel);
+    if (c->point != POINT_SAMPLES && !c->mean_head)
+        return USAGE_ERROR("point: %s wants mean_head", points[c->point]);
+    if (c->point != POINT_SAMPLES && c->horizons == HORIZON_ROLLOUT)
+        return USAGE_ERROR("point: rollout has no path of the mean head; want samples, got %s", points[c->point]);
     if (c->horizons == HORIZON_ROLLOUT && c->target == TARGET_RESIDUAL && c->base == BASE_RIDGE)
         return USAGE_ERROR(
             "base: rollout feeds samples back, which the ridge forecast does not see; want base last, got ridge");

@@ -13,6 +13,9 @@ typedef enum TargetKind { TARGET_LEVEL, TARGET_RESIDUAL } TargetKind;
 typedef enum BaseKind { BASE_LAST, BASE_RIDGE } BaseKind;               // the cheap forecast that the residual corrects
 typedef enum LoraTargets { LORA_ON_C_ATTN, LORA_ON_ATTENTION, LORA_ON_ALL } LoraTargets;
 typedef enum HorizonKind { HORIZON_DIRECT, HORIZON_ROLLOUT } HorizonKind;
+typedef enum DenoiserKind { DENOISER_UNET, DENOISER_FLOW, DENOISER_BOTH } DenoiserKind;     // both: the sum of the two
+typedef enum ConditionKind { CONDITIONS_DUAL, CONDITIONS_GLOBAL, CONDITIONS_SEQUENCE, CONDITIONS_NONE } ConditionKind;
+typedef enum PointKind { POINT_SAMPLES, POINT_HEAD, POINT_MIX } PointKind;   // mix: the mean of the two
 
 typedef struct LeadConfig {
     // data
@@ -20,13 +23,16 @@ typedef struct LeadConfig {
     int encoding, scale, target, base, horizons;    // Encoding, ScaleKind, TargetKind, BaseKind, HorizonKind
     bool pixel_condition;            // context planes beside the noisy target (our decision, docs/design.md)
     bool flow_context;               // .. with moving averages, volatility, last week and parts of the week
+    bool mean_head, scale_head;      // location and scale of the residual come from networks of their own (lead/flow.h)
     // vision encoder and temporal aggregator (E3, E4)
     int enc_base, enc_stages, enc_width, agg_layers, agg_heads, tokens;
     // LLM (E5)
     char llm[1024];                  // directory of config.json + model.safetensors
     int adapter_width, lora_rank, lora_targets;     // LoraTargets
     double lora_alpha;
-    // conditions and U-Net (E6, E7)
+    // conditions and denoiser (E6, E7)
+    int conditions, denoiser;        // ConditionKind, DenoiserKind
+    int flow_width, flow_hidden;
     int cond_width, unet_base, unet_levels, unet_blocks, unet_heads;
     // diffusion
     int diffusion_steps, schedule, prediction;      // T, ScheduleKind, Prediction
@@ -39,7 +45,14 @@ typedef struct LeadConfig {
     int sampler, sample_steps, samples;             // SamplerKind
     double guidance, eta, sample_clip;
     bool antithetic;
+    int point;                       // PointKind
 } LeadConfig;
+
+// Whether the network has a head for the residual's location or scale, needs a GPT-2, has a U-Net, a flow denoiser.
+static inline bool lead_has_heads(const LeadConfig *c) { return c->mean_head || c->scale_head; }
+static inline bool lead_uses_llm(const LeadConfig *c) { return c->conditions != CONDITIONS_NONE; }
+static inline bool lead_has_unet(const LeadConfig *c) { return c->denoiser != DENOISER_FLOW; }
+static inline bool lead_has_flow(const LeadConfig *c) { return c->denoiser != DENOISER_UNET; }
 
 typedef enum KeyType { KEY_INT, KEY_INT64, KEY_DOUBLE, KEY_BOOL, KEY_STRING, KEY_CHOICE } KeyType;
 

@@ -106,6 +106,9 @@ Status lead_data_new(LeadData *d, Tape *t, Arena *perm, const LeadStats *st, con
     tape_run(t, OP_traffic_scale, 4, (Tensor *[]){x, d->flowmax, d->knot_kbps, d->knot_s}, 1, &d->u, &p);
     arena_rewind(t->scratch, series);
     if (cfg->flow_context) put_flow_context(d, t, perm);
+    if (lead_has_heads(cfg)) d->trust = put(t, perm, SHAPE(F, K), st->trust);
+    for (int64_t k = 0; k < K && !d->spread; k++)
+        if (st->spread[k] != 1) d->spread = put(t, perm, SHAPE(K), st->spread);
     if (!lead_uses_ridge(cfg)) return OK;
     d->x = x;
     d->coef = put(t, perm, SHAPE(RIDGE_FITS, K, F, RIDGE_INPUTS), st->ridge.coef);
@@ -162,7 +165,8 @@ LeadBatch lead_data_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath
     }
     const WindowCalendar when = tape_window_calendar(t, at, d->week_slot, &p);
     const WindowRows rows = tape_window_rows(t, at, d->place, d->valid, &p);
-    LeadBatch out = {.slot = when.slot, .dow = when.day, .window = tape_embedding(t, table, rows.rows)};
+    LeadBatch out = {.slot = when.slot, .dow = when.day, .window = tape_embedding(t, table, rows.rows),
+                     .trust = d->trust, .units = &d->units};
     Tensor *means = tape_embedding(t, d->means, when.mean);
     const EncodeParams e = {(double)st->gains.k_g, (double)st->gains.k_b, 1, H, sh.image_channels};
     out.frames = tape_reshape(t, tape_encode_image(t, out.window, means, &e), SHAPE(B, H, N, N, e.channels));
@@ -177,7 +181,8 @@ LeadBatch lead_data_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath
     const Shape target = SHAPE(B, N, N, sh.target_channels);
     out.target = cfg->target == TARGET_LEVEL
                      ? level_target(t, d, out.window, means, e)
-                     : tape_residual_target(t, out.window, out.base, d->units.sigma, d->units.gamma, H);
+                     : tape_residual_target(t, out.window, out.base, d->units.sigma, d->units.gamma,
+                                            (ResidualMoments){0}, &(ResidualParams){H, RESIDUAL_SHAPE});
     out.target = tape_reshape(t, out.target, target);
     if (cfg->loss_traffic > 0)
         out.weight = tape_reshape(t, tape_traffic_weight(t, out.window, H, K, sh.target_channels / K), target);
@@ -186,15 +191,30 @@ LeadBatch lead_data_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath
 
 // ---- decoding
 
+Tensor *lead_data_spread(Tape *t, const LeadData *d, Tensor *x, int S)
+{
+    if (!d->spread) return x;
+    const int64_t B = x->shape.d[0] / S, n = numel(x) / x->shape.d[0], C = x->shape.d[3];
+    CHECK(C == d->st->Kt, "lead_data_spread: wants the residual of %d steps, got %lld channels", d->st->Kt, (long long)C);
+    Tensor *share = tape_tensor(t, SHAPE(B, S, S)), *rows = tape_reshape(t, x, SHAPE(B, S, n));
+    tensor_fill(share, 1.0 / S);
+    Tensor *mean = tape_matmul(t, share, rows, false, false);   // of the window's samples, once for each of them
+    Tensor *away = tape_reshape(t, tape_sampler_step(t, rows, mean, NULL, 1, -1, 0), x->shape);
+    return tape_add(t, tape_reshape(t, mean, x->shape), tape_mul(t, away, d->spread));
+}
+
 Tensor *lead_data_decode(Tape *t, const LeadData *d, const LeadBatch *b, Tensor *x)
 {
-    const int64_t R = x->shape.d[0], F = d->st->F, K = d->st->Kt, C = x->shape.d[3] / K;
+    const int64_t F = d->st->F, K = d->st->Kt;
+    if (!x) x = tape_zeros(t, SHAPE(b->window->shape.d[0], d->st->N, d->st->N, K));
+    const int64_t R = x->shape.d[0], C = x->shape.d[3] / K;
     Tensor *u;
     if (d->cfg->target == TARGET_LEVEL) {   // R of E2: s = (v + 1)/2
         Tensor *red = tape_slice(t, tape_reshape(t, x, SHAPE(R, F, K, C)), 3, 0, 1);
         u = tape_scale(t, tape_reshape(t, tape_permute(t, red, (int[]){0, 2, 1, 3}), SHAPE(R, K, F)), 0.5, 0.5);
     } else {
-        u = tape_residual_decode(t, tape_reshape(t, x, SHAPE(R, F, K)), b->window, b->base, &d->units, d->cfg->history);
+        u = tape_residual_decode(t, tape_reshape(t, x, SHAPE(R, F, K)), b->window, b->base, &d->units, b->moments,
+                                 d->cfg->history);
     }
     return scaled(t, d, u, true);
 }

@@ -25,6 +25,8 @@ typedef struct LeadData {
     Tensor *ewma, *change, *part;          // flow_context only: [T,F EWMA_MAX] twice, [2 per_day,F]
     Tensor *level;                         // [2,F]: mean, std
     ResidualUnits units;                   // [Kt,F]
+    Tensor *trust;                         // [F,Kt], heads only
+    Tensor *spread;                        // [Kt]; NULL: all 1
     Tensor *coef;                          // [3,Kt,F,17], ridge only
     Tensor *flowmax, *knot_kbps, *knot_s;  // the scale's tables
 } LeadData;
@@ -43,8 +45,12 @@ typedef struct LeadPath { int n; Tensor *u; } LeadPath;
 // Kt rows must exist and be valid.  path: NULL, or R = B.
 LeadBatch lead_data_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath *path, bool with_target);
 
-// Decodes samples x [R,N,N,channels], R = B*S (row b*S+s belongs to window b), -> [R,Kt,F] kbit/s.
+// Decodes samples x [R,N,N,channels], R = B*S (row b*S+s belongs to window b), -> [R,Kt,F] kbit/s.  x NULL, R = B: what
+// the mean head forecasts.
 Tensor *lead_data_decode(Tape *t, const LeadData *d, const LeadBatch *b, Tensor *x);
+
+// Stretches the S samples of each window about their mean by the statistics' spread.  x as above.
+Tensor *lead_data_spread(Tape *t, const LeadData *d, Tensor *x, int S);
 
 // kbit/s -> scale s, [..,F].
 Tensor *lead_data_scale(Tape *t, const LeadData *d, Tensor *x);

@@ -74,15 +74,19 @@ Status lead_run_attach(LeadRun *r, const TrafficSeries *s)
 
 // ---- forecasting
 
-// direct: one draw gives all K steps.
-static void forecast_direct(LeadRun *r, const int64_t *t, int n, float *out)
+// direct: one draw gives all K steps.  head [n][K][F] or NULL: what the mean head forecasts.
+static void forecast_direct(LeadRun *r, const int64_t *t, int n, float *out, float *head)
 {
     Tape *tape = &r->tape;
     tape_reset(tape);
-    const LeadBatch b = lead_data_batch(tape, &r->data, lead_data_rows(&r->data, tape->step, t, n), NULL, false);
+    LeadBatch b = lead_data_batch(tape, &r->data, lead_data_rows(&r->data, tape->step, t, n), NULL, false);
+    b.moments = lead_moments(tape, &r->model, &b);
     Tensor *drawn = lead_sample(tape, &r->model, &b, n, r->cfg.samples, t, &r->sampling);
-    Tensor *x = lead_data_decode(tape, &r->data, &b, drawn);
+    Tensor *x = lead_data_decode(tape, &r->data, &b, lead_data_spread(tape, &r->data, drawn, r->cfg.samples));
     tensor_get_f32(x, out, numel(x));
+    if (!head) return;
+    Tensor *mean = lead_data_decode(tape, &r->data, &b, NULL);
+    tensor_get_f32(mean, head, numel(mean));
 }
 
 // rollout: each of the n*S paths is a window of its own, and its samples are fed back on the device.
@@ -102,7 +106,8 @@ static void forecast_rollout(LeadRun *r, const int64_t *t, int n, float *out)
         // a step's noise has an address of its own
         for (int i = 0; i < R; i++) row[i] = ((int64_t)k << 40) + at[i] * S + i % S;
         const LeadPath drawn = {k, lead_data_scale(tape, &r->data, path)};
-        const LeadBatch b = lead_data_batch(tape, &r->data, rows, &drawn, false);
+        LeadBatch b = lead_data_batch(tape, &r->data, rows, &drawn, false);
+        b.moments = lead_moments(tape, &r->model, &b);
         // the first step's batch has a base forecast of its own, and other addresses for it
         Tensor *x = lead_sample(tape, &r->model, &b, R, 1, row, k ? &r->sampling : NULL);
         tape_cache_put(tape, path, lead_data_decode(tape, &r->data, &b, x), k);
@@ -111,7 +116,21 @@ static void forecast_rollout(LeadRun *r, const int64_t *t, int n, float *out)
     tape->step_mark = mark;
 }
 
-Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out)
+// The mean of each window's samples, and with cfg.point mix half of it and half of what `point` held.
+static void mean_of_samples(const LeadRun *r, int n, const float *samples, float *point)
+{
+    const int S = r->cfg.samples;
+    const int64_t KF = (int64_t)r->cfg.horizon * r->stats.F;
+    for (int i = 0; i < n; i++)
+        for (int64_t j = 0; j < KF; j++) {
+            double sum = 0;
+            for (int q = 0; q < S; q++) sum += (double)samples[((int64_t)i * S + q) * KF + j];
+            float *to = point + (int64_t)i * KF + j;
+            *to = (float)(r->cfg.point == POINT_MIX ? 0.5 * (sum / S + (double)*to) : sum / S);
+        }
+}
+
+Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *point)
 {
     CHECK(r->series, "lead_forecast: no series is attached");
     TRY(config_check(&r->cfg));   // sampling keys may have been changed since loading
@@ -121,8 +140,10 @@ Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out)
             if (t[i] - b < 0 || traffic_row_at(r->series, t[i], -b) != t[i] - b)
                 return ERROR("forecast after row %lld: want %d valid consecutive snapshots up to it, row %lld is "
                              "missing or invalid", (long long)t[i], r->cfg.history, (long long)t[i] - b);
-    if (r->cfg.horizons == HORIZON_ROLLOUT) forecast_rollout(r, t, n, out);
-    else forecast_direct(r, t, n, out);
+    const bool direct = r->cfg.horizons == HORIZON_DIRECT, head = r->cfg.point != POINT_SAMPLES;
+    if (direct) forecast_direct(r, t, n, out, head ? point : NULL);
+    else forecast_rollout(r, t, n, out);
+    if (point && r->cfg.point != POINT_HEAD) mean_of_samples(r, n, out, point);
     return OK;
 }
 
@@ -132,15 +153,7 @@ static Status run_batch(void *ctx, const TrafficSeries *s, const EvalBatch *b)
 {
     LeadRun *r = ctx;
     CHECK(s == r->series, "lead: evaluated on another series than the attached one");
-    TRY(lead_forecast(r, b->last, b->n, b->dist));
-    const int64_t KF = (int64_t)r->cfg.horizon * r->stats.F;
-    for (int i = 0; i < b->n; i++)
-        for (int64_t j = 0; j < KF; j++) {
-            double sum = 0;
-            for (int q = 0; q < r->cfg.samples; q++) sum += (double)b->dist[((int64_t)i * r->cfg.samples + q) * KF + j];
-            b->point[(int64_t)i * KF + j] = (float)(sum / r->cfg.samples);
-        }
-    return OK;
+    return lead_forecast(r, b->last, b->n, b->dist, b->point);
 }
 
 DistKind lead_dist(const LeadConfig *cfg) { return lead_antithetic(cfg) ? DIST_PAIRS : DIST_SAMPLES; }

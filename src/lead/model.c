@@ -33,13 +33,13 @@ static void put_constants(LeadModel *m, Arena *scratch)
     arena_rewind(scratch, mark);
 }
 
-Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const LeadShape *shape, Arena *scratch)
+// E3 to E6: what turns frames into the conditions.
+static Status condition_part(LeadModel *m, Arena *scratch)
 {
-    *m = (LeadModel){.cfg = *cfg, .shape = *shape, .ps = ps};
-    TRY(config_check(cfg));
+    ParamSet *ps = m->ps;
+    const LeadConfig *cfg = &m->cfg;
+    const LeadShape *shape = &m->shape;
     const int d = cfg->enc_width, w = cfg->cond_width, M = cfg->tokens;
-    m->schedule = schedule_new(ps->perm, (ScheduleKind)cfg->schedule, cfg->diffusion_steps);
-    put_constants(m, scratch);
     TRY(gpt2_load(&m->llm, ps, "llm", cfg->llm, GPT2_FROZEN | GPT2_BLANK, scratch));
     gpt2_pack(m->llm, ps->perm);
     const int D = (int)m->llm->c.width;
@@ -63,15 +63,59 @@ Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const L
     m->g2 = linear_new(ps, "cond.g2", w, w, false);
     m->s_norm = layernorm_new(ps, "cond.s_norm", D);
     m->s_proj = linear_new(ps, "cond.s", D, w, false);
-    m->null_g = param_add(ps, "cond", "null_g", SHAPE(w), (Init){INIT_ZERO, 0}, PARAM_NO_DECAY);
-    m->null_s = param_add(ps, "cond", "null_s", SHAPE(M, w), (Init){INIT_ZERO, 0}, PARAM_NO_DECAY);
+    return OK;
+}
+
+static int heads(const LeadConfig *cfg) { return (cfg->mean_head ? 1 : 0) + (cfg->scale_head ? 1 : 0); }
+
+static void unet_part(LeadModel *m)
+{
+    ParamSet *ps = m->ps;
+    const LeadConfig *cfg = &m->cfg;
+    const LeadShape *shape = &m->shape;
     m->pixel = param_add(ps, "", "pixel", SHAPE(shape->N, shape->N, PIXEL_WIDTH), (Init){INIT_NORMAL, 0.5},
                          PARAM_NO_DECAY);
-    UNetConfig u = {.in_channels = shape->target_channels + shape->context_channels + PIXEL_WIDTH,
+    const int known = shape->context_channels + heads(cfg) * shape->target_channels;
+    UNetConfig u = {.in_channels = shape->target_channels + known + PIXEL_WIDTH,
                     .out_channels = shape->target_channels, .base = cfg->unet_base, .levels = cfg->unet_levels,
-                    .blocks = cfg->unet_blocks, .cond_width = w, .seq_width = w, .heads = cfg->unet_heads};
+                    .blocks = cfg->unet_blocks, .cond_width = cfg->cond_width, .seq_width = cfg->cond_width,
+                    .heads = cfg->unet_heads};
     for (int l = 0; l < u.levels; l++) u.mult[l] = 1 << l;
     m->unet = unet_new(ps, "unet", u);
+}
+
+static bool uses_g(const LeadConfig *c) { return c->conditions == CONDITIONS_DUAL || c->conditions == CONDITIONS_GLOBAL; }
+
+static bool uses_s(const LeadConfig *c)
+{
+    return c->conditions == CONDITIONS_DUAL || c->conditions == CONDITIONS_SEQUENCE;
+}
+
+static void flow_part(LeadModel *m)
+{
+    const LeadConfig *cfg = &m->cfg;
+    const int64_t K = m->shape.target_channels, N = m->shape.N;
+    FlowSizes s = {.flows = N * N, .planes = m->shape.context_channels, .steps = K, .width = cfg->flow_width,
+                   .hidden = cfg->flow_hidden, .cond_width = uses_g(cfg) ? cfg->cond_width : 0};
+    if (lead_has_heads(cfg)) m->heads = flow_heads_new(m->ps, "heads", &s, cfg->mean_head, cfg->scale_head);
+    s.planes += heads(cfg) * K;
+    if (lead_has_flow(cfg)) m->flow = flow_denoiser_new(m->ps, "flow", &s);
+}
+
+Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const LeadShape *shape, Arena *scratch)
+{
+    *m = (LeadModel){.cfg = *cfg, .shape = *shape, .ps = ps};
+    TRY(config_check(cfg));
+    m->schedule = schedule_new(ps->perm, (ScheduleKind)cfg->schedule, cfg->diffusion_steps);
+    put_constants(m, scratch);
+    if (lead_uses_llm(cfg)) TRY(condition_part(m, scratch));
+    if (lead_uses_llm(cfg) || lead_has_unet(cfg)) {   // the null conditions
+        m->null_g = param_add(ps, "cond", "null_g", SHAPE(cfg->cond_width), (Init){INIT_ZERO, 0}, PARAM_NO_DECAY);
+        m->null_s = param_add(ps, "cond", "null_s", SHAPE(cfg->tokens, cfg->cond_width), (Init){INIT_ZERO, 0},
+                              PARAM_NO_DECAY);
+    }
+    if (lead_has_unet(cfg)) unet_part(m);
+    flow_part(m);
     return OK;
 }
 
@@ -79,6 +123,7 @@ Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const L
 
 Condition lead_condition(Tape *t, const LeadModel *m, const LeadBatch *b)
 {
+    if (!lead_uses_llm(&m->cfg)) return (Condition){0};
     const Shape s = b->frames->shape;   // [B,H,N,N,C]
     Tensor *frames = tape_reshape(t, b->frames, SHAPE(s.d[0] * s.d[1], s.d[2], s.d[3], s.d[4]));
     Tensor *f = tape_reshape(t, vision_apply(t, &m->vision, frames), SHAPE(s.d[0], s.d[1], m->cfg.enc_width));
@@ -92,13 +137,16 @@ Condition lead_condition(Tape *t, const LeadModel *m, const LeadBatch *b)
     // attention pooling: p = softmax(Z w) over the tokens, g = MLP(p Z)
     Tensor *p = tape_softmax(t, tape_reshape(t, linear_apply(t, &m->pool, z), SHAPE(B, 1, M)));
     Tensor *pooled = tape_reshape(t, tape_matmul(t, p, z, false, false), SHAPE(B, D));
-    return (Condition){.g = linear_apply(t, &m->g2, tape_linear_gelu(t, pooled, m->g1.w, m->g1.b)),
-                       .s = linear_apply(t, &m->s_proj, norm_apply(t, &m->s_norm, z, false))};
+    Condition c = {0};
+    if (uses_g(&m->cfg)) c.g = linear_apply(t, &m->g2, tape_linear_gelu(t, pooled, m->g1.w, m->g1.b));
+    if (uses_s(&m->cfg)) c.s = linear_apply(t, &m->s_proj, norm_apply(t, &m->s_norm, z, false));
+    return c;
 }
 
 // keep * c + (1 - keep) * null, row by row; the second term as a product [B,1] [1,W].
 static Tensor *drop_rows(Tape *t, Tensor *c, Tensor *null, Tensor *keep, Tensor *drop)
 {
+    if (!c) return NULL;
     const int64_t B = c->shape.d[0], W = numel(null);
     Tensor *kept = tape_reshape(t, tape_mul_rows(t, c, keep), SHAPE(B, W));
     Tensor *y = tape_linear_add(t, tape_reshape(t, drop, SHAPE(B, 1)), tape_reshape(t, null, SHAPE(1, W)), NULL, kept);
@@ -111,15 +159,75 @@ Condition lead_condition_drop(Tape *t, const LeadModel *m, Condition c, Tensor *
     return (Condition){.g = drop_rows(t, c.g, m->null_g, keep, drop), .s = drop_rows(t, c.s, m->null_s, keep, drop)};
 }
 
+// ---- location and scale (E7)
+
+static const double MOST_LOCATION = 30, MOST_LOG_SCALE = 3;   // of residuals in units of their training error
+
+static Tensor *flat_planes(Tape *t, const LeadModel *m, Tensor *planes)   // [B,N,N,C] -> [B,F,C]
+{
+    return tape_reshape(t, planes, SHAPE(planes->shape.d[0], m->shape.N * m->shape.N, shape_last(planes->shape)));
+}
+
+// The heads' output held within bounds, where they are trusted, without a gradient.
+static ResidualMoments settle(Tape *t, const LeadBatch *b, ResidualMoments fit)
+{
+    ResidualMoments m = {0};
+    if (fit.location) m.location = tape_mul(t, tape_clamp(t, fit.location, MOST_LOCATION), b->trust);
+    if (fit.log_scale) m.log_scale = tape_mul(t, tape_clamp(t, fit.log_scale, MOST_LOG_SCALE), b->trust);
+    return m;
+}
+
+ResidualMoments lead_moments(Tape *t, const LeadModel *m, const LeadBatch *b)
+{
+    if (!lead_has_heads(&m->cfg)) return (ResidualMoments){0};
+    return settle(t, b, flow_heads_apply(t, &m->heads, flat_planes(t, m, b->context)));
+}
+
 // ---- diffusion (E7)
 
-Tensor *lead_denoise(Tape *t, const LeadModel *m, Tensor *x, Tensor *time, Condition c, Tensor *context)
+Known lead_known(Tape *t, const LeadModel *m, const LeadBatch *b, Condition c)
+{
+    Known k = {.c = c, .planes = b->context};
+    if (lead_has_flow(&m->cfg)) k.flows = flow_condition(t, &m->flow, flat_planes(t, m, b->context), b->moments);
+    Tensor *in[3] = {b->context};
+    int n = 1;
+    if (b->moments.location) in[n++] = b->moments.location;
+    if (b->moments.log_scale) in[n++] = b->moments.log_scale;
+    if (n == 1 || !lead_has_unet(&m->cfg)) return k;
+    const int64_t N = m->shape.N;
+    for (int i = 1; i < n; i++) in[i] = tape_reshape(t, in[i], SHAPE(in[i]->shape.d[0], N, N, shape_last(in[i]->shape)));
+    k.planes = tape_concat(t, in, n, 3);
+    return k;
+}
+
+// c, or as many rows of the null condition.
+static Tensor *or_null(Tape *t, Tensor *c, Tensor *null, int64_t rows)
+{
+    if (c) return c;
+    Shape s = {.n = null->shape.n + 1, .d = {rows}};
+    for (int i = 0; i < null->shape.n; i++) s.d[i + 1] = null->shape.d[i];
+    return tape_add(t, tape_zeros(t, s), null);
+}
+
+static Tensor *unet_denoise(Tape *t, const LeadModel *m, Tensor *x, Tensor *time, const Known *k)
 {
     const Shape s = x->shape;
     Tensor *pixel = tape_add(t, tape_zeros(t, SHAPE(s.d[0], s.d[1], s.d[2], PIXEL_WIDTH)), m->pixel);
-    Tensor *in = context ? tape_concat(t, (Tensor *[]){x, context, pixel}, 3, 3)
-                         : tape_concat(t, (Tensor *[]){x, pixel}, 2, 3);
-    return unet_apply(t, &m->unet, in, time, c.g, c.s);
+    Tensor *in = k->planes ? tape_concat(t, (Tensor *[]){x, k->planes, pixel}, 3, 3)
+                           : tape_concat(t, (Tensor *[]){x, pixel}, 2, 3);
+    return unet_apply(t, &m->unet, in, time, or_null(t, k->c.g, m->null_g, s.d[0]),
+                      or_null(t, k->c.s, m->null_s, s.d[0]));
+}
+
+Tensor *lead_denoise(Tape *t, const LeadModel *m, Tensor *x, Tensor *time, const Known *k)
+{
+    Tensor *y = lead_has_unet(&m->cfg) ? unet_denoise(t, m, x, time, k) : NULL;
+    if (!lead_has_flow(&m->cfg)) return y;
+    const int64_t R = numel(time), P = numel(x) / shape_last(x->shape) / R;   // flows for each time
+    Tensor *rows = tape_reshape(t, x, SHAPE(R, P, shape_last(x->shape)));
+    Tensor *known = tape_reshape(t, k->flows, SHAPE(R, P, shape_last(k->flows->shape)));
+    Tensor *v = tape_reshape(t, flow_denoise(t, &m->flow, rows, time, known, k->c.g), x->shape);
+    return y ? tape_add(t, y, v) : v;
 }
 
 static Tensor *implied_x0(Tape *t, const LeadModel *m, Tensor *xt, Tensor *out, Tensor *ab)
@@ -157,50 +265,87 @@ static DiffuseTarget diffuse_target(Prediction p)
     return p == PREDICT_EPS ? DIFFUSE_EPS : p == PREDICT_V ? DIFFUSE_V : DIFFUSE_X0;
 }
 
-Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *b)
+// The terms of the loss that hold the implied x0 to the target: ab weights them, x0 means little in noise.
+static Tensor *add_image_terms(Tape *t, const LeadModel *m, Tensor *loss, Tensor *x0, Tensor *target, Tensor *weight,
+                               Tensor *ab)
 {
     const LeadConfig *cfg = &m->cfg;
-    const int64_t B = b->target->shape.d[0];
-    const RandomAddress at = {.seed = (uint64_t)cfg->seed, .site = SITE_NOISE};   // the clock is the step
-    const DiffusionTimes d = tape_diffusion_times(t, m->ab, m->min_snr, B, at, cfg->cond_drop, t->clock);
-    Condition c = lead_condition(t, m, b);
-    if (cfg->cond_drop > 0) c = lead_condition_drop(t, m, c, d.keep);
-    const Diffused x = tape_diffuse(t, b->target, d.ab, at, diffuse_target((Prediction)cfg->prediction), t->clock);
-    Tensor *out = lead_denoise(t, m, x.xt, d.time, c, b->context);
-    Tensor *loss = tape_wmse(t, out, x.target, d.weight);
-    if (cfg->loss_traffic <= 0 && cfg->loss_pool <= 0 && cfg->loss_sobel <= 0) return loss;
-    // weighted by ab: x0 means little in noise
-    Tensor *x0 = implied_x0(t, m, x.xt, out, d.ab);
-    if (cfg->loss_traffic > 0 && b->weight)
+    if (cfg->loss_traffic > 0 && weight)
         loss = add_term(t, loss, cfg->loss_traffic,
-                        tape_wmse(t, tape_mul(t, x0, b->weight), tape_mul(t, b->target, b->weight), d.ab));
+                        tape_wmse(t, tape_mul(t, x0, weight), tape_mul(t, target, weight), ab));
     if (cfg->loss_pool > 0)
-        loss = add_term(t, loss, cfg->loss_pool, tape_wmse(t, pool_even(t, x0), pool_even(t, b->target), d.ab));
+        loss = add_term(t, loss, cfg->loss_pool, tape_wmse(t, pool_even(t, x0), pool_even(t, target), ab));
     if (cfg->loss_sobel > 0) {
-        Tensor *a = sobel(t, m, x0), *z = sobel(t, m, b->target);
-        const Shape s = SHAPE(B, numel(a) / B);
-        loss = add_term(t, loss, cfg->loss_sobel, tape_wmse(t, tape_reshape(t, a, s), tape_reshape(t, z, s), d.ab));
+        Tensor *a = sobel(t, m, x0), *z = sobel(t, m, target);
+        const Shape s = SHAPE(numel(ab), numel(a) / numel(ab));
+        loss = add_term(t, loss, cfg->loss_sobel, tape_wmse(t, tape_reshape(t, a, s), tape_reshape(t, z, s), ab));
     }
     return loss;
 }
 
+// What the diffusion draws: the batch's target; with heads what they leave of the residual.
+static Tensor *shape_target(Tape *t, const LeadModel *m, const LeadBatch *b)
+{
+    if (!lead_has_heads(&m->cfg)) return b->target;
+    const ResidualParams p = {m->cfg.history, RESIDUAL_SHAPE};
+    Tensor *y = tape_residual_target(t, b->window, b->base, b->units->sigma, b->units->gamma, b->moments, &p);
+    return tape_reshape(t, y, b->target->shape);
+}
+
+Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *batch)
+{
+    const LeadConfig *cfg = &m->cfg;
+    LeadBatch b = *batch;
+    ResidualMoments fit = {0};
+    if (lead_has_heads(cfg)) {
+        fit = flow_heads_apply(t, &m->heads, flat_planes(t, m, b.context));
+        b.moments = settle(t, &b, fit);
+    }
+    Tensor *target = shape_target(t, m, &b), *weight = b.weight;
+    const int64_t B = target->shape.d[0], C = shape_last(target->shape);
+    // a row of the diffusion is a window, or one flow of it where each is drawn for itself
+    const int64_t rows = lead_has_unet(cfg) ? B : numel(target) / C;
+    const RandomAddress at = {.seed = (uint64_t)cfg->seed, .site = SITE_NOISE};   // the clock is the step
+    const DiffusionTimes d = tape_diffusion_times(t, m->ab, m->min_snr, rows, at, cfg->cond_drop, t->clock);
+    Condition c = lead_condition(t, m, &b);
+    if (cfg->cond_drop > 0 && lead_uses_llm(cfg)) {
+        Tensor *keep = tape_slice(t, tape_reshape(t, d.keep, SHAPE(B, rows / B)), 1, 0, 1);
+        c = lead_condition_drop(t, m, c, tape_reshape(t, keep, SHAPE(B)));
+    }
+    if (rows > B) {
+        target = tape_reshape(t, target, SHAPE(rows, C));
+        if (weight) weight = tape_reshape(t, weight, SHAPE(rows, C));
+    }
+    const Diffused x = tape_diffuse(t, target, d.ab, at, diffuse_target((Prediction)cfg->prediction), t->clock);
+    const Known known = lead_known(t, m, &b, c);
+    Tensor *out = lead_denoise(t, m, x.xt, d.time, &known);
+    Tensor *loss = tape_wmse(t, out, x.target, d.weight);
+    if (lead_has_heads(cfg))
+        loss = tape_add(t, loss, flow_heads_loss(t, fit, b.moments, b.window, b.base, b.units, cfg->history));
+    if (cfg->loss_traffic <= 0 && cfg->loss_pool <= 0 && cfg->loss_sobel <= 0) return loss;
+    return add_image_terms(t, m, loss, implied_x0(t, m, x.xt, out, d.ab), target, weight, d.ab);
+}
+
 // ---- sampling
 
-typedef struct SampleContext { const LeadModel *m; Condition c, null; Tensor *context; } SampleContext;
+typedef struct SampleContext { const LeadModel *m; Known known; Condition null; } SampleContext;
 
 static Tensor *sample_denoise(void *ctx, Tape *t, Tensor *x, Tensor *time)
 {
     const SampleContext *s = ctx;
     const double w = s->m->cfg.guidance;
-    Tensor *out = lead_denoise(t, s->m, x, time, s->c, s->context);
+    Tensor *out = lead_denoise(t, s->m, x, time, &s->known);
     if (w == 1) return out;
-    Tensor *un = lead_denoise(t, s->m, x, time, s->null, s->context);
+    Known without = s->known;
+    without.c = s->null;
+    Tensor *un = lead_denoise(t, s->m, x, time, &without);
     return tape_sampler_step(t, out, un, NULL, w, 1 - w, 0);   // un + w (out - un)
 }
 
-// The rows of x that index names.
+// The rows of x that index names; NULL of NULL.
 static Tensor *repeat_rows(Tape *t, Tensor *x, Tensor *index)
 {
+    if (!x) return NULL;
     Shape s = x->shape;
     Tensor *flat = tape_reshape(t, x, SHAPE(s.d[0], numel(x) / s.d[0]));
     s.d[0] = numel(index);
@@ -221,10 +366,13 @@ static void sample_work(void *arg)
     const SampleWork *w = arg;
     Tape *t = w->t;
     const size_t mark = arena_mark(t->step);
-    Condition c = lead_condition(t, w->m, w->b);
-    SampleContext ctx = {.m = w->m, .c = {repeat_rows(t, c.g, w->index), repeat_rows(t, c.s, w->index)},
-                         .context = w->b->context ? repeat_rows(t, w->b->context, w->index) : NULL};
-    if (w->m->cfg.guidance != 1) ctx.null = lead_condition_drop(t, w->m, ctx.c, tape_zeros(t, SHAPE(numel(w->index))));
+    const Known k = lead_known(t, w->m, w->b, lead_condition(t, w->m, w->b));
+    SampleContext ctx = {.m = w->m,
+                         .known = {.c = {repeat_rows(t, k.c.g, w->index), repeat_rows(t, k.c.s, w->index)},
+                                   .planes = lead_has_unet(&w->m->cfg) ? repeat_rows(t, k.planes, w->index) : NULL,
+                                   .flows = repeat_rows(t, k.flows, w->index)}};
+    if (w->m->cfg.guidance != 1)
+        ctx.null = lead_condition_drop(t, w->m, ctx.known.c, tape_zeros(t, SHAPE(numel(w->index))));
     sampler_draw(&w->plan, t, sample_denoise, &ctx);
     arena_rewind(t->step, mark);
 }
@@ -247,6 +395,8 @@ static LeadSamplingKey sampling_key(const SampleWork *w, int B, int S)
     k.at[2] = w->b->dow->x;
     k.at[3] = w->b->context ? w->b->context->x : NULL;
     k.at[4] = w->plan.x0->x;
+    k.at[5] = w->b->moments.location ? w->b->moments.location->x : NULL;
+    k.at[6] = w->b->moments.log_scale ? w->b->moments.log_scale->x : NULL;
     return k;
 }
 

@@ -4,6 +4,7 @@
 #define LEAD_LEAD_MODEL_H
 
 #include "lead/config.h"
+#include "lead/flow.h"
 #include "lead/vision.h"
 #include "llm/adapter.h"
 #include "llm/gpt2.h"
@@ -33,27 +34,46 @@ typedef struct LeadModel {
     Tensor *null_g, *null_s;          // [cond_width], [M,cond_width]: the dropped conditions
     Tensor *pixel;                    // [N,N,P] learned embedding of each origin-destination pair
     UNet unet;
+    FlowHeads heads;
+    FlowDenoiser flow;
 } LeadModel;
 
-typedef struct Condition { Tensor *g, *s; } Condition;   // [B,cond_width], [B,M,cond_width]
+typedef struct Condition { Tensor *g, *s; } Condition;   // [B,cond_width], [B,M,cond_width]; NULL: there is none
+
+// All that the denoiser is told beside x_t and t.  planes [R,N,N,C], of the U-Net; flows [R,F,flow_hidden], of the flow
+// denoiser (flow_condition); NULL where there is none.
+typedef struct Known { Condition c; Tensor *planes, *flows; } Known;
 
 // One batch on the tape.  frames [B,H,N,N,image]; slot and dow (day of the week) I32 [B,H]; context [B,N,N,context] or
 // NULL; target [B,N,N,target], in training only; weight [B,N,N,target], the root of each pixel's traffic share, NULL
 // when loss_traffic = 0.
-// For decoding: window [B,W,F], the matrices in scale s; base [B,K,F], the cheap forecast, NULL: the last matrix.
-typedef struct LeadBatch { Tensor *frames, *slot, *dow, *context, *target, *weight, *window, *base; } LeadBatch;
+// For decoding: window [B,W,F], the matrices in scale s; base [B,K,F], the cheap forecast, NULL: the last matrix; units
+// of the residual.  With heads: trust [F,K], what location and log scale are multiplied by (0: a flow keeps its base);
+// moments of lead_moments.
+typedef struct LeadBatch {
+    Tensor *frames, *slot, *dow, *context, *target, *weight, *window, *base, *trust;
+    const ResidualUnits *units;
+    ResidualMoments moments;
+} LeadBatch;
 
 // Registers all parameters in ps and reads the LLM from cfg.llm.  Errors: those of gpt2_load; more tokens than the LLM
 // has positions.
 Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const LeadShape *shape, Arena *scratch);
 
-// The conditions g and S of a batch (E3..E6).
+// Location and log scale of a batch's residuals, as constants; both NULL without heads.  b->moments takes them before
+// lead_sample and lead_data_decode.
+ResidualMoments lead_moments(Tape *t, const LeadModel *m, const LeadBatch *b);
+
+// The conditions g and S of a batch (E3..E6), those of cfg.conditions.
 Condition lead_condition(Tape *t, const LeadModel *m, const LeadBatch *b);
 // Replaces the conditions of the rows with keep[i] = 0 (others: 1) by the learned null condition (classifier-free
 // guidance).  keep [B]
 Condition lead_condition_drop(Tape *t, const LeadModel *m, Condition c, Tensor *keep);
-// The network's output (eps, v or x0) at x [R,N,N,target], time [R], conditions and context of R rows -> like x
-Tensor *lead_denoise(Tape *t, const LeadModel *m, Tensor *x, Tensor *time, Condition c, Tensor *context);
+// What the denoiser is told of a batch: conditions c, planes, the flow denoiser's condition.
+Known lead_known(Tape *t, const LeadModel *m, const LeadBatch *b, Condition c);
+// The network's output (eps, v or x0) at x [R,N,N,target], time [R] -> like x.  With the flow denoiser alone time may
+// be [R F]: one for each flow.
+Tensor *lead_denoise(Tape *t, const LeadModel *m, Tensor *x, Tensor *time, const Known *k);
 
 // Training loss of a batch (E7), one value.  Times, noise and condition dropout are drawn at the addresses (seed, site,
 // step of the tape: tape_set_step).
@@ -64,7 +84,7 @@ bool lead_antithetic(const LeadConfig *cfg);
 
 // A recorded sampling and its key: the values that are fixed in the record, which may be run again only when they are
 // the same.
-typedef struct LeadSamplingKey { int B, S; double guidance; Sampler sampler; const void *at[5]; } LeadSamplingKey;
+typedef struct LeadSamplingKey { int B, S; double guidance; Sampler sampler; const void *at[7]; } LeadSamplingKey;
 typedef struct LeadSampling { LeadSamplingKey key; Repeated work; } LeadSampling;
 
 // Draws S samples for each of the B windows -> [B*S,N,N,target], row b*S + s.  Sample s of window b draws its random

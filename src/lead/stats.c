@@ -100,11 +100,26 @@ static void fit_residual(LeadStats *st, const LeadConfig *cfg, const TrafficSeri
         }
     }
     for (int64_t j = 0; j < KF; j++) {   // about 0: the mean is part of what the network draws
-        const float g = (float)sqrt(acc[j].sum2 / count);
+        const float g = lead_has_heads(cfg) ? 1 : (float)sqrt(acc[j].sum2 / count);   // heads see to the unit variance
         st->gamma[j] = g > 0.05f ? g : 0.05f;
         st->low[j] *= 1.1f / st->gamma[j];
         st->high[j] *= 1.1f / st->gamma[j];
     }
+}
+
+// 0 for the flows that are silent in most of the rows, whose residuals say nothing about the rest; else 1.
+static float *trust_fit(const TrafficSeries *s, TrafficRange rows, int F, int Kt, Arena *a)
+{
+    float *trust = arena_zalloc(a, (size_t)Kt * (size_t)F * sizeof *trust);
+    for (int f = 0; f < F; f++) {
+        int64_t live = 0, n = 0;
+        for (int64_t t = rows.begin; t < rows.end; t++) {
+            n += s->valid[t] != 0;
+            live += s->valid[t] && row_x(s, t)[f] > 0;
+        }
+        for (int k = 0; k < Kt && 2 * live >= n; k++) trust[f * Kt + k] = 1;
+    }
+    return trust;
 }
 
 static void stats_alloc(LeadStats *st, Arena *a)
@@ -116,6 +131,8 @@ static void stats_alloc(LeadStats *st, Arena *a)
     st->gamma = arena_zalloc(a, KF * sizeof(float));
     st->low = arena_zalloc(a, KF * sizeof(float));
     st->high = arena_zalloc(a, KF * sizeof(float));
+    st->spread = arena_alloc(a, (size_t)st->Kt * sizeof(float));
+    for (int k = 0; k < st->Kt; k++) st->spread[k] = 1;
 }
 
 Status lead_stats_fit(LeadStats *st, Arena *a, const TrafficSeries *s, TrafficRange train, const LeadConfig *cfg)
@@ -130,6 +147,7 @@ Status lead_stats_fit(LeadStats *st, Arena *a, const TrafficSeries *s, TrafficRa
     if (cfg->flow_context) st->part_means = part_means_fit(a, s, train, &st->scale);
     st->gains = encode_gains_fit(a, s, train, &st->scale, &st->means);
     stats_alloc(st, a);
+    if (lead_has_heads(cfg)) st->trust = trust_fit(s, train, st->F, st->Kt, a);
     if (lead_uses_ridge(cfg)) TRY(ridge_fit(&st->ridge, a, s, train, st->Kt, RIDGE_LAMBDA));
     const size_t mark = arena_mark(a);
     int64_t *starts;
@@ -179,6 +197,9 @@ int lead_stats_pack(const LeadStats *st, Arena *a, StatArray out[STATS_MAX_ARRAY
                            widen(a, buf, slot_means_pack_size(&st->means))};
     const int64_t parts = 2 * (int64_t)st->per_day * st->F;
     if (st->part_means) out[n++] = (StatArray){"part_means", parts, widen(a, st->part_means, parts)};
+    const int64_t FK = (int64_t)st->F * st->Kt;
+    if (st->trust) out[n++] = (StatArray){"trust", FK, widen(a, st->trust, FK)};
+    out[n++] = (StatArray){"spread", st->Kt, widen(a, st->spread, st->Kt)};
     if (st->ridge.coef) {
         buf = arena_alloc(a, (size_t)ridge_pack_size(&st->ridge) * sizeof *buf);
         ridge_pack(&st->ridge, buf);
@@ -222,6 +243,8 @@ Status lead_stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadC
     TRY(slot_means_unpack(&st->means, a, x, n, f->path));
     if (cfg->flow_context)
         TRY(narrow_stat(f, "part_means", a, 2 * (int64_t)st->per_day * st->F, &st->part_means, &n));
+    if (lead_has_heads(cfg)) TRY(narrow_stat(f, "trust", a, (int64_t)st->F * st->Kt, &st->trust, &n));
+    TRY(narrow_stat(f, "spread", a, st->Kt, &st->spread, &n));
     if (h[6] != 0) {
         TRY(narrow_stat(f, "ridge", a, -1, &x, &n));
         TRY(ridge_unpack(&st->ridge, a, x, n, f->path));

@@ -25,6 +25,8 @@ typedef struct LeadStats {
     float *part_means;                     // [2 per_day][F], flow_context only, else NULL (traffic/scaling.h)
     float *mean, *std;                     // [F] of u over training rows
     float *sigma, *gamma, *low, *high;     // [Kt][F]
+    float *trust;                          // [F][Kt], heads only: see LeadBatch (lead/model.h)
+    float *spread;                         // [Kt] samples are stretched about their mean by it (lead/calibrate.h)
 } LeadStats;
 
 // Fits everything from the training rows only.  Errors: too few windows, no traffic.

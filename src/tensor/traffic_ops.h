@@ -19,6 +19,9 @@ typedef enum ScaleKind { SCALE_MAX, SCALE_FLOWMAX, SCALE_LOG, SCALE_QUANTILE, SC
 typedef struct { ScaleKind kind; bool inverse; double max_kbps, c_kbps; } TrafficScaleParams;
 typedef struct { double k_g, k_b; int first, count, channels; } EncodeParams;   // columns first .. first+count-1
 typedef struct { int history; } FeatureParams;
+// What residual_target gives of a residual (E7): its shape, the residual itself, or the logarithm of its size.
+typedef enum ResidualKind { RESIDUAL_SHAPE, RESIDUAL_UNITS, RESIDUAL_LOG_SIZE } ResidualKind;
+typedef struct { int history; ResidualKind kind; } ResidualParams;
 enum { EWMA_MAX = 4 };
 typedef struct { int n; bool change; double half_life[EWMA_MAX]; } EwmaParams;   // slots; of |changes|, else of values
 typedef struct { int history, per_day; } FlowContextParams;

@@ -264,18 +264,33 @@ void flow_context_oracle(const OpCall *c, long double *const *out)
     }
 }
 
+// Value i of input `in`, or `otherwise` where the input is absent.
+static long double value_or(const OpCall *c, int in, int64_t i, long double otherwise)
+{
+    return c->in[in] ? ((const double *)c->in[in]->x)[i] : otherwise;
+}
+
 void residual_target_oracle(const OpCall *c, long double *const *out)
 {
     const double *u = c->in[0]->x, *sigma = c->in[2]->x, *gamma = c->in[3]->x;
     const int64_t B = c->in[0]->shape.d[0], W = c->in[0]->shape.d[1], F = c->in[0]->shape.d[2];
     const int64_t K = c->in[2]->shape.d[0];
-    const int64_t H = ((const FeatureParams *)c->p)->history;
+    const ResidualParams *p = c->p;
+    const int64_t H = p->history;
     for (int64_t b = 0; b < B; b++)
         for (int64_t k = 0; k < K; k++)
             for (int64_t f = 0; f < F; f++) {
+                const int64_t i = (b * F + f) * K + k;
                 const double *base = c->in[1] ? (const double *)c->in[1]->x + (b * K + k) * F : u + (b * W + H) * F;
                 const long double change = (long double)u[(b * W + H + 1 + k) * F + f] - base[f];
-                out[0][(b * F + f) * K + k] = log_asinh(change / sigma[k * F + f]) / gamma[k * F + f];
+                const long double z = change / sigma[k * F + f], away = z - value_or(c, 4, i, 0);
+                switch (p->kind) {
+                case RESIDUAL_SHAPE:
+                    out[0][i] = log_asinh(away / expl(value_or(c, 5, i, 0))) / gamma[k * F + f];
+                    break;
+                case RESIDUAL_UNITS: out[0][i] = fmaxl(-30, fminl(30, z)); break;
+                case RESIDUAL_LOG_SIZE: out[0][i] = logl(0.1L + fmaxl(away, -away)); break;
+                }
             }
 }
 
@@ -292,7 +307,11 @@ void residual_decode_oracle(const OpCall *c, long double *const *out)
                 for (int64_t k = 0; k < K; k++) {
                     const int64_t r = b * S + s, at = k * F + f;
                     const double *base = c->in[2] ? (const double *)c->in[2]->x + (b * K + k) * F : u + (b * W + H) * F;
-                    const long double e = expl(gamma[at] * fminl(high[at], fmaxl(low[at], x[(r * F + f) * K + k])));
+                    const long double drawn = expl(gamma[at] * x[(r * F + f) * K + k]);
+                    const long double z = value_or(c, 7, (b * F + f) * K + k, 0)
+                                          + expl(value_or(c, 8, (b * F + f) * K + k, 0)) * (drawn - 1 / drawn) / 2;
+                    const long double v = log_asinh(z) / gamma[at];
+                    const long double e = expl(gamma[at] * fminl(high[at], fmaxl(low[at], v)));
                     out[0][(r * K + k) * F + f] = base[f] + sigma[at] * (e - 1 / e) / 2;
                 }
 }
