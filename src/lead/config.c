@@ -53,7 +53,7 @@ static const ConfigKey keys[] = {
     NUM(lora_alpha, 0, 1024, "LoRA is scaled by alpha / rank"),
     PICK(conditions, condition_kinds,
          "conditions of the denoiser (E6): g and S, g alone, S alone, or none and so no vision encoder and no LLM"),
-    PICK(denoiser, denoisers, "network that draws: U-Net over the image, one network for every flow, or their sum (E7)"),
+    PICK(denoiser, denoisers, "network that draws: U-Net over the image, one network for all flows, or their sum (E7)"),
     INT(flow_width, 8, 1024, "networks over flows: width of the trunks"),
     INT(flow_hidden, 8, 1024, "flow denoiser: width"),
     INT(cond_width, 8, 2048, "width of the conditions g and S (E6)"),

@@ -195,7 +195,7 @@ Tensor *lead_data_spread(Tape *t, const LeadData *d, Tensor *x, int S)
 {
     if (!d->spread) return x;
     const int64_t B = x->shape.d[0] / S, n = numel(x) / x->shape.d[0], C = x->shape.d[3];
-    CHECK(C == d->st->Kt, "lead_data_spread: wants the residual of %d steps, got %lld channels", d->st->Kt, (long long)C);
+    CHECK(C == d->st->Kt, "lead_data_spread: want the residual of %d steps, got %lld", d->st->Kt, (long long)C);
     Tensor *share = tape_tensor(t, SHAPE(B, S, S)), *rows = tape_reshape(t, x, SHAPE(B, S, n));
     tensor_fill(share, 1.0 / S);
     Tensor *mean = tape_matmul(t, share, rows, false, false);   // of the window's samples, once for each of them

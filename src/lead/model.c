@@ -84,7 +84,10 @@ static void unet_part(LeadModel *m)
     m->unet = unet_new(ps, "unet", u);
 }
 
-static bool uses_g(const LeadConfig *c) { return c->conditions == CONDITIONS_DUAL || c->conditions == CONDITIONS_GLOBAL; }
+static bool uses_g(const LeadConfig *c)
+{
+    return c->conditions == CONDITIONS_DUAL || c->conditions == CONDITIONS_GLOBAL;
+}
 
 static bool uses_s(const LeadConfig *c)
 {
@@ -194,8 +197,8 @@ Known lead_known(Tape *t, const LeadModel *m, const LeadBatch *b, Condition c)
     if (b->moments.location) in[n++] = b->moments.location;
     if (b->moments.log_scale) in[n++] = b->moments.log_scale;
     if (n == 1 || !lead_has_unet(&m->cfg)) return k;
-    const int64_t N = m->shape.N;
-    for (int i = 1; i < n; i++) in[i] = tape_reshape(t, in[i], SHAPE(in[i]->shape.d[0], N, N, shape_last(in[i]->shape)));
+    const int64_t N = m->shape.N, B = b->context->shape.d[0];
+    for (int i = 1; i < n; i++) in[i] = tape_reshape(t, in[i], SHAPE(B, N, N, shape_last(in[i]->shape)));
     k.planes = tape_concat(t, in, n, 3);
     return k;
 }
