@@ -27,6 +27,15 @@ static void report(void *ctx, const TrainReport *r)
                 (long long)r->step, (long long)r->total, r->val_loss);
 }
 
+static void calibrated(void *ctx, const Calibration *c)
+{
+    (void)ctx;
+    if (!c->windows) fprintf(stderr, "samples: too few validation windows to calibrate them\n");
+    else
+        fprintf(stderr, "samples: stretched by %.2f .. %.2f, chosen on %d validation windows: CRPS %.5f -> %.5f\n",
+                c->least, c->most, c->windows, c->before, c->after);
+}
+
 static Status run(Cli *cli, void *values)
 {
     Values *v = values;
@@ -44,6 +53,7 @@ static Status run(Cli *cli, void *values)
                             .val = split.val,
                             .checkpoint_seconds = v->checkpoint_seconds,
                             .report = report,
+                            .calibrated = calibrated,
                             .ctx = &bar,
                             .stop = cli->stop,
                             .profile = profile};

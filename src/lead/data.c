@@ -65,6 +65,13 @@ static void put_flow_context(LeadData *d, Tape *t, Arena *perm)
     d->part = put(t, perm, SHAPE(2 * (int64_t)d->st->per_day, d->st->F), d->st->part_means);
 }
 
+void lead_data_set_spread(LeadData *d, Tape *t, Arena *perm)
+{
+    d->spread = NULL;
+    for (int k = 0; k < d->st->Kt && !d->spread; k++)
+        if (d->st->spread[k] != 1) d->spread = put(t, perm, SHAPE(d->st->Kt), d->st->spread);
+}
+
 static Tensor *scaled(Tape *t, const LeadData *d, Tensor *x, bool inverse)
 {
     const TrafficScaleParams p = scale_params(&d->st->scale, inverse);
@@ -107,8 +114,7 @@ Status lead_data_new(LeadData *d, Tape *t, Arena *perm, const LeadStats *st, con
     arena_rewind(t->scratch, series);
     if (cfg->flow_context) put_flow_context(d, t, perm);
     if (lead_has_heads(cfg)) d->trust = put(t, perm, SHAPE(F, K), st->trust);
-    for (int64_t k = 0; k < K && !d->spread; k++)
-        if (st->spread[k] != 1) d->spread = put(t, perm, SHAPE(K), st->spread);
+    lead_data_set_spread(d, t, perm);
     if (!lead_uses_ridge(cfg)) return OK;
     d->x = x;
     d->coef = put(t, perm, SHAPE(RIDGE_FITS, K, F, RIDGE_INPUTS), st->ridge.coef);

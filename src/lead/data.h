@@ -49,6 +49,8 @@ LeadBatch lead_data_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath
 // the mean head forecasts.
 Tensor *lead_data_decode(Tape *t, const LeadData *d, const LeadBatch *b, Tensor *x);
 
+// Copies the statistics' spread to the device, in perm.
+void lead_data_set_spread(LeadData *d, Tape *t, Arena *perm);
 // Stretches the S samples of each window about their mean by the statistics' spread.  x as above.
 Tensor *lead_data_spread(Tape *t, const LeadData *d, Tensor *x, int S);
 

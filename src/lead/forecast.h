@@ -31,8 +31,8 @@ Status lead_run_load(LeadRun *r, const char *path, const char *llm, const Device
 Status lead_run_attach(LeadRun *r, const TrafficSeries *s);
 
 // Forecasts the attached series after each of n rows t: samples of rows t+1 .. t+K -> out [n][S][K][F] kbit/s,
-// S = cfg.samples, K = cfg.horizon.  point: the point forecast that cfg.point says, [n][K][F] kbit/s, or NULL.  Sample s
-// after row t depends on the data up to t, s, S and the seed, but not on n.
+// S = cfg.samples, K = cfg.horizon.  point: the point forecast that cfg.point says, [n][K][F] kbit/s, or NULL.
+// Sample s after row t depends on the data up to t, s, S and the seed, but not on n.
 // Errors: config_check's; the cfg.history rows that end with t are not all valid and in one run.
 Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *point);
 

@@ -33,6 +33,16 @@ static void put_constants(LeadModel *m, Arena *scratch)
     arena_rewind(scratch, mark);
 }
 
+static bool uses_g(const LeadConfig *c)
+{
+    return c->conditions == CONDITIONS_DUAL || c->conditions == CONDITIONS_GLOBAL;
+}
+
+static bool uses_s(const LeadConfig *c)
+{
+    return c->conditions == CONDITIONS_DUAL || c->conditions == CONDITIONS_SEQUENCE;
+}
+
 // E3 to E6: what turns frames into the conditions.
 static Status condition_part(LeadModel *m, Arena *scratch)
 {
@@ -58,11 +68,15 @@ static Status condition_part(LeadModel *m, Arena *scratch)
                                   &(AdapterConfig){.bottleneck = cfg->adapter_width});
     if (cfg->lora_rank)
         lora_attach(ps, "lora", m->llm, &(LoraConfig){cfg->lora_rank, cfg->lora_alpha, lora_mask[cfg->lora_targets]});
-    m->pool = linear_new(ps, "cond.pool", D, 1, false);
-    m->g1 = linear_new(ps, "cond.g1", D, w, false);
-    m->g2 = linear_new(ps, "cond.g2", w, w, false);
-    m->s_norm = layernorm_new(ps, "cond.s_norm", D);
-    m->s_proj = linear_new(ps, "cond.s", D, w, false);
+    if (uses_g(cfg)) {
+        m->pool = linear_new(ps, "cond.pool", D, 1, false);
+        m->g1 = linear_new(ps, "cond.g1", D, w, false);
+        m->g2 = linear_new(ps, "cond.g2", w, w, false);
+    }
+    if (uses_s(cfg)) {
+        m->s_norm = layernorm_new(ps, "cond.s_norm", D);
+        m->s_proj = linear_new(ps, "cond.s", D, w, false);
+    }
     return OK;
 }
 
@@ -84,16 +98,6 @@ static void unet_part(LeadModel *m)
     m->unet = unet_new(ps, "unet", u);
 }
 
-static bool uses_g(const LeadConfig *c)
-{
-    return c->conditions == CONDITIONS_DUAL || c->conditions == CONDITIONS_GLOBAL;
-}
-
-static bool uses_s(const LeadConfig *c)
-{
-    return c->conditions == CONDITIONS_DUAL || c->conditions == CONDITIONS_SEQUENCE;
-}
-
 static void flow_part(LeadModel *m)
 {
     const LeadConfig *cfg = &m->cfg;
@@ -112,11 +116,11 @@ Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const L
     m->schedule = schedule_new(ps->perm, (ScheduleKind)cfg->schedule, cfg->diffusion_steps);
     put_constants(m, scratch);
     if (lead_uses_llm(cfg)) TRY(condition_part(m, scratch));
-    if (lead_uses_llm(cfg) || lead_has_unet(cfg)) {   // the null conditions
+    if (uses_g(cfg) || lead_has_unet(cfg))   // the null conditions; a U-Net wants both
         m->null_g = param_add(ps, "cond", "null_g", SHAPE(cfg->cond_width), (Init){INIT_ZERO, 0}, PARAM_NO_DECAY);
+    if (uses_s(cfg) || lead_has_unet(cfg))
         m->null_s = param_add(ps, "cond", "null_s", SHAPE(cfg->tokens, cfg->cond_width), (Init){INIT_ZERO, 0},
                               PARAM_NO_DECAY);
-    }
     if (lead_has_unet(cfg)) unet_part(m);
     flow_part(m);
     return OK;
@@ -137,11 +141,12 @@ Condition lead_condition(Tape *t, const LeadModel *m, const LeadBatch *b)
     if (m->adapters) hook = adapter_hook(m->adapters);
     Tensor *z = gpt2_forward_embeds(t, m->llm, tok, &hook);   // [B,M,D]
     const int64_t B = z->shape.d[0], M = z->shape.d[1], D = z->shape.d[2];
-    // attention pooling: p = softmax(Z w) over the tokens, g = MLP(p Z)
-    Tensor *p = tape_softmax(t, tape_reshape(t, linear_apply(t, &m->pool, z), SHAPE(B, 1, M)));
-    Tensor *pooled = tape_reshape(t, tape_matmul(t, p, z, false, false), SHAPE(B, D));
     Condition c = {0};
-    if (uses_g(&m->cfg)) c.g = linear_apply(t, &m->g2, tape_linear_gelu(t, pooled, m->g1.w, m->g1.b));
+    if (uses_g(&m->cfg)) {   // attention pooling: p = softmax(Z w) over the tokens, g = MLP(p Z)
+        Tensor *p = tape_softmax(t, tape_reshape(t, linear_apply(t, &m->pool, z), SHAPE(B, 1, M)));
+        Tensor *pooled = tape_reshape(t, tape_matmul(t, p, z, false, false), SHAPE(B, D));
+        c.g = linear_apply(t, &m->g2, tape_linear_gelu(t, pooled, m->g1.w, m->g1.b));
+    }
     if (uses_s(&m->cfg)) c.s = linear_apply(t, &m->s_proj, norm_apply(t, &m->s_norm, z, false));
     return c;
 }

@@ -208,6 +208,31 @@ static Status train_loop(Trainer *tr)
     return save(tr, RUN_CHECKPOINT);
 }
 
+// Calibrates the best state on the validation rows and stores the result with it.
+static Status calibrate(Trainer *tr, Arena *perm)
+{
+    SafeFile f;
+    const char *path = arena_printf(perm, "%s/best.safetensors", tr->o->out);
+    if (access(path, F_OK)) return OK;   // nothing to validate on
+    TRY(checkpoint_open(&f, perm, path));
+    const Status loaded = checkpoint_load(&f, &tr->ps);
+    const char *step = NULL;
+    if (!loaded.code) (void)checkpoint_meta(&f, "lead.step", &step);
+    tr->optim.step = step ? strtoll(step, NULL, 10) : tr->optim.step;
+    safetensors_close(&f);
+    TRY(loaded);
+    LeadRun r = {.cfg = *tr->cfg, .stats = tr->stats, .model = tr->model, .ps = tr->ps, .tape = tr->tape,
+                 .perm = perm, .data = tr->data, .series = tr->s};
+    r.tape.record = r.tape.training = false;
+    Calibration c;
+    paramset_swap_ema(&tr->ps);
+    const Status s = lead_calibrate(&r, tr->o->val, &c);
+    paramset_swap_ema(&tr->ps);
+    TRY(s);
+    if (tr->o->calibrated) tr->o->calibrated(tr->o->ctx, &c);
+    return c.windows ? save(tr, "best.safetensors") : OK;
+}
+
 static Status resume(Trainer *tr, const char *path, Arena *a)
 {
     SafeFile f;
@@ -315,5 +340,7 @@ Status lead_train(const LeadConfig *cfg, const TrafficSeries *s, const TrainOpti
     TRY(file_write(arena_printf(perm, "%s/config.json", o->out), tr.config_json, strlen(tr.config_json)));
     TRY(run_log_open(&tr.log, o->out, o->resume, perm));
     const Status st = train_loop(&tr), closed = run_log_close(&tr.log);
-    return st.code ? st : closed;
+    TRY(st);
+    TRY(closed);
+    return tr.optim.step < tr.optim.total ? OK : calibrate(&tr, perm);   // stopped: goes on later
 }

@@ -8,7 +8,7 @@
 #include <signal.h>
 
 #include "autograd/profile.h"
-#include "lead/data.h"
+#include "lead/calibrate.h"
 #include "nn/optim.h"
 
 typedef struct TrainReport {
@@ -26,6 +26,7 @@ typedef struct TrainOptions {
     double checkpoint_seconds;                 // between checkpoints; 0 = 120
     void (*report)(void *ctx, const TrainReport *r);   // called for every step, in order; may be NULL
     void *ctx;
+    void (*calibrated)(void *ctx, const Calibration *c);   // called once at the end; may be NULL
     const volatile sig_atomic_t *stop;         // set by a signal: finish the step, save, return
     Profile *profile;                          // may be NULL
 } TrainOptions;

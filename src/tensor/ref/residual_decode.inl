@@ -1,6 +1,6 @@
 // residual_decode: the inverse of residual_target's shape for drawn samples (E7).   x [R,F,K], row r of window r B / R;
-//   u [B,W,F], base [B,K,F] or NULL (base_k = u_now), sigma, gamma, low, high [K,F]; location, log_scale [B,F,K], NULL: 0
-//   -> y [R,K,F] in scale s; FeatureParams
+//   u [B,W,F], base [B,K,F] or NULL (base_k = u_now), sigma, gamma, low, high [K,F]; location, log_scale [B,F,K] or
+//   NULL (0) -> y [R,K,F] in scale s; FeatureParams
 //   y = base + sigma sinh(gamma clamp(v, low, high));   v = asinh(location + exp(log_scale) sinh(gamma x))/gamma, which
 //   is x where both are NULL.  A NaN stays
 #include "tensor/ref.h"

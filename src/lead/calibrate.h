@@ -1,0 +1,23 @@
+// Calibration [D]: few-step samples are a little too narrow (docs/design.md).  After training, samples of validation
+// windows are stretched about their mean, in asinh units, by the factor a that gives the least CRPS: x' = m + a (x - m).
+// Every step has a factor of its own, from the sums over the steps next to it.  The factors are part of the run's
+// statistics (LeadStats.spread).
+#ifndef LEAD_LEAD_CALIBRATE_H
+#define LEAD_LEAD_CALIBRATE_H
+
+#include "lead/forecast.h"
+
+enum { CALIBRATE_WINDOWS = 128, CALIBRATE_LEAST = 8 };   // windows that are drawn; fewer than so many: a = 1
+
+typedef struct Calibration {
+    int windows;                 // 0: too few, nothing was changed
+    double least, most;          // the factors' range over the steps
+    double before, after;        // CRPS in scale s, mean over all flows and steps: a = 1, and the factors chosen
+} Calibration;
+
+// Chooses r->stats.spread on evenly spaced windows of the rows val and sets it in r->data.  The run has a series
+// attached and target residual (else nothing is changed: one step after another feeds samples back).  Errors: those of
+// lead_forecast.
+Status lead_calibrate(LeadRun *r, TrafficRange val, Calibration *out);
+
+#endif

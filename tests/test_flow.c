@@ -1,0 +1,401 @@
+// Networks over flows (lead/flow.h), and what LEAD makes of them: location, scale, shape (E7), the loss, samples and their
+// spread.  Everything is derived a second time by plain loops over single flows, in double; gradients against central
+// differences where the loss has no constants made of parameters.
+#include <math.h>
+#include <omp.h>
+
+#include "lead/calibrate.h"
+#include "lead_world.h"
+
+enum { N = 4, F = N * N, B = 3, H = 3, K = 2, WIDTH = 8, HIDDEN = 6, COND = 4 };
+
+// ---- plain loops
+
+typedef struct Plain { const World *w; const char *prefix; } Plain;
+
+static const double *value(const Plain *p, const char *name)
+{
+    char full[80];
+    snprintf(full, sizeof full, "%s.%s", p->prefix, name);
+    const Param *x = param_find(&p->w->ps, full);
+    CHECK(x, "no parameter %s", full);
+    return x->t.x;
+}
+
+static double silu(double x) { return x / (1 + exp(-x)); }
+
+// y[n_out] = x W + b of the layer called name
+static void plain_linear(const Plain *p, const char *name, const double *x, int n_in, double *y, int n_out)
+{
+    char w[60], b[60];
+    snprintf(w, sizeof w, "%s.weight", name);
+    snprintf(b, sizeof b, "%s.bias", name);
+    const double *weight = value(p, w), *bias = value(p, b);
+    for (int j = 0; j < n_out; j++) {
+        y[j] = bias[j];
+        for (int i = 0; i < n_in; i++) y[j] += x[i] * weight[i * n_out + j];
+    }
+}
+
+static void residual(const Plain *p, const char *format, int n, double *h, int width)
+{
+    double y[64];
+    for (int l = 0; l < n; l++) {
+        char name[40];
+        snprintf(name, sizeof name, format, l);
+        plain_linear(p, name, h, width, y, width);
+        for (int i = 0; i < width; i++) h[i] += silu(y[i]);
+    }
+}
+
+// in: n inputs, with room for the embedding of flow f behind them
+static void plain_trunk(const Plain *p, double *in, int n, int f, double *h)
+{
+    memcpy(in + n, value(p, "pair") + f * FLOW_PAIR_WIDTH, FLOW_PAIR_WIDTH * sizeof *in);
+    plain_linear(p, "in", in, n + FLOW_PAIR_WIDTH, h, WIDTH);
+    for (int i = 0; i < WIDTH; i++) h[i] = silu(h[i]);
+    residual(p, "%d", FLOW_TRUNK_LAYERS, h, WIDTH);
+}
+
+static void plain_modulate(const Plain *p, const char *name, const double *from, int n, double *h)
+{
+    double s[2 * HIDDEN];
+    plain_linear(p, name, from, n, s, 2 * HIDDEN);
+    for (int i = 0; i < HIDDEN; i++) h[i] = (1 + s[i]) * h[i] + s[HIDDEN + i];
+}
+
+// The denoiser's output for one flow: x [K], condition input `known` of n values, g [COND] or NULL.
+static void plain_denoise(const World *w, const double *x, double time, double *known, int n, int f, const double *g,
+                          double *out)
+{
+    const Plain p = {w, "flow"};
+    double trunk[WIDTH], h[HIDDEN], add[HIDDEN], sine[64], embed[64], active[COND];
+    plain_trunk(&p, known, n, f, trunk);
+    plain_linear(&p, "condition", trunk, WIDTH, h, HIDDEN);
+    plain_linear(&p, "x", x, K, add, HIDDEN);
+    for (int i = 0; i < HIDDEN; i++) h[i] += add[i];
+    for (int i = 0; i < 32; i++) {
+        sine[i] = sin(time * pow(10000, -i / 32.0));
+        sine[32 + i] = cos(time * pow(10000, -i / 32.0));
+    }
+    plain_linear(&p, "time", sine, 64, embed, 64);
+    for (int i = 0; i < 64; i++) embed[i] = silu(embed[i]);
+    plain_modulate(&p, "from_t", embed, 64, h);
+    for (int i = 0; g && i < COND; i++) active[i] = silu(g[i]);
+    if (g) plain_modulate(&p, "from_g", active, COND, h);
+    for (int i = 0; i < HIDDEN; i++) h[i] = silu(h[i]);
+    residual(&p, "layer.%d", FLOW_DENOISER_LAYERS, h, HIDDEN);
+    plain_linear(&p, "out", h, HIDDEN, out, K);
+}
+
+// ---- a small LEAD
+
+typedef struct Small {
+    World *w;
+    LeadConfig cfg;
+    TrafficSeries s;
+    LeadStats st;
+    LeadModel *m;
+    LeadData data;
+    LeadBatch b;
+    Tape keep;           // its step arena holds the batch
+} Small;
+
+static const int64_t at_rows[B] = {20, 33, 47};
+
+static LeadConfig small_config(const char *llm)
+{
+    LeadConfig c = tiny_lead(llm);
+    c.history = H, c.horizon = K, c.batch = B, c.samples = 4;
+    c.mean_head = c.scale_head = true, c.denoiser = DENOISER_FLOW, c.conditions = CONDITIONS_NONE;
+    c.flow_width = WIDTH, c.flow_hidden = HIDDEN, c.cond_width = COND, c.cond_drop = 0;
+    c.enc_base = 2, c.enc_stages = 1, c.enc_width = 4, c.agg_layers = 1, c.tokens = 2, c.adapter_width = 4;
+    c.unet_base = 4, c.unet_levels = 1, c.unet_heads = 1;
+    return c;
+}
+
+static Small *small_new(TestLog *log, const Device *dev, const LeadConfig *cfg)
+{
+    World *w = world_new(*dev, false);
+    Small *x = arena_zalloc(w->perm, sizeof *x);
+    x->w = w;
+    x->cfg = *cfg;
+    x->s = synth_series(log, w->perm, N, 40, 21600);
+    for (int64_t t = 0; t < x->s.T; t++) x->s.x[t * F + 5] = t % 3 == 0 ? 1 : 0;   // silent in most rows
+    x->st = fitted(log, w->perm, &x->s, &x->cfg);
+    const LeadShape shape = lead_stats_shape(&x->st, &x->cfg);
+    x->m = lead_world_model(w, &x->cfg, shape, 0.3);
+    tape_init(&x->keep, &w->dev, w->step, w->scratch);
+    x->data = data_of(log, &x->keep, w->perm, &x->st, &x->cfg, &x->s);
+    x->b = lead_data_batch(&x->keep, &x->data, lead_data_rows(&x->data, w->step, at_rows, B), NULL, true);
+    tape_init(&w->t, &w->dev, w->step, w->scratch);   // resets leave the batch alone
+    return x;
+}
+
+static double clamped(double x, double most) { return fmax(-most, fmin(most, x)); }
+
+// Location and log scale of flow f of window b, [2 K]; raw: before bounds and trust.
+static void plain_moments(const Small *x, int b, int f, bool raw, double *out)
+{
+    const Plain p = {x->w, "heads"};
+    const int C = x->m->shape.context_channels;
+    double in[128], h[WIDTH];
+    memcpy(in, (double *)x->b.context->x + (b * F + f) * C, (size_t)C * sizeof *in);
+    plain_trunk(&p, in, C, f, h);
+    plain_linear(&p, "location", h, WIDTH, out, K);
+    plain_linear(&p, "log_scale", h, WIDTH, out + K, K);
+    for (int k = 0; k < K && !raw; k++) {
+        const double trust = f == 5 ? 0 : 1;
+        out[k] = trust * clamped(out[k], 30);
+        out[K + k] = trust * clamped(out[K + k], 3);
+    }
+}
+
+static void check_moments(TestLog *log, const Small *x)
+{
+    x->w->t.record = false;
+    const ResidualMoments m = lead_moments(&x->w->t, x->m, &x->b);
+    double worst = 0, sum = 0, silent = 0;
+    for (int b = 0; b < B; b++)
+        for (int f = 0; f < F; f++) {
+            double want[2 * K];
+            plain_moments(x, b, f, false, want);
+            for (int k = 0; k < K; k++) {
+                const int64_t i = (b * F + f) * K + k;
+                const double a = ((double *)m.location->x)[i], c = ((double *)m.log_scale->x)[i];
+                worst = check_fold(worst, fabs(a - want[k]) + fabs(c - want[K + k]));
+                sum += fabs(a) + fabs(c);
+                if (f == 5) silent += fabs(a) + fabs(c);
+            }
+        }
+    TEST(log, worst < 1e-12 && sum > 1, "location and log scale are off by %g, of %g in all", worst, sum);
+    TEST(log, silent == 0, "a flow that is silent in most rows has a location or scale: %g", silent);
+}
+
+// ---- the loss
+
+// What flow f of window b is to draw (x_0), its residual z, and where it is expected.
+typedef struct Drawn { double z[K], moments[2 * K], raw[2 * K], x0[K]; } Drawn;
+
+static Drawn plain_target(const Small *x, int b, int f)
+{
+    Drawn d;
+    const int64_t W = x->b.window->shape.d[1];
+    const double *u = (double *)x->b.window->x + b * W * F;
+    plain_moments(x, b, f, false, d.moments);
+    plain_moments(x, b, f, true, d.raw);
+    for (int k = 0; k < K; k++) {
+        d.z[k] = (u[(H + 1 + k) * F + f] - u[H * F + f]) / (double)x->st.sigma[k * F + f];   // base: the last matrix
+        d.x0[k] = asinh((d.z[k] - d.moments[k]) / exp(d.moments[K + k])) / (double)x->st.gamma[k * F + f];
+    }
+    return d;
+}
+
+static double huber4(double e) { return fabs(e) <= 4 ? e * e / 2 : 4 * (fabs(e) - 2); }
+
+static void check_loss(TestLog *log, Small *x)
+{
+    Tape *t = &x->w->t;
+    const int C = x->m->shape.context_channels;
+    const RandomAddress at = {.seed = (uint64_t)x->cfg.seed, .site = SITE_NOISE};
+    tape_reset(t);
+    tape_set_step(t, 9);
+    const double got = ((double *)lead_loss(t, x->m, &x->b)->x)[0];
+    const DiffusionTimes d = tape_diffusion_times(t, x->m->ab, x->m->min_snr, B * F, at, 0, t->clock);
+    const double *eps = tape_randn_clock(t, SHAPE(B * F, K), at, 0)->x;
+    double diffusion = 0, location = 0, scale = 0;
+    for (int i = 0; i < B * F; i++) {
+        const Drawn w = plain_target(x, i / F, i % F);
+        const double ab = ((double *)d.ab->x)[i], weight = ((double *)d.weight->x)[i];
+        double xt[K], out[K], known[160];
+        memcpy(known, (double *)x->b.context->x + i * C, (size_t)C * sizeof *known);
+        memcpy(known + C, w.moments, sizeof w.moments);
+        for (int k = 0; k < K; k++) xt[k] = sqrt(ab) * w.x0[k] + sqrt(1 - ab) * eps[i * K + k];
+        plain_denoise(x->w, xt, ((double *)d.time->x)[i], known, C + 2 * K, i % F, NULL, out);
+        for (int k = 0; k < K; k++) {
+            const double v = sqrt(ab) * eps[i * K + k] - sqrt(1 - ab) * w.x0[k], n = B * F * K;
+            diffusion += weight * pow(out[k] - v, 2) / n;
+            location += huber4(w.raw[k] - clamped(w.z[k], 30)) / n;
+            const double size = (double)logl((long double)fabs(w.z[k] - w.moments[k]) + 0.1L);   // `log` is the test's
+            scale += pow(w.raw[K + k] - size, 2) / n;
+        }
+    }
+    const double want = diffusion + location + scale / 2;
+    TEST(log, fabs(got - want) < 1e-10 * want, "the loss is %.12g, by hand %.12g = %g + %g + %g / 2", got, want, diffusion,
+         location, scale);
+}
+
+// ---- denoising with a condition
+
+static void check_denoiser(TestLog *log, const char *llm, ConditionKind conditions)
+{
+    LeadConfig cfg = small_config(llm);
+    cfg.conditions = conditions, cfg.mean_head = cfg.scale_head = false;
+    const Device dev = device_cpu_f64();
+    Small *x = small_new(log, &dev, &cfg);
+    Tape *t = &x->w->t;
+    t->record = false;
+    const Condition c = lead_condition(t, x->m, &x->b);
+    const Known known = lead_known(t, x->m, &x->b, c);
+    Tensor *xt = normal_tensor(x->w, SHAPE(B, N, N, K), 5), *time = tape_from_f32(t, SHAPE(B), (float[]){3, 17, 40});
+    const double *got = lead_denoise(t, x->m, xt, time, &known)->x;
+    const int C = x->m->shape.context_channels;
+    double worst = 0, size = 0;
+    for (int i = 0; i < B * F; i++) {
+        double in[160], out[K];
+        memcpy(in, (double *)x->b.context->x + i * C, (size_t)C * sizeof *in);
+        plain_denoise(x->w, (double *)xt->x + i * K, ((double *)time->x)[i / F], in, C, i % F,
+                      c.g ? (double *)c.g->x + i / F * COND : NULL, out);
+        for (int k = 0; k < K; k++) {
+            worst = check_fold(worst, fabs(out[k] - got[i * K + k]));
+            size = fmax(size, fabs(out[k]));
+        }
+    }
+    TEST(log, worst < 1e-11 && size > 0.1, "flow denoiser, conditions %d: off by %g of %g", conditions, worst, size);
+    TEST(log, (c.g != NULL) == (conditions != CONDITIONS_NONE), "conditions %d: g is %p", conditions, (void *)c.g);
+    world_delete(x->w);
+}
+
+// ---- gradients
+
+typedef struct GradientCase { const Small *x; ResidualMoments use; } GradientCase;
+
+static Tensor *loss_of_all(Tape *t, void *ctx)
+{
+    const GradientCase *c = ctx;
+    tape_set_step(t, 7);
+    return lead_loss(t, c->x->m, &c->x->b);
+}
+
+static Tensor *loss_of_heads(Tape *t, void *ctx)
+{
+    const GradientCase *c = ctx;
+    const LeadBatch *b = &c->x->b;
+    Tensor *planes = tape_reshape(t, b->context, SHAPE(B, F, c->x->m->shape.context_channels));
+    return flow_heads_loss(t, flow_heads_apply(t, &c->x->m->heads, planes), c->use, b->window, b->base, b->units, H);
+}
+
+// prefix: of the parameters whose gradient is checked
+static void check_gradients(TestLog *log, const char *what, const Small *x, ModuleLoss *loss, const char *prefix)
+{
+    Tensor *in[512];
+    int n = 0;
+    for (int i = 0; i < x->w->ps.n; i++) {
+        Param *p = x->w->ps.p[i];
+        if (!p->frozen && !strncmp(p->t.name, prefix, strlen(prefix))) in[n++] = &p->t;
+    }
+    GradientCase c = {x, {normal_tensor(x->w, SHAPE(B, F, K), 8), NULL}};
+    const ModuleReport r = check_module_gradient(&x->w->dev, loss, &c, in, n);
+    TEST(log, n > 0 && r.wrong == 0 && r.worst <= GRADIENT_TOL, "%s: of %ld derivatives %ld are wrong, worst %.2g at %s",
+         what, r.elements, r.wrong, r.worst, r.worst_name);
+    for (int i = 0; i < n; i++) {
+        double largest = 0;
+        for (int64_t k = 0; k < numel(in[i]); k++) largest = check_fold(largest, fabs(((double *)in[i]->g)[k]));
+        const char *name = in[i]->name, *keys = strstr(name, ".k.bias");
+        if ((keys && !keys[7]) || !strcmp(name, "cond.pool.bias")) continue;   // zero by mathematics (test_modules.c)
+        TEST(log, largest > 1e-9, "%s: the gradient of %s is zero everywhere", what, name);
+    }
+}
+
+static void check_all_gradients(TestLog *log, const char *llm)
+{
+    static const struct { const char *what; DenoiserKind denoiser; ConditionKind conditions; double drop;
+                          const char *checked; } cases[] = {
+        {"flow denoiser alone", DENOISER_FLOW, CONDITIONS_NONE, 0, ""},
+        {"flow denoiser with g, some dropped", DENOISER_FLOW, CONDITIONS_GLOBAL, 0.4, "cond."},
+        {"U-Net and flow denoiser, g and S", DENOISER_BOTH, CONDITIONS_DUAL, 0.4, "flow.layer"},
+        {"U-Net without conditions", DENOISER_UNET, CONDITIONS_NONE, 0, "cond."},
+        {"U-Net with S alone", DENOISER_UNET, CONDITIONS_SEQUENCE, 0.4, "cond."},
+    };
+    const Device dev = device_cpu_f64();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        LeadConfig cfg = small_config(llm);
+        cfg.denoiser = cases[i].denoiser, cfg.conditions = cases[i].conditions, cfg.cond_drop = cases[i].drop;
+        cfg.mean_head = cfg.scale_head = false;   // their output is a constant for the rest: not in this derivative
+        Small *x = small_new(log, &dev, &cfg);
+        check_gradients(log, cases[i].what, x, loss_of_all, cases[i].checked);
+        world_delete(x->w);
+    }
+}
+
+// ---- samples
+
+// x' = m + a (x - m) for each window, flow and step; decoding what the diffusion should draw gives the truth.
+static void check_samples(TestLog *log, Small *x)
+{
+    Tape *t = &x->w->t;
+    enum { S = 4 };
+    t->record = false;
+    x->st.spread[1] = 1.25;
+    lead_data_set_spread(&x->data, t, x->w->perm);
+    Tensor *in = normal_tensor(x->w, SHAPE(B * S, N, N, K), 12);
+    const double *a = in->x, *y = lead_data_spread(t, &x->data, in, S)->x;
+    double worst = 0;
+    for (int b = 0; b < B; b++)
+        for (int j = 0; j < F * K; j++) {
+            double mean = 0;
+            for (int s = 0; s < S; s++) mean += a[(b * S + s) * F * K + j] / S;
+            for (int s = 0; s < S; s++) {
+                const int i = (b * S + s) * F * K + j;
+                worst = check_fold(worst, fabs(y[i] - (mean + (j % K ? 1.25 : 1) * (a[i] - mean))));
+            }
+        }
+    TEST(log, worst < 1e-12, "spread: off by %g", worst);
+    x->b.moments = lead_moments(t, x->m, &x->b);
+    const ResidualParams p = {H, RESIDUAL_SHAPE};
+    Tensor *x0 = tape_residual_target(t, x->b.window, x->b.base, x->b.units->sigma, x->b.units->gamma, x->b.moments, &p);
+    const double *kbps = lead_data_decode(t, &x->data, &x->b, tape_reshape(t, x0, SHAPE(B, N, N, K)))->x;
+    const double *head = lead_data_decode(t, &x->data, &x->b, NULL)->x;
+    const int64_t W = x->b.window->shape.d[1];
+    for (int i = 0; i < B * K * F; i++) {
+        const int b = i / (K * F), k = i / F % K, f = i % F;
+        const double truth = (double)x->s.x[(at_rows[b] + 1 + k) * F + f], unit = (double)x->st.scale.flowmax_kbps[f];
+        const double now = ((double *)x->b.window->x)[(b * W + H) * F + f];
+        const double z = ((double *)x->b.moments.location->x)[(b * F + f) * K + k], kf = k * F + f;
+        const double z_in = sinh(clamped(asinh(z), 1e9) < (double)x->st.low[(int)kf] ? (double)x->st.low[(int)kf]
+                                 : asinh(z) > (double)x->st.high[(int)kf] ? (double)x->st.high[(int)kf] : asinh(z));
+        worst = check_fold(worst, fabs(kbps[i] - truth) / unit);
+        const double want = fmax(0, now + (double)x->st.sigma[(int)kf] * z_in);
+        worst = check_fold(worst, fabs(fmax(0, head[i] / unit) - want) / 10);
+    }
+    TEST(log, worst < 1e-6, "decoding: off by %g of the flow's maximum", worst);
+    x->b.moments = (ResidualMoments){0};
+}
+
+// ---- combinations that the configuration refuses
+
+static void check_refusals(TestLog *log, const char *llm)
+{
+    LeadConfig c = small_config(llm);
+    TEST(log, config_check(&c).code == 0, "the small configuration is refused: %s", config_check(&c).msg);
+    c.loss_sobel = 1;
+    TEST(log, strstr(config_check(&c).msg, "loss_sobel"), "Sobel loss without images: '%s'", config_check(&c).msg);
+    c = small_config(llm);
+    c.pixel_condition = false;
+    TEST(log, strstr(config_check(&c).msg, "mean_head"), "heads without planes: '%s'", config_check(&c).msg);
+    c = small_config(llm);
+    c.mean_head = false, c.point = POINT_HEAD;
+    TEST(log, strstr(config_check(&c).msg, "point"), "point of a head that is not there: '%s'", config_check(&c).msg);
+}
+
+void test_flow(TestLog *log)
+{
+    const int before = omp_get_max_threads();
+    omp_set_num_threads(1);
+    Arena *a = arena_new("names", (size_t)1 << 27, NULL);
+    const char *llm = tiny_llm(log, a);
+    const Device dev = device_cpu_f64();
+    const LeadConfig cfg = small_config(llm);
+    Small *x = small_new(log, &dev, &cfg);
+    check_moments(log, x);
+    check_loss(log, x);
+    check_gradients(log, "heads", x, loss_of_heads, "heads.");
+    check_samples(log, x);
+    world_delete(x->w);
+    check_denoiser(log, llm, CONDITIONS_NONE);
+    check_denoiser(log, llm, CONDITIONS_GLOBAL);
+    check_all_gradients(log, llm);
+    check_refusals(log, llm);
+    arena_delete(a);
+    omp_set_num_threads(before);
+}
