@@ -1,5 +1,6 @@
 // Windows of a traffic series and their features (E1, E2, E7, E9): draw_windows, window_rows, window_calendar, ridge,
-// traffic_scale, encode_image, context_planes, residual_target, residual_decode, traffic_weight.
+// traffic_scale, encode_image, context_planes, ewma, window_season, flow_context, base_error, node_sums, flow_news,
+// residual_target, residual_decode, traffic_weight.
 // A batch of 32 windows of 144 flows is 10^4 .. 10^6 values, read from L2: one thread a value, the launch is most of
 // the time.  Nothing here depends on values that the host has: the training step is recorded once (tensor/graph.h).
 #include "kernel.h"
@@ -304,6 +305,68 @@ CUDA_KERNEL(flow_context, fwd)
     each(c, FlowPlanes{in_x(c, 0), {in_x(c, 1), nullptr, in_x(c, 2), in_x(c, 3)}, in_x(c, 4), in_x(c, 5), in_x(c, 6),
                        in_x(c, 7), in_i32(c, 8), u.d[1], u.d[2], p->history, c->in[7]->shape.d[0],
                        c->in[4]->shape.d[2], c->in[5]->shape.d[2], c->out[0]->shape.d[2], p->per_day});
+}
+
+struct BaseError {
+    const float *u, *made, *sigma;
+    const int32_t *origin;
+    int64_t F;
+    __device__ float operator()(int64_t i) const
+    {
+        const int64_t half = quotient(i, F), f = i - half * F, t = half / 2, from = origin[t];
+        const float e = from < 0 ? 0.0f : (u[t * F + f] - made[from * F + f]) / sigma[f];
+        const float held = e < -30.0f ? -30.0f : e > 30.0f ? 30.0f : e;
+        return half % 2 ? fabsf(held) : held;
+    }
+};
+
+CUDA_KERNEL(base_error, fwd)
+{
+    each(c, BaseError{in_x(c, 0), in_x(c, 1), in_x(c, 3), in_i32(c, 2), c->in[0]->shape.d[1]});
+}
+
+struct NodeSum {
+    const float *x;
+    int64_t N, V;
+    __device__ float operator()(int64_t i) const
+    {
+        const int64_t t = quotient(i, V), v = i - t * V, F = N * N;
+        const float *row = x + t * F;
+        double sum = 0;
+        if (v == 2 * N)
+            for (int64_t f = 0; f < F; f++) sum += row[f];
+        else
+            for (int64_t m = 0; m < N; m++) sum += v < N ? row[v * N + m] : row[m * N + v - N];
+        return (float)sum;
+    }
+};
+
+CUDA_KERNEL(node_sums, fwd)
+{
+    const int64_t V = c->out[0]->shape.d[1];
+    each(c, NodeSum{in_x(c, 0), (V - 1) / 2, V});
+}
+
+struct FlowNews {
+    const float *error, *now, *before, *mean, *unit;
+    int64_t F, C, n, V;
+    __device__ float operator()(int64_t i) const
+    {
+        const int64_t pixel = quotient(i, C), plane = i - pixel * C, b = quotient(pixel, F), f = pixel - b * F;
+        if (plane < n) return asinhf(error[(2 * b * F + f) * n + plane]);
+        if (plane < 2 * n) return logf(error[((2 * b + 1) * F + f) * n + plane - n] + 0.05f);
+        const int64_t k = (plane - 2 * n) / 2, N = V / 2;
+        const int64_t node = k == 0 ? quotient(f, N) : k == 1 ? N + f - quotient(f, N) * N : 2 * N, v = b * V + node;
+        const float change = (plane - 2 * n) % 2 ? now[v] - before[v] : mean[v] - now[v];
+        return asinhf(change / unit[node]);
+    }
+};
+
+CUDA_KERNEL(flow_news, fwd)
+{
+    const Shape y = c->out[0]->shape;
+    each(c, FlowNews{in_x(c, 0), in_x(c, 1), in_x(c, 2), in_x(c, 3), in_x(c, 4), y.d[1], y.d[2],
+                     c->in[0]->shape.d[2], numel(c->in[4])});
 }
 
 struct Residual {

@@ -135,11 +135,86 @@ static void host_average(const LeadStats *st, const TrafficSeries *s, int64_t t,
     }
 }
 
+// The average of half-life `hours` of the error (or its size) that ridge made `ahead` slots before each row up to t.
+static void host_error(const LeadStats *st, const TrafficSeries *s, int64_t t, int ahead, bool size, double hours,
+                       float *y)
+{
+    const double slots = hours * 3600 / st->slot_seconds;
+    const int64_t longest = (int64_t)(24 * 96 * 3600.0 / st->slot_seconds);   // gaps are cut to this
+    float made[8 * F], u[F], b[F];
+    int64_t last = -1;
+    memset(y, 0, F * sizeof *y);
+    for (int64_t r = 0; r <= t; r++) {
+        const int64_t from = s->valid[r] ? traffic_row_at(s, r, -ahead) : -1;
+        bool lags = from >= 0;
+        for (int i = 1; lags && i < RIDGE_LAGS; i++) lags = traffic_row_at(s, from, -i) == from - i;
+        if (!lags || from < RIDGE_LAGS - 1) continue;
+        ridge_predict(&st->ridge, s, from, made);
+        scale_forward(&st->scale, made + (ahead - 1) * F, b);
+        scale_forward(&st->scale, s->x + r * F, u);
+        const double kept = last < 0 ? 0 : exp2(-fmin((double)(s->slot[r] - s->slot[last]), (double)longest) / slots);
+        for (int f = 0; f < F; f++) {
+            const float e = fminf(30, fmaxf(-30, (u[f] - b[f]) / st->sigma[(ahead - 1) * F + f]));
+            y[f] += (float)(1 - kept) * ((size ? fabsf(e) : e) - y[f]);
+        }
+        last = r;
+    }
+}
+
+// What node v sends (v < N), receives, or the total of row t.
+static float host_sum(const TrafficSeries *s, int64_t t, int v)
+{
+    double sum = 0;
+    for (int f = 0; f < F; f++)
+        if (v == 2 * N || (v < N ? f / N == v : f % N == v - N)) sum += (double)s->x[t * F + f];
+    return (float)sum;
+}
+
+static float host_sum_mean(const LeadStats *st, const TrafficSeries *s, int64_t t, int v)
+{
+    const double slots = 3600.0 / st->slot_seconds, longest = (int64_t)(24 * 96 * 3600.0 / st->slot_seconds);
+    float y = 0;
+    int64_t last = -1;
+    for (int64_t r = 0; r <= t; r++) {
+        if (!s->valid[r]) continue;
+        const double kept = last < 0 ? 0 : exp2(-fmin((double)(s->slot[r] - s->slot[last]), longest) / slots);
+        y += (float)(1 - kept) * (host_sum(s, r, v) - y);
+        last = r;
+    }
+    return y;
+}
+
+// The planes of flow_news, behind those of flow_context.  C: planes of a flow
+static void host_news(const LeadStats *st, const TrafficSeries *s, int64_t t, int C, float *out)
+{
+    static const double hours[2] = {1, 8};
+    int steps[ERROR_STEPS];
+    const int n = lead_error_steps(st->Kt, steps);
+    const int64_t before = traffic_row_at(s, t, -1) < 0 ? t : t - 1;
+    float e[F];
+    for (int size = 0; size < 2; size++)
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < 2; j++, out++) {
+                host_error(st, s, t, steps[i], size, hours[j], e);
+                for (int f = 0; f < F; f++) out[f * C] = size ? logf(e[f] + 0.05f) : asinhf(e[f]);
+            }
+    for (int f = 0; f < F; f++) {
+        const int node[3] = {f / N, N + f % N, 2 * N};
+        for (int k = 0; k < 3; k++) {
+            const float now = host_sum(s, t, node[k]), unit = st->node_unit[node[k]];
+            out[f * C + 2 * k] = asinhf((host_sum_mean(st, s, t, node[k]) - now) / unit);
+            out[f * C + 2 * k + 1] = asinhf((now - host_sum(s, before, node[k])) / unit);
+        }
+    }
+}
+
 static void host_flow_context(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t,
                               const float *base, float *out)
 {
     static const double values[] = {1, 4, 24, 96}, changes[] = {0.25, 2, 12, 48};
-    const int H = cfg->history, K = st->Kt, C = H + 14 + 4 * K, D = st->per_day;
+    const int H = cfg->history, K = st->Kt, D = st->per_day;
+    int steps[ERROR_STEPS];
+    const int C = H + 14 + 4 * K + 4 * lead_error_steps(K, steps) + 6;
     float now[F], u[F], most[F], least[F], averages[8][F];
     for (int j = 0; j < 4; j++) host_average(st, s, t, false, values[j], averages[j]);
     for (int j = 0; j < 4; j++) host_average(st, s, t, true, changes[j], averages[4 + j]);
@@ -177,6 +252,7 @@ static void host_flow_context(const LeadStats *st, const LeadConfig *cfg, const 
         host_plane(out + 2, C, u, now, unit);
         host_plane(out + 3, C, st->part_means + ((day >= 5) * D + slot) * F, now, unit);
     }
+    host_news(st, s, t, C, out);
 }
 
 static void host_target(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t,

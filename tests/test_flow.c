@@ -1,5 +1,5 @@
-// Networks over flows (lead/flow.h), and what LEAD makes of them: location, scale, shape (E7), the loss, samples and their
-// spread.  Everything is derived a second time by plain loops over single flows, in double; gradients against central
+// Networks over flows (lead/flow.h), and what LEAD makes of them: location, scale, shape (E7), the loss, samples and
+// their spread.  Everything is derived a second time by plain loops over single flows, in double; gradients against central
 // differences where the loss has no constants made of parameters.
 #include <math.h>
 #include <omp.h>
@@ -221,8 +221,8 @@ static void check_loss(TestLog *log, Small *x)
         }
     }
     const double want = diffusion + location + scale / 2;
-    TEST(log, fabs(got - want) < 1e-10 * want, "the loss is %.12g, by hand %.12g = %g + %g + %g / 2", got, want, diffusion,
-         location, scale);
+    TEST(log, fabs(got - want) < 1e-10 * want, "the loss is %.12g, by hand %.12g = %g + %g + %g / 2", got, want,
+         diffusion, location, scale);
 }
 
 // ---- denoising with a condition
@@ -286,8 +286,8 @@ static void check_gradients(TestLog *log, const char *what, const Small *x, Modu
     }
     GradientCase c = {x, {normal_tensor(x->w, SHAPE(B, F, K), 8), NULL}};
     const ModuleReport r = check_module_gradient(&x->w->dev, loss, &c, in, n);
-    TEST(log, n > 0 && r.wrong == 0 && r.worst <= GRADIENT_TOL, "%s: of %ld derivatives %ld are wrong, worst %.2g at %s",
-         what, r.elements, r.wrong, r.worst, r.worst_name);
+    TEST(log, n > 0 && r.wrong == 0 && r.worst <= GRADIENT_TOL,
+         "%s: of %ld derivatives %ld are wrong, worst %.2g at %s", what, r.elements, r.wrong, r.worst, r.worst_name);
     for (int i = 0; i < n; i++) {
         double largest = 0;
         for (int64_t k = 0; k < numel(in[i]); k++) largest = check_fold(largest, fabs(((double *)in[i]->g)[k]));
@@ -343,7 +343,8 @@ static void check_samples(TestLog *log, Small *x)
     TEST(log, worst < 1e-12, "spread: off by %g", worst);
     x->b.moments = lead_moments(t, x->m, &x->b);
     const ResidualParams p = {H, RESIDUAL_SHAPE};
-    Tensor *x0 = tape_residual_target(t, x->b.window, x->b.base, x->b.units->sigma, x->b.units->gamma, x->b.moments, &p);
+    Tensor *x0 = tape_residual_target(t, x->b.window, x->b.base, x->b.units->sigma, x->b.units->gamma, x->b.moments,
+                                      &p);
     const double *kbps = lead_data_decode(t, &x->data, &x->b, tape_reshape(t, x0, SHAPE(B, N, N, K)))->x;
     const double *head = lead_data_decode(t, &x->data, &x->b, NULL)->x;
     const int64_t W = x->b.window->shape.d[1];

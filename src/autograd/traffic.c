@@ -168,6 +168,47 @@ Tensor *tape_flow_context(Tape *t, const FlowContext *v, const FlowContextParams
     return tape_op(t, OP_flow_context, 9, in, 1, &y, p, sizeof *p)->out[0];
 }
 
+// N of F = N N flows.
+static int64_t nodes_of(const char *op, int64_t F)
+{
+    int64_t N = 0;
+    while ((N + 1) * (N + 1) <= F) N++;
+    CHECK(N >= 1 && N * N == F, "%s: want a square number of flows, got %lld", op, (long long)F);
+    return N;
+}
+
+Tensor *tape_base_error(Tape *t, Tensor *u, Tensor *made, Tensor *origin, Tensor *sigma)
+{
+    check_dims("base_error", "u", u, 2);
+    check_shape("base_error", "made", made, u->shape);
+    check_index("base_error", "origin", origin, 1);
+    check_shape("base_error", "origin", origin, SHAPE(u->shape.d[0]));
+    check_shape("base_error", "sigma", sigma, SHAPE(u->shape.d[1]));
+    const Shape y = SHAPE(u->shape.d[0], 2 * u->shape.d[1]);
+    return tape_op(t, OP_base_error, 4, (Tensor *[]){u, made, origin, sigma}, 1, &y, NULL, 0)->out[0];
+}
+
+Tensor *tape_node_sums(Tape *t, Tensor *x)
+{
+    check_dims("node_sums", "x", x, 2);
+    const Shape y = SHAPE(x->shape.d[0], 2 * nodes_of("node_sums", x->shape.d[1]) + 1);
+    return tape_op(t, OP_node_sums, 1, &x, 1, &y, NULL, 0)->out[0];
+}
+
+Tensor *tape_flow_news(Tape *t, Tensor *error, Tensor *now, Tensor *before, Tensor *mean, Tensor *unit)
+{
+    check_dims("flow_news", "error", error, 3);
+    const int64_t B = error->shape.d[0], F = error->shape.d[1] / 2, V = 2 * nodes_of("flow_news", F) + 1;
+    CHECK(error->shape.d[1] == 2 * F, "flow_news: want two rows of errors a flow, got %lld",
+          (long long)error->shape.d[1]);
+    check_shape("flow_news", "now", now, SHAPE(B, V));
+    check_shape("flow_news", "before", before, SHAPE(B, V));
+    check_shape("flow_news", "mean", mean, SHAPE(B, V));
+    check_shape("flow_news", "unit", unit, SHAPE(V));
+    const Shape y = SHAPE(B, F, 2 * error->shape.d[2] + 6);
+    return tape_op(t, OP_flow_news, 5, (Tensor *[]){error, now, before, mean, unit}, 1, &y, NULL, 0)->out[0];
+}
+
 // location, log_scale [B,F,K] or NULL
 static void check_moments(const char *op, ResidualMoments m, int64_t B, int64_t F, int64_t K)
 {

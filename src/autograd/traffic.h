@@ -35,6 +35,11 @@ WindowSeason tape_window_season(Tape *t, Tensor *at, Tensor *place, Tensor *vali
 // -> [B,F,H+n+m+6+4K]
 typedef struct FlowContext { Tensor *u, *base, *week, *part, *ewma, *change, *level, *sigma, *now; } FlowContext;
 Tensor *tape_flow_context(Tape *t, const FlowContext *v, const FlowContextParams *p);
+// Errors of a cheap forecast as they came.  u, made [T,F], origin I32 [T], sigma [F] -> [T,2F]
+Tensor *tape_base_error(Tape *t, Tensor *u, Tensor *made, Tensor *origin, Tensor *sigma);
+Tensor *tape_node_sums(Tape *t, Tensor *x);                                // [T,N N] -> [T,2N+1]
+// What happened lately (E7).  error [B,2F,n]; now, before, mean [B,2N+1]; unit [2N+1] -> [B,F,2n+6]
+Tensor *tape_flow_news(Tape *t, Tensor *error, Tensor *now, Tensor *before, Tensor *mean, Tensor *unit);
 // Where the residual of each window, flow and step is expected, and how far it strays: [B,F,K] each, or NULL: 0
 typedef struct ResidualMoments { Tensor *location, *log_scale; } ResidualMoments;
 // The residual (E7).  base as above; sigma, gamma [K,F] -> [B,F,K]

@@ -43,8 +43,10 @@ static void add_windows(LeadRun *r, const int64_t *t, int n, double *crps, float
 #pragma omp parallel for schedule(static)
         for (int k = 0; k < K; k++) {
             float z[4096];   // the most samples that the configuration allows
-            for (int i = 0; i < n; i++)
-                crps[a * K + k] += step_crps(r, samples + (int64_t)i * S * K * F, r->series->x + (t[i] + 1 + k) * F, k, z);
+            for (int i = 0; i < n; i++) {
+                const float *truth = r->series->x + (t[i] + 1 + k) * F;
+                crps[a * K + k] += step_crps(r, samples + (int64_t)i * S * K * F, truth, k, z);
+            }
         }
     }
     r->data.spread = NULL;

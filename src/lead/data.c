@@ -6,6 +6,7 @@
 
 // Half-lives of the moving averages of flow_context: of the values, and of their |changes|.
 static const double value_hours[EWMA_MAX] = {1, 4, 24, 96}, change_hours[EWMA_MAX] = {0.25, 2, 12, 48};
+static const double error_hours[EWMA_MAX] = {1, 8};   // ERROR_AVERAGES: of the base's errors and of their sizes
 
 static Tensor *put(Tape *t, Arena *perm, Shape shape, const float *x)
 {
@@ -47,22 +48,120 @@ static Status put_index(LeadData *d, Tape *t, Arena *perm, const TrafficSeries *
     return OK;
 }
 
-// Moving averages of the whole series, [T,F EWMA_MAX].  Row t depends on rows up to t alone.
-static Tensor *moving_averages(const LeadData *d, Tape *t, Arena *perm, bool change, const double hours[EWMA_MAX])
+// n moving averages of each column of a whole series x [T,D] -> [T,D n].  Row t depends on rows up to t alone.
+static Tensor *moving_averages(const LeadData *d, Tape *t, Arena *perm, Tensor *x, Tensor *valid, bool change, int n,
+                               const double *hours)
 {
-    EwmaParams p = {.n = EWMA_MAX, .change = change};
-    for (int j = 0; j < EWMA_MAX; j++) p.half_life[j] = hours[j] * 3600 / d->st->slot_seconds;
-    Tensor *y = tensor_new(perm, t->dev, REAL, SHAPE(d->T, d->st->F, EWMA_MAX), "moving averages");
-    tape_run(t, OP_ewma, 3, (Tensor *[]){d->u, d->place, d->valid}, 1, &y, &p);
-    y->shape = SHAPE(d->T, (int64_t)d->st->F * EWMA_MAX);
+    EwmaParams p = {.n = n, .change = change};
+    const int64_t D = x->shape.d[1];
+    for (int j = 0; j < n; j++) p.half_life[j] = hours[j] * 3600 / d->st->slot_seconds;
+    Tensor *y = tensor_new(perm, t->dev, REAL, SHAPE(d->T, D, n), "moving averages");
+    tape_run(t, OP_ewma, 3, (Tensor *[]){x, d->place, valid}, 1, &y, &p);
+    y->shape = SHAPE(d->T, D * n);
     return y;
 }
 
-static void put_flow_context(LeadData *d, Tape *t, Arena *perm)
+static Tensor *put_i32(Tape *t, Arena *a, const int32_t *x, int64_t n)
 {
-    d->ewma = moving_averages(d, t, perm, false, value_hours);
-    d->change = moving_averages(d, t, perm, true, change_hours);
+    Tensor *y = tensor_new(a, t->dev, I32, SHAPE(n), "rows");
+    tensor_set_i32(y, x, n);
+    return y;
+}
+
+// Row t itself where a ridge forecast can be made at it, since its lags are valid and consecutive; else -1.
+static int32_t *forecast_rows(const TrafficSeries *s, Arena *a)
+{
+    int32_t *row = arena_alloc(a, (size_t)s->T * sizeof *row);
+    int lags = 0;
+    for (int64_t t = 0; t < s->T; t++) {
+        const bool next = t > 0 && s->slot[t] == s->slot[t - 1] + 1;
+        lags = !s->valid[t] ? 0 : next ? lags + 1 : 1;
+        row[t] = lags >= RIDGE_LAGS ? (int32_t)t : -1;
+    }
+    return row;
+}
+
+static Tensor *ridge_base(Tape *t, const LeadData *d, WindowRows rows);
+
+// The base's forecasts of `n` steps ahead, made at every row of the series -> made[i] [T,F], in scale s.  Rows where
+// none can be made hold some other row's.
+static void put_forecasts(const LeadData *d, Tape *t, Arena *a, const int32_t *can, const int *steps, int n,
+                          Tensor **made)
+{
+    enum { ROWS = 128 };
+    int64_t at[ROWS], F = d->st->F, some = 0;
+    while (some < d->T - 1 && can[some] < 0) some++;
+    for (int i = 0; i < n; i++) {
+        made[i] = tensor_new(a, t->dev, REAL, SHAPE(1, d->T, F), "forecasts");
+        tensor_fill(made[i], 0);
+    }
+    for (int64_t first = 0; can[some] >= 0 && first < d->T; first += ROWS) {
+        const size_t mark = arena_mark(t->step);
+        const int64_t B = d->T - first < ROWS ? d->T - first : ROWS;
+        for (int64_t i = 0; i < B; i++) at[i] = can[first + i] < 0 ? some : first + i;
+        const WindowRows rows = tape_window_rows(t, lead_data_rows(d, t->step, at, B), d->place, d->valid, &d->window);
+        Tensor *base = ridge_base(t, d, rows);
+        for (int i = 0; i < n; i++) {
+            Tensor *step = tape_reshape(t, tape_slice(t, base, 1, steps[i] - 1, 1), SHAPE(1, B, F));
+            tape_cache_put(t, made[i], step, first);
+        }
+        arena_rewind(t->step, mark);
+    }
+}
+
+// Moving averages of the base's errors (flow_news).
+static void put_errors(LeadData *d, Tape *t, Arena *perm, const TrafficSeries *s)
+{
+    Arena *a = t->scratch;
+    const size_t mark = arena_mark(a);
+    const int64_t F = d->st->F;
+    const int32_t *can = forecast_rows(s, a);
+    int32_t *origin = arena_alloc(a, 2 * (size_t)d->T * sizeof *origin), *known = origin + d->T;
+    int steps[ERROR_STEPS];
+    Tensor *made[ERROR_STEPS];
+    d->error_steps = lead_error_steps(d->st->Kt, steps);
+    put_forecasts(d, t, a, can, steps, d->error_steps, made);
+    for (int i = 0; i < d->error_steps; i++) {
+        for (int64_t r = 0; r < d->T; r++) {
+            const int64_t from = s->valid[r] ? traffic_row_at(s, r, -steps[i]) : -1;
+            origin[r] = from < 0 ? -1 : can[from];
+            known[r] = origin[r] >= 0;
+        }
+        const size_t each = arena_mark(a);
+        Tensor *sigma = tape_reshape(t, tape_slice(t, d->units.sigma, 0, steps[i] - 1, 1), SHAPE(F));
+        Tensor *error = tensor_new(a, t->dev, REAL, SHAPE(d->T, 2 * F), "errors");
+        made[i]->shape = SHAPE(d->T, F);
+        tape_run(t, OP_base_error, 4, (Tensor *[]){d->u, made[i], put_i32(t, a, origin, d->T), sigma}, 1, &error, NULL);
+        Tensor *valid = put_i32(t, a, known, d->T);
+        d->error[i] = moving_averages(d, t, perm, error, valid, false, ERROR_AVERAGES, error_hours);
+        arena_rewind(a, each);
+    }
+    arena_rewind(a, mark);
+}
+
+// Sums over nodes: at each row, at the row one slot before (where there is none: at the row itself), and on average.
+static void put_sums(LeadData *d, Tape *t, Arena *perm, const TrafficSeries *s)
+{
+    const int64_t V = 2 * (int64_t)d->st->N + 1;
+    const size_t mark = arena_mark(t->scratch);
+    int32_t *before = arena_alloc(t->scratch, (size_t)d->T * sizeof *before);
+    for (int64_t r = 0; r < d->T; r++) before[r] = (int32_t)(traffic_row_at(s, r, -1) == r - 1 && r > 0 ? r - 1 : r);
+    d->sums = tensor_new(perm, t->dev, REAL, SHAPE(d->T, V), "sums");
+    d->sums_before = tensor_new(perm, t->dev, REAL, SHAPE(d->T, V), "sums before");
+    tape_run(t, OP_node_sums, 1, &d->x, 1, &d->sums, NULL);
+    tape_run(t, OP_embedding, 2, (Tensor *[]){d->sums, put_i32(t, t->scratch, before, d->T)}, 1, &d->sums_before, NULL);
+    d->sums_mean = moving_averages(d, t, perm, d->sums, d->valid, false, 1, value_hours);
+    d->node_unit = put(t, perm, SHAPE(V), d->st->node_unit);
+    arena_rewind(t->scratch, mark);
+}
+
+static void put_flow_context(LeadData *d, Tape *t, Arena *perm, const TrafficSeries *s)
+{
+    d->ewma = moving_averages(d, t, perm, d->u, d->valid, false, EWMA_MAX, value_hours);
+    d->change = moving_averages(d, t, perm, d->u, d->valid, true, EWMA_MAX, change_hours);
     d->part = put(t, perm, SHAPE(2 * (int64_t)d->st->per_day, d->st->F), d->st->part_means);
+    put_errors(d, t, perm, s);
+    put_sums(d, t, perm, s);
 }
 
 void lead_data_set_spread(LeadData *d, Tape *t, Arena *perm)
@@ -79,6 +178,11 @@ static Tensor *scaled(Tape *t, const LeadData *d, Tensor *x, bool inverse)
 }
 
 Tensor *lead_data_scale(Tape *t, const LeadData *d, Tensor *x) { return scaled(t, d, x, false); }
+
+static Tensor *ridge_base(Tape *t, const LeadData *d, WindowRows rows)
+{
+    return lead_data_scale(t, d, tape_ridge(t, d->x, d->coef, rows, d->cfg->history));
+}
 
 Status lead_data_new(LeadData *d, Tape *t, Arena *perm, const LeadStats *st, const LeadConfig *cfg,
                      const TrafficSeries *s)
@@ -112,12 +216,12 @@ Status lead_data_new(LeadData *d, Tape *t, Arena *perm, const LeadStats *st, con
     const TrafficScaleParams p = scale_params(&st->scale, false);
     tape_run(t, OP_traffic_scale, 4, (Tensor *[]){x, d->flowmax, d->knot_kbps, d->knot_s}, 1, &d->u, &p);
     arena_rewind(t->scratch, series);
-    if (cfg->flow_context) put_flow_context(d, t, perm);
     if (lead_has_heads(cfg)) d->trust = put(t, perm, SHAPE(F, K), st->trust);
     lead_data_set_spread(d, t, perm);
     if (!lead_uses_ridge(cfg)) return OK;
     d->x = x;
     d->coef = put(t, perm, SHAPE(RIDGE_FITS, K, F, RIDGE_INPUTS), st->ridge.coef);
+    if (cfg->flow_context) put_flow_context(d, t, perm, s);
     return OK;
 }
 
@@ -151,7 +255,14 @@ static Tensor *flow_planes(Tape *t, const LeadData *d, Tensor *at, Tensor *u, Te
                            .ewma = tape_reshape(t, tape_embedding(t, d->ewma, at), averages),
                            .change = tape_reshape(t, tape_embedding(t, d->change, at), averages),
                            .level = d->level, .sigma = d->units.sigma, .now = s.now};
-    return tape_flow_context(t, &v, &(FlowContextParams){p->history, p->per_day});
+    Tensor *error[ERROR_STEPS];
+    for (int i = 0; i < d->error_steps; i++)
+        error[i] = tape_reshape(t, tape_embedding(t, d->error[i], at), SHAPE(B, 2 * F, ERROR_AVERAGES));
+    Tensor *news = tape_flow_news(t, tape_concat(t, error, d->error_steps, 2), tape_embedding(t, d->sums, at),
+                                  tape_embedding(t, d->sums_before, at), tape_embedding(t, d->sums_mean, at),
+                                  d->node_unit);
+    Tensor *planes = tape_flow_context(t, &v, &(FlowContextParams){p->history, p->per_day});
+    return tape_concat(t, (Tensor *[]){planes, news}, 2, 2);
 }
 
 LeadBatch lead_data_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath *path, bool with_target)
@@ -176,7 +287,7 @@ LeadBatch lead_data_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath
     Tensor *means = tape_embedding(t, d->means, when.mean);
     const EncodeParams e = {(double)st->gains.k_g, (double)st->gains.k_b, 1, H, sh.image_channels};
     out.frames = tape_reshape(t, tape_encode_image(t, out.window, means, &e), SHAPE(B, H, N, N, e.channels));
-    if (d->coef && p.drawn == 0) out.base = lead_data_scale(t, d, tape_ridge(t, d->x, d->coef, rows, H));
+    if (d->coef && p.drawn == 0) out.base = ridge_base(t, d, rows);
     if (sh.context_channels) {
         Tensor *planes = cfg->flow_context
                              ? flow_planes(t, d, at, out.window, out.base, &p)

@@ -5,7 +5,9 @@
 // training mean of the slot of t+k minus u_t;  u = s(X).
 // With flow_context they are the planes of ref/flow_context.inl instead: also moving averages of each flow with
 // half-lives of 1, 4, 24 and 96 h and of its |changes| with 0.25, 2, 12 and 48 h, the spread of the history, the time,
-// the matrices of last week, and the means of working days and weekends in place of those of the slots.
+// the matrices of last week, and the means of working days and weekends in place of those of the slots; and those of
+// ref/flow_news.inl: moving averages, with half-lives of 1 and 8 h, of the errors that the base made lately one step, a
+// quarter of the way and all steps ahead, and the changes of the flow's origin, destination and of the total.
 #ifndef LEAD_LEAD_DATA_H
 #define LEAD_LEAD_DATA_H
 
@@ -23,6 +25,9 @@ typedef struct LeadData {
     Tensor *place, *valid, *week_slot;     // I32 [T]: see ref/window_rows.inl, ref/window_calendar.inl
     Tensor *means;                         // [slots,F]
     Tensor *ewma, *change, *part;          // flow_context only: [T,F EWMA_MAX] twice, [2 per_day,F]
+    Tensor *error[ERROR_STEPS];            // .. [T,2F ERROR_AVERAGES] each: moving averages of base_error
+    int error_steps;                       // .. of which there are so many
+    Tensor *sums, *sums_before, *sums_mean, *node_unit;   // .. [T,2N+1] three times, [2N+1]
     Tensor *level;                         // [2,F]: mean, std
     ResidualUnits units;                   // [Kt,F]
     Tensor *trust;                         // [F,Kt], heads only

@@ -10,10 +10,22 @@ static int image_channels(const LeadConfig *cfg) { return cfg->encoding == ENCOD
 
 static int target_steps(const LeadConfig *cfg) { return cfg->horizons == HORIZON_ROLLOUT ? 1 : cfg->horizon; }
 
+int lead_error_steps(int Kt, int steps[ERROR_STEPS])
+{
+    const int want[ERROR_STEPS] = {1, (Kt + 3) / 4, Kt};
+    int n = 0;
+    for (int i = 0; i < ERROR_STEPS; i++)
+        if (n == 0 || want[i] > steps[n - 1]) steps[n++] = want[i];
+    return n;
+}
+
 static int context_channels(const LeadStats *st, const LeadConfig *cfg)
 {
+    int steps[ERROR_STEPS];
     if (!cfg->pixel_condition) return 0;
-    return cfg->history + (cfg->flow_context ? 2 * EWMA_MAX + 6 + 4 * st->Kt : 3 * st->Kt);
+    if (!cfg->flow_context) return cfg->history + 3 * st->Kt;
+    const int news = 2 * ERROR_AVERAGES * lead_error_steps(st->Kt, steps) + 6;
+    return cfg->history + 2 * EWMA_MAX + 6 + 4 * st->Kt + news;
 }
 
 LeadShape lead_stats_shape(const LeadStats *st, const LeadConfig *cfg)
@@ -107,6 +119,26 @@ static void fit_residual(LeadStats *st, const LeadConfig *cfg, const TrafficSeri
     }
 }
 
+// Mean |change| between consecutive rows of the sums over rows, over columns, and of all.
+static float *node_unit_fit(const TrafficSeries *s, TrafficRange rows, Arena *a)
+{
+    const int N = s->N, V = 2 * N + 1;
+    double *sum = arena_zalloc(a, 2 * (size_t)V * sizeof *sum), *change = sum + V, n = 0;
+    for (int64_t t = rows.begin + 1; t < rows.end; t++) {
+        if (!s->valid[t] || traffic_row_at(s, t, -1) != t - 1) continue;
+        memset(change, 0, (size_t)V * sizeof *change);
+        for (int f = 0; f < N * N; f++) {
+            const double d = (double)row_x(s, t)[f] - (double)row_x(s, t - 1)[f];
+            change[f / N] += d, change[N + f % N] += d, change[2 * N] += d;
+        }
+        for (int v = 0; v < V; v++) sum[v] += fabs(change[v]);
+        n++;
+    }
+    float *unit = arena_alloc(a, (size_t)V * sizeof *unit);
+    for (int v = 0; v < V; v++) unit[v] = n > 0 && sum[v] > 0 ? (float)(sum[v] / n) : 1;   // a silent node never changes
+    return unit;
+}
+
 // 0 for the flows that are silent in most of the rows, whose residuals say nothing about the rest; else 1.
 static float *trust_fit(const TrafficSeries *s, TrafficRange rows, int F, int Kt, Arena *a)
 {
@@ -144,7 +176,10 @@ Status lead_stats_fit(LeadStats *st, Arena *a, const TrafficSeries *s, TrafficRa
                       .Kt = target_steps(cfg)};
     TRY(scale_fit(&st->scale, a, s, train, (ScaleKind)cfg->scale));
     slot_means_fit(&st->means, a, s, train, &st->scale);
-    if (cfg->flow_context) st->part_means = part_means_fit(a, s, train, &st->scale);
+    if (cfg->flow_context) {
+        st->part_means = part_means_fit(a, s, train, &st->scale);
+        st->node_unit = node_unit_fit(s, train, a);
+    }
     st->gains = encode_gains_fit(a, s, train, &st->scale, &st->means);
     stats_alloc(st, a);
     if (lead_has_heads(cfg)) st->trust = trust_fit(s, train, st->F, st->Kt, a);
@@ -197,6 +232,8 @@ int lead_stats_pack(const LeadStats *st, Arena *a, StatArray out[STATS_MAX_ARRAY
                            widen(a, buf, slot_means_pack_size(&st->means))};
     const int64_t parts = 2 * (int64_t)st->per_day * st->F;
     if (st->part_means) out[n++] = (StatArray){"part_means", parts, widen(a, st->part_means, parts)};
+    const int64_t V = 2 * (int64_t)st->N + 1;
+    if (st->node_unit) out[n++] = (StatArray){"node_unit", V, widen(a, st->node_unit, V)};
     const int64_t FK = (int64_t)st->F * st->Kt;
     if (st->trust) out[n++] = (StatArray){"trust", FK, widen(a, st->trust, FK)};
     out[n++] = (StatArray){"spread", st->Kt, widen(a, st->spread, st->Kt)};
@@ -241,8 +278,10 @@ Status lead_stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadC
     TRY(scale_unpack(&st->scale, a, x, n, f->path));
     TRY(narrow_stat(f, "slot_means", a, -1, &x, &n));
     TRY(slot_means_unpack(&st->means, a, x, n, f->path));
-    if (cfg->flow_context)
+    if (cfg->flow_context) {
         TRY(narrow_stat(f, "part_means", a, 2 * (int64_t)st->per_day * st->F, &st->part_means, &n));
+        TRY(narrow_stat(f, "node_unit", a, 2 * (int64_t)st->N + 1, &st->node_unit, &n));
+    }
     if (lead_has_heads(cfg)) TRY(narrow_stat(f, "trust", a, (int64_t)st->F * st->Kt, &st->trust, &n));
     TRY(narrow_stat(f, "spread", a, st->Kt, &st->spread, &n));
     if (h[6] != 0) {

@@ -23,6 +23,8 @@ typedef struct LeadStats {
     EncodeGains gains;
     RidgeModel ridge;                      // target residual with base ridge only, else coef = NULL
     float *part_means;                     // [2 per_day][F], flow_context only, else NULL (traffic/scaling.h)
+    float *node_unit;                      // [2 N + 1] mean |change| of what each node sends, receives, and of the total,
+                                           // kbit/s; flow_context only, else NULL
     float *mean, *std;                     // [F] of u over training rows
     float *sigma, *gamma, *low, *high;     // [Kt][F]
     float *trust;                          // [F][Kt], heads only: see LeadBatch (lead/model.h)
@@ -40,6 +42,11 @@ Status lead_stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadC
 
 // The sizes of the networks for these statistics and this configuration.
 LeadShape lead_stats_shape(const LeadStats *st, const LeadConfig *cfg);
+
+// Steps ahead whose errors of the base flow_context looks at: the first, a quarter of the way, the last of Kt.
+// Returns their number.
+enum { ERROR_STEPS = 3, ERROR_AVERAGES = 2 };
+int lead_error_steps(int Kt, int steps[ERROR_STEPS]);
 
 // Whether the ridge forecast is the base: with target `residual` only; otherwise the base is the last matrix.
 static inline bool lead_uses_ridge(const LeadConfig *cfg)

@@ -264,6 +264,55 @@ void flow_context_oracle(const OpCall *c, long double *const *out)
     }
 }
 
+void base_error_oracle(const OpCall *c, long double *const *out)
+{
+    const double *u = c->in[0]->x, *made = c->in[1]->x, *sigma = c->in[3]->x;
+    const int64_t T = c->in[0]->shape.d[0], F = c->in[0]->shape.d[1];
+    for (int64_t t = 0; t < T; t++)
+        for (int64_t f = 0; f < F; f++) {
+            const int32_t from = index_of(c, 2)[t];
+            long double e = 0;
+            if (from >= 0) e = fminl(30, fmaxl(-30, ((long double)u[t * F + f] - made[from * F + f]) / sigma[f]));
+            out[0][t * 2 * F + f] = e;
+            out[0][t * 2 * F + F + f] = fmaxl(e, -e);
+        }
+}
+
+// Every flow is added to three sums.
+void node_sums_oracle(const OpCall *c, long double *const *out)
+{
+    const double *x = c->in[0]->x;
+    const int64_t V = c->out[0]->shape.d[1], N = (V - 1) / 2;
+    for (int64_t i = 0; i < numel(c->out[0]); i++) out[0][i] = 0;
+    for (int64_t i = numel(c->in[0]) - 1; i >= 0; i--) {
+        long double *y = out[0] + i / (N * N) * V;
+        y[i / N % N] += x[i];
+        y[N + i % N] += x[i];
+        y[V - 1] += x[i];
+    }
+}
+
+// Value by value of the result.
+void flow_news_oracle(const OpCall *c, long double *const *out)
+{
+    const double *v[4];
+    for (int i = 0; i < 4; i++) v[i] = c->in[i]->x;   // error, now, before, mean
+    const int64_t F = c->out[0]->shape.d[1], C = c->out[0]->shape.d[2], n = c->in[0]->shape.d[2], V = numel(c->in[4]);
+    for (int64_t i = 0; i < numel(c->out[0]); i++) {
+        const int64_t plane = i % C, f = i / C % F, b = i / C / F;
+        if (plane < 2 * n) {
+            const double e = v[0][((2 * b + plane / n) * F + f) * n + plane % n];
+            out[0][i] = plane < n ? log_asinh(e) : logl(e + 0.05L);
+            continue;
+        }
+        const int64_t which = (plane - 2 * n) / 2, N = (V - 1) / 2;
+        const int64_t node = which == 0 ? f / N : which == 1 ? N + f % N : V - 1;
+        const long double now = v[1][b * V + node], other = v[3 - (plane - 2 * n) % 2][b * V + node];
+        const long double unit = ((const double *)c->in[4]->x)[node];
+        out[0][i] = log_asinh(((plane - 2 * n) % 2 ? now - other : other - now) / unit);
+    }
+}
+
 // Value i of input `in`, or `otherwise` where the input is absent.
 static long double value_or(const OpCall *c, int in, int64_t i, long double otherwise)
 {
