@@ -1,6 +1,6 @@
 // Networks over flows (lead/flow.h), and what LEAD makes of them: location, scale, shape (E7), the loss, samples and
-// their spread.  Everything is derived a second time by plain loops over single flows, in double; gradients against central
-// differences where the loss has no constants made of parameters.
+// their spread.  Everything is derived a second time by plain loops over single flows, in double; gradients against
+// central differences where the loss has no constants made of parameters.
 #include <math.h>
 #include <omp.h>
 

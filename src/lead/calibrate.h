@@ -1,5 +1,5 @@
-// Calibration [D]: few-step samples are a little too narrow (docs/design.md).  After training, the samples of validation
-// windows are stretched about their mean, in asinh units: x' = m + a (x - m), by the factor a that gives the least CRPS.
+// Calibration [D]: few-step samples are a little too narrow (docs/design.md).  After training, samples of validation
+// windows are stretched about their mean, in asinh units: x' = m + a (x - m), a the factor that gives the least CRPS.
 // Every step has a factor of its own, from the sums over the steps next to it.  The factors are part of the run's
 // statistics (LeadStats.spread).
 #ifndef LEAD_LEAD_CALIBRATE_H

@@ -135,7 +135,7 @@ static float *node_unit_fit(const TrafficSeries *s, TrafficRange rows, Arena *a)
         n++;
     }
     float *unit = arena_alloc(a, (size_t)V * sizeof *unit);
-    for (int v = 0; v < V; v++) unit[v] = n > 0 && sum[v] > 0 ? (float)(sum[v] / n) : 1;   // a silent node never changes
+    for (int v = 0; v < V; v++) unit[v] = n > 0 && sum[v] > 0 ? (float)(sum[v] / n) : 1;   // 1: it never changes
     return unit;
 }
 

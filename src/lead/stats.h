@@ -23,8 +23,8 @@ typedef struct LeadStats {
     EncodeGains gains;
     RidgeModel ridge;                      // target residual with base ridge only, else coef = NULL
     float *part_means;                     // [2 per_day][F], flow_context only, else NULL (traffic/scaling.h)
-    float *node_unit;                      // [2 N + 1] mean |change| of what each node sends, receives, and of the total,
-                                           // kbit/s; flow_context only, else NULL
+    float *node_unit;                      // [2 N + 1] kbit/s: mean |change| of what each node sends, receives, and of
+                                           // the total; flow_context only, else NULL
     float *mean, *std;                     // [F] of u over training rows
     float *sigma, *gamma, *low, *high;     // [Kt][F]
     float *trust;                          // [F][Kt], heads only: see LeadBatch (lead/model.h)

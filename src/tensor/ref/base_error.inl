@@ -1,6 +1,6 @@
 // base_error: how far the cheap forecast of k slots ahead was off when each row came, in units of its usual error (E7).
-//   u [T,F]: the series in scale s; made [T,F]: the forecast made at each row for k slots later; origin I32 [T]: the row
-//   at which that of row t was made, -1: none; sigma [F] -> y [T,2F] = e, |e|
+//   u [T,F]: the series in scale s; made [T,F]: the forecast made at each row for k slots later; origin I32 [T]: the
+//   row at which that of row t was made, -1: none; sigma [F] -> y [T,2F] = e, |e|
 //   e = (u_t - made_{origin t})/sigma within -30 .. 30, and 0 where there was no forecast
 #include "tensor/ref.h"
 

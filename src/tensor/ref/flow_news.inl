@@ -4,7 +4,7 @@
 //   each -> y [B,F,2n+6]
 //   n planes       asinh(error_f)
 //   then n         log(size_f + 0.05)
-//   then 6         asinh((mean - now)/unit), asinh((now - before)/unit) of the flow's origin, destination, and the total
+//   then 6         asinh((mean - now)/unit), asinh((now - before)/unit) of the flow's origin, destination, the total
 #include "tensor/ref.h"
 
 KERNEL(flow_news, fwd)

@@ -1,6 +1,6 @@
 // node_sums: the traffic that each node sends, that each receives, and the total (E7).   x [T,F], F = N N, flow
-//   f = N origin + destination -> y [T,2N+1]: sums over destinations, sums over origins, sum of all.  Added in double, in
-//   the order of the flows
+//   f = N origin + destination -> y [T,2N+1]: sums over destinations, sums over origins, sum of all.  Added in double,
+//   in the order of the flows
 #include "tensor/ref.h"
 
 KERNEL(node_sums, fwd)
