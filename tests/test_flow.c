@@ -300,17 +300,23 @@ static void check_gradients(TestLog *log, const char *what, const Small *x, Modu
 static void check_all_gradients(TestLog *log, const char *llm)
 {
     static const struct { const char *what; DenoiserKind denoiser; ConditionKind conditions; double drop;
-                          const char *checked; } cases[] = {
-        {"flow denoiser alone", DENOISER_FLOW, CONDITIONS_NONE, 0, ""},
-        {"flow denoiser with g, some dropped", DENOISER_FLOW, CONDITIONS_GLOBAL, 0.4, "cond."},
-        {"U-Net and flow denoiser, g and S", DENOISER_BOTH, CONDITIONS_DUAL, 0.4, "flow.layer"},
-        {"U-Net without conditions", DENOISER_UNET, CONDITIONS_NONE, 0, "cond."},
-        {"U-Net with S alone", DENOISER_UNET, CONDITIONS_SEQUENCE, 0.4, "cond."},
+                          const char *checked; VisionKind vision; LlmKind llm; } cases[] = {
+        {"flow denoiser alone", DENOISER_FLOW, CONDITIONS_NONE, 0, "", 0, 0},
+        {"flow denoiser with g, some dropped", DENOISER_FLOW, CONDITIONS_GLOBAL, 0.4, "cond.", 0, 0},
+        {"vision of one scale, attention for the LLM", DENOISER_FLOW, CONDITIONS_GLOBAL, 0, "vision.", VISION_SINGLE,
+         LLM_ATTENTION},
+        {"attention for the LLM", DENOISER_FLOW, CONDITIONS_GLOBAL, 0, "instead.", VISION_SINGLE, LLM_ATTENTION},
+        {"linear vision, random LLM", DENOISER_FLOW, CONDITIONS_GLOBAL, 0, "vision.", VISION_LINEAR, LLM_RANDOM},
+        {"no image, no LLM", DENOISER_FLOW, CONDITIONS_GLOBAL, 0, "to_llm.", VISION_NONE, LLM_NONE},
+        {"U-Net and flow denoiser, g and S", DENOISER_BOTH, CONDITIONS_DUAL, 0.4, "flow.layer", 0, 0},
+        {"U-Net without conditions", DENOISER_UNET, CONDITIONS_NONE, 0, "cond.", 0, 0},
+        {"U-Net with S alone", DENOISER_UNET, CONDITIONS_SEQUENCE, 0.4, "cond.", 0, 0},
     };
     const Device dev = device_cpu_f64();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         LeadConfig cfg = small_config(llm);
         cfg.denoiser = cases[i].denoiser, cfg.conditions = cases[i].conditions, cfg.cond_drop = cases[i].drop;
+        cfg.vision = cases[i].vision, cfg.llm_kind = cases[i].llm;
         cfg.mean_head = cfg.scale_head = false;   // their output is a constant for the rest: not in this derivative
         Small *x = small_new(log, &dev, &cfg);
         check_gradients(log, cases[i].what, x, loss_of_all, cases[i].checked);

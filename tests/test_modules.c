@@ -66,7 +66,7 @@ static Tensor *vision_loss(Tape *t, void *ctx)
 static void check_vision(TestLog *log, int N, int channels, int stages)
 {
     World *w = world_new(device_cpu_f64(), false);
-    VisionCase c = {.v = vision_new(&w->ps, "vision", N, channels, 4, stages, 4)};
+    VisionCase c = {.v = vision_new(&w->ps, "vision", VISION_MULTI, N, channels, 4, stages, 4)};
     world_randomise(w, 0.2);
     c.frames = with_grad(w, normal_tensor(w, SHAPE(2, N, N, channels), 1));
     const Inputs in = all_of(w, 1, &c.frames);

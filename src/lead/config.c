@@ -11,6 +11,8 @@ static const char *const scales[] = {"max", "flowmax", "log", "quantile", NULL};
 static const char *const targets[] = {"level", "residual", NULL};
 static const char *const bases[] = {"last", "ridge", NULL};
 static const char *const horizons[] = {"direct", "rollout", NULL};
+static const char *const visions[] = {"multi", "single", "linear", "none", NULL};
+static const char *const llm_kinds[] = {"gpt2", "random", "attention", "none", NULL};
 static const char *const condition_kinds[] = {"dual", "global", "sequence", "none", NULL};
 static const char *const denoisers[] = {"unet", "flow", "both", NULL};
 static const char *const points[] = {"samples", "head", "mix", NULL};
@@ -40,12 +42,15 @@ static const ConfigKey keys[] = {
      "forecast the mean of target residual by a network over flows, and draw what is left (E7)"},
     {"scale_head", KEY_BOOL, AT(scale_head), 0, 1, NULL,
      "forecast the size of target residual by the same network, and draw in units of it (E7)"},
+    PICK(vision, visions, "vision encoder (E3): stem of several scales or of one; ablations: linear layer, no image"),
     INT(enc_base, 4, 128, "vision encoder: channels of the first stage (E3)"),
     INT(enc_stages, 1, 4, "vision encoder: stages, each with twice the channels"),
     INT(enc_width, 8, 2048, "width of a frame's feature vector d_v"),
     INT(agg_layers, 1, 12, "causal transformer layers over the frames (E4)"),
     INT(agg_heads, 1, 32, "attention heads of these layers"),
     INT(tokens, 1, 256, "number M of tokens that the LLM gets"),
+    PICK(llm_kind, llm_kinds,
+         "what turns tokens into the conditions (E5): GPT-2; ablations: random weights, an attention layer, nothing"),
     {"llm", KEY_STRING, AT(llm), 0, 0, NULL, "directory of a GPT-2: config.json, model.safetensors (E5)"},
     INT(adapter_width, 0, 1024, "bottleneck width of the adapters; 0 = no adapters"),
     INT(lora_rank, 0, 256, "rank of LoRA; 0 = no LoRA"),

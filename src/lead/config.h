@@ -6,6 +6,7 @@
 #include "diffusion/sampler.h"
 #include "diffusion/unet.h"
 #include "io/json.h"
+#include "lead/vision.h"
 #include "traffic/scaling.h"
 
 typedef enum Encoding { ENCODING_RGB, ENCODING_GREY } Encoding;
@@ -15,6 +16,8 @@ typedef enum LoraTargets { LORA_ON_C_ATTN, LORA_ON_ATTENTION, LORA_ON_ALL } Lora
 typedef enum HorizonKind { HORIZON_DIRECT, HORIZON_ROLLOUT } HorizonKind;
 typedef enum DenoiserKind { DENOISER_UNET, DENOISER_FLOW, DENOISER_BOTH } DenoiserKind;     // both: the sum of the two
 typedef enum ConditionKind { CONDITIONS_DUAL, CONDITIONS_GLOBAL, CONDITIONS_SEQUENCE, CONDITIONS_NONE } ConditionKind;
+// gpt2; for ablations: the same with random frozen weights, one trained attention layer in its place, nothing
+typedef enum LlmKind { LLM_GPT2, LLM_RANDOM, LLM_ATTENTION, LLM_NONE } LlmKind;
 typedef enum PointKind { POINT_SAMPLES, POINT_HEAD, POINT_MIX } PointKind;   // mix: the mean of the two
 
 typedef struct LeadConfig {
@@ -25,8 +28,10 @@ typedef struct LeadConfig {
     bool flow_context;               // .. with moving averages, volatility, last week and parts of the week
     bool mean_head, scale_head;      // location and scale of the residual come from networks of their own (lead/flow.h)
     // vision encoder and temporal aggregator (E3, E4)
+    int vision;                      // VisionKind
     int enc_base, enc_stages, enc_width, agg_layers, agg_heads, tokens;
     // LLM (E5)
+    int llm_kind;                    // LlmKind
     char llm[1024];                  // directory of config.json + model.safetensors
     int adapter_width, lora_rank, lora_targets;     // LoraTargets
     double lora_alpha;

@@ -43,6 +43,47 @@ static bool uses_s(const LeadConfig *c)
     return c->conditions == CONDITIONS_DUAL || c->conditions == CONDITIONS_SEQUENCE;
 }
 
+// The LLM or what stands for it, of the LLM's width.
+static Status llm_part(LeadModel *m, Arena *scratch)
+{
+    ParamSet *ps = m->ps;
+    const LeadConfig *cfg = &m->cfg;
+    Gpt2Config c;
+    switch ((LlmKind)cfg->llm_kind) {
+    case LLM_GPT2:
+        TRY(gpt2_load(&m->llm, ps, "llm", cfg->llm, GPT2_FROZEN | GPT2_BLANK, scratch));
+        c = m->llm->c;
+        break;
+    case LLM_RANDOM:
+        TRY(gpt2_config_read(&c, cfg->llm, scratch));
+        TRY(gpt2_config_check(&c, cfg->llm));
+        m->llm = gpt2_new(ps, "llm", &c, GPT2_FROZEN);
+        break;
+    default: TRY(gpt2_config_read(&c, cfg->llm, scratch));
+    }
+    m->llm_width = (int)c.width;
+    if (m->llm) gpt2_pack(m->llm, ps->perm);
+    if (m->llm && cfg->tokens > c.positions)
+        return USAGE_ERROR("tokens: want at most the %lld positions of %s, got %d", (long long)c.positions, cfg->llm,
+                           cfg->tokens);
+    if (cfg->llm_kind == LLM_ATTENTION) {
+        m->instead_norm = layernorm_new(ps, "instead.norm", c.width);
+        m->instead = attention_new(ps, "instead.attn", c.width, c.width, (int)c.heads, false);
+    }
+    return OK;
+}
+
+static void adapters_part(LeadModel *m)
+{
+    ParamSet *ps = m->ps;
+    const LeadConfig *cfg = &m->cfg;
+    if (cfg->adapter_width)
+        m->adapters = adapter_new(ps, "adapter", (int)m->llm->c.layers, m->llm_width,
+                                  &(AdapterConfig){.bottleneck = cfg->adapter_width});
+    if (cfg->lora_rank)
+        lora_attach(ps, "lora", m->llm, &(LoraConfig){cfg->lora_rank, cfg->lora_alpha, lora_mask[cfg->lora_targets]});
+}
+
 // E3 to E6: what turns frames into the conditions.
 static Status condition_part(LeadModel *m, Arena *scratch)
 {
@@ -50,24 +91,17 @@ static Status condition_part(LeadModel *m, Arena *scratch)
     const LeadConfig *cfg = &m->cfg;
     const LeadShape *shape = &m->shape;
     const int d = cfg->enc_width, w = cfg->cond_width, M = cfg->tokens;
-    TRY(gpt2_load(&m->llm, ps, "llm", cfg->llm, GPT2_FROZEN | GPT2_BLANK, scratch));
-    gpt2_pack(m->llm, ps->perm);
-    const int D = (int)m->llm->c.width;
-    if (M > m->llm->c.positions)
-        return USAGE_ERROR("tokens: want at most the %lld positions of %s, got %d", (long long)m->llm->c.positions,
-                           cfg->llm, M);
-    m->vision = vision_new(ps, "vision", shape->N, shape->image_channels, cfg->enc_base, cfg->enc_stages, d);
+    TRY(llm_part(m, scratch));
+    const int D = m->llm_width;
+    m->vision = vision_new(ps, "vision", (VisionKind)cfg->vision, shape->N, shape->image_channels, cfg->enc_base,
+                           cfg->enc_stages, d);
     m->agg = aggregator_new(ps, "agg", cfg->history, shape->slots_per_day, d, cfg->agg_layers, cfg->agg_heads, M,
                             cfg->dropout);
     m->in_norm = layernorm_new(ps, "to_llm.norm", d);
     m->in1 = linear_new(ps, "to_llm.1", d, D, false);
     m->in2 = linear_new(ps, "to_llm.2", D, D, false);
     m->out_norm = layernorm_new(ps, "to_llm.norm_out", D);
-    if (cfg->adapter_width)
-        m->adapters = adapter_new(ps, "adapter", (int)m->llm->c.layers, D,
-                                  &(AdapterConfig){.bottleneck = cfg->adapter_width});
-    if (cfg->lora_rank)
-        lora_attach(ps, "lora", m->llm, &(LoraConfig){cfg->lora_rank, cfg->lora_alpha, lora_mask[cfg->lora_targets]});
+    if (m->llm) adapters_part(m);
     if (uses_g(cfg)) {
         m->pool = linear_new(ps, "cond.pool", D, 1, false);
         m->g1 = linear_new(ps, "cond.g1", D, w, false);
@@ -128,6 +162,19 @@ Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const L
 
 // ---- conditions (E3..E6)
 
+// E5: GPT-2 with its adapters, or what stands for it.
+static Tensor *language_apply(Tape *t, const LeadModel *m, Tensor *x)
+{
+    if (m->cfg.llm_kind == LLM_NONE) return x;
+    if (m->cfg.llm_kind == LLM_ATTENTION) {
+        Tensor *n = norm_apply(t, &m->instead_norm, x, false);
+        return attention_into(t, &m->instead, n, n, true, x, 0);
+    }
+    Gpt2Hook hook = {0};
+    if (m->adapters) hook = adapter_hook(m->adapters);
+    return gpt2_forward_embeds(t, m->llm, x, &hook);
+}
+
 Condition lead_condition(Tape *t, const LeadModel *m, const LeadBatch *b)
 {
     if (!lead_uses_llm(&m->cfg)) return (Condition){0};
@@ -137,9 +184,7 @@ Condition lead_condition(Tape *t, const LeadModel *m, const LeadBatch *b)
     Tensor *tok = aggregator_apply(t, &m->agg, f, b->slot, b->dow);
     tok = tape_linear_gelu(t, norm_apply(t, &m->in_norm, tok, false), m->in1.w, m->in1.b);
     tok = norm_apply(t, &m->out_norm, linear_apply(t, &m->in2, tok), false);
-    Gpt2Hook hook = {0};
-    if (m->adapters) hook = adapter_hook(m->adapters);
-    Tensor *z = gpt2_forward_embeds(t, m->llm, tok, &hook);   // [B,M,D]
+    Tensor *z = language_apply(t, m, tok);   // [B,M,D]
     const int64_t B = z->shape.d[0], M = z->shape.d[1], D = z->shape.d[2];
     Condition c = {0};
     if (uses_g(&m->cfg)) {   // attention pooling: p = softmax(Z w) over the tokens, g = MLP(p Z)

@@ -29,7 +29,10 @@ typedef struct LeadModel {
     Aggregator agg;
     Norm in_norm, out_norm, s_norm;
     Linear in1, in2, pool, g1, g2, s_proj;
-    Gpt2 *llm;
+    Gpt2 *llm;                        // NULL: another cfg.llm_kind stands for it, of its width
+    int llm_width;
+    Norm instead_norm;                // LLM_ATTENTION
+    Attention instead;
     AdapterSet *adapters;             // NULL: none
     Tensor *null_g, *null_s;          // [cond_width], [M,cond_width]: the dropped conditions
     Tensor *pixel;                    // [N,N,P] learned embedding of each origin-destination pair

@@ -17,13 +17,20 @@ static VisionBlock block_new(ParamSet *ps, const char *p, int in, int out, int s
     return b;
 }
 
-Vision vision_new(ParamSet *ps, const char *prefix, int N, int channels, int base, int stages, int width)
+Vision vision_new(ParamSet *ps, const char *prefix, VisionKind kind, int N, int channels, int base, int stages,
+                  int width)
 {
     CHECK(stages >= 1 && stages <= VISION_MAX_STAGES, "vision: %d stages", stages);
-    Vision v = {.n_stem = N >= 16 ? 4 : 3, .n_stages = stages};
+    const int branches = N >= 16 ? 4 : 3;
+    Vision v = {.kind = kind, .n_stem = kind == VISION_SINGLE ? 1 : branches, .n_stages = stages, .width = width};
+    if (kind == VISION_LINEAR)
+        v.fc1 = linear_new(ps, SUB("%s.fc1", prefix), (int64_t)N * N * channels, width, false);
+    if (kind == VISION_LINEAR || kind == VISION_NONE) return v;
     for (int i = 0; i < v.n_stem; i++)
-        v.stem[i] = conv_new(ps, SUB("%s.stem.%d", prefix, i), 2 * i + 1, channels, base, 1, false);
-    v.fuse = linear_new(ps, SUB("%s.fuse", prefix), v.n_stem * base, base, false);
+        v.stem[i] = kind == VISION_SINGLE
+                        ? conv_new(ps, SUB("%s.stem.%d", prefix, i), 3, channels, branches * base, 1, false)
+                        : conv_new(ps, SUB("%s.stem.%d", prefix, i), 2 * i + 1, channels, base, 1, false);
+    v.fuse = linear_new(ps, SUB("%s.fuse", prefix), branches * base, base, false);
     int ch = base;
     for (int i = 0; i < stages; i++) {
         v.stage[i] = block_new(ps, SUB("%s.stage.%d", prefix, i), ch, base << i, i ? 2 : 1);
@@ -45,6 +52,9 @@ static Tensor *block_apply(Tape *t, const VisionBlock *b, Tensor *x)
 
 Tensor *vision_apply(Tape *t, const Vision *v, Tensor *frames)
 {
+    const int64_t R = frames->shape.d[0];
+    if (v->kind == VISION_NONE) return tape_zeros(t, SHAPE(R, v->width));
+    if (v->kind == VISION_LINEAR) return linear_apply(t, &v->fc1, tape_reshape(t, frames, SHAPE(R, numel(frames) / R)));
     Tensor *w[VISION_MAX_STEM], *b[VISION_MAX_STEM];
     for (int i = 0; i < v->n_stem; i++) w[i] = v->stem[i].w, b[i] = v->stem[i].b;
     Tensor *h = tape_linear_gelu(t, tape_conv2d_multi(t, frames, v->n_stem, w, b), v->fuse.w, v->fuse.b);

@@ -10,15 +10,22 @@ enum { VISION_MAX_STAGES = 4, VISION_MAX_STEM = 4, AGG_MAX_LAYERS = 12 };
 // h <- a h, one factor per pixel.
 typedef struct VisionBlock { Conv conv1, conv2, shortcut; Norm norm1, norm2; Linear att1, att2; } VisionBlock;
 
+// Ablations put in place of E3's stem of several scales: 3x3 convolutions alone with as many channels; in place of the
+// whole encoder one linear layer over all pixels; or no image at all, so that E4 sees time and calendar alone.
+typedef enum VisionKind { VISION_MULTI, VISION_SINGLE, VISION_LINEAR, VISION_NONE } VisionKind;
+
 typedef struct Vision {
+    VisionKind kind;
     int n_stem, n_stages;
+    int64_t width;
     Conv stem[VISION_MAX_STEM];       // 1x1, 3x3, 5x5 and, for N >= 16, 7x7; concatenated and fused by 1x1
-    Linear fuse, fc1, fc2;
+    Linear fuse, fc1, fc2;            // VISION_LINEAR: fc1 alone
     VisionBlock stage[VISION_MAX_STAGES];   // channels base, 2 base, ..; stages after the first halve the image
 } Vision;
 
 // N nodes, channels of an image, base channels of the first stage, width d_v of the feature vector.
-Vision vision_new(ParamSet *ps, const char *prefix, int N, int channels, int base, int stages, int width);
+Vision vision_new(ParamSet *ps, const char *prefix, VisionKind kind, int N, int channels, int base, int stages,
+                  int width);
 Tensor *vision_apply(Tape *t, const Vision *v, Tensor *frames);   // [B*H,N,N,channels] -> [B*H,width]
 
 typedef struct AggLayer { Norm norm; Attention attn; Mlp mlp; } AggLayer;
