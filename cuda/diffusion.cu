@@ -126,7 +126,7 @@ CUDA_KERNEL(timestep_embed, fwd)
     map<false>(c, numel(c->out[0]), out_x(c, 0), f, false);   // few values: one a thread
 }
 
-static __global__ void diffusion_times_kernel(RandomAddress at, double drop, const uint32_t *clock, const float *ab,
+static __global__ void diffusion_times_kernel(RandomAddress at, int64_t parts, double drop, const uint32_t *clock, const float *ab,
                                               const float *weight, int64_t T, int64_t B, float *time, float *ab_b,
                                               float *weight_b, float *keep)
 {
@@ -135,7 +135,8 @@ static __global__ void diffusion_times_kernel(RandomAddress at, double drop, con
     const uint32_t step = at.step + clock_value(clock);
     const float u = philox_unit(philox_u32(at.seed, philox_subsequence(SITE_TIMESTEP, step), (uint64_t)b));
     const float v = philox_unit(philox_u32(at.seed, philox_subsequence(SITE_COND_DROP, step), (uint64_t)b));
-    const int64_t drawn = 1 + (int64_t)((((double)b + (double)u) / (double)B) * (double)T), t = drawn > T ? T : drawn;
+    const double place = ((double)(b % parts) + (double)u) / (double)parts;
+    const int64_t drawn = 1 + (int64_t)(place * (double)T), t = drawn > T ? T : drawn;
     time[b] = (float)t;
     ab_b[b] = ab[t];
     weight_b[b] = weight[t];
@@ -146,6 +147,6 @@ CUDA_KERNEL(diffusion_times, fwd)
 {
     const DiffusionTimesParams *p = params<DiffusionTimesParams>(c);
     const int64_t B = numel(c->out[0]);
-    launch(c, diffusion_times_kernel, grid_of(B, MAP_BLOCK), MAP_BLOCK, 0, p->at, p->drop, clock_of(c, 2), in_x(c, 0),
-           in_x(c, 1), numel(c->in[0]) - 1, B, out_x(c, 0), out_x(c, 1), out_x(c, 2), out_x(c, 3));
+    launch(c, diffusion_times_kernel, grid_of(B, MAP_BLOCK), MAP_BLOCK, 0, p->at, p->parts, p->drop, clock_of(c, 2),
+           in_x(c, 0), in_x(c, 1), numel(c->in[0]) - 1, B, out_x(c, 0), out_x(c, 1), out_x(c, 2), out_x(c, 3));
 }

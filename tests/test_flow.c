@@ -201,7 +201,7 @@ static void check_loss(TestLog *log, Small *x)
     tape_reset(t);
     tape_set_step(t, 9);
     const double got = ((double *)lead_loss(t, x->m, &x->b)->x)[0];
-    const DiffusionTimes d = tape_diffusion_times(t, x->m->ab, x->m->min_snr, B * F, at, 0, t->clock);
+    const DiffusionTimes d = tape_diffusion_times(t, x->m->ab, x->m->min_snr, B * F, 1, at, 0, t->clock);
     const double *eps = tape_randn_clock(t, SHAPE(B * F, K), at, 0)->x;
     double diffusion = 0, location = 0, scale = 0;
     for (int i = 0; i < B * F; i++) {

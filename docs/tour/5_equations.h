@@ -40,7 +40,7 @@ static void show_stages(Tape *t, const LeadModel *m, const LeadBatch *b, int B, 
     Tensor *alone = gpt2_forward_embeds(t, m->llm, e, NULL), *z = gpt2_forward_embeds(t, m->llm, e, &adapters);
     const Condition c = lead_condition(t, m, b);   // all of the above, then E6
     const RandomAddress at = {.seed = (uint64_t)m->cfg.seed, .site = SITE_NOISE};
-    const DiffusionTimes d = tape_diffusion_times(t, m->ab, m->min_snr, B, at, m->cfg.cond_drop, t->clock);
+    const DiffusionTimes d = tape_diffusion_times(t, m->ab, m->min_snr, B, B, at, m->cfg.cond_drop, t->clock);
     const Diffused x = tape_diffuse(t, b->target, d.ab, at, DIFFUSE_V, t->clock);
     const Known known = lead_known(t, m, b, lead_condition_drop(t, m, c, d.keep));
     Tensor *out = lead_denoise(t, m, x.xt, d.time, &known);

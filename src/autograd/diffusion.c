@@ -38,13 +38,13 @@ Tensor *tape_sampler_step(Tape *t, Tensor *x, Tensor *d, Tensor *z, double a, do
     return tape_op(t, OP_sampler_step, 3, (Tensor *[]){x, d, z}, 1, &x->shape, &p, sizeof p)->out[0];
 }
 
-DiffusionTimes tape_diffusion_times(Tape *t, Tensor *ab, Tensor *weight, int64_t B, RandomAddress at, double drop,
-                                    Tensor *clock)
+DiffusionTimes tape_diffusion_times(Tape *t, Tensor *ab, Tensor *weight, int64_t B, int64_t parts, RandomAddress at,
+                                    double drop, Tensor *clock)
 {
     check_dims("diffusion_times", "ab", ab, 1);
     check_shape("diffusion_times", "weight", weight, ab->shape);
-    CHECK(numel(ab) >= 2, "diffusion_times: want times");
-    const DiffusionTimesParams p = {at, drop};
+    CHECK(numel(ab) >= 2 && parts >= 1, "diffusion_times: want times and parts");
+    const DiffusionTimesParams p = {at, parts, drop};
     const Shape s = SHAPE(B);
     const OpCall *c = tape_op(t, OP_diffusion_times, 3, (Tensor *[]){ab, weight, clock}, 4, (Shape[]){s, s, s, s}, &p,
                               sizeof p);

@@ -150,10 +150,11 @@ Tensor *tape_randn(Tape *t, Shape s, RandomAddress at, int64_t row0);
 Tensor *tape_randn_clock(Tape *t, Shape s, RandomAddress at, int64_t row0);   // the clock is added to at.step
 Tensor *tape_randn_rows(Tape *t, Shape s, RandomAddress at, Tensor *row);
 // The times of a training batch.  clock: I32 [1] that is added to at.step, or NULL.  ab (alpha_bar) and weight (of the
-// loss) [T+1] -> time, and ab and weight at it, and keep (0 in a share `drop` of the rows, else 1), [B] each
+// loss) [T+1] -> time, and ab and weight at it, and keep (0 in a share `drop` of the rows, else 1), [B] each.  Row b
+// draws from part b mod parts of that many equal parts of all times.
 typedef struct DiffusionTimes { Tensor *time, *ab, *weight, *keep; } DiffusionTimes;
-DiffusionTimes tape_diffusion_times(Tape *t, Tensor *ab, Tensor *weight, int64_t B, RandomAddress at, double drop,
-                                    Tensor *clock);
+DiffusionTimes tape_diffusion_times(Tape *t, Tensor *ab, Tensor *weight, int64_t B, int64_t parts, RandomAddress at,
+                                    double drop, Tensor *clock);
 // x0 [N,..], ab [N] -> x_t, and the target that the network is to predict, like x0.  The noise is drawn at `at`.
 typedef struct Diffused { Tensor *xt, *target; } Diffused;
 Diffused tape_diffuse(Tape *t, Tensor *x0, Tensor *ab, RandomAddress at, DiffuseTarget target, Tensor *clock);

@@ -357,9 +357,9 @@ Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *batch)
     Tensor *target = shape_target(t, m, &b), *weight = b.weight;
     const int64_t B = target->shape.d[0], C = shape_last(target->shape);
     // a row of the diffusion is a window, or one flow of it where each is drawn for itself
-    const int64_t rows = lead_has_unet(cfg) ? B : numel(target) / C;
+    const int64_t rows = lead_has_unet(cfg) ? B : numel(target) / C, parts = rows > B ? 1 : B;
     const RandomAddress at = {.seed = (uint64_t)cfg->seed, .site = SITE_NOISE};   // the clock is the step
-    const DiffusionTimes d = tape_diffusion_times(t, m->ab, m->min_snr, rows, at, cfg->cond_drop, t->clock);
+    const DiffusionTimes d = tape_diffusion_times(t, m->ab, m->min_snr, rows, parts, at, cfg->cond_drop, t->clock);
     Condition c = lead_condition(t, m, &b);
     if (cfg->cond_drop > 0 && lead_uses_llm(cfg)) {
         Tensor *keep = tape_slice(t, tape_reshape(t, d.keep, SHAPE(B, rows / B)), 1, 0, 1);

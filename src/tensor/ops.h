@@ -66,7 +66,7 @@ static inline RandomAddress random_address(RandomAddress at, const OpCall *c, in
 typedef struct { RandomAddress at; double p; } DropoutParams;
 typedef struct { RandomAddress at; int64_t row0; } RandnParams;          // row r is draws of row row0+r
 typedef struct { RandomAddress at; DiffuseTarget target; } DiffuseParams;
-typedef struct { RandomAddress at; double drop; } DiffusionTimesParams;  // at.site is not used
+typedef struct { RandomAddress at; int64_t parts; double drop; } DiffusionTimesParams;  // at.site is not used
 typedef struct { double beta1, beta2, eps, decay, clip; int64_t decayed; } AdamwParams;   // decay: of the first values
 
 #define KERNEL_DECL_Y(sym) Kernel sym;

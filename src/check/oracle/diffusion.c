@@ -80,7 +80,8 @@ void diffusion_times_oracle(const OpCall *c, long double *const *out)
     for (int64_t b = 0; b < B; b++) {
         const uint32_t u = philox_u32(p->at.seed, philox_subsequence(SITE_TIMESTEP, step_of(p->at, c)), (uint64_t)b);
         const uint32_t v = philox_u32(p->at.seed, philox_subsequence(SITE_COND_DROP, step_of(p->at, c)), (uint64_t)b);
-        const long double place = ((long double)b + philox_unit(u)) / (long double)B;
+        const int64_t part = b - b / p->parts * p->parts;
+        const long double place = ((long double)part + philox_unit(u)) / (long double)p->parts;
         int64_t t = 1;
         while (t < T && (long double)t / (long double)T <= place) t++;
         out[0][b] = (long double)t;

@@ -1,7 +1,7 @@
 // diffusion_times: the times of a training batch and what depends on them (E7).   ab [T+1] = alpha_bar, weight [T+1]
 //   of the squared error; clock I32 [1] or NULL: added to the address's step -> time, ab, weight, keep [B];
 //   DiffusionTimesParams
-//   stratified: row b draws from the b-th of B equal parts of 1..T,  time_b = 1 + floor((b + u_b) T / B)
+//   stratified: row b draws from part j = b mod P of P equal parts of 1..T,  time_b = 1 + floor((j + u_b) T / P)
 //   keep_b = v_b >= drop: 1, else 0 (condition dropout, E6).  u, v: units of draw b at SITE_TIMESTEP, SITE_COND_DROP
 #include "tensor/philox.h"
 #include "tensor/ref.h"
@@ -15,7 +15,8 @@ KERNEL(diffusion_times, fwd)
     for (int64_t b = 0; b < B; b++) {
         const float u = philox_unit(philox_u32(at.seed, philox_subsequence(SITE_TIMESTEP, at.step), (uint64_t)b));
         const float v = philox_unit(philox_u32(at.seed, philox_subsequence(SITE_COND_DROP, at.step), (uint64_t)b));
-        const int64_t t = 1 + (int64_t)((((double)b + (double)u) / (double)B) * (double)T), time = t > T ? T : t;
+        const double place = ((double)(b % p->parts) + (double)u) / (double)p->parts;
+        const int64_t t = 1 + (int64_t)(place * (double)T), time = t > T ? T : t;
         out_x(c, 0)[b] = (real)time;
         out_x(c, 1)[b] = ab[time];
         out_x(c, 2)[b] = weight[time];
