@@ -126,9 +126,9 @@ CUDA_KERNEL(timestep_embed, fwd)
     map<false>(c, numel(c->out[0]), out_x(c, 0), f, false);   // few values: one a thread
 }
 
-static __global__ void diffusion_times_kernel(RandomAddress at, int64_t parts, double drop, const uint32_t *clock, const float *ab,
-                                              const float *weight, int64_t T, int64_t B, float *time, float *ab_b,
-                                              float *weight_b, float *keep)
+static __global__ void diffusion_times_kernel(RandomAddress at, int64_t parts, double drop, const uint32_t *clock,
+                                              const float *ab, const float *weight, int64_t T, int64_t B, float *time,
+                                              float *ab_b, float *weight_b, float *keep)
 {
     const int64_t b = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x;
     if (b >= B) return;
