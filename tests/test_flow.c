@@ -332,8 +332,8 @@ static void check_samples(TestLog *log, Small *x)
     Tape *t = &x->w->t;
     enum { S = 4 };
     t->record = false;
-    x->st.spread[1] = 1.25;
-    lead_data_set_spread(&x->data, t, x->w->perm);
+    x->st.spread[1] = 1.25, x->st.head_weight[0] = 0.5F;
+    lead_data_set_calibration(&x->data, t, x->w->perm);
     Tensor *in = normal_tensor(x->w, SHAPE(B * S, N, N, K), 12);
     const double *a = in->x, *y = lead_data_spread(t, &x->data, in, S)->x;
     double worst = 0;
@@ -352,17 +352,17 @@ static void check_samples(TestLog *log, Small *x)
     Tensor *x0 = tape_residual_target(t, x->b.window, x->b.base, x->b.units->sigma, x->b.units->gamma, x->b.moments,
                                       &p);
     const double *kbps = lead_data_decode(t, &x->data, &x->b, tape_reshape(t, x0, SHAPE(B, N, N, K)))->x;
-    const double *head = lead_data_decode(t, &x->data, &x->b, NULL)->x;
+    const double *head = lead_data_head(t, &x->data, &x->b)->x;
     const int64_t W = x->b.window->shape.d[1];
     for (int i = 0; i < B * K * F; i++) {
         const int b = i / (K * F), k = i / F % K, f = i % F;
         const double truth = (double)x->s.x[(at_rows[b] + 1 + k) * F + f], unit = (double)x->st.scale.flowmax_kbps[f];
         const double now = ((double *)x->b.window->x)[(b * W + H) * F + f];
-        const double z = ((double *)x->b.moments.location->x)[(b * F + f) * K + k], kf = k * F + f;
-        const double z_in = sinh(clamped(asinh(z), 1e9) < (double)x->st.low[(int)kf] ? (double)x->st.low[(int)kf]
-                                 : asinh(z) > (double)x->st.high[(int)kf] ? (double)x->st.high[(int)kf] : asinh(z));
+        const double z = (k ? 1 : 0.5) * ((double *)x->b.moments.location->x)[(b * F + f) * K + k];
+        const int kf = k * F + f;
+        const double z_in = sinh(fmin((double)x->st.high[kf], fmax((double)x->st.low[kf], asinh(z))));
         worst = check_fold(worst, fabs(kbps[i] - truth) / unit);
-        const double want = fmax(0, now + (double)x->st.sigma[(int)kf] * z_in);
+        const double want = fmax(0, now + (double)x->st.sigma[kf] * z_in);
         worst = check_fold(worst, fabs(fmax(0, head[i] / unit) - want) / 10);
     }
     TEST(log, worst < 1e-6, "decoding: off by %g of the flow's maximum", worst);

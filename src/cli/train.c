@@ -32,8 +32,9 @@ static void calibrated(void *ctx, const Calibration *c)
     (void)ctx;
     if (!c->windows) fprintf(stderr, "samples: too few validation windows to calibrate them\n");
     else
-        fprintf(stderr, "samples: stretched by %.2f .. %.2f, chosen on %d validation windows: CRPS %.5f -> %.5f\n",
-                c->least, c->most, c->windows, c->before, c->after);
+        fprintf(stderr, "calibrated on %d validation windows: samples stretched by %.2f .. %.2f (CRPS %.5f -> %.5f), "
+                "point forecast %.0f .. %.0f %% of the way from the base to the mean head\n", c->windows, c->least,
+                c->most, c->before, c->after, 100 * c->least_weight, 100 * c->most_weight);
 }
 
 static Status run(Cli *cli, void *values)

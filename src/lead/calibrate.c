@@ -23,14 +23,40 @@ static double step_crps(const LeadRun *r, const float *samples, const float *tru
     return sum;
 }
 
-// Adds the CRPS of n windows under each factor to crps [FACTORS][K].
-static void add_windows(LeadRun *r, const int64_t *t, int n, double *crps, float *samples)
+// Sums over validation windows and flows, [K] each but crps [FACTORS][K].
+typedef struct Sums { double *crps, *head_truth, *head_head; } Sums;
+
+// With h the mean head's and y the true distance from the base, in scale s: adds h y and h^2 of n windows.
+static void add_head(LeadRun *r, LeadBatch *b, const int64_t *t, int n, Sums *sums, float *buf)
+{
+    Tape *tape = &r->tape;
+    const int K = r->stats.Kt, F = r->stats.F;
+    float *head = buf, *base = buf + (int64_t)n * K * F;
+    const ResidualMoments moments = b->moments;
+    tensor_get_f32(lead_data_head(tape, &r->data, b), head, (int64_t)n * K * F);
+    b->moments.location = tape_zeros(tape, moments.location->shape);
+    tensor_get_f32(lead_data_head(tape, &r->data, b), base, (int64_t)n * K * F);
+    b->moments = moments;
+    for (int64_t i = 0; i < (int64_t)n * K * F; i++) {
+        const int f = (int)(i % F), k = (int)(i / F % K);
+        const TrafficScale *s = &r->stats.scale;
+        const double from = (double)scale_forward_flow(s, f, base[i]);
+        const double h = (double)scale_forward_flow(s, f, head[i]) - from;
+        const float truth = r->series->x[(t[i / F / K] + 1 + k) * F + f];
+        sums->head_truth[k] += h * ((double)scale_forward_flow(s, f, truth) - from);
+        sums->head_head[k] += h * h;
+    }
+}
+
+// Adds n windows to the sums.
+static void add_windows(LeadRun *r, const int64_t *t, int n, Sums *sums, float *samples)
 {
     Tape *tape = &r->tape;
     const int S = r->cfg.samples, K = r->stats.Kt, F = r->stats.F;
     tape_reset(tape);
     LeadBatch b = lead_data_batch(tape, &r->data, lead_data_rows(&r->data, tape->step, t, n), NULL, false);
     b.moments = lead_moments(tape, &r->model, &b);
+    if (b.moments.location) add_head(r, &b, t, n, sums, samples);
     Tensor *drawn = lead_sample(tape, &r->model, &b, n, S, t, NULL);
     Tensor *spread = tape_tensor(tape, SHAPE(K));
     r->data.spread = spread;
@@ -45,56 +71,71 @@ static void add_windows(LeadRun *r, const int64_t *t, int n, double *crps, float
             float z[4096];   // the most samples that the configuration allows
             for (int i = 0; i < n; i++) {
                 const float *truth = r->series->x + (t[i] + 1 + k) * F;
-                crps[a * K + k] += step_crps(r, samples + (int64_t)i * S * K * F, truth, k, z);
+                sums->crps[a * K + k] += step_crps(r, samples + (int64_t)i * S * K * F, truth, k, z);
             }
         }
     }
     r->data.spread = NULL;
 }
 
-// The factor of least CRPS of step k, taken together with its neighbours.
+enum { BESIDE = 2 };   // a step is taken together with so many on each side
+
+// The factor of least CRPS of step k.
 static int best_factor(const double *crps, int K, int k)
 {
     int best = 0;
     double least = INFINITY;
     for (int a = 0; a < FACTORS; a++) {
         double sum = 0;
-        for (int j = k - 2; j <= k + 2; j++)
+        for (int j = k - BESIDE; j <= k + BESIDE; j++)
             if (j >= 0 && j < K) sum += crps[a * K + j];
         if (sum < least) least = sum, best = a;
     }
     return best;
 }
 
+// The weight of least squared error of step k, in 0 .. 1.
+static float best_weight(const Sums *sums, int K, int k)
+{
+    double hy = 0, hh = 0;
+    for (int j = k - BESIDE; j <= k + BESIDE; j++)
+        if (j >= 0 && j < K) hy += sums->head_truth[j], hh += sums->head_head[j];
+    return hh > 0 ? (float)fmax(0, fmin(1, hy / hh)) : 1;
+}
+
 Status lead_calibrate(LeadRun *r, TrafficRange val, Calibration *out)
 {
     *out = (Calibration){0};
     const int K = r->stats.Kt, F = r->stats.F, S = r->cfg.samples, H = r->cfg.history;
-    for (int k = 0; k < K; k++) r->stats.spread[k] = 1;
-    r->data.spread = NULL;
+    for (int k = 0; k < K; k++) r->stats.spread[k] = r->stats.head_weight[k] = 1;
+    r->data.spread = r->data.head_weight = NULL;
     if (r->cfg.target != TARGET_RESIDUAL || r->cfg.horizons != HORIZON_DIRECT || S < 2) return OK;
     const size_t mark = arena_mark(r->perm);
     int64_t *start, at[BATCH];
     const int64_t n = traffic_windows(r->series, r->perm, val, H, K, 1, &start);
     const int windows = n < CALIBRATE_WINDOWS ? (int)n : CALIBRATE_WINDOWS;
     if (windows < CALIBRATE_LEAST) return OK;
-    double *crps = arena_zalloc(r->perm, (size_t)(FACTORS * K) * sizeof *crps);
+    double *crps = arena_zalloc(r->perm, (size_t)((FACTORS + 2) * K) * sizeof *crps);
+    Sums sums = {crps, crps + FACTORS * K, crps + (FACTORS + 1) * K};
     float *samples = arena_alloc(r->perm, (size_t)BATCH * (size_t)S * (size_t)K * (size_t)F * sizeof *samples);
     for (int i = 0; i < windows; i += BATCH) {
         const int more = windows - i < BATCH ? windows - i : BATCH;
         for (int j = 0; j < more; j++) at[j] = start[(i + j) * n / windows] + H - 1;
-        add_windows(r, at, more, crps, samples);
+        add_windows(r, at, more, &sums, samples);
     }
-    *out = (Calibration){.windows = windows, .least = INFINITY};
+    *out = (Calibration){.windows = windows, .least = INFINITY, .least_weight = 1};
     for (int k = 0; k < K; k++) {
         const int a = best_factor(crps, K, k);
         r->stats.spread[k] = (float)factor(a);
+        r->stats.head_weight[k] = best_weight(&sums, K, k);
+        out->least_weight = fmin(out->least_weight, (double)r->stats.head_weight[k]);
+        out->most_weight = fmax(out->most_weight, (double)r->stats.head_weight[k]);
         out->least = fmin(out->least, factor(a));
         out->most = fmax(out->most, factor(a));
         out->before += crps[(int)((1 - 0.8) / 0.05 + 0.5) * K + k] / ((double)windows * K * F);
         out->after += crps[a * K + k] / ((double)windows * K * F);
     }
     arena_rewind(r->perm, mark);
-    lead_data_set_spread(&r->data, &r->tape, r->perm);
+    lead_data_set_calibration(&r->data, &r->tape, r->perm);
     return OK;
 }

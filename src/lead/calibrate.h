@@ -1,7 +1,8 @@
 // Calibration [D]: few-step samples are a little too narrow (docs/design.md).  After training, samples of validation
 // windows are stretched about their mean, in asinh units: x' = m + a (x - m), a the factor that gives the least CRPS.
-// Every step has a factor of its own, from the sums over the steps next to it.  The factors are part of the run's
-// statistics (LeadStats.spread).
+// The point forecast goes from the base towards the mean head by the share w in 0 .. 1 that gives the least squared
+// error: with little data a head learns its training rows by heart.  Every step has an a and a w of its own, from sums
+// over the steps next to it; they are part of the run's statistics (LeadStats.spread, head_weight).
 #ifndef LEAD_LEAD_CALIBRATE_H
 #define LEAD_LEAD_CALIBRATE_H
 
@@ -12,10 +13,11 @@ enum { CALIBRATE_WINDOWS = 128, CALIBRATE_LEAST = 8 };   // windows that are dra
 typedef struct Calibration {
     int windows;                 // 0: too few, nothing was changed
     double least, most;          // the factors' range over the steps
+    double least_weight, most_weight;      // of w
     double before, after;        // CRPS in scale s, mean over all flows and steps: a = 1, and the factors chosen
 } Calibration;
 
-// Chooses r->stats.spread on evenly spaced windows of the rows val and sets it in r->data.  The run has a series
+// Chooses both on evenly spaced windows of the rows val, sets them in r->stats and r->data.  The run has a series
 // attached and target residual (else nothing is changed: one step after another feeds samples back).  Errors: those of
 // lead_forecast.
 Status lead_calibrate(LeadRun *r, TrafficRange val, Calibration *out);

@@ -164,11 +164,18 @@ static void put_flow_context(LeadData *d, Tape *t, Arena *perm, const TrafficSer
     put_sums(d, t, perm, s);
 }
 
-void lead_data_set_spread(LeadData *d, Tape *t, Arena *perm)
+// x [Kt] on the device; NULL where it is 1 throughout.
+static Tensor *put_factors(Tape *t, Arena *perm, const float *x, int Kt)
 {
-    d->spread = NULL;
-    for (int k = 0; k < d->st->Kt && !d->spread; k++)
-        if (d->st->spread[k] != 1) d->spread = put(t, perm, SHAPE(d->st->Kt), d->st->spread);
+    for (int k = 0; k < Kt; k++)
+        if (x[k] != 1) return put(t, perm, SHAPE(Kt), x);
+    return NULL;
+}
+
+void lead_data_set_calibration(LeadData *d, Tape *t, Arena *perm)
+{
+    d->spread = put_factors(t, perm, d->st->spread, d->st->Kt);
+    d->head_weight = put_factors(t, perm, d->st->head_weight, d->st->Kt);
 }
 
 static Tensor *scaled(Tape *t, const LeadData *d, Tensor *x, bool inverse)
@@ -217,7 +224,7 @@ Status lead_data_new(LeadData *d, Tape *t, Arena *perm, const LeadStats *st, con
     tape_run(t, OP_traffic_scale, 4, (Tensor *[]){x, d->flowmax, d->knot_kbps, d->knot_s}, 1, &d->u, &p);
     arena_rewind(t->scratch, series);
     if (lead_has_heads(cfg)) d->trust = put(t, perm, SHAPE(F, K), st->trust);
-    lead_data_set_spread(d, t, perm);
+    lead_data_set_calibration(d, t, perm);
     if (!lead_uses_ridge(cfg)) return OK;
     d->x = x;
     d->coef = put(t, perm, SHAPE(RIDGE_FITS, K, F, RIDGE_INPUTS), st->ridge.coef);
@@ -323,7 +330,6 @@ Tensor *lead_data_spread(Tape *t, const LeadData *d, Tensor *x, int S)
 Tensor *lead_data_decode(Tape *t, const LeadData *d, const LeadBatch *b, Tensor *x)
 {
     const int64_t F = d->st->F, K = d->st->Kt;
-    if (!x) x = tape_zeros(t, SHAPE(b->window->shape.d[0], d->st->N, d->st->N, K));
     const int64_t R = x->shape.d[0], C = x->shape.d[3] / K;
     Tensor *u;
     if (d->cfg->target == TARGET_LEVEL) {   // R of E2: s = (v + 1)/2
@@ -334,4 +340,14 @@ Tensor *lead_data_decode(Tape *t, const LeadData *d, const LeadBatch *b, Tensor 
                                  d->cfg->history);
     }
     return scaled(t, d, u, true);
+}
+
+Tensor *lead_data_head(Tape *t, const LeadData *d, const LeadBatch *b)
+{
+    CHECK(b->moments.location, "lead_data_head: the batch has no location");
+    Tensor *z = b->moments.location;
+    if (d->head_weight) z = tape_mul(t, z, d->head_weight);
+    Tensor *zeros = tape_zeros(t, SHAPE(z->shape.d[0], d->st->F, d->st->Kt));   // the shape's middle
+    const ResidualMoments m = {z, NULL};
+    return scaled(t, d, tape_residual_decode(t, zeros, b->window, b->base, &d->units, m, d->cfg->history), true);
 }

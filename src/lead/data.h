@@ -31,7 +31,7 @@ typedef struct LeadData {
     Tensor *level;                         // [2,F]: mean, std
     ResidualUnits units;                   // [Kt,F]
     Tensor *trust;                         // [F,Kt], heads only
-    Tensor *spread;                        // [Kt]; NULL: all 1
+    Tensor *spread, *head_weight;          // [Kt]; NULL: all 1
     Tensor *coef;                          // [3,Kt,F,17], ridge only
     Tensor *flowmax, *knot_kbps, *knot_s;  // the scale's tables
 } LeadData;
@@ -50,12 +50,14 @@ typedef struct LeadPath { int n; Tensor *u; } LeadPath;
 // Kt rows must exist and be valid.  path: NULL, or R = B.
 LeadBatch lead_data_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath *path, bool with_target);
 
-// Decodes samples x [R,N,N,channels], R = B*S (row b*S+s belongs to window b), -> [R,Kt,F] kbit/s.  x NULL, R = B: what
-// the mean head forecasts.
+// What the mean head forecasts, head_weight of the way from the base: [B,Kt,F] kbit/s.
+Tensor *lead_data_head(Tape *t, const LeadData *d, const LeadBatch *b);
+
+// Decodes samples x [R,N,N,channels], R = B*S (row b*S+s belongs to window b), -> [R,Kt,F] kbit/s.
 Tensor *lead_data_decode(Tape *t, const LeadData *d, const LeadBatch *b, Tensor *x);
 
-// Copies the statistics' spread to the device, in perm.
-void lead_data_set_spread(LeadData *d, Tape *t, Arena *perm);
+// Copies the statistics' spread and head_weight to the device, in perm.
+void lead_data_set_calibration(LeadData *d, Tape *t, Arena *perm);
 // Stretches the S samples of each window about their mean by the statistics' spread.  x as above.
 Tensor *lead_data_spread(Tape *t, const LeadData *d, Tensor *x, int S);
 

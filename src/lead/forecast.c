@@ -85,7 +85,7 @@ static void forecast_direct(LeadRun *r, const int64_t *t, int n, float *out, flo
     Tensor *x = lead_data_decode(tape, &r->data, &b, lead_data_spread(tape, &r->data, drawn, r->cfg.samples));
     tensor_get_f32(x, out, numel(x));
     if (!head) return;
-    Tensor *mean = lead_data_decode(tape, &r->data, &b, NULL);
+    Tensor *mean = lead_data_head(tape, &r->data, &b);
     tensor_get_f32(mean, head, numel(mean));
 }
 

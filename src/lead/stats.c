@@ -164,7 +164,8 @@ static void stats_alloc(LeadStats *st, Arena *a)
     st->low = arena_zalloc(a, KF * sizeof(float));
     st->high = arena_zalloc(a, KF * sizeof(float));
     st->spread = arena_alloc(a, (size_t)st->Kt * sizeof(float));
-    for (int k = 0; k < st->Kt; k++) st->spread[k] = 1;
+    st->head_weight = arena_alloc(a, (size_t)st->Kt * sizeof(float));
+    for (int k = 0; k < st->Kt; k++) st->spread[k] = st->head_weight[k] = 1;
 }
 
 Status lead_stats_fit(LeadStats *st, Arena *a, const TrafficSeries *s, TrafficRange train, const LeadConfig *cfg)
@@ -237,6 +238,7 @@ int lead_stats_pack(const LeadStats *st, Arena *a, StatArray out[STATS_MAX_ARRAY
     const int64_t FK = (int64_t)st->F * st->Kt;
     if (st->trust) out[n++] = (StatArray){"trust", FK, widen(a, st->trust, FK)};
     out[n++] = (StatArray){"spread", st->Kt, widen(a, st->spread, st->Kt)};
+    out[n++] = (StatArray){"head_weight", st->Kt, widen(a, st->head_weight, st->Kt)};
     if (st->ridge.coef) {
         buf = arena_alloc(a, (size_t)ridge_pack_size(&st->ridge) * sizeof *buf);
         ridge_pack(&st->ridge, buf);
@@ -284,6 +286,7 @@ Status lead_stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadC
     }
     if (lead_has_heads(cfg)) TRY(narrow_stat(f, "trust", a, (int64_t)st->F * st->Kt, &st->trust, &n));
     TRY(narrow_stat(f, "spread", a, st->Kt, &st->spread, &n));
+    TRY(narrow_stat(f, "head_weight", a, st->Kt, &st->head_weight, &n));
     if (h[6] != 0) {
         TRY(narrow_stat(f, "ridge", a, -1, &x, &n));
         TRY(ridge_unpack(&st->ridge, a, x, n, f->path));

@@ -29,6 +29,7 @@ typedef struct LeadStats {
     float *sigma, *gamma, *low, *high;     // [Kt][F]
     float *trust;                          // [F][Kt], heads only: see LeadBatch (lead/model.h)
     float *spread;                         // [Kt] samples are stretched about their mean by it (lead/calibrate.h)
+    float *head_weight;                    // [Kt] the point forecast goes so far from the base towards the mean head
 } LeadStats;
 
 // Fits everything from the training rows only.  Errors: too few windows, no traffic.
