@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "io/npy.h"
 #include "lead_world.h"
 #include "published.h"
 #include "run_lead.h"
@@ -65,7 +66,8 @@ static const struct { const char *verb, *options; } verbs[] = {
     {"train", DATA "out resume profile checkpoint-seconds config config-file history horizon encoding llm "
                    "adapter-width lr steps minutes seed guidance"},
     {"forecast", DATA "model llm horizon samples sample-steps guidance seed quantiles row out png"},
-    {"eval", DATA "model llm naive-only protocol split stride samples sample-steps guidance batch details out png"},
+    {"eval", DATA "model llm naive-only protocol split stride samples sample-steps guidance batch details out png "
+                  "also also-levels windows-out origins config config-file runs"},
     {"gpt2 logits", "llm tokens text tokenizer adapter top"},
     {"gpt2 generate", "llm adapter tokens text tokenizer n temperature top-k top-p samples beams length-penalty seed"},
     {"gpt2 eval", "llm adapter tokenizer context stride"},
@@ -124,6 +126,8 @@ static void check_usage(const Cli *c)
         {"train --pixel-condition 1", "pixel_condition"},
         {"forecast", "--model"},
         {"eval --naive-only", "--data"},
+        {"eval --naive-only --data x --config tiny", "--origins"},
+        {"eval --naive-only --data x --origins 50 --split val", "--origins"},
         {"eval --threads 0 --naive-only --data x", "--threads"},
         {"ops --isa mmx", "mmx"},
         {"ops extra", "extra"},
@@ -451,16 +455,25 @@ static void check_forecast(const Cli *c)
          s.msg);
 }
 
+// The first line of text.
+static const char *first_line(Arena *a, const char *text)
+{
+    return arena_printf(a, "%.*s", (int)strcspn(text, "\n"), text);
+}
+
 static void check_eval(const Cli *c)
 {
-    const char *head = "model\thorizon\trmse\tmae\tnrmse\tcrps\tcover50\tcover90\twindows\tmse\n",
+    const char *head = "model\thorizon\trmse\tmae\tnrmse\tcrps\tcover50\tcover90\twindows\tmse\t"
+                       "rmse_clipped\tratio_ridge\timproved\tcover50_live\tcover90_live\trmse_gain\trmse_gain_low\t"
+                       "rmse_gain_high\tcrps_gain\tcrps_gain_low\tcrps_gain_high\n",
                *out = PATH("eval.tsv");
     const Ran naive = lead_run(c->log, c->a, "eval --naive-only --keep-all --data %s --out %s", c->data, out);
     TEST(c->log, naive.code == 0 && naive.out[0] == '#' && strstr(naive.out, head), "eval --naive-only: exit %d, %s",
          naive.code, naive.err);
     TEST(c->log, strcmp(slurp(c->a, out), naive.out) == 0, "eval: --out holds something else than stdout");
-    static const char *const models[] = {"persistence", "yesterday", "lastweek", "average", "ridge"};
-    for (int i = 0; i < 5; i++)
+    static const char *const models[] = {"persistence", "yesterday", "lastweek", "average",
+                                         "mean", "ets", "ridge", "ridge-scale"};
+    for (int i = 0; i < 8; i++)
         TEST(c->log, count_lines(naive.out, arena_printf(c->a, "%s\t", models[i])) == 20, "eval: rows of %s",
              models[i]);
     const Ran model = lead_run(c->log, c->a,
@@ -477,7 +490,82 @@ static void check_eval(const Cli *c)
          "eval: rmse %g crps %g mse %g", v[0], v[3], v[7]);
     TEST(c->log, count_lines(model.out, "lead\t") == 2 && count_lines(model.out, "persistence\t") == 2,
          "eval: want one row a model and horizon");
+    const char *head_line = first_line(c->a, model.out), *verdict = strstr(head_line, "; lead: ");
+    verdict = verdict ? strstr(verdict + 1, "; lead: ") : NULL;   // the first names the run
+    TEST(c->log, verdict && strstr(verdict, "than ") && strstr(verdict, "CRPS") && strstr(verdict, "(95 % interval ") &&
+                     strstr(model.err, verdict + 2), "eval: no verdict in '%s' and '%s'", head_line, model.err);
+    TEST(c->log, strstr(model.err, "days only, want at least 7") && strstr(head_line, " days, "),
+         "eval: no warning of few days: %s", model.err);
+    const Ran details = lead_run(c->log, c->a, "eval --naive-only --details --stride 9 --keep-all --data %s", c->data);
+    TEST(c->log, details.code == 0 && count_lines(details.out, "ridge\ttotal\t") == 21 &&
+                     count_lines(details.out, "ridge\torigins\t") == 21 &&
+                     strstr(details.out, "\tenergy\trmse_clipped\t"),
+         "eval --details: %s", details.err);
     refused(c, 2, "--model", arena_printf(c->a, "eval --data %s", c->data));
+}
+
+// Forecasts of one's own: persistence, made from the list of windows, scores as persistence does.
+static void check_also(const Cli *c)
+{
+    enum { N = 4, F = N * N, K = 20 };
+    const char *list = PATH("windows.tsv"), *mine = PATH("mine.npy");
+    const Ran w = lead_run(c->log, c->a, "eval --keep-all --data %s --windows-out %s", c->data, list);
+    const char *text = slurp(c->a, list);
+    const int64_t n = count_lines(text, "") - 1;
+    TEST(c->log, w.code == 0 && !*w.out && n > 10 && strncmp(text, "window\trow\ttime\n0\t", 18) == 0,
+         "--windows-out: %s, %s", w.err, text);
+    NpyArray data;
+    Status s = npy_read(&data, c->a, c->data);
+    if (!TEST(c->log, !s.code && n > 0, "%s", s.msg)) return;
+    const float *x = data.data;
+    float *point = arena_alloc(c->a, (size_t)n * K * F * sizeof *point);
+    const char *line = strchr(text, '\n');
+    for (int64_t i = 0; i < n && line; i++, line = strchr(line + 1, '\n')) {
+        long long window = -1, row = -1, time = -1;
+        TEST(c->log, sscanf(line + 1, "%lld\t%lld\t%lld", &window, &row, &time) == 3 && window == i && time > 0,
+             "--windows-out: line %.40s", line + 1);
+        for (int h = 0; h < K; h++) memcpy(point + (i * K + h) * F, x + row * F, F * sizeof *x);
+    }
+    s = npy_write(mine, "<f4", (const int64_t[]){n, K, N, N}, 4, point);
+    TEST(c->log, !s.code, "%s", s.msg);
+    const Ran r = lead_run(c->log, c->a, "eval --keep-all --data %s --also mine=%s", c->data, mine);
+    const char *a = strstr(r.out, "\nmine\t20\t"), *b = strstr(r.out, "\npersistence\t20\t");
+    TEST(c->log, r.code == 0 && a && b && strncmp(a + 9, b + 16, 17) == 0 && strstr(r.err, "mine: worse than"),
+         "--also: %s '%.60s' '%.60s'", r.err, a ? a : "", b ? b : "");
+    refused_later(c, "want shape",
+                  arena_printf(c->a, "eval --stride 2 --keep-all --data %s --also mine=%s", c->data, mine));
+    static const struct { const char *also, *want; } bad[] = {{"mine", "NAME=F.npy"}, {"ridge=x.npy", "no other row"}};
+    for (int i = 0; i < 2; i++) {
+        const char *args = arena_printf(c->a, "eval --keep-all --data %s --also %s", c->data, bad[i].also);
+        expect_refusal(c, lead_run(c->log, c->a, "%s", args), 2, bad[i].want, true, args);
+    }
+}
+
+static void check_origins(const Cli *c)
+{
+    const char *out = PATH("origins.tsv"), *runs = PATH("runs");
+    const char *args = arena_printf(c->a, "eval --origins 60,75 --keep-all --stride 3 --samples 3 --sample-steps 1 "
+                                    "--data %s --config-file %s/config.json --runs %s --out %s", c->data, c->run, runs,
+                                    out);
+    const Ran first = lead_run(c->log, c->a, "%s", args), again = lead_run(c->log, c->a, "%s", args);
+    TEST(c->log, first.code == 0 && exists(PATH("runs/origin60/best.safetensors")) &&
+                     exists(PATH("runs/origin75/checkpoint.safetensors")), "--origins: %s", first.err);
+    TEST(c->log, count_lines(first.out, "# origin ") == 2 && count_lines(first.out, "model\t") == 1 &&
+                     count_lines(first.out, "lead\t") == 4 && strstr(first.out, "\t60\n") &&
+                     strstr(first.out, "\t75\n") && strcmp(first.out, slurp(c->a, out)) == 0, "--origins: %s", first.out);
+    TEST(c->log, strstr(first.err, "CRPS over all steps / that of ridge") &&
+                     strstr(first.err, "origin60: training on rows 0..157, validating on those up to 191"),
+         "--origins: %s", first.err);
+    TEST(c->log, again.code == 0 && strcmp(first.out, again.out) == 0 &&
+                     strstr(again.err, "origin60: complete, reused (step 4 of 4)"), "--origins again: %s", again.err);
+    const Ran naive = lead_run(c->log, c->a, "eval --origins 60 --naive-only --keep-all --data %s", c->data);
+    TEST(c->log, naive.code == 0 && count_lines(naive.out, "ridge-scale\t") == 20 && !strstr(naive.out, "\nlead\t"),
+         "--origins --naive-only: %s", naive.err);
+    TEST(c->log, rename(PATH("runs/origin60"), PATH("runs/origin70")) == 0, "rename");
+    const Ran moved = lead_run(c->log, c->a, "eval --origins 70 --keep-all --data %s --config-file %s/config.json "
+                               "--runs %s", c->data, c->run, runs);
+    TEST(c->log, moved.code == 1 && strstr(moved.err, "want a run on rows 0 184 184 224"), "another origin's run: %s",
+         moved.err);
 }
 
 static void check_info(const Cli *c)
@@ -535,6 +623,8 @@ void test_cli(TestLog *log)
     check_full(c);
     check_forecast(c);
     check_eval(c);
+    check_also(c);
+    check_origins(c);
     check_info(c);
     check_gpt2(c);
     arena_delete(cli.a);

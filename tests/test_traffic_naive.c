@@ -58,7 +58,7 @@ static void naive_values(TestLog *log, Arena *a)
     NaiveModel m = {.F = F, .K = K, .history = 16, .average = 4};
     float out[K * F];
     const int64_t t = 31 * D, was = t + 7;   // row t of s is row t+7 of full
-    for (int kind = 0; kind < NAIVE_RIDGE; kind++) {
+    for (int kind = 0; kind <= NAIVE_AVERAGE; kind++) {
         m.kind = (NaiveKind)kind;
         naive_predict(&m, &s, t, out);
         for (int h = 1; h <= K; h++)
@@ -80,7 +80,7 @@ static void naive_values(TestLog *log, Arena *a)
     naive_predict(&m, &s, 37 * D - 8, out);
     TEST(log, out[2 * F] == full.x[(36 * D + 2) * F], "lastweek does not fall back to yesterday");
     // Nothing after t is looked at.
-    for (int kind = 0; kind < NAIVE_RIDGE; kind++) {
+    for (int kind = 0; kind <= NAIVE_AVERAGE; kind++) {
         float poisoned[K * F];
         m.kind = (NaiveKind)kind;
         naive_predict(&m, &full, t, out);
@@ -225,10 +225,10 @@ static void driver(TestLog *log, Arena *a)
         TrafficScale k;
         Status st = scale_fit(&k, a, &s, sp.train, (ScaleKind)kind);
         if (!TEST(log, !st.code, "%s", st.msg)) return;
-        EvalTask task = {&s, &k, starts, n, 16, K, 1000, 0.01};
+        EvalTask task = {&s, &k, starts, n, 16, K, 1000, 0.01, sp.train};
         Copycat c = {K, F, 5, 0.01};
-        Forecaster fc = {"copycat", DIST_SAMPLES, 5, 7, copycat_run, &c};
-        EvalTable t = eval_table_new(a, 200);
+        Forecaster fc = {"copycat", DIST_SAMPLES, 5, 7, copycat_run, &c, false};
+        EvalTable t = eval_table_new(a, &task, 2);
         st = evaluate(&t, a, &task, &fc);
         const EvalRow *r = eval_table_find(&t, "copycat", "kbps", 0);
         if (!TEST(log, !st.code && r, "%s", st.msg)) return;
@@ -246,11 +246,11 @@ static void driver(TestLog *log, Arena *a)
     // Results do not depend on the number of threads.
     TrafficScale k;
     Status st = scale_fit(&k, a, &s, sp.train, SCALE_FLOWMAX);
-    EvalTask task = {&s, &k, starts, n, 16, K, 1000, 0.01};
+    EvalTask task = {&s, &k, starts, n, 16, K, 1000, 0.01, sp.train};
     int threads = omp_get_max_threads();
     for (int i = 0; i < 2 && !st.code; i++) {
         omp_set_num_threads(i ? 2 : 1);
-        tables[i] = eval_table_new(a, 2 * NAIVE_KINDS * (K + 1));
+        tables[i] = eval_table_new(a, &task, NAIVE_KINDS);
         st = evaluate_naive(&tables[i], a, &task, sp.train, sp.val);
     }
     omp_set_num_threads(threads);
@@ -260,7 +260,7 @@ static void driver(TestLog *log, Arena *a)
              "row %" PRId64 " depends on threads", i);
     const EvalRow *p = eval_table_find(&tables[0], "persistence", "scaled", 1),
                   *r = eval_table_find(&tables[0], "ridge", "scaled", 1);
-    if (!TEST(log, p && r && tables[0].n == 2 * NAIVE_KINDS * (K + 1), "rows are missing")) return;
+    if (!TEST(log, p && r && tables[0].n == EVAL_SPACES * NAIVE_KINDS * (K + 1), "rows are missing")) return;
     // persistence by hand
     double se = 0, unit;
     for (int64_t i = 0; i < n; i++)
@@ -278,7 +278,7 @@ static void driver(TestLog *log, Arena *a)
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    eval_table_print(&tables[0], out);
+    eval_table_print(&tables[0], 0, true, out);
     fclose(out);
     TEST(log,
          !strncmp(text, "model\tspace\thorizon\twindows\t", 28) && strstr(text, "\nridge\tscaled\tall\t") &&
@@ -292,7 +292,7 @@ static void driver(TestLog *log, Arena *a)
 // Point forecasts only: the figures are squared errors.
 static Status points_run(void *ctx, const TrafficSeries *s, const EvalBatch *b)
 {
-    const NaiveModel *m = ctx;
+    NaiveModel *m = ctx;
     for (int i = 0; i < b->n; i++) naive_predict(m, s, b->last[i], b->point + (int64_t)i * m->K * m->F);
     return OK;
 }
@@ -309,12 +309,12 @@ static void flow_by_flow(TestLog *log, Arena *a, const char *name, const double 
     EvalPlan plan;
     st = eval_plan(&plan, a, &s, &(EvalPlanOptions){.protocol = PROTOCOL_FLOW_BY_FLOW});
     if (!TEST(log, !st.code, "%s", st.msg)) return;
-    EvalTable t = eval_table_new(a, 100);
+    EvalTable t = eval_table_new(a, &plan.task, 2);
     static const NaiveKind kinds[2] = {NAIVE_PERSISTENCE, NAIVE_RIDGE};
     for (int i = 0; i < 2; i++) {
         NaiveModel m;
         st = naive_fit(&m, a, kinds[i], plan.task.series, plan.split.train, plan.split.val, 12, 3);
-        Forecaster fc = {naive_names[kinds[i]], DIST_NONE, 0, 64, points_run, &m};
+        Forecaster fc = {naive_names[kinds[i]], DIST_NONE, 0, 64, points_run, &m, true};
         if (!st.code) st = evaluate(&t, a, &plan.task, &fc);
         if (!TEST(log, !st.code, "%s", st.msg)) return;
         for (int h = 1; h <= 3; h++) {

@@ -62,12 +62,15 @@ static Status score(LeadRun *r, const TrafficSeries *s, int64_t n_windows, EvalT
     const int64_t stride = plan.task.n_windows / n_windows;
     o.stride = stride > 0 ? stride : 1;
     TRY(eval_plan(&plan, a, s, &o));
-    Forecaster f = lead_forecaster(r, 8);
+    *scores = eval_table_new(a, &plan.task, NAIVE_KINDS + 1);
+    const Forecaster f = lead_forecaster(r, 8);
     TRY(evaluate(scores, a, &plan.task, &f));
     TRY(evaluate_naive(scores, a, &plan.task, plan.split.train, plan.split.val));
     const char *comment = arena_printf(a, "%lld windows of the last 15 %% (every %lld-th); flows divided by their "
                                        "training maximum", (long long)plan.task.n_windows, (long long)o.stride);
+    eval_compare(scores, a);
     show_table(scores, comment, plan.task.K, stdout);
+    printf("%s\n", show_verdict(scores, f.name, a));
     *row = plan.task.starts[plan.task.n_windows / 2] + plan.task.history - 1;
     return OK;
 }
@@ -124,7 +127,7 @@ static Status run(Cli *cli, void *values)
     LeadRun r;
     TRY(lead_run_load(&r, dir, NULL, &cli->device, a, cli->step, cli->scratch));
     TRY(lead_run_attach(&r, &s));
-    EvalTable scores = eval_table_new(a, 1024);
+    EvalTable scores;
     int64_t row;
     TRY(score(&r, &s, v->windows, &scores, &row, a));
 

@@ -1,38 +1,46 @@
 // lead eval
+#include "cli/eval.h"
+
 #include <string.h>
 
-#include "cli/run.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
-#include "io/file.h"
-#include "traffic/protocol.h"
 #include "tensor/clock.h"
-
-typedef struct Values {
-    DataOptions data;
-    RunOptions run;
-    const char *protocol, *out, *split, *png;
-    bool naive_only, details;
-    int64_t stride, batch;
-} Values;
+#include "traffic/forecast_file.h"
 
 static const Option table[] = {
-    DATA_OPTIONS(Values),
-    RUN_OPTIONS(Values),
-    {"naive-only", OPT_FLAG, offsetof(Values, naive_only), NULL, "score the naive forecasts only", 0, 0},
-    {"protocol", OPT_TEXT, offsetof(Values, protocol), "NAME", "clean or flow-by-flow [clean]", 0, 0},
-    {"split", OPT_TEXT, offsetof(Values, split), "NAME", "test, or val for tuning [test]", 0, 0},
-    {"stride", OPT_INT, offsetof(Values, stride), "N",
+    DATA_OPTIONS(EvalValues),
+    RUN_OPTIONS(EvalValues),
+    {"naive-only", OPT_FLAG, offsetof(EvalValues, naive_only), NULL, "score the naive forecasts only", 0, 0},
+    {"protocol", OPT_TEXT, offsetof(EvalValues, protocol), "NAME", "clean or flow-by-flow [clean]", 0, 0},
+    {"split", OPT_TEXT, offsetof(EvalValues, split), "NAME", "test, or val for tuning [test]", 0, 0},
+    {"stride", OPT_INT, offsetof(EvalValues, stride), "N",
      "score every N-th window only: a quick look, not a result [1]", 1, 1e9},
-    {"batch", OPT_INT, offsetof(Values, batch), "N", "windows drawn together [8]", 1, 4096},
-    {"details", OPT_FLAG, offsetof(Values, details), NULL, "print every metric, in scaled units and in kbit/s", 0, 0},
-    {"out", OPT_TEXT, offsetof(Values, out), "FILE", "also write the table to this file, as TSV", 0, 0},
-    {"png", OPT_TEXT, offsetof(Values, png), "FILE", "draw RMSE and CRPS by horizon to this PNG", 0, 0},
+    {"also", OPT_TEXT, offsetof(EvalValues, also), "NAME=F.npy,..",
+     "score these forecasts too: points [windows,K,N,N] or sample paths [windows,S,K,N,N], kbit/s", 0, 0},
+    {"also-levels", OPT_FLAG, offsetof(EvalValues, also_levels), NULL,
+     "the S of --also are quantiles at the ascending levels i/(S+1), not sample paths", 0, 0},
+    {"windows-out", OPT_TEXT, offsetof(EvalValues, windows_out), "FILE",
+     "write which windows are scored, as --also wants them: last known row and its time, as TSV", 0, 0},
+    {"origins", OPT_TEXT, offsetof(EvalValues, origins), "P,..",
+     "for each P: fit on the first P % of the rows (1..85), score the next 15 %; trains --model's configuration anew",
+     0, 0},
+    {"config", OPT_TEXT, offsetof(EvalValues, config), "NAME",
+     "with --origins: train this preset, not --model's configuration", 0, 0},
+    {"config-file", OPT_TEXT, offsetof(EvalValues, config_file), "FILE",
+     "with --origins: train with these keys, a JSON object (on top of --config, or of preset small)", 0, 0},
+    {"runs", OPT_TEXT, offsetof(EvalValues, runs), "DIR",
+     "with --origins: directory of the runs originP (default: RUN.originP beside --model)", 0, 0},
+    {"batch", OPT_INT, offsetof(EvalValues, batch), "N", "windows drawn together [8]", 1, 4096},
+    {"details", OPT_FLAG, offsetof(EvalValues, details), NULL,
+     "print every metric: in scaled units, in kbit/s, and of the sums of rows, columns and matrices", 0, 0},
+    {"out", OPT_TEXT, offsetof(EvalValues, out), "FILE", "also write the table to this file, as TSV", 0, 0},
+    {"png", OPT_TEXT, offsetof(EvalValues, png), "FILE", "draw RMSE and CRPS by horizon to this PNG", 0, 0},
 };
 
 static void defaults(void *values)
 {
-    Values *v = values;
+    EvalValues *v = values;
     v->protocol = "clean";
     v->split = "test";
     v->run.guidance = -1;
@@ -53,20 +61,39 @@ static Status watched_run(void *ctx, const TrafficSeries *s, const EvalBatch *b)
     return OK;
 }
 
-// The table of the scaled space in the columns that programs read; `all` prints every metric of both spaces instead.
-static void print_table(const EvalTable *t, const char *comment, bool all, FILE *out)
+Status eval_run(EvalTable *t, Arena *a, const EvalTask *task, LeadRun *run, int batch)
+{
+    if (!run) return OK;
+    Watched w = {.inner = lead_forecaster(run, batch),
+                 .bar = progress_new(),
+                 .total = task->n_windows,
+                 .t0 = clock_seconds()};
+    Forecaster f = w.inner;
+    f.run = watched_run;
+    f.ctx = &w;
+    return evaluate(t, a, task, &f);
+}
+
+void eval_print(const EvalTable *t, const char *comment, bool details, int origin, bool head, FILE *out)
 {
     fprintf(out, "# %s\n", comment);
-    if (all) {
-        eval_table_print(t, out);
+    if (details) {
+        eval_table_print(t, origin, head, out);
         return;
     }
-    fprintf(out, "model\thorizon\trmse\tmae\tnrmse\tcrps\tcover50\tcover90\twindows\tmse\n");
+    if (head) {
+        fprintf(out, "model\thorizon\trmse\tmae\tnrmse\tcrps\tcover50\tcover90\twindows\tmse");
+        eval_beside_print_head(out);
+        fputs(origin ? "\torigin\n" : "\n", out);
+    }
     for (int64_t i = 0; i < t->n; i++) {
         const EvalRow *r = &t->row[i];
         if (strcmp(r->space, "scaled") || r->horizon == 0) continue;
-        fprintf(out, "%s\t%d\t%.6g\t%.6g\t%.6g\t%.6g\t%.4f\t%.4f\t%lld\t%.6g\n", r->model, r->horizon, r->r.rmse,
+        fprintf(out, "%s\t%d\t%.6g\t%.6g\t%.6g\t%.6g\t%.4f\t%.4f\t%lld\t%.6g", r->model, r->horizon, r->r.rmse,
                 r->r.mae, r->r.nrmse, r->r.crps, r->r.cover50, r->r.cover90, (long long)r->r.windows, r->r.mse);
+        eval_beside_print(&r->beside, out);
+        if (origin) fprintf(out, "\t%d", origin);
+        fputc('\n', out);
     }
 }
 
@@ -81,72 +108,150 @@ static void note_rows(const LeadRun *r, TrafficRange scored)
                 (long long)r->val.end - 1, r->data_path, (long long)scored.begin);
 }
 
-static Status run(Cli *cli, void *values)
+enum { MOST_FILES = 32 };
+
+// The files of --also, opened and checked.
+typedef struct Files { int n; ForecastFile file[MOST_FILES]; } Files;
+
+static bool is_row_name(const char *name, const Files *f)
 {
-    Values *v = values;
-    const bool fbf = strcmp(v->protocol, "flow-by-flow") == 0, val = strcmp(v->split, "val") == 0;
+    bool taken = strcmp(name, "lead") == 0;
+    for (int k = 0; k < NAIVE_KINDS; k++) taken |= strcmp(name, naive_names[k]) == 0;
+    for (int i = 0; i < f->n; i++) taken |= strcmp(name, f->file[i].name) == 0;
+    return taken;
+}
+
+static Status open_files(Files *f, Arena *a, const EvalValues *v, const EvalTask *task)
+{
+    f->n = 0;
+    if (v->also_levels && !v->also) return USAGE_ERROR("--also-levels: wants --also NAME=F.npy");
+    if (!v->also) return OK;
+    char *save, *list = arena_printf(a, "%s", v->also);
+    for (char *word = strtok_r(list, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
+        char *path = strchr(word, '=');
+        if (!path || path == word || !path[1]) return USAGE_ERROR("--also: want NAME=F.npy,.., got '%s'", word);
+        *path++ = 0;
+        if (is_row_name(word, f)) return USAGE_ERROR("--also: want a name that no other row has, got '%s'", word);
+        if (f->n == MOST_FILES) return USAGE_ERROR("--also: want at most %d files", MOST_FILES);
+        TRY(forecast_file_read(&f->file[f->n], a, word, path, task, v->also_levels));
+        f->n++;
+    }
+    return OK;
+}
+
+static Status write_windows(const EvalTask *task, const char *path)
+{
+    FileWriter w;
+    TRY(file_open(&w, path));
+    fprintf(w.f, "window\trow\ttime\n");
+    for (int64_t i = 0; i < task->n_windows; i++) {
+        const int64_t t = task->starts[i] + task->history - 1;
+        fprintf(w.f, "%lld\t%lld\t", (long long)i, (long long)t);
+        if (task->series->time) fprintf(w.f, "%lld", (long long)task->series->time[t]);
+        fputc('\n', w.f);
+    }
+    return file_commit(&w, false);
+}
+
+static Status check_options(EvalValues *v)
+{
+    const bool fbf = strcmp(v->protocol, "flow-by-flow") == 0;
     if (!fbf && strcmp(v->protocol, "clean"))
         return USAGE_ERROR("--protocol: want clean or flow-by-flow, got '%s'", v->protocol);
-    if (!val && strcmp(v->split, "test")) return USAGE_ERROR("--split: want test or val, got '%s'", v->split);
-    if (!v->naive_only && !v->run.model) return USAGE_ERROR("lead eval: wants --model RUN, or --naive-only");
+    if (strcmp(v->split, "val") && strcmp(v->split, "test"))
+        return USAGE_ERROR("--split: want test or val, got '%s'", v->split);
+    if (v->origins && (fbf || v->also || v->windows_out || v->png || strcmp(v->split, "test")))
+        return USAGE_ERROR("--origins: wants protocol clean, and no --split, --also, --windows-out, --png");
+    if (!v->origins && (v->config || v->config_file || v->runs))
+        return USAGE_ERROR("--config, --config-file and --runs: want --origins P,..");
+    if (v->naive_only) v->run.model = NULL;
+    if (!v->naive_only && !v->run.model && !v->origins && !v->also && !v->windows_out)
+        return USAGE_ERROR("lead eval: wants --model RUN, --naive-only, --also NAME=F.npy or --windows-out FILE");
+    if (fbf) v->data.keep_all = true;
+    return OK;
+}
+
+static const char *describe(const Cli *cli, const EvalValues *v, const EvalTask *task, const LeadRun *run,
+                            const Files *files)
+{
+    Arena *a = cli->perm;
+    const char *text = arena_printf(
+        a, "protocol %s, split %s, scale flowmax (%s), history %d, horizon %d, %lld windows, stride %lld", v->protocol,
+        v->split, strcmp(v->protocol, "clean") ? "maximum over the whole series: looks ahead" : "training rows",
+        task->history, task->K, (long long)task->n_windows, (long long)v->stride);
+    if (run)
+        text = arena_printf(a, "%s; lead: %s, %lld steps, %d samples, %d network calls, guidance %g", text,
+                            v->run.model, (long long)run->step, run->cfg.samples, run->cfg.sample_steps, run->cfg.guidance);
+    for (int i = 0; i < files->n; i++)
+        text = arena_printf(a, "%s; %s: %s", text, files->file[i].name, files->file[i].path);
+    return text;
+}
+
+// Scores all rows of one split and prints them.
+static Status score(Cli *cli, const EvalValues *v, const EvalPlan *plan, LeadRun *run, Files *files)
+{
+    const EvalTask *task = &plan->task;
+    EvalTable t = eval_table_new(cli->perm, task, NAIVE_KINDS + 1 + files->n);
+    TRY(eval_run(&t, cli->perm, task, run, (int)v->batch));
+    for (int i = 0; i < files->n; i++) {
+        const Forecaster f = forecast_file_forecaster(&files->file[i]);
+        TRY(evaluate(&t, cli->perm, task, &f));
+    }
+    TRY(evaluate_naive(&t, cli->perm, task, plan->split.train, plan->split.val));
+    eval_compare(&t, cli->perm);
+    const char *what = describe(cli, v, task, run, files), *comment = show_findings(&t, what, cli->perm);
+    eval_print(&t, comment, v->details, 0, true, stdout);
+    show_scores(&t, what, stderr, cli->perm);
+    if (v->png) {
+        TRY(show_eval_png(&t, task->K, v->png, cli->perm));
+        TRY(manifest_write(cli, v->png));
+    }
+    if (!v->out) return OK;
+    FileWriter file;
+    TRY(file_open(&file, v->out));
+    eval_print(&t, comment, v->details, 0, true, file.f);
+    TRY(file_commit(&file, false));
+    return manifest_write(cli, v->out);
+}
+
+static Status run(Cli *cli, void *values)
+{
+    EvalValues *v = values;
+    TRY(check_options(v));
     FileWriter file;
     if (v->out) {   // scoring takes long: a place that cannot be written is found before it
         TRY(file_open(&file, v->out));
         file_abort(&file);
     }
-    if (fbf) v->data.keep_all = true;
     TrafficSeries s;
     TRY(data_read(cli, &v->data, &s));
-    LeadRun run = {0};
-    EvalPlanOptions o = {.protocol = fbf ? PROTOCOL_FLOW_BY_FLOW : PROTOCOL_CLEAN, .validation = val,
-                         .stride = v->stride};
-    if (!v->naive_only) {
-        TRY(run_open(cli, &v->run, &run));
-        o.history = run.cfg.history;
-        o.K = run.cfg.horizon;
+    if (v->origins) return eval_origins(cli, v, &s);
+    LeadRun lead = {0}, *r = v->run.model ? &lead : NULL;
+    EvalPlanOptions o = {.protocol = strcmp(v->protocol, "clean") ? PROTOCOL_FLOW_BY_FLOW : PROTOCOL_CLEAN,
+                         .validation = strcmp(v->split, "val") == 0, .stride = v->stride};
+    if (r) {
+        TRY(run_open(cli, &v->run, r));
+        o.history = r->cfg.history;
+        o.K = r->cfg.horizon;
     }
     EvalPlan plan;
     TRY(eval_plan(&plan, cli->perm, &s, &o));
-    if (!v->naive_only) {
-        TRY(lead_run_attach(&run, plan.task.series));
-        TRY(config_check(&run.cfg));
-        note_rows(&run, plan.scored);
+    if (v->windows_out) TRY(write_windows(&plan.task, v->windows_out));
+    if (!r && !v->naive_only && !v->also) return OK;
+    Files files;
+    TRY(open_files(&files, cli->perm, v, &plan.task));
+    if (r) {
+        TRY(lead_run_attach(r, plan.task.series));
+        TRY(config_check(&r->cfg));
+        note_rows(r, plan.scored);
     }
-    const EvalTask task = plan.task;
-    EvalTable t = eval_table_new(cli->perm, 4096);
-    if (!v->naive_only) {
-        Watched w = {.inner = lead_forecaster(&run, (int)v->batch),
-                     .bar = progress_new(),
-                     .total = task.n_windows,
-                     .t0 = clock_seconds()};
-        Forecaster f = w.inner;
-        f.run = watched_run;
-        f.ctx = &w;
-        TRY(evaluate(&t, cli->perm, &task, &f));
-    }
-    TRY(evaluate_naive(&t, cli->perm, &task, plan.split.train, plan.split.val));
-    const char *comment = arena_printf(
-        cli->perm, "protocol %s, split %s, scale flowmax (%s), history %d, horizon %d, %lld windows, stride %lld",
-        v->protocol, v->split, fbf ? "maximum over the whole series: looks ahead" : "training rows", task.history,
-        task.K, (long long)task.n_windows, (long long)v->stride);
-    if (!v->naive_only)
-        comment = arena_printf(cli->perm, "%s; lead: %s, %lld steps, %d samples, %d network calls, guidance %g",
-                               comment, v->run.model, (long long)run.step, run.cfg.samples, run.cfg.sample_steps,
-                               run.cfg.guidance);
-    print_table(&t, comment, v->details, stdout);
-    show_table(&t, comment, task.K, stderr);
-    if (v->png) {
-        TRY(show_eval_png(&t, task.K, v->png, cli->perm));
-        TRY(manifest_write(cli, v->png));
-    }
-    if (!v->out) return OK;
-    TRY(file_open(&file, v->out));
-    print_table(&t, comment, v->details, file.f);
-    TRY(file_commit(&file, false));
-    return manifest_write(cli, v->out);
+    return score(cli, v, &plan, r, &files);
 }
 
 const Verb verb_eval = {
     .name = "eval", .summary = "Scores the model and naive forecasts on every window of the test split.",
-    OPTIONS(table), .size = sizeof(Values), .defaults = defaults, .run = run,
+    .text = "\nBelow RMSE and CRPS it prints scores that a few large or silent flows cannot decide, and a verdict: whether\n"
+            "the model is better than the best naive forecast, with a 95 % interval over days.  To score forecasts of\n"
+            "your own: lead eval --windows-out W.tsv --data F, make one for each line, lead eval --also mine=G.npy.",
+    OPTIONS(table), .size = sizeof(EvalValues), .defaults = defaults, .run = run,
 };

@@ -14,23 +14,22 @@ static const EvalRow *row_at(const EvalTable *t, const char *model, int h)
     return eval_table_find(t, model, "scaled", h);
 }
 
-// The i-th distinct model of the table, or NULL.
-static const char *model_name(const EvalTable *t, int i)
+static const char *model_name(const EvalTable *t, int i) { return i < t->models ? t->model[i].name : NULL; }
+
+// The horizons to show -> h; returns their number.
+static int shown_horizons(int K, int h[5])
 {
-    for (int64_t r = 0; r < t->n; r++) {
-        bool seen = false;
-        for (int64_t q = 0; q < r; q++) seen |= strcmp(t->row[q].model, t->row[r].model) == 0;
-        if (!seen && i-- == 0) return t->row[r].model;
-    }
-    return NULL;
+    const int want[5] = {1, (K + 3) / 4, (K + 1) / 2, 3 * K / 4, K};
+    int n = 0;
+    for (int i = 0; i < 5; i++)
+        if (want[i] >= 1 && (n == 0 || want[i] > h[n - 1])) h[n++] = want[i];
+    return n;
 }
 
 void show_table(const EvalTable *t, const char *comment, int K, FILE *out)
 {
-    int h[5], n = 0;
-    const int want[5] = {1, (K + 3) / 4, (K + 1) / 2, 3 * K / 4, K};
-    for (int i = 0; i < 5; i++)
-        if (want[i] >= 1 && (n == 0 || want[i] > h[n - 1])) h[n++] = want[i];
+    int h[5];
+    const int n = shown_horizons(K, h);
     fprintf(out, "\n%s\n%-14s", comment, "");
     for (int i = 0; i < n; i++) fprintf(out, "      step %-6d", h[i]);
     fprintf(out, "   90 %%\n%-14s", "");
@@ -46,7 +45,127 @@ void show_table(const EvalTable *t, const char *comment, int K, FILE *out)
     fputc('\n', out);
 }
 
-enum { MAX_MODELS = 12 };
+static double beside_value(const MetricBeside *b, int what)
+{
+    const double v[] = {b->ratio, 100 * b->improved, b->rmse_clipped, 100 * b->cover50_live, 100 * b->cover90_live};
+    return v[what];
+}
+
+// Of the models that are not naive.
+static void show_gains(const EvalTable *t, int n, const int *h, bool crps, FILE *out)
+{
+    fprintf(out, "%s below that of %s, per cent, with 95 %% interval over days\n", crps ? "CRPS" : "RMSE",
+            t->model[t->best].name);
+    for (int i = 0; i < t->models; i++) {
+        if (t->model[i].naive) continue;
+        fprintf(out, "  %-12s", t->model[i].name);
+        for (int k = 0; k < n; k++) {
+            const MetricBeside *b = &row_at(t, t->model[i].name, h[k])->beside;
+            const MetricGain g = crps ? b->crps : b->rmse;
+            fprintf(out, "  %.1f (%.1f .. %.1f)", g.value, g.low, g.high);
+        }
+        fputc('\n', out);
+    }
+}
+
+static bool all_naive(const EvalTable *t)
+{
+    for (int i = 0; i < t->models; i++)
+        if (!t->model[i].naive) return false;
+    return true;
+}
+
+void show_beside(const EvalTable *t, FILE *out)
+{
+    static const char *const title[] = {
+        "RMSE / RMSE of ridge, geometric mean over live flows", "live flows whose RMSE is below ridge's, per cent",
+        "RMSE with errors clipped at 0.2", "50 % interval covers, live flows, per cent",
+        "90 % interval covers, live flows, per cent"};
+    static const int digits[] = {3, 1, 5, 1, 1};
+    int h[6], n = shown_horizons(t->K, h);
+    h[n++] = 0;
+    fprintf(out, "%-14s", "");
+    for (int k = 0; k < n; k++) {
+        if (h[k]) fprintf(out, "   step %-3d", h[k]);
+        else fprintf(out, "       all\n");
+    }
+    for (int what = 0; what < 5; what++) {
+        fprintf(out, "%s\n", title[what]);
+        for (int i = 0; i < t->models; i++) {
+            fprintf(out, "  %-12s", t->model[i].name);
+            for (int k = 0; k < n; k++)
+                fprintf(out, " %9.*f", digits[what],
+                        beside_value(&row_at(t, t->model[i].name, h[k])->beside, what));
+            fputc('\n', out);
+        }
+    }
+    for (int crps = 1; crps >= 0 && t->best >= 0 && !all_naive(t); crps--) show_gains(t, n, h, crps, out);
+    fputc('\n', out);
+}
+
+// "CRPS 9.1 % lower (95 % interval 8.2 .. 10.0)"
+static const char *gain_text(MetricGain g, const char *metric, const char *interval, Arena *a)
+{
+    const bool lower = g.value >= 0;
+    const char *text = arena_printf(a, "%s %.1f %% %s", metric, fabs(g.value), lower ? "lower" : "higher");
+    if (isnan(g.low)) return text;
+    return arena_printf(a, "%s (%s%.1f .. %.1f)", text, interval, lower ? g.low : -g.high, lower ? g.high : -g.low);
+}
+
+const char *show_verdict(const EvalTable *t, const char *model, Arena *a)
+{
+    if (t->best < 0) return arena_printf(a, "%s: no naive forecast to compare with", model);
+    const char *best = t->model[t->best].name;
+    const MetricBeside *b = &row_at(t, model, 0)->beside;
+    const bool crps = !isnan(b->crps.value);
+    const MetricGain g = crps ? b->crps : b->rmse;
+    const char *rmse = gain_text(b->rmse, "RMSE", crps ? "" : "95 % interval ", a);
+    const char *figures = crps ? arena_printf(a, "%s, %s", gain_text(g, "CRPS", "95 % interval ", a), rmse) : rmse;
+    if (isnan(g.value)) return arena_printf(a, "%s: not comparable with %s, a score is not a number", model, best);
+    if (isnan(g.low))
+        return arena_printf(a, "%s: %s than %s; one day of windows says no more", model, figures, best);
+    const char *word = g.low > 0 ? "better than" : g.high < 0 ? "worse than" : "no better than";
+    return arena_printf(a, "%s: %s %s on these data: %s", model, word, best, figures);
+}
+
+const char *show_basis(const EvalTable *t, Arena *a)
+{
+    const char *text = arena_printf(a, "%lld windows on %d days, %d live flows of %d", (long long)t->windows, t->days,
+                                    t->n_live, t->F);
+    if (t->n_live < t->F)
+        text = arena_printf(a, "%s (%d silent in the scored rows, %d more in the fitted ones, %d above 0 in less than "
+                            "half of the scored)", text, t->silent_scored, t->silent_fitted, t->seldom);
+    if (t->best < 0) return text;
+    return arena_printf(a, "%s; best naive forecast, that with the least CRPS over all steps: %s", text,
+                        t->model[t->best].name);
+}
+
+const char *show_findings(const EvalTable *t, const char *comment, Arena *a)
+{
+    const char *text = arena_printf(a, "%s; %s", comment, show_basis(t, a));
+    for (int i = 0; i < t->models; i++)
+        if (!t->model[i].naive) text = arena_printf(a, "%s; %s", text, show_verdict(t, t->model[i].name, a));
+    return text;
+}
+
+void show_scores(const EvalTable *t, const char *comment, FILE *out, Arena *a)
+{
+    enum { FEW_DAYS = 7 };
+    show_table(t, comment, t->K, out);
+    show_beside(t, out);
+    fprintf(out, "%s\n", show_basis(t, a));
+    for (int k = 0; k < NAIVE_KINDS; k++)
+        if (t->left_out >> k & 1)
+            fprintf(out, "note: %s left out: the data hold no snapshot that far back, it would equal %s\n",
+                    naive_names[k], naive_names[k == NAIVE_LASTWEEK ? NAIVE_YESTERDAY : NAIVE_PERSISTENCE]);
+    if (t->days < FEW_DAYS)
+        fprintf(out, "warning: windows on %d days only, want at least %d: a few unusual days decide these scores, and "
+                "the intervals are too narrow\n", t->days, FEW_DAYS);
+    for (int i = 0; i < t->models; i++)
+        if (!t->model[i].naive) fprintf(out, "%s\n", show_verdict(t, t->model[i].name, a));
+}
+
+enum { MAX_MODELS = 24 };
 
 Status show_eval_png(const EvalTable *t, int K, const char *path, Arena *a)
 {

@@ -9,6 +9,17 @@
 
 // Prints RMSE and CRPS of every model at a few horizons, in the scaled space.
 void show_table(const EvalTable *t, const char *comment, int K, FILE *out);
+// Prints, of every model at the same horizons and over all of them, the scores that a few large or silent flows cannot
+// decide (MetricBeside), after eval_compare.
+void show_beside(const EvalTable *t, FILE *out);
+// What the comparison says of a model, in words, with the best naive forecast that it is compared to; and of the table:
+// days, live flows, the best naive forecast.
+const char *show_verdict(const EvalTable *t, const char *model, Arena *a);
+const char *show_basis(const EvalTable *t, Arena *a);
+// comment, the basis and the verdicts in one line.
+const char *show_findings(const EvalTable *t, const char *comment, Arena *a);
+// show_table, show_beside, notes on rows left out and on few days, and a verdict for each model that is not naive.
+void show_scores(const EvalTable *t, const char *comment, FILE *out, Arena *a);
 // Draws RMSE and CRPS by horizon, for all models.
 Status show_eval_png(const EvalTable *t, int K, const char *path, Arena *a);
 // The line below a film strip: what the three colours of E2 mean.

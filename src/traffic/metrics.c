@@ -1,6 +1,10 @@
 #include "traffic/metrics.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tensor/philox.h"
 
 // Position from 0 of quantile q of S/2 mirrored pairs: the lower half has the levels k/(S+2), k = 1 .. S/2, the upper
 // half mirrors them, and between the two halves it is a straight line through the middle.
@@ -135,4 +139,102 @@ MetricResult metric_sums_result(const MetricSums *m)
         .crps_quantile = m->dist_values ? m->ql / m->y_abs : NAN, .cover50 = m->in50 / d, .cover90 = m->in90 / d,
         .energy = m->energy / w,
     };
+}
+
+// ---- beside RMSE and CRPS ------------------------------------------------------------------------------------------
+
+void metric_flow_add(MetricFlow *m, const MetricTerms *v, double unit)
+{
+    const double e = fabs(v->error * unit), clipped = e > METRIC_CLIP ? METRIC_CLIP : e;   // NaN stays NaN
+    m->se += e * e;
+    m->se_clipped += clipped * clipped;
+    m->crps += v->crps * unit;
+    m->in50 += v->in50;
+    m->in90 += v->in90;
+}
+
+void metric_flow_merge(MetricFlow *into, const MetricFlow *from)
+{
+    into->se += from->se;
+    into->se_clipped += from->se_clipped;
+    into->crps += from->crps;
+    into->in50 += from->in50;
+    into->in90 += from->in90;
+}
+
+MetricBeside metric_beside(const MetricFlow *m, const MetricFlow *ref, const uint8_t *live, int F, int64_t n,
+                           bool distribution)
+{
+    double clipped = 0, logs = 0, ratios = 0, better = 0, flows = 0, in50 = 0, in90 = 0;
+    for (int f = 0; f < F; f++) {
+        clipped += m[f].se_clipped;
+        if (!live[f]) continue;
+        flows++;
+        in50 += (double)m[f].in50;
+        in90 += (double)m[f].in90;
+        if (!ref) continue;
+        better += m[f].se < ref[f].se;
+        if (m[f].se == 0 || ref[f].se == 0) continue;
+        logs += 0.5 * log(m[f].se / ref[f].se);
+        ratios++;
+    }
+    const double covered = flows > 0 && distribution ? flows * (double)n : NAN;
+    return (MetricBeside){
+        .rmse_clipped = sqrt(clipped / ((double)n * F)), .ratio = ratios > 0 ? exp(logs / ratios) : NAN,
+        .improved = ref && flows > 0 ? better / flows : NAN, .cover50_live = in50 / covered,
+        .cover90_live = in90 / covered, .rmse = {NAN, NAN, NAN}, .crps = {NAN, NAN, NAN},
+    };
+}
+
+void metric_draw_days(uint16_t *draws, int n)
+{
+    memset(draws, 0, (size_t)METRIC_RESAMPLES * (size_t)n * sizeof *draws);
+    for (int r = 0; r < METRIC_RESAMPLES; r++)
+        for (int i = 0; i < n; i++) {
+            const uint64_t u = philox_u32(0, philox_subsequence(SITE_BOOTSTRAP, (uint32_t)r), (uint64_t)i);
+            draws[(int64_t)r * n + (int64_t)(u * (uint64_t)n >> 32)]++;
+        }
+}
+
+static int compare_double(const void *p, const void *q)
+{
+    const double a = *(const double *)p, b = *(const double *)q;
+    return (a > b) - (a < b);
+}
+
+// The value over all days, and the ends of the middle 95 % of the resamples, which are sorted in place.
+static MetricGain gain_of(double value, double *resample, int days)
+{
+    enum { TAIL = METRIC_RESAMPLES / 40 };
+    if (days < 2 || !isfinite(value)) return (MetricGain){value, NAN, NAN};
+    qsort(resample, METRIC_RESAMPLES, sizeof *resample, compare_double);
+    return (MetricGain){value, resample[TAIL - 1], resample[METRIC_RESAMPLES - TAIL]};
+}
+
+// Sums over the days, each counted as often as `draws` says (NULL: once).
+static MetricDay sum_days(const MetricDay *day, const uint16_t *draws, int n)
+{
+    MetricDay sum = {0, 0};
+    for (int d = 0; d < n; d++) {
+        const double times = draws ? (double)draws[d] : 1;
+        sum.se += times * day[d].se;
+        sum.crps += times * day[d].crps;
+    }
+    return sum;
+}
+
+static double gain(double m, double ref) { return ref > 0 ? 100 * (1 - m / ref) : NAN; }
+
+void metric_gains(MetricBeside *out, const MetricDay *m, const MetricDay *ref, const uint16_t *draws, int n,
+                  bool distribution)
+{
+    double rmse[METRIC_RESAMPLES], crps[METRIC_RESAMPLES];
+    for (int r = 0; r < METRIC_RESAMPLES; r++) {
+        const MetricDay a = sum_days(m, draws + (int64_t)r * n, n), b = sum_days(ref, draws + (int64_t)r * n, n);
+        rmse[r] = gain(sqrt(a.se), sqrt(b.se));
+        crps[r] = gain(a.crps, b.crps);
+    }
+    const MetricDay a = sum_days(m, NULL, n), b = sum_days(ref, NULL, n);
+    out->rmse = gain_of(gain(sqrt(a.se), sqrt(b.se)), rmse, n);
+    out->crps = distribution ? gain_of(gain(a.crps, b.crps), crps, n) : (MetricGain){NAN, NAN, NAN};
 }

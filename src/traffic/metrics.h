@@ -25,6 +25,21 @@
 //   energy         1/S sum ||z_i - y|| - 1/(S(S-1)) sum_{i<j} ||z_i - z_j|| over whole matrices (fair), samples only;
 //                  pairs: as for crps
 // A metric that was never accumulated is NaN, never 0.  NaN in a forecast makes its metrics NaN.
+//
+// Beside them, in the scaled space, scores that a few large or silent flows cannot decide:
+//   live           a flow that is above 0 in at least half of the scored rows and in some fitted row (where they are
+//                  known).  Silence is covered by every interval, so the others say nothing about coverage, and the
+//                  RMSE of a flow that seldom speaks is that of a few values
+//   rmse_clipped   root mean of min(|p - y|, 0.2)^2 over all flows and windows: bursts count, but not by their size
+//   ratio          geometric mean over the live flows of RMSE / RMSE of the reference (ridge), of those where both are
+//                  above 0: every flow counts alike, a tenth gained as much as a tenth lost
+//   improved       share of the live flows whose RMSE is below the reference's
+//   cover50_live, cover90_live   coverage of the live flows alone
+//   gain           of RMSE and CRPS: the per cent by which a model's is below the best naive forecast's, with its 95 %
+//                  day-block bootstrap interval.  Windows of one day are not independent, so whole days are drawn: 2000
+//                  times as many days as there are, with replacement, the same days for all models and horizons; the
+//                  interval runs from the 50th to the 1951st of the 2000 sorted gains (Kunsch 1989; percentile method).
+//                  One day has none: NaN.  Few days make it too narrow
 #ifndef LEAD_TRAFFIC_METRICS_H
 #define LEAD_TRAFFIC_METRICS_H
 
@@ -73,5 +88,36 @@ typedef struct MetricResult {
 } MetricResult;
 
 MetricResult metric_sums_result(const MetricSums *m);
+
+// ---- beside RMSE and CRPS
+
+#define METRIC_CLIP 0.2
+enum { METRIC_RESAMPLES = 2000 };
+
+// Scaled sums of one flow over all windows; of all windows and flows of one day.
+typedef struct MetricFlow { double se, se_clipped, crps; int64_t in50, in90; } MetricFlow;
+typedef struct MetricDay { double se, crps; } MetricDay;
+typedef struct MetricGain { double value, low, high; } MetricGain;   // per cent; above 0 is better
+
+typedef struct MetricBeside {
+    double rmse_clipped, ratio, improved, cover50_live, cover90_live;
+    MetricGain rmse, crps;
+} MetricBeside;
+
+// Adds one value: terms times unit, as metric_sums_add does.
+void metric_flow_add(MetricFlow *m, const MetricTerms *v, double unit);
+void metric_flow_merge(MetricFlow *into, const MetricFlow *from);
+
+// Everything but the gains of m [F], each flow with n values, beside ref [F] (NULL: no ratio).  live [F].
+// distribution: false for point forecasts, which cover nothing.
+MetricBeside metric_beside(const MetricFlow *m, const MetricFlow *ref, const uint8_t *live, int F, int64_t n,
+                           bool distribution);
+
+// How often resample r draws each of n days -> draws [METRIC_RESAMPLES][n].
+void metric_draw_days(uint16_t *draws, int n);
+// Gains of m [n] over ref [n], sums of the same windows on n days; draws from metric_draw_days.  distribution: false
+// when one of the two has none.
+void metric_gains(MetricBeside *out, const MetricDay *m, const MetricDay *ref, const uint16_t *draws, int n,
+                  bool distribution);
 
 #endif

@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "traffic/metrics.h"
+#include "traffic/scaling.h"
 
 enum { MAX_RESIDUAL_WINDOWS = 4096, MAX_CHOICE_WINDOWS = 2048 };
 
-const char *const naive_names[NAIVE_KINDS] = {"persistence", "yesterday", "lastweek", "average", "ridge"};
+const char *const naive_names[NAIVE_KINDS] = {"persistence", "yesterday", "lastweek", "average", "mean",
+                                              "ets", "ridge", "ridge-scale"};
 
 static void predict_average(const TrafficSeries *s, int64_t t, int w, int K, int F, float *out)
 {
@@ -19,27 +21,67 @@ static void predict_average(const TrafficSeries *s, int64_t t, int w, int K, int
     }
 }
 
-static int64_t source_row(const NaiveModel *m, const TrafficSeries *s, int64_t t, int h)
+// The row of part_mean_kbps for the slot h after row t.
+static int part_row(const TrafficSeries *s, int64_t t, int h)
+{
+    int slot, day;
+    traffic_calendar(s, t, h, &slot, &day);
+    return (day < 5 ? 0 : (int)traffic_slots_per_day(s)) + slot;
+}
+
+static void predict_mean(const NaiveModel *m, const TrafficSeries *s, int64_t t, float *out)
+{
+    for (int h = 1; h <= m->K; h++) {
+        const int row = part_row(s, t, h);
+        memcpy(out + (int64_t)(h - 1) * m->F, m->part_mean_kbps + (int64_t)row * m->F, (size_t)m->F * sizeof *out);
+    }
+}
+
+static int64_t source_row(NaiveKind kind, const TrafficSeries *s, int64_t t, int h)
 {
     int64_t row = -1;
-    if (m->kind == NAIVE_LASTWEEK) row = traffic_row_at(s, t, traffic_season_offset(s, h, true, 0));
-    if (m->kind != NAIVE_PERSISTENCE && row < 0) row = traffic_row_at(s, t, traffic_season_offset(s, h, false, 0));
+    if (kind == NAIVE_LASTWEEK) row = traffic_row_at(s, t, traffic_season_offset(s, h, true, 0));
+    if (kind != NAIVE_PERSISTENCE && row < 0) row = traffic_row_at(s, t, traffic_season_offset(s, h, false, 0));
     return row < 0 ? t : row;
 }
 
-void naive_predict(const NaiveModel *m, const TrafficSeries *s, int64_t t, float *out)
+bool naive_is_distinct(NaiveKind kind, const TrafficSeries *s, const int64_t *starts, int64_t n, int history, int K)
 {
-    if (m->kind == NAIVE_RIDGE) ridge_predict(&m->ridge, s, t, out);
-    else if (m->kind == NAIVE_AVERAGE) predict_average(s, t, m->average, m->K, m->F, out);
-    else for (int h = 1; h <= m->K; h++)
-        memcpy(out + (int64_t)(h - 1) * m->F, s->x + source_row(m, s, t, h) * m->F, (size_t)m->F * sizeof *out);
+    if (kind != NAIVE_YESTERDAY && kind != NAIVE_LASTWEEK) return true;
+    const NaiveKind simpler = kind == NAIVE_LASTWEEK ? NAIVE_YESTERDAY : NAIVE_PERSISTENCE;
+    for (int64_t i = 0; i < n; i++)
+        for (int h = 1; h <= K; h++) {
+            const int64_t t = starts[i] + history - 1;
+            if (source_row(kind, s, t, h) != source_row(simpler, s, t, h)) return true;
+        }
+    return false;
 }
 
-void naive_spread(const NaiveModel *m, const float *point, float *dist)
+bool naive_has_state(NaiveKind kind) { return kind == NAIVE_ETS || kind == NAIVE_RIDGE_SCALE; }
+
+void naive_predict(NaiveModel *m, const TrafficSeries *s, int64_t t, float *out)
+{
+    switch (m->kind) {
+    case NAIVE_RIDGE:
+    case NAIVE_RIDGE_SCALE: ridge_predict(m->ridge, s, t, out); return;
+    case NAIVE_ETS: ets_predict(m->ets, s, t, m->K, out); return;
+    case NAIVE_MEAN: predict_mean(m, s, t, out); return;
+    case NAIVE_AVERAGE: predict_average(s, t, m->average, m->K, m->F, out); return;
+    default: break;
+    }
+    for (int h = 1; h <= m->K; h++)
+        memcpy(out + (int64_t)(h - 1) * m->F, s->x + source_row(m->kind, s, t, h) * m->F, (size_t)m->F * sizeof *out);
+}
+
+void naive_spread(NaiveModel *m, const TrafficSeries *s, int64_t t, const float *point, float *dist)
 {
     const int64_t KF = (int64_t)m->K * m->F;
+    if (m->scale) conditional_sigma(m->scale, s, t, m->sigma);
     for (int64_t q = 0; q < NAIVE_LEVELS; q++)
-        for (int64_t k = 0; k < KF; k++) dist[q * KF + k] = fmaxf(0, point[k] + m->residual_kbps[q * KF + k]);
+        for (int64_t k = 0; k < KF; k++) {
+            const float r = m->residual[q * KF + k] * (m->scale ? m->sigma[k] : 1);
+            dist[q * KF + k] = fmaxf(0, point[k] + r);
+        }
 }
 
 // Mean squared error of the window length w over some windows, flows divided by unit[f].
@@ -90,10 +132,11 @@ static int compare_float(const void *p, const void *q)
     return (a > b) - (a < b);
 }
 
+// Quantiles of the residuals of some training windows; NAIVE_RIDGE_SCALE: fits the scale and divides by it first.
 static Status fit_residuals(NaiveModel *m, Arena *a, const TrafficSeries *s, TrafficRange train)
 {
     const int64_t KF = (int64_t)m->K * m->F;
-    int64_t *starts, all = traffic_windows(s, a, train, m->history, m->K, 1, &starts);
+    int64_t *t, all = traffic_windows(s, a, train, m->history, m->K, 1, &t);
     if (!all)
         return ERROR("%s: want training windows of %d + %d snapshots, got none in rows %lld .. %lld",
                      naive_names[m->kind], m->history, m->K, (long long)train.begin, (long long)train.end - 1);
@@ -101,30 +144,52 @@ static Status fit_residuals(NaiveModel *m, Arena *a, const TrafficSeries *s, Tra
     float *r = arena_alloc(a, (size_t)(n * KF) * sizeof *r);   // [KF][n]: sorted in place below
     float *point = arena_alloc(a, (size_t)KF * sizeof *point);
     for (int64_t i = 0; i < n; i++) {
-        int64_t t = starts[i * all / n] + m->history - 1;
-        naive_predict(m, s, t, point);
-        for (int64_t k = 0; k < KF; k++) r[k * n + i] = s->x[(t + 1) * m->F + k] - point[k];
+        t[i] = t[i * all / n] + m->history - 1;   // i * all / n >= i: not overwritten yet
+        naive_predict(m, s, t[i], point);
+        for (int64_t k = 0; k < KF; k++) r[k * n + i] = s->x[(t[i] + 1) * m->F + k] - point[k];
     }
+    if (m->kind == NAIVE_RIDGE_SCALE) conditional_fit(m->scale, a, s, t, n, r);
 #pragma omp parallel for schedule(static)
     for (int64_t k = 0; k < KF; k++) {
         qsort(r + k * n, (size_t)n, sizeof *r, compare_float);
         for (int64_t q = 0; q < NAIVE_LEVELS; q++)
-            m->residual_kbps[q * KF + k] =
+            m->residual[q * KF + k] =
                 (float)metric_quantile(r + k * n, (int)n, (double)(q + 1) / (NAIVE_LEVELS + 1), 6);
     }
     return OK;
+}
+
+static Status fit_mean(NaiveModel *m, Arena *a, const TrafficSeries *s, TrafficRange train)
+{
+    TrafficScale k;
+    TRY(scale_fit(&k, a, s, train, SCALE_FLOWMAX));
+    m->part_mean_kbps = part_means_fit(a, s, train, &k);
+    for (int64_t i = 0; i < 2 * traffic_slots_per_day(s); i++)
+        for (int f = 0; f < m->F; f++) m->part_mean_kbps[i * m->F + f] *= k.flowmax_kbps[f];
+    return OK;
+}
+
+static Status fit_ridge(NaiveModel *m, Arena *a, const TrafficSeries *s, TrafficRange train)
+{
+    if (m->history < RIDGE_LAGS)
+        return ERROR("ridge: want a history of at least %d snapshots, got %d", RIDGE_LAGS, m->history);
+    m->ridge = arena_alloc(a, sizeof *m->ridge);
+    return ridge_fit(m->ridge, a, s, train, m->K, RIDGE_LAMBDA);
 }
 
 Status naive_fit(NaiveModel *m, Arena *a, NaiveKind kind, const TrafficSeries *s, TrafficRange train, TrafficRange val,
                  int history, int K)
 {
     *m = (NaiveModel){.kind = kind, .F = s->N * s->N, .K = K, .history = history};
-    m->residual_kbps = arena_alloc(a, (size_t)NAIVE_LEVELS * (size_t)K * (size_t)m->F * sizeof *m->residual_kbps);
+    const size_t KF = (size_t)K * (size_t)m->F;
+    m->residual = arena_alloc(a, NAIVE_LEVELS * KF * sizeof *m->residual);
     if (kind == NAIVE_AVERAGE) m->average = choose_average(a, s, train, val, history, K);
-    if (kind == NAIVE_RIDGE) {
-        if (history < RIDGE_LAGS)
-            return ERROR("ridge: want a history of at least %d snapshots, got %d", RIDGE_LAGS, history);
-        TRY(ridge_fit(&m->ridge, a, s, train, K, RIDGE_LAMBDA));
+    if (kind == NAIVE_MEAN) TRY(fit_mean(m, a, s, train));
+    if (kind == NAIVE_RIDGE || kind == NAIVE_RIDGE_SCALE) TRY(fit_ridge(m, a, s, train));
+    if (kind == NAIVE_ETS) ets_fit(m->ets = arena_alloc(a, sizeof *m->ets), a, s, train);
+    if (kind == NAIVE_RIDGE_SCALE) {
+        m->sigma = arena_alloc(a, KF * sizeof *m->sigma);
+        m->scale = conditional_new(a, m->ridge);
     }
     size_t mark = arena_mark(a);
     Status status = fit_residuals(m, a, s, train);

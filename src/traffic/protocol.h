@@ -18,6 +18,10 @@ typedef struct EvalPlanOptions {
     bool validation;             // score the validation split, for tuning; else the test split
     int history, K;              // of the model; 0: the protocol's.  The plan's history is at least what the naive
                                  // forecasts need
+    int origin;                  // 1..85: fit on the first so many per cent of the rows and score the next 15; 0 = the
+                                 // protocol's splits.  Of the fitted rows the last 15/85 are split.val, on which models
+                                 // with a validation split of their own validate, fitting on those before; so origin 85
+                                 // trains them as protocol clean does, while naive forecasts are fitted on all 85 %
     int64_t stride;              // score every stride-th window; 0 = 1
 } EvalPlanOptions;
 

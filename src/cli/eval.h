@@ -1,0 +1,28 @@
+// lead eval, the parts that its two ways share: one split (eval.c), rolling origins (origins.c).
+#ifndef LEAD_CLI_EVAL_H
+#define LEAD_CLI_EVAL_H
+
+#include "cli/run.h"
+#include "io/file.h"
+#include "traffic/protocol.h"
+
+typedef struct EvalValues {
+    DataOptions data;
+    RunOptions run;
+    const char *protocol, *out, *split, *png, *also, *windows_out, *origins, *config, *config_file, *runs;
+    bool naive_only, details, also_levels;
+    int64_t stride, batch;
+} EvalValues;
+
+// Scores run (NULL: none) with a progress bar.
+Status eval_run(EvalTable *t, Arena *a, const EvalTask *task, LeadRun *run, int batch);
+
+// The table of the scaled space in the columns that programs read, or every metric of every space (details).  origin:
+// 0, or the value of one more column.  head: with the line of names.
+void eval_print(const EvalTable *t, const char *comment, bool details, int origin, bool head, FILE *out);
+
+// --origins: for each percentage, trains or reuses a run, scores it beside the naive forecasts, prints a table; then a
+// summary.
+Status eval_origins(Cli *cli, const EvalValues *v, const TrafficSeries *s);
+
+#endif

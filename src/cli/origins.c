@@ -1,0 +1,214 @@
+// lead eval --origins: the same comparison from several moments of the data.
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/eval.h"
+#include "cli/show.h"
+#include "lead/train.h"
+#include "nn/checkpoint.h"
+#include "nn/run_directory.h"
+
+enum { MOST_ORIGINS = 32, MOST_ROWS = NAIVE_KINDS + 1 };
+
+// Scores over all steps, of one model from one origin, as ratios to ridge; NaN where it was not scored.
+typedef struct Ratios { double rmse, crps; } Ratios;
+
+typedef struct Origins {
+    Cli *cli;
+    const EvalValues *v;
+    const TrafficSeries *s;
+    const LeadConfig *cfg;       // NULL: naive forecasts alone
+    int n, percent[MOST_ORIGINS];
+    const char *name[MOST_ROWS];
+    Ratios ratio[MOST_ROWS][MOST_ORIGINS];
+    FILE *out;                   // --out, or NULL
+} Origins;
+
+static Status parse(Origins *o, const char *text)
+{
+    for (const char *p = text;; p++) {
+        char *end;
+        const long v = strtol(p, &end, 10);
+        const bool rises = o->n == 0 || v > o->percent[o->n - 1];
+        if (end == p || v < 1 || v > 85 || !rises || o->n == MOST_ORIGINS || (*end && *end != ','))
+            return USAGE_ERROR("--origins: want rising percentages in 1..85 such as 40,50,60,70, got '%s'", text);
+        o->percent[o->n++] = (int)v;
+        if (!*end) return OK;
+        p = end;
+    }
+}
+
+// The configuration to train: --config and --config-file, else that of --model.
+static Status find_config(Cli *cli, const EvalValues *v, LeadConfig *cfg)
+{
+    if (v->config || v->config_file) {
+        TRY(config_preset(cfg, v->config ? v->config : "small"));
+        if (!v->config_file) return OK;
+        const Json *root;
+        TRY(json_read(&root, cli->perm, v->config_file, 1 << 20));
+        return config_read_json(cfg, root, v->config_file);
+    }
+    const size_t perm = arena_mark(cli->perm), step = arena_mark(cli->step);
+    LeadRun run;
+    TRY(lead_run_load(&run, v->run.model, v->run.llm, &cli->device, cli->perm, cli->step, cli->scratch));
+    *cfg = run.cfg;
+    arena_rewind(cli->perm, perm);
+    arena_rewind(cli->step, step);
+    return OK;
+}
+
+static const char *run_path(const EvalValues *v, int percent, Arena *a)
+{
+    const char *from = v->runs ? v->runs : v->run.model;
+    int n = (int)strlen(from);
+    while (n > 1 && from[n - 1] == '/') n--;
+    return arena_printf(a, v->runs ? "%.*s/origin%d" : "%.*s.origin%d", n, from, percent);
+}
+
+static void report(void *ctx, const TrainReport *r)
+{
+    char text[80];
+    snprintf(text, sizeof text, "loss %.4f", r->smooth_loss);
+    progress_show(ctx, r->step, r->total, r->eta_seconds, text, r->step == r->total);
+}
+
+// Says what is in the run directory: nothing, a part, or all of a run on these rows.
+static Status find_run(const char *dir, const TrainOptions *o, bool *there, Arena *a)
+{
+    struct stat sb;
+    const char *path = arena_printf(a, "%s/" RUN_CHECKPOINT, dir), *rows, *step, *total;
+    *there = stat(path, &sb) == 0;
+    if (!*there) return OK;
+    SafeFile f;
+    TRY(checkpoint_open(&f, a, path));
+    Status st = checkpoint_meta(&f, "lead.rows", &rows);
+    if (!st.code) st = checkpoint_meta(&f, "lead.step", &step);
+    if (!st.code) st = checkpoint_meta(&f, "lead.total", &total);
+    const char *want = arena_printf(a, "%lld %lld %lld %lld", (long long)o->train.begin, (long long)o->train.end,
+                                    (long long)o->val.begin, (long long)o->val.end);
+    if (!st.code && strcmp(rows, want))
+        st = ERROR("%s: want a run on rows %s (training, validation), got one on %s", path, want, rows);
+    if (!st.code)
+        fprintf(stderr, "%s: %s (step %s of %s)\n", dir, strcmp(step, total) ? "resumed" : "complete, reused", step,
+                total);
+    safetensors_close(&f);
+    return st;
+}
+
+// Trains the run of this origin, or what is left of it, and loads it.
+static Status train(Origins *o, const EvalPlan *plan, const char *dir, LeadRun *run)
+{
+    Cli *cli = o->cli;
+    const size_t step = arena_mark(cli->step);
+    Progress bar = progress_new();
+    TrainOptions t = {.out = dir, .manifest = manifest_json(cli, cli->perm),
+                      .data_path = o->v->data.data ? o->v->data.data : cli->positional,
+                      .train = {0, plan->split.val.begin}, .val = plan->split.val, .report = report, .ctx = &bar,
+                      .stop = cli->stop};
+    TRY(find_run(dir, &t, &t.resume, cli->perm));
+    if (!t.resume)
+        fprintf(stderr, "%s: training on rows 0..%lld, validating on those up to %lld\n", dir,
+                (long long)t.train.end - 1, (long long)t.val.end - 1);
+    TRY(lead_train(o->cfg, o->s, &t, &cli->device, cli->perm, cli->step, cli->scratch));
+    arena_rewind(cli->step, step);
+    RunOptions r = o->v->run;
+    r.model = dir;
+    TRY(run_open(cli, &r, run));
+    TRY(lead_run_attach(run, o->s));
+    return config_check(&run->cfg);
+}
+
+static void keep_ratios(Origins *o, int at, const EvalTable *t)
+{
+    const EvalRow *ridge = eval_table_find(t, naive_names[NAIVE_RIDGE], "scaled", 0);
+    for (int i = 0; i < MOST_ROWS; i++) {
+        const EvalRow *r = eval_table_find(t, o->name[i], "scaled", 0);
+        o->ratio[i][at] = r ? (Ratios){r->r.rmse / ridge->r.rmse, r->r.crps / ridge->r.crps} : (Ratios){NAN, NAN};
+    }
+}
+
+static Status score_origin(Origins *o, int at)
+{
+    Arena *a = o->cli->perm;
+    const int percent = o->percent[at];
+    EvalPlanOptions po = {.origin = percent, .stride = o->v->stride};
+    if (o->cfg) {
+        po.history = o->cfg->history;
+        po.K = o->cfg->horizon;
+    }
+    EvalPlan plan;
+    TRY(eval_plan(&plan, a, o->s, &po));
+    LeadRun run, *r = o->cfg ? &run : NULL;
+    const char *dir = o->cfg ? run_path(o->v, percent, a) : NULL;
+    if (r) TRY(train(o, &plan, dir, r));
+    EvalTable t = eval_table_new(a, &plan.task, MOST_ROWS);
+    TRY(eval_run(&t, a, &plan.task, r, (int)o->v->batch));
+    TRY(evaluate_naive(&t, a, &plan.task, plan.split.train, plan.split.val));
+    eval_compare(&t, a);
+    const char *what = arena_printf(
+        a, "origin %d %%: fitted on rows 0..%lld, scored on those up to %lld, scale flowmax (fitted rows), history %d, "
+        "horizon %d, stride %lld%s%s", percent, (long long)plan.split.train.end - 1, (long long)plan.scored.end - 1,
+        plan.task.history, plan.task.K, (long long)o->v->stride, dir ? "; lead: " : "", dir ? dir : "");
+    const char *comment = show_findings(&t, what, a);
+    eval_print(&t, comment, o->v->details, percent, at == 0, stdout);
+    if (o->out) eval_print(&t, comment, o->v->details, percent, at == 0, o->out);
+    show_scores(&t, what, stderr, a);
+    keep_ratios(o, at, &t);
+    return OK;
+}
+
+static void show_summary(const Origins *o, bool crps)
+{
+    fprintf(stderr, "%s over all steps / that of ridge\n%-14s", crps ? "CRPS" : "RMSE", "  origin");
+    for (int k = 0; k < o->n; k++) fprintf(stderr, " %6d %%", o->percent[k]);
+    fputc('\n', stderr);
+    for (int i = 0; i < MOST_ROWS; i++) {
+        bool scored = false;
+        for (int k = 0; k < o->n; k++) scored |= !isnan(o->ratio[i][k].rmse);
+        if (!scored) continue;
+        fprintf(stderr, "  %-12s", o->name[i]);
+        for (int k = 0; k < o->n; k++)
+            fprintf(stderr, " %8.3f", crps ? o->ratio[i][k].crps : o->ratio[i][k].rmse);
+        fputc('\n', stderr);
+    }
+}
+
+static Status score_all(Origins *o)
+{
+    for (int k = 0; k < o->n; k++) {
+        const size_t perm = arena_mark(o->cli->perm), step = arena_mark(o->cli->step);
+        TRY(score_origin(o, k));
+        arena_rewind(o->cli->perm, perm);
+        arena_rewind(o->cli->step, step);
+    }
+    show_summary(o, false);
+    show_summary(o, true);
+    return OK;
+}
+
+Status eval_origins(Cli *cli, const EvalValues *v, const TrafficSeries *s)
+{
+    Origins o = {.cli = cli, .v = v, .s = s, .name = {"lead"}};
+    LeadConfig cfg;
+    for (int k = 0; k < NAIVE_KINDS; k++) o.name[k + 1] = naive_names[k];
+    TRY(parse(&o, v->origins));
+    const bool config = v->config || v->config_file;
+    if (config && !v->runs) return USAGE_ERROR("--origins with --config: wants --runs DIR");
+    if (!v->naive_only && (config || v->run.model)) {
+        TRY(find_config(cli, v, &cfg));
+        o.cfg = &cfg;
+        if (v->runs) TRY(directory_make(v->runs));
+    } else if (!v->naive_only) return USAGE_ERROR("--origins: wants --model RUN, --config NAME or --naive-only");
+    if (!v->out) return score_all(&o);
+    FileWriter file;
+    TRY(file_open(&file, v->out));
+    o.out = file.f;
+    const Status st = score_all(&o);
+    if (st.code) {
+        file_abort(&file);
+        return st;
+    }
+    TRY(file_commit(&file, false));
+    return manifest_write(cli, v->out);
+}
