@@ -552,7 +552,8 @@ static void check_origins(const Cli *c)
                      exists(PATH("runs/origin75/checkpoint.safetensors")), "--origins: %s", first.err);
     TEST(c->log, count_lines(first.out, "# origin ") == 2 && count_lines(first.out, "model\t") == 1 &&
                      count_lines(first.out, "lead\t") == 4 && strstr(first.out, "\t60\n") &&
-                     strstr(first.out, "\t75\n") && strcmp(first.out, slurp(c->a, out)) == 0, "--origins: %s", first.out);
+                     strstr(first.out, "\t75\n") && strcmp(first.out, slurp(c->a, out)) == 0,
+         "--origins: %s", first.out);
     TEST(c->log, strstr(first.err, "CRPS over all steps / that of ridge") &&
                      strstr(first.err, "origin60: training on rows 0..157, validating on those up to 191"),
          "--origins: %s", first.err);

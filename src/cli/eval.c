@@ -181,7 +181,8 @@ static const char *describe(const Cli *cli, const EvalValues *v, const EvalTask 
         task->history, task->K, (long long)task->n_windows, (long long)v->stride);
     if (run)
         text = arena_printf(a, "%s; lead: %s, %lld steps, %d samples, %d network calls, guidance %g", text,
-                            v->run.model, (long long)run->step, run->cfg.samples, run->cfg.sample_steps, run->cfg.guidance);
+                            v->run.model, (long long)run->step, run->cfg.samples, run->cfg.sample_steps,
+                            run->cfg.guidance);
     for (int i = 0; i < files->n; i++)
         text = arena_printf(a, "%s; %s: %s", text, files->file[i].name, files->file[i].path);
     return text;
@@ -250,8 +251,8 @@ static Status run(Cli *cli, void *values)
 
 const Verb verb_eval = {
     .name = "eval", .summary = "Scores the model and naive forecasts on every window of the test split.",
-    .text = "\nBelow RMSE and CRPS it prints scores that a few large or silent flows cannot decide, and a verdict: whether\n"
-            "the model is better than the best naive forecast, with a 95 % interval over days.  To score forecasts of\n"
-            "your own: lead eval --windows-out W.tsv --data F, make one for each line, lead eval --also mine=G.npy.",
+    .text = "\nBelow RMSE and CRPS it prints scores that a few large or silent flows cannot decide, and a verdict:\n"
+            "whether the model is better than the best naive forecast, with a 95 % interval over days.  To score\n"
+            "forecasts of your own: lead eval --windows-out W.tsv, make one for each line, --also mine=G.npy.",
     OPTIONS(table), .size = sizeof(EvalValues), .defaults = defaults, .run = run,
 };

@@ -1,8 +1,8 @@
 // Scores forecasters over every window of a list (normally traffic_windows of the test split with stride 1) and fills a
 // table: one row per model, space and horizon.  Spaces: kbit/s; the scale s of E1, into which every value, quantile and
 // point forecast is transformed; and, in kbit/s again, the sums that a network is planned by: what each node sends (row
-// sums), what each node receives (column sums), and the total of a matrix.  The distribution of a sum is that of the sums
-// within each sample path.  Levels of single flows have no common path, so their sums have no distribution.
+// sums), what each node receives (column sums), and the total of a matrix.  A sum is distributed as the sums within the
+// sample paths.  Levels of single flows have no common path, so their sums have no distribution.
 #ifndef LEAD_TRAFFIC_EVALUATE_H
 #define LEAD_TRAFFIC_EVALUATE_H
 
