@@ -89,8 +89,10 @@ static void print_values(const double *v, int n, FILE *out)
 
 void eval_beside_print_head(FILE *out)
 {
-    fprintf(out, "\trmse_clipped\tratio_ridge\timproved\tcover50_live\tcover90_live\trmse_gain\trmse_gain_low\t"
-                 "rmse_gain_high\tcrps_gain\tcrps_gain_low\tcrps_gain_high");
+    static const char *const names[] = {"rmse_clipped", "ratio_ridge", "improved", "cover50_live", "cover90_live",
+                                        "rmse_gain", "rmse_gain_low", "rmse_gain_high", "crps_gain", "crps_gain_low",
+                                        "crps_gain_high"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) fprintf(out, "\t%s", names[i]);
 }
 
 void eval_beside_print(const MetricBeside *b, FILE *out)
