@@ -487,6 +487,15 @@ static void conditional_scale(TestLog *log, Arena *a)
     for (int64_t k = (last + 1) * CF; k < s.T * CF; k++) s.x[k] = NAN;
     conditional_sigma(m.scale, &s, last, again);
     TEST(log, !memcmp(sigma, again, sizeof sigma), "sigma depends on the future or on earlier calls");
+    // sigma stays within its range.
+    for (int k = 0; k < CK * CF; k++) {
+        m.scale->low[k] = k % 2 ? logarithm((double)sigma[k]) + 1 : -INFINITY;
+        m.scale->high[k] = k % 2 ? INFINITY : logarithm((double)sigma[k]) - 1;
+    }
+    conditional_sigma(m.scale, &s, last, again);
+    for (int k = 0; k < CK * CF; k++)
+        TEST(log, near((double)again[k], exp(k % 2 ? 1 : -1) * (double)sigma[k], 1e-5 * (double)again[k]),
+             "sigma %d: %g, was %g without these bounds", k, (double)again[k], (double)sigma[k]);
 }
 
 // The sum of squared one-step errors over rows begin .. end-1, and the forecast h slots after row end-1.
@@ -527,10 +536,14 @@ static void exponential_smoothing(TestLog *log, Arena *a)
 {
     const TrafficSeries full = make_series(a, CN, 20 * D, 3600, 17), s = with_holes(a, &full, 9 * D, 5, 6 * D);
     const int64_t end = 15 * D, t = 18 * D;
+    for (int64_t u = 0; u < s.T; u++)   // flows 1 .. 3 rise and fall steadily, so that a trend is worth its while
+        for (int f = 1; f < CF; f++) s.x[u * CF + f] += (float)(f * 4000) * fabsf((float)(u % (60 + 20 * f) - 30));
     EtsModel m;
     ets_fit(&m, a, &s, (TrafficRange){0, end});
-    float out[30 * CF], again[30 * CF];
+    TEST(log, m.parameter[1][ETS_BETA] > 0 && m.parameter[2][ETS_BETA] > 0, "no trend was found");
+    float out[30 * CF], again[30 * CF], soon[30 * CF];
     ets_predict(&m, &s, t, 30, out);
+    ets_predict(&m, &s, 9 * D, 30, soon);   // the first row after the gap
     for (int f = 0; f < CF; f++) {
         double start[D] = {0}, mean = 0, forecast, best;
         int count[D] = {0};
@@ -545,6 +558,9 @@ static void exponential_smoothing(TestLog *log, Arena *a)
             plain_ets(&s, f, 0, t + 1, start, m.parameter[f], h, &forecast);
             TEST(log, near((double)out[(h - 1) * CF + f], forecast, 1e-5 * forecast),
                  "flow %d h %d: %g, plain %g", f, h, (double)out[(h - 1) * CF + f], forecast);
+            plain_ets(&s, f, 0, 9 * D + 1, start, m.parameter[f], h, &forecast);
+            TEST(log, near((double)soon[(h - 1) * CF + f], forecast, 1e-5 * forecast),
+                 "flow %d h %d after a gap: %g, plain %g", f, h, (double)soon[(h - 1) * CF + f], forecast);
         }
         best = plain_ets(&s, f, 0, end, start, m.parameter[f], 1, &forecast);
         static const struct { int n; double v[9]; } grid[ETS_PARAMETERS] = {

@@ -164,9 +164,12 @@ static Status check_options(EvalValues *v)
         return USAGE_ERROR("--origins: wants protocol clean, and no --split, --also, --windows-out, --png");
     if (!v->origins && (v->config || v->config_file || v->runs))
         return USAGE_ERROR("--config, --config-file and --runs: want --origins P,..");
+    if (v->naive_only && (v->config || v->config_file || v->runs))
+        return USAGE_ERROR("--naive-only: trains nothing, so want no --config, --config-file, --runs");
     if (v->naive_only) v->run.model = NULL;
-    if (!v->naive_only && !v->run.model && !v->origins && !v->also && !v->windows_out)
-        return USAGE_ERROR("lead eval: wants --model RUN, --naive-only, --also NAME=F.npy or --windows-out FILE");
+    const bool scores = v->naive_only || v->run.model || v->origins || v->also;
+    if (!scores && (!v->windows_out || v->out || v->png))
+        return USAGE_ERROR("lead eval: wants --model RUN, --naive-only, --also NAME=F.npy or (alone) --windows-out FILE");
     if (fbf) v->data.keep_all = true;
     return OK;
 }

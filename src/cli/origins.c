@@ -44,10 +44,12 @@ static Status find_config(Cli *cli, const EvalValues *v, LeadConfig *cfg)
 {
     if (v->config || v->config_file) {
         TRY(config_preset(cfg, v->config ? v->config : "small"));
-        if (!v->config_file) return OK;
-        const Json *root;
-        TRY(json_read(&root, cli->perm, v->config_file, 1 << 20));
-        return config_read_json(cfg, root, v->config_file);
+        if (v->config_file) {
+            const Json *root;
+            TRY(json_read(&root, cli->perm, v->config_file, 1 << 20));
+            TRY(config_read_json(cfg, root, v->config_file));
+        }
+        return v->run.llm ? config_set(cfg, "llm", v->run.llm) : OK;
     }
     const size_t perm = arena_mark(cli->perm), step = arena_mark(cli->step);
     LeadRun run;
