@@ -313,7 +313,7 @@ static void flow_by_flow(TestLog *log, Arena *a, const char *name, const double 
     static const NaiveKind kinds[2] = {NAIVE_PERSISTENCE, NAIVE_RIDGE};
     for (int i = 0; i < 2; i++) {
         NaiveModel m;
-        st = naive_fit(&m, a, kinds[i], plan.task.series, plan.split.train, plan.split.val, 12, 3);
+        st = naive_fit(&m, a, kinds[i], plan.task.series, plan.split.train, plan.split.val, 12, 3, NULL);
         Forecaster fc = {naive_names[kinds[i]], DIST_NONE, 0, 64, points_run, &m, true};
         if (!st.code) st = evaluate(&t, a, &plan.task, &fc);
         if (!TEST(log, !st.code, "%s", st.msg)) return;

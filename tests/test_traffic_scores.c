@@ -430,7 +430,7 @@ static void conditional_scale(TestLog *log, Arena *a)
     for (int64_t t = 0; t < 16 * D; t++) s.x[t * CF] = 0;   // flow 0: silent in training
     const TrafficRange train = {0, 16 * D};
     NaiveModel m;
-    Status st = naive_fit(&m, a, NAIVE_RIDGE_SCALE, &s, train, train, H, CK);
+    Status st = naive_fit(&m, a, NAIVE_RIDGE_SCALE, &s, train, train, H, CK, NULL);
     if (!TEST(log, !st.code, "%s", st.msg)) return;
     int64_t *start;
     const int64_t n = traffic_windows(&s, a, train, H, CK, 1, &start), last = 18 * D;
@@ -591,7 +591,7 @@ static void mean_of_slots(TestLog *log, Arena *a)
     const TrafficSeries full = make_series(a, CN, 20 * D, 3600, 19), s = with_holes(a, &full, 9 * D, 5, 6 * D);
     NaiveModel m;
     const TrafficRange train = {0, 14 * D};
-    const Status st = naive_fit(&m, a, NAIVE_MEAN, &s, train, train, H, 40);
+    const Status st = naive_fit(&m, a, NAIVE_MEAN, &s, train, train, H, 40, NULL);
     if (!TEST(log, !st.code, "%s", st.msg)) return;
     float out[40 * CF];
     const int64_t t = 17 * D + 3;

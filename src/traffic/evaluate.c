@@ -422,6 +422,8 @@ Forecaster naive_forecaster(NaiveModel *m)
 
 Status evaluate_naive(EvalTable *table, Arena *a, const EvalTask *task, TrafficRange train, TrafficRange val)
 {
+    const size_t before = arena_mark(a);
+    const RidgeModel *ridge = NULL;   // fitted once, for both rows that use it
     for (int kind = 0; kind < NAIVE_KINDS; kind++) {
         if (!naive_is_distinct((NaiveKind)kind, task->series, task->starts, task->n_windows, task->history, task->K)) {
             table->left_out |= 1u << kind;
@@ -429,10 +431,12 @@ Status evaluate_naive(EvalTable *table, Arena *a, const EvalTask *task, TrafficR
         }
         size_t mark = arena_mark(a);
         NaiveModel m;
-        TRY(naive_fit(&m, a, (NaiveKind)kind, task->series, train, val, task->history, task->K));
+        TRY(naive_fit(&m, a, (NaiveKind)kind, task->series, train, val, task->history, task->K, ridge));
         Forecaster fc = naive_forecaster(&m);
         TRY(evaluate(table, a, task, &fc));
-        arena_rewind(a, mark);
+        if (kind == NAIVE_RIDGE) ridge = m.ridge;
+        else arena_rewind(a, mark);
     }
+    arena_rewind(a, before);
     return OK;
 }

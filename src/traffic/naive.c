@@ -169,23 +169,26 @@ static Status fit_mean(NaiveModel *m, Arena *a, const TrafficSeries *s, TrafficR
     return OK;
 }
 
-static Status fit_ridge(NaiveModel *m, Arena *a, const TrafficSeries *s, TrafficRange train)
+static Status fit_ridge(NaiveModel *m, Arena *a, const TrafficSeries *s, TrafficRange train, const RidgeModel *known)
 {
     if (m->history < RIDGE_LAGS)
         return ERROR("ridge: want a history of at least %d snapshots, got %d", RIDGE_LAGS, m->history);
-    m->ridge = arena_alloc(a, sizeof *m->ridge);
-    return ridge_fit(m->ridge, a, s, train, m->K, RIDGE_LAMBDA);
+    m->ridge = known;
+    if (known) return OK;
+    RidgeModel *ridge = arena_alloc(a, sizeof *ridge);
+    m->ridge = ridge;
+    return ridge_fit(ridge, a, s, train, m->K, RIDGE_LAMBDA);
 }
 
 Status naive_fit(NaiveModel *m, Arena *a, NaiveKind kind, const TrafficSeries *s, TrafficRange train, TrafficRange val,
-                 int history, int K)
+                 int history, int K, const RidgeModel *ridge)
 {
     *m = (NaiveModel){.kind = kind, .F = s->N * s->N, .K = K, .history = history};
     const size_t KF = (size_t)K * (size_t)m->F;
     m->residual = arena_alloc(a, NAIVE_LEVELS * KF * sizeof *m->residual);
     if (kind == NAIVE_AVERAGE) m->average = choose_average(a, s, train, val, history, K);
     if (kind == NAIVE_MEAN) TRY(fit_mean(m, a, s, train));
-    if (kind == NAIVE_RIDGE || kind == NAIVE_RIDGE_SCALE) TRY(fit_ridge(m, a, s, train));
+    if (kind == NAIVE_RIDGE || kind == NAIVE_RIDGE_SCALE) TRY(fit_ridge(m, a, s, train, ridge));
     if (kind == NAIVE_ETS) ets_fit(m->ets = arena_alloc(a, sizeof *m->ets), a, s, train);
     if (kind == NAIVE_RIDGE_SCALE) {
         m->sigma = arena_alloc(a, KF * sizeof *m->sigma);

@@ -39,16 +39,17 @@ typedef struct NaiveModel {
     int average;             // w of NAIVE_AVERAGE, chosen on validation
     float *part_mean_kbps;   // of NAIVE_MEAN: [2 slots of a day][F]
     EtsModel *ets;           // of NAIVE_ETS
-    RidgeModel *ridge;       // of NAIVE_RIDGE, NAIVE_RIDGE_SCALE
+    const RidgeModel *ridge; // of NAIVE_RIDGE, NAIVE_RIDGE_SCALE
     Conditional *scale;      // of NAIVE_RIDGE_SCALE
     float *sigma;            // .. [K][F], work space
     float *residual;         // [NAIVE_LEVELS][K][F] ascending in the first index; kbit/s, NAIVE_RIDGE_SCALE: in sigma
 } NaiveModel;
 
-// Fits the model of that kind: parameters and residuals from the rows `train`, w from the rows `val`.
+// Fits the model of that kind: parameters and residuals from the rows `train`, w from the rows `val`.  ridge: one that
+// was fitted on the same rows for K steps, to be kept instead of fitting one again; or NULL.
 // Errors: no training window of history + K rows; ridge_fit's.
 Status naive_fit(NaiveModel *m, Arena *a, NaiveKind kind, const TrafficSeries *s, TrafficRange train, TrafficRange val,
-                 int history, int K);
+                 int history, int K, const RidgeModel *ridge);
 
 // out [K][F] kbit/s.  t = last known row, with `history` rows of one run up to it.  Models that go through the rows in
 // order (naive_has_state) keep where they are: quick for rising t, not to be called from two threads; results do not
