@@ -40,6 +40,13 @@ $(BUILD)/bench/roofline: $(BUILD)/bench/roofline.o $(BUILD)/liblead.a
 $(BUILD)/bench/dump_step: $(BUILD)/bench/dump_step.o $(BUILD)/bench/session.o $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
 
+# What each idea is worth: docs/ablation.md.   make ablation DATA=x.npy OUT=dir [BENCH="--seeds 3 --steps 300"]
+ablation: $(BUILD)/bench/ablate
+	$(BUILD)/bench/ablate $(DATA) $(OUT) $(call given,BENCH)
+$(BUILD)/bench/ablate: $(BUILD)/bench/ablate.o $(BUILD)/liblead.a
+	$(BENCH_PROGRAM)
+.PHONY: ablation
+
 # SGEMM and attention from plain loops to the product's kernels: docs/tour/8_ladder.md.   make ladder [BENCH=--quick]
 # The rungs are compiled as the fast kernels are, twice, with instruction-set flags on their files alone.
 LADDER_OBJ := $(BUILD)/bench/rungs/check.o $(if $(SIMD_SRC),$(foreach isa,avx2 avx512,\

@@ -1,5 +1,5 @@
 // Writes training steps of LEAD as one safetensors file, for the PyTorch twin (bench/peers/lead_twin.py):
-//   dump_step --out FILE [--config small] [--data FILE.npy | --synth N] [--f64] [--noise 0.05] [--steps 1] [--bare]
+//   dump_step --out FILE [--config image] [--data FILE.npy | --synth N] [--f64] [--noise 0.05] [--steps 1] [--bare]
 //             [key=value ..]
 //   param.NAME frozen.NAME            before the first step      grad.NAME    of the first step, before clipping
 //   after.NAME ema.NAME               after the last step        loss, norm   [steps]
@@ -138,14 +138,14 @@ static Status run(const Options *o, const LeadConfig *cfg)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: dump_step --out FILE [--config small] [--data FILE.npy | --synth N] [--f64] [--noise S] "
+    fprintf(stderr, "usage: dump_step --out FILE [--config image] [--data FILE.npy | --synth N] [--f64] [--noise S] "
                     "[--steps 1..100] [--bare] [key=value ...]\n");
     return 2;
 }
 
 int main(int argc, char **argv)
 {
-    Options o = {.preset = "small", .data = {.synth_nodes = 12}, .steps = 1};
+    Options o = {.preset = "image", .data = {.synth_nodes = 12}, .steps = 1};
     int i = 1;
     for (; i < argc && argv[i][0] == '-'; i++) {
         const char *opt = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;

@@ -548,7 +548,7 @@ static Status run(Gpu *g, const char *mode, const char *preset, int steps, int n
 int main(int argc, char **argv)
 {
     static Gpu g;
-    const char *preset = "small", *tsv = NULL;
+    const char *preset = "image", *tsv = NULL;
     int steps = 200, i = 2;
     g.deadline = INFINITY;
     if (argc < 2 ||

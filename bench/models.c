@@ -184,17 +184,17 @@ static const ModelRow cpu_rows[] = {
     {"gpt2_adapters", "124M frozen B4 T64", 4, 64, NULL, open_adapted, round_adapters, 256, "tokens"},
     {"gpt2_load", "124M safetensors", 1, 1, NULL, open_saved, round_load, 0, ""},
     {"unet", "paper batch 32 fwd+bwd", 0, 0, "paper", open_lead, round_unet, 32, "images"},
-    {"lead_step", "small batch 32", 0, 0, "small", open_lead, round_lead_step, 32, "windows"},
+    {"lead_step", "image batch 32", 0, 0, "image", open_lead, round_lead_step, 32, "windows"},
     {"lead_step", "paper batch 32", 0, 0, "paper", open_lead, round_lead_step, 32, "windows"},
-    {"lead_forecast", "small 20 steps x 32", 0, 0, "small", open_lead, round_forecast, 32, "samples"},
+    {"lead_forecast", "image 20 steps x 32", 0, 0, "image", open_lead, round_forecast, 32, "samples"},
     {"lead_forecast", "paper 20 steps x 32", 0, 0, "paper", open_lead, round_forecast, 32, "samples"},
 };
 // Wanted of a GPU: docs/bench.md.
 static const ModelRow gpu_rows[] = {
-    {"lead_step", "small batch 32", 0, 0, "small", open_lead, round_lead_step, 32, "windows"},
+    {"lead_step", "image batch 32", 0, 0, "image", open_lead, round_lead_step, 32, "windows"},
     {"lead_step", "paper batch 32", 0, 0, "paper", open_lead, round_lead_step, 32, "windows"},
-    {"lead_sample", "small 20 steps x 1, 50 DDIM", 1, 50, "small", open_lead, round_sample, 1, "samples"},
-    {"lead_sample", "small 20 steps x 32, 50 DDIM", 32, 50, "small", open_lead, round_sample, 32, "samples"},
+    {"lead_sample", "image 20 steps x 1, 50 DDIM", 1, 50, "image", open_lead, round_sample, 1, "samples"},
+    {"lead_sample", "image 20 steps x 32, 50 DDIM", 32, 50, "image", open_lead, round_sample, 32, "samples"},
     {"lead_sample", "paper 20 steps x 1, 50 DDIM", 1, 50, "paper", open_lead, round_sample, 1, "samples"},
     {"lead_sample", "paper 20 steps x 32, 50 DDIM", 32, 50, "paper", open_lead, round_sample, 32, "samples"},
     {"gpt2_forward", "124M B4 T1024", 4, 1024, NULL, open_frozen, round_forward, 4096, "tokens"},

@@ -203,7 +203,7 @@ def main():
                 for which in passes(op):
                     row(math, op, label, which, lambda: op_call(op, which, i, shapes))
         set_math("tf32")
-        presets = ("tiny",) if args.quick else ("small", "paper")
+        presets = ("tiny",) if args.quick else ("image", "paper")
         if not args.quick:
             for name, label, train, tokens in (("gpt2_forward", "124M B4 T1024", False, 4096),
                                                ("gpt2_train", "124M B16 T1024 AdamW", True, 16384)):

@@ -10,7 +10,7 @@ twin() {
     n=$((n + 1))
     "$build/bench/dump_step" --out "$file" "$@" && "$python" "$here/lead_twin.py" "$file" || failed=$((failed + 1))
 }
-twin --f64 --noise 0.05 --config small batch=4
+twin --f64 --noise 0.05 --config image batch=4
 twin --f64 --noise 0.1 --config tiny --synth 5 --steps 3 batch=8 dropout=0.1 warmup=0 lora_rank=3 lora_targets=all
 twin --f64 --noise 0.1 --config tiny --synth 9 batch=8 prediction=epsilon target=level pixel_condition=false \
      loss_traffic=0.3 loss_pool=0.2 loss_sobel=0.1 schedule=linear
@@ -25,8 +25,8 @@ else
     grep FAILED "$file.log"
 fi
 rm -f "$file.log"
-twin --config small --steps 5
-twin --noise 0.05 --config small --steps 3
+twin --config image --steps 5
+twin --noise 0.05 --config image --steps 3
 if [ -z "$quick" ]; then
     twin --f64 --noise 0.03 --config paper batch=2
     twin --config paper --steps 3

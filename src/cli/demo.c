@@ -96,7 +96,7 @@ static void say_what_next(const char *out, double seconds)
     printf("  %s/loss.png      the training\n", out);
     printf("Next: your own data (T x N x N, kbit/s)\n"
            "  build/lead data info FILE.npy\n"
-           "  build/lead train --data FILE.npy --config small --out run      (about 35 minutes on 2 cores)\n"
+           "  build/lead train --data FILE.npy --config small --out run      (a few minutes on 2 cores)\n"
            "  build/lead forecast --model run --data FILE.npy --out forecast.csv --png pictures\n");
 }
 

@@ -109,7 +109,7 @@ Status lead_calibrate(LeadRun *r, TrafficRange val, Calibration *out)
     const int K = r->stats.Kt, F = r->stats.F, S = r->cfg.samples, H = r->cfg.history;
     for (int k = 0; k < K; k++) r->stats.spread[k] = r->stats.head_weight[k] = 1;
     r->data.spread = r->data.head_weight = NULL;
-    if (r->cfg.target != TARGET_RESIDUAL || r->cfg.horizons != HORIZON_DIRECT || S < 2) return OK;
+    if (!r->cfg.calibrate || r->cfg.target != TARGET_RESIDUAL || r->cfg.horizons != HORIZON_DIRECT || S < 2) return OK;
     const size_t mark = arena_mark(r->perm);
     int64_t *start, at[BATCH];
     const int64_t n = traffic_windows(r->series, r->perm, val, H, K, 1, &start);

@@ -93,6 +93,8 @@ static const ConfigKey keys[] = {
     NUM(sample_clip, 0, 1e6, "clip estimates of x0 to plus or minus this; 0 = off"),
     {"antithetic", KEY_BOOL, AT(antithetic), 0, 1, NULL,
      "draw samples in pairs of opposite noise: their mean varies less"},
+    {"calibrate", KEY_BOOL, AT(calibrate), 0, 1, NULL,
+     "after training, fit the width of the samples and the weight of the mean head on validation"},
     PICK(point, points, "point forecast: mean of the samples, of the mean head, or half of each"),
 };
 
@@ -115,7 +117,7 @@ static const LeadConfig paper = {
     .min_snr_gamma = 5, .cond_drop = 0.15,
     .batch = 32, .steps = 200000, .warmup = 1000, .lr = 1e-4, .decay = 0.01, .clip = 0.5, .ema = 0.999, .dropout = 0.1,
     .seed = 1, .sampler = SAMPLER_DPMPP2M, .sample_steps = 20, .samples = 32, .guidance = 1, .eta = 0, .sample_clip = 6,
-    .antithetic = true,
+    .antithetic = true, .calibrate = true,
 };
 
 Status config_preset(LeadConfig *c, const char *name)
@@ -126,11 +128,17 @@ Status config_preset(LeadConfig *c, const char *name)
     c->adapter_width = 64, c->cond_width = 128, c->unet_base = 32, c->unet_heads = 4;
     c->steps = 20000, c->warmup = 200, c->lr = 6e-4, c->minutes = 35, c->clip = 1;
     c->sample_steps = 10, c->dropout = 0;
+    if (strcmp(name, "image") == 0) return OK;
+    c->flow_context = c->mean_head = c->scale_head = true, c->point = POINT_HEAD;
+    c->denoiser = DENOISER_FLOW, c->conditions = CONDITIONS_NONE;   // docs/ablation.md says why
+    c->steps = 700, c->warmup = 50, c->lr = 2e-3, c->minutes = 15, c->ema = 0.99;
     if (strcmp(name, "small") == 0) return OK;
     c->enc_base = 8, c->enc_stages = 2, c->enc_width = 64, c->agg_layers = 1, c->agg_heads = 4, c->tokens = 8;
     c->adapter_width = 32, c->cond_width = 64, c->unet_base = 16, c->batch = 16;
-    c->steps = 700, c->warmup = 50, c->minutes = 1.2, c->lr = 1e-3, c->sample_steps = 8, c->ema = 0.99;
+    c->steps = 300, c->warmup = 20, c->minutes = 1.2, c->sample_steps = 8;
     if (strcmp(name, "demo") == 0) return OK;
+    c->flow_context = c->mean_head = c->scale_head = false, c->point = POINT_SAMPLES;
+    c->denoiser = DENOISER_UNET, c->conditions = CONDITIONS_DUAL, c->lr = 1e-3;
     c->history = 4, c->horizon = 2, c->enc_base = 4, c->enc_stages = 2, c->enc_width = 8, c->agg_heads = 2,
     c->tokens = 3;
     c->adapter_width = 4, c->cond_width = 8, c->unet_base = 8, c->unet_levels = 2, c->unet_blocks = 1,
@@ -138,7 +146,7 @@ Status config_preset(LeadConfig *c, const char *name)
     c->batch = 4, c->steps = 20, c->warmup = 2, c->minutes = 0, c->sample_steps = 3, c->samples = 4,
     c->base = BASE_LAST;
     if (strcmp(name, "tiny") == 0) return OK;
-    return USAGE_ERROR("config: want paper, small, demo or tiny, got '%s'", name);
+    return USAGE_ERROR("config: want paper, image, small, demo or tiny, got '%s'", name);
 }
 
 // ---- one key

@@ -90,7 +90,7 @@ if [ "${arch:-90}" = 90 ]; then
             --device cuda --math bf16 --op linear
     fi
 fi
-step train 50 "$gpu" train --config small --steps 200 --tsv "$out/train.tsv"
+step train 50 "$gpu" train --config image --steps 200 --tsv "$out/train.tsv"
 step shapes 60 "$gpu" check --seconds 50 --tsv "$out/shapes.tsv"
 for math in tf32 bf16; do
     step shapes-$math 30 "$gpu" check --math $math --seconds 20 --tsv "$out/shapes-$math.tsv" linear conv2d attention
