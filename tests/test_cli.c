@@ -2,6 +2,7 @@
 // half-written), and the output of forecast, eval, data info and gpt2.
 #include <dirent.h>
 #include <math.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -63,8 +64,8 @@ static const struct { const char *verb, *options; } verbs[] = {
     {"data info", DATA},
     {"data synth", "out nodes days slot-seconds mean-kbps seed"},
     {"data render", DATA "out row count"},
-    {"train", DATA "out resume profile checkpoint-seconds config config-file history horizon encoding llm "
-                   "adapter-width lr steps minutes seed guidance"},
+    {"train", DATA "out resume update final no-final profile checkpoint-seconds config config-file history horizon "
+                   "encoding llm adapter-width lr steps minutes patience seed guidance"},
     {"forecast", DATA "model llm horizon samples sample-steps guidance seed quantiles row out png"},
     {"eval", DATA "model llm naive-only protocol split stride samples sample-steps guidance batch details out png "
                   "also also-levels windows-out origins config config-file runs"},
@@ -123,6 +124,13 @@ static void check_usage(const Cli *c)
         {"train --target levels", "levels"},
         {"train --steps", "--steps"},
         {"train --resume=yes", "takes no value"},
+        {"train --out x --final --no-final", "--final"},
+        {"train --out x --resume --update y", "--update"},
+        {"train --patience -1", "patience"},
+        {"forecast --model ridge", "--data"},
+        {"forecast --model ridge --data x --samples 4", "--samples"},
+        {"forecast --model lastweek --data x --png y", "--png"},
+        {"forecast --model average --data x --guidance 1", "--guidance"},
         {"train --pixel-condition 1", "pixel_condition"},
         {"forecast", "--model"},
         {"eval --naive-only", "--data"},
@@ -278,8 +286,8 @@ static void check_safetensors(const Cli *c)
     refused_later(c, "safetensors",
                   arena_printf(c->a, "train --keep-all --config tiny --data %s --out %s --llm %s", c->data,
                                PATH("badrun"), dir));
-    // the run's own checkpoint, damaged
-    const char *good = arena_printf(c->a, "%s/checkpoint.safetensors", c->run), *cut = PATH("cut.safetensors");
+    // the run's own weights, damaged
+    const char *good = arena_printf(c->a, "%s/best.safetensors", c->run), *cut = PATH("cut.safetensors");
     struct stat st;
     if (!TEST(c->log, stat(good, &st) == 0, "no %s", good)) return;
     char *bytes = arena_alloc(c->a, (size_t)st.st_size);
@@ -290,7 +298,7 @@ static void check_safetensors(const Cli *c)
     refused(c, 1, "cut.safetensors", arena_printf(c->a, "forecast --data %s --model %s", c->data, cut));
     // the config in its metadata says another width than its tensors have
     char *at = memmem(bytes, (size_t)st.st_size, "cond_width\\\": 8", 15);
-    if (TEST(c->log, at != NULL, "the checkpoint does not hold its configuration")) {
+    if (TEST(c->log, at != NULL, "the weights do not hold their configuration")) {
         at[14] = '9';
         put_file(c, cut, bytes, (size_t)st.st_size);
         refused(c, 1, ",8]", arena_printf(c->a, "forecast --data %s --model %s", c->data, cut));
@@ -324,12 +332,126 @@ static void check_mismatch(const Cli *c)
                    2, "--row", true, "forecast --row 99999");
     refused(c, 2, "--quantiles",
             arena_printf(c->a, "forecast --data %s --model %s --quantiles 0.1,1", c->data, c->run));
-    refused_later(c, "holds a run",
+    refused_later(c, "holds a finished run",
                   arena_printf(c->a, "train --keep-all --config tiny --data %s --out %s --llm %s", c->data, c->run,
                                c->llm));
-    refused_later(c, "configuration",
-                  arena_printf(c->a, "train --keep-all --config tiny --data %s --out %s --llm %s --resume --steps 99",
-                               c->data, c->run, c->llm));
+}
+
+// A run knows how it was started: --resume wants the directory alone, and names what contradicts it.
+static void check_resume(const Cli *c)
+{
+    mkdir(PATH("seed"), 0777);
+    const Ran seed = lead_run(c->log, c->a, "data synth --seed 7 --nodes 4 --days 40 --slot-seconds 10800 --out %s",
+                              PATH("seed/seed.npy"));
+    TEST(c->log, seed.code == 0, "data synth: %s", seed.err);
+    const char *out = PATH("resumed"), *err = PATH("resumed.err");
+    const char *start = arena_printf(c->a, "train --keep-all --config tiny --steps 5000 --lr 3e-4 --no-final --llm %s "
+                                     "--data %s --checkpoint-seconds 0.001 --out %s", c->llm, c->data, out);
+    const char *advice = arena_printf(c->a, "lead train --out %s --resume", out);
+    const pid_t pid = lead_start(c->log, c->a, PATH("resumed.out"), err, start);
+    for (int i = 0; i < 6000 && !exists(PATH("resumed/checkpoint.safetensors")); i++) usleep(10000);
+    kill(pid, SIGTERM);
+    TEST(c->log, lead_wait(pid) == 0 && strstr(slurp(c->a, err), advice), "stopped: %s", slurp(c->a, err));
+    static const struct { const char *option, *want; } bad[] = {
+        {"--steps 99", "--steps 99: a resumed run keeps its configuration, 5000"},
+        {"--config small", "--history 16"}, {"--lr 1e-3", "--lr"}, {"--final", "--final"}, {"--gaps 12", "--gaps 12"},
+        {"--slot-seconds 300", "--slot-seconds 300"},
+        {"--invalid 7", "--invalid 7"},
+        {"--calendar-shift 60", "--calendar-shift 60"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        refused(c, 2, bad[i].want, arena_printf(c->a, "train --out %s --resume %s", out, bad[i].option));
+    refused_later(c, "other traffic", arena_printf(c->a, "train --out %s --resume --data %s", out,
+                                                   PATH("seed/seed.npy")));
+    refused(c, 1, "nowhere", "train --out nowhere --resume");
+    // a finished run: said, not an error, whatever a supervisor restarts
+    const Ran done = lead_run(c->log, c->a, "train --out %s --resume", c->run);
+    TEST(c->log, done.code == 0 && !*done.out && count_lines(done.err, "") == 1 && strstr(done.err, "is finished"),
+         "resuming a finished run: exit %d, %s", done.code, done.err);
+}
+
+// The series grown by new rows: the network and the configuration of the run.
+static void check_update(const Cli *c)
+{
+    const char *grown = PATH("grown/grown.npy"), *out = PATH("updated");
+    mkdir(PATH("grown"), 0777);
+    TEST(c->log, lead_run(c->log, c->a, "data synth --nodes 4 --days 44 --slot-seconds 10800 --out %s",
+                          grown).code == 0,
+         "data synth");
+    const Ran r = lead_run(c->log, c->a, "train --keep-all --update %s --data %s --out %s", c->run, grown, out);
+    TEST(c->log, r.code == 0 && exists(PATH("updated/final.safetensors")) &&
+         !exists(PATH("updated/checkpoint.safetensors")),
+         "update: exit %d, %s", r.code, r.err);
+    TEST(c->log, strstr(slurp(c->a, PATH("updated/config.json")), "\"steps\": 1,"), "an update of a run of 4 steps: %s",
+         slurp(c->a, PATH("updated/config.json")));
+    const Ran f = lead_run(c->log, c->a, "forecast --keep-all --data %s --model %s", grown, out);
+    TEST(c->log, f.code == 0 && strstr(f.err, "updated/final.safetensors"), "forecast: exit %d, %s", f.code, f.err);
+    const Ran e = lead_run(c->log, c->a, "eval --keep-all --stride 9 --samples 2 --data %s --model %s", grown, out);
+    static const char best[] = "updated/best.safetensors";
+    TEST(c->log, e.code == 0 && strstr(e.err, best) && strstr(e.out, best) && !strstr(e.err, "final"),
+         "eval: exit %d, %s", e.code, e.err);
+    refused_later(c, "to be scored", arena_printf(c->a, "eval --keep-all --data %s --model %s/final.safetensors",
+                                                  grown, out));
+    refused(c, 2, "--batch 3", arena_printf(c->a, "train --update %s --data %s --out x --batch 3", c->run, grown));
+    refused(c, 1, "nowhere", arena_printf(c->a, "train --update nowhere --data %s --out x", grown));
+    refused_later(c, "want 4 nodes", arena_printf(c->a, "train --keep-all --update %s --data %s --out x", c->run,
+                                                  PATH("other/other.npy")));
+    refused_later(c, "grown by new rows", arena_printf(c->a, "train --keep-all --update %s --data %s --out x", out,
+                                                       c->data));
+    TEST(c->log, !exists("x"), "a refused update made its directory");
+}
+
+// Quantile q (type 6) of n values, sorted here.
+static double quantile(double *v, int n, double q)
+{
+    for (int i = 1; i < n; i++)
+        for (int k = i; k > 0 && v[k] < v[k - 1]; k--) {
+            const double t = v[k];
+            v[k] = v[k - 1], v[k - 1] = t;
+        }
+    const double at = q * (n + 1) - 1;
+    const int below = (int)floor(at);
+    return v[below] + (at - below) * (v[below + 1] - v[below]);
+}
+
+// Persistence, from its definition: the last matrix, and the quantiles of its errors on the rows up to it.
+static void check_naive(const Cli *c)
+{
+    enum { ROW = 250, K = 2, F = 16, HISTORY = 16 };
+    TrafficSeries s;
+    const Status read = traffic_series_read(&s, c->a, c->data, NULL);
+    const Ran r = lead_run(c->log, c->a, "forecast --keep-all --data %s --model persistence --row %d --horizon %d "
+                           "--quantiles 0.2,0.9", c->data, ROW, K);
+    TEST(c->log, !read.code && r.code == 0 && count_lines(r.out, "") == 1 + K * F, "exit %d, %s%s", r.code, r.err,
+         r.out);
+    double worst = 0, *error = arena_alloc(c->a, 400 * sizeof *error);
+    const char *p = strchr(r.out, '\n');
+    for (int i = 0; i < K * F && p && !read.code; i++, p = strchr(p + 1, '\n')) {
+        const int k = 1 + i / F, f = i % F;
+        double got[3] = {NAN, NAN, NAN};
+        sscanf(p + 1, "%*d,%*d,%*d,%*d,%lf,%lf,%lf", &got[0], &got[1], &got[2]);
+        int n = 0;
+        for (int t = HISTORY - 1; t + K <= ROW; t++) error[n++] = (double)s.x[(t + k) * F + f] - (double)s.x[t * F + f];
+        const double now = (double)s.x[ROW * F + f], low = fmax(0, now + quantile(error, n, 0.2)),
+                     high = now + quantile(error, n, 0.9);
+        worst = fmax(worst, fmax(fabs(got[0] / now - 1), fmax(fabs(got[1] - low) / (low + 1),
+                                                              fabs(got[2] / high - 1))));
+    }
+    TEST(c->log, p && worst < 1e-5, "persistence is %g off its definition", worst);
+    static const char *const names[] = {"persistence", "yesterday", "lastweek", "average",
+                                        "mean", "ets", "ridge", "ridge-scale"};
+    const char *seen[8];
+    for (int i = 0; i < 8; i++) {
+        const Ran m = lead_run(c->log, c->a, "forecast --keep-all --data %s --model %s --horizon 1", c->data, names[i]);
+        seen[i] = m.out;
+        TEST(c->log, m.code == 0 && count_lines(m.out, "1,") == F && !strstr(m.out, "nan"), "--model %s: exit %d, %s",
+             names[i], m.code, m.err);
+        for (int k = 0; k < i; k++) TEST(c->log, strcmp(seen[k], m.out), "--model %s forecasts as %s", names[i],
+                                         names[k]);
+    }
+    refused_later(c, "16 valid", arena_printf(c->a, "forecast --keep-all --data %s --model ridge --row 9", c->data));
+    expect_refusal(c, lead_run(c->log, c->a, "forecast --keep-all --data %s --model ridge --row 99999", c->data), 2,
+                   "--row",
+                   true, "forecast --model ridge --row 99999");
 }
 
 // ---- places that cannot be written
@@ -549,7 +671,7 @@ static void check_origins(const Cli *c)
                                     out);
     const Ran first = lead_run(c->log, c->a, "%s", args), again = lead_run(c->log, c->a, "%s", args);
     TEST(c->log, first.code == 0 && exists(PATH("runs/origin60/best.safetensors")) &&
-                     exists(PATH("runs/origin75/checkpoint.safetensors")), "--origins: %s", first.err);
+                     exists(PATH("runs/origin75/best.safetensors")), "--origins: %s", first.err);
     TEST(c->log, count_lines(first.out, "# origin ") == 2 && count_lines(first.out, "model\t") == 1 &&
                      count_lines(first.out, "lead\t") == 4 && strstr(first.out, "\t60\n") &&
                      strstr(first.out, "\t75\n") && strcmp(first.out, slurp(c->a, out)) == 0,
@@ -620,6 +742,12 @@ void test_cli(TestLog *log)
     check_data(c);
     check_safetensors(c);
     check_mismatch(c);
+    mkdir(PATH("other"), 0777);
+    r = lead_run(log, cli.a, "data synth --nodes 5 --days 60 --slot-seconds 10800 --out %s", PATH("other/other.npy"));
+    TEST(log, r.code == 0, "data synth: %s", r.err);
+    check_resume(c);
+    check_update(c);
+    check_naive(c);
     check_unwritable(c);
     check_full(c);
     check_forecast(c);

@@ -91,7 +91,7 @@ static void train_and_forecast(TestLog *log, const Device *dev, const LeadConfig
     rig_delete(r);
     r = rig_new(*dev);
     LeadRun run;
-    st = lead_run_load(&run, dir, NULL, &r->dev, r->perm, r->step, r->scratch);
+    st = lead_run_load(&run, dir, LEAD_BEST, NULL, &r->dev, r->perm, r->step, r->scratch);
     int64_t *start;
     const int64_t found = traffic_windows(s, r->perm, split.test, cfg->history, cfg->horizon, 1, &start);
     CHECK(found >= WINDOWS, "%lld windows to forecast", (long long)found);
@@ -244,7 +244,7 @@ static void test_missing(TestLog *log, Arena *a)
     TEST(log, data.code == 0, "%s", data.err);
     static const struct { const char *op, *call; } run[] = {
         {"softplus", NULL},      {"conv2d", "its forward"}, {"adamw", "its forward"},
-        {"wmse", "its forward"}, {"sampler_step", NULL},
+        {"wmse", "its forward"}, {"sampler_step", "its forward"},
     };
     for (size_t i = 0; i < sizeof run / sizeof *run; i++) {
         const char *out = arena_printf(a, "%s/missing-%s", log->tmp, run[i].op);
@@ -254,7 +254,7 @@ static void test_missing(TestLog *log, Arena *a)
             "train --device cuda --config tiny --minutes 0 --steps 2 --llm %s/tiny-llm --data %s/missing.npy --out %s",
             log->tmp, log->tmp, out);
         unsetenv("LEAD_EMULATE_WITHOUT");
-        const bool saved = access(arena_printf(a, "%s/checkpoint.safetensors", out), F_OK) == 0;
+        const bool saved = access(arena_printf(a, "%s/best.safetensors", out), F_OK) == 0;
         if (!run[i].call)
             TEST(log, r.code == 0 && saved, "without %s, which is not called: exit %d: %s", run[i].op, r.code, r.err);
         else {

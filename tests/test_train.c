@@ -1,14 +1,18 @@
 // Training: stopping, killing and resuming change no bit; threads change no bit; the frozen LLM stays, everything else
-// moves; the loss falls; nothing is overwritten; forecasts use the moving average.
+// moves; the loss falls; nothing is overwritten; forecasts use the moving average.  Patience, the limit of time, the
+// final fit and updates.
 #include <omp.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lead/forecast.h"
+#include "lead/pace.h"
 #include "lead/train.h"
 #include "lead_world.h"
 #include "io/sha256.h"
+#include "nn/run_directory.h"
 #include "run_lead.h"
 
 enum { NODES = 4 };
@@ -29,15 +33,31 @@ static LeadConfig train_config(const Bench *b)
 }
 
 // What a run did, and when it shall stop.
-typedef struct Watch { int64_t steps, stop_at; double loss[512]; volatile sig_atomic_t stop; } Watch;
+typedef struct Watch {
+    int64_t steps, stop_at;
+    bool stop_in_final;          // stop_at is a step of the final fit
+    double loss[512];
+    TrainEnd end[2];             // of the training, of the final fit
+    volatile sig_atomic_t stop;
+    // how it is trained
+    const char *start;
+    bool final, no_val;
+    TrafficRange train;          // empty: the usual split
+    double (*clock)(void);
+} Watch;
+
+static void slow_down(const TrainReport *r);
 
 static void watch(void *ctx, const TrainReport *r)
 {
     Watch *w = ctx;
-    if (r->step <= 512) w->loss[r->step - 1] = r->loss;
+    if (r->step <= 512 && !r->final) w->loss[r->step - 1] = r->loss;
     w->steps++;
-    if (r->step == w->stop_at) w->stop = 1;
+    if (r->step == w->stop_at && r->final == w->stop_in_final) w->stop = 1;
+    slow_down(r);
 }
+
+static void watch_end(void *ctx, const TrainEnd *e) { ((Watch *)ctx)->end[e->final] = *e; }
 
 static Status train(const Bench *b, const LeadConfig *cfg, const char *out, bool resume, Watch *w)
 {
@@ -48,10 +68,14 @@ static Status train(const Bench *b, const LeadConfig *cfg, const char *out, bool
     const TrainOptions o = {.out = out,
                             .resume = resume,
                             .data_path = "synthetic",
-                            .train = split.train,
-                            .val = split.val,
+                            .start = w->start,
+                            .train = w->train.end ? w->train : split.train,
+                            .val = w->no_val ? (TrafficRange){0, 0} : split.val,
+                            .final = {0, w->final ? b->s.T : 0},
                             .report = watch,
+                            .ended = watch_end,
                             .ctx = w,
+                            .clock = w->clock,
                             .stop = &w->stop};
     const Status s = lead_train(cfg, &b->s, &o, &b->dev, perm, step, scratch);
     arena_delete(scratch);
@@ -108,16 +132,22 @@ static void check_resume(const Bench *b)
 {
     LeadConfig cfg = train_config(b);
     cfg.steps = 14;
-    Watch whole = {0}, first = {.stop_at = 5}, second = {.stop_at = 6}, third = {0}, threads = {0};
+    Watch whole = {.stop_at = 13}, first = {.stop_at = 5}, second = {.stop_at = 6}, third = {.stop_at = 13};
+    Watch threads = {.stop_at = 13}, rest = {0}, straight = {0};
     train_ok(b, &cfg, "whole", false, &whole);
     train_ok(b, &cfg, "parts", false, &first);
     train_ok(b, &cfg, "parts", true, &second);
     train_ok(b, &cfg, "parts", true, &third);
-    TEST(b->log, whole.steps == 14 && first.steps == 5 && second.steps == 1 && third.steps == 8,
+    TEST(b->log, whole.steps == 13 && first.steps == 5 && second.steps == 1 && third.steps == 7,
          "steps: %lld, and %lld + %lld + %lld", (long long)whole.steps, (long long)first.steps, (long long)second.steps,
          (long long)third.steps);
     same_checkpoints(b, "whole", "parts", "checkpoint.safetensors", true, "stopped twice and resumed");
     same_checkpoints(b, "whole", "parts", "best.safetensors", true, "stopped twice and resumed");
+    train_ok(b, &cfg, "parts", true, &rest);
+    train_ok(b, &cfg, "straight", false, &straight);
+    same_checkpoints(b, "straight", "parts", "best.safetensors", true, "stopped three times, finished");
+    TEST(b->log, rest.end[0].why == TRAIN_COMPLETE && first.end[0].why == TRAIN_ASKED && rest.end[0].step == 14,
+         "ended for reason %d at step %lld", (int)rest.end[0].why, (long long)rest.end[0].step);
     const int before = omp_get_max_threads();
     omp_set_num_threads(before == 1 ? 2 : 1);
     train_ok(b, &cfg, "threads", false, &threads);
@@ -127,7 +157,7 @@ static void check_resume(const Bench *b)
     LeadConfig seed = cfg;
     seed.seed = 2;
     train_ok(b, &seed, "seed", false, &other);
-    TEST(b->log, other.loss[13] != whole.loss[13], "another seed trains to the same loss");
+    TEST(b->log, other.loss[12] != whole.loss[12], "another seed trains to the same loss");
 }
 
 static void check_refusals(const Bench *b)
@@ -221,11 +251,11 @@ static void check_forecast(const Bench *b)
     World *w = world_new(b->dev, true);
     LeadRun *r = arena_alloc(w->perm, sizeof *r);
     const char *path = arena_printf(w->perm, "%s/checkpoint.safetensors", run_path(b, "whole"));
-    Status s = lead_run_load(r, path, NULL, &w->dev, w->perm, w->step, w->scratch);
+    Status s = lead_run_load(r, path, LEAD_BEST, NULL, &w->dev, w->perm, w->step, w->scratch);
     SafeFile f;
     if (!TEST(b->log, !s.code, "%s", s.msg)) return;
     s = checkpoint_open(&f, w->perm, path);
-    TEST(b->log, !s.code && r->step == 14, "%s; step %lld", s.msg, (long long)r->step);
+    TEST(b->log, !s.code && r->step == 13, "%s; step %lld", s.msg, (long long)r->step);
     int ema = 0, raw = 0, all = 0;
     for (int i = 0; i < r->ps.n; i++) {
         const Tensor *t = &r->ps.p[i]->t;
@@ -248,7 +278,7 @@ static void check_forecast(const Bench *b)
             LeadConfig cfg = train_config(b);
             cfg.steps = 2, cfg.horizons = HORIZON_ROLLOUT;
             train_ok(b, &cfg, "rollout", false, &(Watch){0});
-            s = lead_run_load(r, run_path(b, "rollout"), NULL, &w->dev, w->perm, w->step, w->scratch);
+            s = lead_run_load(r, run_path(b, "rollout"), LEAD_BEST, NULL, &w->dev, w->perm, w->step, w->scratch);
             if (!TEST(b->log, !s.code, "%s", s.msg)) break;
         }
         s = lead_run_attach(r, &b->s);
@@ -296,14 +326,14 @@ static void check_kill(const Bench *b)
          "the run ended before it could be killed: %s", slurp(a, err));
     struct stat sb;
     TEST(b->log, stat(ckpt, &sb) == 0, "no checkpoint within a minute: %s", slurp(a, err));
-    Ran r = lead_run(b->log, a, "%s --out %s --resume", common, run_path(b, "killed"));
+    Ran r = lead_run(b->log, a, "train --out %s --resume", run_path(b, "killed"));
     TEST(b->log, r.code == 0, "resumed after kill -9: exit %d, %s", r.code, r.err);
     r = lead_run(b->log, a, "%s --out %s", common, run_path(b, "alive"));
     TEST(b->log, r.code == 0, "exit %d, %s", r.code, r.err);
-    same_checkpoints(b, "alive", "killed", "checkpoint.safetensors", false, "killed and resumed");
+    same_checkpoints(b, "alive", "killed", "final.safetensors", false, "killed and resumed");
     same_checkpoints(b, "alive", "killed", "best.safetensors", false, "killed and resumed");
     r = lead_run(b->log, a, "%s --out %s", common, run_path(b, "alive"));
-    TEST(b->log, r.code == 1 && strstr(r.err, "--resume"), "a run that exists: exit %d, %s", r.code, r.err);
+    TEST(b->log, r.code == 1 && strstr(r.err, "finished run"), "a run that exists: exit %d, %s", r.code, r.err);
     // Ctrl-C: exit 0, a checkpoint to go on from
     const pid_t again = lead_start(b->log, a, out, err, arena_printf(a, "%s --out %s", common, run_path(b, "stopped")));
     for (int i = 0; i < 6000 && access(run_path(b, "stopped/checkpoint.safetensors"), F_OK) != 0; i++) usleep(10000);
@@ -311,7 +341,316 @@ static void check_kill(const Bench *b)
     TEST(b->log, lead_wait(again) == 0 && strstr(slurp(a, err), "--resume"), "Ctrl-C: %s", slurp(a, err));
     r = lead_run(b->log, a, "%s --out %s --resume", common, run_path(b, "stopped"));
     TEST(b->log, r.code == 0, "resumed after Ctrl-C: exit %d, %s", r.code, r.err);
-    same_checkpoints(b, "alive", "stopped", "checkpoint.safetensors", false, "interrupted and resumed");
+    same_checkpoints(b, "alive", "stopped", "final.safetensors", false, "interrupted and resumed");
+}
+
+// ---- when training ends
+
+// The numbers named `key` in the lines of a log that have it, of the first fit.
+static int log_numbers(Arena *a, const char *text, const char *key, double *out, int most)
+{
+    const char *name = arena_printf(a, "\"%s\":", key);
+    int n = 0;
+    for (const char *p = text; n < most && (p = strstr(p, name)); p += strlen(name))
+        out[n++] = strtod(p + strlen(name), NULL);
+    return n;
+}
+
+// The step at which a run with this patience ends, found in the validation losses of its log.
+static void check_patience(const Bench *b)
+{
+    enum { PATIENCE = 3 };
+    LeadConfig cfg = train_config(b);
+    cfg.steps = 40, cfg.patience = PATIENCE, cfg.lr = 2e-2, cfg.warmup = 0, cfg.ema = 0;
+    Watch whole = {0}, first = {0}, rest = {0};
+    train_ok(b, &cfg, "patient", false, &whole);
+    const char *log = slurp(b->keep, run_path(b, "patient/log.jsonl"));
+    double val[64], best = INFINITY;
+    int n = log_numbers(b->keep, log, "val_loss", val, 64), at = 0, end = 0;
+    for (int i = 0; i < n && !end; i++) {   // a validation after every step
+        if (val[i] < best) best = val[i], at = i + 1;
+        if (i + 1 - at >= PATIENCE) end = i + 1;
+    }
+    const TrainEnd *e = &whole.end[0];
+    TEST(b->log, end > 4 && end < 40 && e->why == TRAIN_PATIENCE && e->step == end && n == end && e->best_step == at &&
+                     e->since == PATIENCE && fabs(e->best_val / best - 1) < 1e-6,
+         "ended at step %lld for reason %d, the best %lld; want %d, the best %d", (long long)e->step, (int)e->why,
+         (long long)e->best_step, end, at);
+    TEST(b->log, strstr(log, arena_printf(b->keep, "\"why\":\"patience\",\"step\":%d,\"total\":40,\"best_step\":%d,",
+                                          end,
+                                          at)), "log.jsonl does not say why the run ended: %s", log);
+    first.stop_at = end - 1;   // in the middle of waiting
+    train_ok(b, &cfg, "impatient", false, &first);
+    train_ok(b, &cfg, "impatient", true, &rest);
+    TEST(b->log, first.end[0].why == TRAIN_ASKED && rest.end[0].step == end && rest.end[0].why == TRAIN_PATIENCE,
+         "resumed: ended at step %lld", (long long)rest.end[0].step);
+    same_checkpoints(b, "patient", "impatient", "best.safetensors", true, "stopped while waiting and resumed");
+    TrainRecord r;
+    const Status s = lead_train_record(&r, b->keep, run_path(b, "patient"));
+    TEST(b->log, !s.code && r.step == at && r.best_step == at, "%s: the best is of step %lld", s.msg,
+         (long long)r.step);
+}
+
+// The seconds that a run of `total` steps takes, one by one.
+static double simulate(double step, double validation, double save, const PaceBudget *b, int64_t total)
+{
+    double t = 0, saved = 0;
+    for (int64_t s = b->step, validated = s; s < total; s++) {
+        t += step;
+        if (b->validations && (s + 1 - validated >= pace_period(total, b->validations) || s + 1 == total))
+            t += validation, validated = s + 1;
+        if (t - saved > b->save_every) saved = t += save;
+    }
+    return t + save + (b->again ? b->again_setup + (double)total * step + save : 0);
+}
+
+static void check_pace(const Bench *b)
+{
+    Pace p = pace_new();
+    for (int i = 0; i < 4; i++) pace_add(&p, 1);
+    TEST(b->log, isnan(pace_step(&p)) && isnan(pace_eta(&p, 4, 9, 0)), "an ETA from four steps");
+    pace_add(&p, 900);   // the machine slept
+    TEST(b->log, pace_step(&p) == 1 && pace_eta(&p, 5, 9, 0) == 4, "a step takes %g, what is left %g", pace_step(&p),
+         pace_eta(&p, 5, 9, 0));
+    for (int i = 0; i < PACE_STEPS; i++) pace_add(&p, 0.5);
+    TEST(b->log, pace_step(&p) == 0.5, "the median of the last steps is %g", pace_step(&p));
+    static const struct { double step, validation, save; PaceBudget b; } run[] = {
+        {0.5, 1, 0.3, {1000, 12, 40, 120, false, 0}},
+        {0.5, 20, 5, {2000, 100, 40, 60, false, 0}},   // validation takes much of it
+        {0.2, 0.4, 0.1, {600, 12, 40, 120, true, 30}},
+        {3, 6, 1, {400, 20, 40, 120, false, 0}},      // a validation after every step or two
+        {0.1, 0, 0.2, {100, 0, 0, 10, false, 0}},
+    };
+    for (size_t i = 0; i < sizeof run / sizeof *run; i++) {
+        p = pace_new();
+        for (int k = 0; k < 20; k++) pace_add(&p, run[i].step);
+        p.validation = run[i].validation, p.save = run[i].save;
+        const PaceBudget *q = &run[i].b;
+        const int64_t total = pace_total(&p, q);
+        const double took = simulate(run[i].step, run[i].validation, run[i].save, q, total);
+        const double unused = 2.5 * run[i].validation + 2 * run[i].step * (1 + q->again) + run[i].save;
+        TEST(b->log, total > q->step && took > q->left - unused && took < 1.01 * q->left,
+             "run %zu: %lld steps take %g s of %g", i, (long long)total, took, q->left);
+    }
+    PaceBudget none = {.left = 0.1, .step = 30, .validations = 40, .save_every = 120};
+    TEST(b->log, pace_total(&p, &none) == 30, "no time left: %lld", (long long)pace_total(&p, &none));
+}
+
+// The learning rate of a run whose total changes, from its definition: at every step the progress grows by an even
+// share of what is missing.
+static void check_schedule(const Bench *b)
+{
+    Optim o = {.lr = 2, .warmup = 10, .total = 1000, .floor = 0.1};
+    double u = 0, worst = 0, jump = 0, before = 0;
+    for (o.step = 0; o.step < o.total; o.step++) {
+        if (o.step == 5) optim_replan(&o, 300);
+        if (o.step == 50) optim_replan(&o, 150);
+        if (o.step == 140) optim_replan(&o, 400);
+        const double want = o.step < 10 ? 2 * (double)(o.step + 1) / 10 : 2 * (0.1 + 0.9 * 0.5 * (1 + cos(M_PI * u)));
+        worst = fmax(worst, fabs(optim_lr(&o, o.step) - want));
+        if (o.step > 10) jump = fmax(jump, fabs(want - before));
+        before = want;
+        if (o.step >= 10) u += (1 - u) / (double)(o.total - o.step);
+    }
+    TEST(b->log, o.step == 400 && worst < 1e-12 && fabs(u - 1) < 1e-12 && jump < 0.03,
+         "%lld steps, the learning rate is %g off, the largest jump %g", (long long)o.step, worst, jump);
+}
+
+// A clock that a device drives: every call of a kernel takes as long as the last.
+static const Device *counted;
+static double fake_seconds, call_seconds;
+static int64_t slow_from;                // step after which calls take twice as long; 0 = never
+enum { FAKE_SETUP = 20 };                // seconds before the first kernel
+
+static void count_forward(const OpCall *c) { fake_seconds += call_seconds, counted->fwd[c->op](c); }
+static double fake_clock(void)
+{
+    const double t = fake_seconds;
+    if (t == 0) fake_seconds = FAKE_SETUP;
+    return t;
+}
+static void slow_down(const TrainReport *r)
+{
+    if (slow_from && r->step == slow_from && !r->final) call_seconds *= 2;
+}
+
+static Status train_timed(const Bench *b, const LeadConfig *cfg, const char *name, bool resume, int64_t slow, Watch *w)
+{
+    Bench timed = *b;
+    counted = &b->dev;
+    for (int i = 0; i < OP_COUNT; i++) timed.dev.fwd[i] = count_forward;
+    fake_seconds = 0, call_seconds = 0.002, slow_from = slow;
+    w->clock = fake_clock;
+    return train(&timed, cfg, run_path(b, name), resume, w);
+}
+
+static void check_minutes(const Bench *b)
+{
+    LeadConfig cfg = train_config(b);
+    cfg.steps = 100000, cfg.warmup = 200, cfg.minutes = 5, cfg.batch = 2;
+    for (int kind = 0; kind < 3; kind++) {   // even; half as fast from step 40 on; with a final fit
+        const char *name = arena_printf(b->keep, "minutes%d", kind);
+        Watch w = {.final = kind == 2};
+        const Status s = train_timed(b, &cfg, name, false, kind == 1 ? 40 : 0, &w);
+        const TrainEnd *e = &w.end[0], *f = &w.end[1];
+        TEST(b->log, !s.code && e->step > 60 && e->step < 1000 && fake_seconds < 1.05 * 300,
+             "%s: %lld steps, %g s of 300; %s", name, (long long)e->step, fake_seconds, s.msg);
+        TEST(b->log, kind == 2 ? f->step == e->best_step : fake_seconds > 0.95 * 300,
+             "%s: %g s of 300, the final fit of %lld steps, the best was %lld", name, fake_seconds, (long long)f->step,
+             (long long)e->best_step);
+        double lr[2000], most = 0;
+        const char *log = slurp(b->keep, run_path(b, arena_printf(b->keep, "%s/log.jsonl", name)));
+        const int n = log_numbers(b->keep, log, "lr", lr, 2000);
+        for (int i = 0; i < n; i++) most = fmax(most, lr[i]);
+        TEST(b->log, n > 5 && most > 0.95 * cfg.lr, "%s: the learning rate never passed %g: a warm-up of 200 steps",
+             name,
+             most);
+        if (kind < 2) TEST(b->log, lr[n - 1] < 0.04 * cfg.lr, "%s: the learning rate ends at %g", name, lr[n - 1]);
+    }
+    // A plan is kept: resumed in one part or in two, on slower machines.
+    Watch first = {.stop_at = 40}, one = {0}, two = {.stop_at = 55}, three = {0};
+    Status s = train_timed(b, &cfg, "planned", false, 0, &first);
+    const char *copy = arena_printf(b->keep, "cp -r %s %s", run_path(b, "planned"), run_path(b, "planned2"));
+    TEST(b->log, !s.code && system(copy) == 0, "%s", s.msg);
+    s = train_timed(b, &cfg, "planned", true, 45, &one);
+    if (!s.code) s = train_timed(b, &cfg, "planned2", true, 50, &two);
+    if (!s.code) s = train_timed(b, &cfg, "planned2", true, 0, &three);
+    TEST(b->log, !s.code && first.end[0].total > 60 && one.end[0].step == first.end[0].total &&
+                     three.end[0].step == first.end[0].total,
+         "%s: a plan of %lld steps, resumed to %lld and %lld", s.msg, (long long)first.end[0].total,
+         (long long)one.end[0].step, (long long)three.end[0].step);
+    same_checkpoints(b, "planned", "planned2", "best.safetensors", true, "a plan resumed in one part and in two");
+}
+
+// ---- the final fit, updates
+
+// The tensors of two files whose names begin with `prefix` or, with `other`, do not: how many there are, and how many
+// are the same.
+static void count_same(const Bench *b, const char *one, const char *two, const char *prefix, bool other, int *n,
+                       int *same)
+{
+    Arena *a = arena_new("count", (size_t)1 << 28, NULL);
+    SafeFile f, g;
+    *n = *same = 0;
+    const Status s = safetensors_open(&f, a, run_path(b, one)), t = safetensors_open(&g, a, run_path(b, two));
+    TEST(b->log, !s.code && !t.code, "%s%s", s.msg, t.msg);
+    for (int64_t i = 0; !s.code && !t.code && i < f.n_tensor; i++) {
+        const SafeTensor *x = &f.tensor[i], *y = safetensors_find(&g, x->name);
+        if ((strncmp(x->name, prefix, strlen(prefix)) == 0) == other) continue;
+        ++*n;
+        *same += y && x->count == y->count && memcmp(x->data, y->data,
+                                                     (size_t)x->count * safetensors_type_size(x->type)) == 0;
+    }
+    if (!s.code) safetensors_close(&f);
+    if (!t.code) safetensors_close(&g);
+    arena_delete(a);
+}
+
+static void check_final(const Bench *b)
+{
+    LeadConfig cfg = train_config(b);
+    cfg.steps = 6, cfg.batch = 2;
+    Watch whole = {.final = true}, first = {.final = true, .stop_at = 3}, none = {0};
+    Watch second = {.final = true, .stop_in_final = true, .stop_at = 2}, third = {.final = true};
+    train_ok(b, &cfg, "final", false, &whole);
+    // resumed in both fits
+    train_ok(b, &cfg, "final2", false, &first);
+    train_ok(b, &cfg, "final2", true, &second);
+    TEST(b->log, second.steps == 5 && access(run_path(b, "final2/final.safetensors"), F_OK) != 0 &&
+                     access(run_path(b, "final2/checkpoint.safetensors"), F_OK) == 0, "stopped in the final fit");
+    train_ok(b, &cfg, "final2", true, &third);
+    same_checkpoints(b, "final", "final2", "final.safetensors", true, "stopped in both fits and resumed");
+    TEST(b->log, run_directory_state(run_path(b, "final"), b->keep) == RUN_FINISHED &&
+                     access(run_path(b, "final/checkpoint.safetensors.prev"), F_OK) != 0, "a checkpoint is left");
+    // the final fit is a run of best_step steps on all rows
+    LeadConfig all = cfg;
+    all.steps = (int)whole.end[0].best_step;
+    Watch alone = {.no_val = true, .train = {0, b->s.T}};
+    train_ok(b, &all, "all", false, &alone);
+    TEST(b->log, whole.end[1].step == all.steps && whole.end[1].rows.end == b->s.T, "the final fit has %lld steps",
+         (long long)whole.end[1].step);
+    int n, same;
+    count_same(b, "final/final.safetensors", "all/best.safetensors", "stat.spread", true, &n, &same);
+    TEST(b->log, n > 100 && same == n, "the final fit is not a run on all rows: %d of %d tensors", same, n);
+    count_same(b, "final/final.safetensors", "final/best.safetensors", "stat.spread", false, &n, &same);
+    TEST(b->log, n == 1 && same == 1, "the final fit has another spread than the validated one");
+    // the validated weights are those of a run without it
+    train_ok(b, &cfg, "nofinal", false, &none);
+    count_same(b, "final/best.safetensors", "nofinal/best.safetensors", "", false, &n, &same);
+    TEST(b->log, n > 100 && same == n, "the final fit changes the best weights: %d of %d tensors", same, n);
+    // who loads which
+    World *w = world_new(b->dev, true);
+    LeadRun *r = arena_alloc(w->perm, sizeof *r);
+    const char *dir = run_path(b, "final");
+    Status s = lead_run_load(r, dir, LEAD_NEWEST, NULL, &w->dev, w->perm, w->step, w->scratch);
+    TEST(b->log, !s.code && r->final && strstr(r->file, "final.safetensors") && r->train.end == b->s.T, "%s", s.msg);
+    TrafficSeries shorter = b->s;   // forecasting from another length of the series
+    shorter.T -= 5, shorter.runs = &(TrafficRange){0, shorter.T};
+    const int64_t last = shorter.T - 1;
+    float *out = arena_alloc(w->perm, (size_t)(r->cfg.samples * r->cfg.horizon * r->stats.F) * sizeof *out);
+    if (!s.code) s = lead_run_attach(r, &shorter);
+    if (!s.code) s = lead_forecast(r, &last, 1, out, NULL);
+    TEST(b->log, !s.code, "%s", s.msg);
+    s = lead_run_load(r, dir, LEAD_BEST, NULL, &w->dev, w->perm, w->step, w->scratch);
+    TEST(b->log, !s.code && !r->final && strstr(r->file, "best.safetensors") && r->train.end < b->s.T, "%s", s.msg);
+    s = lead_run_load(r, run_path(b, "final/final.safetensors"), LEAD_BEST, NULL, &w->dev, w->perm, w->step,
+                      w->scratch);
+    TEST(b->log, s.code == 1 && strstr(s.msg, "to be scored"), "final weights to be scored: %d '%s'", s.code, s.msg);
+    s = lead_run_load(r, run_path(b, "nofinal"), LEAD_NEWEST, NULL, &w->dev, w->perm, w->step, w->scratch);
+    TEST(b->log, !s.code && !r->final, "a run without a final fit: %s", s.msg);
+    world_delete(w);
+}
+
+static void check_update(const Bench *b)
+{
+    LeadConfig cfg = train_config(b);
+    cfg.steps = 5, cfg.batch = 2;
+    Bench grown = *b;
+    grown.s = synth_series(b->log, b->keep, NODES, 50, 10800);
+    const char *from = run_path(b, "final");
+    Watch w = {.start = from, .final = true}, stop = {.start = from, .final = true, .stop_at = 2};
+    Watch rest = {.final = true}, still = {.start = from};
+    train_ok(&grown, &cfg, "grown", false, &w);
+    train_ok(&grown, &cfg, "grown2", false, &stop);
+    train_ok(&grown, &cfg, "grown2", true, &rest);   // the start is in the checkpoint
+    same_checkpoints(b, "grown", "grown2", "best.safetensors", true, "an update stopped and resumed");
+    same_checkpoints(b, "grown", "grown2", "final.safetensors", true, "an update stopped and resumed");
+    int n, same;
+    // without a learning rate nothing moves: the weights are those of the start, the statistics those of the new rows
+    cfg.lr = 0;
+    train_ok(&grown, &cfg, "still", false, &still);
+    count_same(b, "still/best.safetensors", "final/best.safetensors", "stat.", true, &n, &same);
+    TEST(b->log, n > 100 && same == n, "an update does not begin with the run's weights: %d of %d are the same", same,
+         n);
+    count_same(b, "still/best.safetensors", "final/best.safetensors", "stat.", false, &n, &same);
+    TEST(b->log, n >= 9 && same <= n / 2, "an update keeps %d of %d statistics", same, n);
+    TEST(b->log, still.end[0].best_step == 0, "the best step of weights that do not move is %lld",
+         (long long)still.end[0].best_step);
+    // refused: other nodes, other slots
+    Bench other = *b;
+    other.s = synth_series(b->log, b->keep, NODES + 1, 50, 10800);
+    Status s = train(&other, &cfg, run_path(b, "other"), false, &(Watch){.start = from});
+    TEST(b->log, s.code == 1 && strstr(s.msg, "want 4 nodes") && strstr(s.msg, "got 5"), "%d '%s'", s.code, s.msg);
+    other.s = synth_series(b->log, b->keep, NODES, 20, 3600);
+    s = train(&other, &cfg, run_path(b, "other"), false, &(Watch){.start = from});
+    TEST(b->log, s.code == 1 && strstr(s.msg, "slots of 10800 s"), "%d '%s'", s.code, s.msg);
+    TEST(b->log, access(run_path(b, "other"), F_OK) != 0, "a refused update made its directory");
+}
+
+// Exactly the files of a run go.
+static void check_remove(const Bench *b)
+{
+    static const char *const others[] = {"notes.txt", "model.safetensors", "best.safetensors.txt"};
+    const char *dir = run_path(b, "patient");
+    for (int i = 0; i < 3; i++) {
+        FILE *f = fopen(arena_printf(b->keep, "%s/%s", dir, others[i]), "w");
+        TEST(b->log, f && fclose(f) == 0, "cannot write %s", others[i]);
+    }
+    const Status s = run_directory_remove(dir, b->keep), again = run_directory_remove(dir, b->keep);
+    TEST(b->log, !s.code && !again.code && run_directory_state(dir, b->keep) == RUN_NONE, "%s%s", s.msg, again.msg);
+    for (int i = 0; i < 3; i++)
+        TEST(b->log, unlink(arena_printf(b->keep, "%s/%s", dir, others[i])) == 0, "%s was removed", others[i]);
+    TEST(b->log, rmdir(dir) == 0, "files of the run are left in %s", dir);
 }
 
 void test_train(TestLog *log)
@@ -324,8 +663,15 @@ void test_train(TestLog *log)
     check_refusals(&b);
     check_frozen(&b);
     check_forecast(&b);
+    check_pace(&b);
+    check_schedule(&b);
+    check_patience(&b);
+    check_final(&b);
+    check_update(&b);
+    check_remove(&b);
     if (!log->quick) {
         check_loss_falls(&b);
+        check_minutes(&b);
         check_kill(&b);
     }
     arena_delete(b.keep);

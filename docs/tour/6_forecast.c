@@ -6,6 +6,7 @@
 
 #include "lead/forecast.h"
 #include "lead/train.h"
+#include "nn/run_directory.h"
 #include "traffic/synth.h"
 
 typedef struct User { Device dev; Arena *perm, *step, *scratch; } User;
@@ -19,7 +20,7 @@ static Status train(const User *u, const TrafficSeries *s, const char *dir)
     TRY(config_set(&cfg, "steps", "200"));
     const TrafficSplits split = traffic_splits(s->T, PROTOCOL_CLEAN);
     const TrainOptions o = {.out = dir, .train = split.train, .val = split.val};
-    remove(arena_printf(u->scratch, "%s/checkpoint.safetensors", dir));   // lead_train overwrites no run
+    TRY(run_directory_remove(dir, u->scratch));   // lead_train overwrites no run
     return lead_train(&cfg, s, &o, &u->dev, u->perm, u->step, u->scratch);
 }
 
@@ -49,7 +50,7 @@ static Status forecast(User *u, const char *dir)
     TRY(train(u, &s, dir));
 
     LeadRun r;
-    TRY(lead_run_load(&r, dir, NULL, &u->dev, u->perm, u->step, u->scratch));
+    TRY(lead_run_load(&r, dir, LEAD_BEST, NULL, &u->dev, u->perm, u->step, u->scratch));
     TRY(lead_run_attach(&r, &s));
     r.cfg.samples = 100;   // sampling may be changed after training
     const int64_t t = s.T - 1 - r.cfg.horizon;

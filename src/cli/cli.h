@@ -32,6 +32,8 @@ typedef struct Cli {
     Device device;
     LeadConfig config;           // verbs with a preset: --config, then --config-file, then options
     const char *config_name;
+    int argc;                    // the arguments after the verb's words
+    char **argv;
     const char *positional, *positional2;    // NULL when none was given
     volatile sig_atomic_t *stop; // set by SIGINT and SIGTERM
 } Cli;
@@ -66,6 +68,9 @@ typedef struct CommonOptions {
 // Parses argv[0..argc), the arguments after the verb's words, into *common and values.  With --help it prints the help
 // and sets common->help.  Errors: of usage, which name the option.
 Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptions *common, void *values);
+// Sets in *c what the command line says about the configuration: --config, --config-file, keys; nothing else changes.
+// Errors: those of config_preset, config_set and of reading the file.
+Status options_config(Cli *cli, LeadConfig *c);
 void options_help(const Verb *v, FILE *out);
 
 // JSON that says how a result was made: verb, options, seed, commit, compiler, flags, device, time.
@@ -77,6 +82,7 @@ Status manifest_write(const Cli *cli, const char *path);
 // A progress bar on stderr: redrawn in place on a terminal, a line now and then elsewhere.
 typedef struct Progress { double last; bool tty; } Progress;
 Progress progress_new(void);
+// eta_seconds: NaN = not known yet.
 void progress_show(Progress *p, int64_t done, int64_t total, double eta_seconds, const char *text, bool force);
 
 // The data options shared by the verbs that read traffic.

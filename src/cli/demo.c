@@ -1,9 +1,11 @@
 // lead demo: the whole program in a few minutes: synthetic traffic, training, forecast, evaluation, pictures.
 #include <string.h>
 
+#include "cli/run.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
 #include "lead/train.h"
+#include "nn/run_directory.h"
 #include "io/file.h"
 #include "tensor/clock.h"
 #include "traffic/protocol.h"
@@ -26,26 +28,17 @@ static void report(void *ctx, const TrainReport *r)
     progress_show(ctx, r->step, r->total, r->eta_seconds, text, r->step == r->total);
 }
 
-static void say(const char *text) { fprintf(stderr, "\n== %s\n", text); }
+static void ended(void *ctx, const TrainEnd *e) { run_say_end(ctx, e); }
 
-// Removes the files of an earlier demo's run, so that it can be repeated; nothing else.
-static void forget_run(Arena *a, const char *run)
-{
-    static const char *const names[] = {"checkpoint.safetensors",
-                                        "checkpoint.safetensors.prev",
-                                        "best.safetensors",
-                                        "best.safetensors.prev",
-                                        "log.jsonl",
-                                        "config.json"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) remove(arena_printf(a, "%s/%s", run, names[i]));
-}
+static void say(const char *text) { fprintf(stderr, "\n== %s\n", text); }
 
 static Status train(Cli *cli, const TrafficSeries *s, TrafficSplits split, const char *data, const char *dir)
 {
-    forget_run(cli->perm, dir);
+    TRY(run_directory_remove(dir, cli->scratch));   // of an earlier demo, so that it can be repeated
     Progress bar = progress_new();
     const TrainOptions o = {.out = dir, .manifest = manifest_json(cli, cli->perm), .data_path = data,
-                            .train = split.train, .val = split.val, .report = report, .ctx = &bar, .stop = cli->stop};
+                            .train = split.train, .val = split.val, .report = report, .ended = ended, .ctx = &bar,
+                            .stop = cli->stop};
     TRY(lead_train(&cli->config, s, &o, &cli->device, cli->perm, cli->step, cli->scratch));
     if (*cli->stop) return OK;
     signal(SIGINT, SIG_DFL);   // what follows is short and leaves nothing half-written
@@ -125,7 +118,7 @@ static Status run(Cli *cli, void *values)
     say(arena_printf(a, "3. forecast: %d steps, %d samples, beside naive forecasts", cli->config.horizon,
                      cli->config.samples));
     LeadRun r;
-    TRY(lead_run_load(&r, dir, NULL, &cli->device, a, cli->step, cli->scratch));
+    TRY(lead_run_load(&r, dir, LEAD_BEST, NULL, &cli->device, a, cli->step, cli->scratch));
     TRY(lead_run_attach(&r, &s));
     EvalTable scores;
     int64_t row;

@@ -184,7 +184,7 @@ static const char *describe(const Cli *cli, const EvalValues *v, const EvalTask 
         task->history, task->K, (long long)task->n_windows, (long long)v->stride);
     if (run)
         text = arena_printf(a, "%s; lead: %s, %lld steps, %d samples, %d network calls, guidance %g", text,
-                            v->run.model, (long long)run->step, run->cfg.samples, run->cfg.sample_steps,
+                            run->file, (long long)run->step, run->cfg.samples, run->cfg.sample_steps,
                             run->cfg.guidance);
     for (int i = 0; i < files->n; i++)
         text = arena_printf(a, "%s; %s: %s", text, files->file[i].name, files->file[i].path);
@@ -234,7 +234,7 @@ static Status run(Cli *cli, void *values)
     EvalPlanOptions o = {.protocol = strcmp(v->protocol, "clean") ? PROTOCOL_FLOW_BY_FLOW : PROTOCOL_CLEAN,
                          .validation = strcmp(v->split, "val") == 0, .stride = v->stride};
     if (r) {
-        TRY(run_open(cli, &v->run, r));
+        TRY(run_open(cli, &v->run, LEAD_BEST, r));
         o.history = r->cfg.history;
         o.K = r->cfg.horizon;
     }
@@ -247,6 +247,7 @@ static Status run(Cli *cli, void *values)
     if (r) {
         TRY(lead_run_attach(r, plan.task.series));
         TRY(config_check(&r->cfg));
+        run_say(r);
         note_rows(r, plan.scored);
     }
     return score(cli, v, &plan, r, &files);
@@ -256,6 +257,8 @@ const Verb verb_eval = {
     .name = "eval", .summary = "Scores the model and naive forecasts on every window of the test split.",
     .text = "\nBelow RMSE and CRPS it prints scores that a few large or silent flows cannot decide, and a verdict:\n"
             "whether the model is better than the best naive forecast, with a 95 % interval over days.  To score\n"
-            "forecasts of your own: lead eval --windows-out W.tsv, make one for each line, --also mine=G.npy.",
+            "forecasts of your own: lead eval --windows-out W.tsv, make one for each line, --also mine=G.npy.\n"
+            "Of a run directory it loads best.safetensors, which was fitted on the training rows alone, and never the\n"
+            "final fit (final.safetensors), which has seen the rows that are scored.",
     OPTIONS(table), .size = sizeof(EvalValues), .defaults = defaults, .run = run,
 };

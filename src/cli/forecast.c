@@ -6,6 +6,7 @@
 #include "cli/show.h"
 #include "cli/verbs.h"
 #include "io/file.h"
+#include "traffic/naive.h"
 
 typedef struct Values {
     DataOptions data;
@@ -50,36 +51,104 @@ static Status parse_levels(const char *text, double *q, int *n)
     return *n ? OK : USAGE_ERROR("--quantiles: want levels between 0 and 1, got none");
 }
 
-// One row per step, origin and destination.
-static void print_forecast(FILE *out, const TrafficSeries *s, int64_t t, const float *samples, const float *point,
-                           const LeadConfig *cfg, int K, const double *q, int nq, Arena *a)
+// A forecast after row t: its distribution dist [S][K][F] kbit/s, and its point forecast [K][F].
+typedef struct Forecast { int64_t t; int S, K; DistKind kind; const float *dist, *point; } Forecast;
+
+// One row per step, origin and destination, of the first K steps.
+static void print_forecast(FILE *out, const TrafficSeries *s, const Forecast *p, int K, const double *q, int nq,
+                           Arena *a)
 {
-    const int N = s->N, F = N * N, S = cfg->samples, type = metric_quantile_type(lead_dist(cfg));
+    const int N = s->N, F = N * N, S = p->S, type = metric_quantile_type(p->kind);
     float *v = arena_alloc(a, (size_t)S * sizeof *v);
     fprintf(out, "step,time,origin,destination,mean_kbps");
     for (int i = 0; i < nq; i++) fprintf(out, ",q%g_kbps", q[i]);
     fputc('\n', out);
     for (int k = 0; k < K; k++)
         for (int f = 0; f < F; f++) {
-            for (int i = 0; i < S; i++) v[i] = samples[((int64_t)i * cfg->horizon + k) * F + f];
+            for (int i = 0; i < S; i++) v[i] = p->dist[((int64_t)i * p->K + k) * F + f];
             fprintf(out, "%d,", k + 1);
-            if (s->time) fprintf(out, "%lld", (long long)(s->time[t] + (int64_t)(k + 1) * s->slot_seconds));
-            fprintf(out, ",%d,%d,%.6g", f / N, f % N, (double)point[(int64_t)k * F + f]);
+            if (s->time) fprintf(out, "%lld", (long long)(s->time[p->t] + (int64_t)(k + 1) * s->slot_seconds));
+            fprintf(out, ",%d,%d,%.6g", f / N, f % N, (double)p->point[(int64_t)k * F + f]);
             forecast_sort(v, S);
             for (int i = 0; i < nq; i++) fprintf(out, ",%.6g", metric_quantile(v, S, q[i], type));
             fputc('\n', out);
         }
 }
 
-static Status run(Cli *cli, void *values)
+static Status write_forecast(Cli *cli, const Values *v, const TrafficSeries *s, const Forecast *p, int K,
+                             const double *q, int nq)
 {
-    Values *v = values;
-    if (!v->run.model) return USAGE_ERROR("lead forecast: wants --model RUN");
-    double q[MAX_LEVELS];
-    int nq;
-    TRY(parse_levels(v->quantiles, q, &nq));
+    if (!v->out) {
+        print_forecast(stdout, s, p, K, q, nq, cli->perm);
+        return OK;
+    }
+    FileWriter w;
+    TRY(file_open(&w, v->out));
+    print_forecast(w.f, s, p, K, q, nq, cli->perm);
+    TRY(file_commit(&w, false));
+    return manifest_write(cli, v->out);
+}
+
+static Status choose_row(const Values *v, const TrafficSeries *s, int64_t *t)
+{
+    if (v->row >= s->T)
+        return USAGE_ERROR("--row: want a row of the data, 0..%lld, got %lld", (long long)s->T - 1, (long long)v->row);
+    *t = v->row >= 0 ? v->row : s->T - 1;
+    return OK;
+}
+
+// ---- a naive forecast, fitted on the rows up to the one that is forecast from
+
+static bool find_naive(const char *name, NaiveKind *kind)
+{
+    for (int i = 0; i < NAIVE_KINDS; i++)
+        if (strcmp(name, naive_names[i]) == 0) {
+            *kind = (NaiveKind)i;
+            return true;
+        }
+    return false;
+}
+
+// The options that a naive forecast has no use for.
+static Status refuse_options(const Values *v)
+{
+    const struct { bool given; const char *name; } option[] = {
+        {v->run.llm, "llm"}, {v->run.samples, "samples"}, {v->run.sample_steps, "sample-steps"},
+        {v->run.guidance >= 0, "guidance"}, {v->seed >= 0, "seed"}, {v->png, "png"}};
+    for (size_t i = 0; i < sizeof option / sizeof *option; i++)
+        if (option[i].given)
+            return USAGE_ERROR("--%s: wants a trained run, got --model %s", option[i].name, v->run.model);
+    return OK;
+}
+
+static Status run_naive(Cli *cli, const Values *v, NaiveKind kind, const double *q, int nq)
+{
+    enum { HISTORY = 16, STEPS = 20 };   // those of protocol clean, with which lead eval scores it
+    TRY(refuse_options(v));
+    TrafficSeries s;
+    TRY(data_read(cli, &v->data, &s));
+    Forecast p = {.S = NAIVE_LEVELS, .K = v->horizon ? (int)v->horizon : STEPS, .kind = DIST_LEVELS};
+    TRY(choose_row(v, &s, &p.t));
+    TRY(forecast_history(&s, p.t, HISTORY));
+    const TrafficRange known = {0, p.t + 1};
+    NaiveModel m;
+    TRY(naive_fit(&m, cli->perm, kind, &s, known, known, HISTORY, p.K, NULL));
+    const size_t KF = (size_t)p.K * (size_t)m.F;
+    float *point = arena_alloc(cli->perm, KF * sizeof *point);
+    float *dist = arena_alloc(cli->perm, NAIVE_LEVELS * KF * sizeof *dist);
+    naive_predict(&m, &s, p.t, point);
+    naive_spread(&m, &s, p.t, point, dist);
+    p.point = point;
+    p.dist = dist;
+    return write_forecast(cli, v, &s, &p, p.K, q, nq);
+}
+
+// ---- a trained run
+
+static Status run_trained(Cli *cli, const Values *v, const double *q, int nq)
+{
     LeadRun r;
-    TRY(run_open(cli, &v->run, &r));
+    TRY(run_open(cli, &v->run, LEAD_NEWEST, &r));
     TrafficSeries s;
     TRY(data_read(cli, &v->data, &s));
     if (v->seed >= 0) r.cfg.seed = v->seed;
@@ -88,32 +157,42 @@ static Status run(Cli *cli, void *values)
     const int K_all = r.cfg.horizon, K = v->horizon ? (int)v->horizon : K_all;
     if (K > K_all)
         return USAGE_ERROR("--horizon: want at most the %d steps that the run was trained for, got %d", K_all, K);
-    if (v->row >= s.T)
-        return USAGE_ERROR("--row: want a row of the data, 0..%lld, got %lld", (long long)s.T - 1, (long long)v->row);
-    const int64_t t = v->row >= 0 ? v->row : s.T - 1;
+    Forecast p = {.S = r.cfg.samples, .K = K_all, .kind = lead_dist(&r.cfg)};
+    TRY(choose_row(v, &s, &p.t));
     float *samples = arena_alloc(cli->perm,
                                  (size_t)r.cfg.samples * (size_t)K_all * (size_t)r.stats.F * sizeof *samples);
-    TRY(lead_run_attach(&r, &s));
     float *point = arena_alloc(cli->perm, (size_t)K_all * (size_t)r.stats.F * sizeof *point);
-    TRY(lead_forecast(&r, &t, 1, samples, point));
+    TRY(lead_run_attach(&r, &s));
+    TRY(lead_forecast(&r, &p.t, 1, samples, point));
+    p.dist = samples;
+    p.point = point;
     if (v->png) {
         TRY(directory_make(v->png));
-        TRY(show_window_pngs(&r, &s, t, samples, v->png, cli->perm));
+        TRY(show_window_pngs(&r, &s, p.t, samples, v->png, cli->perm));
         TRY(manifest_write(cli, arena_printf(cli->perm, "%s/forecast", v->png)));
     }
-    if (!v->out) {
-        print_forecast(stdout, &s, t, samples, point, &r.cfg, K, q, nq, cli->perm);
-        return OK;
-    }
-    FileWriter w;
-    TRY(file_open(&w, v->out));
-    print_forecast(w.f, &s, t, samples, point, &r.cfg, K, q, nq, cli->perm);
-    TRY(file_commit(&w, false));
-    return manifest_write(cli, v->out);
+    TRY(write_forecast(cli, v, &s, &p, K, q, nq));
+    run_say(&r);
+    return OK;
+}
+
+static Status run(Cli *cli, void *values)
+{
+    const Values *v = values;
+    if (!v->run.model) return USAGE_ERROR("lead forecast: wants --model RUN");
+    double q[MAX_LEVELS];
+    int nq;
+    NaiveKind kind;
+    TRY(parse_levels(v->quantiles, q, &nq));
+    return find_naive(v->run.model, &kind) ? run_naive(cli, v, kind, q, nq) : run_trained(cli, v, q, nq);
 }
 
 const Verb verb_forecast = {
     .name = "forecast",
     .summary = "Draws sample paths beyond the end of the data: mean and quantiles per flow and step, kbit/s.",
+    .text = "Of a run directory it loads final.safetensors, the fit on all rows, else best.safetensors.\n"
+            "--model persistence, yesterday, lastweek, average, mean, ets, ridge or ridge-scale needs no run: it is\n"
+            "fitted on the data up to the row that is forecast from, and the quantiles are those of its errors there\n"
+            "(./ridge is a directory).",
     OPTIONS(table), .size = sizeof(Values), .defaults = defaults, .run = run,
 };

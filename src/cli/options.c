@@ -91,45 +91,72 @@ static bool is_config_key(const char *name, size_t len)
     return false;
 }
 
-static Status parse_one(Cli *cli, const Verb *v, int argc, char **argv, int *i, CommonOptions *common, void *values,
-                        int pass)
+// The order of the arguments does not matter: pass 0 reads the preset and the verb's own options, pass 1 the file,
+// pass 2 single keys.
+enum { PASSES = 3 };
+
+// What an option says about the configuration.
+static Status set_config(Cli *cli, LeadConfig *c, const Given *g, int pass)
+{
+    if (same_name("config", g->name, g->len)) return pass == 0 ? config_preset(c, g->value) : OK;
+    if (same_name("config-file", g->name, g->len)) return pass == 1 ? read_config_file(c, g->value, cli->perm) : OK;
+    if (pass != 2 || !is_config_key(g->name, g->len)) return OK;
+    return config_set(c, arena_printf(cli->perm, "%.*s", (int)g->len, g->name), g->value);
+}
+
+// One option, from argv[*i] on: *o is its row in a table, NULL when it is about the configuration; *own: in the verb's.
+static Status read_option(const Verb *v, int argc, char **argv, int *i, const Option **o, bool *own, Given *g)
 {
     const char *name = argv[*i] + 2;
     const size_t len = strcspn(name, "=");
-    const Option *own = find_option(v->option, v->n_options, name, len),
-                 *shared = find_option(common_table, N_COMMON, name, len);
-    const Option *o = own ? own : shared;
-    const bool preset = v->preset && same_name("config", name, len),
-               file = v->preset && same_name("config-file", name, len);
-    const bool key = !o && v->preset && is_config_key(name, len);
-    if (!o && !preset && !file && !key)
+    *o = find_option(v->option, v->n_options, name, len);
+    *own = *o != NULL;
+    if (!*o) *o = find_option(common_table, N_COMMON, name, len);
+    const bool config = same_name("config", name, len) || same_name("config-file", name, len) ||
+                        is_config_key(name, len);
+    if (!*o && !(v->preset && config))
         return USAGE_ERROR("unknown option --%.*s; lead %s --help lists them", (int)len, name, v->name);
+    return next_option(argc, argv, i, *o && (*o)->type == OPT_FLAG, g);
+}
+
+static Status parse_one(Cli *cli, const Verb *v, int argc, char **argv, int *i, CommonOptions *common, void *values,
+                        int pass)
+{
+    const Option *o;
+    bool own;
     Given g;
-    TRY(next_option(argc, argv, i, o && o->type == OPT_FLAG, &g));
-    // The order of the arguments does not matter: pass 0 reads the preset and the verb's own options, pass 1 the file,
-    // pass 2 single keys.
-    if (pass == 0) {
-        if (preset) {
-            cli->config_name = g.value;
-            return config_preset(&cli->config, g.value);
+    TRY(read_option(v, argc, argv, i, &o, &own, &g));
+    if (!o && pass == 0 && same_name("config", g.name, g.len)) cli->config_name = g.value;
+    if (!o) return set_config(cli, &cli->config, &g, pass);
+    void *into = own ? values : (void *)common;
+    if (pass) return OK;
+    if (o->type == OPT_FLAG) *(bool *)((char *)into + o->offset) = true;
+    return o->type == OPT_FLAG ? OK : set_value(o, into, g.value);
+}
+
+Status options_config(Cli *cli, LeadConfig *c)
+{
+    for (int pass = 0; pass < PASSES; pass++)
+        for (int i = 0; i < cli->argc; i++) {
+            const Option *o;
+            bool own;
+            Given g;
+            if (strncmp(cli->argv[i], "--", 2) || !cli->argv[i][2]) continue;
+            TRY(read_option(cli->verb, cli->argc, cli->argv, &i, &o, &own, &g));
+            if (!o) TRY(set_config(cli, c, &g, pass));
         }
-        if (!o) return OK;
-        void *into = own ? values : (void *)common;
-        if (o->type == OPT_FLAG) *(bool *)((char *)into + o->offset) = true;
-        return o->type == OPT_FLAG ? OK : set_value(o, into, g.value);
-    }
-    if (file) return pass == 1 ? read_config_file(&cli->config, g.value, cli->perm) : OK;
-    return key && pass == 2 ? config_set(&cli->config, arena_printf(cli->perm, "%.*s", (int)g.len, g.name), g.value)
-                            : OK;
+    return OK;
 }
 
 Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptions *common, void *values)
 {
+    cli->argc = argc;
+    cli->argv = argv;
     if (v->preset && !cli->config_name) {
         cli->config_name = v->preset;
         TRY(config_preset(&cli->config, cli->config_name));
     }
-    for (int pass = 0; pass < 3; pass++)
+    for (int pass = 0; pass < PASSES; pass++)
         for (int i = 0; i < argc; i++) {
             if (strncmp(argv[i], "--", 2) == 0 && argv[i][2]) {
                 TRY(parse_one(cli, v, argc, argv, &i, common, values, pass));

@@ -1,12 +1,10 @@
 // lead eval --origins: the same comparison from several moments of the data.
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/eval.h"
 #include "cli/show.h"
 #include "lead/train.h"
-#include "nn/checkpoint.h"
 #include "nn/run_directory.h"
 
 enum { MOST_ORIGINS = 32, MOST_ROWS = NAIVE_KINDS + 1 };
@@ -53,7 +51,7 @@ static Status find_config(Cli *cli, const EvalValues *v, LeadConfig *cfg)
     }
     const size_t perm = arena_mark(cli->perm), step = arena_mark(cli->step);
     LeadRun run;
-    TRY(lead_run_load(&run, v->run.model, v->run.llm, &cli->device, cli->perm, cli->step, cli->scratch));
+    TRY(lead_run_load(&run, v->run.model, LEAD_BEST, v->run.llm, &cli->device, cli->perm, cli->step, cli->scratch));
     *cfg = run.cfg;
     arena_rewind(cli->perm, perm);
     arena_rewind(cli->step, step);
@@ -75,27 +73,28 @@ static void report(void *ctx, const TrainReport *r)
     progress_show(ctx, r->step, r->total, r->eta_seconds, text, r->step == r->total);
 }
 
-// Says what is in the run directory: nothing, a part, or all of a run on these rows.
-static Status find_run(const char *dir, const TrainOptions *o, bool *there, Arena *a)
+// Says what is in the run directory: nothing, a part, or all of a run of this configuration on these rows.
+static Status find_run(const Origins *o, const char *dir, const TrainOptions *t, RunState *state, Arena *a)
 {
-    struct stat sb;
-    const char *path = arena_printf(a, "%s/" RUN_CHECKPOINT, dir), *rows, *step, *total;
-    *there = stat(path, &sb) == 0;
-    if (!*there) return OK;
-    SafeFile f;
-    TRY(checkpoint_open(&f, a, path));
-    Status st = checkpoint_meta(&f, "lead.rows", &rows);
-    if (!st.code) st = checkpoint_meta(&f, "lead.step", &step);
-    if (!st.code) st = checkpoint_meta(&f, "lead.total", &total);
-    const char *want = arena_printf(a, "%lld %lld %lld %lld", (long long)o->train.begin, (long long)o->train.end,
-                                    (long long)o->val.begin, (long long)o->val.end);
-    if (!st.code && strcmp(rows, want))
-        st = ERROR("%s: want a run on rows %s (training, validation), got one on %s", path, want, rows);
-    if (!st.code)
-        fprintf(stderr, "%s: %s (step %s of %s)\n", dir, strcmp(step, total) ? "resumed" : "complete, reused", step,
-                total);
-    safetensors_close(&f);
-    return st;
+    *state = run_directory_state(dir, a);
+    if (*state == RUN_NONE) return OK;
+    TrainRecord r;
+    TRY(lead_train_record(&r, a, dir));
+    const long long want[4] = {t->train.begin, t->train.end, t->val.begin, t->val.end},
+                    got[4] = {r.train.begin, r.train.end, r.val.begin, r.val.end};
+    if (memcmp(want, got, sizeof want))
+        return ERROR("%s: want a run on rows %lld %lld %lld %lld (training, validation), got one on %lld %lld %lld "
+                     "%lld", r.file, want[0], want[1], want[2], want[3], got[0], got[1], got[2], got[3]);
+    const ConfigKey *k = config_difference(o->cfg, &r.cfg);
+    char here[1100], there[1100];
+    if (k)
+        return ERROR("%s: want a run of this configuration, %s %s, got one of %s", r.file, k->name,
+                     config_text(o->cfg, k, here), config_text(&r.cfg, k, there));
+    if (strcmp(r.data_sha256, lead_train_data_hash(o->s, a)))
+        return ERROR("%s: trained on other traffic than this", r.file);
+    fprintf(stderr, "%s: %s (step %lld of %lld)\n", dir, *state == RUN_UNFINISHED ? "resumed" : "complete, reused",
+            (long long)r.step, (long long)r.total);
+    return OK;
 }
 
 // Trains the run of this origin, or what is left of it, and loads it.
@@ -108,15 +107,17 @@ static Status train(Origins *o, const EvalPlan *plan, const char *dir, LeadRun *
                       .data_path = o->v->data.data ? o->v->data.data : cli->positional,
                       .train = {0, plan->split.val.begin}, .val = plan->split.val, .report = report, .ctx = &bar,
                       .stop = cli->stop};
-    TRY(find_run(dir, &t, &t.resume, cli->perm));
-    if (!t.resume)
+    RunState state;
+    TRY(find_run(o, dir, &t, &state, cli->perm));
+    t.resume = state == RUN_UNFINISHED;
+    if (state == RUN_NONE)
         fprintf(stderr, "%s: training on rows 0..%lld, validating on those up to %lld\n", dir,
                 (long long)t.train.end - 1, (long long)t.val.end - 1);
-    TRY(lead_train(o->cfg, o->s, &t, &cli->device, cli->perm, cli->step, cli->scratch));
+    if (state != RUN_FINISHED) TRY(lead_train(o->cfg, o->s, &t, &cli->device, cli->perm, cli->step, cli->scratch));
     arena_rewind(cli->step, step);
     RunOptions r = o->v->run;
     r.model = dir;
-    TRY(run_open(cli, &r, run));
+    TRY(run_open(cli, &r, LEAD_BEST, run));
     TRY(lead_run_attach(run, o->s));
     return config_check(&run->cfg);
 }

@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "lead/forecast.h"
+#include "lead/train.h"
 
 typedef struct RunOptions {
     const char *model, *llm;
@@ -21,6 +22,12 @@ typedef struct RunOptions {
     {"guidance", OPT_NUMBER, offsetof(S, run.guidance), "W", "guidance weight (default: the run's)", 0, 100}
 
 // Loads o->model and sets the sampling options that were given.
-Status run_open(Cli *cli, const RunOptions *o, LeadRun *r);
+Status run_open(Cli *cli, const RunOptions *o, LeadWanted wanted, LeadRun *r);
+// Says on stderr which weights were loaded and which rows they were fitted on.
+void run_say(const LeadRun *r);
+
+
+// Says on stderr how a fit of a training run ended.
+void run_say_end(const Progress *bar, const TrainEnd *e);
 
 #endif

@@ -350,6 +350,7 @@ Status show_loss_png(const char *log_path, const char *path, Arena *a)
         const Json *j;
         TRY(json_parse(&j, a, line, (size_t)(end - line), log_path));
         double step, loss, val;
+        if (!json_find(j, "smooth_loss") || json_find(j, "final")) continue;   // the end of a fit; the final fit
         TRY(json_get_number(&step, j, "step", log_path));
         TRY(json_get_number(&loss, j, "smooth_loss", log_path));
         x[n] = step;

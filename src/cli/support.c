@@ -1,4 +1,5 @@
 // Code that the verbs share: manifest, progress bar, reading data.
+#include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,9 +76,11 @@ void progress_show(Progress *p, int64_t done, int64_t total, double eta, const c
     const int full = total > 0 ? (int)(WIDTH * done / total) : 0;
     for (int i = 0; i < WIDTH; i++) bar[i] = i < full ? '#' : '.';
     bar[WIDTH] = 0;
-    const int64_t left = eta > 0 ? (int64_t)(eta + 0.5) : 0;
-    fprintf(stderr, "%s[%s] %lld/%lld  %s  ETA %lld:%02lld%s", p->tty ? "\r" : "", bar, (long long)done,
-            (long long)total, text, (long long)(left / 60), (long long)(left % 60), p->tty ? "\033[K" : "\n");
+    const long long left = eta > 0 && eta < 1e9 ? (long long)(eta + 0.5) : 0;
+    char when[32] = "--";
+    if (isfinite(eta)) snprintf(when, sizeof when, "%lld:%02lld", left / 60, left % 60);
+    fprintf(stderr, "%s[%s] %lld/%lld  %s  ETA %s%s", p->tty ? "\r" : "", bar, (long long)done, (long long)total, text,
+            when, p->tty ? "\033[K" : "\n");
     if (p->tty && done == total) fputc('\n', stderr);
     fflush(stderr);
 }

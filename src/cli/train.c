@@ -1,16 +1,32 @@
 // lead train
-#include "cli/profile.h"
-#include "cli/verbs.h"
-#include "lead/train.h"
+#include <string.h>
 
-typedef struct Values { DataOptions data; const char *out; bool resume, profile; double checkpoint_seconds; } Values;
+#include "cli/profile.h"
+#include "cli/run.h"
+#include "cli/verbs.h"
+#include "nn/run_directory.h"
+
+typedef struct Values {
+    DataOptions data;
+    const char *out, *update;
+    bool resume, final, no_final, profile;
+    double checkpoint_seconds;
+} Values;
 
 static const Option table[] = {
     DATA_OPTIONS(Values),
     {"out", OPT_TEXT, offsetof(Values, out), "DIR",
-     "run directory: receives checkpoint, best model, log, configuration", 0, 0},
+     "run directory: receives best and final weights, log, configuration, and a checkpoint until it is finished", 0, 0},
     {"resume", OPT_FLAG, offsetof(Values, resume), NULL,
-     "resume from the checkpoint in DIR; gives the same bits as a run that never stopped", 0, 0},
+     "resume the run in DIR, which knows its data and configuration; gives the same bits as if it had never stopped", 0,
+     0},
+    {"update", OPT_TEXT, offsetof(Values, update), "RUN",
+     "begin with the best weights of RUN and train on --data, its series grown by new rows: a quarter of the steps", 0,
+     0},
+    {"final", OPT_FLAG, offsetof(Values, final), NULL,
+     "after training, fit once more on all rows, for forecasts; as many steps as the best had [on]", 0, 0},
+    {"no-final", OPT_FLAG, offsetof(Values, no_final), NULL,
+     "leave that out: half the time, for a run that is only evaluated", 0, 0},
     {"profile", OPT_FLAG, offsetof(Values, profile), NULL,
      "at the end print time, GFLOP/s, GB/s and % of ceiling of each op", 0, 0},
     {"checkpoint-seconds", OPT_NUMBER, offsetof(Values, checkpoint_seconds), "S", "seconds between checkpoints [120]",
@@ -20,7 +36,8 @@ static const Option table[] = {
 static void report(void *ctx, const TrainReport *r)
 {
     char text[160];
-    snprintf(text, sizeof text, "loss %.4f (smooth %.4f) lr %.2e", r->loss, r->smooth_loss, r->lr);
+    snprintf(text, sizeof text, "%sloss %.4f (smooth %.4f) lr %.2e", r->final ? "final fit: " : "", r->loss,
+             r->smooth_loss, r->lr);
     progress_show(ctx, r->step, r->total, r->eta_seconds, text, r->step == r->total);
     if (r->val_loss == r->val_loss)
         fprintf(stderr, "%s  step %lld of %lld: validation loss %.5f\n", ((Progress *)ctx)->tty ? "\n" : "",
@@ -37,35 +54,151 @@ static void calibrated(void *ctx, const Calibration *c)
                 c->most, c->before, c->after, 100 * c->least_weight, 100 * c->most_weight);
 }
 
+static void ended(void *ctx, const TrainEnd *e) { run_say_end(ctx, e); }
+
+// ---- --resume: the run says what was given when it was started
+
+static Status recall_text(const char **given, const Json *options, const char *name, bool may_move)
+{
+    const Json *j = json_find(options, name);
+    const char *then = j && j->type == JSON_STRING ? j->string : NULL;
+    if (!*given) *given = then;
+    else if (!may_move && (!then || strcmp(*given, then)))
+        return USAGE_ERROR("--%s %s: the run was started with %s", name, *given, then ? then : "none");
+    return OK;
+}
+
+static Status recall_int(int64_t *given, const Json *options, const char *name)
+{
+    const Json *j = json_find(options, name);
+    const int64_t then = j && j->type == JSON_NUMBER ? (int64_t)j->number : 0;
+    if (*given && *given != then)
+        return USAGE_ERROR("--%s %lld: the run was started with %lld", name, (long long)*given, (long long)then);
+    *given = then;
+    return OK;
+}
+
+// Files may have moved: whether they hold the same traffic is checked by its hash.
+static Status recall_data(DataOptions *d, const TrainRecord *r, Arena *a)
+{
+    const Json *manifest;
+    TRY(json_parse(&manifest, a, r->manifest, strlen(r->manifest), r->file));
+    const Json *o = json_find(manifest, "options"), *all = json_find(o, "keep-all");
+    const bool keep_all = all && all->type == JSON_BOOL && all->boolean;
+    TRY(recall_text(&d->data, o, "data", true));
+    TRY(recall_text(&d->times, o, "times", true));
+    TRY(recall_text(&d->gaps, o, "gaps", false));
+    TRY(recall_text(&d->invalid, o, "invalid", false));
+    TRY(recall_int(&d->slot_seconds, o, "slot-seconds"));
+    TRY(recall_int(&d->calendar_shift, o, "calendar-shift"));
+    if (d->keep_all && !keep_all) return USAGE_ERROR("--keep-all: the run was started without it");
+    d->keep_all = keep_all;
+    if (!d->data) d->data = r->data_path;
+    return OK;
+}
+
+static Status recall(Cli *cli, Values *v, const TrainRecord *r)
+{
+    LeadConfig c = r->cfg;
+    TRY(options_config(cli, &c));
+    const ConfigKey *k = config_difference(&c, &r->cfg);
+    char given[1100], then[1100];
+    if (k)
+        return USAGE_ERROR("--%s %s: a resumed run keeps its configuration, %s", k->name, config_text(&c, k, given),
+                           config_text(&r->cfg, k, then));
+    const bool final = r->final.end > r->final.begin;
+    if (v->final && !final) return USAGE_ERROR("--final: the run was started with --no-final");
+    if (v->no_final && final) return USAGE_ERROR("--no-final: the run was started with the final fit");
+    v->no_final = !final;
+    cli->config = c;
+    return recall_data(&v->data, r, cli->perm);
+}
+
+static void say_finished(const TrainRecord *r, const char *dir)
+{
+    fprintf(stderr, "%s: the run is finished (best step %lld); nothing is left to resume.  "
+            "lead train --update %s goes on from it when there are new rows\n", dir, (long long)r->best_step, dir);
+}
+
+// ---- --update: the network of a run, the rows of a longer series
+
+enum { UPDATE_PART = 4 };   // an update trains for a quarter of what the run needed
+
+static Status update(Cli *cli, const Values *v, const TrainRecord *r)
+{
+    LeadConfig from = r->cfg, c;
+    from.steps = (int)((r->best_step + UPDATE_PART - 1) / UPDATE_PART);
+    if (from.steps < 1) from.steps = 1;
+    from.minutes /= UPDATE_PART;
+    c = from;
+    TRY(options_config(cli, &c));
+    // these say how it is trained, the others what it is
+    from.steps = c.steps, from.warmup = c.warmup, from.minutes = c.minutes, from.patience = c.patience;
+    from.lr = c.lr, from.seed = c.seed;
+    const ConfigKey *k = config_difference(&c, &from);
+    char given[1100], then[1100];
+    if (k)
+        return USAGE_ERROR("--%s %s: an update keeps the configuration of %s, %s", k->name, config_text(&c, k, given),
+                           v->update, config_text(&r->cfg, k, then));
+    cli->config = c;
+    return OK;
+}
+
+// The rows that r was trained on must not be among those that validate or score the update.
+static Status check_grown(const TrainRecord *r, const Values *v, const TrafficSeries *s, TrafficRange train)
+{
+    if (train.end >= r->train.end) return OK;
+    return ERROR("data: want the series of %s grown by new rows, it was trained on rows 0..%lld; of the %lld rows here "
+                 "only 0..%lld are for training", v->update, (long long)r->train.end - 1, (long long)s->T,
+                 (long long)train.end - 1);
+}
+
 static Status run(Cli *cli, void *values)
 {
     Values *v = values;
     if (!v->out) return USAGE_ERROR("lead train: wants --out DIR");
+    if (v->final && v->no_final) return USAGE_ERROR("--final: want one of --final and --no-final, got both");
+    if (v->resume && v->update) return USAGE_ERROR("--update: want one of --update and --resume, got both");
+    TrainRecord r = {.file = NULL};
+    if (v->resume || v->update) TRY(lead_train_record(&r, cli->perm, v->resume ? v->out : v->update));
+    if (v->resume) TRY(recall(cli, v, &r));
+    if (v->update) TRY(update(cli, v, &r));
+    if (v->resume && run_directory_state(v->out, cli->scratch) == RUN_FINISHED) {
+        say_finished(&r, v->out);
+        return OK;
+    }
     TrafficSeries s;
     TRY(data_read(cli, &v->data, &s));
     const TrafficSplits split = traffic_splits(s.T, PROTOCOL_CLEAN);
+    if (v->update) TRY(check_grown(&r, v, &s, split.train));
     Progress bar = progress_new();
     Profile *profile = v->profile ? profile_new(cli) : NULL;
     const TrainOptions o = {.out = v->out,
                             .resume = v->resume,
+                            .start = v->update,
                             .manifest = manifest_json(cli, cli->perm),
-                            .data_path = v->data.data ? v->data.data : cli->positional,
+                            .data_path = v->data.data,
                             .train = split.train,
                             .val = split.val,
+                            .final = {0, v->no_final ? 0 : s.T},
                             .checkpoint_seconds = v->checkpoint_seconds,
                             .report = report,
                             .calibrated = calibrated,
+                            .ended = ended,
                             .ctx = &bar,
                             .stop = cli->stop,
                             .profile = profile};
     TRY(lead_train(&cli->config, &s, &o, &cli->device, cli->perm, cli->step, cli->scratch));
     if (profile) profile_print(profile);
-    if (*cli->stop) fprintf(stderr, "stopped; go on with: lead train ... --out %s --resume\n", v->out);
+    if (run_directory_state(v->out, cli->scratch) == RUN_UNFINISHED)
+        fprintf(stderr, "stopped; go on with: lead train --out %s --resume\n", v->out);
     return OK;
 }
 
 const Verb verb_train = {
     .name = "train",
     .summary = "Trains LEAD on a traffic series: on the first 70 % of the rows, validating on the next 15 %.",
+    .text = "Then, for forecasts, it fits the same number of steps on all rows (final.safetensors); lead eval never\n"
+            "uses that fit.",
     OPTIONS(table), .size = sizeof(Values), .preset = "small", .run = run, .stops = true,
 };

@@ -103,21 +103,54 @@ static float best_weight(const Sums *sums, int K, int k)
     return hh > 0 ? (float)fmax(0, fmin(1, hy / hh)) : 1;
 }
 
+// The windows that are drawn: the starts of all n, and how many of them, evenly spaced; 0 when the run is not
+// calibrated.
+static int find_windows(const LeadRun *r, TrafficRange val, int64_t **start, int64_t *n)
+{
+    if (!r->cfg.calibrate || r->cfg.target != TARGET_RESIDUAL || r->cfg.horizons != HORIZON_DIRECT) return 0;
+    if (r->cfg.samples < 2) return 0;
+    *n = traffic_windows(r->series, r->perm, val, r->cfg.history, r->stats.Kt, 1, start);
+    const int windows = *n < CALIBRATE_WINDOWS ? (int)*n : CALIBRATE_WINDOWS;
+    return windows < CALIBRATE_LEAST ? 0 : windows;
+}
+
+static Sums sums_new(const LeadRun *r)
+{
+    const size_t K = (size_t)r->stats.Kt;
+    double *crps = arena_zalloc(r->perm, (FACTORS + 2) * K * sizeof *crps);
+    return (Sums){crps, crps + FACTORS * K, crps + (FACTORS + 1) * K};
+}
+
+static float *samples_new(const LeadRun *r)
+{
+    const size_t each = (size_t)r->cfg.samples * (size_t)r->stats.Kt * (size_t)r->stats.F;
+    return arena_alloc(r->perm, BATCH * each * sizeof(float));
+}
+
+double lead_calibrate_rehearse(LeadRun *r, TrafficRange val)
+{
+    const size_t mark = arena_mark(r->perm);
+    int64_t *start, n;
+    const int windows = find_windows(r, val, &start, &n), few = windows < BATCH ? windows : BATCH;
+    for (int i = 0; i < few; i++) start[i] += r->cfg.history - 1;
+    Sums sums = sums_new(r);
+    if (windows) add_windows(r, start, few, &sums, samples_new(r));
+    arena_rewind(r->perm, mark);
+    return windows ? (double)few / windows : 0;
+}
+
 Status lead_calibrate(LeadRun *r, TrafficRange val, Calibration *out)
 {
     *out = (Calibration){0};
-    const int K = r->stats.Kt, F = r->stats.F, S = r->cfg.samples, H = r->cfg.history;
+    const int K = r->stats.Kt, F = r->stats.F, H = r->cfg.history;
     for (int k = 0; k < K; k++) r->stats.spread[k] = r->stats.head_weight[k] = 1;
     r->data.spread = r->data.head_weight = NULL;
-    if (!r->cfg.calibrate || r->cfg.target != TARGET_RESIDUAL || r->cfg.horizons != HORIZON_DIRECT || S < 2) return OK;
     const size_t mark = arena_mark(r->perm);
-    int64_t *start, at[BATCH];
-    const int64_t n = traffic_windows(r->series, r->perm, val, H, K, 1, &start);
-    const int windows = n < CALIBRATE_WINDOWS ? (int)n : CALIBRATE_WINDOWS;
-    if (windows < CALIBRATE_LEAST) return OK;
-    double *crps = arena_zalloc(r->perm, (size_t)((FACTORS + 2) * K) * sizeof *crps);
-    Sums sums = {crps, crps + FACTORS * K, crps + (FACTORS + 1) * K};
-    float *samples = arena_alloc(r->perm, (size_t)BATCH * (size_t)S * (size_t)K * (size_t)F * sizeof *samples);
+    int64_t *start, n, at[BATCH];
+    const int windows = find_windows(r, val, &start, &n);
+    if (!windows) return OK;
+    Sums sums = sums_new(r);
+    float *samples = samples_new(r);
     for (int i = 0; i < windows; i += BATCH) {
         const int more = windows - i < BATCH ? windows - i : BATCH;
         for (int j = 0; j < more; j++) at[j] = start[(i + j) * n / windows] + H - 1;
@@ -125,15 +158,15 @@ Status lead_calibrate(LeadRun *r, TrafficRange val, Calibration *out)
     }
     *out = (Calibration){.windows = windows, .least = INFINITY, .least_weight = 1};
     for (int k = 0; k < K; k++) {
-        const int a = best_factor(crps, K, k);
+        const int a = best_factor(sums.crps, K, k);
         r->stats.spread[k] = (float)factor(a);
         r->stats.head_weight[k] = best_weight(&sums, K, k);
         out->least_weight = fmin(out->least_weight, (double)r->stats.head_weight[k]);
         out->most_weight = fmax(out->most_weight, (double)r->stats.head_weight[k]);
         out->least = fmin(out->least, factor(a));
         out->most = fmax(out->most, factor(a));
-        out->before += crps[(int)((1 - 0.8) / 0.05 + 0.5) * K + k] / ((double)windows * K * F);
-        out->after += crps[a * K + k] / ((double)windows * K * F);
+        out->before += sums.crps[(int)((1 - 0.8) / 0.05 + 0.5) * K + k] / ((double)windows * K * F);
+        out->after += sums.crps[a * K + k] / ((double)windows * K * F);
     }
     arena_rewind(r->perm, mark);
     lead_data_set_calibration(&r->data, &r->tape, r->perm);

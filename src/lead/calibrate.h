@@ -22,4 +22,8 @@ typedef struct Calibration {
 // lead_forecast.
 Status lead_calibrate(LeadRun *r, TrafficRange val, Calibration *out);
 
+// Draws the first few of these windows and forgets them: before a training, to see what its end calls and takes.
+// Returns the share of the windows that were drawn, 0: nothing will be.
+double lead_calibrate_rehearse(LeadRun *r, TrafficRange val);
+
 #endif

@@ -76,9 +76,10 @@ static const ConfigKey keys[] = {
     NUM(loss_sobel, 0, 100, "weight in the loss of the error of x0's Sobel gradients"),
     INT(batch, 1, 4096, "windows per training step"),
     INT(steps, 1, 100000000, "training steps"),
-    INT(warmup, 0, 1000000, "steps of learning-rate warm-up"),
+    INT(warmup, 0, 1000000, "steps of learning-rate warm-up, at most 5 % of the run's"),
     NUM(minutes, 0, 100000,
-        "fit the number of steps to about this many minutes, from the speed of the first steps; 0 = steps as given"),
+        "limit of the whole run, validation and final fit included: as many steps as fit, at most `steps`; 0 = off"),
+    INT(patience, 0, 1000000, "end after so many validations in a row without a better one, of 40 in a run; 0 = never"),
     NUM(lr, 0, 1, "peak learning rate of AdamW"),
     NUM(decay, 0, 10, "weight decay"),
     NUM(clip, 0, 1e6, "largest global norm of the gradient; 0 = off"),
@@ -126,7 +127,7 @@ Status config_preset(LeadConfig *c, const char *name)
     if (strcmp(name, "paper") == 0) return OK;
     c->enc_base = 16, c->enc_stages = 3, c->enc_width = 128, c->agg_layers = 2, c->tokens = 16;
     c->adapter_width = 64, c->cond_width = 128, c->unet_base = 32, c->unet_heads = 4;
-    c->steps = 20000, c->warmup = 200, c->lr = 6e-4, c->minutes = 35, c->clip = 1;
+    c->steps = 20000, c->warmup = 200, c->lr = 6e-4, c->minutes = 35, c->patience = 10, c->clip = 1;
     c->sample_steps = 10, c->dropout = 0;
     if (strcmp(name, "image") == 0) return OK;
     c->flow_context = c->mean_head = c->scale_head = true, c->point = POINT_HEAD;
@@ -143,7 +144,7 @@ Status config_preset(LeadConfig *c, const char *name)
     c->tokens = 3;
     c->adapter_width = 4, c->cond_width = 8, c->unet_base = 8, c->unet_levels = 2, c->unet_blocks = 1,
     c->unet_heads = 2;
-    c->batch = 4, c->steps = 20, c->warmup = 2, c->minutes = 0, c->sample_steps = 3, c->samples = 4,
+    c->batch = 4, c->steps = 20, c->warmup = 2, c->minutes = 0, c->patience = 0, c->sample_steps = 3, c->samples = 4,
     c->base = BASE_LAST;
     if (strcmp(name, "tiny") == 0) return OK;
     return USAGE_ERROR("config: want paper, image, small, demo or tiny, got '%s'", name);
@@ -232,6 +233,17 @@ const char *config_text(const LeadConfig *c, const ConfigKey *k, char buf[1100])
     case KEY_CHOICE: snprintf(buf, 1100, "%s", k->choice[*(const int *)at]); break;
     }
     return buf;
+}
+
+const ConfigKey *config_difference(const LeadConfig *a, const LeadConfig *b)
+{
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char one[1100], two[1100];
+        const bool path = keys[i].offset == AT(llm);
+        if (!path && strcmp(config_text(a, &keys[i], one), config_text(b, &keys[i], two)))
+            return &keys[i];
+    }
+    return NULL;
 }
 
 Status config_check(const LeadConfig *c)

@@ -43,7 +43,7 @@ typedef struct LeadConfig {
     int diffusion_steps, schedule, prediction;      // T, ScheduleKind, Prediction
     double min_snr_gamma, cond_drop, loss_traffic, loss_pool, loss_sobel;
     // training
-    int batch, steps, warmup;
+    int batch, steps, warmup, patience;
     double minutes, lr, decay, clip, ema, dropout;
     int64_t seed;
     // sampling
@@ -85,6 +85,8 @@ const char *config_text(const LeadConfig *c, const ConfigKey *k, char buf[1100])
 // Checks combinations of keys: divisors (agg_heads), sample_steps against diffusion_steps, base ridge against history
 // and rollout.  Errors name the key.
 Status config_check(const LeadConfig *c);
+// The first key in which two configurations differ, but for the path of the LLM; NULL = none.
+const ConfigKey *config_difference(const LeadConfig *a, const LeadConfig *b);
 // Writes every key as one JSON object called name.  Reading sets the keys that are there; errors: those of config_set,
 // after `where`.
 void config_write_json(const LeadConfig *c, JsonWriter *w, const char *name);

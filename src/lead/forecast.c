@@ -1,4 +1,6 @@
 #include "lead/forecast.h"
+#include "lead/train.h"
+#include "nn/run_directory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,36 +9,49 @@
 
 // ---- loading
 
-static const char *find_file(const char *path, Arena *a)
+static const char *find_file(const char *path, LeadWanted wanted, Arena *a)
 {
+    static const char *const names[] = {RUN_FINAL, RUN_BEST, RUN_CHECKPOINT};
     struct stat sb;
     if (stat(path, &sb) || !S_ISDIR(sb.st_mode)) return path;
-    const char *best = arena_printf(a, "%s/best.safetensors", path);
-    return stat(best, &sb) == 0 ? best : arena_printf(a, "%s/checkpoint.safetensors", path);
+    const char *file = path;
+    for (int i = wanted == LEAD_BEST; i < 3; i++) {
+        file = arena_printf(a, "%s/%s", path, names[i]);
+        if (stat(file, &sb) == 0) break;
+    }
+    return file;
+}
+
+// The rows that the weights in the file were fitted and validated on.
+static Status read_rows(LeadRun *r, const SafeFile *f)
+{
+    const char *rows, *fit = safetensors_meta(f, "lead.fit"), *last = safetensors_meta(f, "lead.final_rows");
+    long long v[4] = {0};
+    TRY(checkpoint_meta(f, "lead.rows", &rows));
+    if (sscanf(rows, "%lld %lld %lld %lld", &v[0], &v[1], &v[2], &v[3]) != 4)
+        return ERROR("%s: lead.rows: want four row numbers, got '%s'", f->path, rows);
+    r->final = fit && strcmp(fit, "final") == 0;
+    if (r->final && (!last || sscanf(last, "%lld %lld", &v[0], &v[1]) != 2))
+        return ERROR("%s: lead.final_rows: want row numbers, got '%s'", f->path, last ? last : "nothing");
+    if (r->final) v[2] = v[3] = v[1];
+    r->train = (TrafficRange){v[0], v[1]};
+    r->val = (TrafficRange){v[2], v[3]};
+    return OK;
 }
 
 static Status load_open(LeadRun *r, const SafeFile *f, const char *llm, const Device *dev, Arena *perm, Arena *step,
                         Arena *scratch)
 {
-    const char *config, *rows, *steps, *hash;
-    TRY(checkpoint_meta(f, "lead.config", &config));
-    TRY(checkpoint_meta(f, "lead.rows", &rows));
+    const char *steps, *hash;
     TRY(checkpoint_meta(f, "lead.step", &steps));
     TRY(checkpoint_meta(f, "lead.llm_sha256", &hash));
     TRY(checkpoint_meta(f, "lead.manifest", &r->manifest));
     TRY(checkpoint_meta(f, "lead.data", &r->data_path));
-    const Json *json;
-    TRY(json_parse(&json, perm, config, strlen(config), f->path));
-    TRY(config_preset(&r->cfg, "paper"));
-    TRY(config_read_json(&r->cfg, json, f->path));
+    TRY(lead_train_config(&r->cfg, perm, f));
     if (llm && strlen(llm) >= sizeof r->cfg.llm)
         return USAGE_ERROR("llm: want a shorter path, got %zu bytes", strlen(llm));
     if (llm) strcpy(r->cfg.llm, llm);
-    long long v[4];
-    if (sscanf(rows, "%lld %lld %lld %lld", &v[0], &v[1], &v[2], &v[3]) != 4)
-        return ERROR("%s: lead.rows: want four row numbers, got '%s'", f->path, rows);
-    r->train = (TrafficRange){v[0], v[1]};
-    r->val = (TrafficRange){v[2], v[3]};
+    TRY(read_rows(r, f));
     r->step = strtoll(steps, NULL, 10);
     TRY(lead_stats_unpack(&r->stats, perm, f, &r->cfg));
     paramset_init(&r->ps, perm, dev, (uint64_t)r->cfg.seed, true);
@@ -51,13 +66,16 @@ static Status load_open(LeadRun *r, const SafeFile *f, const char *llm, const De
     return OK;
 }
 
-Status lead_run_load(LeadRun *r, const char *path, const char *llm, const Device *dev, Arena *perm, Arena *step,
-                     Arena *scratch)
+Status lead_run_load(LeadRun *r, const char *path, LeadWanted wanted, const char *llm, const Device *dev, Arena *perm,
+                     Arena *step, Arena *scratch)
 {
-    *r = (LeadRun){.perm = perm};
+    *r = (LeadRun){.perm = perm, .file = find_file(path, wanted, perm)};
     SafeFile f;
-    TRY(checkpoint_open(&f, perm, find_file(path, perm)));
-    const Status s = load_open(r, &f, llm, dev, perm, step, scratch);
+    TRY(checkpoint_open(&f, perm, r->file));
+    Status s = load_open(r, &f, llm, dev, perm, step, scratch);
+    if (!s.code && r->final && wanted == LEAD_BEST)
+        s = ERROR("%s: fitted on rows %lld..%lld, those to be scored among them; want the run directory or its "
+                  RUN_BEST, path, (long long)r->train.begin, (long long)r->train.end - 1);
     safetensors_close(&f);
     return s;
 }
@@ -130,16 +148,21 @@ static void mean_of_samples(const LeadRun *r, int n, const float *samples, float
         }
 }
 
+Status forecast_history(const TrafficSeries *s, int64_t t, int history)
+{
+    for (int b = 0; b < history; b++)
+        if (t - b < 0 || traffic_row_at(s, t, -b) != t - b)
+            return ERROR("forecast after row %lld: want %d valid consecutive snapshots up to it, row %lld is "
+                         "missing or invalid", (long long)t, history, (long long)t - b);
+    return OK;
+}
+
 Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *point)
 {
     CHECK(r->series, "lead_forecast: no series is attached");
     TRY(config_check(&r->cfg));   // sampling keys may have been changed since loading
     r->model.cfg = r->cfg;
-    for (int i = 0; i < n; i++)
-        for (int b = 0; b < r->cfg.history; b++)
-            if (t[i] - b < 0 || traffic_row_at(r->series, t[i], -b) != t[i] - b)
-                return ERROR("forecast after row %lld: want %d valid consecutive snapshots up to it, row %lld is "
-                             "missing or invalid", (long long)t[i], r->cfg.history, (long long)t[i] - b);
+    for (int i = 0; i < n; i++) TRY(forecast_history(r->series, t[i], r->cfg.history));
     const bool direct = r->cfg.horizons == HORIZON_DIRECT, head = r->cfg.point != POINT_SAMPLES;
     if (direct) forecast_direct(r, t, n, out, head ? point : NULL);
     else forecast_rollout(r, t, n, out);

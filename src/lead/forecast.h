@@ -15,16 +15,23 @@ typedef struct LeadRun {
     Arena *perm;
     LeadData data;               // of the series that lead_run_attach was given
     int64_t step;                // training steps done
+    const char *file;            // that it was loaded from
+    bool final;                  // .. is of the final fit: it has seen all rows of its training data
     const char *manifest, *data_path;      // of the training, from the checkpoint
     TrafficRange train, val;     // rows of the training data that the run was fitted and validated on
     const TrafficSeries *series; // that of lead_run_attach
 } LeadRun;
 
-// Loads path/best.safetensors, or path/checkpoint.safetensors when there is none, or path itself when it is a file.
-// llm: the LLM's directory, if it is not the recorded one; else NULL.  Errors: no such run; a file that is not a
-// checkpoint; LLM weights other than those that the run was trained with.
-Status lead_run_load(LeadRun *r, const char *path, const char *llm, const Device *dev, Arena *perm, Arena *step,
-                     Arena *scratch);
+// Which weights of a run directory are wanted.
+//   LEAD_BEST     best.safetensors, else the checkpoint: fitted on the training rows alone, so it may be scored
+//   LEAD_NEWEST   final.safetensors, else as above: to forecast what comes after the data
+typedef enum LeadWanted { LEAD_BEST, LEAD_NEWEST } LeadWanted;
+
+// Loads a run: path is its directory, or one file.  llm: the LLM's directory, if it is not the recorded one; else NULL.
+// Errors: no such run; a file that is not a checkpoint; a file of the final fit where LEAD_BEST is wanted; LLM weights
+// other than those that the run was trained with.
+Status lead_run_load(LeadRun *r, const char *path, LeadWanted wanted, const char *llm, const Device *dev, Arena *perm,
+                     Arena *step, Arena *scratch);
 
 // Sets the series to forecast from, and copies it to the device.  The run keeps s, which stays the caller's and must
 // not change.  Error: another N or slot length than the run's.
@@ -41,6 +48,9 @@ Forecaster lead_forecaster(LeadRun *r, int batch);
 
 // The kind of distribution that a window's samples are (traffic/metrics.h).
 DistKind lead_dist(const LeadConfig *cfg);
+
+// Error: the `history` rows that end with t are not all valid and in one run.
+Status forecast_history(const TrafficSeries *s, int64_t t, int history);
 
 // The mean of v[0..S), and v sorted in place, ascending.  Quantiles of the sorted values: metric_quantile with the type
 // of lead_dist, which is the one that coverage is scored with; they never cross.

@@ -4,64 +4,112 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/sha256.h"
+#include "lead/pace.h"
 #include "nn/run_directory.h"
 #include "tensor/clock.h"
 #include "tensor/graph.h"
 
 // LOG_STEPS: where steps are recorded, the host reads the losses once in this many steps.
-enum { SPEED_STEPS = 12, VAL_BATCHES = 6, VAL_REPORTS = 40, LOG_STEPS = 10 };
+// SPEED_STEPS: the first plan of a run with a time limit.
+enum { SPEED_STEPS = 12, VAL_BATCHES = 6, VALIDATIONS = 40, LOG_STEPS = 10, WARMUP_PARTS = 20 };
 
 typedef struct Trainer {
     const LeadConfig *cfg;
     const TrafficSeries *s;
     const TrainOptions *o;
+    const Device *dev;
+    Arena *perm, *step, *scratch;
+    const char *config_json, *data_hash, *start;
+    RunLog log;
+    // the time
+    double began, save_every;
+    double looked, saved;               // when the host last saw losses and had reported them, last saved
+    double fit_seconds, calibration_seconds;   // that the statistics took, that the calibration will take
+    Pace pace;
+    int64_t next_plan;                  // step; -1 = the plan stays as it is
+    bool out_of_time;
+    // the state of validation
+    double best_val, smooth;
+    int64_t best_step, since, validated;   // since: validations; validated: step of the last one
+    // this fit
+    bool final;
+    TrafficRange rows;
     LeadStats stats;
     LeadModel model;
     ParamSet ps;
     Optim optim;
     Tape tape;
-    Arena *scratch;
     LeadData data;
     Repeated work;                      // the step on the device
     Tensor *losses;                     // [LOG_STEPS,2]: loss and the gradient's sum of squares of the last steps
     int64_t read;                       // steps whose losses the host has seen
     Tensor *train, *val[VAL_BATCHES];   // I32: rows of "now" of the training windows, of the validation batches
     int64_t n_train, n_val;
-    double best_val, smooth;
-    const char *config_json, *llm_hash, *data_hash;
-    RunLog log;
+    const char *llm_hash;
 } Trainer;
+
+static double now(const Trainer *tr) { return tr->o->clock ? tr->o->clock() : clock_seconds(); }
+
+static bool final_wanted(const Trainer *tr) { return tr->o->final.end > tr->o->final.begin; }
+
+static int validations(const Trainer *tr) { return tr->n_val > 0 ? VALIDATIONS : 0; }
 
 // ---- saving
 
-static Status save(Trainer *tr, const char *name)
+static const char *path_of(const Trainer *tr, const char *name)
+{
+    return arena_printf(tr->scratch, "%s/%s", tr->o->out, name);
+}
+
+static const char *range_text(Arena *a, TrafficRange r)
+{
+    return arena_printf(a, "%lld %lld", (long long)r.begin, (long long)r.end);
+}
+
+// Everything that a resumed run needs (weights: that a forecast needs).
+static Status save(Trainer *tr, const char *name, bool weights)
 {
     Arena *a = tr->scratch;
     const size_t mark = arena_mark(a);
+    const Optim *op = &tr->optim;
+    const TrainOptions *o = tr->o;
     StatArray stat[STATS_MAX_ARRAYS];
     const int n_stat = lead_stats_pack(&tr->stats, a, stat);
-    const char *range = arena_printf(a, "%lld %lld %lld %lld", (long long)tr->o->train.begin,
-                                     (long long)tr->o->train.end, (long long)tr->o->val.begin,
-                                     (long long)tr->o->val.end);
     const SafeMeta meta[] = {
         {"lead.config", tr->config_json},
-        {"lead.manifest", tr->o->manifest ? tr->o->manifest : "{}"},
-        {"lead.data", tr->o->data_path ? tr->o->data_path : ""},
-        {"lead.rows", range},
+        {"lead.manifest", o->manifest ? o->manifest : "{}"},
+        {"lead.data", o->data_path ? o->data_path : ""},
+        {"lead.start", tr->start},
+        {"lead.rows", arena_printf(a, "%s %s", range_text(a, o->train), range_text(a, o->val))},
+        {"lead.final_rows", range_text(a, o->final)},
+        {"lead.fit", tr->final ? "final" : "train"},
         {"lead.llm_sha256", tr->llm_hash},
         {"lead.data_sha256", tr->data_hash},
-        {"lead.step", arena_printf(a, "%lld", (long long)tr->optim.step)},
-        {"lead.total", arena_printf(a, "%lld", (long long)tr->optim.total)},
+        {"lead.step", arena_printf(a, "%lld", (long long)op->step)},
+        {"lead.total", arena_printf(a, "%lld", (long long)op->total)},
+        {"lead.schedule", arena_printf(a, "%lld %lld %.17g", (long long)op->warmup, (long long)op->bend, op->done)},
+        {"lead.validation", arena_printf(a, "%lld %lld %lld", (long long)tr->validated, (long long)tr->best_step,
+                                         (long long)tr->since)},
         {"lead.best_val", arena_printf(a, "%.17g", tr->best_val)},
         {"lead.smooth_loss", arena_printf(a, "%.17g", tr->smooth)},
     };
-    const Status st = checkpoint_save(arena_printf(a, "%s/%s", tr->o->out, name), &tr->ps, meta,
-                                      (int)(sizeof meta / sizeof *meta), stat, n_stat, a);
+    const Status st = (weights ? checkpoint_save_weights : checkpoint_save)(
+        path_of(tr, name), &tr->ps, meta, (int)(sizeof meta / sizeof *meta), stat, n_stat, a);
     arena_rewind(a, mark);
     return st;
+}
+
+static Status save_checkpoint(Trainer *tr)
+{
+    const double before = now(tr);
+    TRY(save(tr, RUN_CHECKPOINT, false));
+    tr->saved = now(tr);
+    tr->pace.save = tr->saved - before;
+    return OK;
 }
 
 // ---- one step
@@ -125,13 +173,87 @@ static double validation_loss(Trainer *tr)
     return sum / VAL_BATCHES;
 }
 
+// ---- the plan
+
+static bool planned_anew(const Trainer *tr) { return tr->next_plan >= 0; }
+
+// The most steps that this fit may have.
+static int64_t most_steps(const Trainer *tr) { return tr->final ? tr->best_step : tr->cfg->steps; }
+
+// The step at which this fit must end, as things look now.
+static int64_t affordable(const Trainer *tr)
+{
+    const PaceBudget b = {.left = 60 * tr->cfg->minutes - (now(tr) - tr->began) - tr->calibration_seconds,
+                          .step = tr->optim.step,
+                          .validations = validations(tr),
+                          .save_every = tr->save_every,
+                          .again = !tr->final && final_wanted(tr),
+                          .again_setup = tr->fit_seconds};
+    return pace_total(&tr->pace, &b);
+}
+
+static void set_warmup(Trainer *tr, int64_t total)
+{
+    const int64_t most = total / WARMUP_PARTS;
+    tr->optim.warmup = tr->cfg->warmup < most ? tr->cfg->warmup : most;
+}
+
+// Ends the fit when its time is over; from time to time fits the number of steps to the time.
+static void plan(Trainer *tr)
+{
+    Optim *op = &tr->optim;
+    if (!planned_anew(tr) || op->step < SPEED_STEPS || tr->pace.n < SPEED_STEPS || op->step >= op->total) return;
+    const int64_t fits = affordable(tr), most = most_steps(tr);
+    if (fits <= op->step) {
+        tr->out_of_time = true;
+        op->total = op->step;
+    } else if (op->step >= tr->next_plan) {
+        const int64_t total = fits < most ? fits : most, soon = pace_period(total, VALIDATIONS);
+        const bool warming = op->step < op->warmup;
+        if (total != op->total) optim_replan(op, total > op->step ? total : op->step + 1);
+        if (warming) set_warmup(tr, total);
+        tr->next_plan = op->step + (op->step < soon ? op->step : soon);
+    }
+}
+
+// ---- validation
+
+static Status validate(Trainer *tr, double *loss)
+{
+    const double before = now(tr);
+    *loss = validation_loss(tr);
+    tr->validated = tr->optim.step;
+    tr->since++;
+    if (*loss < tr->best_val) {
+        tr->best_val = *loss;
+        tr->best_step = tr->optim.step;
+        tr->since = 0;
+        TRY(save(tr, RUN_BEST, true));
+    }
+    tr->pace.validation = now(tr) - before;
+    return OK;
+}
+
+static bool validation_due(const Trainer *tr)
+{
+    const Optim *op = &tr->optim;
+    return tr->n_val > 0 && (op->step >= tr->validated + pace_period(op->total, VALIDATIONS) || op->step == op->total);
+}
+
+static bool impatient(const Trainer *tr)
+{
+    return tr->n_val > 0 && tr->cfg->patience && tr->since >= tr->cfg->patience;
+}
+
 // ---- the run
 
 static void write_log(Trainer *tr, const TrainReport *r)
 {
     fprintf(tr->log.f,
-            "{\"step\":%lld,\"loss\":%.9g,\"smooth_loss\":%.9g,\"grad_norm\":%.6g,\"lr\":%.6g,\"seconds\":%.3f",
-            (long long)r->step, r->loss, r->smooth_loss, r->grad_norm, r->lr, r->seconds);
+            "{\"step\":%lld,\"total\":%lld,\"loss\":%.9g,\"smooth_loss\":%.9g,\"grad_norm\":%.6g,\"lr\":%.6g,"
+            "\"seconds\":%.3f%s",
+            (long long)r->step, (long long)r->total, r->loss, r->smooth_loss, r->grad_norm, r->lr, r->seconds,
+            r->final ? ",\"final\":true" : "");
     if (isfinite(r->val_loss)) fprintf(tr->log.f, ",\"val_loss\":%.9g", r->val_loss);
     fputs("}\n", tr->log.f);
     fflush(tr->log.f);
@@ -139,19 +261,14 @@ static void write_log(Trainer *tr, const TrainReport *r)
 
 static bool stop_asked(const Trainer *tr) { return tr->o->stop && *tr->o->stop; }
 
-static bool validation_due(const Trainer *tr)
-{
-    const Optim *op = &tr->optim;
-    const int64_t period = op->total / VAL_REPORTS > 0 ? op->total / VAL_REPORTS : 1;
-    return tr->n_val > 0 && (op->step % period == 0 || op->step == op->total);
-}
-
 // Reads the losses of the steps since the last call, in order, updates the smooth loss and reports every step but the
 // newest, which *r describes on return.  A loss that is not finite stops the run before anything is written.
 static Status read_losses(Trainer *tr, TrainReport *r)
 {
     double v[2 * LOG_STEPS];
     tensor_get_f64(tr->losses, v, 2 * LOG_STEPS);
+    const int64_t n = tr->optim.step - tr->read;
+    const double each = (now(tr) - tr->looked) / (double)n;
     for (; tr->read < tr->optim.step; tr->read++) {
         const double *at = v + 2 * (tr->read % LOG_STEPS);
         const long long step = (long long)tr->read;
@@ -162,107 +279,224 @@ static Status read_losses(Trainer *tr, TrainReport *r)
         r->lr = optim_lr(&tr->optim, tr->read);
         r->step = tr->read + 1;
         r->smooth_loss = tr->smooth = r->step == 1 ? r->loss : 0.98 * tr->smooth + 0.02 * r->loss;
+        pace_add(&tr->pace, each);
         if (r->step < tr->optim.step && tr->o->report) tr->o->report(tr->o->ctx, r);
     }
     return OK;
 }
 
+// Looks at what the last steps did: plan, validation, log, checkpoint.
+static Status look(Trainer *tr)
+{
+    const Optim *op = &tr->optim;
+    TrainReport r = {.final = tr->final, .total = op->total, .val_loss = NAN, .eta_seconds = NAN,
+                     .seconds = now(tr) - tr->began};
+    TRY(read_losses(tr, &r));
+    plan(tr);
+    r.seconds = now(tr) - tr->began;
+    r.total = op->total;
+    if (!planned_anew(tr) || op->step >= SPEED_STEPS)
+        r.eta_seconds = pace_eta(&tr->pace, op->step, op->total, validations(tr));
+    if (validation_due(tr)) TRY(validate(tr, &r.val_loss));
+    if (op->step % LOG_STEPS == 0 || op->step == op->total || isfinite(r.val_loss)) write_log(tr, &r);
+    if (tr->o->report) tr->o->report(tr->o->ctx, &r);
+    if (now(tr) - tr->saved > tr->save_every) TRY(save_checkpoint(tr));
+    tr->looked = now(tr);
+    return OK;
+}
+
+// Whether the host must look now.  On a device that replays recorded steps it need not after each: it would wait.
+static bool must_look(const Trainer *tr)
+{
+    const Optim *op = &tr->optim;
+    const bool due = op->step % LOG_STEPS == 0 || op->step == op->total || validation_due(tr) ||
+                     (planned_anew(tr) && op->step == SPEED_STEPS);
+    return !device_graphs(tr->dev) || due || stop_asked(tr) || now(tr) - tr->saved > tr->save_every;
+}
+
 static Status train_loop(Trainer *tr)
 {
     Optim *op = &tr->optim;
-    const double t0 = clock_seconds(), every = tr->o->checkpoint_seconds > 0 ? tr->o->checkpoint_seconds : 120;
-    const int64_t first = tr->read = op->step;
-    double saved = t0;
-    // later a resumed run keeps the total that was fitted
-    const bool timed = tr->cfg->minutes > 0 && first < SPEED_STEPS;
-    while (op->step < op->total && !(tr->read == op->step && stop_asked(tr))) {   // nothing unread is saved
+    double loss;
+    tr->saved = tr->looked = now(tr);
+    tr->read = op->step;
+    if (op->step == 0 && *tr->start && tr->n_val > 0) TRY(validate(tr, &loss));   // the start may stay the best
+    while (op->step < op->total && !impatient(tr) && !(tr->read == op->step && stop_asked(tr))) {
         train_step(tr);
-        const bool log = op->step % LOG_STEPS == 0 || op->step == op->total, fit_now = timed && op->step == SPEED_STEPS;
-        const bool save_now = clock_seconds() - saved > every;
-        const bool later = !log && !fit_now && !save_now && !validation_due(tr);
-        if (device_graphs(tr->tape.dev) && later && !stop_asked(tr)) continue;
-        TrainReport r = {.total = op->total, .val_loss = NAN, .seconds = clock_seconds() - t0};
-        TRY(read_losses(tr, &r));
-        r.seconds = clock_seconds() - t0;
-        if (fit_now) {
-            const double fit = tr->cfg->minutes * 60 / (r.seconds / (double)(op->step - first));
-            if (fit < (double)op->total) op->total = (int64_t)fit > SPEED_STEPS ? (int64_t)fit : SPEED_STEPS + 1;
-        }
-        r.total = op->total;
-        r.eta_seconds = r.seconds / (double)(op->step - first) * (double)(op->total - op->step);
-        if (validation_due(tr)) {
-            r.val_loss = validation_loss(tr);
-            if (r.val_loss < tr->best_val) {
-                tr->best_val = r.val_loss;
-                TRY(save(tr, "best.safetensors"));
-            }
-        }
-        if (op->step % LOG_STEPS == 0 || op->step == op->total || isfinite(r.val_loss)) write_log(tr, &r);
-        if (tr->o->report) tr->o->report(tr->o->ctx, &r);
-        if (save_now) {
-            TRY(save(tr, RUN_CHECKPOINT));
-            saved = clock_seconds();
-        }
+        if (must_look(tr)) TRY(look(tr));
     }
-    device_repeat_end(tr->tape.dev, &tr->work);
-    return save(tr, RUN_CHECKPOINT);
+    device_repeat_end(tr->dev, &tr->work);
+    return OK;
 }
 
-// Calibrates the best state on the validation rows and stores the result with it.
-static Status calibrate(Trainer *tr, Arena *perm)
+// ---- resuming
+
+Status lead_train_config(LeadConfig *cfg, Arena *a, const SafeFile *f)
 {
-    SafeFile f;
-    const char *path = arena_printf(perm, "%s/best.safetensors", tr->o->out);
-    if (access(path, F_OK)) return OK;   // nothing to validate on
-    TRY(checkpoint_open(&f, perm, path));
-    const Status loaded = checkpoint_load(&f, &tr->ps);
-    const char *step = NULL;
-    if (!loaded.code) (void)checkpoint_meta(&f, "lead.step", &step);
-    tr->optim.step = step ? strtoll(step, NULL, 10) : tr->optim.step;
-    safetensors_close(&f);
-    TRY(loaded);
-    LeadRun r = {.cfg = *tr->cfg, .stats = tr->stats, .model = tr->model, .ps = tr->ps, .tape = tr->tape,
-                 .perm = perm, .data = tr->data, .series = tr->s};
-    r.tape.record = r.tape.training = false;
-    Calibration c;
-    paramset_swap_ema(&tr->ps);
-    const Status s = lead_calibrate(&r, tr->o->val, &c);
-    paramset_swap_ema(&tr->ps);
-    TRY(s);
-    if (tr->o->calibrated) tr->o->calibrated(tr->o->ctx, &c);
-    return c.windows ? save(tr, "best.safetensors") : OK;
+    const char *text;
+    const Json *json;
+    TRY(checkpoint_meta(f, "lead.config", &text));
+    TRY(json_parse(&json, a, text, strlen(text), f->path));
+    TRY(config_preset(cfg, "paper"));
+    return config_read_json(cfg, json, f->path);
 }
 
-static Status resume(Trainer *tr, const char *path, Arena *a)
+// Whole numbers, all of them wanted, from a metadata string.
+static Status meta_numbers(const SafeFile *f, const char *key, int n, int64_t *out)
 {
-    SafeFile f;
-    TRY(checkpoint_open(&f, a, path));
-    const char *config, *hash, *data, *step, *total, *best, *smooth;
-    Status s = checkpoint_meta(&f, "lead.config", &config);
-    if (!s.code) s = checkpoint_meta(&f, "lead.llm_sha256", &hash);
-    if (!s.code) s = checkpoint_meta(&f, "lead.data_sha256", &data);
-    if (!s.code) s = checkpoint_meta(&f, "lead.step", &step);
-    if (!s.code) s = checkpoint_meta(&f, "lead.total", &total);
-    if (!s.code) s = checkpoint_meta(&f, "lead.best_val", &best);
-    if (!s.code) s = checkpoint_meta(&f, "lead.smooth_loss", &smooth);
-    if (!s.code && strcmp(config, tr->config_json))
-        s = ERROR("%s: want the configuration of this run, got another one (compare config.json)", path);
-    if (!s.code && strcmp(hash, tr->llm_hash))
-        s = ERROR("%s: trained with other LLM weights than %s", path, tr->cfg->llm);
-    if (!s.code && strcmp(data, tr->data_hash)) s = ERROR("%s: trained on other traffic than this", path);
-    if (!s.code) s = checkpoint_load(&f, &tr->ps);
-    if (!s.code) {
-        tr->optim.step = strtoll(step, NULL, 10);
-        tr->optim.total = strtoll(total, NULL, 10);
-        tr->best_val = strtod(best, NULL);
-        tr->smooth = strtod(smooth, NULL);
+    const char *text;
+    TRY(checkpoint_meta(f, key, &text));
+    const char *p = text;
+    char *end;
+    for (int i = 0; i < n; i++, p = end) {
+        out[i] = strtoll(p, &end, 10);
+        if (end == p) return ERROR("%s: %s: want %d numbers, got '%s'", f->path, key, n, text);
     }
+    return OK;
+}
+
+static Status read_record(TrainRecord *r, Arena *a, const SafeFile *f)
+{
+    int64_t rows[4], last[2], validation[3];
+    const char *fit;
+    TRY(lead_train_config(&r->cfg, a, f));
+    TRY(checkpoint_meta(f, "lead.manifest", &r->manifest));
+    TRY(checkpoint_meta(f, "lead.data", &r->data_path));
+    TRY(checkpoint_meta(f, "lead.start", &r->start));
+    TRY(checkpoint_meta(f, "lead.data_sha256", &r->data_sha256));
+    TRY(checkpoint_meta(f, "lead.fit", &fit));
+    TRY(meta_numbers(f, "lead.rows", 4, rows));
+    TRY(meta_numbers(f, "lead.final_rows", 2, last));
+    TRY(meta_numbers(f, "lead.step", 1, &r->step));
+    TRY(meta_numbers(f, "lead.total", 1, &r->total));
+    TRY(meta_numbers(f, "lead.validation", 3, validation));
+    r->train = (TrafficRange){rows[0], rows[1]};
+    r->val = (TrafficRange){rows[2], rows[3]};
+    r->final = (TrafficRange){last[0], last[1]};
+    r->in_final = strcmp(fit, "final") == 0;
+    r->best_step = validation[1];
+    return OK;
+}
+
+Status lead_train_record(TrainRecord *r, Arena *a, const char *dir)
+{
+    static const char *const names[] = {RUN_CHECKPOINT, RUN_BEST, RUN_FINAL};
+    *r = (TrainRecord){.file = NULL};
+    struct stat sb;
+    for (int i = 0; i < 3 && !r->file; i++) {
+        const char *path = arena_printf(a, "%s/%s", dir, names[i]);
+        if (stat(path, &sb) == 0) r->file = path;
+    }
+    if (!r->file) return ERROR("%s: want a run, " RUN_CHECKPOINT " or " RUN_BEST ", found none", dir);
+    SafeFile f;
+    TRY(checkpoint_open(&f, a, r->file));
+    const Status s = read_record(r, a, &f);
     safetensors_close(&f);
     return s;
 }
 
-// Identifies the series that a run was trained on: values, validity, times and borders of runs.
-static const char *series_hash(const TrafficSeries *s, Arena *a)
+static bool same_rows(TrafficRange a, TrafficRange b) { return a.begin == b.begin && a.end == b.end; }
+
+// Whether the run in the directory is the one that is wanted.
+static Status check_same(const Trainer *tr, const TrainRecord *r)
+{
+    const TrainOptions *o = tr->o;
+    const ConfigKey *k = config_difference(tr->cfg, &r->cfg);
+    char want[1100], got[1100];
+    if (k)
+        return ERROR("%s: want the configuration that the run was started with, %s %s, got %s", r->file, k->name,
+                     config_text(&r->cfg, k, want), config_text(tr->cfg, k, got));
+    if (!same_rows(r->train, o->train) || !same_rows(r->val, o->val) || !same_rows(r->final, o->final))
+        return ERROR("%s: want the rows that the run was started with, got others", r->file);
+    return OK;
+}
+
+static Status load_state(Trainer *tr, const SafeFile *f)
+{
+    const char *hash, *data, *best, *smooth, *schedule;
+    int64_t step, total, validation[3], warmup_bend[2];
+    TRY(checkpoint_meta(f, "lead.llm_sha256", &hash));
+    TRY(checkpoint_meta(f, "lead.data_sha256", &data));
+    TRY(checkpoint_meta(f, "lead.best_val", &best));
+    TRY(checkpoint_meta(f, "lead.smooth_loss", &smooth));
+    TRY(checkpoint_meta(f, "lead.schedule", &schedule));
+    TRY(meta_numbers(f, "lead.schedule", 2, warmup_bend));
+    TRY(meta_numbers(f, "lead.step", 1, &step));
+    TRY(meta_numbers(f, "lead.total", 1, &total));
+    TRY(meta_numbers(f, "lead.validation", 3, validation));
+    if (strcmp(hash, tr->llm_hash)) return ERROR("%s: trained with other LLM weights than %s", f->path, tr->cfg->llm);
+    if (strcmp(data, tr->data_hash)) return ERROR("%s: trained on other traffic than this", f->path);
+    TRY(checkpoint_load(f, &tr->ps));
+    tr->optim.step = step;
+    tr->optim.total = total;
+    tr->optim.warmup = warmup_bend[0];
+    tr->optim.bend = warmup_bend[1];
+    tr->optim.done = strtod(strrchr(schedule, ' '), NULL);
+    tr->validated = validation[0];
+    tr->best_step = validation[1];
+    tr->since = validation[2];
+    tr->best_val = strtod(best, NULL);
+    tr->smooth = strtod(smooth, NULL);
+    if (step >= SPEED_STEPS) tr->next_plan = -1;   // the plan was made
+    return OK;
+}
+
+// ---- the start
+
+// Weights to begin with, from another run.
+static Status open_start(const Trainer *tr, SafeFile *f, Arena *a)
+{
+    struct stat sb;
+    const bool dir = stat(tr->start, &sb) == 0 && S_ISDIR(sb.st_mode);
+    return checkpoint_open(f, a, dir ? arena_printf(a, "%s/" RUN_BEST, tr->start) : tr->start);
+}
+
+static Status check_start_file(const Trainer *tr, const SafeFile *f, Arena *a)
+{
+    LeadConfig cfg;
+    LeadStats st;
+    TRY(lead_train_config(&cfg, a, f));
+    TRY(lead_stats_unpack(&st, a, f, &cfg));
+    if (tr->s->N != st.N) return ERROR("data: want %d nodes as %s was trained on, got %d", st.N, f->path, tr->s->N);
+    if (tr->s->slot_seconds != st.slot_seconds)
+        return ERROR("data: want slots of %d s as %s was trained on, got %d s", st.slot_seconds, f->path,
+                     tr->s->slot_seconds);
+    return OK;
+}
+
+// Before the long work of the statistics.
+static Status check_start(const Trainer *tr)
+{
+    Arena *a = tr->scratch;
+    const size_t mark = arena_mark(a);
+    SafeFile f;
+    TRY(open_start(tr, &f, a));
+    const Status s = check_start_file(tr, &f, a);
+    safetensors_close(&f);
+    arena_rewind(a, mark);
+    return s;
+}
+
+static Status load_start_file(Trainer *tr, const SafeFile *f)
+{
+    const char *hash;
+    TRY(checkpoint_meta(f, "lead.llm_sha256", &hash));
+    if (strcmp(hash, tr->llm_hash)) return ERROR("%s: trained with other LLM weights than %s", f->path, tr->cfg->llm);
+    return checkpoint_load_start(f, &tr->ps);
+}
+
+// What a fit begins with: a checkpoint, another run's weights, or the initial values.
+static Status load(Trainer *tr, bool resume)
+{
+    if (!resume && !*tr->start) return OK;
+    SafeFile f;
+    TRY(resume ? checkpoint_open(&f, tr->perm, path_of(tr, RUN_CHECKPOINT)) : open_start(tr, &f, tr->perm));
+    const Status s = resume ? load_state(tr, &f) : load_start_file(tr, &f);
+    safetensors_close(&f);
+    return s;
+}
+
+const char *lead_train_data_hash(const TrafficSeries *s, Arena *a)
 {
     Sha256 h = sha256_new();
     sha256_add(&h, s->x, (size_t)s->T * (size_t)s->N * (size_t)s->N * sizeof *s->x);
@@ -282,10 +516,10 @@ static Status put_data(Trainer *tr, Arena *perm)
     const int K = tr->stats.Kt, now = cfg->history - 1;
     int64_t *start, *at = arena_alloc(perm, (size_t)B * sizeof *at);
     TRY(lead_data_new(&tr->data, &tr->tape, perm, &tr->stats, cfg, tr->s));
-    tr->n_train = traffic_windows(tr->s, perm, tr->o->train, cfg->history, K, 1, &start);
+    tr->n_train = traffic_windows(tr->s, perm, tr->rows, cfg->history, K, 1, &start);
     for (int64_t i = 0; i < tr->n_train; i++) start[i] += now;
     tr->train = lead_data_rows(&tr->data, perm, start, tr->n_train);
-    tr->n_val = traffic_windows(tr->s, perm, tr->o->val, cfg->history, K, 1, &start);
+    tr->n_val = tr->final ? 0 : traffic_windows(tr->s, perm, tr->o->val, cfg->history, K, 1, &start);
     for (int v = 0; v < VAL_BATCHES && tr->n_val > 0; v++) {
         for (int64_t i = 0; i < B; i++) at[i] = start[(i * VAL_BATCHES + v) * tr->n_val / (B * VAL_BATCHES)] + now;
         tr->val[v] = lead_data_rows(&tr->data, perm, at, B);
@@ -293,54 +527,189 @@ static Status put_data(Trainer *tr, Arena *perm)
     return OK;
 }
 
-static Status setup(Trainer *tr, const Device *dev, Arena *perm, Arena *step)
+// The final fit is calibrated as the first was: it has no rows left to choose by.
+static Status take_calibration(Trainer *tr)
+{
+    SafeFile f;
+    LeadStats best;
+    TRY(checkpoint_open(&f, tr->perm, path_of(tr, RUN_BEST)));
+    const Status s = lead_stats_unpack(&best, tr->perm, &f, tr->cfg);
+    safetensors_close(&f);
+    TRY(s);
+    memcpy(tr->stats.spread, best.spread, (size_t)best.Kt * sizeof *best.spread);
+    memcpy(tr->stats.head_weight, best.head_weight, (size_t)best.Kt * sizeof *best.head_weight);
+    return OK;
+}
+
+static Status setup(Trainer *tr)
 {
     const LeadConfig *cfg = tr->cfg;
-    const TrainOptions *o = tr->o;
-    JsonWriter w = json_writer(perm, 1);
-    config_write_json(cfg, &w, NULL);
-    tr->config_json = json_text(&w, NULL);
-    TRY(lead_stats_fit(&tr->stats, perm, tr->s, o->train, cfg));
-    paramset_init(&tr->ps, perm, dev, (uint64_t)cfg->seed, false);
+    Arena *perm = tr->perm;
+    const double before = now(tr);
+    tr->rows = tr->final ? tr->o->final : tr->o->train;
+    TRY(lead_stats_fit(&tr->stats, perm, tr->s, tr->rows, cfg));
+    if (tr->final) TRY(take_calibration(tr));
+    paramset_init(&tr->ps, perm, tr->dev, (uint64_t)cfg->seed, false);
     const LeadShape shape = lead_stats_shape(&tr->stats, cfg);
     TRY(lead_model_new(&tr->model, &tr->ps, cfg, &shape, tr->scratch));
     tr->llm_hash = paramset_frozen_hash(&tr->ps, perm);
-    tr->data_hash = series_hash(tr->s, perm);
     tr->optim = (Optim){.lr = cfg->lr,
-                        .beta1 = 0.9,
-                        .beta2 = 0.999,
-                        .eps = 1e-8,
+                        .beta1 = OPTIM_BETA1,
+                        .beta2 = OPTIM_BETA2,
+                        .eps = OPTIM_EPS,
                         .decay = cfg->decay,
                         .clip = cfg->clip,
                         .ema = cfg->ema,
-                        .warmup = cfg->warmup,
-                        .total = cfg->steps,
-                        .floor = 0.02};
-    tr->best_val = INFINITY;
-    tr->losses = tensor_new(perm, dev, REAL, SHAPE(LOG_STEPS, 2), "losses");
+                        .total = most_steps(tr),
+                        .floor = OPTIM_FLOOR};
+    set_warmup(tr, tr->optim.total);
+    tr->pace.n = 0;
+    tr->pace.sum = 0;
+    tr->work = (Repeated){0};
+    tr->losses = tensor_new(perm, tr->dev, REAL, SHAPE(LOG_STEPS, 2), "losses");
     tensor_fill(tr->losses, 0);
-    tape_init(&tr->tape, dev, step, tr->scratch);
+    tape_init(&tr->tape, tr->dev, tr->step, tr->scratch);
     tr->tape.seed = (uint64_t)cfg->seed;
-    tr->tape.profile = o->profile;
-    return put_data(tr, perm);
+    tr->tape.profile = tr->o->profile;
+    TRY(put_data(tr, perm));
+    tr->fit_seconds = now(tr) - before;
+    return OK;
+}
+
+static void report_end(Trainer *tr, const TrainEnd *e)
+{
+    static const char *const why[] = {"complete", "patience", "time", "asked"};
+    fprintf(tr->log.f, "{\"ended\":\"%s\",\"why\":\"%s\",\"step\":%lld,\"total\":%lld,\"best_step\":%lld",
+            e->final ? "final" : "train", why[e->why], (long long)e->step, (long long)e->total,
+            (long long)e->best_step);
+    if (isfinite(e->best_val))
+        fprintf(tr->log.f, ",\"best_val\":%.9g,\"since\":%lld", e->best_val, (long long)e->since);
+    fputs("}\n", tr->log.f);
+    fflush(tr->log.f);
+    if (tr->o->ended) tr->o->ended(tr->o->ctx, e);
+}
+
+// The run as it forecasts.
+static LeadRun run_of(const Trainer *tr)
+{
+    LeadRun r = {.cfg = *tr->cfg, .stats = tr->stats, .model = tr->model, .ps = tr->ps, .tape = tr->tape,
+                 .perm = tr->perm, .data = tr->data, .series = tr->s};
+    r.tape.record = r.tape.training = false;
+    return r;
+}
+
+// Before the first step: a device that lacks what the end needs is noticed at once, and the end has its time.
+static void rehearse_calibration(Trainer *tr)
+{
+    LeadRun r = run_of(tr);
+    tr->calibration_seconds = 0;
+    if (tr->final || tr->n_val == 0) return;
+    const double before = now(tr), share = lead_calibrate_rehearse(&r, tr->o->val);
+    if (share > 0) tr->calibration_seconds = (now(tr) - before) / share;
+}
+
+static Status load_best(Trainer *tr)
+{
+    SafeFile f;
+    TRY(checkpoint_open(&f, tr->perm, path_of(tr, RUN_BEST)));
+    const Status s = checkpoint_load_start(&f, &tr->ps);
+    safetensors_close(&f);
+    return s;
+}
+
+// Calibrates the best weights on the validation rows and stores the result with them.
+static Status calibrate(Trainer *tr)
+{
+    TRY(load_best(tr));
+    LeadRun r = run_of(tr);
+    Calibration c;
+    TRY(lead_calibrate(&r, tr->o->val, &c));
+    if (tr->o->calibrated) tr->o->calibrated(tr->o->ctx, &c);
+    const int64_t done = tr->optim.step;
+    tr->optim.step = tr->best_step;
+    const Status s = c.windows ? save(tr, RUN_BEST, true) : OK;
+    tr->optim.step = done;
+    return s;
+}
+
+// Ends a fit: *whole when it is complete.  What is saved is its result, and a checkpoint when there is more to do.
+static Status end_fit(Trainer *tr, bool *whole)
+{
+    const Optim *op = &tr->optim;
+    *whole = op->step >= op->total || impatient(tr);
+    if (*whole && !tr->final && !isfinite(tr->best_val)) {   // nothing to validate on
+        tr->best_step = op->step;
+        TRY(save(tr, RUN_BEST, true));
+    }
+    if (*whole && tr->final) TRY(save(tr, RUN_FINAL, true));
+    if (!*whole || (!tr->final && final_wanted(tr))) TRY(save_checkpoint(tr));
+    const TrainWhy why = !*whole ? TRAIN_ASKED : tr->out_of_time ? TRAIN_TIME : op->step < op->total ? TRAIN_PATIENCE
+                                                                                                    : TRAIN_COMPLETE;
+    const TrainEnd e = {.final = tr->final, .why = why, .step = op->step, .total = op->total,
+                        .best_step = tr->best_step, .since = tr->since, .best_val = tr->best_val, .rows = tr->rows};
+    report_end(tr, &e);
+    return *whole && !tr->final && tr->n_val > 0 ? calibrate(tr) : OK;   // after the last use of the weights
+}
+
+// One fit, from its statistics to its end.  The memory that it took is free again afterwards.
+static Status fit(Trainer *tr, bool final, bool resume, bool *whole)
+{
+    const size_t mark = arena_mark(tr->perm);
+    tr->final = final;
+    tr->out_of_time = false;
+    tr->next_plan = tr->cfg->minutes > 0 && tr->next_plan >= 0 ? SPEED_STEPS : -1;
+    Status st = setup(tr);
+    if (!st.code) st = load(tr, resume);
+    if (st.code) {
+        if (!tr->log.f) (void)rmdir(tr->o->out);   // only a directory that is still empty goes
+        return st;
+    }
+    if (!tr->log.f) {
+        TRY(file_write(path_of(tr, "config.json"), tr->config_json, strlen(tr->config_json)));
+        TRY(run_log_open(&tr->log, tr->o->out, tr->o->resume, tr->scratch));
+    }
+    rehearse_calibration(tr);
+    TRY(train_loop(tr));
+    TRY(end_fit(tr, whole));
+    arena_rewind(tr->perm, mark);
+    return OK;
+}
+
+static Status fits(Trainer *tr, const TrainRecord *r)
+{
+    const bool resume = tr->o->resume;
+    bool whole = true;
+    if (!r->in_final) TRY(fit(tr, false, resume, &whole));
+    else tr->best_step = r->best_step;
+    if (whole && final_wanted(tr)) {
+        if (!r->in_final && stop_asked(tr)) return OK;   // the checkpoint is there to go on from
+        TRY(fit(tr, true, resume && r->in_final, &whole));
+    }
+    return whole ? run_directory_finish(tr->o->out, tr->scratch) : OK;
 }
 
 Status lead_train(const LeadConfig *cfg, const TrafficSeries *s, const TrainOptions *o, const Device *dev, Arena *perm,
                   Arena *step, Arena *scratch)
 {
-    Trainer tr = {.cfg = cfg, .s = s, .o = o, .scratch = scratch};
+    Trainer tr = {.cfg = cfg, .s = s, .o = o, .dev = dev, .perm = perm, .step = step, .scratch = scratch,
+                  .pace = pace_new(), .best_val = INFINITY, .start = o->start ? o->start : ""};
+    tr.began = now(&tr);
+    tr.save_every = o->checkpoint_seconds > 0 ? o->checkpoint_seconds : 120;
     TRY(config_check(cfg));   // before anything is made on the disk
-    TRY(run_directory_prepare(o->out, o->resume, scratch));
-    const Status ready = setup(&tr, dev, perm, step);
-    if (ready.code) {
-        (void)rmdir(o->out);   // only a directory that is still empty goes
-        return ready;
+    TrainRecord r = {.file = NULL};
+    if (o->resume && run_directory_state(o->out, scratch) == RUN_UNFINISHED) {
+        TRY(lead_train_record(&r, perm, o->out));
+        TRY(check_same(&tr, &r));
+        tr.start = r.start;
     }
-    if (o->resume) TRY(resume(&tr, arena_printf(perm, "%s/" RUN_CHECKPOINT, o->out), perm));
-    TRY(file_write(arena_printf(perm, "%s/config.json", o->out), tr.config_json, strlen(tr.config_json)));
-    TRY(run_log_open(&tr.log, o->out, o->resume, perm));
-    const Status st = train_loop(&tr), closed = run_log_close(&tr.log);
-    TRY(st);
-    TRY(closed);
-    return tr.optim.step < tr.optim.total ? OK : calibrate(&tr, perm);   // stopped: goes on later
+    if (*tr.start && !r.in_final) TRY(check_start(&tr));
+    TRY(run_directory_prepare(o->out, o->resume, scratch));
+    JsonWriter w = json_writer(perm, 1);
+    config_write_json(cfg, &w, NULL);
+    tr.config_json = json_text(&w, NULL);
+    tr.data_hash = lead_train_data_hash(s, perm);
+    const Status st = fits(&tr, &r);
+    if (!tr.log.f) return st;
+    const Status closed = run_log_close(&tr.log);
+    return st.code ? st : closed;
 }

@@ -1,7 +1,22 @@
-// Training LEAD (E7).  The run directory gets checkpoint.safetensors (the last state, to resume from),
-// best.safetensors (the state of the lowest validation loss), log.jsonl (one line per report) and config.json.
-// The state of a run is parameters, moments, EMA, step, total steps.  Every random number has an address that depends
-// on (seed, step) alone, so k steps, a kill and N-k steps give the same bits as N steps.
+// Training LEAD (E7) in a run directory (nn/run_directory.h), in up to two fits:
+//   train   on the rows `train`, validated about 40 times on the rows `val`; best.safetensors gets the weights of the
+//           lowest validation loss, and the stretch of samples that suits them (lead/calibrate.h).  Ends after
+//           cfg.steps; after `patience` validations in a row without a better one; or when the time is over.
+//   final   where TrainOptions.final names rows: from the same start, as many steps as the best of the first fit had,
+//           with their own complete schedule, on those rows, statistics included; samples are stretched as the best's.
+//           Nothing is validated, so final.safetensors is for forecasting only.
+// checkpoint.safetensors is what an unfinished run is resumed from, and goes when the run has finished.  log.jsonl has
+// one line per report, config.json the configuration.
+//
+// The state of a run: parameters, moments, averages, step, the plan (total steps, how the schedule is bent), best
+// validation and validations since.  All of it is in the checkpoint, and every random number has an address that
+// depends on (seed, step) alone, so k steps, a kill and N-k steps give the same bits, and end at the same step, as N
+// steps.
+//
+// cfg.minutes > 0 limits the time from the call of lead_train to its end, final fit included.  cfg.steps is then only
+// the most.  The number of steps is planned after 12 of them and planned anew as the run goes on (lead/pace.h); the
+// learning rate follows without a jump (nn/optim.h).  Plans depend on the clock, so the checkpoint and the log hold
+// them, and a resumed run keeps the plan that it was stopped with instead of making a new one.
 #ifndef LEAD_LEAD_TRAIN_H
 #define LEAD_LEAD_TRAIN_H
 
@@ -12,29 +27,70 @@
 #include "nn/optim.h"
 
 typedef struct TrainReport {
+    bool final;                                // of the final fit
     int64_t step, total;
     double loss, smooth_loss, val_loss;        // val_loss NaN when not measured at this step
-    double grad_norm, lr, seconds, eta_seconds;
+    double grad_norm, lr, seconds;
+    double eta_seconds;                        // of this fit; NaN as long as it is not known
 } TrainReport;
+
+typedef enum TrainWhy { TRAIN_COMPLETE, TRAIN_PATIENCE, TRAIN_TIME, TRAIN_ASKED } TrainWhy;
+
+// How a fit ended.
+typedef struct TrainEnd {
+    bool final;
+    TrainWhy why;
+    int64_t step, total;                       // done, planned
+    int64_t best_step, since;                  // step of the lowest validation loss; validations since then
+    double best_val;                           // infinite when there is no validation: the last step is then the best
+    TrafficRange rows;                         // that it was fitted on
+} TrainEnd;
 
 typedef struct TrainOptions {
     const char *out;                           // run directory; made when missing
     bool resume;                               // continue from out/checkpoint.safetensors
+    const char *start;                         // weights to begin with: a run directory or a file; NULL = from nothing
     const char *manifest;                      // JSON text stored in every checkpoint; may be NULL
     const char *data_path;                     // recorded, so that forecast and eval can say what it was trained on
     TrafficRange train, val;                   // rows
+    TrafficRange final;                        // rows of the final fit; empty = none
     double checkpoint_seconds;                 // between checkpoints; 0 = 120
     void (*report)(void *ctx, const TrainReport *r);   // called for every step, in order; may be NULL
+    void (*ended)(void *ctx, const TrainEnd *e);       // called at the end of each fit; may be NULL
     void *ctx;
-    void (*calibrated)(void *ctx, const Calibration *c);   // called once at the end; may be NULL
+    void (*calibrated)(void *ctx, const Calibration *c);   // at the end of the first fit; may be NULL
     const volatile sig_atomic_t *stop;         // set by a signal: finish the step, save, return
     Profile *profile;                          // may be NULL
+    double (*clock)(void);                     // seconds; NULL = clock_seconds
 } TrainOptions;
 
-// Trains cfg on the series.  Errors: o->out holds a run and resume is false (nothing is overwritten), or holds none and
-// resume is true; a checkpoint of another configuration or series; too few windows; a loss or gradient that is not
+// Trains cfg on the series.  Errors: o->out holds a run and resume is false (nothing is overwritten), or holds none to
+// resume and resume is true; a checkpoint of another configuration (cfg.llm may be another path to the same weights),
+// rows or series; start weights of other nodes, slots, sizes or LLM; too few windows; a loss or gradient that is not
 // finite, with its step; a file that cannot be written.
 Status lead_train(const LeadConfig *cfg, const TrafficSeries *s, const TrainOptions *o, const Device *dev, Arena *perm,
                   Arena *step, Arena *scratch);
+
+// What a run directory says about how it was started.
+typedef struct TrainRecord {
+    const char *file;                          // that it was read from
+    LeadConfig cfg;
+    const char *manifest, *data_path, *start;  // as in TrainOptions; start: "" = from nothing
+    const char *data_sha256;                   // of the series
+    TrafficRange train, val, final;
+    bool in_final;                             // file is of the final fit
+    int64_t step, total;                       // of the file
+    int64_t best_step;
+} TrainRecord;
+
+// Reads it from the checkpoint of dir, else from its best or final weights.  Errors: no run there; a file of another
+// program or version.
+Status lead_train_record(TrainRecord *r, Arena *a, const char *dir);
+
+// SHA-256 of a series as a run records it (TrainRecord.data_sha256): values, validity, times, borders of runs.
+const char *lead_train_data_hash(const TrafficSeries *s, Arena *a);
+
+// The configuration in the metadata of a checkpoint.  Keys that it lacks get the values of `paper`.
+Status lead_train_config(LeadConfig *cfg, Arena *a, const SafeFile *f);
 
 #endif

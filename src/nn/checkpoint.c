@@ -13,9 +13,29 @@ static void *state_buffer(const Param *p, int k)
     return k == 0 ? p->t.x : k == 1 ? p->m.x : k == 2 ? p->v.x : p->ema.x;
 }
 
-Status checkpoint_save(const char *path, const ParamSet *ps, const SafeMeta *meta, int n_meta, const StatArray *stat,
-                       int n_stat, Arena *scratch)
+// The state that inference reads.
+static int weights_state(const ParamSet *ps) { return ps->no_ema ? 0 : 3; }
+
+// The array as F32 when every value is one, else as F64: most statistics are floats.
+static SafeTensor stat_tensor(const StatArray *s, Arena *a)
 {
+    SafeTensor t = {.name = arena_printf(a, "stat.%s", s->name), .type = SAFE_F64, .n_dim = 1, .shape = &s->n,
+                    .data = s->x};
+    float *narrow = arena_alloc(a, (size_t)s->n * sizeof *narrow);
+    for (int64_t i = 0; i < s->n; i++) {
+        narrow[i] = (float)s->x[i];
+        if (!((double)narrow[i] == s->x[i])) return t;
+    }
+    t.type = SAFE_F32;
+    t.data = narrow;
+    return t;
+}
+
+// Every state of the trainable parameters, or with weights the one that inference reads; and the statistics.
+static Status save(const char *path, const ParamSet *ps, bool weights, const SafeMeta *meta, int n_meta,
+                   const StatArray *stat, int n_stat, Arena *scratch)
+{
+    const int first = weights ? weights_state(ps) : 0, last = weights ? first + 1 : n_state(ps);
     const size_t mark = arena_mark(scratch);
     CHECK(!ps->inference && ps->dev->real_size == sizeof(float),
           "checkpoint_save: wants f32 parameters with their state");
@@ -24,20 +44,30 @@ Status checkpoint_save(const char *path, const ParamSet *ps, const SafeMeta *met
     for (int i = 0; i < ps->n; i++) {
         const Param *p = ps->p[i];
         if (p->frozen) continue;
-        for (int k = 0; k < n_state(ps); k++)
+        for (int k = first; k < last; k++)
             t[n++] = (SafeTensor){.name = arena_printf(scratch, "%s%s", p->t.name, suffix[k]), .type = SAFE_F32,
                                   .n_dim = p->t.shape.n, .shape = p->t.shape.d,
                                   .data = device_view(ps->dev, scratch, state_buffer(p, k), tensor_bytes(&p->t))};
     }
-    for (int i = 0; i < n_stat; i++)
-        t[n++] = (SafeTensor){.name = arena_printf(scratch, "stat.%s", stat[i].name), .type = SAFE_F64, .n_dim = 1,
-                              .shape = &stat[i].n, .data = stat[i].x};
+    for (int i = 0; i < n_stat; i++) t[n++] = stat_tensor(&stat[i], scratch);
     SafeMeta *all = arena_alloc(scratch, ((size_t)n_meta + 1) * sizeof *all);
     all[0] = (SafeMeta){format_key, format_value};
     for (int i = 0; i < n_meta; i++) all[i + 1] = meta[i];
-    const Status s = safetensors_write(path, t, n, all, n_meta + 1, true, scratch);
+    const Status s = safetensors_write(path, t, n, all, n_meta + 1, !weights, scratch);
     arena_rewind(scratch, mark);
     return s;
+}
+
+Status checkpoint_save(const char *path, const ParamSet *ps, const SafeMeta *meta, int n_meta, const StatArray *stat,
+                       int n_stat, Arena *scratch)
+{
+    return save(path, ps, false, meta, n_meta, stat, n_stat, scratch);
+}
+
+Status checkpoint_save_weights(const char *path, const ParamSet *ps, const SafeMeta *meta, int n_meta,
+                               const StatArray *stat, int n_stat, Arena *scratch)
+{
+    return save(path, ps, true, meta, n_meta, stat, n_stat, scratch);
 }
 
 Status checkpoint_open(SafeFile *f, Arena *a, const char *path)
@@ -89,19 +119,49 @@ static Status load_state(const SafeFile *f, const Param *p, int k, void *into, A
     return OK;
 }
 
-Status checkpoint_load(const SafeFile *f, ParamSet *ps)
+// The number of states of p in the file.
+static int states_there(const SafeFile *f, const ParamSet *ps, const Param *p)
+{
+    char name[512];
+    int n = 0;
+    for (int k = 0; k < n_state(ps); k++) {
+        snprintf(name, sizeof name, "%s%s", p->t.name, suffix[k]);
+        n += safetensors_find(f, name) != NULL;
+    }
+    return n;
+}
+
+// Every tensor of the file belongs to ps, or is a statistic.
+static Status check_known(const SafeFile *f, const ParamSet *ps)
 {
     int64_t known = 0;
-    for (int i = 0; i < ps->n; i++) {
-        const Param *p = ps->p[i];
-        if (p->frozen) continue;
-        known += n_state(ps);
-        if (ps->inference) TRY(load_state(f, p, n_state(ps) == 4 ? 3 : 0, p->t.x, ps->perm));
-        else for (int k = 0; k < n_state(ps); k++) TRY(load_state(f, p, k, state_buffer(p, k), ps->perm));
-    }
+    for (int i = 0; i < ps->n; i++)
+        if (!ps->p[i]->frozen) known += states_there(f, ps, ps->p[i]);
     for (int64_t i = 0; i < f->n_tensor; i++) known += strncmp(f->tensor[i].name, "stat.", 5) == 0;
     if (known != f->n_tensor)
         return ERROR("%s: want the %lld tensors of this configuration, got %lld: made with another configuration",
                      f->path, (long long)known, (long long)f->n_tensor);
     return OK;
+}
+
+Status checkpoint_load(const SafeFile *f, ParamSet *ps)
+{
+    for (int i = 0; i < ps->n; i++) {
+        const Param *p = ps->p[i];
+        if (p->frozen) continue;
+        if (ps->inference) TRY(load_state(f, p, weights_state(ps), p->t.x, ps->perm));
+        else for (int k = 0; k < n_state(ps); k++) TRY(load_state(f, p, k, state_buffer(p, k), ps->perm));
+    }
+    return check_known(f, ps);
+}
+
+Status checkpoint_load_start(const SafeFile *f, ParamSet *ps)
+{
+    for (int i = 0; i < ps->n; i++) {
+        const Param *p = ps->p[i];
+        if (p->frozen) continue;
+        TRY(load_state(f, p, weights_state(ps), p->t.x, ps->perm));
+        if (p->ema.x) device_copy(ps->dev, p->ema.x, p->t.x, tensor_bytes(&p->t));
+    }
+    return check_known(f, ps);
 }

@@ -2,13 +2,27 @@
 
 #include <math.h>
 
+// u of a step after the warm-up.
+static double progress(const Optim *o, int64_t step)
+{
+    const int64_t from = o->bend > o->warmup ? o->bend : o->warmup;
+    if (o->total <= from) return o->done;
+    const double u = o->done + (1 - o->done) * (double)(step - from) / (double)(o->total - from);
+    return u < 1 ? u : 1;
+}
+
 double optim_lr(const Optim *o, int64_t step)
 {
     if (step < o->warmup) return o->lr * (double)(step + 1) / (double)o->warmup;
-    if (o->total <= o->warmup) return o->lr;
-    double u = (double)(step - o->warmup) / (double)(o->total - o->warmup);
-    if (u > 1) u = 1;
-    return o->lr * (o->floor + (1 - o->floor) * 0.5 * (1 + cos(3.14159265358979323846 * u)));
+    return o->lr * (o->floor + (1 - o->floor) * 0.5 * (1 + cos(3.14159265358979323846 * progress(o, step))));
+}
+
+void optim_replan(Optim *o, int64_t total)
+{
+    CHECK(total > o->step, "optim_replan: step %lld of %lld", (long long)o->step, (long long)total);
+    o->done = o->step > o->warmup ? progress(o, o->step) : 0;
+    o->bend = o->step;
+    o->total = total;
 }
 
 void optim_rates(Optim *o, ParamSet *ps)

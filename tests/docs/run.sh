@@ -31,6 +31,7 @@ for file; do
     PATH=$here/build:$PATH
     while IFS= read -r line; do
         case $line in
+        *'lead train --update '*) more='--steps 2' ;;
         *'lead train '*) more='--config tiny --horizon 20 --minutes 0 --steps 2 --warmup 1' ;;
         *'lead eval --model '*) more='--stride 400 --samples 4' ;;
         *'gpt2 train '*) more='--steps 2 --batch 2 --context 16 --val-every 0' ;;
