@@ -137,7 +137,7 @@ static Status score(const Ablation *a, const Variant *v, int seed, MetricDay *da
     fprintf(stderr, "%s, seed %d\n", v->name, seed);
     TRY(train(a, trained, seed));
     LeadRun r;
-    TRY(lead_run_load(&r, file_name(a, trained->name, seed, ""), NULL, &a->dev, a->perm, a->step, a->scratch));
+    TRY(lead_run_load(&r, file_name(a, trained->name, seed, ""), LEAD_BEST, NULL, &a->dev, a->perm, a->step, a->scratch));
     if (v->trained) TRY(configure(&r.cfg, v));
     r.cfg.seed = seed;
     if (!r.cfg.calibrate)
@@ -232,8 +232,8 @@ static Status run(Ablation *a)
     uint16_t *draws = arena_alloc(a->perm, (size_t)METRIC_RESAMPLES * (size_t)a->days * sizeof *draws);
     metric_draw_days(draws, a->days);
     TRY(ridge_scores(a, ridge));
-    printf("%s, %s split, %lld windows on %d days, %d seeds, %d steps of training\n\n", a->data, a->test ? "test" : "val",
-           (long long)a->plan.task.n_windows, a->days, a->seeds, a->steps);
+    printf("%s, %s split, %lld windows on %d days, %d seeds, %d steps of training\n\n", a->data,
+           a->test ? "test" : "val", (long long)a->plan.task.n_windows, a->days, a->seeds, a->steps);
     printf("| variant | RMSE / ridge, steps 1 / 5 / 20 | CRPS / ridge | RMSE below the reference, %% | CRPS, %% | "
            "reference |\n|---|---|---|---|---|---|\n");
     for (int i = 0; i < VARIANTS; i++) {
@@ -267,7 +267,8 @@ static const char *text(int argc, char **argv, const char *name, const char *oth
 int main(int argc, char **argv)
 {
     if (argc < 3) {
-        fprintf(stderr, "usage: ablate DATA.npy DIR [--seeds 3] [--steps 300] [--stride 13] [--split val] [--only TEXT]\n");
+        fprintf(stderr, "usage: ablate DATA.npy DIR [--seeds 3] [--steps 300] [--stride 13] [--split val] "
+                        "[--only TEXT]\n");
         return 2;
     }
     Ablation a = {.data = argv[1], .dir = argv[2], .only = text(argc, argv, "--only", NULL),
@@ -275,7 +276,8 @@ int main(int argc, char **argv)
                   .stride = number(argc, argv, "--stride", 13),
                   .test = strcmp(text(argc, argv, "--split", "val"), "test") == 0,
                   .dev = device_cpu_f32(isa_detect()), .perm = arena_new("perm", (size_t)1 << 36, NULL),
-                  .step = arena_new("step", (size_t)1 << 36, NULL), .scratch = arena_new("scratch", (size_t)1 << 34, NULL)};
+                  .step = arena_new("step", (size_t)1 << 36, NULL),
+                  .scratch = arena_new("scratch", (size_t)1 << 34, NULL)};
     if (a.seeds < 1 || a.seeds > MOST_SEEDS || a.steps < 1 || a.stride < 1) {
         fprintf(stderr, "ablate: want 1..%d seeds, at least 1 step and stride 1\n", MOST_SEEDS);
         return 2;

@@ -520,6 +520,12 @@ static void check_minutes(const Bench *b)
          "%s: a plan of %lld steps, resumed to %lld and %lld", s.msg, (long long)first.end[0].total,
          (long long)one.end[0].step, (long long)three.end[0].step);
     same_checkpoints(b, "planned", "planned2", "best.safetensors", true, "a plan resumed in one part and in two");
+    // the first plan, at step 12, ends the warm-up; from there on the rate is smooth, the resumption included
+    const char *log = strstr(slurp(b->keep, run_path(b, "planned/log.jsonl")), "{\"step\":20,");
+    double lr[500], jump = 0;
+    const int n = log ? log_numbers(b->keep, log, "lr", lr, 500) : 0;
+    for (int i = 1; i < n; i++) jump = fmax(jump, fabs(lr[i] - lr[i - 1]) / cfg.lr);
+    TEST(b->log, n > 10 && jump < 0.3, "resumed: the learning rate jumps by %g of its peak", jump);
 }
 
 // ---- the final fit, updates
@@ -562,6 +568,9 @@ static void check_final(const Bench *b)
     same_checkpoints(b, "final", "final2", "final.safetensors", true, "stopped in both fits and resumed");
     TEST(b->log, run_directory_state(run_path(b, "final"), b->keep) == RUN_FINISHED &&
                      access(run_path(b, "final/checkpoint.safetensors.prev"), F_OK) != 0, "a checkpoint is left");
+    const char *second_fit = strstr(slurp(b->keep, run_path(b, "final/log.jsonl")), "\"ended\":\"train\"");
+    TEST(b->log, second_fit && strstr(second_fit, "\"final\":true") && !strstr(second_fit, "val_loss"),
+         "the final fit is validated on rows that it was fitted on");
     // the final fit is a run of best_step steps on all rows
     LeadConfig all = cfg;
     all.steps = (int)whole.end[0].best_step;

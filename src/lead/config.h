@@ -73,9 +73,9 @@ typedef struct ConfigKey {
 
 const ConfigKey *config_keys(int *n);
 
-// Sets every key to its value in a preset: "paper" (the sizes of LEAD.md; give GPT-2 124M with --llm), "image" (the same
-// parts in small sizes, half an hour on 2 cores), "small" (networks over flows alone, minutes), "demo" (a minute), "tiny"
-// (tests: the parts of paper).  Error: another name.
+// Sets every key to its value in a preset: "paper" (the sizes of LEAD.md; give GPT-2 124M with --llm), "image" (the
+// same parts in small sizes, half an hour on 2 cores), "small" (networks over flows alone, minutes), "demo" (a minute),
+// "tiny" (tests: the parts of paper).  Error: another name.
 Status config_preset(LeadConfig *c, const char *name);
 // Sets one key by name ('-' and '_' are the same).  Errors: an unknown key, a value of another type or out of range:
 // "unet_base: want an integer in 8..512, got 'x'".
