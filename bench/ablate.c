@@ -137,7 +137,8 @@ static Status score(const Ablation *a, const Variant *v, int seed, MetricDay *da
     fprintf(stderr, "%s, seed %d\n", v->name, seed);
     TRY(train(a, trained, seed));
     LeadRun r;
-    TRY(lead_run_load(&r, file_name(a, trained->name, seed, ""), LEAD_BEST, NULL, &a->dev, a->perm, a->step, a->scratch));
+    const char *dir = file_name(a, trained->name, seed, "");
+    TRY(lead_run_load(&r, dir, LEAD_BEST, NULL, &a->dev, a->perm, a->step, a->scratch));
     if (v->trained) TRY(configure(&r.cfg, v));
     r.cfg.seed = seed;
     if (!r.cfg.calibrate)
