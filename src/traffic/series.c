@@ -260,6 +260,13 @@ void traffic_calendar(const TrafficSeries *s, int64_t t, int64_t ahead, int *slo
     *day_of_week = (int)(((day + 3) % 7 + 7) % 7);   // 1970-01-01 was a Thursday
 }
 
+int64_t traffic_day(const TrafficSeries *s, int64_t t)
+{
+    int first_slot, day_of_week;
+    traffic_calendar(s, 0, 0, &first_slot, &day_of_week);
+    return (s->slot[t] - s->slot[0] + first_slot) / traffic_slots_per_day(s);
+}
+
 // ---- suspicious snapshots ------------------------------------------------------------------------------------------
 
 static void sorted_insert(double *v, int64_t *n, double x)
@@ -342,7 +349,7 @@ int64_t traffic_duplicates_find(const TrafficSeries *s, Arena *a, TrafficRange *
 
 TrafficSplits traffic_splits(int64_t T, TrafficProtocol protocol)
 {
-    int64_t a = T * 7 / 10, b = protocol == PROTOCOL_CLEAN ? T * 85 / 100 : T * 8 / 10;
+    int64_t a = T * 7 / 10, b = protocol == PROTOCOL_FLOW_BY_FLOW ? T * 8 / 10 : T * 85 / 100;
     return (TrafficSplits){{0, a}, {a, b}, {b, T}};
 }
 

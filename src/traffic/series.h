@@ -77,6 +77,10 @@ int64_t traffic_season_offset(const TrafficSeries *s, int h, bool week, int marg
 // slot of the day 0 .. slots_per_day-1, day of the week 0 = Monday.
 void traffic_calendar(const TrafficSeries *s, int64_t t, int64_t ahead, int *slot_of_day, int *day_of_week);
 
+// The number of the calendar day of row t, counted from the day of row 0.  Where a day does not divide into slots, days
+// of slots_per_day slots take its place; without times, the calendar begins at row 0.
+int64_t traffic_day(const TrafficSeries *s, int64_t t);
+
 typedef struct TrafficSuspect {
     int64_t row;
     double ratio;                // r_t
@@ -94,6 +98,7 @@ int64_t traffic_duplicates_find(const TrafficSeries *s, Arena *a, TrafficRange *
 
 typedef enum TrafficProtocol {
     PROTOCOL_CLEAN,              // 70 / 15 / 15 in time, suspicious snapshots left out, statistics from training rows
+    PROTOCOL_ROLLING,            // the splits of clean; a forecast may use every row before its own day
     PROTOCOL_FLOW_BY_FLOW,       // 70 / 10 / 20 in time, nothing left out, every flow divided by its all-time maximum
 } TrafficProtocol;
 
