@@ -123,7 +123,7 @@ template <class F> static void each(const OpCall *c, F f)
 
 struct Ridge {   // neighbouring threads read neighbouring flows of x; their 17 coefficients lie one after another
     const float *x, *coef;
-    const int32_t *rows, *season;
+    const int32_t *rows, *season, *model;
     int64_t K, F, W, H;
     __device__ float operator()(int64_t i) const
     {
@@ -131,7 +131,8 @@ struct Ridge {   // neighbouring threads read neighbouring flows of x; their 17 
         const int32_t *e = season + bk * RIDGE_SEASON, *now = rows + b * W + H;
         const bool day = e[0] >= 0 && e[1] >= 0 && e[2] >= 0;
         const int fit = day && e[3] >= 0 ? 0 : day ? 1 : 2, inputs = fit == 0 ? 4 : fit == 1 ? 3 : 0;
-        const float *w = coef + ((fit * K + k) * F + f) * RIDGE_INPUTS;
+        const int64_t first = (model ? model[*now] : 0) * RIDGE_FITS + fit;
+        const float *w = coef + ((first * K + k) * F + f) * RIDGE_INPUTS;
         double v = w[RIDGE_INPUTS - 1];
         for (int l = 0; l < RIDGE_LAGS; l++) v += (double)w[l] * (double)x[now[-l] * F + f];
         for (int j = 0; j < inputs; j++) v += (double)w[RIDGE_LAGS + j] * (double)x[e[j] * F + f];
@@ -142,7 +143,8 @@ struct Ridge {   // neighbouring threads read neighbouring flows of x; their 17 
 CUDA_KERNEL(ridge, fwd)
 {
     const Shape coef = c->in[1]->shape;
-    each(c, Ridge{in_x(c, 0), in_x(c, 1), in_i32(c, 2), in_i32(c, 3), coef.d[1], coef.d[2], c->in[2]->shape.d[1],
+    each(c, Ridge{in_x(c, 0), in_x(c, 1), in_i32(c, 2), in_i32(c, 3),
+                  c->in[4] ? in_i32(c, 4) : nullptr, coef.d[2], coef.d[3], c->in[2]->shape.d[1],
                   params<RidgeParams>(c)->history});
 }
 

@@ -58,19 +58,24 @@ WindowCalendar tape_window_calendar(Tape *t, Tensor *at, Tensor *week_slot, cons
     return (WindowCalendar){c->out[0], c->out[1], c->out[2]};
 }
 
-Tensor *tape_ridge(Tape *t, Tensor *x, Tensor *coef, WindowRows rows, int history)
+Tensor *tape_ridge(Tape *t, Tensor *x, Tensor *coef, WindowRows rows, Tensor *model, int history)
 {
     check_dims("ridge", "x", x, 2);
-    check_dims("ridge", "coef", coef, 4);
-    const int64_t K = coef->shape.d[1], F = x->shape.d[1], B = rows.rows->shape.d[0];
-    check_shape("ridge", "coef", coef, SHAPE(RIDGE_FITS, K, F, RIDGE_INPUTS));
+    check_dims("ridge", "coef", coef, 5);
+    const int64_t K = coef->shape.d[2], F = x->shape.d[1], B = rows.rows->shape.d[0];
+    check_shape("ridge", "coef", coef, SHAPE(coef->shape.d[0], RIDGE_FITS, K, F, RIDGE_INPUTS));
     check_index("ridge", "rows", rows.rows, 2);
     check_index("ridge", "season", rows.season, 3);
     check_shape("ridge", "season", rows.season, SHAPE(B, K, RIDGE_SEASON));
+    if (model) {
+        check_index("ridge", "model", model, 1);
+        check_shape("ridge", "model", model, SHAPE(x->shape.d[0]));
+    }
     CHECK(history >= RIDGE_LAGS - 1 && history < rows.rows->shape.d[1], "ridge: history %d", history);
     const RidgeParams p = {history};
     const Shape y = SHAPE(B, K, F);
-    return tape_op(t, OP_ridge, 4, (Tensor *[]){x, coef, rows.rows, rows.season}, 1, &y, &p, sizeof p)->out[0];
+    Tensor *in[] = {x, coef, rows.rows, rows.season, model};
+    return tape_op(t, OP_ridge, 5, in, 1, &y, &p, sizeof p)->out[0];
 }
 
 Tensor *tape_traffic_scale(Tape *t, Tensor *x, Tensor *flowmax, Tensor *knot_kbps, Tensor *knot_s,

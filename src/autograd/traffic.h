@@ -16,8 +16,9 @@ WindowRows tape_window_rows(Tape *t, Tensor *at, Tensor *place, Tensor *valid, c
 // week_slot I32 [T] -> slot of the day, day of the week, row in the table of slot means
 typedef struct WindowCalendar { Tensor *slot, *day, *mean; } WindowCalendar;         // I32 [B,H], [B,H], [B,H+K]
 WindowCalendar tape_window_calendar(Tape *t, Tensor *at, Tensor *week_slot, const WindowParams *p);
-// The ridge forecast (E9).  x [T,F] kbit/s, coef [3,K,F,17] -> [B,K,F] kbit/s
-Tensor *tape_ridge(Tape *t, Tensor *x, Tensor *coef, WindowRows rows, int history);
+// The ridge forecast (E9).  x [T,F] kbit/s, coef [D,3,K,F,17] of D models; model I32 [T]: which of them forecasts after
+// each row, or NULL: the first -> [B,K,F] kbit/s
+Tensor *tape_ridge(Tape *t, Tensor *x, Tensor *coef, WindowRows rows, Tensor *model, int history);
 // kbit/s to scale s, or back with p->inverse (E1).  x [..,F], flowmax [F]; knots [n], NULL unless quantile -> like x
 Tensor *tape_traffic_scale(Tape *t, Tensor *x, Tensor *flowmax, Tensor *knot_kbps, Tensor *knot_s,
                            const TrafficScaleParams *p);

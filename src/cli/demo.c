@@ -98,6 +98,8 @@ static Status run(Cli *cli, void *values)
     const Values *v = values;
     Arena *a = cli->perm;
     const double t0 = clock_seconds();
+    if (lead_refits_ridge(&cli->config))
+        return USAGE_ERROR("base: lead demo scores under protocol clean; want last or ridge, got ridge-online");
     const char *data = arena_printf(a, "%s/traffic.npy", v->out), *dir = arena_printf(a, "%s/run", v->out);
     TRY(directory_make_all(v->out));
 

@@ -153,6 +153,15 @@ static Status check_grown(const TrainRecord *r, const Values *v, const TrafficSe
                  (long long)train.end - 1);
 }
 
+// Which windows of base ridge-online have no fit of their own.
+static void note_first_fit(const LeadConfig *c, const TrafficSeries *s, TrafficRange train, Arena *a)
+{
+    const int64_t begin = ridge_online_begin(s, a, c->horizon, c->ridge_half_life);
+    fprintf(stderr, "base ridge-online: the ridge is fitted again for each day; windows of rows 0..%lld, before the "
+            "first daily fit, use the fit of rows %lld..%lld\n", (long long)begin - 1, (long long)train.begin,
+            (long long)train.end - 1);
+}
+
 static Status run(Cli *cli, void *values)
 {
     Values *v = values;
@@ -171,6 +180,7 @@ static Status run(Cli *cli, void *values)
     TRY(data_read(cli, &v->data, &s));
     const TrafficSplits split = traffic_splits(s.T, PROTOCOL_CLEAN);
     if (v->update) TRY(check_grown(&r, v, &s, split.train));
+    if (lead_refits_ridge(&cli->config)) note_first_fit(&cli->config, &s, split.train, cli->scratch);
     Progress bar = progress_new();
     Profile *profile = v->profile ? profile_new(cli) : NULL;
     const TrainOptions o = {.out = v->out,

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "traffic/ridge_online.h"
+
 static const char *const encodings[] = {"rgb", "grey", NULL};
 static const char *const scales[] = {"max", "flowmax", "log", "quantile", NULL};
 static const char *const targets[] = {"level", "residual", NULL};
-static const char *const bases[] = {"last", "ridge", NULL};
+static const char *const bases[] = {"last", "ridge", "ridge-online", NULL};
 static const char *const horizons[] = {"direct", "rollout", NULL};
 static const char *const visions[] = {"multi", "single", "linear", "none", NULL};
 static const char *const llm_kinds[] = {"gpt2", "random", "attention", "none", NULL};
@@ -32,7 +34,9 @@ static const ConfigKey keys[] = {
     PICK(encoding, encodings, "image of a matrix (E2)"),
     PICK(scale, scales, "scale that maps volumes to [0,1] (E1)"),
     PICK(target, targets, "what the diffusion draws (E7): the next images, or their change from a cheap forecast"),
-    PICK(base, bases, "the cheap forecast that target residual corrects"),
+    PICK(base, bases, "the cheap forecast that target residual corrects; ridge-online: refitted every day of the data"),
+    NUM(ridge_half_life, 0, 100000,
+        "base ridge-online: days in which a row's weight halves; 0 = all rows count the same"),
     PICK(horizons, horizons, "draw all steps at once as channels, or one step at a time and feed it back (E8)"),
     {"pixel_condition", KEY_BOOL, AT(pixel_condition), 0, 1, NULL,
      "give the U-Net context planes for each pixel beside the noise"},
@@ -109,7 +113,8 @@ const ConfigKey *config_keys(int *n)
 
 static const LeadConfig paper = {
     .history = 16, .horizon = 20, .encoding = ENCODING_RGB, .scale = SCALE_FLOWMAX, .target = TARGET_RESIDUAL,
-    .base = BASE_RIDGE, .horizons = HORIZON_DIRECT, .pixel_condition = true,
+    .base = BASE_RIDGE, .ridge_half_life = RIDGE_HALF_LIFE_DAYS, .horizons = HORIZON_DIRECT,
+    .pixel_condition = true,
     .enc_base = 32, .enc_stages = 4, .enc_width = 512, .agg_layers = 4, .agg_heads = 8, .tokens = 64,
     .llm = "data/gpt2-small", .adapter_width = 128, .lora_rank = 0, .lora_alpha = 16,
     .conditions = CONDITIONS_DUAL, .denoiser = DENOISER_UNET, .flow_width = 192, .flow_hidden = 256,
@@ -248,6 +253,7 @@ const ConfigKey *config_difference(const LeadConfig *a, const LeadConfig *b)
 
 Status config_check(const LeadConfig *c)
 {
+    const bool ridge = c->base != BASE_LAST && c->target == TARGET_RESIDUAL;
     if (c->enc_width % c->agg_heads)
         return USAGE_ERROR("agg_heads: want a divisor of enc_width = %d, got %d", c->enc_width, c->agg_heads);
     if (c->unet_base % 2) return USAGE_ERROR("unet_base: want an even number, got %d", c->unet_base);
@@ -256,10 +262,10 @@ Status config_check(const LeadConfig *c)
                            c->sample_steps);
     if (c->guidance != 1 && c->cond_drop == 0)
         return USAGE_ERROR("guidance: want 1, since cond_drop 0 trains no null condition, got %g", c->guidance);
-    if (c->base == BASE_RIDGE && c->target == TARGET_RESIDUAL && c->history < 12)
+    if (ridge && c->history < 12)
         return USAGE_ERROR("history: the ridge forecast wants at least 12, got %d", c->history);
-    if (c->flow_context && !(c->pixel_condition && c->base == BASE_RIDGE && c->target == TARGET_RESIDUAL))
-        return USAGE_ERROR("flow_context: want pixel_condition, target residual and base ridge, got others");
+    if (c->flow_context && !(c->pixel_condition && ridge))
+        return USAGE_ERROR("flow_context: want pixel_condition, target residual and a ridge base, got others");
     if ((lead_has_heads(c) || lead_has_flow(c)) && !(c->pixel_condition && c->target == TARGET_RESIDUAL))
         return USAGE_ERROR("%s: wants pixel_condition and target residual, got others",
                            lead_has_heads(c) ? "mean_head, scale_head" : "denoiser flow");
@@ -270,9 +276,10 @@ Status config_check(const LeadConfig *c)
         return USAGE_ERROR("point: %s wants mean_head", points[c->point]);
     if (c->point != POINT_SAMPLES && c->horizons == HORIZON_ROLLOUT)
         return USAGE_ERROR("point: rollout has no path of the mean head; want samples, got %s", points[c->point]);
-    if (c->horizons == HORIZON_ROLLOUT && c->target == TARGET_RESIDUAL && c->base == BASE_RIDGE)
+    if (c->horizons == HORIZON_ROLLOUT && ridge)
         return USAGE_ERROR(
-            "base: rollout feeds samples back, which the ridge forecast does not see; want base last, got ridge");
+            "base: rollout feeds samples back, which the ridge forecast does not see; want base last, got %s",
+            bases[c->base]);
     return OK;
 }
 

@@ -11,7 +11,7 @@
 
 typedef enum Encoding { ENCODING_RGB, ENCODING_GREY } Encoding;
 typedef enum TargetKind { TARGET_LEVEL, TARGET_RESIDUAL } TargetKind;
-typedef enum BaseKind { BASE_LAST, BASE_RIDGE } BaseKind;               // the cheap forecast that the residual corrects
+typedef enum BaseKind { BASE_LAST, BASE_RIDGE, BASE_RIDGE_ONLINE } BaseKind;   // the cheap forecast of target residual
 typedef enum LoraTargets { LORA_ON_C_ATTN, LORA_ON_ATTENTION, LORA_ON_ALL } LoraTargets;
 typedef enum HorizonKind { HORIZON_DIRECT, HORIZON_ROLLOUT } HorizonKind;
 typedef enum DenoiserKind { DENOISER_UNET, DENOISER_FLOW, DENOISER_BOTH } DenoiserKind;     // both: the sum of the two
@@ -24,6 +24,7 @@ typedef struct LeadConfig {
     // data
     int history, horizon;            // H, K slots
     int encoding, scale, target, base, horizons;    // Encoding, ScaleKind, TargetKind, BaseKind, HorizonKind
+    double ridge_half_life;          // base ridge-online: days; 0 = all rows count the same
     bool pixel_condition;            // context planes beside the noisy target (our decision, docs/design.md)
     bool flow_context;               // .. with moving averages, volatility, last week and parts of the week
     bool mean_head, scale_head;      // location and scale of the residual come from networks of their own (lead/flow.h)

@@ -178,6 +178,21 @@ void lead_data_set_calibration(LeadData *d, Tape *t, Arena *perm)
     d->head_weight = put_factors(t, perm, d->st->head_weight, d->st->Kt);
 }
 
+// One model, or those of all days.
+static void put_ridge(LeadData *d, Tape *t, Arena *perm, const TrafficSeries *s)
+{
+    const LeadStats *st = d->st;
+    const size_t mark = arena_mark(t->scratch);
+    RidgeOnline m = {.n = 1, .coef = st->ridge.coef};
+    if (lead_refits_ridge(d->cfg)) {
+        lead_ridge_online(&m, t->scratch, s, (TrafficRange){0, s->T}, st, d->cfg);
+        d->model = tensor_new(perm, t->dev, I32, SHAPE(s->T), "ridge of each row");
+        tensor_set_i32(d->model, m.model_of, s->T);
+    }
+    d->coef = put(t, perm, SHAPE(m.n, RIDGE_FITS, st->Kt, st->F, RIDGE_INPUTS), m.coef);
+    arena_rewind(t->scratch, mark);
+}
+
 static Tensor *scaled(Tape *t, const LeadData *d, Tensor *x, bool inverse)
 {
     const TrafficScaleParams p = scale_params(&d->st->scale, inverse);
@@ -188,7 +203,7 @@ Tensor *lead_data_scale(Tape *t, const LeadData *d, Tensor *x) { return scaled(t
 
 static Tensor *ridge_base(Tape *t, const LeadData *d, WindowRows rows)
 {
-    return lead_data_scale(t, d, tape_ridge(t, d->x, d->coef, rows, d->cfg->history));
+    return lead_data_scale(t, d, tape_ridge(t, d->x, d->coef, rows, d->model, d->cfg->history));
 }
 
 Status lead_data_new(LeadData *d, Tape *t, Arena *perm, const LeadStats *st, const LeadConfig *cfg,
@@ -227,7 +242,7 @@ Status lead_data_new(LeadData *d, Tape *t, Arena *perm, const LeadStats *st, con
     lead_data_set_calibration(d, t, perm);
     if (!lead_uses_ridge(cfg)) return OK;
     d->x = x;
-    d->coef = put(t, perm, SHAPE(RIDGE_FITS, K, F, RIDGE_INPUTS), st->ridge.coef);
+    put_ridge(d, t, perm, s);
     if (cfg->flow_context) put_flow_context(d, t, perm, s);
     return OK;
 }

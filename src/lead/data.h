@@ -32,10 +32,13 @@ typedef struct LeadData {
     ResidualUnits units;                   // [Kt,F]
     Tensor *trust;                         // [F,Kt], heads only
     Tensor *spread, *head_weight;          // [Kt]; NULL: all 1
-    Tensor *coef;                          // [3,Kt,F,17], ridge only
+    Tensor *coef, *model;                  // ridge only: [D,3,Kt,F,17] of D models; which one after each row, I32 [T],
+                                           // with base ridge-online only, else NULL
     Tensor *flowmax, *knot_kbps, *knot_s;  // the scale's tables
 } LeadData;
 
+// With base ridge-online, fits the ridge again for every day of s, from the rows before it: a batch depends on rows of
+// its past alone, but on all of them.
 // Copies to the tape's device; tensors live in perm.  Error: a row more than 2^31 slots after the first, long gaps cut.
 Status lead_data_new(LeadData *d, Tape *t, Arena *perm, const LeadStats *st, const LeadConfig *cfg,
                      const TrafficSeries *s);

@@ -67,12 +67,13 @@ static void fit_level(LeadStats *st, const TrafficSeries *s, TrafficRange rows, 
         if (!(st->std[f] > least)) st->std[f] = least;
 }
 
-// s(X_{t+k}) - s(base_k) of one training window -> d [Kt][F]
-static void window_residual(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t, float *base,
-                            float *u, float *d)
+// s(X_{t+k}) - s(base_k) of one training window -> d [Kt][F].  online: the daily fits, or NULL.
+static void window_residual(const LeadStats *st, const RidgeOnline *online, const TrafficSeries *s, int64_t t,
+                            float *base, float *u, float *d)
 {
-    if (lead_uses_ridge(cfg)) ridge_predict(&st->ridge, s, t, base);
-    for (int k = 0; k < st->Kt && !lead_uses_ridge(cfg); k++)
+    const RidgeModel ridge = online ? ridge_online_at(online, t) : st->ridge;
+    if (ridge.coef) ridge_predict(&ridge, s, t, base);
+    for (int k = 0; k < st->Kt && !ridge.coef; k++)
         memcpy(base + (int64_t)k * st->F, row_x(s, t), (size_t)st->F * sizeof *base);
     for (int k = 0; k < st->Kt; k++) {
         float *dk = d + (int64_t)k * st->F;
@@ -82,15 +83,15 @@ static void window_residual(const LeadStats *st, const LeadConfig *cfg, const Tr
     }
 }
 
-static void fit_residual(LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, const int64_t *starts, int64_t n,
-                         Arena *a)
+static void fit_residual(LeadStats *st, const LeadConfig *cfg, const RidgeOnline *online, const TrafficSeries *s,
+                         const int64_t *starts, int64_t n, Arena *a)
 {
     const int64_t KF = (int64_t)st->Kt * st->F, stride = (n + FIT_WINDOWS - 1) / FIT_WINDOWS;
     float *base = arena_alloc(a, (size_t)KF * sizeof *base), *u = arena_alloc(a, (size_t)st->F * sizeof *u);
     float *d = arena_alloc(a, (size_t)KF * sizeof *d);
     double *abs_sum = arena_zalloc(a, (size_t)KF * sizeof *abs_sum), count = 0, all = 0;
     for (int64_t i = 0; i < n; i += stride, count++) {
-        window_residual(st, cfg, s, starts[i] + cfg->history - 1, base, u, d);
+        window_residual(st, online, s, starts[i] + cfg->history - 1, base, u, d);
         for (int64_t j = 0; j < KF; j++) abs_sum[j] += fabs((double)d[j]);
     }
     for (int64_t j = 0; j < KF; j++) all += abs_sum[j] / count / (double)KF;
@@ -102,7 +103,7 @@ static void fit_residual(LeadStats *st, const LeadConfig *cfg, const TrafficSeri
     memset(st->low, 0, (size_t)KF * sizeof(float));
     memset(st->high, 0, (size_t)KF * sizeof(float));
     for (int64_t i = 0; i < n; i += stride) {
-        window_residual(st, cfg, s, starts[i] + cfg->history - 1, base, u, d);
+        window_residual(st, online, s, starts[i] + cfg->history - 1, base, u, d);
         for (int64_t j = 0; j < KF; j++) {
             const float y = asinhf(d[j] / st->sigma[j]);
             acc[j].sum += (double)y;
@@ -154,6 +155,12 @@ static float *trust_fit(const TrafficSeries *s, TrafficRange rows, int F, int Kt
     return trust;
 }
 
+void lead_ridge_online(RidgeOnline *m, Arena *a, const TrafficSeries *s, TrafficRange wanted, const LeadStats *st,
+                       const LeadConfig *cfg)
+{
+    ridge_online_fit(m, a, s, wanted, &st->ridge, st->Kt, cfg->ridge_half_life, RIDGE_LAMBDA);
+}
+
 static void stats_alloc(LeadStats *st, Arena *a)
 {
     const size_t F = (size_t)st->F, KF = (size_t)st->Kt * F;
@@ -192,7 +199,9 @@ Status lead_stats_fit(LeadStats *st, Arena *a, const TrafficSeries *s, TrafficRa
         return ERROR("training rows %lld..%lld: want a window of %d + %d valid consecutive snapshots, found none",
                      (long long)train.begin, (long long)train.end - 1, cfg->history, st->Kt);
     fit_level(st, s, train, a);
-    fit_residual(st, cfg, s, starts, n, a);
+    RidgeOnline online;
+    if (lead_refits_ridge(cfg)) lead_ridge_online(&online, a, s, train, st, cfg);
+    fit_residual(st, cfg, lead_refits_ridge(cfg) ? &online : NULL, s, starts, n, a);
     arena_rewind(a, mark);
     return OK;
 }

@@ -2,8 +2,9 @@
 // back into traffic.
 //
 // Target `level`: the images of the next matrices, channel k*C + c.
-// Target `residual` [D]: the change from a cheap forecast base_k (last matrix or ridge), in units that suit each flow f
-// and step k:   z = (s(X_{t+k}) - s(base_k)) / sigma_kf,   x_kf = asinh(z) / gamma_kf
+// Target `residual` [D]: the change from a cheap forecast base_k (last matrix, ridge or ridge refitted daily), in units
+// that suit each flow f and step k:
+//   z = (s(X_{t+k}) - s(base_k)) / sigma_kf,   x_kf = asinh(z) / gamma_kf
 // sigma = mean |s(X) - s(base)| and gamma = root mean square of asinh(z) over training windows, so that every pixel of
 // every channel has about unit variance although traffic is heavy-tailed; asinh is linear for small changes and
 // logarithmic for large ones.  Decoding clamps x to the range seen in training, widened by a tenth, then inverts.
@@ -13,7 +14,7 @@
 #include "lead/model.h"
 #include "nn/checkpoint.h"
 #include "traffic/encode.h"
-#include "traffic/ridge.h"
+#include "traffic/ridge_online.h"
 #include "traffic/series.h"
 
 typedef struct LeadStats {
@@ -21,7 +22,7 @@ typedef struct LeadStats {
     TrafficScale scale;
     SlotMeans means;
     EncodeGains gains;
-    RidgeModel ridge;                      // target residual with base ridge only, else coef = NULL
+    RidgeModel ridge;                      // target residual with a ridge base only, else coef = NULL
     float *part_means;                     // [2 per_day][F], flow_context only, else NULL (traffic/scaling.h)
     float *node_unit;                      // [2 N + 1] kbit/s: mean |change| of what each node sends, receives, and of
                                            // the total; flow_context only, else NULL
@@ -32,7 +33,8 @@ typedef struct LeadStats {
     float *head_weight;                    // [Kt] the point forecast goes so far from the base towards the mean head
 } LeadStats;
 
-// Fits everything from the training rows only.  Errors: too few windows, no traffic.
+// Fits everything from the training rows only; with base ridge-online the residuals are those of the daily fits.
+// Errors: too few windows, no traffic.
 Status lead_stats_fit(LeadStats *st, Arena *a, const TrafficSeries *s, TrafficRange train, const LeadConfig *cfg);
 
 enum { STATS_MAX_ARRAYS = 16 };
@@ -52,7 +54,17 @@ int lead_error_steps(int Kt, int steps[ERROR_STEPS]);
 // Whether the ridge forecast is the base: with target `residual` only; otherwise the base is the last matrix.
 static inline bool lead_uses_ridge(const LeadConfig *cfg)
 {
-    return cfg->base == BASE_RIDGE && cfg->target == TARGET_RESIDUAL;
+    return cfg->base != BASE_LAST && cfg->target == TARGET_RESIDUAL;
 }
+
+// Whether that forecast is fitted again for every day (traffic/ridge_online.h).
+static inline bool lead_refits_ridge(const LeadConfig *cfg)
+{
+    return cfg->base == BASE_RIDGE_ONLINE && cfg->target == TARGET_RESIDUAL;
+}
+
+// The daily fits for the rows `wanted` of a series.  Forecasts from days before the first fit use st->ridge.
+void lead_ridge_online(RidgeOnline *m, Arena *a, const TrafficSeries *s, TrafficRange wanted, const LeadStats *st,
+                       const LeadConfig *cfg);
 
 #endif

@@ -1,5 +1,7 @@
 #include "tensor/traffic_ops.h"
 
+#include <math.h>
+
 static double in_numel(const OpCall *c) { return (double)numel(c->in[0]); }
 static double out_numel(const OpCall *c) { return (double)numel(c->out[0]); }
 
@@ -86,6 +88,9 @@ static double input_bytes(const OpCall *c, int i)
 {
     if (!c->in[i] || (c->op == OP_cache_put && i == 0) || op_out_type(c->op) == I32) return 0;
     if (c->op == OP_ridge && i == 0) return RIDGE_INPUTS * (double)tensor_bytes(c->out[0]);
+    if (c->op == OP_ridge && i == 1)
+        return fmin((double)tensor_bytes(c->in[i]), RIDGE_INPUTS * (double)tensor_bytes(c->out[0]));
+    if (c->op == OP_ridge && i == 4) return 0;
     const bool part = c->op == OP_embedding || c->op == OP_slice || c->op == OP_crop2d;
     return (double)tensor_bytes(part && i == 0 ? c->out[0] : c->in[i]);
 }

@@ -95,14 +95,15 @@ void window_calendar_oracle(const OpCall *c, long double *const *out)
 void ridge_oracle(const OpCall *c, long double *const *out)
 {
     const double *x = c->in[0]->x, *coef = c->in[1]->x;
-    const int64_t K = c->in[1]->shape.d[1], F = c->in[0]->shape.d[1], W = c->in[2]->shape.d[1];
+    const int64_t K = c->in[1]->shape.d[2], F = c->in[0]->shape.d[1], W = c->in[2]->shape.d[1];
     const int H = ((const RidgeParams *)c->p)->history;
     for (int64_t i = 0; i < numel(c->out[0]); i++) {
         const int64_t f = i % F, k = i / F % K, b = i / F / K;
         const int32_t *season = index_of(c, 3) + (b * K + k) * 4, *row = index_of(c, 2) + b * W;
         const bool day = season[0] != -1 && season[1] != -1 && season[2] != -1, week = season[3] != -1;
         const int64_t fit = !day ? 2 : !week ? 1 : 0;
-        const double *w = coef + fit * K * F * 17 + k * F * 17 + f * 17;
+        const int64_t model = c->in[4] ? index_of(c, 4)[row[H]] : 0;
+        const double *w = coef + model * 3 * K * F * 17 + fit * K * F * 17 + k * F * 17 + f * 17;
         long double sum = 0;
         for (int j = 3 - (int)fit; j >= 0 && fit < 2; j--) sum = fmal(w[12 + j], x[season[j] * F + f], sum);
         for (int l = 11; l >= 0; l--) sum = fmal(w[l], x[row[H - l] * F + f], sum);
