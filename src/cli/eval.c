@@ -7,12 +7,14 @@
 #include "cli/verbs.h"
 #include "tensor/clock.h"
 #include "traffic/forecast_file.h"
+#include "traffic/rolling.h"
 
 static const Option table[] = {
     DATA_OPTIONS(EvalValues),
     RUN_OPTIONS(EvalValues),
     {"naive-only", OPT_FLAG, offsetof(EvalValues, naive_only), NULL, "score the naive forecasts only", 0, 0},
-    {"protocol", OPT_TEXT, offsetof(EvalValues, protocol), "NAME", "clean or flow-by-flow [clean]", 0, 0},
+    {"protocol", OPT_TEXT, offsetof(EvalValues, protocol), "NAME",
+     "clean, rolling (ridge refitted every day) or flow-by-flow [clean]", 0, 0},
     {"split", OPT_TEXT, offsetof(EvalValues, split), "NAME", "test, or val for tuning [test]", 0, 0},
     {"stride", OPT_INT, offsetof(EvalValues, stride), "N",
      "score every N-th window only: a quick look, not a result [1]", 1, 1e9},
@@ -31,6 +33,8 @@ static const Option table[] = {
      "with --origins: train with these keys, a JSON object (on top of --config, or of preset small)", 0, 0},
     {"runs", OPT_TEXT, offsetof(EvalValues, runs), "DIR",
      "with --origins: directory of the runs originP (default: RUN.originP beside --model)", 0, 0},
+    {"half-life", OPT_NUMBER, offsetof(EvalValues, half_life), "DAYS",
+     "rolling: a row's weight in ridge-daily halves in DAYS; 0 = all rows count the same [the run's, or 35]", 0, 1e5},
     {"batch", OPT_INT, offsetof(EvalValues, batch), "N", "windows drawn together [8]", 1, 4096},
     {"details", OPT_FLAG, offsetof(EvalValues, details), NULL,
      "print every metric: in scaled units, in kbit/s, and of the sums of rows, columns and matrices", 0, 0},
@@ -46,6 +50,7 @@ static void defaults(void *values)
     v->run.guidance = -1;
     v->stride = 1;
     v->batch = 8;
+    v->half_life = -1;
 }
 
 // A forecaster that shows its progress.
@@ -115,7 +120,7 @@ typedef struct Files { int n; ForecastFile file[MOST_FILES]; } Files;
 
 static bool is_row_name(const char *name, const Files *f)
 {
-    bool taken = strcmp(name, "lead") == 0;
+    bool taken = strcmp(name, "lead") == 0 || strcmp(name, ROLLING_NAME) == 0;
     for (int k = 0; k < NAIVE_KINDS; k++) taken |= strcmp(name, naive_names[k]) == 0;
     for (int i = 0; i < f->n; i++) taken |= strcmp(name, f->file[i].name) == 0;
     return taken;
@@ -153,14 +158,26 @@ static Status write_windows(const EvalTask *task, const char *path)
     return file_commit(&w, false);
 }
 
+static Status parse_protocol(const char *name, TrafficProtocol *p)
+{
+    static const char *const names[] = {
+        [PROTOCOL_CLEAN] = "clean", [PROTOCOL_ROLLING] = "rolling", [PROTOCOL_FLOW_BY_FLOW] = "flow-by-flow"};
+    for (int i = 0; i < (int)(sizeof names / sizeof *names); i++) {
+        *p = (TrafficProtocol)i;
+        if (strcmp(name, names[i]) == 0) return OK;
+    }
+    return USAGE_ERROR("--protocol: want clean, rolling or flow-by-flow, got '%s'", name);
+}
+
 static Status check_options(EvalValues *v)
 {
-    const bool fbf = strcmp(v->protocol, "flow-by-flow") == 0;
-    if (!fbf && strcmp(v->protocol, "clean"))
-        return USAGE_ERROR("--protocol: want clean or flow-by-flow, got '%s'", v->protocol);
+    TRY(parse_protocol(v->protocol, &v->which));
+    const bool fbf = v->which == PROTOCOL_FLOW_BY_FLOW;
+    if (v->half_life >= 0 && v->which != PROTOCOL_ROLLING)
+        return USAGE_ERROR("--half-life: want --protocol rolling, got %s", v->protocol);
     if (strcmp(v->split, "val") && strcmp(v->split, "test"))
         return USAGE_ERROR("--split: want test or val, got '%s'", v->split);
-    if (v->origins && (fbf || v->also || v->windows_out || v->png || strcmp(v->split, "test")))
+    if (v->origins && (v->which != PROTOCOL_CLEAN || v->also || v->windows_out || v->png || strcmp(v->split, "test")))
         return USAGE_ERROR("--origins: wants protocol clean, and no --split, --also, --windows-out, --png");
     if (!v->origins && (v->config || v->config_file || v->runs))
         return USAGE_ERROR("--config, --config-file and --runs: want --origins P,..");
@@ -180,8 +197,11 @@ static const char *describe(const Cli *cli, const EvalValues *v, const EvalTask 
     Arena *a = cli->perm;
     const char *text = arena_printf(
         a, "protocol %s, split %s, scale flowmax (%s), history %d, horizon %d, %lld windows, stride %lld", v->protocol,
-        v->split, strcmp(v->protocol, "clean") ? "maximum over the whole series: looks ahead" : "training rows",
+        v->split, v->which == PROTOCOL_FLOW_BY_FLOW ? "maximum over the whole series: looks ahead" : "training rows",
         task->history, task->K, (long long)task->n_windows, (long long)v->stride);
+    if (v->which == PROTOCOL_ROLLING)
+        text = arena_printf(a, "%s; ridge-daily: half-life %g days%s", text, v->half_life,
+                            v->half_life > 0 ? "" : " (none)");
     if (run)
         text = arena_printf(a, "%s; lead: %s, %lld steps, %d samples, %d network calls, guidance %g", text,
                             run->file, (long long)run->step, run->cfg.samples, run->cfg.sample_steps,
@@ -201,7 +221,8 @@ static Status score(Cli *cli, const EvalValues *v, const EvalPlan *plan, LeadRun
         const Forecaster f = forecast_file_forecaster(&files->file[i]);
         TRY(evaluate(&t, cli->perm, task, &f));
     }
-    TRY(evaluate_naive(&t, cli->perm, task, plan->split.train, plan->split.val));
+    if (v->which == PROTOCOL_ROLLING) TRY(evaluate_rolling(&t, cli->perm, task, plan->split.train, v->half_life));
+    else TRY(evaluate_naive(&t, cli->perm, task, plan->split.train, plan->split.val));
     eval_compare(&t, cli->perm);
     const char *what = describe(cli, v, task, run, files), *comment = show_findings(&t, what, cli->perm);
     eval_print(&t, comment, v->details, 0, true, stdout);
@@ -231,13 +252,18 @@ static Status run(Cli *cli, void *values)
     TRY(data_read(cli, &v->data, &s));
     if (v->origins) return eval_origins(cli, v, &s);
     LeadRun lead = {0}, *r = v->run.model ? &lead : NULL;
-    EvalPlanOptions o = {.protocol = strcmp(v->protocol, "clean") ? PROTOCOL_FLOW_BY_FLOW : PROTOCOL_CLEAN,
+    EvalPlanOptions o = {.protocol = v->which,
                          .validation = strcmp(v->split, "val") == 0, .stride = v->stride};
     if (r) {
         TRY(run_open(cli, &v->run, LEAD_BEST, r));
+        if (lead_refits_ridge(&r->cfg) && v->which != PROTOCOL_ROLLING)
+            return USAGE_ERROR("--protocol: want rolling, since the run's base ridge-online is fitted on all days "
+                               "before a forecast, got %s", v->protocol);
+        if (lead_refits_ridge(&r->cfg) && v->half_life < 0) v->half_life = r->cfg.ridge_half_life;
         o.history = r->cfg.history;
         o.K = r->cfg.horizon;
     }
+    if (v->half_life < 0) v->half_life = RIDGE_HALF_LIFE_DAYS;
     EvalPlan plan;
     TRY(eval_plan(&plan, cli->perm, &s, &o));
     if (v->windows_out) TRY(write_windows(&plan.task, v->windows_out));

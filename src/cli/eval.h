@@ -12,6 +12,8 @@ typedef struct EvalValues {
     const char *protocol, *out, *split, *png, *also, *windows_out, *origins, *config, *config_file, *runs;
     bool naive_only, details, also_levels;
     int64_t stride, batch;
+    double half_life;            // below 0: not given
+    TrafficProtocol which;       // that of `protocol`
 } EvalValues;
 
 // Scores run (NULL: none) with a progress bar.

@@ -135,6 +135,8 @@ static Status score_origin(Origins *o, int at)
 {
     Arena *a = o->cli->perm;
     const int percent = o->percent[at];
+    if (o->cfg && lead_refits_ridge(o->cfg))
+        return USAGE_ERROR("--origins: want base last or ridge, got ridge-online, which --protocol rolling scores");
     EvalPlanOptions po = {.origin = percent, .stride = o->v->stride};
     if (o->cfg) {
         po.history = o->cfg->history;

@@ -132,6 +132,13 @@ static int compare_float(const void *p, const void *q)
     return (a > b) - (a < b);
 }
 
+void naive_levels(float *v, int64_t n, float *out, int64_t stride)
+{
+    qsort(v, (size_t)n, sizeof *v, compare_float);
+    for (int64_t q = 0; q < NAIVE_LEVELS; q++)
+        out[q * stride] = (float)metric_quantile(v, (int)n, (double)(q + 1) / (NAIVE_LEVELS + 1), 6);
+}
+
 // Quantiles of the residuals of some training windows; NAIVE_RIDGE_SCALE: fits the scale and divides by it first.
 static Status fit_residuals(NaiveModel *m, Arena *a, const TrafficSeries *s, TrafficRange train)
 {
@@ -150,12 +157,7 @@ static Status fit_residuals(NaiveModel *m, Arena *a, const TrafficSeries *s, Tra
     }
     if (m->kind == NAIVE_RIDGE_SCALE) conditional_fit(m->scale, a, s, t, n, r);
 #pragma omp parallel for schedule(static)
-    for (int64_t k = 0; k < KF; k++) {
-        qsort(r + k * n, (size_t)n, sizeof *r, compare_float);
-        for (int64_t q = 0; q < NAIVE_LEVELS; q++)
-            m->residual[q * KF + k] =
-                (float)metric_quantile(r + k * n, (int)n, (double)(q + 1) / (NAIVE_LEVELS + 1), 6);
-    }
+    for (int64_t k = 0; k < KF; k++) naive_levels(r + k * n, n, m->residual + k, KF);
     return OK;
 }
 

@@ -58,6 +58,8 @@ void naive_predict(NaiveModel *m, const TrafficSeries *s, int64_t t, float *out)
 // dist [NAIVE_LEVELS][K][F] kbit/s around point [K][F], the forecast after row t.
 void naive_spread(NaiveModel *m, const TrafficSeries *s, int64_t t, const float *point, float *dist);
 bool naive_has_state(NaiveKind kind);
+// Sorts the n residuals v of one flow and step; their quantile i/100 goes to out[(i - 1) * stride].
+void naive_levels(float *v, int64_t n, float *out, int64_t stride);
 
 // False when, at every window, yesterday falls back to persistence, or lastweek to yesterday.
 bool naive_is_distinct(NaiveKind kind, const TrafficSeries *s, const int64_t *starts, int64_t n, int history, int K);

@@ -1,7 +1,8 @@
 #include "traffic/protocol.h"
 
 // History and steps of each protocol, when no model says other.
-static const struct { int history, K; } usual[] = {[PROTOCOL_CLEAN] = {16, 20}, [PROTOCOL_FLOW_BY_FLOW] = {12, 3}};
+static const struct { int history, K; } usual[] = {
+    [PROTOCOL_CLEAN] = {16, 20}, [PROTOCOL_ROLLING] = {16, 20}, [PROTOCOL_FLOW_BY_FLOW] = {12, 3}};
 
 static TrafficSplits origin_splits(int64_t T, int origin)
 {

@@ -1,6 +1,9 @@
 // The protocol of an evaluation (E9): on which rows models are fitted, and which windows are scored in which scale.
 // Protocol clean:         series with suspicious snapshots marked, splits 70/15/15, history 16, scale from the
 //   training rows.
+// Protocol rolling:       splits, windows and scale of clean, but a forecast may use every row before its own day (that
+//   of its last known row): ridge is fitted again each day (ridge_online.h), and its residuals are those of the days
+//   before (rolling.h).  The frozen ridge of clean is the row to compare with.
 // Protocol flow-by-flow:  traffic_series_flatten of the series (gaps ignored, nothing left out: all rows count as
 //   consecutive), each flow divided by its maximum over ALL rows (looks ahead, as the published table does), history
 //   12, windows lying wholly, history included, in the last 20 % (rows floor(0.8 T) .. T-1), K = 3; ridge is fitted on
