@@ -298,5 +298,8 @@ void test_device(TestLog *log)
     few.horizons = HORIZON_ROLLOUT, few.sampler = SAMPLER_DPMPP2M, few.steps = 2;
     test_lead(log, &cpu, &fenced, a, &s, few, "rollout", true, true);
     test_lead(log, &each, &gpu, a, &s, few, "recorded-rollout", true, false);
+    few.horizons = HORIZON_DIRECT, few.base = BASE_RIDGE_ONLINE, few.history = 12;
+    test_lead(log, &cpu, &fenced, a, &s, few, "ridge-online", true, true);
+    test_lead(log, &each, &gpu, a, &s, few, "recorded-ridge-online", true, false);
     arena_delete(a);
 }
