@@ -77,6 +77,7 @@ help:
 	@echo "make bench         kernels against this machine's ceilings; BENCH=\"--quick --threads 1 conv2d\""
 	@echo "make bench-peers   the same beside OpenBLAS, oneDNN 2.6 and 3.x, PyTorch, onnxruntime"
 	@echo "make bench-models  whole models beside PyTorch and onnxruntime, peak memory"
+	@echo "make ablation      what each idea of LEAD is worth: DATA=x.npy OUT=dir"
 	@echo "make ladder        SGEMM and attention from plain loops to the product's kernels; BENCH=--quick: seconds"
 	@echo "make twin          the whole model against its second derivation in PyTorch; QUICK=1: small sizes"
 	@echo "make clean         removes build"
