@@ -4,6 +4,7 @@
 //   param.NAME frozen.NAME            before the first step      grad.NAME    of the first step, before clipping
 //   after.NAME ema.NAME               after the last step        loss, norm   [steps]
 //   I.frames I.slot I.dow I.context I.target I.weight I.eps      the batch of step I and its noise
+//   I.window I.base sigma gamma trust                            with heads: what the residual is computed from
 // Metadata: the configuration and what the twin must know besides (slots_per_day, rng_step is I).
 // --noise S adds S times standard normal numbers to every trainable parameter, so that nothing is zero by construction.
 // --bare: parameters and batches only.  --f64 runs the reference kernels in double precision, and every array is F64.
@@ -77,11 +78,15 @@ static void put_after(Dump *d, const ParamSet *ps)
 
 static void put_batch(Dump *d, Session *s, const LeadBatch *b, int step)
 {
-    const char *const name[] = {"frames", "slot", "dow", "context", "target", "weight"};
-    Tensor *const x[] = {b->frames, b->slot, b->dow, b->context, b->target, b->weight};
-    for (int i = 0; i < 6; i++) put_copy(d, NAME("%d.%s", step, name[i]), x[i], x[i] ? x[i]->x : NULL);
+    const char *const name[] = {"frames", "slot", "dow", "context", "target", "weight", "window", "base"};
+    Tensor *const x[] = {b->frames, b->slot, b->dow, b->context, b->target, b->weight, b->window, b->base};
+    for (int i = 0, most = lead_has_heads(&s->cfg) ? 8 : 6; i < most; i++)
+        put_copy(d, NAME("%d.%s", step, name[i]), x[i], x[i] ? x[i]->x : NULL);
     const RandomAddress at = {.seed = (uint64_t)s->cfg.seed, .site = SITE_NOISE, .step = (uint32_t)step};
-    Tensor *eps = tape_randn(&s->tape, b->target->shape, at, 0);   // lead_loss draws these
+    // lead_loss draws these, for every flow by itself where there is no U-Net
+    const int64_t K = shape_last(b->target->shape);
+    const Shape rows = lead_has_unet(&s->cfg) ? b->target->shape : SHAPE(numel(b->target) / K, K);
+    Tensor *eps = tape_randn(&s->tape, rows, at, 0);
     put_copy(d, NAME("%d.eps", step), eps, eps->x);
 }
 
@@ -105,7 +110,7 @@ static Status run(const Options *o, const LeadConfig *cfg)
     CHECK(s, "dump_step: no memory");
     TRY(session_open(s, cfg, &o->data, o->f64 ? device_cpu_f64() : device_cpu_f32(ISA_AVX512)));
     Arena *a = arena_new("dump", (size_t)64 << 30, NULL);
-    Dump dump = {.cap = 5 * s->ps.n + 7 * o->steps + 2, .a = a, .f64 = o->f64}, *d = &dump;
+    Dump dump = {.cap = 5 * s->ps.n + 9 * o->steps + 5, .a = a, .f64 = o->f64}, *d = &dump;
     d->t = arena_alloc(a, (size_t)d->cap * sizeof *d->t);
     if (o->noise > 0) add_noise(s, o->noise);
     put_params(d, &s->ps);
@@ -122,6 +127,10 @@ static Status run(const Options *o, const LeadConfig *cfg)
         printf("step %d: loss %.9g, gradient norm %.9g\n", i, loss[i], norm[i]);
     }
     if (!o->bare) put_after(d, &s->ps);
+    if (lead_has_heads(cfg)) {
+        const Tensor *const x[] = {s->data.units.sigma, s->data.units.gamma, s->data.trust};
+        for (int i = 0; i < 3; i++) put_copy(d, (const char *const[]){"sigma", "gamma", "trust"}[i], x[i], x[i]->x);
+    }
     put(d, "loss", SAFE_F64, SHAPE(o->steps), loss);
     put(d, "norm", SAFE_F64, SHAPE(o->steps), norm);
     JsonWriter w = json_writer(a, 1);
@@ -129,8 +138,8 @@ static Status run(const Options *o, const LeadConfig *cfg)
     const SafeMeta meta[] = {
         {"config", json_text(&w, NULL)},
         {"slots_per_day", arena_printf(a, "%d", s->stats.per_day)},
-        {"llm_heads", arena_printf(a, "%d", (int)s->model.llm->c.heads)},
-        {"llm_eps", arena_printf(a, "%.17g", s->model.llm->c.eps)},
+        {"llm_heads", arena_printf(a, "%d", s->model.llm_heads)},
+        {"llm_eps", arena_printf(a, "%.17g", s->model.llm ? s->model.llm->c.eps : 0)},
         {"device", s->dev.name},
     };
     return safetensors_write(o->out, d->t, d->n, meta, (int64_t)(sizeof meta / sizeof *meta), false, a);

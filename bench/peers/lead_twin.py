@@ -83,7 +83,7 @@ class Twin:
         for name, v in params.items():
             t = torch.from_numpy(to_torch(name, v).copy()).to(dtype).requires_grad_(trainable)
             self.p[name] = self.train[name] = t
-        self.llm_layers = 1 + max(int(n.split(".")[2]) for n in frozen if n.startswith("llm.h."))
+        self.llm_layers = 1 + max((int(n.split(".")[2]) for n in frozen if n.startswith("llm.h.")), default=-1)
         self.dropout_calls = 0
         self.step = 0
         self.training = True
@@ -127,6 +127,12 @@ class Twin:
 
     def vision(self, frames):
         stems = 4 if frames.shape[-1] >= 16 else 3
+        if self.c["vision"] == "none":
+            return frames.new_zeros(frames.shape[0], self.c["enc_width"])
+        if self.c["vision"] == "linear":   # pixels in the engine's order: rows, columns, channels
+            return self.lin("vision.fc1", frames.permute(0, 2, 3, 1).flatten(1))
+        if self.c["vision"] == "single":
+            stems = 1
         h = torch.cat([self.conv(f"vision.stem.{i}", frames) for i in range(stems)], 1)
         h = F.gelu(self.pixels("vision.fuse", h), approximate="tanh")
         for i in range(self.c["enc_stages"]):
@@ -207,10 +213,54 @@ class Twin:
         f = self.vision(b["frames"].flatten(0, 1)).view(B, H, -1)
         tok = self.aggregate(f, b["slot"], b["dow"])
         tok = F.gelu(self.lin("to_llm.1", self.ln("to_llm.norm", tok)), approximate="tanh")
-        z = self.llm(self.ln("to_llm.norm_out", self.lin("to_llm.2", tok)))
-        p = torch.softmax(self.lin("cond.pool", z), 1)
-        g = self.lin("cond.g2", F.gelu(self.lin("cond.g1", (p * z).sum(1)), approximate="tanh"))
-        return g, self.lin("cond.s", self.ln("cond.s_norm", z))
+        z = self.ln("to_llm.norm_out", self.lin("to_llm.2", tok))
+        if self.c["llm_kind"] == "attention":
+            n = self.ln("instead.norm", z)
+            z = z + self.attention("instead.attn", n, n, self.llm_heads, causal=True)
+        elif self.c["llm_kind"] != "none":
+            z = self.llm(z)
+        g = s = None
+        if self.c["conditions"] in ("dual", "global"):
+            p = torch.softmax(self.lin("cond.pool", z), 1)
+            g = self.lin("cond.g2", F.gelu(self.lin("cond.g1", (p * z).sum(1)), approximate="tanh"))
+        if self.c["conditions"] in ("dual", "sequence"):
+            s = self.lin("cond.s", self.ln("cond.s_norm", z))
+        return g, s
+
+    # ---- networks over flows
+
+    def trunk(self, name, x):
+        pair = self.p[name + ".pair"].expand(x.shape[0], -1, -1)
+        h = F.silu(self.lin(name + ".in", torch.cat([x, pair], 2)))
+        for i in range(2):
+            h = h + F.silu(self.lin(f"{name}.{i}", h))
+        return h
+
+    def heads(self, context):
+        """context [B,F,C] -> location and log scale [B,F,K], or None."""
+        if not (self.c["mean_head"] or self.c["scale_head"]):
+            return None, None
+        h = self.trunk("heads", context)
+        return (self.lin("heads.location", h) if self.c["mean_head"] else None,
+                self.lin("heads.log_scale", h) if self.c["scale_head"] else None)
+
+    def flow_denoise(self, x, time, context, moments, g):
+        """x [B,F,K]; time [B] or [B,F]; g [B,W] or None."""
+        q = self.lin("flow.condition", self.trunk("flow", torch.cat([context] + moments, 2)))
+        w = torch.exp(-math.log(10000) * torch.arange(32, dtype=torch.float64) / 32)
+        angle = time.double()[..., None] * w
+        t = F.silu(self.lin("flow.time", torch.cat([torch.sin(angle), torch.cos(angle)], -1).to(x.dtype)))
+        gamma, beta = self.lin("flow.from_t", t).chunk(2, -1)
+        if time.ndim == 1:
+            gamma, beta = gamma[:, None], beta[:, None]
+        h = (1 + gamma) * (self.lin("flow.x", x) + q) + beta
+        if g is not None:
+            gamma, beta = self.lin("flow.from_g", F.silu(g))[:, None].chunk(2, -1)
+            h = (1 + gamma) * h + beta
+        h = F.silu(h)
+        for i in range(3):
+            h = h + F.silu(self.lin(f"flow.layer.{i}", h))
+        return self.lin("flow.out", h)
 
     def res_block(self, n, x, g, t):
         h = self.conv(n + ".conv1", F.silu(self.gn(n + ".norm1", x)))
@@ -277,11 +327,11 @@ class Twin:
             beta = 1000 / T * np.linspace(math.sqrt(0.00085), math.sqrt(0.012), T) ** 2
         return np.concatenate([[1.0], np.cumprod(1 - np.minimum(beta, 0.999))])
 
-    def draw(self, B):
+    def draw(self, B, parts):
         """Times, alpha_bar, loss weights and kept conditions of the step."""
         seed, T = self.c["seed"], self.c["diffusion_steps"]
         u = philox.unit(philox.draws(seed, philox.SITE_TIMESTEP, self.step, 0, B))
-        time = np.minimum(T, 1 + np.floor((np.arange(B) + u) / B * T).astype(np.int64))
+        time = np.minimum(T, 1 + np.floor((np.arange(B) % parts + u) / parts * T).astype(np.int64))
         ab = self.alpha_bar()[time]
         keep = philox.unit(philox.draws(seed, philox.SITE_COND_DROP, self.step, 0, B)) >= self.c["cond_drop"]
         weight = np.ones(B)
@@ -292,32 +342,85 @@ class Twin:
         # the engine keeps these in float
         return [torch.from_numpy(v.astype(np.float32)) for v in (time, ab, weight, keep)]
 
+    def residual(self, b):
+        """Location and log scale as the diffusion sees them, its target, and the loss of the heads."""
+        c = self.c
+        N = b["target"].shape[-1]
+        location, log_scale = self.heads(b["planes"])
+        if location is None and log_scale is None:
+            return [], b["target"], 0
+        H = c["history"]
+        now, after = b["window"][:, H:H + 1], b["window"][:, H + 1:H + 1 + c["horizon"]]
+        z = ((after - (now if b["base"] is None else b["base"])) / b["sigma"]).transpose(1, 2)   # [B,F,K]
+        zero = torch.zeros_like(z)
+        where = zero if location is None else location.detach().clamp(-30, 30) * b["trust"]
+        size = zero if log_scale is None else log_scale.detach().clamp(-3, 3) * b["trust"]
+        loss = 0
+        if location is not None:
+            loss = loss + F.huber_loss(location, z.clamp(-30, 30), delta=4.0)
+        if log_scale is not None:
+            loss = loss + 0.5 * F.mse_loss(log_scale, torch.log((z - where).abs() + 0.1))
+        x0 = torch.asinh((z - where) * torch.exp(-size)) / b["gamma"].T
+        moments = [m for m, there in ((where, location), (size, log_scale)) if there is not None]
+        return moments, x0.transpose(1, 2).unflatten(2, (N, N)), loss
+
     def loss(self, b, step):
-        c, x0, eps = self.c, b["target"], b["eps"]
+        c = self.c
         self.step, self.dropout_calls = step, 0
-        B, dt = x0.shape[0], x0.dtype
-        time, ab, weight, keep = (v.to(dt) for v in self.draw(B))
-        g, s = self.condition(b)
+        B, K, N = b["target"].shape[0], b["target"].shape[1], b["target"].shape[-1]
+        dt, flows = b["target"].dtype, c["denoiser"] == "flow"
+        if b["context"] is not None:
+            b["planes"] = b["context"].flatten(2).transpose(1, 2)
+        moments, x0, total = self.residual(b)
+        count = B * N * N if flows else B
+        time, ab, weight, keep = (v.to(dt) for v in self.draw(count, 1 if flows else B))
+        g = s = None
+        if c["conditions"] != "none":
+            g, s = self.condition(b)
+        keep = keep.view(B, -1)[:, 0]
         if c["cond_drop"] > 0:
-            g = keep[:, None] * g + (1 - keep)[:, None] * self.p["cond.null_g"]
-            s = keep[:, None, None] * s + (1 - keep)[:, None, None] * self.p["cond.null_s"]
-        ab = ab[:, None, None, None]
+            if g is not None:
+                g = keep[:, None] * g + (1 - keep)[:, None] * self.p["cond.null_g"]
+            if s is not None:
+                s = keep[:, None, None] * s + (1 - keep)[:, None, None] * self.p["cond.null_s"]
+        if flows:   # one time for each flow: [B,1,N,N] like an image
+            grid = lambda v: v.view(B, 1, N, N)
+            eps = b["eps"].view(B, N, N, K).permute(0, 3, 1, 2)
+        else:
+            grid = lambda v: v[:, None, None, None]
+            eps = b["eps"]
+        time_rows, ab_rows, weight_rows = time.view(B, N * N) if flows else time, ab, weight
+        ab = grid(ab)
         xt = ab.sqrt() * x0 + (1 - ab).sqrt() * eps
-        planes = [xt] + ([b["context"]] if b["context"] is not None else [])
-        planes.append(self.p["pixel"].permute(2, 0, 1).expand(B, -1, -1, -1))
-        out = self.unet(torch.cat(planes, 1), time, g, s)
+        out = 0
+        if not flows:
+            planes = [xt] + ([b["context"]] if b["context"] is not None else [])
+            planes += [m.transpose(1, 2).unflatten(2, (N, N)) for m in moments]
+            planes.append(self.p["pixel"].permute(2, 0, 1).expand(B, -1, -1, -1))
+            out = self.unet(torch.cat(planes, 1), time,
+                            self.p["cond.null_g"].expand(B, -1) if g is None else g,
+                            self.p["cond.null_s"].expand(B, -1, -1) if s is None else s)
+        if c["denoiser"] != "unet":
+            v = self.flow_denoise(xt.flatten(2).transpose(1, 2), time_rows, b["planes"], moments, g)
+            out = out + v.transpose(1, 2).unflatten(2, (N, N))
         v = ab.sqrt() * eps - (1 - ab).sqrt() * x0
         want = {"v": v, "epsilon": eps, "x0": x0}[c["prediction"]]
 
-        def rows(error, w):
-            return (w * error.square().flatten(1).mean(1)).mean()
+        def rows(error, w):   # w: of each image, or of each flow
+            return (w.view(B, 1, N, N) if flows else w[:, None, None, None]).mul(error.square()).mean()
 
-        total = rows(out - want, weight)
+        total = total + rows(out - want, weight_rows)
         if max(c["loss_traffic"], c["loss_pool"], c["loss_sobel"]) <= 0:
             return total
         est = {"v": ab.sqrt() * xt - (1 - ab).sqrt() * out, "epsilon": (xt - (1 - ab).sqrt() * out) / ab.sqrt(),
                "x0": out}[c["prediction"]]
-        ab = ab.flatten()
+        ab = ab_rows
+
+        def rows(error, w):
+            if flows:
+                return w.view(B, 1, N, N).mul(error.square()).mean()
+            return (w * error.square().flatten(1).mean(1)).mean()
+
         if c["loss_traffic"] > 0:
             total = total + c["loss_traffic"] * rows((est - x0) * b["weight"], ab)
         if c["loss_pool"] > 0:
@@ -370,9 +473,17 @@ def read_batch(src, step, dtype):
     b = {}
     for name in ("frames", "context", "target", "weight", "eps"):
         t = src.get(f"{step}.{name}")
-        if t is not None:   # [..,H,W,C] -> [..,C,H,W]
-            t = t.to(dtype).movedim(-1, -3).contiguous()
+        if t is not None:
+            t = t.to(dtype)
+            if t.ndim > 2:   # [..,H,W,C] -> [..,C,H,W]
+                t = t.movedim(-1, -3).contiguous()
         b[name] = t
+    for name in ("window", "base"):
+        t = src.get(f"{step}.{name}")
+        b[name] = None if t is None else t.to(dtype)
+    for name in ("sigma", "gamma", "trust"):
+        t = src.get(name)
+        b[name] = None if t is None else t.to(dtype)
     b["slot"], b["dow"] = src.get(f"{step}.slot").long(), src.get(f"{step}.dow").long()
     return b
 

@@ -16,7 +16,8 @@ twin --f64 --noise 0.1 --config tiny --synth 9 batch=8 prediction=epsilon target
      loss_traffic=0.3 loss_pool=0.2 loss_sobel=0.1 schedule=linear
 twin --f64 --noise 0.1 --config tiny --synth 6 batch=8 prediction=x0 horizons=rollout encoding=grey adapter_width=0 \
      schedule=scaled-linear min_snr_gamma=0 cond_drop=0 scale=log
-twin --f64 --noise 0.05 --config demo --synth 17 batch=3 prediction=epsilon loss_pool=0.5 unet_levels=4 scale=quantile
+twin --f64 --noise 0.05 --config demo --synth 17 batch=3 denoiser=unet conditions=dual \
+     prediction=epsilon loss_pool=0.5 unet_levels=4 scale=quantile
 echo "---- one kernel of the vision encoder changed by 1e-8: must not agree"
 if "$python" "$here/lead_twin.py" "$file" --spoil vision.stem.0.weight > "$file.log"; then
     echo "the comparison is blind"
@@ -25,7 +26,15 @@ else
     grep FAILED "$file.log"
 fi
 rm -f "$file.log"
+twin --f64 --noise 0.05 --config small --synth 9 --steps 3 batch=3
+twin --f64 --noise 0.1 --config demo --synth 5 batch=3 conditions=global cond_drop=0.4 loss_traffic=0.3
+twin --f64 --noise 0.05 --config demo --synth 6 batch=3 denoiser=both conditions=dual
+twin --f64 --noise 0.05 --config demo --synth 5 batch=3 denoiser=unet conditions=sequence vision=single \
+     llm_kind=attention scale_head=false
+twin --f64 --noise 0.05 --config demo --synth 5 batch=3 conditions=global vision=linear llm_kind=none mean_head=false \
+     point=samples base=last flow_context=false
 twin --config image --steps 5
+twin --config small --steps 5
 twin --noise 0.05 --config image --steps 3
 if [ -z "$quick" ]; then
     twin --f64 --noise 0.03 --config paper batch=2

@@ -61,7 +61,7 @@ static Status llm_part(LeadModel *m, Arena *scratch)
         break;
     default: TRY(gpt2_config_read(&c, cfg->llm, scratch));
     }
-    m->llm_width = (int)c.width;
+    m->llm_width = (int)c.width, m->llm_heads = (int)c.heads;
     if (m->llm) gpt2_pack(m->llm, ps->perm);
     if (m->llm && cfg->tokens > c.positions)
         return USAGE_ERROR("tokens: want at most the %lld positions of %s, got %d", (long long)c.positions, cfg->llm,

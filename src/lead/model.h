@@ -30,7 +30,7 @@ typedef struct LeadModel {
     Norm in_norm, out_norm, s_norm;
     Linear in1, in2, pool, g1, g2, s_proj;
     Gpt2 *llm;                        // NULL: another cfg.llm_kind stands for it, of its width
-    int llm_width;
+    int llm_width, llm_heads;
     Norm instead_norm;                // LLM_ATTENTION
     Attention instead;
     AdapterSet *adapters;             // NULL: none
