@@ -369,8 +369,7 @@ class Twin:
         self.step, self.dropout_calls = step, 0
         B, K, N = b["target"].shape[0], b["target"].shape[1], b["target"].shape[-1]
         dt, flows = b["target"].dtype, c["denoiser"] == "flow"
-        if b["context"] is not None:
-            b["planes"] = b["context"].flatten(2).transpose(1, 2)
+        b["planes"] = None if b["context"] is None else b["context"].flatten(2).transpose(1, 2)
         moments, x0, total = self.residual(b)
         count = B * N * N if flows else B
         time, ab, weight, keep = (v.to(dt) for v in self.draw(count, 1 if flows else B))
