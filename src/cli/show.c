@@ -51,18 +51,18 @@ static double beside_value(const MetricBeside *b, int what)
     return v[what];
 }
 
-// Of the models that are not naive.
+// Of the models that are not naive.  Columns of 22 characters: "12.3 (10.1 .. 14.5)"
 static void show_gains(const EvalTable *t, int n, const int *h, bool crps, FILE *out)
 {
-    fprintf(out, "%s below that of %s, per cent, with 95 %% interval over days\n", crps ? "CRPS" : "RMSE",
-            t->model[t->best].name);
     for (int i = 0; i < t->models; i++) {
         if (t->model[i].naive) continue;
-        fprintf(out, "  %-12s", t->model[i].name);
+        fprintf(out, "%-8s %s  ", t->model[i].name, crps ? "CRPS" : "RMSE");
         for (int k = 0; k < n; k++) {
             const MetricBeside *b = &row_at(t, t->model[i].name, h[k])->beside;
             const MetricGain g = crps ? b->crps : b->rmse;
-            fprintf(out, "  %.1f (%.1f .. %.1f)", g.value, g.low, g.high);
+            char text[64];
+            snprintf(text, sizeof text, "%.1f (%.1f .. %.1f)", g.value, g.low, g.high);
+            fprintf(out, " %-21s", text);
         }
         fputc('\n', out);
     }
@@ -75,35 +75,37 @@ static bool all_naive(const EvalTable *t)
     return true;
 }
 
+// One row a model, all steps together; eval --out FILE has them step by step.
 void show_beside(const EvalTable *t, FILE *out)
 {
-    static const char *const title[] = {
-        "RMSE / RMSE of ridge, geometric mean over live flows", "live flows whose RMSE is below ridge's, per cent",
-        "RMSE with errors clipped at 0.2", "50 % interval covers, live flows, per cent",
-        "90 % interval covers, live flows, per cent"};
-    static const int digits[] = {3, 1, 5, 1, 1};
+    static const char *const title[] = {"RMSE/ridge", "flows below", "RMSE clipped", "50 % covers", "90 % covers"};
+    static const int digits[] = {3, 0, 5, 1, 1};
+    fprintf(out, "%-14s", "live flows");
+    for (int what = 0; what < 5; what++) fprintf(out, " %13s", title[what]);
+    fputc('\n', out);
+    for (int i = 0; i < t->models; i++) {
+        fprintf(out, "%-14s", t->model[i].name);
+        for (int what = 0; what < 5; what++) {
+            const double x = beside_value(&row_at(t, t->model[i].name, 0)->beside, what);
+            fprintf(out, " %11.*f%s", digits[what], x, what == 1 || what > 2 ? " %" : "  ");
+        }
+        fputc('\n', out);
+    }
+    fprintf(out, "all steps together; RMSE/ridge: geometric mean over flows; flows below: share whose RMSE is below that "
+            "of ridge; RMSE clipped: all flows, errors held at 0.2\n\n");
     int h[6], n = shown_horizons(t->K, h);
     h[n++] = 0;
-    fprintf(out, "%-14s", "");
+    if (t->best < 0 || all_naive(t)) return;
+    fprintf(out, "per cent below %s, with 95 %% interval over days\n%-15s", t->model[t->best].name, "");
     for (int k = 0; k < n; k++) {
-        if (h[k]) fprintf(out, "   step %-3d", h[k]);
-        else fprintf(out, "       all\n");
+        if (h[k]) fprintf(out, " step %-16d", h[k]);
+        else fprintf(out, " all\n");
     }
-    for (int what = 0; what < 5; what++) {
-        fprintf(out, "%s\n", title[what]);
-        for (int i = 0; i < t->models; i++) {
-            fprintf(out, "  %-12s", t->model[i].name);
-            for (int k = 0; k < n; k++)
-                fprintf(out, " %9.*f", digits[what],
-                        beside_value(&row_at(t, t->model[i].name, h[k])->beside, what));
-            fputc('\n', out);
-        }
-    }
-    for (int crps = 1; crps >= 0 && t->best >= 0 && !all_naive(t); crps--) show_gains(t, n, h, crps, out);
+    show_gains(t, n, h, true, out);
+    show_gains(t, n, h, false, out);
     fputc('\n', out);
 }
 
-// "CRPS 9.1 % lower (95 % interval 8.2 .. 10.0)"
 static const char *gain_text(MetricGain g, const char *metric, const char *interval, Arena *a)
 {
     const bool lower = g.value >= 0;
