@@ -91,8 +91,8 @@ void show_beside(const EvalTable *t, FILE *out)
         }
         fputc('\n', out);
     }
-    fprintf(out, "all steps together; RMSE/ridge: geometric mean over flows; flows below: share whose RMSE is below that "
-            "of ridge; RMSE clipped: all flows, errors held at 0.2\n\n");
+    fprintf(out, "all steps together; RMSE/ridge: geometric mean over flows; flows below: share whose RMSE is below "
+            "that of ridge;\nRMSE clipped: all flows, errors held at 0.2\n\n");
     int h[6], n = shown_horizons(t->K, h);
     h[n++] = 0;
     if (t->best < 0 || all_naive(t)) return;
