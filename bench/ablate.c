@@ -1,5 +1,5 @@
 // What each idea of LEAD is worth: trains variants of one configuration under the same budget, scores them on the same
-// windows, and prints the difference of each to its reference with a day-block bootstrap interval (docs/ablation.md).
+// windows, and prints the difference of each to its reference with a day-block bootstrap interval.
 //   build/bench/ablate DATA.npy DIR [--seeds 3] [--steps 300] [--stride 13] [--split val|test] [--only TEXT]
 // Runs and scores are kept in DIR (NAME.SEED/, NAME.SEED.scores) and not made again, so an interrupted ablation goes on
 // where it was.  --only makes and prints the variants whose name contains TEXT, and the references.

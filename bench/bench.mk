@@ -40,7 +40,7 @@ $(BUILD)/bench/roofline: $(BUILD)/bench/roofline.o $(BUILD)/liblead.a
 $(BUILD)/bench/dump_step: $(BUILD)/bench/dump_step.o $(BUILD)/bench/session.o $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
 
-# What each idea is worth: docs/ablation.md.   make ablation DATA=x.npy OUT=dir [BENCH="--seeds 3 --steps 300"]
+# What each idea is worth.   make ablation DATA=x.npy OUT=dir [BENCH="--seeds 3 --steps 300"]
 ablation: $(BUILD)/bench/ablate
 	$(BUILD)/bench/ablate $(DATA) $(OUT) $(call given,BENCH)
 $(BUILD)/bench/ablate: $(BUILD)/bench/ablate.o $(BUILD)/liblead.a

@@ -579,10 +579,10 @@ static void check_final(const Bench *b)
     TEST(b->log, whole.end[1].step == all.steps && whole.end[1].rows.end == b->s.T, "the final fit has %lld steps",
          (long long)whole.end[1].step);
     int n, same;
-    count_same(b, "final/final.safetensors", "all/best.safetensors", "stat.spread", true, &n, &same);
+    count_same(b, "final/final.safetensors", "all/best.safetensors", "stat.calibration", true, &n, &same);
     TEST(b->log, n > 100 && same == n, "the final fit is not a run on all rows: %d of %d tensors", same, n);
-    count_same(b, "final/final.safetensors", "final/best.safetensors", "stat.spread", false, &n, &same);
-    TEST(b->log, n == 1 && same == 1, "the final fit has another spread than the validated one");
+    count_same(b, "final/final.safetensors", "final/best.safetensors", "stat.calibration", false, &n, &same);
+    TEST(b->log, n == 3 && same == 3, "the final fit has another calibration than the validated one");
     // the validated weights are those of a run without it
     train_ok(b, &cfg, "nofinal", false, &none);
     count_same(b, "final/best.safetensors", "nofinal/best.safetensors", "", false, &n, &same);

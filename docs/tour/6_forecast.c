@@ -28,7 +28,7 @@ static Status train(const User *u, const TrafficSeries *s, const char *dir)
 static void print_flow(const LeadRun *r, const float *samples, int64_t t, int from, int to)
 {
     const int S = r->cfg.samples, K = r->cfg.horizon, F = r->stats.F, f = from * r->stats.N + to;
-    const int type = metric_quantile_type(lead_dist(&r->cfg));
+    const int type = metric_quantile_type(lead_dist(r));
     float *z = arena_alloc(r->perm, (size_t)S * sizeof *z);
     printf("node %d to node %d, now %.4g Mbit/s\n", from, to, r->series->x[t * F + f] / 1000);
     printf("step     mean      10%%      50%%      90%%     came\n");

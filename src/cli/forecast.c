@@ -157,7 +157,7 @@ static Status run_trained(Cli *cli, const Values *v, const double *q, int nq)
     const int K_all = r.cfg.horizon, K = v->horizon ? (int)v->horizon : K_all;
     if (K > K_all)
         return USAGE_ERROR("--horizon: want at most the %d steps that the run was trained for, got %d", K_all, K);
-    Forecast p = {.S = r.cfg.samples, .K = K_all, .kind = lead_dist(&r.cfg)};
+    Forecast p = {.S = r.cfg.samples, .K = K_all, .kind = lead_dist(&r)};
     TRY(choose_row(v, &s, &p.t));
     float *samples = arena_alloc(cli->perm,
                                  (size_t)r.cfg.samples * (size_t)K_all * (size_t)r.stats.F * sizeof *samples);

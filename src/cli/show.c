@@ -96,7 +96,7 @@ void show_beside(const EvalTable *t, FILE *out)
     int h[6], n = shown_horizons(t->K, h);
     h[n++] = 0;
     if (t->best < 0 || all_naive(t)) return;
-    fprintf(out, "per cent below %s, with 95 %% interval over days\n%-15s", t->model[t->best].name, "");
+    fprintf(out, "gain over %s, per cent (above 0: better), with 95 %% interval over days\n%-15s", t->model[t->best].name, "");
     for (int k = 0; k < n; k++) {
         if (h[k]) fprintf(out, " step %-16d", h[k]);
         else fprintf(out, " all\n");
@@ -330,7 +330,7 @@ Status show_window_pngs(const LeadRun *r, const TrafficSeries *s, int64_t t, con
     const int K = r->cfg.horizon;
     int n_truth = 0;   // rows that follow t at once and are valid
     while (n_truth < K && traffic_row_at(s, t, n_truth + 1) == t + n_truth + 1) n_truth++;
-    const Bands b = bands_of(samples, r->cfg.samples, lead_dist(&r->cfg), (int64_t)K * r->stats.F, a);
+    const Bands b = bands_of(samples, r->cfg.samples, lead_dist(r), (int64_t)K * r->stats.F, a);
     TRY(film_png(r, s, t, n_truth, &b, arena_printf(a, "%s/film.png", dir), a));
     TRY(maps_png(r, s, t, n_truth, &b, arena_printf(a, "%s/maps.png", dir), a));
     return fans_png(r, s, t, n_truth, &b, arena_printf(a, "%s/fans.png", dir), a);

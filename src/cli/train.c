@@ -47,11 +47,16 @@ static void report(void *ctx, const TrainReport *r)
 static void calibrated(void *ctx, const Calibration *c)
 {
     (void)ctx;
-    if (!c->windows) fprintf(stderr, "samples: too few validation windows to calibrate them\n");
+    if (!c->windows) fprintf(stderr, "not calibrated: key calibrate is off, or there are too few validation windows or samples\n");
     else
         fprintf(stderr, "calibrated on %d validation windows: samples stretched by %.2f .. %.2f (CRPS %.5f -> %.5f), "
                 "point forecast %.0f .. %.0f %% of the way from the base to the mean head\n", c->windows, c->least,
                 c->most, c->before, c->after, 100 * c->least_weight, 100 * c->most_weight);
+    if (c->fallback)
+        fprintf(stderr, "no better than %s on these data (validation CRPS %.5f, the network's %.5f): this run "
+                "forecasts as %s does\n", c->naive, c->naive_crps, c->after, c->naive);
+    else if (c->windows)
+        fprintf(stderr, "best naive forecast on validation: %s, CRPS %.5f\n", c->naive, c->naive_crps);
 }
 
 static void ended(void *ctx, const TrainEnd *e) { run_say_end(ctx, e); }

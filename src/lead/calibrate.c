@@ -4,7 +4,8 @@
 #include <string.h>
 
 enum { FACTORS = 17, BATCH = 8 };
-static double factor(int i) { return 0.8 + 0.05 * i; }   // 0.8 .. 1.6
+enum { UNCHANGED = 4 };
+static double factor(int i) { return 1 + 0.05 * (i - UNCHANGED); }   // 0.8 .. 1.6
 
 // Sum over flows of the CRPS of step k, in scale s, of S sample paths [S][K][F] in kbit/s.
 static double step_crps(const LeadRun *r, const float *samples, const float *truth, int k, float *z)
@@ -18,7 +19,7 @@ static double step_crps(const LeadRun *r, const float *samples, const float *tru
         for (int i = 0; i + 1 < S; i += 2) within += fabs((double)z[i] - (double)z[i + 1]);
         forecast_sort(z, S);
         const float y = scale_forward_flow(&r->stats.scale, f, truth[f]);
-        sum += metric_terms(y, y, z, S, lead_dist(&r->cfg), within).crps;
+        sum += metric_terms(y, y, z, S, lead_dist(r), within).crps;
     }
     return sum;
 }
@@ -83,14 +84,13 @@ enum { BESIDE = 2 };   // a step is taken together with so many on each side
 // The factor of least CRPS of step k.
 static int best_factor(const double *crps, int K, int k)
 {
-    int best = 0;
-    double least = INFINITY;
-    for (int a = 0; a < FACTORS; a++) {
-        double sum = 0;
+    double sum[FACTORS] = {0};
+    int best = UNCHANGED;   // unless another is better
+    for (int a = 0; a < FACTORS; a++)
         for (int j = k - BESIDE; j <= k + BESIDE; j++)
-            if (j >= 0 && j < K) sum += crps[a * K + j];
-        if (sum < least) least = sum, best = a;
-    }
+            if (j >= 0 && j < K) sum[a] += crps[a * K + j];
+    for (int a = 0; a < FACTORS; a++)
+        if (sum[a] < sum[best]) best = a;
     return best;
 }
 
@@ -108,7 +108,8 @@ static float best_weight(const Sums *sums, int K, int k)
 static int find_windows(const LeadRun *r, TrafficRange val, int64_t **start, int64_t *n)
 {
     if (!r->cfg.calibrate || r->cfg.target != TARGET_RESIDUAL || r->cfg.horizons != HORIZON_DIRECT) return 0;
-    if (r->cfg.samples < 2) return 0;
+    // Samples stretched about their own mean score fairly in pairs, or where they are many; else too wide a factor wins.
+    if (!lead_antithetic(&r->cfg) ? r->cfg.samples < 32 : r->cfg.samples < 4) return 0;
     *n = traffic_windows(r->series, r->perm, val, r->cfg.history, r->stats.Kt, 1, start);
     const int windows = *n < CALIBRATE_WINDOWS ? (int)*n : CALIBRATE_WINDOWS;
     return windows < CALIBRATE_LEAST ? 0 : windows;
@@ -139,22 +140,70 @@ double lead_calibrate_rehearse(LeadRun *r, TrafficRange val)
     return windows ? (double)few / windows : 0;
 }
 
+// CRPS in scale s of a naive forecast after the rows at[0 .. n), mean over flows and steps.
+static double naive_crps(const LeadRun *r, NaiveModel *m, const int64_t *at, int n)
+{
+    const int K = m->K, F = m->F;
+    const int64_t KF = (int64_t)K * F;
+    const size_t mark = arena_mark(r->perm);
+    float *point = arena_alloc(r->perm, (size_t)((1 + NAIVE_LEVELS) * KF) * sizeof *point), *levels = point + KF;
+    double sum = 0;
+    for (int i = 0; i < n; i++) {
+        naive_predict(m, r->series, at[i], point);
+        naive_spread(m, r->series, at[i], point, levels);
+        for (int64_t j = 0; j < KF; j++) {
+            const int f = (int)(j % F);
+            float z[NAIVE_LEVELS];
+            for (int q = 0; q < NAIVE_LEVELS; q++)
+                z[q] = scale_forward_flow(&r->stats.scale, f, levels[q * KF + j]);
+            const float y = scale_forward_flow(&r->stats.scale, f, r->series->x[(at[i] + 1 + j / F) * F + f]);
+            sum += metric_terms(y, y, z, NAIVE_LEVELS, DIST_LEVELS, 0).crps / ((double)n * (double)KF);
+        }
+    }
+    arena_rewind(r->perm, mark);
+    return sum;
+}
+
+static const double WORTH = 0.99;   // a naive forecast must be better by so much
+
+// Compares the network with the naive forecasts on the rows at[0 .. n).
+static void try_naive(LeadRun *r, TrafficRange val, const int64_t *at, int n, Calibration *out)
+{
+    out->naive_crps = INFINITY;
+    for (int kind = 0; kind < NAIVE_KINDS; kind++) {
+        const size_t mark = arena_mark(r->perm);
+        NaiveModel m;
+        const Status fit = naive_fit(&m, r->perm, (NaiveKind)kind, r->series, r->train, val, r->cfg.history,
+                                     r->stats.Kt, r->stats.ridge.coef ? &r->stats.ridge : NULL);
+        // one that cannot be made of this history or of so few rows is no rival
+        const double crps = fit.code ? INFINITY : naive_crps(r, &m, at, n);
+        arena_rewind(r->perm, mark);
+        if (!(crps < out->naive_crps)) continue;
+        out->naive = naive_names[kind];
+        out->naive_crps = crps;
+        *r->stats.fallback = (float)(1 + kind);
+    }
+    out->fallback = out->naive_crps < WORTH * out->after;
+    if (!out->fallback) *r->stats.fallback = 0;
+}
+
 Status lead_calibrate(LeadRun *r, TrafficRange val, Calibration *out)
 {
     *out = (Calibration){0};
     const int K = r->stats.Kt, F = r->stats.F, H = r->cfg.history;
     for (int k = 0; k < K; k++) r->stats.spread[k] = r->stats.head_weight[k] = 1;
     r->data.spread = r->data.head_weight = NULL;
+    *r->stats.fallback = 0;
     const size_t mark = arena_mark(r->perm);
-    int64_t *start, n, at[BATCH];
+    int64_t *start, n, at[CALIBRATE_WINDOWS];
     const int windows = find_windows(r, val, &start, &n);
     if (!windows) return OK;
+    for (int i = 0; i < windows; i++) at[i] = start[i * n / windows] + H - 1;
     Sums sums = sums_new(r);
     float *samples = samples_new(r);
     for (int i = 0; i < windows; i += BATCH) {
         const int more = windows - i < BATCH ? windows - i : BATCH;
-        for (int j = 0; j < more; j++) at[j] = start[(i + j) * n / windows] + H - 1;
-        add_windows(r, at, more, &sums, samples);
+        add_windows(r, at + i, more, &sums, samples);
     }
     *out = (Calibration){.windows = windows, .least = INFINITY, .least_weight = 1};
     for (int k = 0; k < K; k++) {
@@ -165,9 +214,10 @@ Status lead_calibrate(LeadRun *r, TrafficRange val, Calibration *out)
         out->most_weight = fmax(out->most_weight, (double)r->stats.head_weight[k]);
         out->least = fmin(out->least, factor(a));
         out->most = fmax(out->most, factor(a));
-        out->before += sums.crps[(int)((1 - 0.8) / 0.05 + 0.5) * K + k] / ((double)windows * K * F);
+        out->before += sums.crps[UNCHANGED * K + k] / ((double)windows * K * F);
         out->after += sums.crps[a * K + k] / ((double)windows * K * F);
     }
+    try_naive(r, val, at, windows, out);
     arena_rewind(r->perm, mark);
     lead_data_set_calibration(&r->data, &r->tape, r->perm);
     return OK;

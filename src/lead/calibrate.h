@@ -10,10 +10,15 @@
 
 enum { CALIBRATE_WINDOWS = 128, CALIBRATE_LEAST = 8 };   // windows that are drawn; fewer than so many: a = 1
 
+// If the naive forecast of least CRPS on these windows (traffic/naive.h, fitted on the training rows) is better than
+// the network by more than a hundredth, the run forecasts with it (LeadStats.fallback, lead/fallback.h).
 typedef struct Calibration {
     int windows;                 // 0: too few, nothing was changed
     double least, most;          // the factors' range over the steps
     double least_weight, most_weight;      // of w
+    const char *naive;           // the best naive forecast
+    double naive_crps;
+    bool fallback;
     double before, after;        // CRPS in scale s, mean over all flows and steps: a = 1, and the factors chosen
 } Calibration;
 

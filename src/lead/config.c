@@ -136,7 +136,7 @@ Status config_preset(LeadConfig *c, const char *name)
     c->sample_steps = 10, c->dropout = 0;
     if (strcmp(name, "image") == 0) return OK;
     c->flow_context = c->mean_head = c->scale_head = true, c->point = POINT_HEAD;
-    c->denoiser = DENOISER_FLOW, c->conditions = CONDITIONS_NONE;   // docs/ablation.md says why
+    c->denoiser = DENOISER_FLOW, c->conditions = CONDITIONS_NONE;   // docs/design.md says why
     c->steps = 1500, c->warmup = 50, c->lr = 2e-3, c->minutes = 15, c->ema = 0.99;
     if (strcmp(name, "small") == 0) return OK;
     c->enc_base = 8, c->enc_stages = 2, c->enc_width = 64, c->agg_layers = 1, c->agg_heads = 4, c->tokens = 8;

@@ -157,12 +157,31 @@ Status forecast_history(const TrafficSeries *s, int64_t t, int history)
     return OK;
 }
 
+// The naive forecast that validation preferred.
+static Status forecast_naive(LeadRun *r, const int64_t *t, int n, float *out, float *point)
+{
+    const int S = r->cfg.samples, K = r->cfg.horizon;
+    const int64_t KF = (int64_t)K * r->stats.F;
+    for (int i = 0; i < n; i++) {
+        const int64_t end = r->train.end < t[i] + 1 ? r->train.end : t[i] + 1;
+        if (r->fallback.rows.end != end) {
+            const TrafficRange rows = {0, end}, val = {r->val.begin, r->val.end < end ? r->val.end : end};
+            TRY(fallback_fit(&r->fallback, r->perm, (NaiveKind)(*r->stats.fallback - 1), r->series, rows,
+                             val.begin < val.end ? val : rows, r->cfg.history, K));
+        }
+        fallback_forecast(&r->fallback, r->perm, r->series, t[i], S, (uint64_t)r->cfg.seed, out + i * S * KF,
+                          point ? point + i * KF : NULL);
+    }
+    return OK;
+}
+
 Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *point)
 {
     CHECK(r->series, "lead_forecast: no series is attached");
     TRY(config_check(&r->cfg));   // sampling keys may have been changed since loading
     r->model.cfg = r->cfg;
     for (int i = 0; i < n; i++) TRY(forecast_history(r->series, t[i], r->cfg.history));
+    if (*r->stats.fallback > 0) return forecast_naive(r, t, n, out, point);
     const bool direct = r->cfg.horizons == HORIZON_DIRECT, head = r->cfg.point != POINT_SAMPLES;
     if (direct) forecast_direct(r, t, n, out, head ? point : NULL);
     else forecast_rollout(r, t, n, out);
@@ -179,12 +198,15 @@ static Status run_batch(void *ctx, const TrafficSeries *s, const EvalBatch *b)
     return lead_forecast(r, b->last, b->n, b->dist, b->point);
 }
 
-DistKind lead_dist(const LeadConfig *cfg) { return lead_antithetic(cfg) ? DIST_PAIRS : DIST_SAMPLES; }
+DistKind lead_dist(const LeadRun *r)
+{
+    return *r->stats.fallback <= 0 && lead_antithetic(&r->cfg) ? DIST_PAIRS : DIST_SAMPLES;
+}
 
 Forecaster lead_forecaster(LeadRun *r, int batch)
 {
     return (Forecaster){
-        .name = "lead", .kind = lead_dist(&r->cfg), .S = r->cfg.samples, .batch = batch, .run = run_batch, .ctx = r};
+        .name = "lead", .kind = lead_dist(r), .S = r->cfg.samples, .batch = batch, .run = run_batch, .ctx = r};
 }
 
 float forecast_mean(const float *v, int S)

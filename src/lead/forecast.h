@@ -3,6 +3,7 @@
 #define LEAD_LEAD_FORECAST_H
 
 #include "lead/data.h"
+#include "lead/fallback.h"
 #include "traffic/evaluate.h"
 
 typedef struct LeadRun {
@@ -20,6 +21,7 @@ typedef struct LeadRun {
     const char *manifest, *data_path;      // of the training, from the checkpoint
     TrafficRange train, val;     // rows of the training data that the run was fitted and validated on
     const TrafficSeries *series; // that of lead_run_attach
+    Fallback fallback;           // fitted when first needed
 } LeadRun;
 
 // Which weights of a run directory are wanted.
@@ -40,6 +42,8 @@ Status lead_run_attach(LeadRun *r, const TrafficSeries *s);
 // Forecasts the attached series after each of n rows t: samples of rows t+1 .. t+K -> out [n][S][K][F] kbit/s,
 // S = cfg.samples, K = cfg.horizon.  point: the point forecast that cfg.point says, [n][K][F] kbit/s, or NULL.
 // Sample s after row t depends on the data up to t, s, S and the seed, but not on n.
+// With stats.fallback both are those of that naive forecast, fitted on the rows of the series up to the training's end,
+// or up to t where that is earlier.
 // Errors: config_check's; the cfg.history rows that end with t are not all valid and in one run.
 Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *point);
 
@@ -47,7 +51,7 @@ Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *poi
 Forecaster lead_forecaster(LeadRun *r, int batch);
 
 // The kind of distribution that a window's samples are (traffic/metrics.h).
-DistKind lead_dist(const LeadConfig *cfg);
+DistKind lead_dist(const LeadRun *r);
 
 // Error: the `history` rows that end with t are not all valid and in one run.
 Status forecast_history(const TrafficSeries *s, int64_t t, int history);

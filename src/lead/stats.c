@@ -171,6 +171,7 @@ static void stats_alloc(LeadStats *st, Arena *a)
     st->low = arena_zalloc(a, KF * sizeof(float));
     st->high = arena_zalloc(a, KF * sizeof(float));
     st->spread = arena_alloc(a, (size_t)st->Kt * sizeof(float));
+    st->fallback = arena_zalloc(a, sizeof(float));
     st->head_weight = arena_alloc(a, (size_t)st->Kt * sizeof(float));
     for (int k = 0; k < st->Kt; k++) st->spread[k] = st->head_weight[k] = 1;
 }
@@ -246,8 +247,9 @@ int lead_stats_pack(const LeadStats *st, Arena *a, StatArray out[STATS_MAX_ARRAY
     if (st->node_unit) out[n++] = (StatArray){"node_unit", V, widen(a, st->node_unit, V)};
     const int64_t FK = (int64_t)st->F * st->Kt;
     if (st->trust) out[n++] = (StatArray){"trust", FK, widen(a, st->trust, FK)};
-    out[n++] = (StatArray){"spread", st->Kt, widen(a, st->spread, st->Kt)};
-    out[n++] = (StatArray){"head_weight", st->Kt, widen(a, st->head_weight, st->Kt)};
+    out[n++] = (StatArray){"calibration.spread", st->Kt, widen(a, st->spread, st->Kt)};
+    out[n++] = (StatArray){"calibration.fallback", 1, widen(a, st->fallback, 1)};
+    out[n++] = (StatArray){"calibration.head_weight", st->Kt, widen(a, st->head_weight, st->Kt)};
     if (st->ridge.coef) {
         buf = arena_alloc(a, (size_t)ridge_pack_size(&st->ridge) * sizeof *buf);
         ridge_pack(&st->ridge, buf);
@@ -294,8 +296,11 @@ Status lead_stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadC
         TRY(narrow_stat(f, "node_unit", a, 2 * (int64_t)st->N + 1, &st->node_unit, &n));
     }
     if (lead_has_heads(cfg)) TRY(narrow_stat(f, "trust", a, (int64_t)st->F * st->Kt, &st->trust, &n));
-    TRY(narrow_stat(f, "spread", a, st->Kt, &st->spread, &n));
-    TRY(narrow_stat(f, "head_weight", a, st->Kt, &st->head_weight, &n));
+    TRY(narrow_stat(f, "calibration.spread", a, st->Kt, &st->spread, &n));
+    TRY(narrow_stat(f, "calibration.fallback", a, 1, &st->fallback, &n));
+    if (!(*st->fallback >= 0 && *st->fallback <= NAIVE_KINDS && *st->fallback == (float)(int)*st->fallback))
+        return ERROR("stat.fallback: want 0 .. %d, got %g in %s", NAIVE_KINDS, (double)*st->fallback, f->path);
+    TRY(narrow_stat(f, "calibration.head_weight", a, st->Kt, &st->head_weight, &n));
     if (h[6] != 0) {
         TRY(narrow_stat(f, "ridge", a, -1, &x, &n));
         TRY(ridge_unpack(&st->ridge, a, x, n, f->path));

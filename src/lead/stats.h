@@ -14,6 +14,7 @@
 #include "lead/model.h"
 #include "nn/checkpoint.h"
 #include "traffic/encode.h"
+#include "traffic/naive.h"
 #include "traffic/ridge_online.h"
 #include "traffic/series.h"
 
@@ -30,6 +31,7 @@ typedef struct LeadStats {
     float *sigma, *gamma, *low, *high;     // [Kt][F]
     float *trust;                          // [F][Kt], heads only: see LeadBatch (lead/model.h)
     float *spread;                         // [Kt] samples are stretched about their mean by it (lead/calibrate.h)
+    float *fallback;                       // [1] 0; or 1 + the NaiveKind whose forecast is used (lead/fallback.h)
     float *head_weight;                    // [Kt] the point forecast goes so far from the base towards the mean head
 } LeadStats;
 

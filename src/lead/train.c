@@ -225,10 +225,12 @@ static Status validate(Trainer *tr, double *loss)
     tr->validated = tr->optim.step;
     tr->since++;
     if (*loss < tr->best_val) {
+        const bool first = !isfinite(tr->best_val);
         tr->best_val = *loss;
         tr->best_step = tr->optim.step;
         tr->since = 0;
         TRY(save(tr, RUN_BEST, true));
+        if (first) TRY(save_checkpoint(tr));   // a directory with weights alone holds a finished run
     }
     tr->pace.validation = now(tr) - before;
     return OK;
@@ -538,6 +540,7 @@ static Status take_calibration(Trainer *tr)
     TRY(s);
     memcpy(tr->stats.spread, best.spread, (size_t)best.Kt * sizeof *best.spread);
     memcpy(tr->stats.head_weight, best.head_weight, (size_t)best.Kt * sizeof *best.head_weight);
+    *tr->stats.fallback = *best.fallback;
     return OK;
 }
 
@@ -593,7 +596,8 @@ static void report_end(Trainer *tr, const TrainEnd *e)
 static LeadRun run_of(const Trainer *tr)
 {
     LeadRun r = {.cfg = *tr->cfg, .stats = tr->stats, .model = tr->model, .ps = tr->ps, .tape = tr->tape,
-                 .perm = tr->perm, .data = tr->data, .series = tr->s};
+                 .perm = tr->perm, .data = tr->data, .series = tr->s, .train = tr->o->train,
+                 .val = tr->o->val};
     r.tape.record = r.tape.training = false;
     return r;
 }

@@ -1,0 +1,143 @@
+// The naive forecast that a run falls back to (lead/fallback.h): paths derived again from the naive distributions,
+// their marginal distribution, and blindness to what comes after the row forecast from.
+#include <math.h>
+
+#include "lead/forecast.h"
+#include "lead_world.h"
+
+enum { N = 3, F = N * N, H = 16, K = 4, S = 6, MANY = 4000 };
+
+static float *floats(Arena *a, int64_t n) { return arena_alloc(a, (size_t)n * sizeof(float)); }
+
+static int compare_levels(const void *a, const void *b)
+{
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+static Fallback fitted_fallback(TestLog *log, Arena *a, const TrafficSeries *s, NaiveKind kind)
+{
+    Fallback f = {0};
+    const Status st = fallback_fit(&f, a, kind, s, (TrafficRange){0, 300}, (TrafficRange){300, 360}, H, K);
+    TEST(log, !st.code, "%s", st.msg);
+    return f;
+}
+
+// Each value lies between the same two levels now as the truth of one past window did, for one window in all places.
+static void check_ranks(TestLog *log, Arena *a, const TrafficSeries *s, NaiveKind kind)
+{
+    Fallback f = fitted_fallback(log, a, s, kind);
+    const int64_t t = 320, KF = K * F;
+    float *paths = floats(a, S * KF), *point = floats(a, KF);
+    float *now = floats(a, NAIVE_LEVELS * KF), *past = floats(a, NAIVE_LEVELS * KF);
+    float *forecast = floats(a, KF);
+    fallback_forecast(&f, a, s, t, S, 7, paths, point);
+    naive_predict(&f.model, s, t, forecast);
+    TEST(log, memcmp(point, forecast, K * F * sizeof *point) == 0, "%s: the point forecast differs", naive_names[kind]);
+    naive_spread(&f.model, s, t, forecast, now);
+    for (int i = 0; i < S; i++) {
+        int64_t windows = 0;   // past windows that explain the whole path
+        for (int64_t w = 0; w < f.n; w++) {
+            naive_predict(&f.model, s, f.past[w], forecast);
+            naive_spread(&f.model, s, f.past[w], forecast, past);
+            bool fits = true;
+            for (int64_t j = 0; j < KF && fits; j++) {
+                const float x = s->x[(f.past[w] + 1 + j / F) * F + j % F], z = paths[i * KF + j];
+                int below[2] = {0, 0}, upto[2] = {0, 0};   // levels below the value, and not above it: then, now
+                for (int q = 0; q < NAIVE_LEVELS; q++) {
+                    below[0] += past[q * KF + j] < x, upto[0] += past[q * KF + j] <= x;
+                    below[1] += now[q * KF + j] < z * 0.9999F, upto[1] += now[q * KF + j] <= z * 1.0001F;
+                }
+                fits = below[1] <= upto[0] && below[0] <= upto[1];
+            }
+            windows += fits;
+        }
+        TEST(log, windows >= 1 && windows < f.n / 4, "%s: path %d has the ranks of %lld of %lld past windows",
+             naive_names[kind], i, (long long)windows, (long long)f.n);
+    }
+}
+
+// Quantiles of many draws are the levels of the naive forecast, as far as its training residuals are spread evenly.
+static void check_marginals(TestLog *log, Arena *a, const TrafficSeries *s, NaiveKind kind)
+{
+    Fallback f = fitted_fallback(log, a, s, kind);
+    const int64_t t = 320, KF = K * F;
+    float *paths = floats(a, MANY * KF), *levels = floats(a, NAIVE_LEVELS * KF);
+    float *point = floats(a, KF), z[MANY];
+    fallback_forecast(&f, a, s, t, MANY, 3, paths, point);
+    naive_spread(&f.model, s, t, point, levels);
+    double worst = 0;
+    for (int64_t j = 0; j < KF; j += 5) {
+        for (int i = 0; i < MANY; i++) z[i] = paths[i * KF + j];
+        qsort(z, MANY, sizeof *z, compare_levels);
+        for (int q = 9; q < 90; q += 20) {
+            if (levels[q * KF + j] <= 0) continue;   // cut off: more than its share lies there
+            int below = 0;
+            for (int i = 0; i < MANY; i++) below += z[i] <= levels[q * KF + j];
+            worst = fmax(worst, fabs((double)below / MANY - (q + 1) / 100.0));
+        }
+    }
+    TEST(log, worst < 0.1, "%s: a level holds %.3f more or less of the draws than it says", naive_names[kind], worst);
+}
+
+static void check_blind(TestLog *log, Arena *a, TrafficSeries *s, NaiveKind kind)
+{
+    const int64_t t = 320, KF = K * F;
+    float *before = floats(a, 2 * S * KF), *after = before + S * KF;
+    Fallback f = fitted_fallback(log, a, s, kind);
+    fallback_forecast(&f, a, s, t, S, 7, before, NULL);
+    float *kept = floats(a, (s->T - t - 1) * F);
+    memcpy(kept, s->x + (t + 1) * F, (size_t)(s->T - t - 1) * F * sizeof *kept);
+    for (int64_t i = (t + 1) * F; i < s->T * F; i++) s->x[i] = 3 * s->x[i] + 5;
+    Fallback g = {0};
+    const Status st = fallback_fit(&g, a, kind, s, (TrafficRange){0, 300}, (TrafficRange){300, 320}, H, K);
+    TEST(log, !st.code, "%s", st.msg);
+    g.model.average = f.model.average;
+    fallback_forecast(&g, a, s, t, S, 7, after, NULL);
+    TEST(log, memcmp(before, after, S * K * F * sizeof *before) == 0, "%s: rows after t change the forecast",
+         naive_names[kind]);
+    memcpy(s->x + (t + 1) * F, kept, (size_t)(s->T - t - 1) * F * sizeof *kept);
+}
+
+// A run whose statistics say so forecasts as the naive model does, whatever its network says.
+static void check_run_falls_back(TestLog *log, Arena *a, const TrafficSeries *s)
+{
+    LeadConfig cfg = tiny_lead("none");
+    cfg.history = H, cfg.horizon = K, cfg.samples = S, cfg.conditions = CONDITIONS_NONE, cfg.denoiser = DENOISER_FLOW;
+    const Device dev = device_cpu_f32(isa_detect());
+    World *w = world_new(dev, false);
+    LeadRun r = {.cfg = cfg, .perm = w->perm, .series = s, .train = {0, 300}, .val = {300, 360}};
+    r.stats = fitted(log, w->perm, s, &cfg);
+    const LeadShape shape = lead_stats_shape(&r.stats, &cfg);
+    r.model = *lead_world_model(w, &cfg, shape, 0);
+    r.tape = w->t;
+    r.tape.record = r.tape.training = false;
+    r.data = data_of(log, &r.tape, w->perm, &r.stats, &r.cfg, s);
+    enum { ALL = S * K * F };
+    float net[ALL], naive[ALL], want[ALL], point[K * F], want_point[K * F];
+    const int64_t t = 320;
+    TEST(log, !lead_forecast(&r, &t, 1, net, NULL).code, "the network does not forecast");
+    *r.stats.fallback = 1 + NAIVE_AVERAGE;
+    const Status st = lead_forecast(&r, &t, 1, naive, point);
+    TEST(log, !st.code && lead_dist(&r) == DIST_SAMPLES, "%s", st.msg);
+    Fallback f = fitted_fallback(log, a, s, NAIVE_AVERAGE);
+    fallback_forecast(&f, a, s, t, S, (uint64_t)cfg.seed, want, want_point);
+    TEST(log, !memcmp(naive, want, sizeof want) && !memcmp(point, want_point, sizeof point),
+         "a run that falls back does not forecast as the naive model does");
+    TEST(log, memcmp(naive, net, sizeof net), "network and fallback give the same samples");
+    world_delete(w);
+}
+
+void test_fallback(TestLog *log)
+{
+    Arena *a = arena_new("fallback", (size_t)1 << 30, NULL);
+    TrafficSeries s = synth_series(log, a, N, 17, 3600);
+    static const NaiveKind kinds[] = {NAIVE_PERSISTENCE, NAIVE_RIDGE_SCALE, NAIVE_ETS};
+    for (int i = 0; i < 3; i++) {
+        check_ranks(log, a, &s, kinds[i]);
+        check_marginals(log, a, &s, kinds[i]);
+        check_blind(log, a, &s, kinds[i]);
+    }
+    check_run_falls_back(log, a, &s);
+    arena_delete(a);
+}
