@@ -96,7 +96,8 @@ void show_beside(const EvalTable *t, FILE *out)
     int h[6], n = shown_horizons(t->K, h);
     h[n++] = 0;
     if (t->best < 0 || all_naive(t)) return;
-    fprintf(out, "gain over %s, per cent (above 0: better), with 95 %% interval over days\n%-15s", t->model[t->best].name, "");
+    fprintf(out, "gain over %s, per cent (above 0: better), with 95 %% interval over days\n%-15s",
+            t->model[t->best].name, "");
     for (int k = 0; k < n; k++) {
         if (h[k]) fprintf(out, " step %-16d", h[k]);
         else fprintf(out, " all\n");

@@ -47,7 +47,8 @@ static void report(void *ctx, const TrainReport *r)
 static void calibrated(void *ctx, const Calibration *c)
 {
     (void)ctx;
-    if (!c->windows) fprintf(stderr, "not calibrated: key calibrate is off, or there are too few validation windows or samples\n");
+    if (!c->windows)
+        fprintf(stderr, "not calibrated: key calibrate is off, or there are too few validation windows or samples\n");
     else
         fprintf(stderr, "calibrated on %d validation windows: samples stretched by %.2f .. %.2f (CRPS %.5f -> %.5f), "
                 "point forecast %.0f .. %.0f %% of the way from the base to the mean head\n", c->windows, c->least,

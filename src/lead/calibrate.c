@@ -108,7 +108,7 @@ static float best_weight(const Sums *sums, int K, int k)
 static int find_windows(const LeadRun *r, TrafficRange val, int64_t **start, int64_t *n)
 {
     if (!r->cfg.calibrate || r->cfg.target != TARGET_RESIDUAL || r->cfg.horizons != HORIZON_DIRECT) return 0;
-    // Samples stretched about their own mean score fairly in pairs, or where they are many; else too wide a factor wins.
+    // samples stretched about their own mean score fairly in pairs, or where they are many; else too wide a factor wins
     if (!lead_antithetic(&r->cfg) ? r->cfg.samples < 32 : r->cfg.samples < 4) return 0;
     *n = traffic_windows(r->series, r->perm, val, r->cfg.history, r->stats.Kt, 1, start);
     const int windows = *n < CALIBRATE_WINDOWS ? (int)*n : CALIBRATE_WINDOWS;
