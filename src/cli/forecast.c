@@ -148,21 +148,27 @@ static Status run_naive(Cli *cli, const Values *v, NaiveKind kind, const double 
 static Status run_trained(Cli *cli, const Values *v, const double *q, int nq)
 {
     LeadRun r;
-    TRY(run_open(cli, &v->run, LEAD_NEWEST, &r));
     TrafficSeries s;
+    int64_t t;
+    TRY(run_open(cli, &v->run, LEAD_NEWEST, &r));
     TRY(data_read(cli, &v->data, &s));
+    TRY(choose_row(v, &s, &t));
+    const bool past = r.final && t + 1 < r.train.end;   // the final fit has seen what came
+    if (past) TRY(run_open(cli, &v->run, LEAD_BEST, &r));
     if (v->seed >= 0) r.cfg.seed = v->seed;
     // a path can be fed back as often as wanted
     if (r.cfg.horizons == HORIZON_ROLLOUT && v->horizon) r.cfg.horizon = (int)v->horizon;
     const int K_all = r.cfg.horizon, K = v->horizon ? (int)v->horizon : K_all;
     if (K > K_all)
         return USAGE_ERROR("--horizon: want at most the %d steps that the run was trained for, got %d", K_all, K);
-    Forecast p = {.S = r.cfg.samples, .K = K_all, .kind = lead_dist(&r)};
-    TRY(choose_row(v, &s, &p.t));
+    Forecast p = {.S = r.cfg.samples, .K = K_all, .kind = lead_dist(&r), .t = t};
     float *samples = arena_alloc(cli->perm,
                                  (size_t)r.cfg.samples * (size_t)K_all * (size_t)r.stats.F * sizeof *samples);
     float *point = arena_alloc(cli->perm, (size_t)K_all * (size_t)r.stats.F * sizeof *point);
     TRY(lead_run_attach(&r, &s));
+    if (past)
+        fprintf(stderr, "note: the final fit has seen what came after row %lld; the weights before it forecast\n",
+                (long long)t);
     TRY(lead_forecast(&r, &p.t, 1, samples, point));
     p.dist = samples;
     p.point = point;

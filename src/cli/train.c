@@ -133,9 +133,11 @@ enum { UPDATE_PART = 4 };   // an update trains for a quarter of what the run ne
 static Status update(Cli *cli, const Values *v, const TrainRecord *r)
 {
     LeadConfig from = r->cfg, c;
-    from.steps = (int)((r->best_step + UPDATE_PART - 1) / UPDATE_PART);
-    if (from.steps < 1) from.steps = 1;
-    from.minutes /= UPDATE_PART;
+    if (!*r->start) {   // else r is an update itself, and this one takes as long
+        from.steps = (int)((r->best_step + UPDATE_PART - 1) / UPDATE_PART);
+        if (from.steps < 1) from.steps = 1;
+        from.minutes /= UPDATE_PART;
+    }
     c = from;
     TRY(options_config(cli, &c));
     // these say how it is trained, the others what it is
