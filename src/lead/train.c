@@ -451,8 +451,9 @@ static Status open_start(const Trainer *tr, SafeFile *f, Arena *a)
     struct stat sb;
     const bool dir = stat(tr->start, &sb) == 0 && S_ISDIR(sb.st_mode);
     if (!dir) return checkpoint_open(f, a, tr->start);
-    const char *final = arena_printf(a, "%s/" RUN_FINAL, tr->start);   // has seen more rows; for validation too many
-    return checkpoint_open(f, a, tr->final && stat(final, &sb) == 0 ? final : arena_printf(a, "%s/" RUN_BEST, tr->start));
+    const char *best = arena_printf(a, "%s/" RUN_BEST, tr->start), *final = arena_printf(a, "%s/" RUN_FINAL, tr->start);
+    // the final weights have seen more rows; for validation too many
+    return checkpoint_open(f, a, tr->final && stat(final, &sb) == 0 ? final : best);
 }
 
 static Status check_start_file(const Trainer *tr, const SafeFile *f, Arena *a)
