@@ -83,7 +83,7 @@ static void say_what_next(const char *out, double seconds)
 {
     printf("Done in %.0f s.  Look at:\n", seconds);
     printf("  %s/fans.png      the largest flows: history, forecast with its bands, what came\n", out);
-    printf("  %s/film.png      history and forecast as RGB images, as the network sees them\n", out);
+    printf("  %s/film.png      history and forecast as the RGB images of the paper\n", out);
     printf("  %s/maps.png      truth, mean forecast and error of the last step\n", out);
     printf("  %s/horizons.png  RMSE and CRPS by step, beside naive forecasts\n", out);
     printf("  %s/loss.png      the training\n", out);
@@ -111,8 +111,8 @@ static Status run(Cli *cli, void *values)
     TRY(traffic_series_write(&s, data, NULL));
     fprintf(stderr, "%s: %lld matrices, %d days\n", data, (long long)s.T, (int)v->days);
 
-    say(arena_printf(a, "2. training configuration %s (frozen GPT-2 with adapters, conditional diffusion)",
-                     cli->config_name));
+    say(arena_printf(a, "2. training configuration %s (%s, conditional diffusion)", cli->config_name,
+                     lead_uses_llm(&cli->config) ? "frozen GPT-2 with adapters" : "networks over flows"));
     const TrafficSplits split = traffic_splits(s.T, PROTOCOL_CLEAN);
     TRY(train(cli, &s, split, data, dir));
     if (*cli->stop) return OK;
