@@ -33,6 +33,8 @@ void run_say_end(const Progress *bar, const TrainEnd *e)
     if (e->final) fprintf(stderr, "; fitted on rows %lld..%lld", (long long)e->rows.begin, (long long)e->rows.end - 1);
     else if (isfinite(e->best_val))
         fprintf(stderr, "; the best is step %lld, validation loss %.5f", (long long)e->best_step, e->best_val);
+    else
+        fprintf(stderr, "; no window fits into the validation rows: nothing was validated, the last step is taken");
     if (!e->final && e->since) fprintf(stderr, ", %lld validations before the last", (long long)e->since);
     fputc('\n', stderr);
 }
