@@ -1,6 +1,7 @@
 // What each idea of LEAD is worth: trains variants of one configuration under the same budget, scores them on the same
 // windows, and prints the difference of each to its reference with a day-block bootstrap interval.
 //   build/bench/ablate DATA.npy DIR [--seeds 3] [--steps 300] [--stride 13] [--split val|test] [--only TEXT]
+//                      [--calendar-shift SECONDS]
 // Runs and scores are kept in DIR (NAME.SEED/, NAME.SEED.scores) and not made again, so an interrupted ablation goes on
 // where it was.  --only makes and prints the variants whose name contains TEXT, and the references.
 #include <math.h>
@@ -11,6 +12,7 @@
 
 #include "io/file.h"
 #include "lead/train.h"
+#include "nn/run_directory.h"
 #include "traffic/protocol.h"
 
 enum { MOST_SEEDS = 16, MOST_SET = 400 };
@@ -19,7 +21,8 @@ static const int shown[] = {1, 5, 20};   // steps ahead
 // ---- variants
 
 // Settings are "key=value key=value" on top of those of the reference.  A variant without training settings of its own
-// (trained: another's name) is scored from that run with other sampling.
+// (trained: another's name) is scored from that run with other sampling.  A variant is scored as it is: no run falls
+// back to a naive forecast here.
 typedef struct Variant { const char *name, *reference, *trained, *set; } Variant;
 
 #define FLOWS "flow_context=true mean_head=true scale_head=true denoiser=flow point=head "
@@ -85,7 +88,7 @@ static Status configure(LeadConfig *c, const Variant *v)
 
 typedef struct Ablation {
     const char *data, *dir, *only;
-    int seeds, steps, stride;
+    int seeds, steps, stride, calendar_shift;
     bool test;
     Device dev;
     Arena *perm, *step, *scratch;
@@ -116,7 +119,9 @@ static Status train(const Ablation *a, const Variant *v, int seed)
     TRY(configure(&c, v));
     c.seed = seed, c.steps = a->steps, c.minutes = 0;
     const TrafficSplits split = traffic_splits(a->s.T, PROTOCOL_CLEAN);
-    const TrainOptions o = {.out = dir, .resume = there(dir), .data_path = a->data, .train = split.train,
+    const RunState state = run_directory_state(dir, a->scratch);
+    if (state == RUN_FINISHED) return OK;
+    const TrainOptions o = {.out = dir, .resume = state == RUN_UNFINISHED, .data_path = a->data, .train = split.train,
                             .val = split.val};
     return lead_train(&c, &a->s, &o, &a->dev, a->perm, a->step, a->scratch);
 }
@@ -143,6 +148,7 @@ static Status score(const Ablation *a, const Variant *v, int seed, MetricDay *da
     r.cfg.seed = seed;
     if (!r.cfg.calibrate)
         for (int k = 0; k < r.stats.Kt; k++) r.stats.spread[k] = 1;
+    *r.stats.fallback = 0;
     TRY(lead_run_attach(&r, &a->s));
     EvalTable t = eval_table_new(a->perm, &a->plan.task, 1);
     const Forecaster f = lead_forecaster(&r, 8);
@@ -180,7 +186,7 @@ static void print_row(const Ablation *a, const Variant *v, const MetricDay *sum,
             printf(" %.3f%s", crps ? x / y : sqrt(x / y), i + 1 < sizeof shown / sizeof *shown ? " /" : " |");
         }
     if (!v->reference) {
-        printf(" | |\n");
+        printf(" | | |\n");
         return;
     }
     MetricBeside b;
@@ -215,15 +221,23 @@ static Status all_seeds(const Ablation *a, const Variant *v, MetricDay *sum)
     return OK;
 }
 
+// Whether --only asks for variant v, or for one that refers to it.
 static bool wanted(const Ablation *a, const Variant *v)
 {
-    return !a->only || !v->reference || strstr(v->name, a->only);
+    if (!a->only || strstr(v->name, a->only)) return true;
+    for (int i = 0; i < VARIANTS; i++)
+        for (const Variant *w = &variants[i]; strstr(variants[i].name, a->only) && w->reference;) {
+            w = variant_find(w->reference);
+            if (w == v) return true;
+        }
+    return false;
 }
 
 static Status run(Ablation *a)
 {
-    const TrafficReadOptions read = {0};
+    const TrafficReadOptions read = {.calendar_shift_s = a->calendar_shift};
     TRY(traffic_series_read(&a->s, a->perm, a->data, &read));
+    traffic_suspects_mark(&a->s, a->perm);
     const EvalPlanOptions o = {.validation = !a->test, .history = 16, .K = 20, .stride = a->stride};
     TRY(eval_plan(&a->plan, a->perm, &a->s, &o));
     TRY(directory_make_all(a->dir));
@@ -239,50 +253,51 @@ static Status run(Ablation *a)
            "reference |\n|---|---|---|---|---|---|\n");
     for (int i = 0; i < VARIANTS; i++) {
         const Variant *v = &variants[i];
-        const bool reference = v->reference == NULL || strcmp(v->name, "with g") == 0 || strcmp(v->name, "U-Net") == 0;
-        sum[i] = NULL;
-        if (!wanted(a, v) && !(reference && a->only && !strncmp(a->only, v->name, strlen(v->name)))) continue;
+        if (!wanted(a, v)) continue;
         sum[i] = arena_alloc(a->perm, n * sizeof **sum);
         TRY(all_seeds(a, v, sum[i]));
-        const MetricDay *ref = v->reference ? sum[variant_find(v->reference) - variants] : sum[i];
-        if (ref) print_row(a, v, sum[i], ridge, ref, draws);
+        print_row(a, v, sum[i], ridge, v->reference ? sum[variant_find(v->reference) - variants] : sum[i], draws);
         fflush(stdout);
     }
     return OK;
 }
 
-static int number(int argc, char **argv, const char *name, int otherwise)
+// The words after DATA and DIR.  False: one that is not known, or has no value that it can have.
+static bool options(Ablation *a, int n, char **word)
 {
-    for (int i = 3; i + 1 < argc; i++)
-        if (strcmp(argv[i], name) == 0) return atoi(argv[i + 1]);
-    return otherwise;
-}
-
-static const char *text(int argc, char **argv, const char *name, const char *otherwise)
-{
-    for (int i = 3; i + 1 < argc; i++)
-        if (strcmp(argv[i], name) == 0) return argv[i + 1];
-    return otherwise;
+    const struct { const char *name; int *to; int least; } number[] = {
+        {"--seeds", &a->seeds, 1}, {"--steps", &a->steps, 1}, {"--stride", &a->stride, 1},
+        {"--calendar-shift", &a->calendar_shift, 0}};
+    for (int i = 0; i < n; i += 2) {
+        bool known = false;
+        if (i + 1 == n) return false;
+        for (size_t k = 0; k < sizeof number / sizeof *number; k++) {
+            char *end;
+            if (strcmp(word[i], number[k].name)) continue;
+            *number[k].to = (int)strtol(word[i + 1], &end, 10);
+            known = *end == 0 && *number[k].to >= number[k].least;
+        }
+        if (strcmp(word[i], "--only") == 0) a->only = word[i + 1], known = true;
+        if (strcmp(word[i], "--split") == 0) {
+            a->test = strcmp(word[i + 1], "test") == 0;
+            known = a->test || strcmp(word[i + 1], "val") == 0;
+        }
+        if (!known) return false;
+    }
+    return a->seeds <= MOST_SEEDS;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 3) {
-        fprintf(stderr, "usage: ablate DATA.npy DIR [--seeds 3] [--steps 300] [--stride 13] [--split val] "
-                        "[--only TEXT]\n");
-        return 2;
-    }
-    Ablation a = {.data = argv[1], .dir = argv[2], .only = text(argc, argv, "--only", NULL),
-                  .seeds = number(argc, argv, "--seeds", 3), .steps = number(argc, argv, "--steps", 300),
-                  .stride = number(argc, argv, "--stride", 13),
-                  .test = strcmp(text(argc, argv, "--split", "val"), "test") == 0,
-                  .dev = device_cpu_f32(isa_detect()), .perm = arena_new("perm", (size_t)1 << 36, NULL),
-                  .step = arena_new("step", (size_t)1 << 36, NULL),
+    Ablation a = {.seeds = 3, .steps = 300, .stride = 13, .dev = device_cpu_f32(isa_detect()),
+                  .perm = arena_new("perm", (size_t)1 << 36, NULL), .step = arena_new("step", (size_t)1 << 36, NULL),
                   .scratch = arena_new("scratch", (size_t)1 << 34, NULL)};
-    if (a.seeds < 1 || a.seeds > MOST_SEEDS || a.steps < 1 || a.stride < 1) {
-        fprintf(stderr, "ablate: want 1..%d seeds, at least 1 step and stride 1\n", MOST_SEEDS);
+    if (argc < 3 || !options(&a, argc - 3, argv + 3)) {
+        fprintf(stderr, "usage: ablate DATA.npy DIR [--seeds 1..%d] [--steps 300] [--stride 13] [--split val|test] "
+                        "[--only TEXT] [--calendar-shift SECONDS]\n", MOST_SEEDS);
         return 2;
     }
+    a.data = argv[1], a.dir = argv[2];
     const Status s = run(&a);
     if (s.code) fprintf(stderr, "ablate: %s\n", s.msg);
     return s.code;

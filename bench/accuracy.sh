@@ -2,7 +2,8 @@
 # How good the forecasts of preset small are: trains it with three seeds, scores each, prints RMSE and CRPS as ratios to
 # the ridge row of the same windows, mean and range over the seeds, and coverage over live flows.
 #   accuracy.sh LEAD DATA.npy DIR SPLIT [STRIDE [PROTOCOL]] [-- options of lead train, e.g. --calendar-shift 10681200]
-# DIR receives the runs and tables; what is there already is not made again.  SPLIT: val, for choosing; test, for the record.
+# DIR receives the runs and tables; what is there already is not made again.  SPLIT: val, for choosing; test, for the
+# record.
 # PROTOCOL rolling: base ridge-online, walk-forward; the ratios are to the frozen ridge row.
 set -e
 lead=$1 data=$2 dir=$3 split=$4
@@ -29,17 +30,27 @@ for seed in 1 2 3; do
 done
 echo "$data, protocol $protocol, split $split, every $stride. window, 3 seeds: mean (least .. most)"
 awk -F '\t' '
-    FNR == 1 || /^#/ { if (/^#/) next }
+    /^#/ { next }
     $1 == "model" { for (i = 1; i <= NF; i++) at[$i] = i; files++; next }
-    { rmse[files, $1, $2] = $at["rmse"]; crps[files, $1, $2] = $at["crps"]; live[files, $1, $2] = $at["cover90_live"] }
+    { score["RMSE", files, $1, $2] = $at["rmse"]; score["CRPS", files, $1, $2] = $at["crps"]
+      live[files, $1, $2] = $at["cover90_live"] }
+    function value(what, file, k) {
+        if (what == "cover") return live[file, "lead", k]
+        return score[what, file, "lead", k] / score[what, file, "ridge", k]
+    }
     function row(what, k,    i, x, sum, low, high) {
         for (i = 1; i <= files; i++) {
-            x = what == "RMSE" ? rmse[i, "lead", k] / rmse[i, "ridge", k] :
-                what == "CRPS" ? crps[i, "lead", k] / crps[i, "ridge", k] : live[i, "lead", k]
-            sum += x; if (i == 1 || x < low) low = x; if (i == 1 || x > high) high = x
+            x = value(what, i, k)
+            sum += x
+            if (i == 1 || x < low) low = x
+            if (i == 1 || x > high) high = x
         }
         return sprintf("%.3f (%.3f .. %.3f)", sum / files, low, high)
     }
-    END { for (k = 1; k <= 20; k += k == 1 ? 4 : k == 5 ? 5 : 10)
-              printf "step %2d   RMSE %s   CRPS %s   90 %% band, live flows %s\n", k, row("RMSE", k), row("CRPS", k), row("cover", k) }
+    END {
+        n = split("1 5 10 20", step, " ")
+        for (i = 1; i <= n; i++)
+            printf "step %2d   RMSE %s   CRPS %s   90 %% band, live flows %s\n", step[i], row("RMSE", step[i]),
+                   row("CRPS", step[i]), row("cover", step[i])
+    }
 ' "$dir/$base".[123]."$protocol.$split.$stride.tsv"

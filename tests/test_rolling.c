@@ -299,16 +299,23 @@ static void equals_hand(TestLog *log, Arena *a, const TrafficSeries *s, const Ev
          hand.crps, hand.cover);
 }
 
+// The table of protocol rolling over every stride-th test window; residuals of at most `most` windows.
+static EvalTable rolling_table(TestLog *log, Arena *a, EvalPlan *plan, const TrafficSeries *s, int64_t stride, int most)
+{
+    Status st = eval_plan(plan, a, s, &(EvalPlanOptions){.protocol = PROTOCOL_ROLLING, .K = K, .stride = stride});
+    TEST(log, !st.code, "%s", st.msg);
+    EvalTable table = eval_table_new(a, &plan->task, 2);
+    st = evaluate_rolling(&table, a, &plan->task, plan->split.train, most);
+    TEST(log, !st.code, "%s", st.msg);
+    return table;
+}
+
 // More windows than residuals are taken of: the newest count.
 static void newest_residuals(TestLog *log, Arena *a)
 {
     const TrafficSeries s = synth_series(log, a, N, 70, 86400 / D);
     EvalPlan plan;
-    Status st = eval_plan(&plan, a, &s, &(EvalPlanOptions){.protocol = PROTOCOL_ROLLING, .K = K, .stride = 150});
-    TEST(log, !st.code, "%s", st.msg);
-    EvalTable table = eval_table_new(a, &plan.task, 2);
-    st = evaluate_rolling(&table, a, &plan.task, plan.split.train, 4);
-    TEST(log, !st.code, "%s", st.msg);
+    const EvalTable table = rolling_table(log, a, &plan, &s, 150, 4);
     equals_hand(log, a, &s, &plan.task, &table, 2);
 }
 
@@ -348,11 +355,7 @@ static void follows_a_change(TestLog *log, Arena *a, const TrafficSeries *s)
     for (int64_t t = turn; t < c.T; t++)
         for (int f = 0; f < F; f++) c.x[t * F + f] = 1.5f * c.x[t * F + f] + 0.7f * c.x[(t - 7) * F + f];
     EvalPlan plan;
-    Status st = eval_plan(&plan, a, &c, &(EvalPlanOptions){.protocol = PROTOCOL_ROLLING, .K = K, .stride = 5});
-    TEST(log, !st.code, "%s", st.msg);
-    EvalTable table = eval_table_new(a, &plan.task, 2);
-    st = evaluate_rolling(&table, a, &plan.task, plan.split.train, 3);
-    TEST(log, !st.code, "%s", st.msg);
+    const EvalTable table = rolling_table(log, a, &plan, &c, 5, 3);
     const EvalRow *frozen = eval_table_find(&table, "ridge", "scaled", 1),
                   *daily = eval_table_find(&table, "ridge-daily", "scaled", 1);
     TEST(log, frozen && daily && daily->r.rmse < 0.97 * frozen->r.rmse && daily->r.crps < frozen->r.crps,

@@ -13,6 +13,7 @@
 #include "traffic/csv.h"
 #include "traffic/info.h"
 #include "io/npy.h"
+#include "traffic_world.h"
 
 // ---- scratch files -------------------------------------------------------------------------------------------------
 
@@ -302,11 +303,6 @@ static void suspects(TestLog *log, Arena *a)
 }
 
 // ---- real data -----------------------------------------------------------------------------------------------------
-
-static bool near(double got, double want, double tolerance)
-{
-    return fabs(got - want) <= tolerance;   // false for NaN
-}
 
 static void real_abilene(TestLog *log, Arena *a)
 {

@@ -11,25 +11,7 @@
 #include "tests/test.h"
 #include "traffic/info.h"
 #include "traffic/protocol.h"
-#include "traffic/synth.h"
-
-static bool near(double got, double want, double tolerance)
-{
-    return fabs(got - want) <= tolerance;   // false for NaN
-}
-
-static TrafficSeries make_series(Arena *a, int N, int64_t T, int slot_seconds, uint64_t seed)
-{
-    SynthOptions o = synth_defaults();
-    o.N = N;
-    o.T = T;
-    o.slot_seconds = slot_seconds;
-    o.seed = seed;
-    TrafficSeries s;
-    Status st = synth_generate(&s, a, &o);
-    CHECK(!st.code, "%s", st.msg);
-    return s;
-}
+#include "traffic_world.h"
 
 // A copy of s without the rows cut.begin .. cut.end-1: a gap.
 static TrafficSeries with_gap(Arena *a, const TrafficSeries *s, TrafficRange cut)

@@ -9,24 +9,7 @@
 #include "tests/test.h"
 #include "traffic/encode.h"
 #include "traffic/metrics.h"
-#include "traffic/synth.h"
-
-static bool near(double got, double want, double tolerance)
-{
-    return fabs(got - want) <= tolerance;   // false for NaN
-}
-
-static TrafficSeries make_series(Arena *a, int N, int64_t T, int slot_seconds)
-{
-    SynthOptions o = synth_defaults();
-    o.N = N;
-    o.T = T;
-    o.slot_seconds = slot_seconds;
-    TrafficSeries s;
-    Status st = synth_generate(&s, a, &o);
-    CHECK(!st.code, "%s", st.msg);
-    return s;
-}
+#include "traffic_world.h"
 
 // ---- scales --------------------------------------------------------------------------------------------------------
 
@@ -115,7 +98,7 @@ static void scale_training_only(TestLog *log, Arena *a, const TrafficSeries *s)
 static void slot_means_small(TestLog *log, Arena *a)
 {
     // Two weeks of hours: slot of the week; the mean of the two Mondays at 01:00 of flow 3.
-    TrafficSeries s = make_series(a, 3, 14 * 24 + 5, 3600);
+    TrafficSeries s = make_series(a, 3, 14 * 24 + 5, 3600, 1);
     TrafficScale k;
     SlotMeans m, u;
     Status st = scale_fit(&k, a, &s, (TrafficRange){0, 14 * 24}, SCALE_MAX);
@@ -184,12 +167,6 @@ static void encode_round_trip(TestLog *log, Arena *a, const TrafficSeries *s)
 }
 
 // ---- metrics -------------------------------------------------------------------------------------------------------
-
-static int compare_float(const void *p, const void *q)
-{
-    float a = *(const float *)p, b = *(const float *)q;
-    return (a > b) - (a < b);
-}
 
 static void metrics_by_hand(TestLog *log)
 {
@@ -290,7 +267,7 @@ static void metrics_calibrated(TestLog *log, DistKind kind)
 void test_traffic_scale(TestLog *log)
 {
     Arena *a = arena_new("test_traffic_scale", (size_t)2 << 30, NULL);
-    TrafficSeries s = make_series(a, 5, 1500, 900);
+    TrafficSeries s = make_series(a, 5, 1500, 900, 1);
     s.valid[9] = 0;
     for (int64_t t = 0; t < s.T; t++) s.x[t * 25 + 7] = t < 1100 ? 0 : 50;   // silent in training, not afterwards
     for (int kind = 0; kind < SCALE_KINDS; kind++) scale_round_trip(log, a, &s, (ScaleKind)kind);

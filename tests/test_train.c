@@ -44,6 +44,8 @@ typedef struct Watch {
     bool final, no_val;
     TrafficRange train;          // empty: the usual split
     double (*clock)(void);
+    const char *out;
+    int64_t bare;                // steps of the training after which there were best weights and no checkpoint
 } Watch;
 
 static void slow_down(const TrainReport *r);
@@ -54,6 +56,10 @@ static void watch(void *ctx, const TrainReport *r)
     if (r->step <= 512 && !r->final) w->loss[r->step - 1] = r->loss;
     w->steps++;
     if (r->step == w->stop_at && r->final == w->stop_in_final) w->stop = 1;
+    char best[512], checkpoint[512];
+    snprintf(best, sizeof best, "%s/" RUN_BEST, w->out);
+    snprintf(checkpoint, sizeof checkpoint, "%s/" RUN_CHECKPOINT, w->out);
+    w->bare += !r->final && access(best, F_OK) == 0 && access(checkpoint, F_OK) != 0;
     slow_down(r);
 }
 
@@ -65,6 +71,7 @@ static Status train(const Bench *b, const LeadConfig *cfg, const char *out, bool
     Arena *scratch = arena_new("scratch", (size_t)1 << 30, NULL);
     CHECK(perm && step && scratch, "no address space");
     const TrafficSplits split = traffic_splits(b->s.T, PROTOCOL_CLEAN);
+    w->out = out;
     const TrainOptions o = {.out = out,
                             .resume = resume,
                             .data_path = "synthetic",
@@ -93,6 +100,8 @@ static void train_ok(const Bench *b, const LeadConfig *cfg, const char *name, bo
 {
     const Status s = train(b, cfg, run_path(b, name), resume, w);
     TEST(b->log, !s.code, "%s: %s", name, s.msg);
+    TEST(b->log, w->bare == 0, "%s: killed after one of %lld steps, it would count as finished", name,
+         (long long)w->bare);
 }
 
 // Tensors (not the metadata, where a manifest differs) of two checkpoints, bit by bit; bytes of the whole file too.
@@ -385,8 +394,8 @@ static void check_patience(const Bench *b)
     TEST(b->log, first.end[0].why == TRAIN_ASKED && rest.end[0].step == end && rest.end[0].why == TRAIN_PATIENCE,
          "resumed: ended at step %lld", (long long)rest.end[0].step);
     same_checkpoints(b, "patient", "impatient", "best.safetensors", true, "stopped while waiting and resumed");
-    TrainRecord r;
-    const Status s = lead_train_record(&r, b->keep, run_path(b, "patient"));
+    LeadRecord r;
+    const Status s = lead_record_open(&r, b->keep, run_path(b, "patient"));
     TEST(b->log, !s.code && r.step == at && r.best_step == at, "%s: the best is of step %lld", s.msg,
          (long long)r.step);
 }

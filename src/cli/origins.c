@@ -78,8 +78,8 @@ static Status find_run(const Origins *o, const char *dir, const TrainOptions *t,
 {
     *state = run_directory_state(dir, a);
     if (*state == RUN_NONE) return OK;
-    TrainRecord r;
-    TRY(lead_train_record(&r, a, dir));
+    LeadRecord r;
+    TRY(lead_record_open(&r, a, dir));
     const long long want[4] = {t->train.begin, t->train.end, t->val.begin, t->val.end},
                     got[4] = {r.train.begin, r.train.end, r.val.begin, r.val.end};
     if (memcmp(want, got, sizeof want))
@@ -90,7 +90,7 @@ static Status find_run(const Origins *o, const char *dir, const TrainOptions *t,
     if (k)
         return ERROR("%s: want a run of this configuration, %s %s, got one of %s", r.file, k->name,
                      config_text(o->cfg, k, here), config_text(&r.cfg, k, there));
-    if (strcmp(r.data_sha256, lead_train_data_hash(o->s, a)))
+    if (strcmp(r.data_sha256, lead_data_hash(o->s, a)))
         return ERROR("%s: trained on other traffic than this", r.file);
     fprintf(stderr, "%s: %s (step %lld of %lld)\n", dir, *state == RUN_UNFINISHED ? "resumed" : "complete, reused",
             (long long)r.step, (long long)r.total);

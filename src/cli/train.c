@@ -85,7 +85,7 @@ static Status recall_int(int64_t *given, const Json *options, const char *name)
 }
 
 // Files may have moved: whether they hold the same traffic is checked by its hash.
-static Status recall_data(DataOptions *d, const TrainRecord *r, Arena *a)
+static Status recall_data(DataOptions *d, const LeadRecord *r, Arena *a)
 {
     const Json *manifest;
     TRY(json_parse(&manifest, a, r->manifest, strlen(r->manifest), r->file));
@@ -103,7 +103,7 @@ static Status recall_data(DataOptions *d, const TrainRecord *r, Arena *a)
     return OK;
 }
 
-static Status recall(Cli *cli, Values *v, const TrainRecord *r)
+static Status recall(Cli *cli, Values *v, const LeadRecord *r)
 {
     LeadConfig c = r->cfg;
     TRY(options_config(cli, &c));
@@ -120,7 +120,7 @@ static Status recall(Cli *cli, Values *v, const TrainRecord *r)
     return recall_data(&v->data, r, cli->perm);
 }
 
-static void say_finished(const TrainRecord *r, const char *dir)
+static void say_finished(const LeadRecord *r, const char *dir)
 {
     fprintf(stderr, "%s: the run is finished (best step %lld); nothing is left to resume.  "
             "lead train --update %s goes on from it when there are new rows\n", dir, (long long)r->best_step, dir);
@@ -130,7 +130,7 @@ static void say_finished(const TrainRecord *r, const char *dir)
 
 enum { UPDATE_PART = 4 };   // an update trains for a quarter of what the run needed
 
-static Status update(Cli *cli, const Values *v, const TrainRecord *r)
+static Status update(Cli *cli, const Values *v, const LeadRecord *r)
 {
     LeadConfig from = r->cfg, c;
     if (!*r->start) {   // else r is an update itself, and this one takes as long
@@ -153,7 +153,7 @@ static Status update(Cli *cli, const Values *v, const TrainRecord *r)
 }
 
 // The rows that r was trained on must not be among those that validate or score the update.
-static Status check_grown(const TrainRecord *r, const Values *v, const TrafficSeries *s, TrafficRange train)
+static Status check_grown(const LeadRecord *r, const Values *v, const TrafficSeries *s, TrafficRange train)
 {
     if (train.end >= r->train.end) return OK;
     return ERROR("data: want the series of %s grown by new rows, it was trained on rows 0..%lld; of the %lld rows here "
@@ -176,8 +176,8 @@ static Status run(Cli *cli, void *values)
     if (!v->out) return USAGE_ERROR("lead train: wants --out DIR");
     if (v->final && v->no_final) return USAGE_ERROR("--final: want one of --final and --no-final, got both");
     if (v->resume && v->update) return USAGE_ERROR("--update: want one of --update and --resume, got both");
-    TrainRecord r = {.file = NULL};
-    if (v->resume || v->update) TRY(lead_train_record(&r, cli->perm, v->resume ? v->out : v->update));
+    LeadRecord r = {.file = NULL};
+    if (v->resume || v->update) TRY(lead_record_open(&r, cli->perm, v->resume ? v->out : v->update));
     if (v->resume) TRY(recall(cli, v, &r));
     if (v->update) TRY(update(cli, v, &r));
     if (v->resume && run_directory_state(v->out, cli->scratch) == RUN_FINISHED) {

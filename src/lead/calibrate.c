@@ -197,7 +197,10 @@ Status lead_calibrate(LeadRun *r, TrafficRange val, Calibration *out)
     const size_t mark = arena_mark(r->perm);
     int64_t *start, n, at[CALIBRATE_WINDOWS];
     const int windows = find_windows(r, val, &start, &n);
-    if (!windows) return OK;
+    if (!windows) {
+        arena_rewind(r->perm, mark);
+        return OK;
+    }
     for (int i = 0; i < windows; i++) at[i] = start[i * n / windows] + H - 1;
     Sums sums = sums_new(r);
     float *samples = samples_new(r);

@@ -1,11 +1,12 @@
 #include "lead/forecast.h"
-#include "lead/train.h"
-#include "nn/run_directory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "lead/record.h"
+#include "nn/run_directory.h"
 
 // ---- loading
 
@@ -22,37 +23,23 @@ static const char *find_file(const char *path, LeadWanted wanted, Arena *a)
     return file;
 }
 
-// The rows that the weights in the file were fitted and validated on.
-static Status read_rows(LeadRun *r, const SafeFile *f)
-{
-    const char *rows, *fit = safetensors_meta(f, "lead.fit"), *last = safetensors_meta(f, "lead.final_rows");
-    long long v[4] = {0};
-    TRY(checkpoint_meta(f, "lead.rows", &rows));
-    if (sscanf(rows, "%lld %lld %lld %lld", &v[0], &v[1], &v[2], &v[3]) != 4)
-        return ERROR("%s: lead.rows: want four row numbers, got '%s'", f->path, rows);
-    r->final = fit && strcmp(fit, "final") == 0;
-    if (r->final && (!last || sscanf(last, "%lld %lld", &v[0], &v[1]) != 2))
-        return ERROR("%s: lead.final_rows: want row numbers, got '%s'", f->path, last ? last : "nothing");
-    if (r->final) v[2] = v[3] = v[1];
-    r->train = (TrafficRange){v[0], v[1]};
-    r->val = (TrafficRange){v[2], v[3]};
-    return OK;
-}
-
 static Status load_open(LeadRun *r, const SafeFile *f, const char *llm, const Device *dev, Arena *perm, Arena *step,
                         Arena *scratch)
 {
-    const char *steps, *hash;
-    TRY(checkpoint_meta(f, "lead.step", &steps));
+    const char *hash;
+    LeadRecord record;
     TRY(checkpoint_meta(f, "lead.llm_sha256", &hash));
-    TRY(checkpoint_meta(f, "lead.manifest", &r->manifest));
-    TRY(checkpoint_meta(f, "lead.data", &r->data_path));
-    TRY(lead_train_config(&r->cfg, perm, f));
+    TRY(lead_record_read(&record, perm, f));
+    r->cfg = record.cfg;
+    r->manifest = record.manifest;
+    r->data_path = record.data_path;
+    r->step = record.step;
+    r->final = record.in_final;
+    r->train = r->final ? record.final : record.train;
+    r->val = r->final ? (TrafficRange){record.final.end, record.final.end} : record.val;
     if (llm && strlen(llm) >= sizeof r->cfg.llm)
         return USAGE_ERROR("llm: want a shorter path, got %zu bytes", strlen(llm));
     if (llm) strcpy(r->cfg.llm, llm);
-    TRY(read_rows(r, f));
-    r->step = strtoll(steps, NULL, 10);
     TRY(lead_stats_unpack(&r->stats, perm, f, &r->cfg));
     paramset_init(&r->ps, perm, dev, (uint64_t)r->cfg.seed, true);
     const LeadShape shape = lead_stats_shape(&r->stats, &r->cfg);

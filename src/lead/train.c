@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "io/sha256.h"
 #include "lead/pace.h"
 #include "nn/run_directory.h"
 #include "tensor/clock.h"
@@ -333,74 +332,10 @@ static Status train_loop(Trainer *tr)
 
 // ---- resuming
 
-Status lead_train_config(LeadConfig *cfg, Arena *a, const SafeFile *f)
-{
-    const char *text;
-    const Json *json;
-    TRY(checkpoint_meta(f, "lead.config", &text));
-    TRY(json_parse(&json, a, text, strlen(text), f->path));
-    TRY(config_preset(cfg, "paper"));
-    return config_read_json(cfg, json, f->path);
-}
-
-// Whole numbers, all of them wanted, from a metadata string.
-static Status meta_numbers(const SafeFile *f, const char *key, int n, int64_t *out)
-{
-    const char *text;
-    TRY(checkpoint_meta(f, key, &text));
-    const char *p = text;
-    char *end;
-    for (int i = 0; i < n; i++, p = end) {
-        out[i] = strtoll(p, &end, 10);
-        if (end == p) return ERROR("%s: %s: want %d numbers, got '%s'", f->path, key, n, text);
-    }
-    return OK;
-}
-
-static Status read_record(TrainRecord *r, Arena *a, const SafeFile *f)
-{
-    int64_t rows[4], last[2], validation[3];
-    const char *fit;
-    TRY(lead_train_config(&r->cfg, a, f));
-    TRY(checkpoint_meta(f, "lead.manifest", &r->manifest));
-    TRY(checkpoint_meta(f, "lead.data", &r->data_path));
-    TRY(checkpoint_meta(f, "lead.start", &r->start));
-    TRY(checkpoint_meta(f, "lead.data_sha256", &r->data_sha256));
-    TRY(checkpoint_meta(f, "lead.fit", &fit));
-    TRY(meta_numbers(f, "lead.rows", 4, rows));
-    TRY(meta_numbers(f, "lead.final_rows", 2, last));
-    TRY(meta_numbers(f, "lead.step", 1, &r->step));
-    TRY(meta_numbers(f, "lead.total", 1, &r->total));
-    TRY(meta_numbers(f, "lead.validation", 3, validation));
-    r->train = (TrafficRange){rows[0], rows[1]};
-    r->val = (TrafficRange){rows[2], rows[3]};
-    r->final = (TrafficRange){last[0], last[1]};
-    r->in_final = strcmp(fit, "final") == 0;
-    r->best_step = validation[1];
-    return OK;
-}
-
-Status lead_train_record(TrainRecord *r, Arena *a, const char *dir)
-{
-    static const char *const names[] = {RUN_CHECKPOINT, RUN_BEST, RUN_FINAL};
-    *r = (TrainRecord){.file = NULL};
-    struct stat sb;
-    for (int i = 0; i < 3 && !r->file; i++) {
-        const char *path = arena_printf(a, "%s/%s", dir, names[i]);
-        if (stat(path, &sb) == 0) r->file = path;
-    }
-    if (!r->file) return ERROR("%s: want a run, " RUN_CHECKPOINT " or " RUN_BEST ", found none", dir);
-    SafeFile f;
-    TRY(checkpoint_open(&f, a, r->file));
-    const Status s = read_record(r, a, &f);
-    safetensors_close(&f);
-    return s;
-}
-
 static bool same_rows(TrafficRange a, TrafficRange b) { return a.begin == b.begin && a.end == b.end; }
 
 // Whether the run in the directory is the one that is wanted.
-static Status check_same(const Trainer *tr, const TrainRecord *r)
+static Status check_same(const Trainer *tr, const LeadRecord *r)
 {
     const TrainOptions *o = tr->o;
     const ConfigKey *k = config_difference(tr->cfg, &r->cfg);
@@ -422,10 +357,10 @@ static Status load_state(Trainer *tr, const SafeFile *f)
     TRY(checkpoint_meta(f, "lead.best_val", &best));
     TRY(checkpoint_meta(f, "lead.smooth_loss", &smooth));
     TRY(checkpoint_meta(f, "lead.schedule", &schedule));
-    TRY(meta_numbers(f, "lead.schedule", 2, warmup_bend));
-    TRY(meta_numbers(f, "lead.step", 1, &step));
-    TRY(meta_numbers(f, "lead.total", 1, &total));
-    TRY(meta_numbers(f, "lead.validation", 3, validation));
+    TRY(checkpoint_numbers(f, "lead.schedule", 2, warmup_bend));
+    TRY(checkpoint_numbers(f, "lead.step", 1, &step));
+    TRY(checkpoint_numbers(f, "lead.total", 1, &total));
+    TRY(checkpoint_numbers(f, "lead.validation", 3, validation));
     if (strcmp(hash, tr->llm_hash)) return ERROR("%s: trained with other LLM weights than %s", f->path, tr->cfg->llm);
     if (strcmp(data, tr->data_hash)) return ERROR("%s: trained on other traffic than this", f->path);
     TRY(checkpoint_load(f, &tr->ps));
@@ -460,7 +395,7 @@ static Status check_start_file(const Trainer *tr, const SafeFile *f, Arena *a)
 {
     LeadConfig cfg;
     LeadStats st;
-    TRY(lead_train_config(&cfg, a, f));
+    TRY(lead_record_config(&cfg, a, f));
     TRY(lead_stats_unpack(&st, a, f, &cfg));
     if (tr->s->N != st.N) return ERROR("data: want %d nodes as %s was trained on, got %d", st.N, f->path, tr->s->N);
     if (tr->s->slot_seconds != st.slot_seconds)
@@ -499,18 +434,6 @@ static Status load(Trainer *tr, bool resume)
     const Status s = resume ? load_state(tr, &f) : load_start_file(tr, &f);
     safetensors_close(&f);
     return s;
-}
-
-const char *lead_train_data_hash(const TrafficSeries *s, Arena *a)
-{
-    Sha256 h = sha256_new();
-    sha256_add(&h, s->x, (size_t)s->T * (size_t)s->N * (size_t)s->N * sizeof *s->x);
-    sha256_add(&h, s->valid, (size_t)s->T);
-    sha256_add(&h, s->slot, (size_t)s->T * sizeof *s->slot);
-    if (s->time) sha256_add(&h, s->time, (size_t)s->T * sizeof *s->time);
-    sha256_add(&h, &s->calendar_shift_s, sizeof s->calendar_shift_s);
-    sha256_add(&h, s->runs, (size_t)s->n_runs * sizeof *s->runs);
-    return arena_printf(a, "%s", sha256_hex(&h).s);
 }
 
 // Copies the series to the device, and the lists of training and validation windows.
@@ -682,7 +605,7 @@ static Status fit(Trainer *tr, bool final, bool resume, bool *whole)
     return OK;
 }
 
-static Status fits(Trainer *tr, const TrainRecord *r)
+static Status fits(Trainer *tr, const LeadRecord *r)
 {
     const bool resume = tr->o->resume;
     bool whole = true;
@@ -703,9 +626,9 @@ Status lead_train(const LeadConfig *cfg, const TrafficSeries *s, const TrainOpti
     tr.began = now(&tr);
     tr.save_every = o->checkpoint_seconds > 0 ? o->checkpoint_seconds : 120;
     TRY(config_check(cfg));   // before anything is made on the disk
-    TrainRecord r = {.file = NULL};
+    LeadRecord r = {.file = NULL};
     if (o->resume && run_directory_state(o->out, scratch) == RUN_UNFINISHED) {
-        TRY(lead_train_record(&r, perm, o->out));
+        TRY(lead_record_open(&r, perm, o->out));
         TRY(check_same(&tr, &r));
         tr.start = r.start;
     }
@@ -714,7 +637,7 @@ Status lead_train(const LeadConfig *cfg, const TrafficSeries *s, const TrainOpti
     JsonWriter w = json_writer(perm, 1);
     config_write_json(cfg, &w, NULL);
     tr.config_json = json_text(&w, NULL);
-    tr.data_hash = lead_train_data_hash(s, perm);
+    tr.data_hash = lead_data_hash(s, perm);
     const Status st = fits(&tr, &r);
     if (!tr.log.f) return st;
     const Status closed = run_log_close(&tr.log);

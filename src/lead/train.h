@@ -24,6 +24,7 @@
 
 #include "autograd/profile.h"
 #include "lead/calibrate.h"
+#include "lead/record.h"
 #include "nn/optim.h"
 
 typedef struct TrainReport {
@@ -70,27 +71,5 @@ typedef struct TrainOptions {
 // finite, with its step; a file that cannot be written.
 Status lead_train(const LeadConfig *cfg, const TrafficSeries *s, const TrainOptions *o, const Device *dev, Arena *perm,
                   Arena *step, Arena *scratch);
-
-// What a run directory says about how it was started.
-typedef struct TrainRecord {
-    const char *file;                          // that it was read from
-    LeadConfig cfg;
-    const char *manifest, *data_path, *start;  // as in TrainOptions; start: "" = from nothing
-    const char *data_sha256;                   // of the series
-    TrafficRange train, val, final;
-    bool in_final;                             // file is of the final fit
-    int64_t step, total;                       // of the file
-    int64_t best_step;
-} TrainRecord;
-
-// Reads it from the checkpoint of dir, else from its best or final weights.  Errors: no run there; a file of another
-// program or version.
-Status lead_train_record(TrainRecord *r, Arena *a, const char *dir);
-
-// SHA-256 of a series as a run records it (TrainRecord.data_sha256): values, validity, times, borders of runs.
-const char *lead_train_data_hash(const TrafficSeries *s, Arena *a);
-
-// The configuration in the metadata of a checkpoint.  Keys that it lacks get the values of `paper`.
-Status lead_train_config(LeadConfig *cfg, Arena *a, const SafeFile *f);
 
 #endif

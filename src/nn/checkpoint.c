@@ -1,6 +1,7 @@
 #include "nn/checkpoint.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const format_key = "lead.format", *const format_value = "checkpoint 1";
@@ -85,6 +86,19 @@ Status checkpoint_meta(const SafeFile *f, const char *key, const char **value)
 {
     *value = safetensors_meta(f, key);
     return *value ? OK : ERROR("%s: want metadata '%s', got none of that name", f->path, key);
+}
+
+Status checkpoint_numbers(const SafeFile *f, const char *key, int n, int64_t *out)
+{
+    const char *text;
+    TRY(checkpoint_meta(f, key, &text));
+    const char *p = text;
+    char *end;
+    for (int i = 0; i < n; i++, p = end) {
+        out[i] = strtoll(p, &end, 10);
+        if (end == p) return ERROR("%s: %s: want %d numbers, got '%s'", f->path, key, n, text);
+    }
+    return OK;
 }
 
 Status checkpoint_stat(const SafeFile *f, const char *name, Arena *a, const double **x, int64_t *n)

@@ -27,6 +27,8 @@ Status checkpoint_save_weights(const char *path, const ParamSet *ps, const SafeM
 Status checkpoint_open(SafeFile *f, Arena *a, const char *path);
 // A metadata string; an array of statistics, copied to the arena: *x [*n].  Error: no such key or array, by name.
 Status checkpoint_meta(const SafeFile *f, const char *key, const char **value);
+// The first n whole numbers of a metadata string, separated by blanks.  Error: fewer, or no such key.
+Status checkpoint_numbers(const SafeFile *f, const char *key, int n, int64_t *out);
 Status checkpoint_stat(const SafeFile *f, const char *name, Arena *a, const double **x, int64_t *n);
 // Reads every trainable parameter of ps by name and shape, and the optimiser's state.  With ps->inference it reads no
 // state, and the parameters get their EMA values (unless ps->no_ema): a file of weights will do.  Errors: a parameter
