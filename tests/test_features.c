@@ -446,6 +446,69 @@ static void check_order(TestLog *log, World *w, const TrafficSeries *s, const Ch
     }
 }
 
+static float factor_of(int f) { return (float[]){2, 0.5f, 1, 4}[f % 4]; }
+
+// A training batch with factors is the batch of a series that was multiplied by them, with the statistics of the first.
+// Factors are powers of two, and the ridge has no intercept, so the bits agree; of the planes the last 6 are sums over
+// nodes, which stay as they were.
+static void check_factor(TestLog *log, World *w, const TrafficSeries *s)
+{
+    const LeadConfig cfg = choice_config(&choices[2]);
+    const LeadStats st = fitted(log, w->perm, s, &cfg);
+    const int64_t per_step = (int64_t)F * RIDGE_INPUTS, at[] = {90, 31, 57};
+    for (int64_t i = 0; i < RIDGE_FITS * st.Kt * per_step; i++)
+        if (i % RIDGE_INPUTS == RIDGE_INPUTS - 1) st.ridge.coef[i] = 0;
+    for (int i = 0; i < st.Kt * F; i++) st.sigma[i] *= 1024;   // no error meets the bounds of base_error
+    TrafficSeries c = series_copy(w->perm, s);
+    for (int64_t i = 0; i < c.T * F; i++) c.x[i] *= factor_of((int)(i % F));
+    tape_reset(&w->t);
+    const LeadData here = data_of(log, &w->t, w->step, &st, &cfg, s);
+    const LeadData there = data_of(log, &w->t, w->step, &st, &cfg, &c);
+    Tensor *factor = tape_tensor(&w->t, SHAPE(F));
+    for (int f = 0; f < F; f++) ((float *)factor->x)[f] = factor_of(f);
+    const LeadBatch a = lead_data_training_batch(&w->t, &here, lead_data_rows(&here, w->step, at, 3), factor);
+    const LeadBatch b = lead_data_batch(&w->t, &there, lead_data_rows(&there, w->step, at, 3), NULL, true);
+    const Tensor *x[] = {a.frames, a.target, a.weight, a.window, a.base},
+                 *y[] = {b.frames, b.target, b.weight, b.window, b.base};
+    for (int i = 0; i < 5; i++)
+        TEST(log, memcmp(x[i]->x, y[i]->x, tensor_bytes(x[i])) == 0, "factor: part %d of the batch differs", i);
+    const int64_t C = a.context->shape.d[3];
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < numel(a.context); i++)
+        wrong += i % C < C - 6 && ((float *)a.context->x)[i] != ((float *)b.context->x)[i];
+    TEST(log, wrong == 0, "factor: %lld values of the context differ", (long long)wrong);
+}
+
+// The factors of a step: as wide as level_jitter says, within their limits, new in the next step, the same when it is
+// run again.
+static void check_factors_drawn(TestLog *log, World *w, const TrafficSeries *s)
+{
+    LeadConfig cfg = choice_config(&choices[2]);
+    cfg.level_jitter = 0.3;
+    const LeadStats st = fitted(log, w->perm, s, &cfg);
+    tape_reset(&w->t);
+    const LeadData data = data_of(log, &w->t, w->step, &st, &cfg, s);
+    double sum = 0, square = 0;
+    float first[F], again[F];
+    enum { STEPS = 200 };
+    for (uint32_t step = 0; step <= STEPS; step++) {
+        tape_set_step(&w->t, step % STEPS);
+        float *out = step == STEPS ? again : first;
+        if (step && step < STEPS) out = (float[F]){0};
+        tensor_get_f32(lead_data_factor(&w->t, &data), out, F);
+        for (int f = 0; f < F && step < STEPS; f++) {
+            sum += (double)out[f], square += (double)out[f] * (double)out[f];
+            TEST(log, out[f] > 0.299f && out[f] < 1.701f, "factor %g", (double)out[f]);
+        }
+        if (step == 1) TEST(log, memcmp(out, first, sizeof first) != 0, "factors of two steps are the same");
+    }
+    const double n = (double)STEPS * F, mean = sum / n;
+    TEST(log, memcmp(first, again, sizeof first) == 0, "factors of a step that is run again differ");
+    TEST(log, fabs(mean - 1) < 0.03 && fabs(sqrt(square / n - mean * mean) - 0.29) < 0.03, "factors: mean %g", mean);
+    cfg.level_jitter = 0;
+    TEST(log, !lead_data_factor(&w->t, &data), "factors without level_jitter");
+}
+
 // The silent flow and values far beyond what training saw come back finite and in range.
 static void check_extremes(TestLog *log, World *w, const TrafficSeries *s)
 {
@@ -531,6 +594,8 @@ void test_features(TestLog *log)
         check_order(log, w, &s, &choices[i]);
     }
     check_extremes(log, w, &s);
+    check_factor(log, w, &s);
+    check_factors_drawn(log, w, &s);
     check_parts(log, w, &s);
     world_delete(w);
 }

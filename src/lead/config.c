@@ -89,6 +89,7 @@ static const ConfigKey keys[] = {
     NUM(clip, 0, 1e6, "largest global norm of the gradient; 0 = off"),
     NUM(ema, 0, 0.999999, "decay of the moving average of the weights"),
     NUM(dropout, 0, 0.9, "dropout in the aggregator"),
+    NUM(level_jitter, 0, 1, "train on each flow times 1 + this times a normal number, new in every step; 0 = off"),
     {"seed", KEY_INT64, AT(seed), 0, 9e15, NULL, "seed of all random numbers"},
     PICK(sampler, samplers, "sampler of the diffusion (E7)"),
     INT(sample_steps, 1, 10000, "network calls per sample"),
@@ -137,7 +138,7 @@ Status config_preset(LeadConfig *c, const char *name)
     if (strcmp(name, "image") == 0) return OK;
     c->flow_context = c->mean_head = c->scale_head = true, c->point = POINT_HEAD;
     c->denoiser = DENOISER_FLOW, c->conditions = CONDITIONS_NONE;   // docs/design.md says why
-    c->steps = 1500, c->warmup = 50, c->lr = 2e-3, c->minutes = 15, c->ema = 0.99;
+    c->steps = 1500, c->warmup = 50, c->lr = 2e-3, c->minutes = 15, c->ema = 0.99, c->level_jitter = 0.4;
     if (strcmp(name, "small") == 0) return OK;
     c->enc_base = 8, c->enc_stages = 2, c->enc_width = 64, c->agg_layers = 1, c->agg_heads = 4, c->tokens = 8;
     c->adapter_width = 32, c->cond_width = 64, c->unet_base = 16, c->batch = 16;
@@ -149,7 +150,7 @@ Status config_preset(LeadConfig *c, const char *name)
     c->tokens = 3;
     c->adapter_width = 4, c->cond_width = 8, c->unet_base = 8, c->unet_levels = 2, c->unet_blocks = 1,
     c->unet_heads = 2;
-    c->batch = 4, c->steps = 20, c->warmup = 2, c->minutes = 0, c->patience = 0, c->sample_steps = 3, c->samples = 4,
+    c->level_jitter = 0, c->batch = 4, c->steps = 20, c->warmup = 2, c->minutes = 0, c->patience = 0, c->sample_steps = 3, c->samples = 4,
     c->base = BASE_LAST;
     if (strcmp(name, "tiny") == 0) return OK;
     return USAGE_ERROR("config: want paper, image, small, demo or tiny, got '%s'", name);

@@ -45,7 +45,7 @@ typedef struct LeadConfig {
     double min_snr_gamma, cond_drop, loss_traffic, loss_pool, loss_sobel;
     // training
     int batch, steps, warmup, patience;
-    double minutes, lr, decay, clip, ema, dropout;
+    double minutes, lr, decay, clip, ema, dropout, level_jitter;
     int64_t seed;
     // sampling
     int sampler, sample_steps, samples;             // SamplerKind

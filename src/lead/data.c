@@ -266,20 +266,31 @@ static Tensor *level_target(Tape *t, const LeadData *d, Tensor *u, Tensor *means
     return tape_permute(t, tape_encode_image(t, u, means, &e), (int[]){0, 2, 1, 3});
 }
 
-// The planes of flow_context of the windows at `at`.
-static Tensor *flow_planes(Tape *t, const LeadData *d, Tensor *at, Tensor *u, Tensor *base, const WindowParams *p)
+// x [..,F]; factor NULL: all 1
+static Tensor *times(Tape *t, Tensor *x, Tensor *factor) { return factor ? tape_mul(t, x, factor) : x; }
+
+// table [T,n F,E] at rows `at` -> [B,n F,E], each flow times its factor
+static Tensor *averages(Tape *t, Tensor *table, Tensor *at, int64_t n, int64_t F, int64_t E, Tensor *factor)
 {
-    const int64_t B = numel(at), F = d->st->F;
+    Tensor *x = tape_reshape(t, tape_embedding(t, table, at), SHAPE(numel(at), n, F, E));
+    if (factor) x = tape_permute(t, tape_mul(t, tape_permute(t, x, (int[]){0, 1, 3, 2}), factor), (int[]){0, 1, 3, 2});
+    return tape_reshape(t, x, SHAPE(numel(at), n * F, E));
+}
+
+// The planes of flow_context of the windows at `at`.  u, base: times the factor.
+static Tensor *flow_planes(Tape *t, const LeadData *d, Tensor *at, Tensor *u, Tensor *base, const WindowParams *p,
+                           Tensor *factor)
+{
+    const int64_t F = d->st->F;
     const WindowSeason s = tape_window_season(t, at, d->place, d->valid, d->week_slot, p);
-    const Shape averages = SHAPE(B, F, EWMA_MAX);
-    const FlowContext v = {.u = u, .base = base, .week = tape_embedding(t, d->u, s.week),
+    const FlowContext v = {.u = u, .base = base, .week = times(t, tape_embedding(t, d->u, s.week), factor),
                            .part = tape_embedding(t, d->part, s.part),
-                           .ewma = tape_reshape(t, tape_embedding(t, d->ewma, at), averages),
-                           .change = tape_reshape(t, tape_embedding(t, d->change, at), averages),
+                           .ewma = averages(t, d->ewma, at, 1, F, EWMA_MAX, factor),
+                           .change = averages(t, d->change, at, 1, F, EWMA_MAX, factor),
                            .level = d->level, .sigma = d->units.sigma, .now = s.now};
     Tensor *error[ERROR_STEPS];
     for (int i = 0; i < d->error_steps; i++)
-        error[i] = tape_reshape(t, tape_embedding(t, d->error[i], at), SHAPE(B, 2 * F, ERROR_AVERAGES));
+        error[i] = averages(t, d->error[i], at, 2, F, ERROR_AVERAGES, factor);
     Tensor *news = tape_flow_news(t, tape_concat(t, error, d->error_steps, 2), tape_embedding(t, d->sums, at),
                                   tape_embedding(t, d->sums_before, at), tape_embedding(t, d->sums_mean, at),
                                   d->node_unit);
@@ -287,7 +298,8 @@ static Tensor *flow_planes(Tape *t, const LeadData *d, Tensor *at, Tensor *u, Te
     return tape_concat(t, (Tensor *[]){planes, news}, 2, 2);
 }
 
-LeadBatch lead_data_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath *path, bool with_target)
+static LeadBatch make_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath *path, bool with_target,
+                            Tensor *factor)
 {
     const LeadStats *st = d->st;
     const LeadConfig *cfg = d->cfg;
@@ -304,15 +316,16 @@ LeadBatch lead_data_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath
     }
     const WindowCalendar when = tape_window_calendar(t, at, d->week_slot, &p);
     const WindowRows rows = tape_window_rows(t, at, d->place, d->valid, &p);
-    LeadBatch out = {.slot = when.slot, .dow = when.day, .window = tape_embedding(t, table, rows.rows),
+    Tensor *u = times(t, tape_embedding(t, table, rows.rows), factor);
+    LeadBatch out = {.slot = when.slot, .dow = when.day, .window = u,
                      .trust = d->trust, .units = &d->units};
     Tensor *means = tape_embedding(t, d->means, when.mean);
     const EncodeParams e = {(double)st->gains.k_g, (double)st->gains.k_b, 1, H, sh.image_channels};
     out.frames = tape_reshape(t, tape_encode_image(t, out.window, means, &e), SHAPE(B, H, N, N, e.channels));
-    if (d->coef && p.drawn == 0) out.base = ridge_base(t, d, rows);
+    if (d->coef && p.drawn == 0) out.base = times(t, ridge_base(t, d, rows), factor);
     if (sh.context_channels) {
         Tensor *planes = cfg->flow_context
-                             ? flow_planes(t, d, at, out.window, out.base, &p)
+                             ? flow_planes(t, d, at, out.window, out.base, &p, factor)
                              : tape_context_planes(t, out.window, means, out.base, d->level, d->units.sigma, H);
         out.context = tape_reshape(t, planes, SHAPE(B, N, N, sh.context_channels));
     }
@@ -326,6 +339,26 @@ LeadBatch lead_data_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath
     if (cfg->loss_traffic > 0)
         out.weight = tape_reshape(t, tape_traffic_weight(t, out.window, H, K, sh.target_channels / K), target);
     return out;
+}
+
+LeadBatch lead_data_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath *path, bool with_target)
+{
+    return make_batch(t, d, at, path, with_target, NULL);
+}
+
+LeadBatch lead_data_training_batch(Tape *t, const LeadData *d, Tensor *at, Tensor *factor)
+{
+    return make_batch(t, d, at, NULL, true, factor);
+}
+
+Tensor *lead_data_factor(Tape *t, const LeadData *d)
+{
+    const double jitter = d->cfg->level_jitter, most = 0.7;
+    if (jitter == 0) return NULL;
+    const RandomAddress at = {.seed = (uint64_t)d->cfg->seed, .site = SITE_LEVEL};
+    Tensor *n = tape_randn_clock(t, SHAPE(1, d->st->F), at, 0);
+    Tensor *away = tape_clamp(t, tape_scale(t, n, jitter, 0), most);
+    return tape_reshape(t, tape_scale(t, away, 1, 1), SHAPE(d->st->F));
 }
 
 // ---- decoding

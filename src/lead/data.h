@@ -53,6 +53,16 @@ typedef struct LeadPath { int n; Tensor *u; } LeadPath;
 // Kt rows must exist and be valid.  path: NULL, or R = B.
 LeadBatch lead_data_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath *path, bool with_target);
 
+// A batch to train on, of the windows at, as they would be had each flow f always carried factor_f times its traffic in
+// scale s: history, targets, forecasts of the base and their past errors are multiplied; the statistics of the training
+// rows and the sums over nodes stay as they are.  Networks so learn not to lean on the levels of the training rows [D].
+// factor [F]; NULL: all 1.
+LeadBatch lead_data_training_batch(Tape *t, const LeadData *d, Tensor *at, Tensor *factor);
+
+// Such factors, 1 + level_jitter n with n standard normal, held within 0.3 .. 1.7; drawn at the address (seed,
+// SITE_LEVEL, step of the tape).  NULL when level_jitter is 0.
+Tensor *lead_data_factor(Tape *t, const LeadData *d);
+
 // What the mean head forecasts, head_weight of the way from the base: [B,Kt,F] kbit/s.
 Tensor *lead_data_head(Tape *t, const LeadData *d, const LeadBatch *b);
 

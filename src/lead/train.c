@@ -118,7 +118,8 @@ static LeadBatch shuffled_batch(Trainer *tr)
 {
     Tape *t = &tr->tape;
     const RandomAddress at = {.seed = (uint64_t)tr->cfg->seed, .site = SITE_SHUFFLE};
-    return lead_data_batch(t, &tr->data, tape_draw_windows(t, tr->train, tr->cfg->batch, at, t->clock), NULL, true);
+    Tensor *windows = tape_draw_windows(t, tr->train, tr->cfg->batch, at, t->clock);
+    return lead_data_training_batch(t, &tr->data, windows, lead_data_factor(t, &tr->data));
 }
 
 static double loss_value(Tensor *loss)
