@@ -150,7 +150,8 @@ Status config_preset(LeadConfig *c, const char *name)
     c->tokens = 3;
     c->adapter_width = 4, c->cond_width = 8, c->unet_base = 8, c->unet_levels = 2, c->unet_blocks = 1,
     c->unet_heads = 2;
-    c->level_jitter = 0, c->batch = 4, c->steps = 20, c->warmup = 2, c->minutes = 0, c->patience = 0, c->sample_steps = 3, c->samples = 4,
+    c->level_jitter = 0, c->batch = 4, c->steps = 20, c->warmup = 2,
+    c->minutes = 0, c->patience = 0, c->sample_steps = 3, c->samples = 4,
     c->base = BASE_LAST;
     if (strcmp(name, "tiny") == 0) return OK;
     return USAGE_ERROR("config: want paper, image, small, demo or tiny, got '%s'", name);
