@@ -6,15 +6,20 @@
 
 enum { N = 4, F = N * N, B = 6 };
 
-typedef struct Choice { const char *name; int target, base, horizons, encoding, history; bool flow_context; } Choice;
+typedef struct Choice {
+    const char *name;
+    int target, base, horizons, encoding, history;
+    bool flow_context, statistics;
+} Choice;
 
 static const Choice choices[] = {
-    {"residual from the last, direct", TARGET_RESIDUAL, BASE_LAST, HORIZON_DIRECT, ENCODING_RGB, 4, false},
-    {"residual from ridge, direct", TARGET_RESIDUAL, BASE_RIDGE, HORIZON_DIRECT, ENCODING_RGB, 12, false},
-    {"residual from ridge, flow context", TARGET_RESIDUAL, BASE_RIDGE, HORIZON_DIRECT, ENCODING_RGB, 12, true},
-    {"residual, rollout, grey", TARGET_RESIDUAL, BASE_LAST, HORIZON_ROLLOUT, ENCODING_GREY, 4, false},
-    {"level, RGB", TARGET_LEVEL, BASE_LAST, HORIZON_DIRECT, ENCODING_RGB, 4, false},
-    {"level, grey, a base that it does not use", TARGET_LEVEL, BASE_RIDGE, HORIZON_DIRECT, ENCODING_GREY, 4, false},
+    {"residual from the last, direct", TARGET_RESIDUAL, BASE_LAST, HORIZON_DIRECT, ENCODING_RGB, 4, false, false},
+    {"residual from ridge, direct", TARGET_RESIDUAL, BASE_RIDGE, HORIZON_DIRECT, ENCODING_RGB, 12, false, false},
+    {"residual from ridge, flow context", TARGET_RESIDUAL, BASE_RIDGE, HORIZON_DIRECT, ENCODING_RGB, 12, true, false},
+    {"residual from ridge, statistics", TARGET_RESIDUAL, BASE_RIDGE, HORIZON_DIRECT, ENCODING_RGB, 12, true, true},
+    {"residual, rollout, grey", TARGET_RESIDUAL, BASE_LAST, HORIZON_ROLLOUT, ENCODING_GREY, 4, false, false},
+    {"level, RGB", TARGET_LEVEL, BASE_LAST, HORIZON_DIRECT, ENCODING_RGB, 4, false, false},
+    {"level, grey, an unused base", TARGET_LEVEL, BASE_RIDGE, HORIZON_DIRECT, ENCODING_GREY, 4, false, false},
 };
 enum { N_CHOICES = sizeof choices / sizeof *choices };
 
@@ -24,6 +29,7 @@ static LeadConfig choice_config(const Choice *c)
     cfg.target = c->target, cfg.base = c->base, cfg.horizons = c->horizons, cfg.encoding = c->encoding,
     cfg.history = c->history;
     cfg.horizon = 3, cfg.loss_traffic = 0.5, cfg.flow_context = c->flow_context;
+    cfg.flow_identity = c->statistics ? IDENTITY_STATISTICS : IDENTITY_PAIR;
     return cfg;
 }
 
@@ -208,13 +214,28 @@ static void host_news(const LeadStats *st, const TrafficSeries *s, int64_t t, in
     }
 }
 
+// What tells flows apart, the same at all times.
+static void host_statistics(const LeadStats *st, int C, float *out)
+{
+    const float *far = st->sigma + (st->Kt - 1) * F, *far_gamma = st->gamma + (st->Kt - 1) * F;
+    for (int f = 0; f < F; f++, out += C) {
+        out[0] = asinhf(st->mean[f] / st->std[f]);
+        out[1] = logf(st->sigma[f] / st->std[f]);
+        out[2] = logf(far[f] / st->sigma[f]);
+        out[3] = logf(st->gamma[f]), out[4] = logf(far_gamma[f]);
+        out[5] = logf((float)st->slot_seconds / 300);
+        for (int i = 0; i < 6; i++) out[i] = out[i] > 6 ? 6 : out[i] < -6 ? -6 : out[i];
+    }
+}
+
 static void host_flow_context(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t,
                               const float *base, float *out)
 {
     static const double values[] = {1, 4, 24, 96}, changes[] = {0.25, 2, 12, 48};
     const int H = cfg->history, K = st->Kt, D = st->per_day;
     int steps[ERROR_STEPS];
-    const int C = H + 14 + 4 * K + 4 * lead_error_steps(K, steps) + 6;
+    const bool statistics = cfg->flow_identity == IDENTITY_STATISTICS;
+    const int news = 4 * lead_error_steps(K, steps) + 6, C = H + 14 + 4 * K + news + (statistics ? 6 : 0);
     float now[F], u[F], most[F], least[F], averages[8][F];
     for (int j = 0; j < 4; j++) host_average(st, s, t, false, values[j], averages[j]);
     for (int j = 0; j < 4; j++) host_average(st, s, t, true, changes[j], averages[4 + j]);
@@ -253,6 +274,7 @@ static void host_flow_context(const LeadStats *st, const LeadConfig *cfg, const 
         host_plane(out + 3, C, st->part_means + ((day >= 5) * D + slot) * F, now, unit);
     }
     host_news(st, s, t, C, out);
+    if (statistics) host_statistics(st, C, out + news);
 }
 
 static void host_target(const LeadStats *st, const LeadConfig *cfg, const TrafficSeries *s, int64_t t,

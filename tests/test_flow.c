@@ -13,12 +13,17 @@ enum { N = 4, F = N * N, B = 3, H = 3, K = 2, WIDTH = 8, HIDDEN = 6, COND = 4 };
 
 typedef struct Plain { const World *w; const char *prefix; } Plain;
 
-static const double *value(const Plain *p, const char *name)
+static const Param *parameter(const Plain *p, const char *name)
 {
     char full[80];
     snprintf(full, sizeof full, "%s.%s", p->prefix, name);
-    const Param *x = param_find(&p->w->ps, full);
-    CHECK(x, "no parameter %s", full);
+    return param_find(&p->w->ps, full);
+}
+
+static const double *value(const Plain *p, const char *name)
+{
+    const Param *x = parameter(p, name);
+    CHECK(x, "no parameter %s.%s", p->prefix, name);
     return x->t.x;
 }
 
@@ -48,11 +53,12 @@ static void residual(const Plain *p, const char *format, int n, double *h, int w
     }
 }
 
-// in: n inputs, with room for the embedding of flow f behind them
+// in: n inputs, with room for the embedding of flow f behind them, where there is one
 static void plain_trunk(const Plain *p, double *in, int n, int f, double *h)
 {
-    memcpy(in + n, value(p, "pair") + f * FLOW_PAIR_WIDTH, FLOW_PAIR_WIDTH * sizeof *in);
-    plain_linear(p, "in", in, n + FLOW_PAIR_WIDTH, h, WIDTH);
+    const bool pairs = parameter(p, "pair") != NULL;
+    if (pairs) memcpy(in + n, value(p, "pair") + f * FLOW_PAIR_WIDTH, FLOW_PAIR_WIDTH * sizeof *in);
+    plain_linear(p, "in", in, n + (pairs ? FLOW_PAIR_WIDTH : 0), h, WIDTH);
     for (int i = 0; i < WIDTH; i++) h[i] = silu(h[i]);
     residual(p, "%d", FLOW_TRUNK_LAYERS, h, WIDTH);
 }
@@ -256,6 +262,39 @@ static void check_denoiser(TestLog *log, const char *llm, ConditionKind conditio
     world_delete(x->w);
 }
 
+// Networks without an embedding of pairs: no parameter has the size of the network of nodes, and any number of flows
+// goes through.
+static void check_without_pairs(TestLog *log)
+{
+    enum { C = 5, FLOWS = 7 };
+    World *w = world_new(device_cpu_f64(), false);
+    const FlowSizes s = {.flows = 0, .planes = C, .steps = K, .width = WIDTH, .hidden = HIDDEN};
+    const FlowHeads heads = flow_heads_new(&w->ps, "heads", &s, true, true);
+    const FlowDenoiser denoiser = flow_denoiser_new(&w->ps, "flow", &s);
+    world_randomise(w, 0.3);
+    Tape *t = &w->t;
+    t->record = false;
+    Tensor *planes = normal_tensor(w, SHAPE(B, FLOWS, C), 3), *xt = normal_tensor(w, SHAPE(B, FLOWS, K), 4);
+    Tensor *time = tape_from_f32(t, SHAPE(B), (float[]){3, 17, 40});
+    const double *location = flow_heads_apply(t, &heads, planes).location->x;
+    Tensor *known = flow_condition(t, &denoiser, planes, (ResidualMoments){0});
+    const double *drawn = flow_denoise(t, &denoiser, xt, time, known, NULL)->x;
+    double worst = 0, size = 0;
+    for (int i = 0; i < B * FLOWS; i++) {
+        double in[C], h[WIDTH], want[K], out[K];
+        memcpy(in, (double *)planes->x + i * C, sizeof in);
+        plain_trunk(&(Plain){w, "heads"}, in, C, 0, h);
+        plain_linear(&(Plain){w, "heads"}, "location", h, WIDTH, want, K);
+        plain_denoise(w, (double *)xt->x + i * K, ((double *)time->x)[i / FLOWS], in, C, 0, NULL, out);
+        for (int k = 0; k < K; k++) {
+            worst = check_fold(worst, fabs(want[k] - location[i * K + k]) + fabs(out[k] - drawn[i * K + k]));
+            size = fmax(size, fmin(fabs(want[k]), fabs(out[k])));
+        }
+    }
+    TEST(log, worst < 1e-11 && size > 0.1, "without pairs: off by %g of %g", worst, size);
+    world_delete(w);
+}
+
 // ---- gradients
 
 typedef struct GradientCase { const Small *x; ResidualMoments use; } GradientCase;
@@ -401,6 +440,7 @@ void test_flow(TestLog *log)
     world_delete(x->w);
     check_denoiser(log, llm, CONDITIONS_NONE);
     check_denoiser(log, llm, CONDITIONS_GLOBAL);
+    check_without_pairs(log);
     check_all_gradients(log, llm);
     check_refusals(log, llm);
     arena_delete(a);

@@ -17,6 +17,7 @@ static const char *const visions[] = {"multi", "single", "linear", "none", NULL}
 static const char *const llm_kinds[] = {"gpt2", "random", "attention", "none", NULL};
 static const char *const condition_kinds[] = {"dual", "global", "sequence", "none", NULL};
 static const char *const denoisers[] = {"unet", "flow", "both", NULL};
+static const char *const identities[] = {"pair", "statistics", NULL};
 static const char *const points[] = {"samples", "head", "mix", NULL};
 static const char *const lora_targets[] = {"c_attn", "attention", "all", NULL};
 static const char *const schedules[] = {"cosine", "linear", "scaled-linear", NULL};
@@ -63,6 +64,8 @@ static const ConfigKey keys[] = {
     PICK(conditions, condition_kinds,
          "conditions of the denoiser (E6): g and S, g alone, S alone, or none and so no vision encoder and no LLM"),
     PICK(denoiser, denoisers, "network that draws: U-Net over the image, one network for all flows, or their sum (E7)"),
+    PICK(flow_identity, identities,
+         "networks over flows: tell flows apart by a learned embedding of the pair of nodes, or by their statistics"),
     INT(flow_width, 8, 1024, "networks over flows: width of the trunks"),
     INT(flow_hidden, 8, 1024, "flow denoiser: width"),
     INT(cond_width, 8, 2048, "width of the conditions g and S (E6)"),
@@ -268,6 +271,8 @@ Status config_check(const LeadConfig *c)
         return USAGE_ERROR("history: the ridge forecast wants at least 12, got %d", c->history);
     if (c->flow_context && !(c->pixel_condition && ridge))
         return USAGE_ERROR("flow_context: want pixel_condition, target residual and a ridge base, got others");
+    if (c->flow_identity == IDENTITY_STATISTICS && !c->flow_context)
+        return USAGE_ERROR("flow_identity: statistics are planes of flow_context, which is off");
     if ((lead_has_heads(c) || lead_has_flow(c)) && !(c->pixel_condition && c->target == TARGET_RESIDUAL))
         return USAGE_ERROR("%s: wants pixel_condition and target residual, got others",
                            lead_has_heads(c) ? "mean_head, scale_head" : "denoiser flow");

@@ -18,6 +18,7 @@ typedef enum DenoiserKind { DENOISER_UNET, DENOISER_FLOW, DENOISER_BOTH } Denois
 typedef enum ConditionKind { CONDITIONS_DUAL, CONDITIONS_GLOBAL, CONDITIONS_SEQUENCE, CONDITIONS_NONE } ConditionKind;
 // gpt2; for ablations: the same with random frozen weights, one trained attention layer in its place, nothing
 typedef enum LlmKind { LLM_GPT2, LLM_RANDOM, LLM_ATTENTION, LLM_NONE } LlmKind;
+typedef enum IdentityKind { IDENTITY_PAIR, IDENTITY_STATISTICS } IdentityKind;   // what tells flows apart (lead/flow.h)
 typedef enum PointKind { POINT_SAMPLES, POINT_HEAD, POINT_MIX } PointKind;   // mix: the mean of the two
 
 typedef struct LeadConfig {
@@ -38,7 +39,7 @@ typedef struct LeadConfig {
     double lora_alpha;
     // conditions and denoiser (E6, E7)
     int conditions, denoiser;        // ConditionKind, DenoiserKind
-    int flow_width, flow_hidden;
+    int flow_identity, flow_width, flow_hidden;     // IdentityKind
     int cond_width, unet_base, unet_levels, unet_blocks, unet_heads;
     // diffusion
     int diffusion_steps, schedule, prediction;      // T, ScheduleKind, Prediction

@@ -162,6 +162,12 @@ static void put_flow_context(LeadData *d, Tape *t, Arena *perm, const TrafficSer
     d->part = put(t, perm, SHAPE(2 * (int64_t)d->st->per_day, d->st->F), d->st->part_means);
     put_errors(d, t, perm, s);
     put_sums(d, t, perm, s);
+    if (d->cfg->flow_identity != IDENTITY_STATISTICS) return;
+    const size_t mark = arena_mark(t->scratch);
+    float *statistics = arena_alloc(t->scratch, (size_t)d->st->F * FLOW_STATISTICS * sizeof *statistics);
+    lead_flow_statistics(d->st, statistics);
+    d->statistics = put(t, perm, SHAPE(d->st->F, FLOW_STATISTICS), statistics);
+    arena_rewind(t->scratch, mark);
 }
 
 // x [Kt] on the device; NULL where it is 1 throughout.
@@ -294,8 +300,9 @@ static Tensor *flow_planes(Tape *t, const LeadData *d, Tensor *at, Tensor *u, Te
     Tensor *news = tape_flow_news(t, tape_concat(t, error, d->error_steps, 2), tape_embedding(t, d->sums, at),
                                   tape_embedding(t, d->sums_before, at), tape_embedding(t, d->sums_mean, at),
                                   d->node_unit);
-    Tensor *planes = tape_flow_context(t, &v, &(FlowContextParams){p->history, p->per_day});
-    return tape_concat(t, (Tensor *[]){planes, news}, 2, 2);
+    Tensor *planes[3] = {tape_flow_context(t, &v, &(FlowContextParams){p->history, p->per_day}), news};
+    if (d->statistics) planes[2] = tape_add(t, tape_zeros(t, SHAPE(numel(at), F, FLOW_STATISTICS)), d->statistics);
+    return tape_concat(t, planes, d->statistics ? 3 : 2, 2);
 }
 
 static LeadBatch make_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath *path, bool with_target,

@@ -7,7 +7,8 @@
 // half-lives of 1, 4, 24 and 96 h and of its |changes| with 0.25, 2, 12 and 48 h, the spread of the history, the time,
 // the matrices of last week, and the means of working days and weekends in place of those of the slots; and those of
 // ref/flow_news.inl: moving averages, with half-lives of 1 and 8 h, of the errors that the base made lately one step, a
-// quarter of the way and all steps ahead, and the changes of the flow's origin, destination and of the total.
+// quarter of the way and all steps ahead, and the changes of the flow's origin, destination and of the total.  Where
+// flow_identity is `statistics`, those of lead_flow_statistics come last, the same at all times.
 #ifndef LEAD_LEAD_DATA_H
 #define LEAD_LEAD_DATA_H
 
@@ -29,6 +30,7 @@ typedef struct LeadData {
     int error_steps;                       // .. of which there are so many
     Tensor *sums, *sums_before, *sums_mean, *node_unit;   // .. [T,2N+1] three times, [2N+1]
     Tensor *level;                         // [2,F]: mean, std
+    Tensor *statistics;                    // [F,FLOW_STATISTICS], or NULL
     ResidualUnits units;                   // [Kt,F]
     Tensor *trust;                         // [F,Kt], heads only
     Tensor *spread, *head_weight;          // [Kt]; NULL: all 1

@@ -9,9 +9,10 @@ static const double HUBER_DELTA = 4, LOG_SCALE_WEIGHT = 0.5;
 
 static FlowTrunk trunk_new(ParamSet *ps, const char *prefix, int64_t flows, int64_t planes, int width)
 {
-    FlowTrunk k = {.pair = param_add(ps, prefix, "pair", SHAPE(flows, FLOW_PAIR_WIDTH), (Init){INIT_NORMAL, 0.1},
-                                     PARAM_NO_DECAY),
-                   .in = linear_new(ps, SUB("in"), planes + FLOW_PAIR_WIDTH, width, false)};
+    FlowTrunk k = {0};
+    if (flows) k.pair = param_add(ps, prefix, "pair", SHAPE(flows, FLOW_PAIR_WIDTH), (Init){INIT_NORMAL, 0.1},
+                                  PARAM_NO_DECAY);
+    k.in = linear_new(ps, SUB("in"), planes + (flows ? FLOW_PAIR_WIDTH : 0), width, false);
     for (int i = 0; i < FLOW_TRUNK_LAYERS; i++)
         k.layer[i] = linear_new(ps, arena_printf(ps->perm, "%s.%d", prefix, i), width, width, false);
     return k;
@@ -29,8 +30,8 @@ static Tensor *trunk_apply(Tape *t, const FlowTrunk *k, Tensor *const *inputs, i
     const Shape s = inputs[0]->shape;
     Tensor *in[OP_MAX_IN];
     for (int i = 0; i < n; i++) in[i] = inputs[i];
-    in[n] = tape_add(t, tape_zeros(t, SHAPE(s.d[0], s.d[1], FLOW_PAIR_WIDTH)), k->pair);
-    Tensor *h = tape_linear_silu(t, tape_concat(t, in, n + 1, 2), k->in.w, k->in.b);
+    if (k->pair) in[n++] = tape_add(t, tape_zeros(t, SHAPE(s.d[0], s.d[1], FLOW_PAIR_WIDTH)), k->pair);
+    Tensor *h = tape_linear_silu(t, n > 1 ? tape_concat(t, in, n, 2) : in[0], k->in.w, k->in.b);
     return residual_layers(t, k->layer, FLOW_TRUNK_LAYERS, h);
 }
 

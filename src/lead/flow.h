@@ -1,5 +1,6 @@
-// Networks over single flows [D]: they see what is known of one flow (its context planes, lead/data.h, and a learned
-// embedding of its pair of nodes) and share their weights among all flows.
+// Networks over single flows [D]: they see what is known of one flow (its context planes, lead/data.h, and, unless
+// these hold its statistics, a learned embedding of its pair of nodes) and share their weights among all flows.
+// Without the embedding no weight depends on the nodes, so the same networks serve any traffic.
 //   heads       location and log scale of the residual z of E7, for each of the next K steps
 //   denoiser    draws the shape that is left, (z - location) exp(-log scale), with the K steps as one vector
 // Trunk: linear and SiLU, then residual layers h + silu(W h + b).  All last layers start at 0: untrained heads say that
@@ -13,12 +14,12 @@
 enum { FLOW_TRUNK_LAYERS = 2, FLOW_DENOISER_LAYERS = 3, FLOW_PAIR_WIDTH = 16 };
 
 typedef struct FlowSizes {
-    int64_t flows, planes, steps;        // F, C, K
+    int64_t flows, planes, steps;        // F, C, K; flows = 0: no embedding of pairs
     int width, hidden;                   // of the trunks; of the denoiser
     int cond_width;                      // of the condition g; 0: none
 } FlowSizes;
 
-typedef struct FlowTrunk { Tensor *pair; Linear in, layer[FLOW_TRUNK_LAYERS]; } FlowTrunk;   // pair [F,16]
+typedef struct FlowTrunk { Tensor *pair; Linear in, layer[FLOW_TRUNK_LAYERS]; } FlowTrunk;   // pair [F,16] or NULL
 typedef struct FlowHeads { FlowTrunk trunk; Linear location, log_scale; } FlowHeads;
 typedef struct FlowDenoiser {
     FlowTrunk trunk;

@@ -136,8 +136,9 @@ static void flow_part(LeadModel *m)
 {
     const LeadConfig *cfg = &m->cfg;
     const int64_t K = m->shape.target_channels, N = m->shape.N;
-    FlowSizes s = {.flows = N * N, .planes = m->shape.context_channels, .steps = K, .width = cfg->flow_width,
-                   .hidden = cfg->flow_hidden, .cond_width = uses_g(cfg) ? cfg->cond_width : 0};
+    FlowSizes s = {.flows = cfg->flow_identity == IDENTITY_PAIR ? N * N : 0, .planes = m->shape.context_channels,
+                   .steps = K, .width = cfg->flow_width, .hidden = cfg->flow_hidden,
+                   .cond_width = uses_g(cfg) ? cfg->cond_width : 0};
     if (lead_has_heads(cfg)) m->heads = flow_heads_new(m->ps, "heads", &s, cfg->mean_head, cfg->scale_head);
     s.planes += heads(cfg) * K;
     if (lead_has_flow(cfg)) m->flow = flow_denoiser_new(m->ps, "flow", &s);

@@ -25,7 +25,20 @@ static int context_channels(const LeadStats *st, const LeadConfig *cfg)
     if (!cfg->pixel_condition) return 0;
     if (!cfg->flow_context) return cfg->history + 3 * st->Kt;
     const int news = 2 * ERROR_AVERAGES * lead_error_steps(st->Kt, steps) + 6;
-    return cfg->history + 2 * EWMA_MAX + 6 + 4 * st->Kt + news;
+    const int statistics = cfg->flow_identity == IDENTITY_STATISTICS ? FLOW_STATISTICS : 0;
+    return cfg->history + 2 * EWMA_MAX + 6 + 4 * st->Kt + news + statistics;
+}
+
+void lead_flow_statistics(const LeadStats *st, float *out)
+{
+    const int64_t last = (int64_t)(st->Kt - 1) * st->F;
+    for (int f = 0; f < st->F; f++, out += FLOW_STATISTICS) {
+        const float *sigma = st->sigma + f, *gamma = st->gamma + f;
+        const float v[FLOW_STATISTICS] = {asinhf(st->mean[f] / st->std[f]), logf(sigma[0] / st->std[f]),
+                                          logf(sigma[last] / sigma[0]), logf(gamma[0]), logf(gamma[last]),
+                                          logf((float)st->slot_seconds / 300)};
+        for (int i = 0; i < FLOW_STATISTICS; i++) out[i] = fmaxf(-6, fminf(6, v[i]));
+    }
 }
 
 LeadShape lead_stats_shape(const LeadStats *st, const LeadConfig *cfg)

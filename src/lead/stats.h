@@ -48,6 +48,11 @@ Status lead_stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadC
 // The sizes of the networks for these statistics and this configuration.
 LeadShape lead_stats_shape(const LeadStats *st, const LeadConfig *cfg);
 
+// What tells a flow from others where flow_identity is `statistics`: asinh(mean/std), log(sigma_1/std),
+// log(sigma_K/sigma_1), log gamma_1, log gamma_K, log(slot/300 s), each within -6 .. 6 -> out [F][FLOW_STATISTICS]
+enum { FLOW_STATISTICS = 6 };
+void lead_flow_statistics(const LeadStats *st, float *out);
+
 // Steps ahead whose errors of the base flow_context looks at: the first, a quarter of the way, the last of Kt.
 // Returns their number.
 enum { ERROR_STEPS = 3, ERROR_AVERAGES = 2 };
