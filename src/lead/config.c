@@ -143,6 +143,10 @@ Status config_preset(LeadConfig *c, const char *name)
     c->denoiser = DENOISER_FLOW, c->conditions = CONDITIONS_NONE;   // docs/design.md says why
     c->steps = 1500, c->warmup = 50, c->lr = 2e-3, c->minutes = 15, c->ema = 0.99, c->level_jitter = 0.4;
     if (strcmp(name, "small") == 0) return OK;
+    if (strcmp(name, "pretrained") == 0) {
+        c->flow_identity = IDENTITY_STATISTICS, c->batch = 16, c->ema = 0.999, c->minutes = 0;
+        return OK;
+    }
     c->enc_base = 8, c->enc_stages = 2, c->enc_width = 64, c->agg_layers = 1, c->agg_heads = 4, c->tokens = 8;
     c->adapter_width = 32, c->cond_width = 64, c->unet_base = 16, c->batch = 16;
     c->steps = 300, c->warmup = 20, c->minutes = 1.2, c->sample_steps = 8;
@@ -157,7 +161,7 @@ Status config_preset(LeadConfig *c, const char *name)
     c->minutes = 0, c->patience = 0, c->sample_steps = 3, c->samples = 4,
     c->base = BASE_LAST;
     if (strcmp(name, "tiny") == 0) return OK;
-    return USAGE_ERROR("config: want paper, image, small, demo or tiny, got '%s'", name);
+    return USAGE_ERROR("config: want paper, image, small, pretrained, demo or tiny, got '%s'", name);
 }
 
 // ---- one key

@@ -30,6 +30,16 @@
 
 #include "traffic/series.h"
 
+// How the traffic behaves, as multiples of the default's.
+typedef struct SynthTraits {
+    double wave, weekend;        // the daily waves; the logarithm of the weekend's factor
+    double noise, fast, memory;  // all noise; beside it, that with memories of 40 min and 0; all memories
+    double bursts, tail;         // how often; the power of their heights' tail (> 0)
+    double outages;              // how often
+    double shifts;               // moments per flow and 90 days at which its level is drawn anew: times exp(0.5 n)  (0)
+    double silent;               // share of the flows that carry nothing but bursts                                 (0)
+} SynthTraits;
+
 typedef struct SynthOptions {
     int N;                       // nodes, >= 2                                  (default 12)
     int64_t T;                   // snapshots, >= 2                              (8 weeks: 16128)
@@ -37,9 +47,15 @@ typedef struct SynthOptions {
     uint64_t seed;               //                                              (1)
     int64_t start_s;             // Unix seconds of the first slot               (2024-01-01 00:00, a Monday)
     double mean_flow_kbps;       // mean of an off-diagonal flow without bursts  (21500)
+    SynthTraits traits;          //                                              (1, but shifts and silent 0)
 } SynthOptions;
 
 SynthOptions synth_defaults(void);
+
+// One of many kinds of network, by its seed: 4 .. 24 nodes, in one of eight 32 or 48; slots of 1 min .. 1 h; 3 days ..
+// 10 weeks, at most 1.2 million values; mean flows of 1 kbit/s .. 1 Gbit/s; every trait between a fraction and a multiple
+// of the default's.
+SynthOptions synth_variety(uint64_t seed);
 // Errors: options outside their range.
 Status synth_generate(TrafficSeries *s, Arena *a, const SynthOptions *o);
 

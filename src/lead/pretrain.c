@@ -1,0 +1,201 @@
+#include "lead/pretrain.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "autograd/traffic.h"
+#include "nn/checkpoint.h"
+#include "tensor/clock.h"
+#include "tensor/philox.h"
+#include "traffic/synth.h"
+
+enum { MAX_STEPS_EACH = 1000, FULL_FLOWS = 144 };   // flows of a network whose steps take cfg.batch windows
+static const double LEAST_FIT = 0.3, MOST_FIT = 0.9;   // share of the rows that statistics are fitted on
+
+typedef struct Pretrainer {
+    const LeadConfig *cfg;
+    const PretrainOptions *o;
+    const Device *dev;
+    Arena *perm, *network, *step, *scratch;
+    ParamSet ps;
+    LeadModel model;
+    Optim optim;
+    Tape tape;
+    int64_t done;              // networks
+    double smooth, saved, began;
+    const char *unfinished;
+} Pretrainer;
+
+// What a network is trained on.
+typedef struct World { TrafficSeries s; LeadStats stats; LeadData data; Tensor *windows; int64_t batch; } World;
+
+// ---- files
+
+static Status save(Pretrainer *p, const char *path, bool weights)
+{
+    const size_t mark = arena_mark(p->scratch);
+    Arena *a = p->scratch;
+    JsonWriter w = json_writer(a, 2);
+    config_write_json(p->cfg, &w, NULL);
+    const SafeMeta meta[] = {
+        {"lead.config", json_text(&w, NULL)},
+        {"lead.manifest", p->o->manifest ? p->o->manifest : ""},
+        {"lead.pretrain", arena_printf(a, "%lld %d %lld %lld", (long long)p->o->networks, p->o->steps_each,
+                                       (long long)p->done, (long long)p->optim.step)},
+        {"lead.smooth_loss", arena_printf(a, "%.17g", p->smooth)},
+    };
+    const int n = (int)(sizeof meta / sizeof *meta);
+    const Status s = (weights ? checkpoint_save_weights : checkpoint_save)(path, &p->ps, meta, n, NULL, 0, a);
+    arena_rewind(p->scratch, mark);
+    p->saved = clock_seconds();
+    return s;
+}
+
+static Status resume(Pretrainer *p)
+{
+    SafeFile f;
+    const char *text, *smooth;
+    long long networks, done, step;
+    int each, end = 0;
+    TRY(checkpoint_open(&f, p->scratch, p->unfinished));
+    Status s = checkpoint_meta(&f, "lead.pretrain", &text);
+    if (!s.code) s = checkpoint_meta(&f, "lead.smooth_loss", &smooth);
+    if (!s.code && (sscanf(text, "%lld %d %lld %lld%n", &networks, &each, &done, &step, &end) != 4 || text[end] ||
+                    networks != p->o->networks || each != p->o->steps_each || done < 0 || done > networks || step < 0 ||
+                    step > done * each))
+        s = ERROR("%s: want a pretraining of %lld networks, %d steps each, got '%s'", p->unfinished,
+                  (long long)p->o->networks, p->o->steps_each, text);
+    if (!s.code) s = checkpoint_load(&f, &p->ps);
+    if (!s.code) p->done = done, p->optim.step = step, p->smooth = strtod(smooth, NULL);
+    safetensors_close(&f);
+    return s;
+}
+
+// ---- one network
+
+static uint64_t network_seed(const Pretrainer *p) { return (uint64_t)p->cfg->seed * 1000003 + (uint64_t)p->done; }
+
+// Rows that the statistics of this network are fitted on.
+static int64_t fit_rows(const Pretrainer *p, int64_t T)
+{
+    const float u = philox_unit(philox_u32(network_seed(p), philox_subsequence(SITE_SHUFFLE, 0), 0));
+    return (int64_t)((double)T * (LEAST_FIT + (MOST_FIT - LEAST_FIT) * (double)u));
+}
+
+// Generates network p->done and puts it on the device.  *fits: there is enough of it to train on.
+static Status world_make(Pretrainer *p, World *w, bool *fits)
+{
+    const LeadConfig *cfg = p->cfg;
+    const SynthOptions o = synth_variety(network_seed(p));
+    *w = (World){.batch = cfg->batch * FULL_FLOWS / (o.N * o.N)};
+    w->batch = w->batch < 4 ? 4 : w->batch > cfg->batch ? cfg->batch : w->batch;
+    TRY(synth_generate(&w->s, p->network, &o));
+    const int64_t cut = fit_rows(p, w->s.T);
+    int64_t *start;
+    const int64_t n = traffic_windows(&w->s, p->network, (TrafficRange){cut, w->s.T}, cfg->history, cfg->horizon, 1,
+                                      &start);
+    *fits = n > 0 && !lead_stats_fit(&w->stats, p->network, &w->s, (TrafficRange){0, cut}, cfg).code;
+    if (!*fits) return OK;
+    TRY(lead_data_new(&w->data, &p->tape, p->network, &w->stats, cfg, &w->s));
+    p->model.shape = lead_stats_shape(&w->stats, cfg);   // the weights suit any
+    for (int64_t i = 0; i < n; i++) start[i] += cfg->history - 1;
+    w->windows = lead_data_rows(&w->data, p->network, start, n);
+    return OK;
+}
+
+static double train_step(Pretrainer *p, World *w)
+{
+    Tape *t = &p->tape;
+    const RandomAddress at = {.seed = (uint64_t)p->cfg->seed, .site = SITE_SHUFFLE};
+    double loss;
+    tape_set_step(t, (uint32_t)p->optim.step);
+    tape_reset(t);
+    t->record = t->training = true;
+    optim_rates(&p->optim, &p->ps);
+    paramset_zero_grad(&p->ps);
+    Tensor *rows = tape_draw_windows(t, w->windows, w->batch, at, t->clock);
+    const LeadBatch b = lead_data_training_batch(t, &w->data, rows, lead_data_factor(t, &w->data));
+    Tensor *l = lead_loss(t, &p->model, &b);
+    tape_backward(t, l);
+    optim_update(&p->optim, t, &p->ps);
+    tensor_get_f64(l, &loss, 1);
+    p->optim.step++;
+    return loss;
+}
+
+static void report(const Pretrainer *p, const World *w, double loss)
+{
+    const PretrainReport r = {.network = p->done, .networks = p->o->networks, .step = p->optim.step, .N = w->s.N,
+                              .slot_seconds = w->s.slot_seconds, .rows = w->s.T, .loss = loss,
+                              .smooth_loss = p->smooth, .seconds = clock_seconds() - p->began};
+    if (p->o->report) p->o->report(p->o->ctx, &r);
+}
+
+static Status train_network(Pretrainer *p)
+{
+    const size_t mark = arena_mark(p->network);
+    World w;
+    bool fits;
+    double sum = 0;
+    tape_reset(&p->tape);
+    TRY(world_make(p, &w, &fits));
+    for (int i = 0; fits && i < p->o->steps_each; i++) {
+        const double loss = train_step(p, &w);
+        if (!isfinite(loss)) return ERROR("pretraining: the loss is %g at step %lld, network %lld",
+                                          loss, (long long)p->optim.step - 1, (long long)p->done);
+        sum += loss / p->o->steps_each;
+    }
+    p->done++;
+    if (fits) {
+        p->smooth = p->smooth > 0 ? 0.98 * p->smooth + 0.02 * sum : sum;
+        report(p, &w, sum);
+    }
+    tape_reset(&p->tape);
+    arena_rewind(p->network, mark);
+    return OK;
+}
+
+// ---- all
+
+static Status setup(Pretrainer *p)
+{
+    const LeadConfig *cfg = p->cfg;
+    if (cfg->flow_identity != IDENTITY_STATISTICS || cfg->denoiser != DENOISER_FLOW ||
+        cfg->conditions != CONDITIONS_NONE || cfg->base != BASE_RIDGE)
+        return USAGE_ERROR("pretraining: wants flow_identity statistics, denoiser flow, conditions none, base ridge");
+    if (p->o->networks < 1 || p->o->steps_each < 1 || p->o->steps_each > MAX_STEPS_EACH)
+        return USAGE_ERROR("pretraining: want at least 1 network and 1 .. %d steps each, got %lld and %d",
+                           MAX_STEPS_EACH, (long long)p->o->networks, p->o->steps_each);
+    const LeadStats any = {.N = 2, .F = 4, .Kt = cfg->horizon};   // no weight depends on N
+    const LeadShape shape = lead_stats_shape(&any, cfg);
+    paramset_init(&p->ps, p->perm, p->dev, (uint64_t)cfg->seed, false);
+    TRY(lead_model_new(&p->model, &p->ps, cfg, &shape, p->scratch));
+    p->optim = (Optim){.lr = cfg->lr, .beta1 = OPTIM_BETA1, .beta2 = OPTIM_BETA2, .eps = OPTIM_EPS,
+                       .decay = cfg->decay, .clip = cfg->clip, .ema = cfg->ema, .warmup = cfg->warmup,
+                       .total = p->o->networks * p->o->steps_each, .floor = OPTIM_FLOOR};
+    tape_init(&p->tape, p->dev, p->step, p->scratch);
+    p->tape.seed = (uint64_t)cfg->seed;
+    p->unfinished = arena_printf(p->perm, "%s.unfinished", p->o->out);
+    return p->o->resume ? resume(p) : OK;
+}
+
+Status lead_pretrain(const LeadConfig *cfg, const PretrainOptions *o, const Device *dev, Arena *perm, Arena *network,
+                     Arena *step, Arena *scratch)
+{
+    Pretrainer p = {.cfg = cfg, .o = o, .dev = dev, .perm = perm, .network = network, .step = step,
+                    .scratch = scratch, .began = clock_seconds()};
+    const double every = o->checkpoint_seconds > 0 ? o->checkpoint_seconds : 120;
+    TRY(setup(&p));
+    p.saved = p.began;
+    while (p.done < o->networks && !(o->stop && *o->stop)) {
+        TRY(train_network(&p));
+        if (clock_seconds() - p.saved > every && p.done < o->networks) TRY(save(&p, p.unfinished, false));
+    }
+    if (p.done < o->networks) return save(&p, p.unfinished, false);
+    TRY(save(&p, o->out, true));
+    unlink(p.unfinished);
+    return OK;
+}
