@@ -1,12 +1,12 @@
 #include "lead/forecast.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "lead/record.h"
 #include "nn/run_directory.h"
+#include "tensor/sort.h"
 
 // ---- loading
 
@@ -203,10 +203,4 @@ float forecast_mean(const float *v, int S)
     return (float)(sum / S);
 }
 
-static int compare(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
-void forecast_sort(float *v, int S) { qsort(v, (size_t)S, sizeof *v, compare); }
+void forecast_sort(float *v, int S) { sort_f32(v, S); }

@@ -1,8 +1,9 @@
 #include "traffic/conditional.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tensor/sort.h"
 
 enum { INPUTS = CONDITIONAL_INPUTS, ONE = INPUTS - 1, GRAM = INPUTS * (INPUTS + 1) / 2 };
 
@@ -120,12 +121,6 @@ static void solve(const double *G, const double *b, double *w)
     }
 }
 
-static int compare_float(const void *p, const void *q)
-{
-    const float a = *(const float *)p, b = *(const float *)q;
-    return (a > b) - (a < b);
-}
-
 // e and the range of log(|r| + e) of one flow and step; work [n].
 static void fit_range(Conditional *c, int64_t k, const float *r, int64_t n, float *work)
 {
@@ -134,7 +129,7 @@ static void fit_range(Conditional *c, int64_t k, const float *r, int64_t n, floa
         work[i] = fabsf(r[i]);
         mean += (double)work[i] / (double)n;
     }
-    qsort(work, (size_t)n, sizeof *work, compare_float);
+    sort_f32(work, n);
     c->e[k] = fmax(0.1 * (double)work[n / 2], fmax(0.01 * mean, 0.001));
     c->low[k] = log((double)work[0] + c->e[k]);
     c->high[k] = log((double)work[n - 1] + c->e[k]);

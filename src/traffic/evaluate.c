@@ -1,8 +1,9 @@
 #include "traffic/evaluate.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tensor/sort.h"
 
 enum { KBPS, SCALED, ORIGINS, DESTINATIONS, TOTAL, SPACES = EVAL_SPACES };
 static const char *const space_names[SPACES] = {"kbps", "scaled", "origins", "destinations", "total"};
@@ -206,12 +207,6 @@ void eval_compare(EvalTable *t, Arena *a)
 
 // ---- scoring -------------------------------------------------------------------------------------------------------
 
-static int compare_float(const void *p, const void *q)
-{
-    float a = *(const float *)p, b = *(const float *)q;
-    return (a > b) - (a < b);
-}
-
 // scaled = unit * kbps for the linear kinds; 0 for the others.
 static double linear_unit(const TrafficScale *k, int flow)
 {
@@ -246,7 +241,7 @@ static void score_flow(MetricSums sums[SPACES], MetricFlow *flow, const EvalTask
         within_scaled = within_pairs(v->z_scaled, fc->S);
     }
     const double within = within_pairs(v->z, fc->S);
-    if (drawn(fc->kind)) qsort(v->z, (size_t)fc->S, sizeof *v->z, compare_float);
+    if (drawn(fc->kind)) sort_f32(v->z, fc->S);
     MetricTerms terms = metric_terms(v->y[f], v->point[f], v->z, fc->S, fc->kind, within);
     metric_sums_add(&sums[KBPS], &terms, 1, task->mape_above_kbps, fc->kind);
     if (!(unit > 0)) {
@@ -278,7 +273,7 @@ static void score_sums(MetricSums sums[SPACES], const EvalTask *task, const Fore
         for (int n = 0; n < (space == TOTAL ? 1 : N); n++) {
             for (int i = 0; i < S; i++) v->z[i] = sum_of(v->dist + i * v->stride, N, space, n);
             const double within = within_pairs(v->z, S);
-            qsort(v->z, (size_t)S, sizeof *v->z, compare_float);
+            sort_f32(v->z, S);
             const MetricTerms terms = metric_terms(sum_of(v->y, N, space, n), sum_of(v->point, N, space, n), v->z, S,
                                                    kind, within);
             metric_sums_add(&sums[space], &terms, 1, task->mape_above_kbps, kind);

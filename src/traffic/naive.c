@@ -1,9 +1,9 @@
 #include "traffic/naive.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "tensor/sort.h"
 #include "traffic/metrics.h"
 #include "traffic/scaling.h"
 
@@ -126,15 +126,9 @@ static int choose_average(Arena *a, const TrafficSeries *s, TrafficRange train, 
     return best;
 }
 
-static int compare_float(const void *p, const void *q)
-{
-    float a = *(const float *)p, b = *(const float *)q;
-    return (a > b) - (a < b);
-}
-
 void naive_levels(float *v, int64_t n, float *out, int64_t stride)
 {
-    qsort(v, (size_t)n, sizeof *v, compare_float);
+    sort_f32(v, n);
     for (int64_t q = 0; q < NAIVE_LEVELS; q++)
         out[q * stride] = (float)metric_quantile(v, (int)n, (double)(q + 1) / (NAIVE_LEVELS + 1), 6);
 }

@@ -53,7 +53,7 @@ typedef struct SynthOptions {
 SynthOptions synth_defaults(void);
 
 // One of many kinds of network, by its seed: 4 .. 24 nodes, in one of eight 32 or 48; slots of 1 min .. 1 h; 3 days ..
-// 10 weeks, at most 1.2 million values; mean flows of 1 kbit/s .. 1 Gbit/s; every trait between a fraction and a multiple
+// 10 weeks, at most 1.2 million values; mean flows of 1 kbit/s .. 1 Gbit/s; every trait a fraction or a multiple
 // of the default's.
 SynthOptions synth_variety(uint64_t seed);
 // Errors: options outside their range.

@@ -1,0 +1,66 @@
+#include "lead/general.h"
+
+#include <string.h>
+
+#include "lead/record.h"
+
+static const char KEY[] = "lead.pretrain";
+
+Status lead_is_general(bool *is, const char *file, Arena *scratch)
+{
+    const size_t mark = arena_mark(scratch);
+    const char *text;
+    SafeFile f;
+    *is = false;
+    TRY(checkpoint_open(&f, scratch, file));
+    *is = checkpoint_meta(&f, KEY, &text).code == 0;
+    safetensors_close(&f);
+    arena_rewind(scratch, mark);
+    return OK;
+}
+
+static Status load_open(LeadRun *r, const SafeFile *f, const TrafficSeries *s, const Device *dev, Arena *step,
+                        Arena *scratch)
+{
+    const char *text;
+    TRY(checkpoint_meta(f, KEY, &text));
+    TRY(checkpoint_meta(f, "lead.manifest", &r->manifest));
+    TRY(lead_record_config(&r->cfg, r->perm, f));
+    if (r->cfg.flow_identity != IDENTITY_STATISTICS || lead_uses_llm(&r->cfg) || lead_has_unet(&r->cfg))
+        return ERROR("%s: want weights that suit any network of nodes, got others", f->path);
+    TRY(lead_stats_fit(&r->stats, r->perm, s, r->train, &r->cfg));
+    paramset_init(&r->ps, r->perm, dev, (uint64_t)r->cfg.seed, true);
+    const LeadShape shape = lead_stats_shape(&r->stats, &r->cfg);
+    TRY(lead_model_new(&r->model, &r->ps, &r->cfg, &shape, scratch));
+    TRY(checkpoint_load(f, &r->ps));
+    tape_init(&r->tape, dev, step, scratch);
+    r->tape.record = r->tape.training = false;
+    return OK;
+}
+
+Status lead_general_load(LeadRun *r, const char *file, const TrafficSeries *s, TrafficRange train, TrafficRange val,
+                         const Device *dev, Arena *perm, Arena *step, Arena *scratch, Calibration *out)
+{
+    *r = (LeadRun){.perm = perm, .file = file, .train = train, .val = val, .data_path = "synthetic traffic"};
+    SafeFile f;
+    TRY(checkpoint_open(&f, perm, file));
+    const Status loaded = load_open(r, &f, s, dev, step, scratch);
+    safetensors_close(&f);
+    TRY(loaded);
+    TRY(lead_run_attach(r, s));
+    return lead_calibrate(r, val, out);
+}
+
+Status lead_general_refit(LeadRun *r, TrafficRange all)
+{
+    const LeadStats before = r->stats;
+    TRY(lead_stats_fit(&r->stats, r->perm, r->series, all, &r->cfg));
+    memcpy(r->stats.spread, before.spread, (size_t)before.Kt * sizeof *before.spread);
+    memcpy(r->stats.head_weight, before.head_weight, (size_t)before.Kt * sizeof *before.head_weight);
+    *r->stats.fallback = *before.fallback;
+    r->train = all;
+    r->val = (TrafficRange){all.end, all.end};
+    r->final = true;
+    r->sampling = (LeadSampling){.work = {0}};
+    return lead_run_attach(r, r->series);
+}

@@ -1,0 +1,20 @@
+// Forecasts without training [D]: weights that suit any network of nodes (lead/pretrain.h), with base, scale and
+// statistics fitted on the user's series in closed form, and calibrated on its newest rows as a trained run is.
+#ifndef LEAD_LEAD_GENERAL_H
+#define LEAD_LEAD_GENERAL_H
+
+#include "lead/calibrate.h"
+
+// Whether the file holds such weights.  Error: it cannot be read as a checkpoint.
+Status lead_is_general(bool *is, const char *file, Arena *scratch);
+
+// Makes a run of the weights in `file` and the series s, which is attached (lead_run_attach): statistics from the rows
+// `train`; spread, weight of the head and fall-back from the rows `val`, which may hold too few windows for that
+// (out->windows = 0).  Errors: those of checkpoint_open and lead_stats_fit; not such weights.
+Status lead_general_load(LeadRun *r, const char *file, const TrafficSeries *s, TrafficRange train, TrafficRange val,
+                         const Device *dev, Arena *perm, Arena *step, Arena *scratch, Calibration *out);
+
+// The same run with statistics of the rows `all` in their place, calibration kept: for forecasts of what comes next.
+Status lead_general_refit(LeadRun *r, TrafficRange all);
+
+#endif
