@@ -276,7 +276,7 @@ static void damaged_vocabularies(TestLog *log, Arena *a, Arena *scratch)
     s = load_texts(log, &b, a, scratch, "[1]", "a b\n");
     TEST(log, s.code && strstr(s.msg, "got an array of 1"), "%s", s.msg);
     s = bpe_load_dir(&b, a, scratch, log->tmp);
-    TEST(log, s.code && strstr(s.msg, "found neither"), "%s", s.msg);
+    TEST(log, s.code && strstr(s.msg, "found none of them"), "%s", s.msg);
 
     // Two merges make "abc", and the second has a higher rank than "abc a": still all occurrences of a pair are merged
     // before new pairs are looked at, in short and in long pieces.

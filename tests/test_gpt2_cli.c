@@ -87,7 +87,7 @@ static void vocabularies(const Bench *b)
         {NULL, "ab ab\n", "no earlier line makes it"},
         {NULL, "a b c\n", "two tokens with a space"},
         {NULL, "\xFF \xFE\n", "is not a token"},
-        {NULL, NULL, "found only the first"},
+        {NULL, NULL, "found only the vocabulary"},
         {"{\"a\":0", "a b\n", "want ',' or '}'"},
         {"{\"\xFF\":0}", "a b\n", "UTF-8"},
         {"{\"a\":0,\"a\":1}", "a b\n", "\"a\" twice"},
@@ -116,13 +116,11 @@ static void vocabularies(const Bench *b)
 static void prompts(const Bench *b)
 {
     Arena *a = b->w->perm;
-    refused(b, "prompt: want at least 1 token, got none", arena_printf(a, "gpt2 generate --llm %s --text=", b->model));
+    refused(b, "prompt: want at least 1 token, got none", arena_printf(a, "gpt2 generate --llm %s --tokens=", b->model));
     refused(b, "prompt: token 1: want an id in 0..10, got 11",
             arena_printf(a, "gpt2 logits --llm %s --tokens 1,11", b->model));
     refused(b, "prompt: want at most 16 tokens (n_positions), got 17",
             arena_printf(a, "gpt2 logits --llm %s --tokens 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1", b->model));
-    refused(b, "want prompt + new tokens <= 16 (n_positions), got 3 + 14",
-            arena_printf(a, "gpt2 generate --llm %s --tokens 1,2,3 --n 14", b->model));
     refused(b, "none/config.json", arena_printf(a, "gpt2 generate --llm %s/none --tokens 1", b->model));
     refused(b, "the model's 11 tokens, got",
             arena_printf(a, "gpt2 generate --llm %s --tokenizer %s --tokens 1", b->model, b->vocab));

@@ -258,8 +258,8 @@ static void in_place(TestLog *log)
     if (!TEST(log, !s.code, "%s", s.msg)) return;
     int where = 0, copies = 0, equal = 0;
     for (int i = 0; i < m->n_weights; i++) {
-        where += inside((*n->weight[i].slot)->x, &n->file);
-        copies += !again->file.data && !inside((*again->weight[i].slot)->x, &n->file);
+        where += inside((*n->weight[i].slot)->x, n->file);
+        copies += !again->n_files && !inside((*again->weight[i].slot)->x, n->file);
         equal += !memcmp((*n->weight[i].slot)->x, (*m->weight[i].slot)->x, tensor_bytes(*m->weight[i].slot));
     }
     TEST(log, where == m->n_weights && equal == m->n_weights && copies == m->n_weights,
@@ -286,7 +286,7 @@ static void in_place(TestLog *log)
     file_unmap(&f);
     Gpt2 *u;
     if (!s.code) s = gpt2_load(&u, &v->ps, "c", dir, GPT2_FROZEN, v->scratch);
-    TEST(log, !s.code && !u->file.data && !memcmp(u->wte->x, m->wte->x, tensor_bytes(m->wte)), "unaligned file: %s",
+    TEST(log, !s.code && !u->n_files && !memcmp(u->wte->x, m->wte->x, tensor_bytes(m->wte)), "unaligned file: %s",
          s.msg);
     gpt2_close(n);
     gpt2_close(n);

@@ -79,6 +79,9 @@ const char *manifest_json(const Cli *cli, Arena *a);
 // Writes it to <path>.manifest.json, beside the result at path; writes nothing when path is a device or a pipe.
 Status manifest_write(const Cli *cli, const char *path);
 
+// Writes one line to stderr, for people; names and texts of files in it are made safe to show (tensor/utf8.h).
+void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 // A progress bar on stderr: redrawn in place on a terminal, a line now and then elsewhere.
 typedef struct Progress { double last; bool tty; } Progress;
 Progress progress_new(void);

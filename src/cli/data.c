@@ -74,7 +74,7 @@ static Status synth_run(Cli *cli, void *values)
     TRY(synth_generate(&s, cli->perm, &o));
     TRY(traffic_series_write(&s, v->out, NULL));
     TRY(manifest_write(cli, v->out));
-    fprintf(stderr, "%s: %lld snapshots of %d x %d, %d s each\n", v->out, (long long)s.T, s.N, s.N, s.slot_seconds);
+    cli_say("%s: %lld snapshots of %d x %d, %d s each", v->out, (long long)s.T, s.N, s.N, s.slot_seconds);
     return OK;
 }
 

@@ -109,7 +109,7 @@ static Status run(Cli *cli, void *values)
     TrafficSeries s;
     TRY(synth_generate(&s, a, &so));
     TRY(traffic_series_write(&s, data, NULL));
-    fprintf(stderr, "%s: %lld matrices, %d days\n", data, (long long)s.T, (int)v->days);
+    cli_say("%s: %lld matrices, %d days", data, (long long)s.T, (int)v->days);
 
     say(arena_printf(a, "2. training configuration %s (%s, conditional diffusion)", cli->config_name,
                      lead_uses_llm(&cli->config) ? "frozen GPT-2 with adapters" : "networks over flows"));

@@ -11,19 +11,61 @@
 #include "cli/verbs.h"
 #include "llm/adapter_file.h"
 #include "llm/generate.h"
+#include "llm/gpt2_directory.h"
 #include "tensor/clock.h"
+#include "tensor/utf8.h"
+
+enum { BYTE_TOKENS = 256 };      // and one that ends a text
 
 // ---- shared
 
-Status gpt2_tokenizer(Cli *cli, const char *dir, const char *llm, Bpe **b)
+Status gpt2_tokenizer(Cli *cli, const char *dir, const char *llm, Bpe **b, const char **from)
 {
-    static const char *const files[] = {"encoder.json", "vocab.json"};
-    for (int i = 0; i < 2 && !dir && llm; i++)
-        if (access(arena_printf(cli->perm, "%s/%s", llm, files[i]), F_OK) == 0) dir = llm;
+    if (llm) llm = gpt2_directory(llm, cli->perm);
+    if (!dir && llm && gpt2_has_tokenizer(llm, cli->scratch)) dir = llm;
     *b = NULL;
+    if (from) *from = dir;
     if (!dir) return OK;
-    *b = arena_alloc(cli->perm, sizeof **b);
-    return bpe_load_dir(*b, cli->perm, cli->scratch, dir);
+    Bpe *loaded = arena_alloc(cli->perm, sizeof *loaded);
+    TRY(bpe_load_dir(loaded, cli->perm, cli->scratch, dir));
+    if (loaded->note) cli_say("note: %s", loaded->note);
+    *b = loaded;
+    return OK;
+}
+
+Status tokenizer_check(const Bpe *b, int64_t n_vocab)
+{
+    int beyond = 0;
+    for (int32_t i = 0; i < b->n_added; i++) beyond += b->added[i].id >= n_vocab;
+    int64_t tokens = 0;
+    for (int64_t id = n_vocab; id < b->n_vocab; id++) tokens += b->start[id] != b->start[id + 1];
+    if (tokens > beyond)
+        return ERROR("tokenizer: want at most the model's %lld tokens, got %d", (long long)n_vocab, b->n_vocab);
+    if (beyond)
+        cli_say("note: %d added tokens of the tokeniser have ids beyond the model's %lld", beyond, (long long)n_vocab);
+    return OK;
+}
+
+Status text_check(const Bpe *b, Status no_bpe, const char *llm, int64_t n_vocab)
+{
+    TRY(no_bpe);
+    if (b) return OK;
+    if (n_vocab != BYTE_TOKENS && n_vocab != BYTE_TOKENS + 1)
+        return ERROR("%s: want --tokenizer DIR to read text for a model of %lld tokens, got none: there is neither "
+                     "tokenizer.json nor vocab.json and merges.txt", llm, (long long)n_vocab);
+    cli_say("note: no tokeniser, and a model of %lld tokens: they are taken as bytes", (long long)n_vocab);
+    return OK;
+}
+
+// The tokeniser that --tokenizer names must be right.  One that lies beside the model matters only where text is read.
+static Status open_tokenizer(Cli *cli, const ModelOptions *o, Model *m)
+{
+    Status s = gpt2_tokenizer(cli, o->tokenizer, o->llm, &m->bpe, NULL);
+    if (!s.code && m->bpe) s = tokenizer_check(m->bpe, m->m->c.vocab);
+    if (!s.code || o->tokenizer) return s;
+    m->bpe = NULL;
+    m->no_bpe = s;
+    return OK;
 }
 
 Status model_open(Cli *cli, const ModelOptions *o, Model *m)
@@ -35,6 +77,7 @@ Status model_open(Cli *cli, const ModelOptions *o, Model *m)
     const double t0 = clock_seconds();
     paramset_init(&m->ps, cli->perm, &cli->device, 0, true);
     TRY(gpt2_load(&m->m, &m->ps, "", o->llm, GPT2_FROZEN | GPT2_BLANK | (bf16 ? GPT2_BF16 : 0), cli->scratch));
+    if (m->m->note) cli_say("note: %s", m->m->note);
     if (o->adapter) {
         AdapterSet *s;
         TRY(gpt2_adapters_load(&s, NULL, &m->ps, m->m, o->adapter, cli->scratch));
@@ -44,29 +87,46 @@ Status model_open(Cli *cli, const ModelOptions *o, Model *m)
     else gpt2_pack(m->m, cli->perm);
     if (bf16) fprintf(stderr, "weights: projections and head rounded to bf16\n");
     m->load_seconds = clock_seconds() - t0;
-    TRY(gpt2_tokenizer(cli, o->tokenizer, o->llm, &m->bpe));
-    if (m->bpe && m->bpe->n_vocab > m->m->c.vocab)
-        return ERROR("tokenizer: want at most the model's %lld tokens, got %d", (long long)m->m->c.vocab,
-                     m->bpe->n_vocab);
+    TRY(open_tokenizer(cli, o, m));
     tape_init(&m->tape, &cli->device, cli->step, cli->scratch);
     m->tape.record = m->tape.training = false;
     return OK;
 }
 
-Status text_to_ids(Cli *cli, const Bpe *b, const char *text, size_t n, int32_t **ids, int64_t *n_ids)
+Status text_to_ids(Cli *cli, const Model *m, const char *llm, const char *text, size_t n, int32_t **ids,
+                   int64_t *n_ids)
 {
     static const char marker[] = "<|endoftext|>";
     const size_t word = sizeof marker - 1;
-    if (b) return bpe_encode(ids, n_ids, b, cli->perm, text, n, true);
+    TRY(text_check(m->bpe, m->no_bpe, llm, m->m->c.vocab));
+    if (m->bpe) return bpe_encode(ids, n_ids, m->bpe, cli->perm, text, n, true);
     int32_t *out = arena_alloc(cli->perm, n * sizeof *out);
     *n_ids = 0;
     for (size_t i = 0; i < n;) {
         const bool end = n - i >= word && !memcmp(text + i, marker, word);
-        out[(*n_ids)++] = end ? 256 : (unsigned char)text[i];
+        out[(*n_ids)++] = end ? BYTE_TOKENS : (unsigned char)text[i];
         i += end ? word : 1;
     }
     *ids = out;
     return OK;
+}
+
+void print_text(const char *text, size_t n)
+{
+    if (!isatty(1)) {
+        fwrite(text, 1, n, stdout);
+        return;
+    }
+    for (size_t i = 0; i < n;) {
+        char safe[512];
+        const size_t left = n - i < 64 ? n - i : 64;
+        size_t plain = 0;
+        while (plain < left && text[i + plain] != '\n' && text[i + plain] != '\t') plain++;
+        while (plain == 64 && plain > 60 && ((unsigned char)text[i + plain - 1] & 0xC0) == 0x80) plain--;
+        fwrite(safe, 1, text_clean(safe, sizeof safe, text + i, plain), stdout);
+        i += plain;
+        if (i < n && plain < left) fputc(text[i++], stdout);
+    }
 }
 
 Status read_all(Arena *a, const char *path, char **text, size_t *n)
@@ -120,12 +180,13 @@ typedef struct PromptValues {
 
 #define PROMPT_OPTIONS \
     MODEL_OPTIONS(PromptValues), \
-    {"text", OPT_TEXT, offsetof(PromptValues, text), "TEXT", "prompt as text; <|endoftext|> becomes its token", 0, 0}, \
+    {"text", OPT_TEXT, offsetof(PromptValues, text), "TEXT", \
+     "prompt as text; <|endoftext|> and other added tokens become themselves", 0, 0}, \
     {"tokens", OPT_TEXT, offsetof(PromptValues, tokens), "IDS", "prompt as token ids: 12,7,..", 0, 0}
 
 static void defaults(void *values)
 {
-    *(PromptValues *)values = (PromptValues){.model.llm = "data/gpt2-small", .n_new = 64, .seed = 1, .top = 10,
+    *(PromptValues *)values = (PromptValues){.model.llm = GPT2_BUNDLED, .n_new = 64, .seed = 1, .top = 10,
                                              .samples = 1, .top_p = 1, .beams = 1, .length_penalty = 1};
 }
 
@@ -139,7 +200,7 @@ static Status open_prompt(Cli *cli, const PromptValues *v, Prompt *p)
     if (v->tokens) {
         if (parse_ids(v->tokens, "--tokens", cli->perm, &p->ids, &p->n).code)
             return USAGE_ERROR("--tokens: want ids such as 12,7, got '%s'", v->tokens);
-    } else TRY(text_to_ids(cli, p->model.bpe, v->text, strlen(v->text), &p->ids, &p->n));
+    } else TRY(text_to_ids(cli, &p->model, v->model.llm, v->text, strlen(v->text), &p->ids, &p->n));
     return gpt2_tokens_check(p->model.m, p->ids, p->n);
 }
 
@@ -194,7 +255,7 @@ const Verb verb_gpt2_logits = {
 static const Option generate_table[] = {
     PROMPT_OPTIONS,
     {"n", OPT_INT, offsetof(PromptValues, n_new), "N",
-     "append at most N tokens; the end-of-text token stops earlier [64]", 1, 1e6},
+     "append at most N tokens; an end token stops earlier; beyond n_positions the window slides [64]", 1, 1e6},
     {"temperature", OPT_NUMBER, offsetof(PromptValues, temperature), "X",
      "divide the logits by X before sampling; 0 = greedy [0]", 0, 100},
     {"top-k", OPT_INT, offsetof(PromptValues, top_k), "K", "sample from the K most likely tokens; 0 = from all [0]", 0,
@@ -232,9 +293,14 @@ static void write_text(Stream *s, const char *text, size_t len)
     memcpy(all, s->wait, (size_t)s->n_wait);
     memcpy(all + s->n_wait, text, len);
     const size_t n = (size_t)s->n_wait + len, ready = whole_characters((unsigned char *)all, n);
-    fwrite(all, 1, ready, stdout);
+    print_text(all, ready);
     s->n_wait = (int)(n - ready);
     memcpy(s->wait, all + ready, (size_t)s->n_wait);
+}
+
+static bool is_byte_model(const Model *m)
+{
+    return !m->no_bpe.code && (m->m->c.vocab == BYTE_TOKENS || m->m->c.vocab == BYTE_TOKENS + 1);
 }
 
 static void write_token(Stream *s, int32_t token)
@@ -244,14 +310,14 @@ static void write_token(Stream *s, int32_t token)
     char *text, byte = (char)token;
     size_t len;
     if (m->bpe && !bpe_decode(&text, &len, m->bpe, s->a, &token, 1).code) write_text(s, text, len);
-    else if (!m->bpe && token < 256 && m->m->c.vocab <= 257) write_text(s, &byte, 1);
+    else if (!m->bpe && token < BYTE_TOKENS && is_byte_model(m)) write_text(s, &byte, 1);
     else printf("%d ", token);
     arena_rewind(s->a, mark);
 }
 
 static void write_rest(Stream *s)
 {
-    fwrite(s->wait, 1, (size_t)s->n_wait, stdout);
+    print_text(s->wait, (size_t)s->n_wait);
     s->n_wait = 0;
     fputc('\n', stdout);
 }
@@ -260,7 +326,7 @@ static bool print_token(void *arg, int64_t row, int32_t token)
 {
     (void)row;
     Stream *s = arg;
-    if (!s->live || token == s->model->m->c.end_token) return true;
+    if (!s->live || gpt2_is_end(&s->model->m->c, token)) return true;
     write_token(s, token);
     fflush(stdout);
     return true;
@@ -281,6 +347,16 @@ static void report_speed(const Gpt2Speed *s, const Model *m)
             m->m->head_bf16 ? " (bf16)" : "");
 }
 
+static void say_window(const Prompt *p, const int64_t *n_out, int64_t rows)
+{
+    const int64_t P = p->model.m->c.positions;
+    for (int64_t r = 0; r < rows; r++)
+        if (n_out[r] > P + 1) {
+            cli_say("note: beyond the model's %lld positions its window of tokens moved on by half", (long long)P);
+            return;
+        }
+}
+
 static Status beam_run(Cli *cli, const PromptValues *v, Prompt *p)
 {
     int32_t *out = arena_alloc(cli->perm, (size_t)(p->n + v->n_new) * sizeof *out);
@@ -289,9 +365,10 @@ static Status beam_run(Cli *cli, const PromptValues *v, Prompt *p)
     memcpy(out, p->ids, (size_t)p->n * sizeof *out);
     TRY(gpt2_beam_search(&p->model.tape, p->model.m, &p->model.hook, out, p->n, v->n_new, v->beams, v->length_penalty,
                          &n_out, &score));
+    say_window(p, &n_out, 1);
     Stream stream = {.model = &p->model, .a = cli->perm};
     for (int64_t i = p->n; i < n_out; i++)
-        if (out[i] != p->model.m->c.end_token) write_token(&stream, out[i]);
+        if (!gpt2_is_end(&p->model.m->c, out[i])) write_token(&stream, out[i]);
     write_rest(&stream);
     fprintf(stderr, "score %.6f\n", score);
     return OK;
@@ -316,10 +393,11 @@ static Status generate_run(Cli *cli, void *values)
     TRY(gpt2_generate_rows(&p.model.tape, p.model.m, &p.model.hook, out, rows, p.n, v->n_new, &s, n_out, print_token,
                            &stream, &speed));
     if (rows == 1) write_rest(&stream);
+    say_window(&p, n_out, rows);
     for (int64_t r = 0; r < rows && rows > 1; r++) {
         printf("--- %lld\n", (long long)r + 1);
         for (int64_t i = p.n; i < n_out[r]; i++)
-            if (out[r * stride + i] != p.model.m->c.end_token) write_token(&stream, out[r * stride + i]);
+            if (!gpt2_is_end(&p.model.m->c, out[r * stride + i])) write_token(&stream, out[r * stride + i]);
         write_rest(&stream);
     }
     report_speed(&speed, &p.model);

@@ -2,7 +2,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/gpt2.h"
 #include "cli/verbs.h"
+#include "llm/gpt2_directory.h"
 #include "llm/gpt2_llmc.h"
 #include "llm/gpt2_published.h"
 
@@ -71,6 +73,16 @@ const Verb verb_gpt2_verify = {
 
 // ---- convert
 
+Status gpt2_save_beside(Cli *cli, const Gpt2 *m, const char *from, const char *to, SafeType type)
+{
+    from = gpt2_directory(from, cli->perm);
+    struct stat st;
+    if (stat(from, &st) || !S_ISDIR(st.st_mode)) return gpt2_save_as(m, to, type, cli->scratch);
+    TRY(directory_make(to));
+    TRY(gpt2_side_files_copy(from, to, true, cli->scratch));
+    return gpt2_save_weights(m, to, type, cli->scratch);
+}
+
 typedef struct ConvertValues { const char *type; } ConvertValues;
 
 static const Option convert_table[] = {
@@ -91,9 +103,14 @@ static Status convert_run(Cli *cli, void *values)
     Gpt2 *m;
     paramset_init(&ps, cli->perm, &cli->device, 0, true);
     TRY(gpt2_load(&m, &ps, "", from, GPT2_FROZEN | GPT2_BLANK, cli->scratch));
+    if (m->note) cli_say("note: %s", m->note);
     const size_t n = strlen(to);
-    if (n > 4 && !strcmp(to + n - 4, ".bin")) return gpt2_save_llmc(m, to, bf16, cli->scratch);
-    return gpt2_save_as(m, to, bf16 ? SAFE_BF16 : SAFE_F32, cli->scratch);
+    if (n <= 4 || strcmp(to + n - 4, ".bin"))
+        return gpt2_save_beside(cli, m, from, to, bf16 ? SAFE_BF16 : SAFE_F32);
+    TRY(gpt2_save_llmc(m, to, bf16, cli->scratch));
+    if (gpt2_has_tokenizer(from, cli->scratch))
+        cli_say("note: %s holds weights only: the tokeniser stays in %s", to, from);
+    return OK;
 }
 
 const Verb verb_gpt2_convert = {
@@ -101,7 +118,7 @@ const Verb verb_gpt2_convert = {
     .summary = "Converts GPT-2 between a directory (config.json, model.safetensors) and llm.c's FILE.bin.",
     .positional = "FROM", .positional2 = "TO",
     .text = "A name that ends in .bin is a checkpoint of llm.c, version 3 (f32) or 5 (bf16); any other name is a\n"
-            "directory.\n"
+            "directory.  From one directory to another, config.json, the tokeniser and the card go along.\n"
             "Example: lead gpt2 convert gpt2_124M.bin gpt2",
     OPTIONS(convert_table), .size = sizeof(ConvertValues), .defaults = convert_defaults, .run = convert_run,
 };

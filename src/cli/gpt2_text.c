@@ -5,6 +5,7 @@
 #include "cli/gpt2.h"
 #include "cli/verbs.h"
 #include "llm/generate.h"
+#include "llm/gpt2_directory.h"
 #include "llm/tokens.h"
 #include "tensor/clock.h"
 
@@ -20,7 +21,7 @@ static const Option eval_table[] = {
      1 << 20},
 };
 
-static void eval_defaults(void *values) { *(EvalValues *)values = (EvalValues){.model.llm = "data/gpt2-small"}; }
+static void eval_defaults(void *values) { *(EvalValues *)values = (EvalValues){.model.llm = GPT2_BUNDLED}; }
 
 // Bytes of the text that tokens 1 .. n-1 stand for.
 static int64_t predicted_bytes(const Bpe *b, const int32_t *id, int64_t n)
@@ -50,8 +51,7 @@ static Status eval_run(Cli *cli, void *values)
     TRY(model_open(cli, &v->model, &m));
     const int64_t V = m.m->c.vocab, context = v->context ? v->context : m.m->c.positions;
     const int64_t stride = v->stride ? v->stride : (context + 1) / 2;
-    if (!m.bpe && V > 257 && !tokens_is_bin(cli->positional))
-        return ERROR("%s: want --tokenizer DIR for a model of %lld tokens, got none", v->model.llm, (long long)V);
+    if (!tokens_is_bin(cli->positional)) TRY(text_check(m.bpe, m.no_bpe, v->model.llm, V));
     Tokens x;
     TRY(tokens_read(&x, cli->perm, cli->scratch, cli->positional, m.bpe, V));
     EvalWatch w = {progress_new(), clock_seconds(), x.n - 1, cli->stop};
@@ -81,14 +81,14 @@ typedef struct TokenValues { const char *tokenizer; bool stats; } TokenValues;
 
 static const Option token_table[] = {
     {"tokenizer", OPT_TEXT, offsetof(TokenValues, tokenizer), "DIR",
-     "encoder.json or vocab.json, and vocab.bpe or merges.txt", 0, 0},
+     "tokenizer.json, or vocab.json (encoder.json) and merges.txt (vocab.bpe)", 0, 0},
     {"stats", OPT_FLAG, offsetof(TokenValues, stats), NULL, "print bytes, tokens and MB/s on stderr", 0, 0},
 };
 
 static Status open_tokens(Cli *cli, const TokenValues *v, Bpe **b, char **text, size_t *n)
 {
     if (!v->tokenizer) return USAGE_ERROR("lead %s: wants --tokenizer DIR", cli->verb->name);
-    TRY(gpt2_tokenizer(cli, v->tokenizer, NULL, b));
+    TRY(gpt2_tokenizer(cli, v->tokenizer, NULL, b, NULL));
     return read_all(cli->perm, cli->positional, text, n);
 }
 
@@ -131,13 +131,14 @@ static Status decode_run(Cli *cli, void *values)
     const double t0 = clock_seconds();
     TRY(bpe_decode(&text, &len, b, cli->perm, ids, n_ids));
     if (v->stats) report("decoded", len, n_ids, clock_seconds() - t0);
-    fwrite(text, 1, len, stdout);
+    print_text(text, len);
     return OK;
 }
 
 const Verb verb_gpt2_encode = {
     .name = "gpt2 encode", .summary = "Turns text into token ids, on one line.", .positional = "[FILE|-]",
-    .text = "Encodes any bytes; <|endoftext|> becomes its token.  Without FILE, or with -, reads stdin.\n"
+    .text = "Encodes any bytes; <|endoftext|> and other added tokens become themselves.  Without FILE, or with -,\n"
+            "reads stdin.\n"
             "Example: echo -n \"hello world\" | lead gpt2 encode --tokenizer gpt2",
     OPTIONS(token_table), .size = sizeof(TokenValues), .run = encode_run,
 };

@@ -38,7 +38,8 @@ static const Option train_table[] = {
     INT("positions", positions, 1, 1 << 20, "positions of the new model [128]"),
     INT("vocab", vocab, 1, 1 << 28,
         "vocabulary of the new model [the tokenizer's; for a token file GPT-2's 50257; for bytes 257]"),
-    TEXT("tokenizer", tokenizer, "DIR", "vocab.json and merges.txt (default: those in the --llm DIR, else bytes)"),
+    TEXT("tokenizer", tokenizer, "DIR",
+         "tokenizer.json, or vocab.json and merges.txt (default: those in the --llm DIR; a new model: bytes)"),
     INT("lora", lora, 0, 1 << 16, "train LoRA of rank N on the frozen --llm; 0 = none [0]"),
     NUMBER("lora-alpha", lora_alpha, 0, 1e6, "LoRA is scaled by alpha / rank [16]"),
     TEXT("lora-targets", lora_targets, "LIST", "all, or some of c_attn,c_proj,mlp.c_fc,mlp.c_proj [c_attn]"),
@@ -111,19 +112,20 @@ static Status train_model(Cli *cli, const TrainValues *v, Gpt2Run *r)
     if (frozen && !v->llm)
         return USAGE_ERROR("lead gpt2 train: --lora and --adapters want --llm DIR, the frozen model");
     Bpe *bpe;
-    TRY(gpt2_tokenizer(cli, v->tokenizer, v->llm, &bpe));
+    TRY(gpt2_tokenizer(cli, v->tokenizer, v->llm, &bpe, &r->tokenizer));
     r->bpe = bpe;
     if (v->llm) {
         TRY(gpt2_load(&r->m, r->ps, "", v->llm, (frozen ? GPT2_FROZEN : GPT2_TRAINABLE) | GPT2_BLANK, cli->scratch));
         r->base = v->llm;
+        if (r->m->note) cli_say("note: %s", r->m->note);
+        if (!tokens_is_bin(v->data)) TRY(text_check(bpe, OK, v->llm, r->m->c.vocab));
     } else {
         Gpt2Config c;
         TRY(new_config(v, r->bpe, &c));
         r->m = gpt2_new(r->ps, "", &c, GPT2_TRAINABLE);
     }
-    if (r->bpe && r->bpe->n_vocab > r->m->c.vocab)
-        return ERROR("tokenizer: want at most the model's %lld tokens, got %d", (long long)r->m->c.vocab,
-                     r->bpe->n_vocab);
+    if (bpe) TRY(tokenizer_check(bpe, r->m->c.vocab));
+    else if (!v->llm && !tokens_is_bin(v->data)) cli_say("note: no --tokenizer: the model's tokens are bytes");
     r->m->dropout = v->dropout;
     r->m->attention_dropout = v->attention_dropout;
     r->m->recompute = v->recompute;
@@ -231,12 +233,13 @@ static Status merge_run(Cli *cli, void *values)
     AdapterSet *s;
     paramset_init(&ps, cli->perm, &cli->device, 0, true);
     TRY(gpt2_load(&m, &ps, "", v->llm, GPT2_FROZEN | GPT2_BLANK, cli->scratch));
+    if (m->note) cli_say("note: %s", m->note);
     TRY(gpt2_adapters_load(&s, NULL, &ps, m, v->adapter, cli->scratch));
     if (s)
         return ERROR("%s: want LoRA only, found bottleneck adapters: they are not linear and cannot be merged",
                      v->adapter);
     lora_merge(m, cli->scratch);
-    return gpt2_save(m, v->out, cli->scratch);
+    return gpt2_save_beside(cli, m, v->llm, v->out, SAFE_F32);
 }
 
 const Verb verb_gpt2_merge = {
@@ -279,6 +282,7 @@ static Status bpe_run(Cli *cli, void *values)
     TRY(directory_make(v->out));
     FileMap f;
     TRY(file_map(&f, v->data));
+    TRY(tokens_check_text(f.data, f.size, v->data));
     char *text = arena_alloc(cli->perm, f.size);
     const size_t n = without_markers(text, (const char *)f.data, f.size);
     file_unmap(&f);

@@ -92,7 +92,7 @@ static Status find_run(const Origins *o, const char *dir, const TrainOptions *t,
                      config_text(o->cfg, k, here), config_text(&r.cfg, k, there));
     if (strcmp(r.data_sha256, lead_data_hash(o->s, a)))
         return ERROR("%s: trained on other traffic than this", r.file);
-    fprintf(stderr, "%s: %s (step %lld of %lld)\n", dir, *state == RUN_UNFINISHED ? "resumed" : "complete, reused",
+    cli_say("%s: %s (step %lld of %lld)", dir, *state == RUN_UNFINISHED ? "resumed" : "complete, reused",
             (long long)r.step, (long long)r.total);
     return OK;
 }
@@ -111,7 +111,7 @@ static Status train(Origins *o, const EvalPlan *plan, const char *dir, LeadRun *
     TRY(find_run(o, dir, &t, &state, cli->perm));
     t.resume = state == RUN_UNFINISHED;
     if (state == RUN_NONE)
-        fprintf(stderr, "%s: training on rows 0..%lld, validating on those up to %lld\n", dir,
+        cli_say("%s: training on rows 0..%lld, validating on those up to %lld", dir,
                 (long long)t.train.end - 1, (long long)t.val.end - 1);
     if (state != RUN_FINISHED) TRY(lead_train(o->cfg, o->s, &t, &cli->device, cli->perm, cli->step, cli->scratch));
     arena_rewind(cli->step, step);

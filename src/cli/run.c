@@ -13,11 +13,11 @@ Status run_open(Cli *cli, const RunOptions *o, LeadWanted wanted, LeadRun *r)
 
 void run_say(const LeadRun *r)
 {
-    fprintf(stderr, "%s: %lld training steps on rows %lld..%lld%s\n", r->file, (long long)r->step,
+    cli_say("%s: %lld training steps on rows %lld..%lld%s", r->file, (long long)r->step,
             (long long)r->train.begin, (long long)r->train.end - 1,
             r->final ? " (the final fit: all rows of that time)" : "");
     if (*r->stats.fallback > 0)
-        fprintf(stderr, "%s: forecasts as %s does, since validation found the network no better\n", r->file,
+        cli_say("%s: forecasts as %s does, since validation found the network no better", r->file,
                 naive_names[(int)*r->stats.fallback - 1]);
 }
 

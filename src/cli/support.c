@@ -1,6 +1,8 @@
 // Code that the verbs share: manifest, progress bar, reading data.
 #include <math.h>
 #include <omp.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +12,7 @@
 #include "cli/cli.h"
 #include "io/file.h"
 #include "tensor/clock.h"
+#include "tensor/utf8.h"
 
 #ifndef LEAD_COMMIT
 #define LEAD_COMMIT "unknown"
@@ -60,6 +63,19 @@ Status manifest_write(const Cli *cli, const char *path)
     if (stat(path, &sb) == 0 && !S_ISREG(sb.st_mode)) return OK;   // /dev/stdout, a pipe: nothing to put it beside
     const char *text = manifest_json(cli, cli->perm);
     return file_write(arena_printf(cli->perm, "%s.manifest.json", path), text, strlen(text));
+}
+
+// ---- messages
+
+void cli_say(const char *fmt, ...)
+{
+    char raw[4096], safe[2 * sizeof raw];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(raw, sizeof raw, fmt, ap);
+    va_end(ap);
+    text_clean(safe, sizeof safe, raw, strlen(raw));
+    fprintf(stderr, "%s\n", safe);
 }
 
 // ---- progress
@@ -136,9 +152,11 @@ Status data_read(Cli *cli, const DataOptions *o, TrafficSeries *s)
         TRY(parse_rows(o->invalid, "invalid", cli->perm, &rows, &n));
         TRY(traffic_series_mark_invalid(s, rows, n));
     }
-    fprintf(stderr, "%s: %lld snapshots of %d x %d, %d s each, %lld runs", path, (long long)s->T, s->N, s->N,
-            s->slot_seconds, (long long)s->n_runs);
-    if (!o->keep_all) fprintf(stderr, ", %lld suspicious left out", (long long)traffic_suspects_mark(s, cli->perm));
-    fputc('\n', stderr);
+    char left_out[64] = "";
+    if (!o->keep_all)
+        snprintf(left_out, sizeof left_out, ", %lld suspicious left out",
+                 (long long)traffic_suspects_mark(s, cli->perm));
+    cli_say("%s: %lld snapshots of %d x %d, %d s each, %lld runs%s", path, (long long)s->T, s->N, s->N, s->slot_seconds,
+            (long long)s->n_runs, left_out);
     return OK;
 }

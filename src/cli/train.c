@@ -122,8 +122,8 @@ static Status recall(Cli *cli, Values *v, const LeadRecord *r)
 
 static void say_finished(const LeadRecord *r, const char *dir)
 {
-    fprintf(stderr, "%s: the run is finished (best step %lld); nothing is left to resume.  "
-            "lead train --update %s goes on from it when there are new rows\n", dir, (long long)r->best_step, dir);
+    cli_say("%s: the run is finished (best step %lld); nothing is left to resume.  "
+            "lead train --update %s goes on from it when there are new rows", dir, (long long)r->best_step, dir);
 }
 
 // ---- --update: the network of a run, the rows of a longer series
@@ -209,7 +209,7 @@ static Status run(Cli *cli, void *values)
     TRY(lead_train(&cli->config, &s, &o, &cli->device, cli->perm, cli->step, cli->scratch));
     if (profile) profile_print(profile);
     if (run_directory_state(v->out, cli->scratch) == RUN_UNFINISHED)
-        fprintf(stderr, "stopped; go on with: lead train --out %s --resume\n", v->out);
+        cli_say("stopped; go on with: lead train --out %s --resume", v->out);
     return OK;
 }
 

@@ -8,39 +8,6 @@
 
 #include "io/file.h"
 
-// ---- UTF-8 --------------------------------------------------------------------------------------------------------
-
-int utf8_decode(const unsigned char *p, size_t n, uint32_t *cp)
-{
-    if (n == 0) return 0;
-    if (p[0] < 0x80) {
-        *cp = p[0];
-        return 1;
-    }
-    int len = p[0] < 0xC2 ? 0 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : p[0] < 0xF5 ? 4 : 0;
-    if (len == 0 || n < (size_t)len) return 0;
-    uint32_t c = p[0] & (0x7Fu >> len);
-    for (int i = 1; i < len; i++) {
-        if ((p[i] & 0xC0) != 0x80) return 0;
-        c = c << 6 | (p[i] & 0x3Fu);
-    }
-    if ((len == 3 && c < 0x800) || (len == 4 && (c < 0x10000 || c > 0x10FFFF)) || (c >= 0xD800 && c < 0xE000)) return 0;
-    *cp = c;
-    return len;
-}
-
-int utf8_encode(unsigned char *p, uint32_t cp)
-{
-    if (cp < 0x80) {
-        p[0] = (unsigned char)cp;
-        return 1;
-    }
-    int len = cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
-    for (int i = len - 1; i > 0; i--, cp >>= 6) p[i] = (unsigned char)(0x80 | (cp & 0x3F));
-    p[0] = (unsigned char)((0xF00u >> len & 0xF0) | cp);
-    return len;
-}
-
 // Short escapes: \name and the byte it stands for.
 static const char escape_names[] = "\"\\/bfnrt", escape_bytes[] = "\"\\/\b\f\n\r\t";
 

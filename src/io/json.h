@@ -11,6 +11,7 @@
 
 #include "tensor/arena.h"
 #include "tensor/status.h"
+#include "tensor/utf8.h"
 
 enum { JSON_MAX_DEPTH = 128 };
 
@@ -81,11 +82,5 @@ void json_string(JsonWriter *w, const char *key, const char *v);
 void json_string_n(JsonWriter *w, const char *key, const char *v, size_t n);
 // The complete text and a newline; *len counts both (len may be NULL).  A bug when a level is still open.
 const char *json_text(JsonWriter *w, size_t *len);
-
-// Length (1..4) of the UTF-8 sequence at p, of which n > 0 bytes are left, and its code point in *cp; 0 when it is
-// invalid (overlong, surrogate, beyond U+10FFFF, truncated).
-int utf8_decode(const unsigned char *p, size_t n, uint32_t *cp);
-// Writes the sequence of cp to p[0..3] and returns its length.
-int utf8_encode(unsigned char *p, uint32_t cp);
 
 #endif

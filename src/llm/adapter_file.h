@@ -18,8 +18,11 @@ Status adapter_save(const AdapterSet *s, const char *dir, Arena *scratch);
 // Reads the adapters in dir and puts them on m: attaches LoRA, and sets *s to the bottleneck adapters, or to NULL when
 // there are none (apply them with adapter_hook).  Parameters are registered as "lora..." and "adapter...", trainable
 // unless ps is for inference.  *c (c may be NULL) gets the LoRA that was found, rank 0 = none.
-// Errors: dir holds neither; shapes of another model; a LoRA variant that would change the mathematics (DoRA, biases,
-// ranks by pattern, only some layers, ..), by name; a tensor that has no place in the model.
+// LoRA may lie on some layers or modules only, with ranks and alphas of their own (rank_pattern, alpha_pattern, plain
+// names), and be rank-stabilised.
+// Errors: dir holds neither; shapes of another model; a variant that changes more than that (DoRA, biases, PiSSA and
+// other initialisations that change the base, modules_to_save, ..), by name; a tensor that has no place in the model,
+// or is missing where target_modules puts one.
 Status gpt2_adapters_load(AdapterSet **s, LoraConfig *c, ParamSet *ps, Gpt2 *m, const char *dir, Arena *scratch);
 
 #endif

@@ -1,16 +1,17 @@
 #include "llm/bpe.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "llm/bpe_files.h"
 #include "llm/unicode.h"
 #include "io/file.h"
 #include "io/json.h"
 
 static const char endoftext[] = "<|endoftext|>";
 
-enum { MAX_FILE = 1 << 30, MAX_TEXT = 1 << 29 };   // bytes of a vocabulary file, of a text to learn from
+enum { MAX_TEXT = 1 << 29 };   // bytes of a text to learn from
 
 // ---- Bytes as printable characters --------------------------------------------------------------------------------
 
@@ -119,47 +120,143 @@ static void add_token(Bpe *b, int32_t id)
 
 // ---- Loading ------------------------------------------------------------------------------------------------------
 
-// Tokens by id from the JSON object; start, bytes and the hash table are filled.
-static Status load_tokens(Bpe *b, Arena *a, Arena *scratch, const ByteMap *map, const Json *root, const char *path)
+enum { MAX_GAP = 1 << 16 };     // ids that no token has
+
+static Status check_id(int64_t id, int64_t n, const char *key, const Json *m, const char *path)
 {
-    if (root->type != JSON_OBJECT || root->n == 0 || root->n >= INT32_MAX)
-        return ERROR("%s: want an object {\"token\": id, ...}, got %s", path, json_describe(root).s);
-    b->n_vocab = (int32_t)root->n;
-    const Json **by_id = arena_zalloc(scratch, (size_t)b->n_vocab * sizeof *by_id);
-    size_t total = 0;
+    if (id >= 0 && id < n) return OK;
+    return ERROR("%s: \"%.100s\": want an id in 0..%" PRId64 ", as there are %" PRId64 " tokens, got %s", path, key,
+                 n - 1, n, json_describe(m).s);
+}
+
+// by_id[i] = the member of the vocabulary with id i; each at most once.
+static Status place_ids(const Json **by_id, int64_t n, const Json *root, const char *path)
+{
     for (const Json *m = root->child; m; m = m->next) {
-        if (m->type != JSON_NUMBER || !m->is_int || m->n < 0 || m->n >= b->n_vocab)
-            return ERROR("%s: \"%.100s\": want an id in 0..%d, as there are %d tokens, got %s", path, m->key,
-                         b->n_vocab - 1, b->n_vocab, json_describe(m).s);
+        TRY(check_id(m->type == JSON_NUMBER && m->is_int ? m->n : -1, n, m->key, m, path));
         if (by_id[m->n])
             return ERROR("%s: \"%.100s\" and \"%.100s\" have the same id %" PRId64, path, by_id[m->n]->key, m->key,
                          m->n);
         by_id[m->n] = m;
-        total += m->key_len;
-    }
-    b->start = arena_alloc(a, ((size_t)b->n_vocab + 1) * sizeof *b->start);
-    b->bytes = arena_alloc(a, total);
-    new_tokens(b, a, b->n_vocab);
-    b->start[0] = 0;
-    for (int32_t id = 0; id < b->n_vocab; id++) {
-        int64_t n = unmap(map, b->bytes + b->start[id], by_id[id]->key, by_id[id]->key_len);
-        if (n <= 0)
-            return ERROR("%s: \"%.100s\": want printable characters that stand for bytes", path, by_id[id]->key);
-        b->start[id + 1] = b->start[id] + (uint32_t)n;
-        add_token(b, id);
     }
     return OK;
 }
 
-static Status find_bytes_and_special(Bpe *b, const char *path)
+// Ids of added tokens: those that the vocabulary gives the same text, else free ones.
+static Status place_added(int64_t *n_ids, const BpeAdded **added_by_id, const Json **by_id, int64_t n_max,
+                          const BpeAdded *added, int64_t n_added, const char *path)
+{
+    for (int64_t i = 0; i < n_added; i++) {
+        const BpeAdded *t = &added[i];
+        if (t->id < 0 || t->id >= n_max)
+            return ERROR("%s: added token \"%.100s\": want an id in 0..%" PRId64 ", got %d", path, t->text, n_max - 1,
+                         t->id);
+        const Json *m = by_id[t->id];
+        if ((m && (m->key_len != t->len || memcmp(m->key, t->text, t->len))) || added_by_id[t->id])
+            return ERROR("%s: added token \"%.100s\": want an id of its own, got %d, which \"%.100s\" has", path,
+                         t->text, t->id, m ? m->key : added_by_id[t->id]->text);
+        added_by_id[t->id] = t;
+        if (t->id >= *n_ids) *n_ids = t->id + 1;
+    }
+    return OK;
+}
+
+static int by_first_byte(const void *pa, const void *pb)
+{
+    const BpeAdded *a = pa, *b = pb;
+    const int x = (unsigned char)*a->text, y = (unsigned char)*b->text;
+    return x != y ? (x > y) - (x < y) : (a->len < b->len) - (a->len > b->len);
+}
+
+// Added tokens by first byte, long ones first: the first that matches is the longest.  <|endoftext|> is special whether
+// a file says so or not.
+static void index_added(Bpe *b, Arena *a, const BpeAdded *added, int64_t n)
+{
+    const size_t end_len = sizeof endoftext - 1;
+    BpeAdded *list = arena_alloc(a, (size_t)(n + 1) * sizeof *list);
+    if (n) memcpy(list, added, (size_t)n * sizeof *list);
+    b->endoftext = bpe_find(b, endoftext, end_len);
+    bool listed = false;
+    for (int64_t i = 0; i < n; i++)
+        if (list[i].len == end_len && !memcmp(list[i].text, endoftext, end_len)) {
+            b->endoftext = list[i].id;
+            listed = true;
+        }
+    if (b->endoftext >= 0 && !listed) list[n++] = (BpeAdded){.len = (uint32_t)end_len, .id = b->endoftext};
+    for (int64_t i = 0; i < n; i++) list[i].text = b->bytes + b->start[list[i].id];
+    qsort(list, (size_t)n, sizeof *list, by_first_byte);
+    b->added = list;
+    b->n_added = (int32_t)n;
+    memset(b->added_at, 0, sizeof b->added_at);
+    for (int64_t i = 0; i < n; i++) b->added_at[(unsigned char)*list[i].text + 1]++;
+    for (int i = 0; i < 256; i++) b->added_at[i + 1] += b->added_at[i];
+}
+
+static Status fill_tokens(Bpe *b, const ByteMap *map, const Json **by_id, const BpeAdded **added, const char *path)
+{
+    b->start[0] = 0;
+    for (int32_t id = 0; id < b->n_vocab; id++) {
+        char *to = b->bytes + b->start[id];
+        int64_t n = 0;
+        if (added[id]) memcpy(to, added[id]->text, (size_t)(n = added[id]->len));
+        else if (by_id[id]) {
+            n = unmap(map, to, by_id[id]->key, by_id[id]->key_len);
+            if (n <= 0)
+                return ERROR("%s: \"%.100s\": want printable characters that stand for bytes", path, by_id[id]->key);
+        }
+        b->start[id + 1] = b->start[id] + (uint32_t)n;
+        if (by_id[id] && (!added[id] || bpe_find(b, to, (size_t)n) < 0)) add_token(b, id);
+    }
+    return OK;
+}
+
+static Status find_bytes(Bpe *b, const char *path)
 {
     for (int i = 0; i < 256; i++) {
         char c = (char)i;
         b->byte_id[i] = bpe_find(b, &c, 1);
         if (b->byte_id[i] < 0) return ERROR("%s: want a token for each byte, got none for 0x%02X", path, i);
     }
-    b->endoftext = bpe_find(b, endoftext, strlen(endoftext));
     return OK;
+}
+
+Status bpe_load_tokens(Bpe *b, Arena *a, Arena *scratch, const Json *root, const BpeAdded *added, int64_t n_added,
+                       const char *path)
+{
+    const ByteMap map = byte_map();
+    if (root->type != JSON_OBJECT || root->n == 0 || root->n >= INT32_MAX / 4)
+        return ERROR("%s: want an object {\"token\": id, ...}, got %s", path, json_describe(root).s);
+    const int64_t n = root->n + n_added, n_max = n + (n_added ? MAX_GAP : 0);
+    const Json **by_id = arena_zalloc(scratch, (size_t)n_max * sizeof *by_id);
+    const BpeAdded **added_by_id = arena_zalloc(scratch, (size_t)n_max * sizeof *added_by_id);
+    int64_t n_ids = 0;
+    size_t total = 0;
+    TRY(place_ids(by_id, n, root, path));
+    for (const Json *m = root->child; m; m = m->next) {
+        total += m->key_len;
+        if (m->n >= n_ids) n_ids = m->n + 1;
+    }
+    TRY(place_added(&n_ids, added_by_id, by_id, n_max, added, n_added, path));
+    for (int64_t i = 0; i < n_added; i++) total += added[i].len;
+    b->n_vocab = (int32_t)n_ids;
+    b->start = arena_alloc(a, ((size_t)n_ids + 1) * sizeof *b->start);
+    b->bytes = arena_alloc(a, total + 1);
+    new_tokens(b, a, b->n_vocab);
+    TRY(fill_tokens(b, &map, by_id, added_by_id, path));
+    TRY(find_bytes(b, path));
+    index_added(b, a, added, n_added);
+    return OK;
+}
+
+// A line at the top that begins with '#' and is no pair of tokens: "#version: 0.2".
+static bool is_comment(const Bpe *b, const ByteMap *map, char *buf, const char *line, size_t len)
+{
+    if (b->n_merge || !len || *line != '#') return false;
+    const char *space = memchr(line, ' ', len);
+    if (!space) return true;
+    const int64_t left = unmap(map, buf, line, (size_t)(space - line)),
+                  right = unmap(map, buf + len, space + 1, len - (size_t)(space + 1 - line));
+    return left <= 0 || right <= 0 || bpe_find(b, buf, (size_t)left) < 0 || bpe_find(b, buf + len, (size_t)right) < 0;
 }
 
 // One line "left right" of the merges.  made[id]: a byte or the result of an earlier line.
@@ -201,7 +298,7 @@ Status bpe_parse_merges(Bpe *b, Arena *a, Arena *scratch, BpeText merges)
     const size_t size = merges.size;
     size_t lines = 1;
     for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
-    char *buf = arena_alloc(scratch, size);
+    char *buf = arena_alloc(scratch, 2 * size);
     bool *made = arena_zalloc(scratch, (size_t)b->n_vocab);
     for (int i = 0; i < 256; i++) made[b->byte_id[i]] = true;
     b->n_merge = 0;
@@ -213,7 +310,8 @@ Status bpe_parse_merges(Bpe *b, Arena *a, Arena *scratch, BpeText merges)
         const char *eol = memchr(p, '\n', (size_t)(end - p));
         size_t len = (size_t)((eol ? eol : end) - p);
         line++;
-        if (!(line == 1 && len >= 8 && memcmp(p, "#version", 8) == 0)) {
+        if (len && p[len - 1] == '\r') len--;
+        if (len && !(len >= 8 && !memcmp(p, "#version", 8)) && !is_comment(b, &map, buf, p, len)) {
             size_t mark = arena_mark(scratch);
             TRY(load_merge(b, made, buf, &map, p, len, arena_printf(scratch, "%s:%zu", merges.name, line)));
             arena_rewind(scratch, mark);
@@ -226,11 +324,10 @@ Status bpe_parse_merges(Bpe *b, Arena *a, Arena *scratch, BpeText merges)
 
 Status bpe_parse_vocab(Bpe *b, Arena *a, Arena *scratch, BpeText vocab)
 {
-    const ByteMap map = byte_map();
     const Json *root;
+    *b = (Bpe){0};
     TRY(json_parse(&root, scratch, vocab.text, vocab.size, vocab.name));
-    TRY(load_tokens(b, a, scratch, &map, root, vocab.name));
-    return find_bytes_and_special(b, vocab.name);
+    return bpe_load_tokens(b, a, scratch, root, NULL, 0, vocab.name);
 }
 
 Status bpe_parse(Bpe *b, Arena *a, Arena *scratch, BpeText vocab, BpeText merges)
@@ -241,37 +338,6 @@ Status bpe_parse(Bpe *b, Arena *a, Arena *scratch, BpeText vocab, BpeText merges
     if (!s.code) s = bpe_parse_merges(b, a, scratch, merges);
     arena_rewind(scratch, mark);
     return s;
-}
-
-static Status read_both(Bpe *b, Arena *a, Arena *scratch, BpeText vocab, BpeText merges)
-{
-    char *v, *m;
-    TRY(file_read(&v, &vocab.size, scratch, vocab.name, MAX_FILE));
-    TRY(file_read(&m, &merges.size, scratch, merges.name, MAX_FILE));
-    vocab.text = v;
-    merges.text = m;
-    return bpe_parse(b, a, scratch, vocab, merges);
-}
-
-Status bpe_load(Bpe *b, Arena *a, Arena *scratch, const char *vocab_path, const char *merges_path)
-{
-    CHECK(a != scratch, "bpe_load: want two arenas");
-    size_t mark = arena_mark(scratch);
-    Status s = read_both(b, a, scratch, (BpeText){.name = vocab_path}, (BpeText){.name = merges_path});
-    arena_rewind(scratch, mark);
-    return s;
-}
-
-Status bpe_load_dir(Bpe *b, Arena *a, Arena *scratch, const char *dir)
-{
-    const char *vocab = arena_printf(a, "%s/encoder.json", dir), *merges = arena_printf(a, "%s/vocab.bpe", dir);
-    if (access(vocab, F_OK) != 0) vocab = arena_printf(a, "%s/vocab.json", dir);
-    if (access(merges, F_OK) != 0) merges = arena_printf(a, "%s/merges.txt", dir);
-    if (access(vocab, F_OK) != 0 || access(merges, F_OK) != 0)
-        return ERROR("%s: want encoder.json (or vocab.json) and vocab.bpe (or merges.txt) there, found %s", dir,
-                     access(vocab, F_OK) == 0 ? "only the first" : access(merges, F_OK) == 0 ? "only the second"
-                     : "neither");
-    return bpe_load(b, a, scratch, vocab, merges);
 }
 
 Status bpe_save(const Bpe *b, Arena *scratch, const char *vocab_path, const char *merges_path)
@@ -453,19 +519,72 @@ static int64_t encode_plain(const Bpe *b, int32_t *ids, Arena *scratch, const ch
     return count;
 }
 
+// Like encode_plain; a space goes before a text that begins with none where the tokeniser says so.
+static int64_t encode_section(const Bpe *b, int32_t *ids, Arena *scratch, const char *text, size_t n)
+{
+    if (!n || !b->prefix_space || *text == ' ') return encode_plain(b, ids, scratch, text, n);
+    const size_t mark = arena_mark(scratch);
+    char *longer = arena_alloc(scratch, n + 1);
+    *longer = ' ';
+    memcpy(longer + 1, text, n);
+    const int64_t count = encode_plain(b, ids, scratch, longer, n + 1);
+    arena_rewind(scratch, mark);
+    return count;
+}
+
+// The longest added token at s, NULL: none.
+static const BpeAdded *added_at(const Bpe *b, const char *s, size_t n)
+{
+    const int first = (unsigned char)*s;
+    for (int32_t i = b->added_at[first]; i < b->added_at[first + 1]; i++)
+        if (b->added[i].len <= n && !memcmp(b->added[i].text, s, b->added[i].len)) return &b->added[i];
+    return NULL;
+}
+
+// The added token that comes first in text[at..n), and where; NULL: none.
+static const BpeAdded *next_added(const Bpe *b, const char *text, size_t at, size_t n, size_t *where)
+{
+    for (; b->n_added && at < n; at++) {
+        const BpeAdded *t = added_at(b, text + at, n - at);
+        *where = at;
+        if (t) return t;
+    }
+    *where = n;
+    return NULL;
+}
+
+// The end of the white space that begins at text[at], and the beginning of that which ends there.
+static size_t space_end(const char *text, size_t at, size_t n)
+{
+    size_t len;
+    while (at < n && class_at((const unsigned char *)text + at, n - at, &len) == UNICODE_SPACE) at += len;
+    return at;
+}
+
+static size_t space_begin(const char *text, size_t from, size_t at)
+{
+    size_t begin = at, len;
+    for (size_t i = from; i < at; i += len) {
+        const bool space = class_at((const unsigned char *)text + i, at - i, &len) == UNICODE_SPACE;
+        if (!space) begin = at;
+        else if (begin == at) begin = i;
+    }
+    return begin;
+}
+
 Status bpe_encode(int32_t **ids, int64_t *n_ids, const Bpe *b, Arena *a, const char *text, size_t n, bool special)
 {
     if (n > INT32_MAX) return ERROR("want a text of at most %d bytes, got %zu", INT32_MAX, n);
-    size_t mark = arena_mark(a), word = strlen(endoftext);
-    int32_t *out = arena_alloc(a, n * sizeof *out);
+    size_t mark = arena_mark(a);
+    int32_t *out = arena_alloc(a, (b->prefix_space ? 2 * n : n) * sizeof *out);
     int64_t count = 0;
-    special = special && b->endoftext >= 0;
-    for (size_t at = 0; at < n;) {
-        const char *hit = special ? memmem(text + at, n - at, endoftext, word) : NULL;
-        size_t plain = hit ? (size_t)(hit - (text + at)) : n - at;
-        count += encode_plain(b, out + count, a, text + at, plain);
-        if (hit) out[count++] = b->endoftext;
-        at += plain + (hit ? word : 0);
+    for (size_t at = 0, where = n; at < n;) {
+        const BpeAdded *hit = special ? next_added(b, text, at, n, &where) : NULL;
+        const size_t end = hit && hit->left ? space_begin(text, at, where) : where;
+        count += encode_section(b, out + count, a, text + at, end - at);
+        if (hit) out[count++] = hit->id;
+        at = hit ? where + hit->len : n;
+        if (hit && hit->right) at = space_end(text, at, n);
     }
     arena_rewind(a, mark);
     *ids = arena_alloc(a, (size_t)count * sizeof *out);   // the same place, without the unused end
@@ -479,6 +598,8 @@ Status bpe_decode(char **text, size_t *len, const Bpe *b, Arena *a, const int32_
     for (int64_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= b->n_vocab)
             return ERROR("token %" PRId64 ": want an id in 0..%d, got %d", i, b->n_vocab - 1, ids[i]);
+        if (b->start[ids[i]] == b->start[ids[i] + 1])
+            return ERROR("token %" PRId64 ": want an id that a token has, got %d, which none has", i, ids[i]);
         total += b->start[ids[i] + 1] - b->start[ids[i]];
     }
     char *out = arena_alloc(a, total + 1);
@@ -662,8 +783,8 @@ static Status train(Bpe *b, Arena *a, Arena *scratch, const char *text, size_t n
     memcpy(bytes + end, endoftext, word);
     b->bytes = bytes;
     b->start[b->n_vocab + 1] = end + word;
-    add_token(b, b->n_vocab);
-    b->endoftext = b->n_vocab++;
+    add_token(b, b->n_vocab++);
+    index_added(b, a, NULL, 0);
     return OK;
 }
 

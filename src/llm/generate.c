@@ -83,14 +83,15 @@ Status gpt2_tokens_check(const Gpt2 *m, const int32_t *token, int64_t n)
 
 // ---- generation -----------------------------------------------------------------------------------------------------
 
-// State of one call.  Rows are `stride` tokens apart; the first n tokens of every row are known.
+// State of one call.  Rows are `stride` tokens apart; the first n tokens of every row are known.  The window begins at
+// token `base`: when it has grown to all positions, it moves on by half of them.
 typedef struct Run {
     Tape *t;
     const Gpt2 *m;
     const Gpt2Hook *hook;
     Gpt2Cache *cache;            // NULL: the whole window each time
     int32_t *out;
-    int64_t rows, stride, n;
+    int64_t rows, stride, n, base;
     float *logits;               // [rows,vocab]
     int32_t *piece;              // [rows,stride]
     size_t scratch_mark;
@@ -116,10 +117,21 @@ static Tensor *hidden_after(Run *r, int64_t from)
     return tape_slice(r->t, h, 1, len - 1, 1);
 }
 
+// The first token that has not gone through the blocks, as part of this window.
+static int64_t unseen(const Run *r) { return r->base + (r->cache ? r->cache->n : 0); }
+
+static void slide(Run *r)
+{
+    const int64_t P = r->m->c.positions;
+    if (r->n - r->base <= P) return;
+    r->base = r->n - (P + 1) / 2;
+    if (r->cache) r->cache->n = 0;
+}
+
 static Status last_logits(Run *r)
 {
     const int64_t V = r->m->c.vocab;
-    tensor_get_f32(gpt2_logits(r->t, r->m, hidden_after(r, r->cache ? r->cache->n : 0)), r->logits, r->rows * V);
+    tensor_get_f32(gpt2_logits(r->t, r->m, hidden_after(r, unseen(r))), r->logits, r->rows * V);
     for (int64_t i = 0; i < r->rows * V; i++)
         if (!isfinite(r->logits[i]))
             return ERROR("logits after %lld tokens: want finite values, got %g for token %lld", (long long)r->n,
@@ -142,7 +154,7 @@ static bool next_tokens(Run *r, const Gpt2Sampling *s, bool *done, int64_t *n_ou
         *at = gpt2_sample(r->logits + row * r->m->c.vocab, r->m->c.vocab, s, u, r->t->scratch);
         n_out[row] = r->n + 1;
         if (on_token && !on_token(arg, row, *at)) return false;
-        done[row] = s->stop_at_end && *at == r->m->c.end_token;
+        done[row] = s->stop_at_end && gpt2_is_end(&r->m->c, *at);
         any |= !done[row];
     }
     return any;
@@ -156,7 +168,8 @@ static Status extend(Run *r, const Gpt2Sampling *s, int64_t *n_out, Gpt2TokenFn 
     bool more = r->n < r->stride;
     for (; more; r->n++) {
         const bool first = r->n == n_prompt;
-        const int64_t fed = r->rows * (r->n - (r->cache ? r->cache->n : 0));
+        slide(r);
+        const int64_t fed = r->rows * (r->n - unseen(r));
         TRY(last_logits(r));
         more = next_tokens(r, s, done, n_out, on_token, arg) && r->n + 1 < r->stride;
         const double t1 = clock_seconds();
@@ -175,9 +188,6 @@ static Status run_begin(Run *r, Tape *t, const Gpt2 *m, const Gpt2Hook *hook, in
 {
     const int64_t stride = n_prompt + n_new;
     for (int64_t row = 0; row < rows; row++) TRY(gpt2_tokens_check(m, out + row * stride, n_prompt));
-    if (n_new > m->c.positions - n_prompt)
-        return ERROR("generate: want prompt + new tokens <= %lld (n_positions), got %lld + %lld",
-                     (long long)m->c.positions, (long long)n_prompt, (long long)n_new);
     *saved = *t;
     tape_reset(t);
     t->record = t->training = false;
@@ -186,7 +196,7 @@ static Status run_begin(Run *r, Tape *t, const Gpt2 *m, const Gpt2Hook *hook, in
     r->logits = arena_alloc(t->scratch, (size_t)(rows * m->c.vocab) * sizeof *r->logits);
     r->piece = arena_alloc(t->scratch, (size_t)(rows * stride) * sizeof *r->piece);
     if (!hook || !hook->after_block || hook->reach != REACH_ALL)
-        r->cache = gpt2_cache_new(t->step, m, rows, stride, hook);
+        r->cache = gpt2_cache_new(t->step, m, rows, stride < m->c.positions ? stride : m->c.positions, hook);
     t->step_mark = arena_mark(t->step);      // the cache survives tape_reset
     return OK;
 }
@@ -271,6 +281,7 @@ static Status search(Run *r, double length_penalty, Ended *e)
             *from = arena_zalloc(a, (size_t)B * sizeof *from);
     int64_t live = 1;            // the first step: all rows are the same prompt
     for (; r->n < r->stride && live; r->n++) {
+        slide(r);
         TRY(last_logits(r));
         const int64_t n = best_extensions(r, sum, live, best, 2 * B);
         const double scale = pow((double)(r->n + 1 - n_prompt), length_penalty);
@@ -280,7 +291,7 @@ static Status search(Run *r, double length_penalty, Ended *e)
             int32_t *to = r->out + live * r->stride;
             memcpy(to, rows + best[k].row * r->stride, (size_t)r->n * sizeof *to);
             to[r->n] = best[k].token;
-            if (best[k].token == r->m->c.end_token) {
+            if (gpt2_is_end(&r->m->c, best[k].token)) {
                 if (k < B) keep_ended(e, to, r->n + 1, best[k].sum / scale);
                 continue;
             }

@@ -1,6 +1,8 @@
 // Text generation: greedy, sampled with temperature, top-k and top-p, or by beam search.  The prompt goes through the
 // blocks in pieces (prefill), then each new token alone (decode); a cache holds the keys and values of earlier tokens.
 // Only a hook that looks at later positions (REACH_ALL) makes each token run the whole window again.
+// A text may grow beyond c.positions: the window of tokens that the model sees then moves on by half of the positions,
+// and what is left in it goes through the blocks again.
 #ifndef LEAD_LLM_GENERATE_H
 #define LEAD_LLM_GENERATE_H
 
@@ -12,7 +14,7 @@ typedef struct Gpt2Sampling {
     double top_p;                // and of these from the fewest that together have this probability; 0 or 1 = from all
     uint64_t seed;               // token i (its position) of row r draws philox(seed, SITE_TOKEN << 32 | stream + r, i)
     uint32_t stream;
-    bool stop_at_end;            // a row stops after c.end_token
+    bool stop_at_end;            // a row stops after a token that gpt2_is_end
 } Gpt2Sampling;
 
 // How many tokens of all rows went through the blocks, and how many seconds that took, sampling included.
@@ -26,7 +28,8 @@ int32_t gpt2_sample(const float *logits, int64_t n_vocab, const Gpt2Sampling *s,
 
 // Appends up to n_new tokens to each row of out[rows][n_prompt + n_new], whose first n_prompt tokens are its prompt;
 // n_out[row] = tokens in it afterwards.  Resets the tape before each token.  hook, on_token, speed may be NULL.
-// Errors: empty prompt, a token outside the vocabulary, n_prompt + n_new > positions, logits that are not finite.
+// Errors: an empty prompt or one of more than c.positions tokens, a token outside the vocabulary, logits that are not
+// finite.
 Status gpt2_generate_rows(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *out, int64_t rows, int64_t n_prompt,
                           int64_t n_new, const Gpt2Sampling *s, int64_t *n_out, Gpt2TokenFn *on_token, void *arg,
                           Gpt2Speed *speed);
@@ -34,7 +37,7 @@ Status gpt2_generate_rows(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t 
 Status gpt2_generate(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, int32_t *out, int64_t n_prompt, int64_t n_new,
                      const Gpt2Sampling *s, int64_t *n_out, Gpt2TokenFn *on_token, void *arg);
 // Beam search for the most likely continuation; it keeps the `beams` best beginnings of each length.
-//   score = sum of ln p of the new tokens / (their number ^ length_penalty); a continuation ends at c.end_token (which
+//   score = sum of ln p of the new tokens / (their number ^ length_penalty); a continuation ends at an end token (which
 //   counts) or after n_new tokens.  The search stops when no beam can still beat the `beams` best that have ended.
 // out[0..n_prompt + n_new) holds the prompt and receives the best continuation; score may be NULL.
 // Errors: as above; beams < 1.

@@ -1,5 +1,7 @@
 #include "llm/gpt2.h"
 
+#include <math.h>
+
 // ---- forward --------------------------------------------------------------------------------------------------------
 
 static void probe(const Gpt2Hook *hook, int layer, const char *what, const Tensor *x)
@@ -15,9 +17,24 @@ static Tensor *project(Tape *t, const Gpt2Projection *p, Tensor *x)
     return tape_add(t, y, tape_scale(t, low, p->lora_scale, 0));
 }
 
-static Tensor *project_gelu(Tape *t, const Gpt2Projection *p, Tensor *x)
+static Tensor *activate(Tape *t, Gpt2Activation kind, Tensor *x)
 {
-    return p->lora_a ? tape_gelu_tanh(t, project(t, p, x)) : tape_linear_gelu(t, x, p->w, p->b);
+    switch (kind) {
+    case GPT2_GELU_TANH: return tape_gelu_tanh(t, x);
+    case GPT2_GELU_ERF: return tape_gelu_erf(t, x);
+    case GPT2_QUICK_GELU: return tape_mul(t, x, tape_sigmoid(t, tape_scale(t, x, 1.702, 0)));
+    case GPT2_RELU: return tape_relu(t, x);
+    case GPT2_SILU: return tape_silu(t, x);
+    case GPT2_TANH: return tape_tanh(t, x);
+    case GPT2_SIGMOID: return tape_sigmoid(t, x);
+    default: return x;
+    }
+}
+
+static Tensor *project_activate(Tape *t, Gpt2Activation kind, const Gpt2Projection *p, Tensor *x)
+{
+    if (!p->lora_a && kind == GPT2_GELU_TANH) return tape_linear_gelu(t, x, p->w, p->b);
+    return activate(t, kind, project(t, p, x));
 }
 
 // h + dropout(projection of x): one op where nothing stands between, and nobody looks at the projection
@@ -53,6 +70,14 @@ static Tensor *attention_dropped(Tape *t, Tensor *q, Tensor *k, Tensor *v, int64
     return tape_reshape(t, y, SHAPE(N, T, D));
 }
 
+// The attention ops divide scores by sqrt(D/heads).  What a variant wants instead becomes a factor of q.
+static Tensor *rescale_scores(Tape *t, const Gpt2Config *c, int layer, Tensor *q)
+{
+    double factor = c->plain_scores ? sqrt((double)(c->width / c->heads)) : 1;
+    if (c->scores_by_layer) factor /= layer + 1;
+    return factor == 1 ? q : tape_scale(t, q, factor, 0);
+}
+
 // Attention before its last projection.
 // cache: NULL, or where the keys and values of these positions go, and those of the earlier ones are
 static Tensor *attend(Tape *t, const Gpt2 *m, int layer, Tensor *x, const Gpt2Hook *hook, const Gpt2Cache *cache)
@@ -62,6 +87,8 @@ static Tensor *attend(Tape *t, const Gpt2 *m, int layer, Tensor *x, const Gpt2Ho
     Tensor *qkv = project(t, &b->c_attn, x);                // [N,T,3D]
     Tensor *q = tape_slice(t, qkv, 2, 0, D), *k = tape_slice(t, qkv, 2, D, D), *v = tape_slice(t, qkv, 2, 2 * D, D);
     Tensor *y;
+    probe(hook, layer, "q", q);
+    q = rescale_scores(t, &m->c, layer, q);
     if (cache) {
         tape_cache_put(t, cache->k[layer], k, cache->n);
         tape_cache_put(t, cache->v[layer], v, cache->n);
@@ -69,7 +96,6 @@ static Tensor *attend(Tape *t, const Gpt2 *m, int layer, Tensor *x, const Gpt2Ho
     } else if (t->training && m->attention_dropout > 0)
         y = attention_dropped(t, q, k, v, m->c.heads, m->attention_dropout);
     else y = tape_attention(t, q, k, v, (int)m->c.heads, true);
-    probe(hook, layer, "q", q);
     probe(hook, layer, "k", k);
     probe(hook, layer, "v", v);
     probe(hook, layer, "attn", y);
@@ -96,7 +122,7 @@ static Tensor *block_forward(Tape *t, const Gpt2 *m, int layer, Tensor *h, const
     h = project_into(t, m, &b->c_proj, attend(t, m, layer, n1, hook, cache), h, hook, layer, "c_proj");
     Tensor *n2 = tape_layer_norm(t, h, b->ln_2_w, b->ln_2_b, m->c.eps);
     probe(hook, layer, "ln_2", n2);
-    Tensor *fc = project_gelu(t, &b->mlp_fc, n2);
+    Tensor *fc = project_activate(t, m->c.activation, &b->mlp_fc, n2);
     probe(hook, layer, "fc", fc);
     h = project_into(t, m, &b->mlp_proj, fc, h, hook, layer, "mlp_proj");
     if (!hook || !hook->after_block) return h;

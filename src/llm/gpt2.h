@@ -1,7 +1,7 @@
 // GPT-2 (Radford et al. 2019), any size, from Hugging Face's config.json + model.safetensors.  E5: the frozen LLM.
 //   h0 = wte[token] + wpe[position]                                      [N,T,D]
 //   h <- h + c_proj(attention(c_attn(ln_1 h)))       causal, heads of D/heads, scores / sqrt(D/heads)
-//   h <- h + mlp.c_proj(gelu_tanh(mlp.c_fc(ln_2 h)))
+//   h <- h + mlp.c_proj(act(mlp.c_fc(ln_2 h)))       act: gelu_tanh in the release
 //   logits = ln_f(h) wte^T   (tied head), or ln_f(h) lm_head^T (+ lm_head.bias)
 // Pre-norm; weights are [in,out] as in OpenAI's release.
 // Dropout (training tapes only) at GPT-2's places: h0, what each block adds to h, and the attention probabilities.
@@ -15,12 +15,25 @@
 #include "io/safetensors.h"
 #include "io/file.h"
 
+typedef enum Gpt2Activation {    // transformers' names: gelu_new, gelu, quick_gelu: x sigmoid(1.702 x), ..
+    GPT2_GELU_TANH, GPT2_GELU_ERF, GPT2_QUICK_GELU, GPT2_RELU, GPT2_SILU, GPT2_TANH, GPT2_SIGMOID, GPT2_LINEAR
+} Gpt2Activation;
+
+enum { GPT2_MORE_ENDS = 15 };
+
+// Zeros in the members after `heads` are what the release has, but for eps and tied.
 typedef struct Gpt2Config {
     int64_t vocab, positions, width, inner, layers, heads;   // inner: hidden width of the MLP, 4 * width in the release
     double eps;                                              // of every layer norm
     bool tied;                                               // the head is wte
     bool head_bias;                                          // lm_head.bias exists (never in OpenAI's release)
     int64_t end_token;                                       // eos_token_id; -1 = none
+    int n_more_ends;                                         // eos_token_id may be a list: the others, which end a text
+    int32_t more_end[GPT2_MORE_ENDS];                        // as well
+    Gpt2Activation activation;                               // of the MLP
+    bool plain_scores;                                       // scale_attn_weights false: no division by sqrt(D/heads)
+    bool scores_by_layer;                                    // scale_attn_by_inverse_layer_idx: scores / (layer + 1)
+    char unknown[200];           // keys of config.json that nobody here knows, for a note; "" = none
 } Gpt2Config;
 
 // y = x w + b, plus lora_scale * (x lora_a) lora_b when lora.h attached a low-rank term.
@@ -51,7 +64,9 @@ typedef struct Gpt2 {
     Gpt2Block *block;            // c.layers of them
     Gpt2Weight *weight;
     int n_weights;
-    FileMap file;                // gpt2_load: holds the values of frozen weights; else empty
+    FileMap *file;               // gpt2_load: n_files that hold the values of frozen weights; 0: none
+    int n_files;
+    const char *note;            // gpt2_load: one line for the user, what was left aside; NULL = nothing
     // for training; gpt2_new and gpt2_load set 0, 0 and false
     double dropout;              // of h0 and of what blocks add to h; 0.1 in the release
     double attention_dropout;    // 0.1 in the release; > 0 keeps the [T,T] probabilities instead of fused attention
@@ -69,19 +84,23 @@ enum { GPT2_MAX_LAYERS = 4096, GPT2_MAX_WIDTH = 1 << 20, GPT2_MAX_VOCAB = 1 << 2
 
 // Error: names the setting that this implementation cannot run, what it wants and what it got; begins with `where`.
 Status gpt2_config_check(const Gpt2Config *c, const char *where);
-// Reads DIR/config.json.  Errors name the option: one that would change the mathematics (activation, scaling,
-// cross-attention), or one that is not known here.
+// Reads DIR/config.json, and the end tokens of DIR/generation_config.json where there is one.  Errors name the setting:
+// one that would change the mathematics and is not computed here (another activation, cross-attention, pruned heads,
+// quantisation).  Keys that are not known are listed in c->unknown; transformers' GPT-2 does not look at them either.
 // tied and head_bias are what config.json says; gpt2_load looks for lm_head.bias itself.
 Status gpt2_config_read(Gpt2Config *c, const char *dir, Arena *scratch);
 // The same from text in memory; messages begin with `name`.
 Status gpt2_config_parse(Gpt2Config *c, const char *text, size_t len, const char *name, Arena *scratch);
+// Whether the token ends a text.
+bool gpt2_is_end(const Gpt2Config *c, int64_t token);
 
 // Registers the parameters as "<prefix>.wte.weight", "<prefix>.h.0.attn.c_attn.weight", ...  c must have passed
 // gpt2_config_check.  Random values as in the release: normal 0.02, projections into the residual 0.02/sqrt(2 layers).
 Gpt2 *gpt2_new(ParamSet *ps, const char *prefix, const Gpt2Config *c, Gpt2Flags flags);
 
-// Reads DIR/config.json and DIR/model.safetensors (F32, F16, BF16 or F64; names with or without "transformer.";
-// attn.bias and attn.masked_bias are skipped; a tied model may carry lm_head.weight when it equals wte.weight).
+// Reads DIR/config.json and DIR/model.safetensors, or the files that DIR/model.safetensors.index.json lists (F32, F16,
+// BF16 or F64; names with or without "transformer."; attn.bias and attn.masked_bias are skipped; a tied model may carry
+// lm_head.weight when it equals wte.weight).  Heads for other tasks are left aside and named in (*m)->note.
 // Frozen F32 weights stay in the mapped file (MAP_PRIVATE) and are used there; all others are copied.
 // The file is checked against the configuration before any parameter is registered: after an error ps is unchanged.
 // dir may also name a checkpoint of llm.c, FILE.bin: gpt2_llmc.h.
@@ -100,6 +119,8 @@ void gpt2_pack_bf16(Gpt2 *m, Arena *a);
 Status gpt2_save(const Gpt2 *m, const char *dir, Arena *scratch);
 // The same as SAFE_F32 or SAFE_BF16 (rounded to nearest even).
 Status gpt2_save_as(const Gpt2 *m, const char *dir, SafeType type, Arena *scratch);
+// The weights alone, into a directory that exists.
+Status gpt2_save_weights(const Gpt2 *m, const char *dir, SafeType type, Arena *scratch);
 
 // Functions of the caller that the forward pass calls; every pointer may be NULL.
 typedef struct Gpt2Hook {

@@ -1,144 +1,14 @@
-// GPT-2 in files: config.json, model.safetensors.  Contract: gpt2.h.
+// GPT-2 in files: model.safetensors, whole or in shards.  Contract: gpt2.h.
 #include <string.h>
+#include <unistd.h>
 
 #include "llm/gpt2.h"
+#include "llm/gpt2_directory.h"
 #include "llm/gpt2_llmc.h"
 #include "llm/gpt2_weights.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "nn/checkpoint.h"
-
-enum { CONFIG_MAX_BYTES = 1 << 20 };
-
-// ---- config.json ----------------------------------------------------------------------------------------------------
-
-// A flag of GPT-2 variants that changes the mathematics: only `want` runs.  Absent = the library's default = want.
-static Status want_flag(const Json *root, const char *key, bool want, const char *where)
-{
-    const Json *v = json_find(root, key);
-    if (!v || v->type == JSON_NULL || (v->type == JSON_BOOL && v->boolean == want)) return OK;
-    return ERROR("%s: %s: want %s, got %s", where, key, want ? "true" : "false", json_describe(v).s);
-}
-
-static Status optional_bool(bool *out, const Json *root, const char *key, bool absent, const char *where)
-{
-    *out = absent;
-    return json_find(root, key) ? json_get_bool(out, root, key, where) : OK;
-}
-
-// Accepts the keys that are read below, and keys that say nothing about the forward pass: training, generation, sizes
-// of other heads, bookkeeping of transformers.  Any other key may change the mathematics and is an error.
-static Status check_keys(const Json *root, const char *where)
-{
-    static const char *const known[] = {
-        "vocab_size", "n_positions", "n_ctx", "n_embd", "n_layer", "n_head", "n_inner", "eos_token_id",
-        "layer_norm_epsilon", "tie_word_embeddings", "model_type", "activation_function", "scale_attn_weights",
-        "scale_attn_by_inverse_layer_idx", "add_cross_attention", "is_encoder_decoder", "reorder_and_upcast_attn",
-        "attn_pdrop", "embd_pdrop", "resid_pdrop", "initializer_range", "gradient_checkpointing", "bos_token_id",
-        "pad_token_id", "task_specific_params", "use_cache", "output_past", "output_attentions",
-        "output_hidden_states", "return_dict", "return_dict_in_generate", "chunk_size_feed_forward", "problem_type",
-        "num_labels", "id2label", "label2id", "summary_activation", "summary_first_dropout", "summary_proj_to_labels",
-        "summary_type", "summary_use_proj", "predict_special_tokens", "n_special", "keys_to_ignore_at_inference",
-        "architectures", "torch_dtype", "dtype", "transformers_version", "_name_or_path",
-        "_attn_implementation_autoset", "attn_implementation", "tokenizer_class", "finetuning_task", "max_length",
-        "do_sample", "early_stopping", "num_beams", "temperature", "top_k", "top_p"};
-    for (const Json *m = root->child; m; m = m->next) {
-        size_t i = 0;
-        while (i < sizeof known / sizeof *known &&
-               (strlen(known[i]) != m->key_len || memcmp(known[i], m->key, m->key_len)))
-            i++;
-        if (i == sizeof known / sizeof *known)
-            return ERROR("%s: %.100s: want options of GPT-2 that are known here, got %s", where, m->key,
-                         json_describe(m).s);
-    }
-    return OK;
-}
-
-static Status check_kind(const Json *root, const char *where)
-{
-    const char *s;
-    TRY(check_keys(root, where));
-    if (json_find(root, "model_type")) {
-        TRY(json_get_string(&s, root, "model_type", where));
-        if (strcmp(s, "gpt2")) return ERROR("%s: model_type: want \"gpt2\", got \"%s\"", where, s);
-    }
-    if (json_find(root, "activation_function")) {
-        TRY(json_get_string(&s, root, "activation_function", where));
-        if (strcmp(s, "gelu_new") && strcmp(s, "gelu_pytorch_tanh"))
-            return ERROR("%s: activation_function: want \"gelu_new\" or \"gelu_pytorch_tanh\", got \"%s\"", where, s);
-    }
-    TRY(want_flag(root, "scale_attn_weights", true, where));
-    TRY(want_flag(root, "scale_attn_by_inverse_layer_idx", false, where));
-    TRY(want_flag(root, "add_cross_attention", false, where));
-    TRY(want_flag(root, "is_encoder_decoder", false, where));
-    return OK;    // reorder_and_upcast_attn is the same mathematics
-}
-
-static Status config_of(Gpt2Config *c, const Json *root, const char *path)
-{
-    if (root->type != JSON_OBJECT) return ERROR("%s: want an object, got %s", path, json_describe(root).s);
-    TRY(check_kind(root, path));
-    *c = (Gpt2Config){.eps = 1e-5, .end_token = -1};
-    TRY(json_get_int(&c->vocab, root, "vocab_size", 1, GPT2_MAX_VOCAB, path));
-    TRY(json_get_int(&c->positions, root, json_find(root, "n_positions") ? "n_positions" : "n_ctx", 1, GPT2_MAX_WIDTH,
-                     path));
-    TRY(json_get_int(&c->width, root, "n_embd", 1, GPT2_MAX_WIDTH, path));
-    TRY(json_get_int(&c->layers, root, "n_layer", 1, GPT2_MAX_LAYERS, path));
-    TRY(json_get_int(&c->heads, root, "n_head", 1, GPT2_MAX_WIDTH, path));
-    c->inner = 4 * c->width;
-    const Json *inner = json_find(root, "n_inner"), *end = json_find(root, "eos_token_id");
-    if (inner && inner->type != JSON_NULL) TRY(json_get_int(&c->inner, root, "n_inner", 1, GPT2_MAX_WIDTH, path));
-    if (end && end->type != JSON_NULL) TRY(json_get_int(&c->end_token, root, "eos_token_id", 0, INT32_MAX, path));
-    if (json_find(root, "layer_norm_epsilon")) TRY(json_get_number(&c->eps, root, "layer_norm_epsilon", path));
-    TRY(optional_bool(&c->tied, root, "tie_word_embeddings", true, path));
-    return gpt2_config_check(c, path);
-}
-
-Status gpt2_config_parse(Gpt2Config *c, const char *text, size_t len, const char *name, Arena *scratch)
-{
-    const size_t mark = arena_mark(scratch);
-    const Json *root;
-    Status s = json_parse(&root, scratch, text, len, name);
-    if (!s.code) s = config_of(c, root, name);
-    arena_rewind(scratch, mark);
-    return s;
-}
-
-Status gpt2_config_read(Gpt2Config *c, const char *dir, Arena *scratch)
-{
-    const size_t mark = arena_mark(scratch);
-    const char *path = arena_printf(scratch, "%s/config.json", dir);
-    char *text;
-    size_t len;
-    Status s = file_read(&text, &len, scratch, path, CONFIG_MAX_BYTES);
-    if (!s.code) s = gpt2_config_parse(c, text, len, path, scratch);
-    arena_rewind(scratch, mark);
-    return s;
-}
-
-static Status config_write(const Gpt2Config *c, const char *dir, Arena *scratch)
-{
-    JsonWriter w = json_writer(scratch, 2);
-    json_object(&w, NULL);
-    json_string(&w, "model_type", "gpt2");
-    json_array(&w, "architectures");
-    json_string(&w, NULL, "GPT2LMHeadModel");
-    json_end(&w);
-    json_string(&w, "activation_function", "gelu_new");
-    json_double(&w, "layer_norm_epsilon", c->eps);
-    json_int(&w, "n_embd", c->width);
-    json_int(&w, "n_head", c->heads);
-    json_int(&w, "n_inner", c->inner);
-    json_int(&w, "n_layer", c->layers);
-    json_int(&w, "n_positions", c->positions);
-    json_int(&w, "vocab_size", c->vocab);
-    if (c->end_token >= 0) json_int(&w, "eos_token_id", c->end_token);
-    json_bool(&w, "tie_word_embeddings", c->tied);
-    json_end(&w);
-    size_t len;
-    const char *text = json_text(&w, &len);
-    return file_write(arena_printf(scratch, "%s/config.json", dir), text, len);
-}
 
 // ---- model.safetensors ----------------------------------------------------------------------------------------------
 
@@ -193,30 +63,66 @@ static int find_weight(const Gpt2 *m, const char *name)
     return -1;
 }
 
-// source[i] = the file's tensor for m->weight[i].  Every tensor of the file must have its place, and every place one.
-static Status match_tensors(const SafeTensor **source, const Gpt2 *m, const SafeFile *f)
+// The tensors of a model: of one file, or of several that an index lists.
+typedef struct Source {
+    const char *name;            // of the file, or of the index
+    SafeFile *file;
+    int n_files;
+    const SafeTensor **tensor;   // [n_weights]
+    const char *aside;           // names that are no part of a GPT-2 with this head, for a note; NULL = none
+} Source;
+
+// Only what begins like a part of the blocks, the embeddings or the last norm can change what they compute.
+static bool is_body(const char *name)
+{
+    static const char *const parts[] = {"h.", "wte.", "wpe.", "ln_f.", "lm_head."};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (!strncmp(name, parts[i], strlen(parts[i]))) return true;
+    return false;
+}
+
+static void put_aside(Source *src, const char *name, Arena *scratch)
+{
+    if (src->aside && strlen(src->aside) > 200) return;
+    const char *before = src->aside ? src->aside : "", *comma = src->aside ? ", " : "";
+    src->aside = arena_printf(scratch, "%s%s%.80s", before, comma, name);
+}
+
+static Status place_tensor(Source *src, const Gpt2 *m, const SafeTensor *s, const SafeFile *f,
+                           const SafeTensor **spare_head, Arena *scratch)
+{
+    const char *name = plain_name(s->name);
+    const int i = find_weight(m, name);
+    if (i < 0 && m->c.tied && !strcmp(name, "lm_head.weight")) *spare_head = s;
+    else if (i < 0 && !is_mask(name) && is_body(name))
+        return ERROR("%s: want a tensor of GPT-2 with %lld layers, got an unknown one in %s", s->name,
+                     (long long)m->c.layers, f->path);
+    else if (i < 0 && !is_mask(name)) put_aside(src, s->name, scratch);
+    else if (i >= 0 && src->tensor[i])
+        return ERROR("%s: want it once, got it %s in %s", name,
+                     src->n_files > 1 ? "twice" : "with and without \"transformer.\"", f->path);
+    else if (i >= 0) src->tensor[i] = s;
+    return OK;
+}
+
+// src->tensor[i] = the tensor for m->weight[i].  Every place must have its tensor; a tensor without a place is an error
+// in the body of the model and set aside elsewhere: heads for other tasks.
+static Status match_tensors(Source *src, const Gpt2 *m, Arena *scratch)
 {
     const SafeTensor *spare_head = NULL;
-    for (int64_t j = 0; j < f->n_tensor; j++) {
-        const SafeTensor *s = &f->tensor[j];
-        const char *name = plain_name(s->name);
-        const int i = find_weight(m, name);
-        if (i < 0 && m->c.tied && !strcmp(name, "lm_head.weight")) spare_head = s;
-        else if (i < 0 && !is_mask(name))
-            return ERROR("%s: want a tensor of GPT-2 with %lld layers, got an unknown one in %s", s->name,
-                         (long long)m->c.layers, f->path);
-        else if (i >= 0 && source[i])
-            return ERROR("%s: want it once, got it with and without \"transformer.\" in %s", name, f->path);
-        else if (i >= 0) source[i] = s;
-    }
+    src->tensor = arena_zalloc(scratch, (size_t)m->n_weights * sizeof *src->tensor);
+    for (int k = 0; k < src->n_files; k++)
+        for (int64_t j = 0; j < src->file[k].n_tensor; j++)
+            TRY(place_tensor(src, m, &src->file[k].tensor[j], &src->file[k], &spare_head, scratch));
     for (int i = 0; i < m->n_weights; i++) {
         char buf[96];
-        if (!source[i])
-            return ERROR("%s: want %s, got no such tensor in %s", m->weight[i].name,
-                         shape_text(m->weight[i].shape, buf), f->path);
-        TRY(check_shape(source[i], m->weight[i].shape, f->path));
+        if (!src->tensor[i])
+            return ERROR("%s: want %s, got no such tensor in %s%s%s", m->weight[i].name,
+                         shape_text(m->weight[i].shape, buf), src->name, src->aside ? "; it holds " : "",
+                         src->aside ? src->aside : "");
+        TRY(check_shape(src->tensor[i], m->weight[i].shape, src->name));
     }
-    if (spare_head) TRY(check_tied_head(spare_head, source[0], m->weight[0].shape, f->path));
+    if (spare_head) TRY(check_tied_head(spare_head, src->tensor[0], m->weight[0].shape, src->name));
     return OK;
 }
 
@@ -227,10 +133,13 @@ static bool usable_in_place(const SafeTensor *s, const Device *dev, Gpt2Flags fl
            (uintptr_t)s->data % sizeof(float) == 0;
 }
 
-
-static bool has_head_bias(const SafeFile *f)
+static bool has_head_bias(const Source *src)
 {
-    return safetensors_find(f, "lm_head.bias") || safetensors_find(f, "transformer.lm_head.bias");
+    for (int k = 0; k < src->n_files; k++)
+        if (safetensors_find(&src->file[k], "lm_head.bias") ||
+            safetensors_find(&src->file[k], "transformer.lm_head.bias"))
+            return true;
+    return false;
 }
 
 static void read_weight(Tensor *w, const SafeTensor *source, Arena *scratch)
@@ -246,28 +155,140 @@ static void read_weight(Tensor *w, const SafeTensor *source, Arena *scratch)
     arena_rewind(scratch, mark);
 }
 
-static Status load_open(Gpt2 **out, ParamSet *ps, const char *prefix, Gpt2Config *c, SafeFile *f, Gpt2Flags flags,
-                        Arena *scratch)
+// Where the values of a tensor lie in a file that is mapped for writing: the mapping is private.
+static void *mapped_values(const Source *src, const SafeTensor *t)
 {
-    c->head_bias = has_head_bias(f);
-    const Gpt2 *wanted = gpt2_weights_list(c, scratch);
-    const SafeTensor **source = arena_zalloc(scratch, (size_t)wanted->n_weights * sizeof *source);
-    TRY(match_tensors(source, wanted, f));
-    void **values = arena_zalloc(scratch, (size_t)wanted->n_weights * sizeof *values);
+    const unsigned char *p = t->data;
+    for (int k = 0; k < src->n_files; k++) {
+        const FileMap *map = &src->file[k].map;
+        if (p >= map->data && p < map->data + map->size) return map->data + (p - map->data);
+    }
+    return NULL;
+}
+
+static const char *note_text(const Gpt2Config *c, const Source *src, Arena *perm)
+{
+    if (!*c->unknown && !src->aside) return NULL;
+    const char *keys = *c->unknown ? arena_printf(perm, "config.json: %s: not known, left aside", c->unknown) : "";
+    return arena_printf(perm, "%s%s%s%s", keys, *keys && src->aside ? "; " : "", src->aside ? src->aside : "",
+                        src->aside ? ": no part of a language model, left aside" : "");
+}
+
+static void load_matched(Gpt2 **out, ParamSet *ps, const char *prefix, const Gpt2Config *c, Source *src,
+                         Gpt2Flags flags, int n_weights, Arena *scratch)
+{
+    void **values = arena_zalloc(scratch, (size_t)n_weights * sizeof *values);
     int in_place = 0;
-    for (int i = 0; i < wanted->n_weights; i++)
-        if (usable_in_place(source[i], ps->dev, flags)) {
-            values[i] = f->map.data + ((const unsigned char *)source[i]->data - f->map.data);
-            in_place++;
-        }
+    for (int i = 0; i < n_weights; i++) {
+        if (!usable_in_place(src->tensor[i], ps->dev, flags)) continue;
+        values[i] = mapped_values(src, src->tensor[i]);
+        in_place += values[i] != NULL;
+    }
     Gpt2 *m = gpt2_new_on(ps, prefix, c, flags | GPT2_BLANK, values);
     for (int i = 0; i < m->n_weights; i++)
-        if (!values[i]) read_weight(*m->weight[i].slot, source[i], scratch);
-    if (in_place) {
-        m->file = f->map;
-        f->map = (FileMap){0};    // the model's now
-    }
+        if (!values[i]) read_weight(*m->weight[i].slot, src->tensor[i], scratch);
+    m->note = note_text(c, src, ps->perm);
     *out = m;
+    if (!in_place) return;
+    m->n_files = src->n_files;
+    m->file = arena_zalloc(ps->perm, (size_t)src->n_files * sizeof *m->file);
+    for (int k = 0; k < src->n_files; k++) {
+        m->file[k] = src->file[k].map;
+        src->file[k].map = (FileMap){0};    // the model's now
+    }
+}
+
+// ---- which files ----------------------------------------------------------------------------------------------------
+
+// Neither model.safetensors nor its index: says what there is instead.
+static Status no_weights(const char *dir, Arena *scratch)
+{
+    static const struct { const char *file, *what; } other[] = {
+        {"pytorch_model.bin", "pickled weights of PyTorch"},
+        {"pytorch_model.bin.index.json", "pickled weights of PyTorch in parts"},
+        {"tf_model.h5", "weights of TensorFlow"},
+        {"flax_model.msgpack", "weights of Flax"},
+        {"adapter_config.json", "a LoRA adapter: give its base with --llm and this directory with --adapter"}};
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
+        if (access(arena_printf(scratch, "%s/%s", dir, other[i].file), F_OK)) continue;
+        if (!strcmp(other[i].file, "adapter_config.json"))
+            return ERROR("%s: want model.safetensors, got adapter_config.json, %s", dir, other[i].what);
+        return ERROR("%s: want model.safetensors, got %s, %s, which lead does not read.  Convert with transformers: "
+                     "AutoModelForCausalLM.from_pretrained(\"%.80s\").save_pretrained(\"NEW\")", dir, other[i].file,
+                     other[i].what, dir);
+    }
+    return OK;
+}
+
+// A shard's name comes from the index, which anybody may have written: it must be the plain name of a file beside it.
+static Status check_shard_name(const Json *v, const char *index)
+{
+    if (v->type != JSON_STRING || v->n == 0 || strlen(v->string) != (size_t)v->n || strchr(v->string, '/') ||
+        *v->string == '.')
+        return ERROR("%s: \"%.100s\": want the name of a file beside it, got %s", index, v->key, json_describe(v).s);
+    return OK;
+}
+
+static int find_file(const Source *src, const char *path)
+{
+    for (int k = 0; k < src->n_files; k++)
+        if (!strcmp(src->file[k].path, path)) return k;
+    return -1;
+}
+
+// Opens every file that weight_map names, once; every tensor must be where the map says.
+static Status open_shards(Source *src, const char *dir, Arena *scratch)
+{
+    enum { MAX_INDEX = 1 << 26, MAX_SHARDS = 1024 };
+    const Json *root;
+    TRY(json_read(&root, scratch, src->name, MAX_INDEX));
+    const Json *map = json_find(root, "weight_map");
+    if (!map || map->type != JSON_OBJECT || map->n == 0)
+        return ERROR("%s: weight_map: want {\"tensor\": \"file\", ..}, got %s", src->name, json_describe(map).s);
+    src->file = arena_zalloc(scratch, MAX_SHARDS * sizeof *src->file);
+    for (const Json *v = map->child; v; v = v->next) {
+        TRY(check_shard_name(v, src->name));
+        const char *path = arena_printf(scratch, "%s/%s", dir, v->string);
+        int k = find_file(src, path);
+        if (k < 0) {
+            if (src->n_files == MAX_SHARDS) return ERROR("%s: want at most %d files, got more", src->name, MAX_SHARDS);
+            TRY(safetensors_open(&src->file[src->n_files], scratch, path));
+            k = src->n_files++;
+        }
+        if (!safetensors_find(&src->file[k], v->key))
+            return ERROR("%s: want %.100s in %s, got no such tensor there", src->name, v->key, path);
+    }
+    return OK;
+}
+
+static Status open_weights(Source *src, const char *dir, Arena *scratch)
+{
+    const char *one = arena_printf(scratch, "%s/model.safetensors", dir),
+               *index = arena_printf(scratch, "%s/model.safetensors.index.json", dir);
+    *src = (Source){.name = one};
+    if (access(one, F_OK)) {
+        if (!access(index, F_OK)) {
+            src->name = index;
+            return open_shards(src, dir, scratch);
+        }
+        TRY(no_weights(dir, scratch));
+    }
+    src->file = arena_zalloc(scratch, sizeof *src->file);
+    TRY(safetensors_open(src->file, scratch, one));
+    src->n_files = 1;
+    return OK;
+}
+
+static Status load_directory(Gpt2 **m, ParamSet *ps, const char *prefix, const char *dir, Gpt2Flags flags, Source *src,
+                             Arena *scratch)
+{
+    Gpt2Config c;
+    TRY(gpt2_config_read(&c, dir, scratch));
+    TRY(open_weights(src, dir, scratch));
+    c.head_bias = has_head_bias(src);
+    const Gpt2 *wanted = gpt2_weights_list(&c, scratch);
+    TRY(match_tensors(src, wanted, scratch));
+    load_matched(m, ps, prefix, &c, src, flags, wanted->n_weights, scratch);
     return OK;
 }
 
@@ -275,20 +296,19 @@ Status gpt2_load(Gpt2 **m, ParamSet *ps, const char *prefix, const char *dir, Gp
 {
     const size_t mark = arena_mark(scratch), len = strlen(dir);
     if (len > 4 && !strcmp(dir + len - 4, ".bin")) return gpt2_load_llmc(m, ps, prefix, dir, flags, scratch);
-    Gpt2Config c;
-    TRY(gpt2_config_read(&c, dir, scratch));
-    SafeFile f;
-    TRY(safetensors_open(&f, scratch, arena_printf(scratch, "%s/model.safetensors", dir)));
-    const Status s = load_open(m, ps, prefix, &c, &f, flags, scratch);
-    safetensors_close(&f);
+    Source src = {0};
+    const Status s = load_directory(m, ps, prefix, gpt2_directory(dir, scratch), flags, &src, scratch);
+    for (int k = 0; k < src.n_files; k++) safetensors_close(&src.file[k]);
     arena_rewind(scratch, mark);
     return s;
 }
 
 void gpt2_close(Gpt2 *m)
 {
-    file_unmap(&m->file);
+    for (int k = 0; k < m->n_files; k++) file_unmap(&m->file[k]);
 }
+
+// ---- writing --------------------------------------------------------------------------------------------------------
 
 static const void *values_as(SafeType type, const Tensor *t, Arena *scratch)
 {
@@ -308,9 +328,15 @@ Status gpt2_save(const Gpt2 *m, const char *dir, Arena *scratch) { return gpt2_s
 
 Status gpt2_save_as(const Gpt2 *m, const char *dir, SafeType type, Arena *scratch)
 {
-    CHECK(type == SAFE_F32 || type == SAFE_BF16, "gpt2_save_as: type %s", safetensors_type_name(type));
-    const size_t mark = arena_mark(scratch);
     TRY(directory_make(dir));
+    TRY(gpt2_config_write(&m->c, dir, scratch));
+    return gpt2_save_weights(m, dir, type, scratch);
+}
+
+Status gpt2_save_weights(const Gpt2 *m, const char *dir, SafeType type, Arena *scratch)
+{
+    CHECK(type == SAFE_F32 || type == SAFE_BF16, "gpt2_save_weights: type %s", safetensors_type_name(type));
+    const size_t mark = arena_mark(scratch);
     SafeTensor *list = arena_zalloc(scratch, (size_t)m->n_weights * sizeof *list);
     for (int i = 0; i < m->n_weights; i++) {
         const Gpt2Weight *w = &m->weight[i];
@@ -322,7 +348,6 @@ Status gpt2_save_as(const Gpt2 *m, const char *dir, SafeType type, Arena *scratc
                                .data = values_as(type, *w->slot, scratch)};
     }
     const SafeMeta meta = {"format", "pt"};    // what transformers asks for
-    TRY(config_write(&m->c, dir, scratch));
     TRY(safetensors_write(arena_printf(scratch, "%s/model.safetensors", dir), list, m->n_weights, &meta, 1, false,
                           scratch));
     arena_rewind(scratch, mark);

@@ -117,6 +117,9 @@ static Status check_sayable(const Gpt2Config *c, const char *path)
     if (c->inner != 4 * c->width)
         return ERROR("%s: llm.c's format wants a hidden width of %lld, got %lld", path, (long long)(4 * c->width),
                      (long long)c->inner);
+    if (c->activation != GPT2_GELU_TANH || c->plain_scores || c->scores_by_layer)
+        return ERROR("%s: llm.c's format wants gelu_new and scores divided by the root of a head's width, got %s", path,
+                     c->activation != GPT2_GELU_TANH ? "another activation_function" : "another scaling of scores");
     if ((float)c->eps != 1e-5f) return ERROR("%s: llm.c's format wants layer_norm_epsilon 1e-5, got %g", path, c->eps);
     return OK;
 }

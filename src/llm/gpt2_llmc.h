@@ -30,7 +30,8 @@ void llmc_read(Gpt2 *m, const LlmcFile *f, Arena *scratch);
 // gpt2_load from one such file.
 Status gpt2_load_llmc(Gpt2 **m, ParamSet *ps, const char *prefix, const char *path, Gpt2Flags flags, Arena *scratch);
 // Writes version 3 or 5 (bf16: rounded to nearest even), whole or not at all.  Errors: a model that the format cannot
-// express: an untied head, a head bias, a hidden width other than 4 D, another eps.
+// express: an untied head, a head bias, a hidden width other than 4 D, another eps,
+// activation or scaling of scores.
 Status gpt2_save_llmc(const Gpt2 *m, const char *path, bool bf16, Arena *scratch);
 
 #endif

@@ -40,14 +40,14 @@ Gpt2Projection *lora_projection(const Gpt2 *m, int layer, int i, const char **na
     return list[i];
 }
 
-static void attach(ParamSet *ps, const char *prefix, Gpt2Projection *p, const char *name, const LoraConfig *c)
+void lora_attach_one(ParamSet *ps, const char *prefix, Gpt2Projection *p, const char *name, int64_t rank, double scale)
 {
     const int64_t in = p->w->shape.d[0], out = p->w->shape.d[1];
-    p->lora_a = param_add(ps, prefix, arena_printf(ps->perm, "%s.lora_A.weight", name), SHAPE(in, c->rank),
+    p->lora_a = param_add(ps, prefix, arena_printf(ps->perm, "%s.lora_A.weight", name), SHAPE(in, rank),
                           (Init){INIT_UNIFORM, 1.0 / sqrt((double)in)}, PARAM_PLAIN);
-    p->lora_b = param_add(ps, prefix, arena_printf(ps->perm, "%s.lora_B.weight", name), SHAPE(c->rank, out),
+    p->lora_b = param_add(ps, prefix, arena_printf(ps->perm, "%s.lora_B.weight", name), SHAPE(rank, out),
                           (Init){INIT_ZERO, 0}, PARAM_PLAIN);
-    p->lora_scale = c->alpha / (double)c->rank;
+    p->lora_scale = scale;
 }
 
 void lora_attach(ParamSet *ps, const char *prefix, Gpt2 *m, const LoraConfig *c)
@@ -59,7 +59,9 @@ void lora_attach(ParamSet *ps, const char *prefix, Gpt2 *m, const LoraConfig *c)
             const char *name;
             LoraTarget target;
             Gpt2Projection *p = lora_projection(m, l, i, &name, &target);
-            if (c->targets & target) attach(ps, prefix, p, arena_printf(ps->perm, "h.%d.%s", l, name), c);
+            if (c->targets & target)
+                lora_attach_one(ps, prefix, p, arena_printf(ps->perm, "h.%d.%s", l, name), c->rank,
+                                c->alpha / (double)c->rank);
         }
 }
 

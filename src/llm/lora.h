@@ -20,6 +20,9 @@ typedef struct LoraConfig {
 Status lora_targets_parse(const char *text, unsigned *targets);
 // Registers "<prefix>.h.0.attn.c_attn.lora_A.weight", ... and attaches them to m: every forward pass uses them.
 void lora_attach(ParamSet *ps, const char *prefix, Gpt2 *m, const LoraConfig *c);
+// The same on one projection: "<prefix>.<name>.lora_A.weight" [in,rank], lora_B.weight [rank,out]; scale is what
+// alpha / r is above.
+void lora_attach_one(ParamSet *ps, const char *prefix, Gpt2Projection *p, const char *name, int64_t rank, double scale);
 // W <- W + (alpha / r) A B in every projection that carries LoRA, rounded once; then takes LoRA off m.  The logits stay
 // the same up to rounding.
 void lora_merge(Gpt2 *m, Arena *scratch);

@@ -5,7 +5,7 @@
 #include "io/sha256.h"
 #include "io/file.h"
 
-enum { BIN_MAGIC = 20240520, BIN_VERSION = 1, BIN_HEADER = 256 * 4, END_BYTE_ID = 256 };
+enum { BIN_MAGIC = 20240520, BIN_MAGIC_LLAMA = 20240801, BIN_VERSION = 1, BIN_HEADER = 256 * 4, END_BYTE_ID = 256 };
 static const char marker[] = "<|endoftext|>";
 
 static uint32_t u32_at(const unsigned char *p)
@@ -15,11 +15,50 @@ static uint32_t u32_at(const unsigned char *p)
 
 bool tokens_is_bin(const char *path)
 {
-    unsigned char head[4];
-    FILE *f = fopen(path, "rb");
-    const bool bin = f && fread(head, 1, 4, f) == 4 && u32_at(head) == BIN_MAGIC;
-    if (f) fclose(f);
+    FileMap m;
+    if (file_map(&m, path).code) return false;       // a pipe too: it must not wait for a writer
+    const bool bin = m.size >= 4 && u32_at(m.data) == BIN_MAGIC;
+    file_unmap(&m);
     return bin;
+}
+
+// What a file that begins like this is, when it is surely no text; NULL: not known.
+static const char *kind_of(const unsigned char *p, size_t n)
+{
+    static const struct { const char *begin; size_t n; const char *is; } kinds[] = {
+        {"\x93NUMPY", 6, "a .npy array"},
+        {"PK\3\4", 4, "a zip archive (weights of PyTorch are one too)"},
+        {"\x1F\x8B", 2, "a gzip archive: unpack it first"},
+        {"\x28\xB5\x2F\xFD", 4, "a zstd archive: unpack it first"},
+        {"BZh", 3, "a bzip2 archive: unpack it first"},
+        {"\xFD" "7zXZ", 5, "an xz archive: unpack it first"},
+        {"%PDF-", 5, "a PDF document"},
+        {"\xFF\xFE", 2, "text in UTF-16: convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)"},
+        {"\xFE\xFF", 2, "text in UTF-16: convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)"}};
+    if (n >= 4 && u32_at(p) == BIN_MAGIC_LLAMA) return "a token file of llm.c for Llama 3";
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (n >= kinds[i].n && !memcmp(p, kinds[i].begin, kinds[i].n)) return kinds[i].is;
+    return NULL;
+}
+
+static bool is_odd_control(unsigned char c)
+{
+    return (c < 0x20 && !(c >= '\b' && c <= '\r') && c != 0x1B) || c == 0x7F;
+}
+
+Status tokens_check_text(const unsigned char *p, size_t n, const char *path)
+{
+    const char *kind = kind_of(p, n);
+    if (kind) return ERROR("%s: want text, got %s", path, kind);
+    const unsigned char *zero = memchr(p, 0, n);
+    size_t odd = 0;
+    for (size_t i = 0; i < n; i++) odd += is_odd_control(p[i]);
+    if (zero)
+        return ERROR("%s: want text, got binary data (byte %zu is zero).  Token ids are read from llm.c's files, not "
+                     "as bare numbers, as in nanoGPT's .bin", path, (size_t)(zero - p));
+    if (odd > n / 32)
+        return ERROR("%s: want text, got binary data (%zu of %zu bytes are control characters)", path, odd, n);
+    return OK;
 }
 
 static Status check_ids(Tokens t, int64_t n_vocab, const char *path)
@@ -68,12 +107,12 @@ Status tokens_read(Tokens *out, Arena *a, Arena *scratch, const char *path, cons
     TRY(file_map(&m, path));
     Status s = OK;
     if (m.size >= 4 && u32_at(m.data) == BIN_MAGIC) s = from_bin(out, a, &m, path);
-    else if (bpe) {
+    else if ((s = tokens_check_text(m.data, m.size, path)).code == 0 && bpe) {
         int32_t *id;
         int64_t n;
         s = bpe_encode(&id, &n, bpe, a, (const char *)m.data, m.size, true);
         if (!s.code) *out = (Tokens){id, n};
-    } else *out = from_bytes(a, (const char *)m.data, m.size, n_vocab);
+    } else if (!s.code) *out = from_bytes(a, (const char *)m.data, m.size, n_vocab);
     file_unmap(&m);
     arena_rewind(scratch, mark);
     return s.code ? s : check_ids(*out, n_vocab, path);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "llm/gpt2_directory.h"
 #include "nn/checkpoint.h"
 #include "nn/run_directory.h"
 #include "io/json.h"
@@ -102,6 +103,7 @@ static Status save_result(const State *s)
     if (r->lora.rank) TRY(lora_save(r->m, &r->lora, r->out, r->base, a));
     if (r->adapters) TRY(adapter_save(r->adapters, r->out, a));
     if (!r->lora.rank && !r->adapters) TRY(gpt2_save(r->m, r->out, a));
+    if (r->bpe && r->tokenizer) return gpt2_side_files_copy(r->tokenizer, r->out, false, a);
     if (r->bpe)
         TRY(bpe_save(r->bpe, a, arena_printf(a, "%s/vocab.json", r->out), arena_printf(a, "%s/merges.txt", r->out)));
     return OK;

@@ -19,6 +19,7 @@ typedef struct Gpt2Run {
     LoraConfig lora;             // rank 0: none.  With adapters or LoRA the base must be frozen
     const char *base;            // the directory that m was read from, or NULL
     const Bpe *bpe;              // or NULL
+    const char *tokenizer;       // where bpe was read, whose files the run keeps; NULL: bpe itself is written
     Tokens train, val;           // val.n <= context: no validation
     Gpt2TrainOptions opt;
     Optim optim;                 // step = 0

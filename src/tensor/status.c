@@ -3,16 +3,21 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "tensor/utf8.h"
 
 Status status_error(int code, const char *file, int line, const char *fmt, ...)
 {
     Status s = {.code = code, .line = line, .file = file};
+    char raw[4 * sizeof s.msg];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(s.msg, sizeof s.msg, fmt, ap);
+    vsnprintf(raw, sizeof raw, fmt, ap);
     va_end(ap);
-    for (char *p = s.msg; *p; p++)
+    for (char *p = raw; *p; p++)
         if (*p == '\n' || *p == '\r') *p = ' ';   // a message is one line, whatever a file name holds
+    text_clean(s.msg, sizeof s.msg, raw, strlen(raw));
     return s;
 }
 

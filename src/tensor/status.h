@@ -11,7 +11,7 @@ typedef struct Status {
     int code;            // 0 = fine, 1 = failed, 2 = usage (wrong option or config key)
     int line;            // where the error was made
     const char *file;
-    char msg[488];       // one line, no newline at the end
+    char msg[488];       // one line, no newline at the end; safe to show (utf8.h, text_clean)
 } Status;
 
 #define OK ((Status){.code = 0})

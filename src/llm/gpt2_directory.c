@@ -1,0 +1,70 @@
+#include "llm/gpt2_directory.h"
+
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/file.h"
+
+const char *gpt2_directory(const char *dir, Arena *a)
+{
+    static const char *const places[] = {"../" GPT2_BUNDLED, GPT2_BUNDLED, "../share/lead/gpt2-small"};
+    char program[PATH_MAX];
+    if (strcmp(dir, GPT2_BUNDLED) || !access(GPT2_BUNDLED "/config.json", F_OK)) return dir;
+    const ssize_t n = readlink("/proc/self/exe", program, sizeof program);
+    if (n <= 0 || n == (ssize_t)sizeof program) return dir;
+    const char *slash = memrchr(program, '/', (size_t)n);
+    for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
+        const char *at = arena_printf(a, "%.*s/%s", (int)(slash - program), program, places[i]);
+        if (!access(arena_printf(a, "%s/config.json", at), F_OK)) return at;
+    }
+    return dir;
+}
+
+static const char *const tokenizer_files[] = {"tokenizer.json", "vocab.json", "encoder.json", "merges.txt",
+                                              "vocab.bpe"};
+
+bool gpt2_has_tokenizer(const char *dir, Arena *scratch)
+{
+    for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++)
+        if (!access(arena_printf(scratch, "%s/%s", dir, tokenizer_files[i]), F_OK)) return true;
+    return false;
+}
+
+static Status copy(const char *from, const char *to, const char *name, Arena *scratch)
+{
+    enum { MAX_BYTES = 1 << 30 };
+    const size_t mark = arena_mark(scratch);
+    const char *path = arena_printf(scratch, "%s/%s", from, name);
+    struct stat st;
+    char *text;
+    size_t n;
+    const char *target = arena_printf(scratch, "%s/%s", to, name);
+    if (access(path, F_OK)) {
+        if (!access(target, F_OK))
+            return ERROR("%s: belongs to another model: %s has no such file; want an empty directory", target, from);
+        return OK;
+    }
+    if (!stat(path, &st) && S_ISREG(st.st_mode) && st.st_size == 0) return OK;
+    TRY(file_read(&text, &n, scratch, path, MAX_BYTES));
+    TRY(file_write(target, text, n));
+    arena_rewind(scratch, mark);
+    return OK;
+}
+
+Status gpt2_side_files_copy(const char *from, const char *to, bool all, Arena *scratch)
+{
+    static const char *const with_tokenizer[] = {"added_tokens.json", "special_tokens_map.json",
+                                                 "tokenizer_config.json", "chat_template.jinja"},
+                      *const of_model[] = {"config.json", "generation_config.json", "README.md", "LICENSE"};
+    struct stat a, b;
+    if (stat(from, &a) || !S_ISDIR(a.st_mode)) return OK;      // a checkpoint of llm.c has no other files
+    if (!stat(to, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino) return OK;
+    for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++)
+        TRY(copy(from, to, tokenizer_files[i], scratch));
+    for (size_t i = 0; i < sizeof with_tokenizer / sizeof *with_tokenizer; i++)
+        TRY(copy(from, to, with_tokenizer[i], scratch));
+    for (size_t i = 0; all && i < sizeof of_model / sizeof *of_model; i++) TRY(copy(from, to, of_model[i], scratch));
+    return OK;
+}
