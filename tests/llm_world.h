@@ -68,6 +68,24 @@ static inline void world_randomise(World *w, double scale)
     }
 }
 
+// A random model of this configuration in DIR, which holds exactly this config.json.
+static inline void world_put_model(World *w, const char *dir, const char *config)
+{
+    Gpt2Config c;
+    Status s = gpt2_config_parse(&c, config, strlen(config), "test", w->scratch);
+    CHECK(!s.code, "%s", s.msg);
+    ParamSet ps;
+    paramset_init(&ps, w->perm, &w->dev, 3, true);
+    World made = *w;
+    made.ps = ps;
+    const Gpt2 *m = gpt2_new(&made.ps, "", &c, GPT2_FROZEN);
+    world_randomise(&made, 0.4);
+    s = gpt2_save(m, dir, w->scratch);
+    CHECK(!s.code, "%s", s.msg);
+    s = file_write(arena_printf(w->perm, "%s/config.json", dir), config, strlen(config));
+    CHECK(!s.code, "%s", s.msg);
+}
+
 // n normal numbers of one address.
 static inline void random_f32(float *x, int64_t n, uint32_t step)
 {

@@ -116,7 +116,8 @@ static void vocabularies(const Bench *b)
 static void prompts(const Bench *b)
 {
     Arena *a = b->w->perm;
-    refused(b, "prompt: want at least 1 token, got none", arena_printf(a, "gpt2 generate --llm %s --tokens=", b->model));
+    refused(b, "prompt: want at least 1 token, got none",
+            arena_printf(a, "gpt2 generate --llm %s --tokens=", b->model));
     refused(b, "prompt: token 1: want an id in 0..10, got 11",
             arena_printf(a, "gpt2 logits --llm %s --tokens 1,11", b->model));
     refused(b, "prompt: want at most 16 tokens (n_positions), got 17",

@@ -7,6 +7,7 @@
 #include "llm/gpt2_directory.h"
 #include "llm/gpt2_llmc.h"
 #include "llm/gpt2_published.h"
+#include "tensor/utf8.h"
 
 // ---- verify
 
@@ -34,9 +35,11 @@ static Status verify_file(const SafeFile *f)
     for (int64_t i = 0; i < f->n_tensor; i++) {
         const SafeTensor *t = &f->tensor[i];
         Sha256Hex hash;
+        char safe[512];
+        text_clean(safe, sizeof safe, t->name, strlen(t->name));
         bool again = true;
         const Published p = gpt2_published(t, &hash, &again);
-        printf("%s\t%s\t%lld\t%s\t%s%s\n", t->name, safetensors_type_name(t->type), (long long)t->count, hash.s,
+        printf("%s\t%s\t%lld\t%s\t%s%s\n", safe, safetensors_type_name(t->type), (long long)t->count, hash.s,
                words[p], p == PUBLISHED_SAME && !again ? " (by one source)" : "");
         count[p]++;
     }

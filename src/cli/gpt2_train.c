@@ -125,7 +125,6 @@ static Status train_model(Cli *cli, const TrainValues *v, Gpt2Run *r)
         r->m = gpt2_new(r->ps, "", &c, GPT2_TRAINABLE);
     }
     if (bpe) TRY(tokenizer_check(bpe, r->m->c.vocab));
-    else if (!v->llm && !tokens_is_bin(v->data)) cli_say("note: no --tokenizer: the model's tokens are bytes");
     r->m->dropout = v->dropout;
     r->m->attention_dropout = v->attention_dropout;
     r->m->recompute = v->recompute;
@@ -193,6 +192,7 @@ static Status train_run(Cli *cli, void *values)
         return USAGE_ERROR("--context: want at most the model's %lld positions, got %lld", (long long)P,
                            (long long)context);
     TRY(train_data(cli, v, context, &r));
+    if (!r.bpe && !v->llm && !tokens_is_bin(v->data)) cli_say("note: no --tokenizer: the model's tokens are bytes");
     r.opt = (Gpt2TrainOptions){.batch = v->batch, .context = context, .accumulate = v->accumulate,
                                .in_order = v->in_order, .seed = (uint64_t)v->seed};
     r.optim = (Optim){.lr = v->lr, .beta1 = v->beta1, .beta2 = v->beta2, .eps = 1e-8, .decay = v->decay,

@@ -201,11 +201,12 @@ static Status fill_tokens(Bpe *b, const ByteMap *map, const Json **by_id, const 
         if (added[id]) memcpy(to, added[id]->text, (size_t)(n = added[id]->len));
         else if (by_id[id]) {
             n = unmap(map, to, by_id[id]->key, by_id[id]->key_len);
-            if (n <= 0)
-                return ERROR("%s: \"%.100s\": want printable characters that stand for bytes", path, by_id[id]->key);
+            if (n == 0) return ERROR("%s: \"\": want characters, got none", path);
         }
+        const bool text = n < 0;     // no bytes of a text are written so: nothing becomes this token
+        if (text) memcpy(to, by_id[id]->key, (size_t)(n = (int64_t)by_id[id]->key_len));
         b->start[id + 1] = b->start[id] + (uint32_t)n;
-        if (by_id[id] && (!added[id] || bpe_find(b, to, (size_t)n) < 0)) add_token(b, id);
+        if (by_id[id] && !text && (!added[id] || bpe_find(b, to, (size_t)n) < 0)) add_token(b, id);
     }
     return OK;
 }

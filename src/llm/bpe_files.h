@@ -7,7 +7,7 @@
 
 // Fills everything but the merges from the vocabulary {"token": id, ..} and the added tokens, whose text need not live
 // on.  Errors: ids beyond the number of tokens, or twice; an added token with the id of another token; a byte without a
-// token; a token that stands for no bytes.  scratch is not rewound.
+// token; a token without characters.  scratch is not rewound.
 Status bpe_load_tokens(Bpe *b, Arena *a, Arena *scratch, const Json *root, const BpeAdded *added, int64_t n_added,
                        const char *path);
 

@@ -200,6 +200,8 @@ Status gpt2_config_read(Gpt2Config *c, const char *dir, Arena *scratch)
     const char *path = arena_printf(scratch, "%s/config.json", dir);
     char *text;
     size_t len;
+    if (!strcmp(dir, GPT2_BUNDLED) && access(path, F_OK))
+        return ERROR("%s: the bundled model is neither in this directory nor beside the program: want --llm DIR", dir);
     Status s = file_read(&text, &len, scratch, path, CONFIG_MAX_BYTES);
     if (!s.code) s = gpt2_config_parse(c, text, len, path, scratch);
     if (!s.code) s = read_generation(c, arena_printf(scratch, "%s/generation_config.json", dir), scratch);

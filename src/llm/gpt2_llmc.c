@@ -34,6 +34,8 @@ static int64_t value_count(const Gpt2Config *c, int64_t padded)
 Status llmc_parse(LlmcFile *f, const void *bytes, size_t size, const char *name)
 {
     int32_t h[HEADER];
+    if (size > 2 && (!memcmp(bytes, "PK\3", 3) || !memcmp(bytes, "\x80\2", 2)))
+        return ERROR("%s: want a checkpoint of llm.c, got pickled weights of PyTorch: save them as safetensors", name);
     if (size < HEADER_BYTES) return ERROR("%s: want a header of %d bytes, got %zu", name, HEADER_BYTES, size);
     memcpy(h, bytes, sizeof h);
     if (h[0] != MAGIC) return ERROR("%s: want an llm.c checkpoint, magic number %d, got %d", name, MAGIC, h[0]);

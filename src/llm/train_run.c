@@ -46,6 +46,9 @@ static const char *identity_json(const Gpt2Run *r, const char *base_hash, Arena 
     };
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) json_int(&w, whole[i].key, whole[i].value);
     for (size_t i = 0; i < sizeof real / sizeof *real; i++) json_double(&w, real[i].key, real[i].value);
+    if (c->activation) json_int(&w, "activation", c->activation);       // keys that older checkpoints do not have
+    if (c->plain_scores) json_bool(&w, "plain_scores", true);
+    if (c->scores_by_layer) json_bool(&w, "scores_by_layer", true);
     json_string(&w, "data_sha256", tokens_hash(r->train, a));
     json_string(&w, "base_sha256", base_hash ? base_hash : "");
     json_end(&w);

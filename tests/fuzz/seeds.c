@@ -43,7 +43,9 @@ void seeds_config(FuzzWorld *w, FuzzSeed *put, void *arg)
         "\"tie_word_embeddings\":true,\"scale_attn_weights\":true,\"scale_attn_by_inverse_layer_idx\":false,"
         "\"reorder_and_upcast_attn\":false,\"add_cross_attention\":false}",
         "{\"vocab_size\":11,\"n_positions\":4,\"n_embd\":8,\"n_layer\":1,\"n_head\":3,\"n_inner\":32}",
-        "{\"activation_function\":\"relu\"}",
+        "{\"activation_function\":\"mish\"}",
+        "{\"vocab_size\":11,\"n_positions\":4,\"hidden_size\":8,\"num_hidden_layers\":1,\"num_attention_heads\":2,"
+        "\"activation_function\":\"gelu\",\"scale_attn_by_inverse_layer_idx\":true,\"eos_token_id\":[1,2,3],\"x\":1}",
         "{\"scale_attn_weights\":false}",
         "[1]",
         "{\"vocab_size\":9223372036854775807,\"n_positions\":-1,\"n_embd\":1e300,\"n_layer\":0,\"n_head\":2}",
@@ -143,6 +145,28 @@ void seeds_merges(FuzzWorld *w, FuzzSeed *put, void *arg)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char file[400];
         put(arg, file, (size_t)sprintf(file, "%c%s%c%s", cases[i].vocabulary, cases[i].merges, 0, cases[i].text));
+    }
+}
+
+void seeds_tokenizer(FuzzWorld *w, FuzzSeed *put, void *arg)
+{
+    static const char byte_level[] = "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true}",
+                      mask[] = "{\"id\":262,\"content\":\"<mask>\",\"lstrip\":true,\"rstrip\":true}";
+    static const struct { const char *added, *pre, *merges; } parts[] = {
+        {"", byte_level, "\"b c\""},
+        {"{\"id\":259,\"content\":\"<|endoftext|>\"},{\"id\":300,\"content\":\"<s>\",\"special\":true}", byte_level,
+         "\"a b\",[\"b\",\"c\"],[\"ab\",\"c\"]"},
+        {mask, "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\",\"add_prefix_space\":true}]}", ""},
+        {"{\"id\":5,\"content\":\"x\"}", byte_level, ""},
+        {"{\"id\":262,\"content\":\"\"}", byte_level, ""},
+        {"", "{\"type\":\"Metaspace\"}", ""},
+        {"", byte_level, "[\"a\"],[\"a b\",\"c\"]"}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const char *text = arena_printf(w->scratch,
+                                        "{\"added_tokens\":[%s],\"normalizer\":null,\"pre_tokenizer\":%s,\"model\":"
+                                        "{\"type\":\"BPE\",\"vocab\":%s,\"merges\":[%s]}}",
+                                        parts[i].added, parts[i].pre, fuzz_vocabulary(w->scratch, 0), parts[i].merges);
+        put(arg, text, strlen(text));
     }
 }
 

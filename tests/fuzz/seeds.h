@@ -8,6 +8,7 @@ void seeds_safetensors(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_json(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_vocab(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_merges(FuzzWorld *w, FuzzSeed *put, void *arg);
+void seeds_tokenizer(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_config(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_llmc(FuzzWorld *w, FuzzSeed *put, void *arg);
 

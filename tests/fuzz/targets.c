@@ -83,12 +83,40 @@ void fuzz_safetensors(FuzzWorld *w, const unsigned char *data, size_t size)
 
 // ---- BPE
 
+// Every token can be decoded, but for ids that none has.
+static void check_tokens(FuzzWorld *w, const Bpe *b)
+{
+    for (int32_t id = 0; id < b->n_vocab; id++) {
+        const size_t mark = arena_mark(w->a);
+        char *text;
+        size_t len;
+        const bool fine = !bpe_decode(&text, &len, b, w->a, &id, 1).code;
+        CHECK(fine == (b->start[id] < b->start[id + 1]) && (!fine || len == b->start[id + 1] - b->start[id]),
+              "token %d is not decoded", id);
+        arena_rewind(w->a, mark);
+    }
+}
+
 void fuzz_vocab(FuzzWorld *w, const unsigned char *data, size_t size)
 {
     Bpe b;
     if (bpe_parse_vocab(&b, w->a, w->scratch, (BpeText){(const char *)data, size, "fuzz"}).code) return;
-    for (int32_t id = 0; id < b.n_vocab; id++)
-        CHECK(bpe_find(&b, b.bytes + b.start[id], b.start[id + 1] - b.start[id]) >= 0, "token %d is not found", id);
+    for (int i = 0; i < 256; i++) CHECK(bpe_find(&b, &(char){(char)i}, 1) == b.byte_id[i], "byte %d is not found", i);
+    check_tokens(w, &b);
+}
+
+void fuzz_tokenizer(FuzzWorld *w, const unsigned char *data, size_t size)
+{
+    static const char text[] = "a <s>b <|endoftext|>  c\n<mask> \xC3\xA9";
+    Bpe b;
+    if (bpe_parse_tokenizer(&b, w->a, w->scratch, (BpeText){(const char *)data, size, "fuzz"}).code) return;
+    check_tokens(w, &b);
+    int32_t *ids;
+    int64_t n;
+    char *back;
+    size_t len;
+    CHECK(!bpe_encode(&ids, &n, &b, w->a, text, sizeof text - 1, true).code, "encode");
+    CHECK(!bpe_decode(&back, &len, &b, w->a, ids, n).code, "decode");
 }
 
 // A byte that chooses the vocabulary, merges, a zero byte, a text that must come back.
@@ -138,6 +166,7 @@ const FuzzKind *fuzz_kinds(void)
                                                {"json", fuzz_json, seeds_json},
                                                {"vocab", fuzz_vocab, seeds_vocab},
                                                {"merges", fuzz_merges, seeds_merges},
+                                               {"tokenizer", fuzz_tokenizer, seeds_tokenizer},
                                                {"config", fuzz_config, seeds_config},
                                                {"llmc", fuzz_llmc, seeds_llmc}};
     return kinds;

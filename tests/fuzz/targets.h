@@ -17,7 +17,7 @@ FuzzWorld fuzz_world(void);
 
 // `data` has exactly `size` bytes: the address sanitizer sees the next one read.
 typedef void FuzzTarget(FuzzWorld *w, const unsigned char *data, size_t size);
-FuzzTarget fuzz_safetensors, fuzz_json, fuzz_vocab, fuzz_merges, fuzz_config, fuzz_llmc;
+FuzzTarget fuzz_safetensors, fuzz_json, fuzz_vocab, fuzz_merges, fuzz_tokenizer, fuzz_config, fuzz_llmc;
 
 typedef void FuzzSeed(void *arg, const void *data, size_t size);
 typedef struct FuzzKind {
@@ -26,7 +26,7 @@ typedef struct FuzzKind {
     void (*seeds)(FuzzWorld *w, FuzzSeed *put, void *arg);      // valid files and near misses, made by our own writers
 } FuzzKind;
 
-enum { FUZZ_KINDS = 6 };
+enum { FUZZ_KINDS = 7 };
 const FuzzKind *fuzz_kinds(void);
 
 #endif
