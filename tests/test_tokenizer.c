@@ -175,6 +175,13 @@ static void commands(TestLog *log)
     put(w, bare, "text", "the low the low the low the low");
     r = lead_run(log, a, "gpt2 train --llm %s --data %s/text --steps 1 --context 4 --out %s/run", bare, bare, bare);
     says(log, &r, 1, "want --tokenizer DIR to read text");
+    r = lead_run(log, a, "gpt2 logits --llm %s --tokenizer %s/tokenizer.json --text the --top 1", bare, m);
+    says(log, &r, 0, "position");
+    put(w, bare, "tokenizer.json", "{\"model\": {\"type\": \"Unigram\"}}");     // only text needs it
+    r = lead_run(log, a, "gpt2 logits --llm %s --tokens 1 --top 1", bare);
+    says(log, &r, 0, "note: tokens stay numbers: ");
+    r = lead_run(log, a, "gpt2 logits --llm %s --text a --top 1", bare);
+    says(log, &r, 1, "tokenizer.json: model: want \"BPE\", got \"Unigram\"");
     r = lead_run(log, a, "gpt2 generate --llm %s --text the --n 20", m);
     says(log, &r, 0, "beyond the model's 8 positions");
     // files of other kinds
@@ -219,6 +226,8 @@ static void side_files(TestLog *log)
         const char *config = slurp(a, arena_printf(a, "%s/config.json", dir));
         TEST(log, (i == 1 || i == 3) == (strstr(config, "kept") != NULL), "%s: config.json '%s'", dir, config);
     }
+    r = lead_run(log, a, "gpt2 convert --dtype bf16 %s %s/../tokenizer-source", m, m);
+    says(log, &r, 1, "want another place than the model's own");
     put(w, arena_printf(a, "%s-1", out), "merges.txt", "x");
     r = lead_run(log, a, "gpt2 convert %s %s-1", m, out);
     says(log, &r, 1, "merges.txt: belongs to another model");

@@ -198,6 +198,7 @@ static Status open_prompt(Cli *cli, const PromptValues *v, Prompt *p)
         return USAGE_ERROR("lead %s: wants either --tokens IDS or --text TEXT", cli->verb->name);
     TRY(model_open(cli, &v->model, &p->model));
     if (v->tokens) {
+        if (p->model.no_bpe.code) cli_say("note: tokens stay numbers: %s", p->model.no_bpe.msg);
         if (parse_ids(v->tokens, "--tokens", cli->perm, &p->ids, &p->n).code)
             return USAGE_ERROR("--tokens: want ids such as 12,7, got '%s'", v->tokens);
     } else TRY(text_to_ids(cli, &p->model, v->model.llm, v->text, strlen(v->text), &p->ids, &p->n));

@@ -76,10 +76,18 @@ const Verb verb_gpt2_verify = {
 
 // ---- convert
 
+static Status refuse_same(const char *from, const char *to)
+{
+    struct stat a, b;
+    if (stat(from, &a) || stat(to, &b) || a.st_dev != b.st_dev || a.st_ino != b.st_ino) return OK;
+    return ERROR("%s: want another place than the model's own, which would be overwritten", to);
+}
+
 Status gpt2_save_beside(Cli *cli, const Gpt2 *m, const char *from, const char *to, SafeType type)
 {
     from = gpt2_directory(from, cli->perm);
     struct stat st;
+    TRY(refuse_same(from, to));
     if (stat(from, &st) || !S_ISDIR(st.st_mode)) return gpt2_save_as(m, to, type, cli->scratch);
     TRY(directory_make(to));
     TRY(gpt2_side_files_copy(from, to, true, cli->scratch));
@@ -110,6 +118,7 @@ static Status convert_run(Cli *cli, void *values)
     const size_t n = strlen(to);
     if (n <= 4 || strcmp(to + n - 4, ".bin"))
         return gpt2_save_beside(cli, m, from, to, bf16 ? SAFE_BF16 : SAFE_F32);
+    TRY(refuse_same(from, to));
     TRY(gpt2_save_llmc(m, to, bf16, cli->scratch));
     if (gpt2_has_tokenizer(from, cli->scratch))
         cli_say("note: %s holds weights only: the tokeniser stays in %s", to, from);

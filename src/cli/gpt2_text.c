@@ -52,6 +52,7 @@ static Status eval_run(Cli *cli, void *values)
     const int64_t V = m.m->c.vocab, context = v->context ? v->context : m.m->c.positions;
     const int64_t stride = v->stride ? v->stride : (context + 1) / 2;
     if (!tokens_is_bin(cli->positional)) TRY(text_check(m.bpe, m.no_bpe, v->model.llm, V));
+    else if (m.no_bpe.code) cli_say("note: tokens stay numbers: %s", m.no_bpe.msg);
     Tokens x;
     TRY(tokens_read(&x, cli->perm, cli->scratch, cli->positional, m.bpe, V));
     EvalWatch w = {progress_new(), clock_seconds(), x.n - 1, cli->stop};

@@ -3,6 +3,7 @@
 #include "llm/bpe_files.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/file.h"
@@ -333,15 +334,21 @@ Status bpe_load(Bpe *b, Arena *a, Arena *scratch, const char *vocab_path, const 
     return s;
 }
 
+static Status from_tokenizer_file(Bpe *b, Arena *a, Arena *scratch, const char *path, const char *dir)
+{
+    BpeText file = {.name = path};
+    char *text;
+    TRY(file_read(&text, &file.size, scratch, path, MAX_FILE));
+    file.text = text;
+    return from_tokenizer(b, a, scratch, file, dir);
+}
+
 static Status load_directory(Bpe *b, Arena *a, Arena *scratch, const char *dir)
 {
-    BpeText file = {.name = arena_printf(scratch, "%s/tokenizer.json", dir)};
-    if (!access(file.name, F_OK)) {
-        char *text;
-        TRY(file_read(&text, &file.size, scratch, file.name, MAX_FILE));
-        file.text = text;
-        return from_tokenizer(b, a, scratch, file, dir);
-    }
+    struct stat st;
+    if (!stat(dir, &st) && S_ISREG(st.st_mode)) return from_tokenizer_file(b, a, scratch, dir, NULL);
+    const char *whole = arena_printf(scratch, "%s/tokenizer.json", dir);
+    if (!access(whole, F_OK)) return from_tokenizer_file(b, a, scratch, whole, dir);
     const char *vocab = arena_printf(scratch, "%s/encoder.json", dir),
                *merges = arena_printf(scratch, "%s/vocab.bpe", dir);
     if (access(vocab, F_OK)) vocab = arena_printf(scratch, "%s/vocab.json", dir);

@@ -114,14 +114,14 @@ static Status read_activation(Gpt2Config *c, const Json *root, const char *where
                  "tanh, sigmoid or linear, got \"%.100s\"", where, s);
 }
 
-// eos_token_id: a number, a list, or null for none.
+// eos_token_id: a number, a list, or null or -1 for none.
 static Status read_ends(Gpt2Config *c, const Json *root, const char *where)
 {
     const Json *v = json_find(root, "eos_token_id");
     if (!v || v->type == JSON_NULL) return OK;
     c->end_token = -1;
     c->n_more_ends = 0;
-    if (v->type == JSON_NUMBER) return json_get_int(&c->end_token, root, "eos_token_id", 0, INT32_MAX, where);
+    if (v->type == JSON_NUMBER) return json_get_int(&c->end_token, root, "eos_token_id", -1, INT32_MAX, where);
     if (v->type != JSON_ARRAY || v->n > GPT2_MORE_ENDS + 1)
         return ERROR("%s: eos_token_id: want a token id or a list of at most %d, got %s", where, GPT2_MORE_ENDS + 1,
                      json_describe(v).s);

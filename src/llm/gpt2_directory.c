@@ -9,7 +9,8 @@
 
 const char *gpt2_directory(const char *dir, Arena *a)
 {
-    static const char *const places[] = {"../" GPT2_BUNDLED, GPT2_BUNDLED, "../share/lead/gpt2-small"};
+    static const char *const places[] = {"../" GPT2_BUNDLED, "../../" GPT2_BUNDLED, GPT2_BUNDLED,
+                                         "../share/lead/gpt2-small"};
     char program[PATH_MAX];
     if (strcmp(dir, GPT2_BUNDLED) || !access(GPT2_BUNDLED "/config.json", F_OK)) return dir;
     const ssize_t n = readlink("/proc/self/exe", program, sizeof program);

@@ -251,6 +251,8 @@ static const SafeTensor *find_part(const SafeFile *f, int layer, const char *nam
 static Status check_part(const SafeTensor *t, Shape want, const char *path)
 {
     char a[96], b[96];
+    if (t->type != SAFE_F32 && t->type != SAFE_F16 && t->type != SAFE_BF16 && t->type != SAFE_F64)
+        return ERROR("%s: want F32, F16, BF16 or F64, got %s in %s", t->name, safetensors_type_name(t->type), path);
     if (t->n_dim != 2 || !shape_equal(want, shape_make(2, t->shape)))
         return ERROR("%s: want %s, got %s in %s", t->name, shape_text(want, a),
                      t->n_dim == 2 ? shape_text(shape_make(2, t->shape), b) : "other dimensions", path);
