@@ -219,6 +219,10 @@ static void side_files(TestLog *log)
     says(log, &r, 0, "");
     r = lead_run(log, a, "gpt2 train --llm %s --data %s/text --steps 1 --context 4 --out %s-4", m, m, out);
     says(log, &r, 0, "");
+    r = lead_run(log, a, "gpt2 train --layers 1 --tokenizer %s/tokenizer.json --data %s/text --steps 1 --context 4 "
+                 "--out %s-5", m, m, out);
+    says(log, &r, 0, "");
+    TEST(log, exists(w, arena_printf(a, "%s-5", out), "tokenizer.json"), "a tokenizer.json by its name is not kept");
     for (int i = 1; i <= 4; i++) {
         const char *dir = arena_printf(a, "%s-%d", out, i);
         TEST(log, exists(w, dir, "tokenizer.json") && exists(w, dir, "special_tokens_map.json"), "%s: no tokeniser",

@@ -15,6 +15,12 @@ static const char *kind_name(mode_t mode)
     return S_ISDIR(mode) ? "a directory" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
 }
 
+bool file_absent(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
 // Opens a regular, non-empty file of at most max_bytes.  O_NONBLOCK: opening a pipe must not wait for its writer.
 static Status open_regular(int *fd, size_t *size, const char *path, size_t max_bytes)
 {

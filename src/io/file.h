@@ -17,6 +17,10 @@ typedef struct FileMap {
     size_t size;             // > 0
 } FileMap;
 
+// Whether nothing of that name is there.  A name that cannot be looked up (no permission, a broken disk) is not absent:
+// opening it will say what is wrong.
+bool file_absent(const char *path);
+
 // Reads a regular file of 1 .. max_bytes bytes into the arena; (*text)[*size] is a NUL that *size does not count.
 // Errors: missing, directory, device or pipe, empty, larger than max_bytes, shortened while it was read.
 Status file_read(char **text, size_t *size, Arena *a, const char *path, size_t max_bytes);

@@ -315,6 +315,13 @@ const Json *json_find(const Json *obj, const char *key)
     return NULL;
 }
 
+bool json_is_off(const Json *v)
+{
+    if (!v || v->type == JSON_NULL) return true;
+    if (v->type == JSON_BOOL) return !v->boolean;
+    return v->type != JSON_NUMBER && v->n == 0;
+}
+
 JsonWords json_describe(const Json *v)
 {
     JsonWords w;

@@ -42,6 +42,9 @@ Status json_read(const Json **root, Arena *a, const char *path, size_t max_bytes
 // The member of that name, or NULL when obj is not an object or has none.  Linear in the number of members.
 const Json *json_find(const Json *obj, const char *key);
 
+// Whether a setting is off: missing, null, false, or an empty string, array or object.
+bool json_is_off(const Json *v);
+
 // The value of a member that must exist and have that type (int: within min..max; string: without NUL).
 // The message of an error begins with `where`: "config.json: n_layer: want an integer in 1..100, got "x"".
 Status json_get_int(int64_t *out, const Json *obj, const char *key, int64_t min, int64_t max, const char *where);

@@ -2,17 +2,10 @@
 #include "llm/adapter_file.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "llm/lora_file.h"
+#include "io/file.h"
 #include "io/safetensors.h"
-
-static const float *values_f32(const Tensor *t, Arena *a)
-{
-    float *x = arena_alloc(a, (size_t)numel(t) * sizeof *x);
-    tensor_get_f32(t, x, numel(t));
-    return x;
-}
 
 // ---- bottleneck -----------------------------------------------------------------------------------------------------
 
@@ -48,7 +41,7 @@ Status adapter_save(const AdapterSet *s, const char *dir, Arena *scratch)
                                      .type = SAFE_F32,
                                      .n_dim = x[i].x->shape.n,
                                      .shape = x[i].x->shape.d,
-                                     .data = values_f32(x[i].x, scratch)};
+                                     .data = lora_values(x[i].x, scratch)};
     }
     const SafeMeta meta = {"causal", s->c.causal ? "true" : "false"};
     TRY(safetensors_write(arena_printf(scratch, "%s/bottleneck.safetensors", dir), list, n, &meta, 1, false, scratch));
@@ -104,7 +97,7 @@ Status gpt2_adapters_load(AdapterSet **s, LoraConfig *c, ParamSet *ps, Gpt2 *m, 
     LoraConfig found = {0};
     const char *config = arena_printf(scratch, "%s/adapter_config.json", dir),
                *bottleneck = arena_printf(scratch, "%s/bottleneck.safetensors", dir);
-    const bool has_lora = access(config, F_OK) == 0, has_bottleneck = access(bottleneck, F_OK) == 0;
+    const bool has_lora = !file_absent(config), has_bottleneck = !file_absent(bottleneck);
     *s = NULL;
     if (!has_lora && !has_bottleneck)
         return ERROR("%s: want adapter_config.json (LoRA) or bottleneck.safetensors, found neither", dir);

@@ -50,8 +50,8 @@ Status bpe_parse(Bpe *b, Arena *a, Arena *scratch, BpeText vocab, BpeText merges
 Status bpe_parse_vocab(Bpe *b, Arena *a, Arena *scratch, BpeText vocab);
 Status bpe_parse_merges(Bpe *b, Arena *a, Arena *scratch, BpeText merges);
 // The same from a directory: tokenizer.json (bpe_parse_tokenizer), else encoder.json or vocab.json, and vocab.bpe or
-// merges.txt; dir may also be a tokenizer.json itself.  Added tokens are those of tokenizer.json, added_tokens.json, special_tokens_map.json and
-// tokenizer_config.json.
+// merges.txt; dir may also be a tokenizer.json itself.  Added tokens are those of tokenizer.json, added_tokens.json,
+// special_tokens_map.json and tokenizer_config.json.
 Status bpe_load_dir(Bpe *b, Arena *a, Arena *scratch, const char *dir);
 // A tokenizer.json of Hugging Face's tokenizers.  Errors, by name: a model, normaliser, pre-tokeniser or decoder that
 // is not GPT-2's; an added token that is only found between words.  scratch is rewound.

@@ -4,7 +4,6 @@
 
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "io/file.h"
 
@@ -146,7 +145,7 @@ static Status read_beside(const Json **root, Arena *scratch, const char *dir, co
 {
     *root = NULL;
     *path = arena_printf(scratch, "%s/%s", dir, name);
-    return access(*path, F_OK) ? OK : json_read(root, scratch, *path, MAX_FILE);
+    return file_absent(*path) ? OK : json_read(root, scratch, *path, MAX_FILE);
 }
 
 static Status add_from_directory(Bpe *b, AddedList *l, const Json *vocab, const char *dir, Arena *scratch)
@@ -348,12 +347,12 @@ static Status load_directory(Bpe *b, Arena *a, Arena *scratch, const char *dir)
     struct stat st;
     if (!stat(dir, &st) && S_ISREG(st.st_mode)) return from_tokenizer_file(b, a, scratch, dir, NULL);
     const char *whole = arena_printf(scratch, "%s/tokenizer.json", dir);
-    if (!access(whole, F_OK)) return from_tokenizer_file(b, a, scratch, whole, dir);
+    if (!file_absent(whole)) return from_tokenizer_file(b, a, scratch, whole, dir);
     const char *vocab = arena_printf(scratch, "%s/encoder.json", dir),
                *merges = arena_printf(scratch, "%s/vocab.bpe", dir);
-    if (access(vocab, F_OK)) vocab = arena_printf(scratch, "%s/vocab.json", dir);
-    if (access(merges, F_OK)) merges = arena_printf(scratch, "%s/merges.txt", dir);
-    const bool first = !access(vocab, F_OK), second = !access(merges, F_OK);
+    if (file_absent(vocab)) vocab = arena_printf(scratch, "%s/vocab.json", dir);
+    if (file_absent(merges)) merges = arena_printf(scratch, "%s/merges.txt", dir);
+    const bool first = !file_absent(vocab), second = !file_absent(merges);
     if (!first || !second)
         return ERROR("%s: want tokenizer.json, or encoder.json (or vocab.json) and vocab.bpe (or merges.txt) there, "
                      "found %s", dir, first ? "only the vocabulary" : second ? "only the merges" : "none of them");

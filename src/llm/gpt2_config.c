@@ -1,11 +1,11 @@
 // GPT-2's config.json and generation_config.json.  Contract: gpt2.h.
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "llm/gpt2.h"
 #include "llm/gpt2_directory.h"
 #include "llm/gpt2_weights.h"
+#include "io/file.h"
 #include "io/json.h"
 
 enum { CONFIG_MAX_BYTES = 1 << 20 };
@@ -40,18 +40,12 @@ static bool is_known(const Json *m)
     return false;
 }
 
-static bool is_off(const Json *v)
-{
-    return !v || v->type == JSON_NULL || (v->type == JSON_BOOL && !v->boolean) ||
-           ((v->type == JSON_OBJECT || v->type == JSON_ARRAY || v->type == JSON_STRING) && v->n == 0);
-}
-
 // The keys that nobody here knows and that are on: transformers' GPT-2 looks at none of them either.
 static void list_unknown(Gpt2Config *c, const Json *root)
 {
     size_t used = 0;
     for (const Json *m = root->child; m; m = m->next) {
-        if (is_known(m) || is_off(m)) continue;
+        if (is_known(m) || json_is_off(m)) continue;
         const size_t left = sizeof c->unknown - used;
         const int n = snprintf(c->unknown + used, left, "%s%.40s", used ? ", " : "", m->key);
         if (n >= (int)left) {
@@ -66,7 +60,7 @@ static void list_unknown(Gpt2Config *c, const Json *root)
 static Status want_off(const Json *root, const char *key, const char *where)
 {
     const Json *v = json_find(root, key);
-    if (is_off(v)) return OK;
+    if (json_is_off(v)) return OK;
     return ERROR("%s: %s: want %s, got %s", where, key, v->type == JSON_BOOL ? "false" : "none", json_describe(v).s);
 }
 
@@ -187,7 +181,7 @@ Status gpt2_config_parse(Gpt2Config *c, const char *text, size_t len, const char
 static Status read_generation(Gpt2Config *c, const char *path, Arena *scratch)
 {
     const Json *root;
-    if (access(path, F_OK)) return OK;
+    if (file_absent(path)) return OK;
     TRY(json_read(&root, scratch, path, CONFIG_MAX_BYTES));
     if (root->type != JSON_OBJECT) return ERROR("%s: want an object, got %s", path, json_describe(root).s);
     return read_ends(c, root, path);
@@ -200,7 +194,7 @@ Status gpt2_config_read(Gpt2Config *c, const char *dir, Arena *scratch)
     const char *path = arena_printf(scratch, "%s/config.json", dir);
     char *text;
     size_t len;
-    if (!strcmp(dir, GPT2_BUNDLED) && access(path, F_OK))
+    if (!strcmp(dir, GPT2_BUNDLED) && file_absent(path))
         return ERROR("%s: the bundled model is neither in this directory nor beside the program: want --llm DIR", dir);
     Status s = file_read(&text, &len, scratch, path, CONFIG_MAX_BYTES);
     if (!s.code) s = gpt2_config_parse(c, text, len, path, scratch);

@@ -1,5 +1,6 @@
 #include "llm/gpt2_directory.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,13 +13,13 @@ const char *gpt2_directory(const char *dir, Arena *a)
     static const char *const places[] = {"../" GPT2_BUNDLED, "../../" GPT2_BUNDLED, GPT2_BUNDLED,
                                          "../share/lead/gpt2-small"};
     char program[PATH_MAX];
-    if (strcmp(dir, GPT2_BUNDLED) || !access(GPT2_BUNDLED "/config.json", F_OK)) return dir;
+    if (strcmp(dir, GPT2_BUNDLED) || !file_absent(GPT2_BUNDLED "/config.json")) return dir;
     const ssize_t n = readlink("/proc/self/exe", program, sizeof program);
     if (n <= 0 || n == (ssize_t)sizeof program) return dir;
     const char *slash = memrchr(program, '/', (size_t)n);
     for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
         const char *at = arena_printf(a, "%.*s/%s", (int)(slash - program), program, places[i]);
-        if (!access(arena_printf(a, "%s/config.json", at), F_OK)) return at;
+        if (!file_absent(arena_printf(a, "%s/config.json", at))) return at;
     }
     return dir;
 }
@@ -29,29 +30,34 @@ static const char *const tokenizer_files[] = {"tokenizer.json", "vocab.json", "e
 bool gpt2_has_tokenizer(const char *dir, Arena *scratch)
 {
     for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++)
-        if (!access(arena_printf(scratch, "%s/%s", dir, tokenizer_files[i]), F_OK)) return true;
+        if (!file_absent(arena_printf(scratch, "%s/%s", dir, tokenizer_files[i]))) return true;
     return false;
+}
+
+static Status copy_file(const char *from, const char *to, Arena *scratch)
+{
+    enum { MAX_BYTES = 1 << 30 };
+    const size_t mark = arena_mark(scratch);
+    char *text;
+    size_t n;
+    TRY(file_read(&text, &n, scratch, from, MAX_BYTES));
+    TRY(file_write(to, text, n));
+    arena_rewind(scratch, mark);
+    return OK;
 }
 
 static Status copy(const char *from, const char *to, const char *name, Arena *scratch)
 {
-    enum { MAX_BYTES = 1 << 30 };
-    const size_t mark = arena_mark(scratch);
     const char *path = arena_printf(scratch, "%s/%s", from, name);
     struct stat st;
-    char *text;
-    size_t n;
     const char *target = arena_printf(scratch, "%s/%s", to, name);
-    if (access(path, F_OK)) {
-        if (!access(target, F_OK))
+    if (file_absent(path)) {
+        if (!file_absent(target))
             return ERROR("%s: belongs to another model: %s has no such file; want an empty directory", target, from);
         return OK;
     }
     if (!stat(path, &st) && S_ISREG(st.st_mode) && st.st_size == 0) return OK;
-    TRY(file_read(&text, &n, scratch, path, MAX_BYTES));
-    TRY(file_write(target, text, n));
-    arena_rewind(scratch, mark);
-    return OK;
+    return copy_file(path, target, scratch);
 }
 
 Status gpt2_side_files_copy(const char *from, const char *to, bool all, Arena *scratch)
@@ -60,7 +66,8 @@ Status gpt2_side_files_copy(const char *from, const char *to, bool all, Arena *s
                                                  "tokenizer_config.json", "chat_template.jinja"},
                       *const of_model[] = {"config.json", "generation_config.json", "README.md", "LICENSE"};
     struct stat a, b;
-    if (stat(from, &a) || !S_ISDIR(a.st_mode)) return OK;      // a checkpoint of llm.c has no other files
+    if (stat(from, &a)) return ERROR("%s: cannot stat: %s", from, strerror(errno));
+    if (S_ISREG(a.st_mode)) return copy_file(from, arena_printf(scratch, "%s/tokenizer.json", to), scratch);
     if (!stat(to, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino) return OK;
     for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++)
         TRY(copy(from, to, tokenizer_files[i], scratch));

@@ -16,9 +16,10 @@ const char *gpt2_directory(const char *dir, Arena *a);
 // Whether dir holds a tokeniser, or a part of one.
 bool gpt2_has_tokenizer(const char *dir, Arena *scratch);
 
-// Copies the tokeniser's files from one directory to the other, each whole or not at all.  Nothing happens when both
-// are the same directory.  all: also config.json, generation_config.json and the model's card, for the same model with
-// other weights.  Error: `to` holds one that `from` does not, which would be read as part of this model.
+// Copies the tokeniser's files from one directory to the other, each whole or not at all; `from` may also be a
+// tokenizer.json itself.  Nothing happens when both are the same directory.  all: also config.json,
+// generation_config.json and the model's card, for the same model with other weights.
+// Error: `to` holds one that `from` does not, which would be read as part of this model.
 Status gpt2_side_files_copy(const char *from, const char *to, bool all, Arena *scratch);
 
 #endif

@@ -1,6 +1,5 @@
 // GPT-2 in files: model.safetensors, whole or in shards.  Contract: gpt2.h.
 #include <string.h>
-#include <unistd.h>
 
 #include "llm/gpt2.h"
 #include "llm/gpt2_directory.h"
@@ -210,7 +209,7 @@ static Status no_weights(const char *dir, Arena *scratch)
         {"flax_model.msgpack", "weights of Flax"},
         {"adapter_config.json", "a LoRA adapter: give its base with --llm and this directory with --adapter"}};
     for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
-        if (access(arena_printf(scratch, "%s/%s", dir, other[i].file), F_OK)) continue;
+        if (file_absent(arena_printf(scratch, "%s/%s", dir, other[i].file))) continue;
         if (!strcmp(other[i].file, "adapter_config.json"))
             return ERROR("%s: want model.safetensors, got adapter_config.json, %s", dir, other[i].what);
         return ERROR("%s: want model.safetensors, got %s, %s, which lead does not read.  Convert with transformers: "
@@ -266,8 +265,8 @@ static Status open_weights(Source *src, const char *dir, Arena *scratch)
     const char *one = arena_printf(scratch, "%s/model.safetensors", dir),
                *index = arena_printf(scratch, "%s/model.safetensors.index.json", dir);
     *src = (Source){.name = one};
-    if (access(one, F_OK)) {
-        if (!access(index, F_OK)) {
+    if (file_absent(one)) {
+        if (!file_absent(index)) {
             src->name = index;
             return open_shards(src, dir, scratch);
         }

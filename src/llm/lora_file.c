@@ -3,16 +3,16 @@
 
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "llm/adapter_file.h"
+#include "io/file.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 
 enum { CONFIG_MAX_BYTES = 1 << 20, MAX_RANK = 1 << 16 };
 static const char *const peft_prefix = "base_model.model.transformer.";
 
-static const float *values_f32(const Tensor *t, Arena *a)
+const float *lora_values(const Tensor *t, Arena *a)
 {
     float *x = arena_alloc(a, (size_t)numel(t) * sizeof *x);
     tensor_get_f32(t, x, numel(t));
@@ -74,7 +74,7 @@ static void lora_tensors(SafeTensor out[2], const Gpt2Projection *p, int layer, 
                               .type = SAFE_F32,
                               .n_dim = 2,
                               .shape = dims(cols, rows, a),
-                              .data = transposed(values_f32(part[k], a), rows, cols, a)};
+                              .data = transposed(lora_values(part[k], a), rows, cols, a)};
     }
 }
 
@@ -113,12 +113,6 @@ typedef struct PeftConfig {
     bool rank_stabilised;        // use_rslora: alpha / sqrt(r) in place of alpha / r
 } PeftConfig;
 
-static bool is_off(const Json *v)
-{
-    return !v || v->type == JSON_NULL || (v->type == JSON_BOOL && !v->boolean) ||
-           ((v->type == JSON_OBJECT || v->type == JSON_ARRAY) && v->n == 0);
-}
-
 // Settings that are read here, or that say nothing about y = x W + b + scale (x A) B.  Any other that is on would
 // change the mathematics (use_dora, lora_bias, modules_to_save, layer_replication, ..).
 static Status check_settings(const Json *root, const char *path)
@@ -132,7 +126,7 @@ static Status check_settings(const Json *root, const char *path)
     for (const Json *v = root->child; v; v = v->next) {
         size_t i = 0;
         while (i < sizeof fine / sizeof *fine && strcmp(fine[i], v->key)) i++;
-        if (i == sizeof fine / sizeof *fine && !is_off(v))
+        if (i == sizeof fine / sizeof *fine && !json_is_off(v))
             return ERROR("%s: %.60s: want none, got %s: lead does not compute it", path, v->key, json_describe(v).s);
     }
     return OK;
@@ -185,7 +179,7 @@ static bool is_plain_name(const char *s) { return s[strspn(s, "abcdefghijklmnopq
 static Status pattern_value(double *out, const PeftConfig *c, const char *key, const char *module)
 {
     const Json *map = json_find(c->root, key);
-    if (is_off(map)) return OK;
+    if (json_is_off(map)) return OK;
     if (map->type != JSON_OBJECT)
         return ERROR("%s: %s: want {\"module\": number, ..}, got %s", c->path, key, json_describe(map).s);
     bool found = false;
@@ -206,7 +200,7 @@ static Status pattern_value(double *out, const PeftConfig *c, const char *key, c
 static Status holds_layer(bool *out, const PeftConfig *c, int64_t n)
 {
     const Json *v = json_find(c->root, "layers_to_transform");
-    *out = is_off(v);
+    *out = json_is_off(v);
     if (*out) return OK;
     const Json *first = v->type == JSON_ARRAY ? v->child : v;
     for (const Json *e = first; e; e = v->type == JSON_ARRAY ? e->next : NULL) {
@@ -226,7 +220,7 @@ static Status is_wanted(Wanted *out, const PeftConfig *c, const char *module, in
     bool here;
     TRY(holds_layer(&here, c, layer));
     *out = here ? WANTED_UNKNOWN : WANTED_NO;
-    if (!here || is_off(list) || list->type != JSON_ARRAY || !is_off(without)) return OK;
+    if (!here || json_is_off(list) || list->type != JSON_ARRAY || !json_is_off(without)) return OK;
     *out = WANTED_NO;
     for (const Json *e = list->child; e; e = e->next)
         if (e->type == JSON_STRING && names_module(e->string, module)) *out = WANTED_YES;
@@ -354,7 +348,7 @@ Status lora_load(LoraConfig *c, ParamSet *ps, Gpt2 *m, const char *dir, Arena *s
     SafeFile f;
     TRY(peft_read(&peft, arena_printf(scratch, "%s/adapter_config.json", dir), scratch));
     const char *weights = arena_printf(scratch, "%s/adapter_model.safetensors", dir);
-    if (access(weights, F_OK) && !access(arena_printf(scratch, "%s/adapter_model.bin", dir), F_OK))
+    if (file_absent(weights) && !file_absent(arena_printf(scratch, "%s/adapter_model.bin", dir)))
         return ERROR("%s: want adapter_model.safetensors, got adapter_model.bin, pickled weights of PyTorch, which "
                      "lead does not read: save the adapter again with PEFT's save_pretrained", dir);
     TRY(safetensors_open(&f, scratch, weights));

@@ -8,5 +8,7 @@
 // registered in ps before everything is checked.  c->rank and c->alpha are those that adapter_config.json states for
 // every projection (alpha as alpha' / r, with use_rslora too); c->targets those that some layer has.
 Status lora_load(LoraConfig *c, ParamSet *ps, Gpt2 *m, const char *dir, Arena *scratch);
+// The values of a tensor as f32, in arena a.
+const float *lora_values(const Tensor *t, Arena *a);
 
 #endif

@@ -124,6 +124,25 @@ def variants(d):
     refused("pytorch_model.bin", "save_pretrained", "--llm", d + "/bin")
 
 
+def endings(d):
+    m = model(d + "/ends")
+    with torch.no_grad():
+        m.transformer.wpe.weight *= 3     # or a greedy text of a random model is one token again and again
+    m.save_pretrained(d + "/ends")
+    free = m.generate(torch.tensor([IDS[:3]]), max_new_tokens=12, do_sample=False, eos_token_id=None, pad_token_id=0)
+    text = free[0].tolist()[3:]
+    for where, ends in (("config.json", [text[4], text[7]]), ("generation_config.json", [text[6]])):
+        edit(f"{d}/ends/{where}", eos_token_id=ends)
+        first = min(text.index(e) for e in ends)
+        if where == "config.json":
+            os.remove(d + "/ends/generation_config.json")
+        code, out, err = lead("generate", "--llm", d + "/ends", "--tokens", ",".join(map(str, IDS[:3])), "--n", 12)
+        got = [int(x) for x in out.split()]
+        say(got == text[:first], f"the ends {ends} of {where}", f"{got} of {text}")
+        if where == "config.json":
+            json.dump({}, open(d + "/ends/generation_config.json", "w"))
+
+
 def adapters(d):
     base = d + "/plain"
     for i, (ok, k) in enumerate((
@@ -239,6 +258,7 @@ def tokenizers(d):
 
 with tempfile.TemporaryDirectory() as top:
     variants(top)
+    endings(top)
     adapters(top)
     tokenizers(top)
 print(f"{failed} failed")
