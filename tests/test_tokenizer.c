@@ -270,6 +270,30 @@ static void safe_text(TestLog *log)
     TEST(log, !strcmp(s.msg, "\\x1B]0;x\\x07: no"), "a Status: '%s'", s.msg);
 }
 
+// What decode writes to a terminal is safe to show; to a file it is the bytes.
+static void terminal(TestLog *log)
+{
+    World *w = world_new(world_f32(), true);
+    Arena *a = w->perm;
+    const char *dir = put_family(log, w, true, "terminal"), *ids = arena_printf(a, "%s/ids", dir);
+    char text[256] = "\033[31mred\n\tx ", shown[1024] = "";
+    for (int i = 0; i < 40; i++) strcat(text, i % 3 ? "\xC3\xA9" : "\xE4\xB8\xAD");
+    put(w, dir, "text", text);
+    const char *encode = arena_printf(a, "gpt2 encode --tokenizer %s %s/text", dir, dir),
+               *decode = arena_printf(a, "gpt2 decode --tokenizer %s %s", dir, ids);
+    const int encoded = lead_wait(lead_start(log, a, ids, "/dev/null", encode));
+    const int master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
+    TEST(log, encoded == 0 && master >= 0 && !grantpt(master) && !unlockpt(master), "no terminal");
+    const pid_t pid = lead_start(log, a, ptsname(master), "/dev/null", decode);
+    const int slave = open(ptsname(master), O_RDWR | O_NOCTTY), code = lead_wait(pid);    // or its end closes it
+    const ssize_t n = read(master, shown, sizeof shown - 1);
+    TEST(log, code == 0 && n > 0 && !strncmp(shown, "\\x1B[31mred\r\n", 12) && strstr(shown, text + 9) &&
+                  !strchr(shown, 033), "on a terminal: exit %d, '%s'", code, shown);
+    close(slave);
+    close(master);
+    world_delete(w);
+}
+
 void test_tokenizer(TestLog *log)
 {
     tokenizers(log);
@@ -277,4 +301,5 @@ void test_tokenizer(TestLog *log)
     side_files(log);
     anywhere(log);
     safe_text(log);
+    terminal(log);
 }

@@ -117,15 +117,14 @@ void print_text(const char *text, size_t n)
         fwrite(text, 1, n, stdout);
         return;
     }
-    for (size_t i = 0; i < n;) {
-        char safe[512];
-        const size_t left = n - i < 64 ? n - i : 64;
-        size_t plain = 0;
-        while (plain < left && text[i + plain] != '\n' && text[i + plain] != '\t') plain++;
-        while (plain == 64 && plain > 60 && ((unsigned char)text[i + plain - 1] & 0xC0) == 0x80) plain--;
-        fwrite(safe, 1, text_clean(safe, sizeof safe, text + i, plain), stdout);
-        i += plain;
-        if (i < n && plain < left) fputc(text[i++], stdout);
+    enum { PIECE = 64 };
+    for (size_t i = 0, len; i < n; i += len) {
+        char safe[4 * PIECE + 1];
+        const bool plain = text[i] == '\n' || text[i] == '\t';
+        for (len = 1; !plain && len < PIECE && i + len < n && text[i + len] != '\n' && text[i + len] != '\t';) len++;
+        for (int back = 0; back < 3 && len > 3 && i + len < n && (text[i + len] & 0xC0) == 0x80; back++) len--;
+        if (plain) fputc(text[i], stdout);
+        else fwrite(safe, 1, text_clean(safe, sizeof safe, text + i, len), stdout);
     }
 }
 
