@@ -76,8 +76,9 @@ endif
 FUZZ_TARGETS := safetensors json vocab merges tokenizer config llmc
 FUZZ_CC      ?= $(firstword $(foreach c,clang clang-19 clang-17 clang-15 clang-14,$(if $(shell command -v $(c)),$(c))))
 FUZZ_FLAGS   := -O2 -g -std=c11 -D_GNU_SOURCE -Isrc -I. -fno-sanitize-recover=all -Wno-unknown-pragmas
-FUZZ_SRC     := $(addprefix src/,tensor/arena.c tensor/status.c tensor/utf8.c io/file.c tensor/tensor.c io/json.c io/safetensors.c \
-                nn/params.c io/sha256.c llm/bpe.c llm/bpe_files.c llm/unicode.c llm/gpt2_weights.c llm/gpt2_file.c llm/gpt2_config.c llm/gpt2_llmc.c) \
+FUZZ_SRC     := $(addprefix src/,tensor/arena.c tensor/status.c tensor/utf8.c io/file.c tensor/tensor.c io/json.c \
+                io/safetensors.c nn/params.c io/sha256.c llm/bpe.c llm/bpe_vocab.c llm/bpe_files.c llm/unicode.c \
+                llm/gpt2_weights.c llm/gpt2_file.c llm/gpt2_config.c llm/gpt2_llmc.c) \
                 tests/fuzz/targets.c tests/fuzz/seeds.c tests/fuzz/entry.c
 FUZZ_LINK     = $(BUILD)/liblead.a -L$(dir $(shell $(CC) -print-file-name=libgomp.so)) -lgomp -lm
 RUNS         ?= 10000000

@@ -4,71 +4,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "llm/bpe_files.h"
+#include "llm/bpe_parts.h"
 #include "llm/unicode.h"
-#include "io/file.h"
-#include "io/json.h"
 
-static const char endoftext[] = "<|endoftext|>";
-
-enum { MAX_TEXT = 1 << 29 };   // bytes of a text to learn from
-
-// ---- Bytes as printable characters --------------------------------------------------------------------------------
-
-static bool is_printable(uint32_t byte)
-{
-    return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || (byte >= 0xAE && byte <= 0xFF);
-}
-
-typedef struct ByteMap {
-    uint32_t to_char[256];      // below 0x144
-    int16_t to_byte[0x144];     // -1 = stands for no byte
-} ByteMap;
-
-static ByteMap byte_map(void)
-{
-    ByteMap m;
-    memset(m.to_byte, -1, sizeof m.to_byte);
-    for (uint32_t b = 0, next = 0x100; b < 256; b++) {
-        m.to_char[b] = is_printable(b) ? b : next++;
-        m.to_byte[m.to_char[b]] = (int16_t)b;
-    }
-    return m;
-}
-
-// Bytes of n bytes of UTF-8 text to out (at most n); their number, or -1 when a character stands for no byte.
-static int64_t unmap(const ByteMap *m, char *out, const char *text, size_t n)
-{
-    int64_t len = 0;
-    uint32_t cp;
-    int step;
-    for (size_t i = 0; i < n; i += (size_t)step) {
-        step = utf8_decode((const unsigned char *)text + i, n - i, &cp);
-        if (step == 0 || cp >= 0x144 || m->to_byte[cp] < 0) return -1;
-        out[len++] = (char)m->to_byte[cp];
-    }
-    return len;
-}
-
-// Token id as UTF-8 text to out (at most twice its bytes); its length.
-static size_t map_token(const ByteMap *m, char *out, const Bpe *b, int32_t id)
-{
-    size_t len = 0;
-    for (uint32_t i = b->start[id]; i < b->start[id + 1]; i++)
-        len += (size_t)utf8_encode((unsigned char *)out + len, m->to_char[(unsigned char)b->bytes[i]]);
-    return len;
-}
+static const char endoftext[] = BPE_ENDOFTEXT;
 
 // ---- Hash tables: open addressing, at most half full --------------------------------------------------------------
 
-static int table_bits(size_t n)
+int bpe_table_bits(size_t n)
 {
     int bits = 4;
     while ((size_t)1 << bits < 2 * n) bits++;
     return bits;
 }
 
-static uint64_t hash_bytes(const char *s, size_t n)
+uint64_t bpe_hash(const char *s, size_t n)
 {
     uint64_t h = 14695981039346656037u;   // FNV-1a
     for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)s[i]) * 1099511628211u;
@@ -81,14 +31,14 @@ static uint64_t hash_pair(int32_t left, int32_t right)
 }
 
 // The slot of a pair: its own, or the free one where it belongs.
-static BpePair *pair_slot(BpePair *pairs, int bits, int32_t left, int32_t right)
+BpePair *bpe_pair_slot(BpePair *pairs, int bits, int32_t left, int32_t right)
 {
     size_t mask = ((size_t)1 << bits) - 1, i = (size_t)(hash_pair(left, right) >> (64 - bits));
     while (pairs[i].rank >= 0 && (pairs[i].left != left || pairs[i].right != right)) i = (i + 1) & mask;
     return &pairs[i];
 }
 
-static BpePair *new_pairs(Arena *a, int bits)
+BpePair *bpe_pairs_new(Arena *a, int bits)
 {
     size_t bytes = sizeof(BpePair) << bits;
     return memset(arena_alloc(a, bytes), -1, bytes);
@@ -96,7 +46,7 @@ static BpePair *new_pairs(Arena *a, int bits)
 
 static int32_t *token_slot(const Bpe *b, const char *s, size_t n)
 {
-    size_t mask = ((size_t)1 << b->token_bits) - 1, i = (size_t)(hash_bytes(s, n) >> (64 - b->token_bits));
+    size_t mask = ((size_t)1 << b->token_bits) - 1, i = (size_t)(bpe_hash(s, n) >> (64 - b->token_bits));
     for (; b->tokens[i] >= 0; i = (i + 1) & mask) {
         const uint32_t *start = &b->start[b->tokens[i]];
         if (start[1] - start[0] == n && memcmp(b->bytes + start[0], s, n) == 0) break;
@@ -106,59 +56,16 @@ static int32_t *token_slot(const Bpe *b, const char *s, size_t n)
 
 int32_t bpe_find(const Bpe *b, const char *bytes, size_t n) { return *token_slot(b, bytes, n); }
 
-static void new_tokens(Bpe *b, Arena *a, int32_t n_max)
+void bpe_tokens_new(Bpe *b, Arena *a, int32_t n_max)
 {
-    b->token_bits = table_bits((size_t)n_max);
+    b->token_bits = bpe_table_bits((size_t)n_max);
     size_t bytes = sizeof(int32_t) << b->token_bits;
     b->tokens = memset(arena_alloc(a, bytes), -1, bytes);
 }
 
-static void add_token(Bpe *b, int32_t id)
+void bpe_token_add(Bpe *b, int32_t id)
 {
     *token_slot(b, b->bytes + b->start[id], b->start[id + 1] - b->start[id]) = id;
-}
-
-// ---- Loading ------------------------------------------------------------------------------------------------------
-
-enum { MAX_GAP = 1 << 16 };     // ids that no token has
-
-static Status check_id(int64_t id, int64_t n, const char *key, const Json *m, const char *path)
-{
-    if (id >= 0 && id < n) return OK;
-    return ERROR("%s: \"%.100s\": want an id in 0..%" PRId64 ", as there are %" PRId64 " tokens, got %s", path, key,
-                 n - 1, n, json_describe(m).s);
-}
-
-// by_id[i] = the member of the vocabulary with id i; each at most once.
-static Status place_ids(const Json **by_id, int64_t n, const Json *root, const char *path)
-{
-    for (const Json *m = root->child; m; m = m->next) {
-        TRY(check_id(m->type == JSON_NUMBER && m->is_int ? m->n : -1, n, m->key, m, path));
-        if (by_id[m->n])
-            return ERROR("%s: \"%.100s\" and \"%.100s\" have the same id %" PRId64, path, by_id[m->n]->key, m->key,
-                         m->n);
-        by_id[m->n] = m;
-    }
-    return OK;
-}
-
-// Ids of added tokens: those that the vocabulary gives the same text, else free ones.
-static Status place_added(int64_t *n_ids, const BpeAdded **added_by_id, const Json **by_id, int64_t n_max,
-                          const BpeAdded *added, int64_t n_added, const char *path)
-{
-    for (int64_t i = 0; i < n_added; i++) {
-        const BpeAdded *t = &added[i];
-        if (t->id < 0 || t->id >= n_max)
-            return ERROR("%s: added token \"%.100s\": want an id in 0..%" PRId64 ", got %d", path, t->text, n_max - 1,
-                         t->id);
-        const Json *m = by_id[t->id];
-        if ((m && (m->key_len != t->len || memcmp(m->key, t->text, t->len))) || added_by_id[t->id])
-            return ERROR("%s: added token \"%.100s\": want an id of its own, got %d, which \"%.100s\" has", path,
-                         t->text, t->id, m ? m->key : added_by_id[t->id]->text);
-        added_by_id[t->id] = t;
-        if (t->id >= *n_ids) *n_ids = t->id + 1;
-    }
-    return OK;
 }
 
 static int by_first_byte(const void *pa, const void *pb)
@@ -170,7 +77,7 @@ static int by_first_byte(const void *pa, const void *pb)
 
 // Added tokens by first byte, long ones first: the first that matches is the longest.  <|endoftext|> is special whether
 // a file says so or not.
-static void index_added(Bpe *b, Arena *a, const BpeAdded *added, int64_t n)
+void bpe_added_index(Bpe *b, Arena *a, const BpeAdded *added, int64_t n)
 {
     const size_t end_len = sizeof endoftext - 1;
     BpeAdded *list = arena_alloc(a, (size_t)(n + 1) * sizeof *list);
@@ -190,188 +97,6 @@ static void index_added(Bpe *b, Arena *a, const BpeAdded *added, int64_t n)
     memset(b->added_at, 0, sizeof b->added_at);
     for (int64_t i = 0; i < n; i++) b->added_at[(unsigned char)*list[i].text + 1]++;
     for (int i = 0; i < 256; i++) b->added_at[i + 1] += b->added_at[i];
-}
-
-static Status fill_tokens(Bpe *b, const ByteMap *map, const Json **by_id, const BpeAdded **added, const char *path)
-{
-    b->start[0] = 0;
-    for (int32_t id = 0; id < b->n_vocab; id++) {
-        char *to = b->bytes + b->start[id];
-        int64_t n = 0;
-        if (added[id]) memcpy(to, added[id]->text, (size_t)(n = added[id]->len));
-        else if (by_id[id]) {
-            n = unmap(map, to, by_id[id]->key, by_id[id]->key_len);
-            if (n == 0) return ERROR("%s: \"\": want characters, got none", path);
-        }
-        const bool text = n < 0;     // no bytes of a text are written so: nothing becomes this token
-        if (text) memcpy(to, by_id[id]->key, (size_t)(n = (int64_t)by_id[id]->key_len));
-        b->start[id + 1] = b->start[id] + (uint32_t)n;
-        if (by_id[id] && !text && (!added[id] || bpe_find(b, to, (size_t)n) < 0)) add_token(b, id);
-    }
-    return OK;
-}
-
-static Status find_bytes(Bpe *b, const char *path)
-{
-    for (int i = 0; i < 256; i++) {
-        char c = (char)i;
-        b->byte_id[i] = bpe_find(b, &c, 1);
-        if (b->byte_id[i] < 0) return ERROR("%s: want a token for each byte, got none for 0x%02X", path, i);
-    }
-    return OK;
-}
-
-Status bpe_load_tokens(Bpe *b, Arena *a, Arena *scratch, const Json *root, const BpeAdded *added, int64_t n_added,
-                       const char *path)
-{
-    const ByteMap map = byte_map();
-    if (root->type != JSON_OBJECT || root->n == 0 || root->n >= INT32_MAX / 4)
-        return ERROR("%s: want an object {\"token\": id, ...}, got %s", path, json_describe(root).s);
-    const int64_t n = root->n + n_added, n_max = n + (n_added ? MAX_GAP : 0);
-    const Json **by_id = arena_zalloc(scratch, (size_t)n_max * sizeof *by_id);
-    const BpeAdded **added_by_id = arena_zalloc(scratch, (size_t)n_max * sizeof *added_by_id);
-    int64_t n_ids = 0;
-    size_t total = 0;
-    TRY(place_ids(by_id, n, root, path));
-    for (const Json *m = root->child; m; m = m->next) {
-        total += m->key_len;
-        if (m->n >= n_ids) n_ids = m->n + 1;
-    }
-    TRY(place_added(&n_ids, added_by_id, by_id, n_max, added, n_added, path));
-    for (int64_t i = 0; i < n_added; i++) total += added[i].len;
-    b->n_vocab = (int32_t)n_ids;
-    b->start = arena_alloc(a, ((size_t)n_ids + 1) * sizeof *b->start);
-    b->bytes = arena_alloc(a, total + 1);
-    new_tokens(b, a, b->n_vocab);
-    TRY(fill_tokens(b, &map, by_id, added_by_id, path));
-    TRY(find_bytes(b, path));
-    index_added(b, a, added, n_added);
-    return OK;
-}
-
-// A line at the top that begins with '#' and is no pair of tokens: "#version: 0.2".
-static bool is_comment(const Bpe *b, const ByteMap *map, char *buf, const char *line, size_t len)
-{
-    if (b->n_merge || !len || *line != '#') return false;
-    const char *space = memchr(line, ' ', len);
-    if (!space) return true;
-    const int64_t left = unmap(map, buf, line, (size_t)(space - line)),
-                  right = unmap(map, buf + len, space + 1, len - (size_t)(space + 1 - line));
-    return left <= 0 || right <= 0 || bpe_find(b, buf, (size_t)left) < 0 || bpe_find(b, buf + len, (size_t)right) < 0;
-}
-
-// One line "left right" of the merges.  made[id]: a byte or the result of an earlier line.
-static Status load_merge(Bpe *b, bool *made, char *buf, const ByteMap *map, const char *line, size_t len,
-                         const char *where)
-{
-    int show = (int)(len < 100 ? len : 100);
-    const char *space = memchr(line, ' ', len);
-    if (!space || memchr(space + 1, ' ', len - (size_t)(space + 1 - line)))
-        return ERROR("%s: want two tokens with a space between, got \"%.*s\"", where, show, line);
-    const char *part[2] = {line, space + 1};
-    size_t part_len[2] = {(size_t)(space - line), len - (size_t)(space + 1 - line)};
-    int32_t id[2];
-    size_t used = 0;
-    for (int i = 0; i < 2; i++) {
-        int64_t n = unmap(map, buf + used, part[i], part_len[i]);
-        id[i] = n > 0 ? bpe_find(b, buf + used, (size_t)n) : -1;
-        int part_show = (int)(part_len[i] < 100 ? part_len[i] : 100);
-        if (id[i] < 0) return ERROR("%s: \"%.*s\" is not a token of the vocabulary", where, part_show, part[i]);
-        if (!made[id[i]])
-            return ERROR("%s: \"%.*s\" is not a byte and no earlier line makes it", where, part_show, part[i]);
-        used += (size_t)n;
-    }
-    int32_t result = bpe_find(b, buf, used);
-    if (result < 0)
-        return ERROR("%s: the result of \"%.*s\" is not a token of the vocabulary", where, show, line);
-    BpePair *p = pair_slot(b->pairs, b->pair_bits, id[0], id[1]);
-    if (p->rank >= 0) return ERROR("%s: the pair \"%.*s\" comes twice", where, show, line);
-    *p = (BpePair){id[0], id[1], b->n_merge};
-    b->merge[b->n_merge++] = (BpeMerge){id[0], id[1], result};
-    made[result] = true;
-    return OK;
-}
-
-Status bpe_parse_merges(Bpe *b, Arena *a, Arena *scratch, BpeText merges)
-{
-    const ByteMap map = byte_map();
-    const char *text = merges.text;
-    const size_t size = merges.size;
-    size_t lines = 1;
-    for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
-    char *buf = arena_alloc(scratch, 2 * size);
-    bool *made = arena_zalloc(scratch, (size_t)b->n_vocab);
-    for (int i = 0; i < 256; i++) made[b->byte_id[i]] = true;
-    b->n_merge = 0;
-    b->merge = arena_alloc(a, lines * sizeof *b->merge);
-    b->pair_bits = table_bits(lines);
-    b->pairs = new_pairs(a, b->pair_bits);
-    size_t line = 0;
-    for (const char *p = text, *end = text + size; p < end;) {
-        const char *eol = memchr(p, '\n', (size_t)(end - p));
-        size_t len = (size_t)((eol ? eol : end) - p);
-        line++;
-        if (len && p[len - 1] == '\r') len--;
-        if (len && !(len >= 8 && !memcmp(p, "#version", 8)) && !is_comment(b, &map, buf, p, len)) {
-            size_t mark = arena_mark(scratch);
-            TRY(load_merge(b, made, buf, &map, p, len, arena_printf(scratch, "%s:%zu", merges.name, line)));
-            arena_rewind(scratch, mark);
-        }
-        if (!eol) break;
-        p = eol + 1;
-    }
-    return OK;
-}
-
-Status bpe_parse_vocab(Bpe *b, Arena *a, Arena *scratch, BpeText vocab)
-{
-    const Json *root;
-    *b = (Bpe){0};
-    TRY(json_parse(&root, scratch, vocab.text, vocab.size, vocab.name));
-    return bpe_load_tokens(b, a, scratch, root, NULL, 0, vocab.name);
-}
-
-Status bpe_parse(Bpe *b, Arena *a, Arena *scratch, BpeText vocab, BpeText merges)
-{
-    CHECK(a != scratch, "bpe_parse: want two arenas");
-    const size_t mark = arena_mark(scratch);
-    Status s = bpe_parse_vocab(b, a, scratch, vocab);
-    if (!s.code) s = bpe_parse_merges(b, a, scratch, merges);
-    arena_rewind(scratch, mark);
-    return s;
-}
-
-Status bpe_save(const Bpe *b, Arena *scratch, const char *vocab_path, const char *merges_path)
-{
-    ByteMap map = byte_map();
-    size_t mark = arena_mark(scratch), len;
-    uint32_t longest = 0;
-    for (int32_t id = 0; id < b->n_vocab; id++)
-        if (b->start[id + 1] - b->start[id] > longest) longest = b->start[id + 1] - b->start[id];
-    char *buf = arena_alloc(scratch, 2 * (size_t)longest + 1);
-    JsonWriter w = json_writer(scratch, 0);
-    json_object(&w, NULL);
-    for (int32_t id = 0; id < b->n_vocab; id++) {
-        buf[map_token(&map, buf, b, id)] = 0;
-        json_int(&w, buf, id);
-    }
-    json_end(&w);
-    const char *text = json_text(&w, &len);
-    Status s = file_write(vocab_path, text, len);
-    FileWriter f = {.f = NULL};
-    if (!s.code) s = file_open(&f, merges_path);
-    if (!s.code) {
-        file_put(&f, "#version: 0.2\n", 14);
-        for (int32_t i = 0; i < b->n_merge; i++) {
-            file_put(&f, buf, map_token(&map, buf, b, b->merge[i].left));
-            file_put(&f, " ", 1);
-            file_put(&f, buf, map_token(&map, buf, b, b->merge[i].right));
-            file_put(&f, "\n", 1);
-        }
-        s = file_commit(&f, false);
-    }
-    arena_rewind(scratch, mark);
-    return s;
 }
 
 // ---- Pieces -------------------------------------------------------------------------------------------------------
@@ -412,7 +137,7 @@ enum { SHORT = 128, NO_RANK = INT32_MAX, UNKNOWN = -1 };
 
 static int32_t rank_of(const Bpe *b, int32_t left, int32_t right)
 {
-    int32_t rank = pair_slot(b->pairs, b->pair_bits, left, right)->rank;
+    int32_t rank = bpe_pair_slot(b->pairs, b->pair_bits, left, right)->rank;
     return rank < 0 ? NO_RANK : rank;
 }
 
@@ -613,190 +338,4 @@ Status bpe_decode(char **text, size_t *len, const Bpe *b, Arena *a, const int32_
     }
     *out = 0;
     return OK;
-}
-
-// ---- Training -----------------------------------------------------------------------------------------------------
-
-// A distinct piece of the text, its tokens so far, and how often it comes.
-typedef struct Word {
-    const char *text;
-    int32_t len, n, *id;
-    int64_t count;
-} Word;
-
-typedef struct Corpus {
-    Word *word;
-    int64_t n_word, n_id;      // n_id: tokens of all words at the start
-} Corpus;
-
-// How often each pair of neighbours comes; slot.rank is the index of its item.
-typedef struct PairCounts {
-    BpePair *slots;
-    int bits;
-    struct { int32_t left, right; int64_t count; } *item;
-    int32_t n;
-} PairCounts;
-
-static Corpus split_words(const Bpe *b, Arena *scratch, const char *text, size_t n)
-{
-    size_t pieces = 0;
-    for (size_t at = 0; at < n; at += bpe_piece(text + at, n - at)) pieces++;
-    int bits = table_bits(pieces);
-    size_t mask = ((size_t)1 << bits) - 1;
-    int64_t *slots = arena_zalloc(scratch, sizeof *slots << bits);    // index + 1, 0 = free
-    Corpus c = {.word = arena_alloc(scratch, pieces * sizeof *c.word)};
-    for (size_t at = 0, len; at < n; at += len) {
-        const char *p = text + at;
-        len = bpe_piece(p, n - at);
-        size_t i = (size_t)(hash_bytes(p, len) >> (64 - bits));
-        while (slots[i] && ((size_t)c.word[slots[i] - 1].len != len || memcmp(c.word[slots[i] - 1].text, p, len) != 0))
-            i = (i + 1) & mask;
-        if (!slots[i]) {
-            c.word[c.n_word++] = (Word){.text = p, .len = (int32_t)len, .n = (int32_t)len};
-            c.n_id += (int64_t)len;
-            slots[i] = c.n_word;
-        }
-        c.word[slots[i] - 1].count++;
-    }
-    int32_t *id = arena_alloc(scratch, (size_t)c.n_id * sizeof *id);
-    for (Word *w = c.word; w < c.word + c.n_word; id += w->len, w++) {
-        w->id = id;
-        for (int32_t i = 0; i < w->len; i++) id[i] = b->byte_id[(unsigned char)w->text[i]];
-    }
-    return c;
-}
-
-// Adds `times` occurrences for each pair of the word.
-static void count_pairs(PairCounts *pc, const Word *w, int64_t times)
-{
-    for (int32_t i = 0; i + 1 < w->n; i++) {
-        BpePair *slot = pair_slot(pc->slots, pc->bits, w->id[i], w->id[i + 1]);
-        if (slot->rank < 0) {
-            *slot = (BpePair){w->id[i], w->id[i + 1], pc->n++};
-            pc->item[slot->rank].left = slot->left;
-            pc->item[slot->rank].right = slot->right;
-            pc->item[slot->rank].count = 0;
-        }
-        pc->item[slot->rank].count += times;
-    }
-}
-
-// Replaces the pair by its result in every word and keeps the counts right.
-static void merge_words(Corpus *c, PairCounts *pc, BpeMerge m)
-{
-    for (Word *w = c->word; w < c->word + c->n_word; w++) {
-        int32_t i = 0;
-        while (i + 1 < w->n && (w->id[i] != m.left || w->id[i + 1] != m.right)) i++;
-        if (i + 1 >= w->n) continue;
-        count_pairs(pc, w, -w->count);
-        int32_t out = i;
-        for (; i < w->n; out++) {
-            bool hit = i + 1 < w->n && w->id[i] == m.left && w->id[i + 1] == m.right;
-            w->id[out] = hit ? m.result : w->id[i];
-            i += hit ? 2 : 1;
-        }
-        w->n = out;
-        count_pairs(pc, w, w->count);
-    }
-}
-
-// The most frequent pair, on a tie the one of lowest ids; -1 when none comes twice.
-static int32_t best_pair(const PairCounts *pc)
-{
-    int32_t best = -1;
-    for (int32_t i = 0; i < pc->n; i++) {
-        int64_t more = pc->item[i].count - (best < 0 ? 1 : pc->item[best].count);
-        bool lower = best >= 0 && (pc->item[i].left < pc->item[best].left
-                     || (pc->item[i].left == pc->item[best].left && pc->item[i].right < pc->item[best].right));
-        if (more > 0 || (more == 0 && lower)) best = i;
-    }
-    return best;
-}
-
-// Token bytes that grow while training; the old buffer stays in the arena.
-static char *grow(char *bytes, size_t used, size_t want, size_t *cap, Arena *a)
-{
-    if (want <= *cap) return bytes;
-    *cap = 2 * want;
-    char *p = arena_alloc(a, *cap);
-    memcpy(p, bytes, used);
-    return p;
-}
-
-// The token made of two, new or known; -1 when all tokens together would pass 2^32 bytes.
-static int32_t join_tokens(Bpe *b, int32_t left, int32_t right, size_t *cap, Arena *scratch)
-{
-    uint32_t l = b->start[left + 1] - b->start[left], r = b->start[right + 1] - b->start[right];
-    uint32_t end = b->start[b->n_vocab];
-    if ((uint64_t)end + l + r > UINT32_MAX) return -1;
-    b->bytes = grow(b->bytes, end, (size_t)end + l + r, cap, scratch);
-    memcpy(b->bytes + end, b->bytes + b->start[left], l);
-    memcpy(b->bytes + end + l, b->bytes + b->start[right], r);
-    int32_t known = bpe_find(b, b->bytes + end, (size_t)l + r);
-    if (known >= 0) return known;
-    b->start[b->n_vocab + 1] = end + l + r;
-    add_token(b, b->n_vocab);
-    return b->n_vocab++;
-}
-
-static Status train(Bpe *b, Arena *a, Arena *scratch, const char *text, size_t n, int32_t n_vocab)
-{
-    size_t cap = 1 << 16;
-    b->bytes = arena_alloc(scratch, cap);
-    b->start = arena_alloc(a, ((size_t)n_vocab + 1) * sizeof *b->start);
-    b->start[0] = 0;
-    new_tokens(b, a, n_vocab);
-    for (int printable = 1; printable >= 0; printable--)     // GPT-2's order: printable bytes first
-        for (int i = 0; i < 256; i++)
-            if (is_printable((uint32_t)i) == printable) {
-                b->bytes[b->n_vocab] = (char)i;
-                b->byte_id[i] = b->n_vocab;
-                b->start[b->n_vocab + 1] = (uint32_t)b->n_vocab + 1;
-                add_token(b, b->n_vocab++);
-            }
-    int32_t max_merge = n_vocab - 257;
-    b->merge = arena_alloc(a, (size_t)max_merge * sizeof *b->merge);
-    b->pair_bits = table_bits((size_t)max_merge);
-    b->pairs = new_pairs(a, b->pair_bits);
-
-    Corpus c = split_words(b, scratch, text, n);
-    size_t max_pairs = 3 * (size_t)c.n_id + 1;               // each merge in a word takes a token and makes two pairs
-    PairCounts pc = {.bits = table_bits(max_pairs)};
-    pc.slots = new_pairs(scratch, pc.bits);
-    pc.item = arena_alloc(scratch, max_pairs * sizeof *pc.item);
-    for (Word *w = c.word; w < c.word + c.n_word; w++) count_pairs(&pc, w, w->count);
-    while (b->n_merge < max_merge) {
-        int32_t best = best_pair(&pc);
-        if (best < 0) break;
-        BpeMerge m = {pc.item[best].left, pc.item[best].right, 0};
-        BpePair *slot = pair_slot(b->pairs, b->pair_bits, m.left, m.right);
-        if (slot->rank < 0) {    // else a known pair, which came back because two pairs make the same token
-            m.result = join_tokens(b, m.left, m.right, &cap, scratch);
-            if (m.result < 0)
-                return ERROR("bpe: want tokens of at most 2^32 bytes together, got more after %d merges", b->n_merge);
-            *slot = (BpePair){m.left, m.right, b->n_merge};
-            b->merge[b->n_merge++] = m;
-        }
-        merge_words(&c, &pc, b->merge[slot->rank]);
-    }
-    uint32_t end = b->start[b->n_vocab], word = (uint32_t)strlen(endoftext);
-    char *bytes = memcpy(arena_alloc(a, (size_t)end + word), b->bytes, end);
-    memcpy(bytes + end, endoftext, word);
-    b->bytes = bytes;
-    b->start[b->n_vocab + 1] = end + word;
-    add_token(b, b->n_vocab++);
-    index_added(b, a, NULL, 0);
-    return OK;
-}
-
-Status bpe_train(Bpe *b, Arena *a, Arena *scratch, const char *text, size_t n, int32_t n_vocab)
-{
-    CHECK(a != scratch, "bpe_train: want two arenas");
-    if (n_vocab < 257) return ERROR("bpe: want a vocabulary of at least 257 tokens, got %d", n_vocab);
-    if (n > MAX_TEXT) return ERROR("bpe: want a text of at most %d bytes to learn from, got %zu", MAX_TEXT, n);
-    size_t mark = arena_mark(scratch);
-    *b = (Bpe){0};
-    Status s = train(b, a, scratch, text, n, n_vocab);
-    arena_rewind(scratch, mark);
-    return s;
 }

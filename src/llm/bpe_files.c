@@ -1,6 +1,6 @@
 // A tokeniser in files: vocab.json and merges.txt, or tokenizer.json, and the files that list added tokens.
 // Contract: bpe.h.
-#include "llm/bpe_files.h"
+#include "llm/bpe_parts.h"
 
 #include <string.h>
 #include <sys/stat.h>
