@@ -372,6 +372,8 @@ static void bad_files(TestLog *log)
          "init_lora_weights: want true, false, gaussian, orthogonal or eva, got \"olora\""},
         {"{\"peft_type\": \"LORA\", \"r\": 3, \"lora_alpha\": 3, \"modules_to_save\": [\"wte\"]}", good, D,
          "modules_to_save: want none"},
+        {"{\"peft_type\": \"LORA\", \"r\": 3, \"lora_alpha\": 3, \"target_modules\": [\"_attn\"]}", good, D,
+         "got it on transformer.h.0.attn.c_attn as well"},
         {"{\"peft_type\": \"LORA\", \"r\": 3, \"lora_alpha\": 3, \"never_heard_of\": 7}", good, D,
          "never_heard_of: want none, got 7"},
         {"{\"peft_type\": \"LORA\", \"r\": 3, \"lora_alpha\": 3, \"layers_to_transform\": [0], "

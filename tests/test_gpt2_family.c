@@ -7,7 +7,7 @@
 #include "llm/generate.h"
 #include "io/json.h"
 #include "tests/llm_world.h"
-#include "tests/test.h"
+#include "tests/run_lead.h"
 
 enum { T = 6 };
 static const int32_t prompt[T] = {3, 1, 4, 1, 5, 9};
@@ -261,10 +261,15 @@ static void shards(TestLog *log, World *w, const char *whole)
     const char *dir = dir_of(log, w, "shards"), *note = NULL, *msg = "";
     put_shards(w, whole, dir, NULL);
     TEST(log, same_logits(w, whole, dir, &note, &msg) && !note, "two shards: %s", msg);
+    Gpt2 *m;
+    const Status s = gpt2_load(&m, &w->ps, "shards", dir, GPT2_FROZEN, w->scratch);
+    TEST(log, !s.code && m->n_files == 2, "%s: two files stay mapped", s.msg);
     put_shards(w, whole, dir, "transformer.h.1.ln_1.bias");
     refused(log, w, dir, "model.safetensors.index.json: want transformer.h.1.ln_1.bias in ");
     put(w, dir, "model.safetensors.index.json", "{\"weight_map\": {\"a\": \"../x.safetensors\"}}");
     refused(log, w, dir, "want the name of a file beside it, got \"../x.safetensors\"");
+    put(w, dir, "model.safetensors.index.json", "{\"weight_map\": {\"a\": \"sub/x.safetensors\"}}");
+    refused(log, w, dir, "want the name of a file beside it, got \"sub/x.safetensors\"");
     put(w, dir, "model.safetensors.index.json", "{\"weight_map\": {\"a\": \"c.safetensors\"}}");
     refused(log, w, dir, "c.safetensors: cannot open");
     put(w, dir, "model.safetensors.index.json", "{}");
@@ -340,6 +345,24 @@ static void put_lora(World *w, const char *dir, const char *config, const Part *
     put(w, dir, "adapter_config.json", config);
 }
 
+// DIR/more: the adapter in DIR with one tensor that is no LoRA.
+static void put_more(World *w, const char *dir)
+{
+    SafeFile f;
+    SafeTensor t[17];
+    const char *more = arena_printf(w->perm, "%s/more", dir);
+    Status s = safetensors_open(&f, w->perm, arena_printf(w->perm, "%s/adapter_model.safetensors", dir));
+    if (!s.code) s = directory_make(more);
+    CHECK(!s.code, "%s", s.msg);
+    memcpy(t, f.tensor, (size_t)f.n_tensor * sizeof *t);
+    t[f.n_tensor] = t[0];
+    t[f.n_tensor].name = "base_model.model.lm_head.weight";
+    s = safetensors_write(arena_printf(w->perm, "%s/adapter_model.safetensors", more), t, f.n_tensor + 1, NULL, 0,
+                          false, w->scratch);
+    CHECK(!s.code, "%s", s.msg);
+    put(w, more, "adapter_config.json", slurp(w->perm, arena_printf(w->perm, "%s/adapter_config.json", dir)));
+}
+
 static void lora_parts(TestLog *log)
 {
 #define PEFT "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 6, "
@@ -363,6 +386,9 @@ static void lora_parts(TestLog *log)
         if (!s.code) s = gpt2_load(&by_hand, &w->ps, "b", base, GPT2_FROZEN, w->scratch);
         CHECK(!s.code, "%s", s.msg);
         put_lora(w, dir, cases[i].config, cases[i].part, cases[i].n, by_hand);
+        put_more(w, dir);
+        s = gpt2_adapters_load(&set, NULL, &w->ps, m, arena_printf(w->perm, "%s/more", dir), w->scratch);
+        TEST(log, s.code == 1 && strstr(s.msg, "only, got base_model.model.lm_head.weight"), "%zu: '%s'", i, s.msg);
         s = gpt2_adapters_load(&set, NULL, &w->ps, m, dir, w->scratch);
         if (!TEST(log, !s.code, "%zu: %s", i, s.msg)) continue;
         const double *want = values_of(w, logits_of(w, by_hand));
@@ -376,8 +402,8 @@ static void lora_parts(TestLog *log)
 
 // ---- beyond the positions -------------------------------------------------------------------------------------------
 
-// Greedy tokens, each from the whole window by gpt2_forward_tokens: what the cache must agree with.
-static void slow_greedy(World *w, const Gpt2 *m, int32_t *x, int64_t n_prompt, int64_t n)
+// Tokens that are drawn each from the whole window by gpt2_forward_tokens: what the cache must agree with.
+static void draw_slowly(World *w, const Gpt2 *m, int32_t *x, int64_t n_prompt, int64_t n, const Gpt2Sampling *s)
 {
     const int64_t P = m->c.positions;
     for (int64_t k = n_prompt, base = 0; k < n; k++) {
@@ -386,9 +412,8 @@ static void slow_greedy(World *w, const Gpt2 *m, int32_t *x, int64_t n_prompt, i
         Tensor *h = gpt2_forward_tokens(&w->t, m, tape_from_i32(&w->t, SHAPE(1, k - base), x + base), NULL);
         float y[11];
         tensor_get_f32(gpt2_logits(&w->t, m, tape_slice(&w->t, h, 1, k - base - 1, 1)), y, 11);
-        x[k] = 0;
-        for (int i = 1; i < 11; i++)
-            if (y[i] > y[x[k]]) x[k] = i;
+        const uint32_t random = philox_u32(s->seed, philox_subsequence(SITE_TOKEN, 0), (uint64_t)k);
+        x[k] = gpt2_sample(y, 11, s, (double)philox_unit(random), w->scratch);
     }
 }
 
@@ -402,11 +427,13 @@ static void sliding(TestLog *log)
         world_randomise(w, 0.5);
         int32_t want[N] = {1, 2, 3}, got[N] = {1, 2, 3}, beam[N] = {1, 2, 3};
         int64_t n = 0, n_beam = 0;
-        slow_greedy(w, m, want, 3, N);
-        Status s = gpt2_generate(&w->t, m, NULL, got, 3, N - 3, &(Gpt2Sampling){0}, &n, NULL, NULL);
+        const Gpt2Sampling warm = {.temperature = 1, .seed = 3}, greedy = {0};
+        draw_slowly(w, m, want, 3, N, &warm);
+        Status s = gpt2_generate(&w->t, m, NULL, got, 3, N - 3, &warm, &n, NULL, NULL);
         TEST(log, !s.code && n == N && !memcmp(got, want, sizeof want), "%d positions: %s %lld tokens",
              (int)c.positions, s.msg, (long long)n);
         // as far as an end token: one beam is greedy
+        draw_slowly(w, m, want, 3, N, &greedy);
         s = gpt2_beam_search(&w->t, m, NULL, beam, 3, N - 3, 1, 0, &n_beam, NULL);
         TEST(log, !s.code && n_beam > 3 && !memcmp(beam, want, (size_t)n_beam * sizeof *beam) &&
                       (n_beam == N || gpt2_is_end(&c, beam[n_beam - 1])), "one beam: %s", s.msg);
