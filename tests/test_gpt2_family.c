@@ -441,6 +441,32 @@ static void sliding(TestLog *log)
     world_delete(w);
 }
 
+// A text ends at any of the end tokens, not only at the first of the list.
+static void endings(TestLog *log)
+{
+    World *w = world_new(world_f32(), true);
+    Gpt2Config c = tiny_config();
+    c.end_token = -1;
+    Gpt2 *m = gpt2_new(&w->ps, "", &c, GPT2_FROZEN);
+    world_randomise(w, 0.5);
+    const Gpt2Sampling s = {.temperature = 1, .seed = 5, .stop_at_end = true};
+    int32_t all[16] = {1, 2}, x[16] = {1, 2}, beam[16] = {1, 2};
+    int64_t n = 0, end = 2;
+    Status ok = gpt2_generate(&w->t, m, NULL, all, 2, 14, &s, &n, NULL, NULL);
+    TEST(log, !ok.code && n == 16, "without an end: %lld tokens", (long long)n);
+    m->c.more_end[m->c.n_more_ends++] = all[7];
+    while (all[end] != all[7]) end++;
+    ok = gpt2_generate(&w->t, m, NULL, x, 2, 14, &s, &n, NULL, NULL);
+    TEST(log, !ok.code && n == end + 1 && !memcmp(x, all, (size_t)n * sizeof *x), "ends after %lld tokens, want %lld",
+         (long long)n, (long long)end + 1);
+    const Gpt2Sampling greedy = {.stop_at_end = false};
+    ok = gpt2_generate(&w->t, m, NULL, all, 2, 14, &greedy, &n, NULL, NULL);
+    m->c.more_end[0] = all[2];          // one beam ends at its first token
+    ok = gpt2_beam_search(&w->t, m, NULL, beam, 2, 14, 1, 0, &n, NULL);
+    TEST(log, !ok.code && n == 3 && beam[2] == all[2], "a beam ends after %lld tokens, want 3", (long long)n);
+    world_delete(w);
+}
+
 void test_gpt2_family(TestLog *log)
 {
     kinds(log);
@@ -448,4 +474,5 @@ void test_gpt2_family(TestLog *log)
     weights(log);
     lora_parts(log);
     sliding(log);
+    endings(log);
 }

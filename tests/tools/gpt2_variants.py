@@ -131,9 +131,11 @@ def endings(d):
     m.save_pretrained(d + "/ends")
     free = m.generate(torch.tensor([IDS[:3]]), max_new_tokens=12, do_sample=False, eos_token_id=None, pad_token_id=0)
     text = free[0].tolist()[3:]
-    for where, ends in (("config.json", [text[4], text[7]]), ("generation_config.json", [text[6]])):
+    unseen = next(i for i in range(40) if i not in text)
+    later = next((t for t in text if t != text[0]), text[0])
+    for where, ends in (("config.json", [unseen, later]), ("generation_config.json", [text[0]])):
         edit(f"{d}/ends/{where}", eos_token_id=ends)
-        first = min(text.index(e) for e in ends)
+        first = min(text.index(e) for e in ends if e in text)
         if where == "config.json":
             os.remove(d + "/ends/generation_config.json")
         code, out, err = lead("generate", "--llm", d + "/ends", "--tokens", ",".join(map(str, IDS[:3])), "--n", 12)
