@@ -296,7 +296,9 @@ Status gpt2_load(Gpt2 **m, ParamSet *ps, const char *prefix, const char *dir, Gp
     const size_t mark = arena_mark(scratch), len = strlen(dir);
     if (len > 4 && !strcmp(dir + len - 4, ".bin")) return gpt2_load_llmc(m, ps, prefix, dir, flags, scratch);
     Source src = {0};
-    const Status s = load_directory(m, ps, prefix, gpt2_directory(dir, scratch), flags, &src, scratch);
+    const char *at = gpt2_directory(dir, scratch);
+    const Status s = load_directory(m, ps, prefix, at, flags, &src, scratch);
+    if (!s.code && at != dir) (*m)->note = arena_printf(ps->perm, "%s is read beside the program: %s", dir, at);
     for (int k = 0; k < src.n_files; k++) safetensors_close(&src.file[k]);
     arena_rewind(scratch, mark);
     return s;
