@@ -153,6 +153,9 @@ static void tokenizers(TestLog *log)
     TEST(log, !s.code && b.note && strstr(b.note, "without an id are read as text: <pad>"), "note '%s'", b.note);
     put(w, k.dir, "tokenizer_config.json", "{\"added_tokens_decoder\": {\"260\": {\"content\": \"<pad>\"}}}");
     want_ids(&k, "<pad>", "260");
+    put(w, k.dir, "tokenizer_config.json", "{\"added_tokens_decoder\": {\"261\": {\"content\": \"<u>\"}}}");
+    const char *got = ids_of(&k, "a");
+    TEST(log, strstr(got, "added token \"<u>\": want the id 259 that another place gives it, got 261"), "'%s'", got);
     world_delete(w);
 }
 
@@ -210,6 +213,9 @@ static void commands(TestLog *log)
     r = lead_run(log, a, "gpt2 eval %s/ids --llm %s", bare, m);
     TEST(log, !s.code, "%s", s.msg);
     says(log, &r, 1, "want text, got binary data (byte 1 is zero)");
+    put(w, bare, "control", "\1\2\3 the low \4\5 the low");
+    r = lead_run(log, a, "gpt2 eval %s/control --llm %s", bare, m);
+    says(log, &r, 1, "want text, got binary data (5 of 22 bytes are control characters)");
     put(w, bare, "npy", "\x93NUMPY......");
     r = lead_run(log, a, "gpt2 train --llm %s --data %s/npy --out %s/run", m, bare, bare);
     says(log, &r, 1, "want text, got a .npy array");
