@@ -119,7 +119,8 @@ static Status train(const Ablation *a, const Variant *v, int seed)
     TRY(configure(&c, v));
     c.seed = seed, c.steps = a->steps, c.minutes = 0;
     const TrafficSplits split = traffic_splits(a->s.T, PROTOCOL_CLEAN);
-    const RunState state = run_directory_state(dir, a->scratch);
+    RunState state;
+    TRY(run_directory_state(dir, &state, a->scratch));
     if (state == RUN_FINISHED) return OK;
     const TrainOptions o = {.out = dir, .resume = state == RUN_UNFINISHED, .data_path = a->data, .train = split.train,
                             .val = split.val};

@@ -96,6 +96,14 @@ static const char *run_path(const Bench *b, const char *name)
     return arena_printf(b->keep, "%s/%s", b->log->tmp, name);
 }
 
+static RunState state_of(const Bench *b, const char *name)
+{
+    RunState state;
+    const Status s = run_directory_state(run_path(b, name), &state, b->keep);
+    TEST(b->log, !s.code, "%s", s.msg);
+    return state;
+}
+
 static void train_ok(const Bench *b, const LeadConfig *cfg, const char *name, bool resume, Watch *w)
 {
     const Status s = train(b, cfg, run_path(b, name), resume, w);
@@ -575,7 +583,7 @@ static void check_final(const Bench *b)
                      access(run_path(b, "final2/checkpoint.safetensors"), F_OK) == 0, "stopped in the final fit");
     train_ok(b, &cfg, "final2", true, &third);
     same_checkpoints(b, "final", "final2", "final.safetensors", true, "stopped in both fits and resumed");
-    TEST(b->log, run_directory_state(run_path(b, "final"), b->keep) == RUN_FINISHED &&
+    TEST(b->log, state_of(b, "final") == RUN_FINISHED &&
                      access(run_path(b, "final/checkpoint.safetensors.prev"), F_OK) != 0, "a checkpoint is left");
     const char *second_fit = strstr(slurp(b->keep, run_path(b, "final/log.jsonl")), "\"ended\":\"train\"");
     TEST(b->log, second_fit && strstr(second_fit, "\"final\":true") && !strstr(second_fit, "val_loss"),
@@ -665,7 +673,7 @@ static void check_remove(const Bench *b)
         TEST(b->log, f && fclose(f) == 0, "cannot write %s", others[i]);
     }
     const Status s = run_directory_remove(dir, b->keep), again = run_directory_remove(dir, b->keep);
-    TEST(b->log, !s.code && !again.code && run_directory_state(dir, b->keep) == RUN_NONE, "%s%s", s.msg, again.msg);
+    TEST(b->log, !s.code && !again.code && state_of(b, "patient") == RUN_NONE, "%s%s", s.msg, again.msg);
     for (int i = 0; i < 3; i++)
         TEST(b->log, unlink(arena_printf(b->keep, "%s/%s", dir, others[i])) == 0, "%s was removed", others[i]);
     TEST(b->log, rmdir(dir) == 0, "files of the run are left in %s", dir);

@@ -17,7 +17,7 @@ typedef struct TrainValues {
     int64_t layers, width, heads, positions, vocab, lora, adapters, steps, warmup, batch, context, accumulate, seed;
     int64_t val_every, val_windows, stop_after;
     double val_share, lr, beta1, beta2, decay, clip, floor, dropout, attention_dropout, lora_alpha, checkpoint_seconds;
-    bool recompute, in_order, resume, profile;
+    bool recompute, in_order, resume, allow_other_bits, profile;
 } TrainValues;
 
 #define TEXT(name, field, meta, help) {name, OPT_TEXT, offsetof(TrainValues, field), meta, help, 0, 0}
@@ -66,6 +66,8 @@ static const Option train_table[] = {
     INT("val-windows", val_windows, 0, 1e9, "windows per validation; 0 = all [64]"),
     NUMBER("checkpoint-seconds", checkpoint_seconds, 0, 1e6, "seconds between checkpoints [300]"),
     FLAG("resume", resume, "resume from the checkpoint in DIR; gives the same bits as a run that never stopped"),
+    FLAG("allow-other-bits", allow_other_bits,
+         "resume although compiler, instruction set or --exact are others than before, and so the bits to come"),
     INT("stop-after", stop_after, 0, 1e9, "stop after N steps of this call, as Ctrl-C would; 0 = run to the end [0]"),
     FLAG("profile", profile, "at the end print time, GFLOP/s, GB/s and % of ceiling of each op"),
 };
@@ -174,6 +176,12 @@ static bool train_report(void *arg, const Gpt2TrainProgress *g, double val_loss)
     return !*w->stop;
 }
 
+static void train_note(void *arg, const char *text)
+{
+    (void)arg;
+    fprintf(stderr, "note: %s\n", text);
+}
+
 static Status train_run(Cli *cli, void *values)
 {
     const TrainValues *v = values;
@@ -181,7 +189,7 @@ static Status train_run(Cli *cli, void *values)
     ParamSet ps;
     paramset_init(&ps, cli->perm, &cli->device, (uint64_t)v->seed, false);
     ps.no_ema = true;
-    Gpt2Run r = {.out = v->out, .resume = v->resume, .ps = &ps, .stop_after = v->stop_after, .val_every = v->val_every,
+    Gpt2Run r = {.out = v->out, .resume = v->resume, .other_bits = v->allow_other_bits, .note = train_note, .ps = &ps, .stop_after = v->stop_after, .val_every = v->val_every,
                  .val_windows = v->val_windows, .checkpoint_seconds = v->checkpoint_seconds,
                  .manifest = manifest_json(cli, cli->perm), .progress = train_report};
     Watch w = {progress_new(), cli->stop, -1, &r};

@@ -76,7 +76,7 @@ static void report(void *ctx, const TrainReport *r)
 // Says what is in the run directory: nothing, a part, or all of a run of this configuration on these rows.
 static Status find_run(const Origins *o, const char *dir, const TrainOptions *t, RunState *state, Arena *a)
 {
-    *state = run_directory_state(dir, a);
+    TRY(run_directory_state(dir, state, a));
     if (*state == RUN_NONE) return OK;
     LeadRecord r;
     TRY(lead_record_open(&r, a, dir));

@@ -9,7 +9,7 @@
 typedef struct Values {
     DataOptions data;
     const char *out, *update;
-    bool resume, final, no_final, profile;
+    bool resume, allow_other_bits, final, no_final, profile;
     double checkpoint_seconds;
 } Values;
 
@@ -20,9 +20,11 @@ static const Option table[] = {
     {"resume", OPT_FLAG, offsetof(Values, resume), NULL,
      "resume the run in DIR, which knows its data and configuration; gives the same bits as if it had never stopped", 0,
      0},
+    {"allow-other-bits", OPT_FLAG, offsetof(Values, allow_other_bits), NULL,
+     "resume although compiler, instruction set or --exact are others than before, and so the bits to come", 0, 0},
     {"update", OPT_TEXT, offsetof(Values, update), "RUN",
-     "begin with the best weights of RUN and train on --data, its series grown by new rows: a quarter of the steps", 0,
-     0},
+     "begin with the best weights of RUN (copied) and train on --data, its series grown by new rows: a quarter of the "
+     "steps, unless --config or --steps say how many", 0, 0},
     {"final", OPT_FLAG, offsetof(Values, final), NULL,
      "after training, fit once more on all rows, for forecasts; as many steps as the best had [on]", 0, 0},
     {"no-final", OPT_FLAG, offsetof(Values, no_final), NULL,
@@ -58,6 +60,12 @@ static void calibrated(void *ctx, const Calibration *c)
                 "forecasts as %s does\n", c->naive, c->naive_crps, c->after, c->naive);
     else if (c->windows)
         fprintf(stderr, "best naive forecast on validation: %s, CRPS %.5f\n", c->naive, c->naive_crps);
+}
+
+static void note(void *ctx, const char *text)
+{
+    (void)ctx;
+    fprintf(stderr, "note: %s\n", text);
 }
 
 static void ended(void *ctx, const TrainEnd *e) { run_say_end(ctx, e); }
@@ -149,16 +157,26 @@ static Status update(Cli *cli, const Values *v, const LeadRecord *r)
         return USAGE_ERROR("--%s %s: an update keeps the configuration of %s, %s", k->name, config_text(&c, k, given),
                            v->update, config_text(&r->cfg, k, then));
     cli->config = c;
+    char minutes[40] = "without a limit of time";
+    if (c.minutes > 0) snprintf(minutes, sizeof minutes, "at most %g minutes", c.minutes);
+    fprintf(stderr, "update of %s, whose best step was %lld: at most %d steps, %s, learning rate %g\n", v->update,
+            (long long)r->best_step, c.steps, minutes, c.lr);
     return OK;
 }
 
 // The rows that r was trained on must not be among those that validate or score the update.
-static Status check_grown(const LeadRecord *r, const Values *v, const TrafficSeries *s, TrafficRange train)
+static Status check_grown(const LeadRecord *r, const Values *v, const TrafficSeries *s, TrafficRange train, Arena *a)
 {
-    if (train.end >= r->train.end) return OK;
-    return ERROR("data: want the series of %s grown by new rows, it was trained on rows 0..%lld; of the %lld rows here "
-                 "only 0..%lld are for training", v->update, (long long)r->train.end - 1, (long long)s->T,
-                 (long long)train.end - 1);
+    bool known;
+    if (train.end < r->train.end)
+        return ERROR("data: want the series of %s grown by new rows, it was trained on rows 0..%lld; of the %lld rows "
+                     "here only 0..%lld are for training", v->update, (long long)r->train.end - 1, (long long)s->T,
+                     (long long)train.end - 1);
+    TRY(lead_record_grown(r, s, &known, a));
+    if (!known)
+        note(NULL, arena_printf(a, "%s does not hold what it was trained on: whether these rows continue it cannot be "
+                                "told", r->file));
+    return OK;
 }
 
 // Which windows of base ridge-online have no fit of their own.
@@ -176,23 +194,27 @@ static Status run(Cli *cli, void *values)
     if (!v->out) return USAGE_ERROR("lead train: wants --out DIR");
     if (v->final && v->no_final) return USAGE_ERROR("--final: want one of --final and --no-final, got both");
     if (v->resume && v->update) return USAGE_ERROR("--update: want one of --update and --resume, got both");
+    if (v->allow_other_bits && !v->resume) return USAGE_ERROR("--allow-other-bits: wants --resume");
     LeadRecord r = {.file = NULL};
+    RunState state;
+    TRY(run_directory_state(v->out, &state, cli->scratch));
     if (v->resume || v->update) TRY(lead_record_open(&r, cli->perm, v->resume ? v->out : v->update));
     if (v->resume) TRY(recall(cli, v, &r));
     if (v->update) TRY(update(cli, v, &r));
-    if (v->resume && run_directory_state(v->out, cli->scratch) == RUN_FINISHED) {
+    if (v->resume && state == RUN_FINISHED) {
         say_finished(&r, v->out);
         return OK;
     }
     TrafficSeries s;
     TRY(data_read(cli, &v->data, &s));
     const TrafficSplits split = traffic_splits(s.T, PROTOCOL_CLEAN);
-    if (v->update) TRY(check_grown(&r, v, &s, split.train));
+    if (v->update) TRY(check_grown(&r, v, &s, split.train, cli->perm));
     if (lead_refits_ridge(&cli->config)) note_first_fit(&cli->config, &s, split.train, cli->scratch);
     Progress bar = progress_new();
     Profile *profile = v->profile ? profile_new(cli) : NULL;
     const TrainOptions o = {.out = v->out,
                             .resume = v->resume,
+                            .other_bits = v->allow_other_bits,
                             .start = v->update,
                             .manifest = manifest_json(cli, cli->perm),
                             .data_path = v->data.data,
@@ -202,13 +224,15 @@ static Status run(Cli *cli, void *values)
                             .checkpoint_seconds = v->checkpoint_seconds,
                             .report = report,
                             .calibrated = calibrated,
+                            .note = note,
                             .ended = ended,
                             .ctx = &bar,
                             .stop = cli->stop,
                             .profile = profile};
     TRY(lead_train(&cli->config, &s, &o, &cli->device, cli->perm, cli->step, cli->scratch));
     if (profile) profile_print(profile);
-    if (run_directory_state(v->out, cli->scratch) == RUN_UNFINISHED)
+    TRY(run_directory_state(v->out, &state, cli->scratch));
+    if (state == RUN_UNFINISHED)
         cli_say("stopped; go on with: lead train --out %s --resume", v->out);
     return OK;
 }

@@ -148,16 +148,25 @@ void file_abort(FileWriter *w)
     if (!w->direct) unlink(w->tmp);
 }
 
+static Status copy_file(const char *to, const char *from)
+{
+    FileMap m;
+    TRY(file_map(&m, from));
+    const Status s = file_write(to, m.data, m.size);
+    file_unmap(&m);
+    return s;
+}
+
 static Status keep_previous_version(const char *path)
 {
     char prev[PATH_MAX + 8];
+    bool there;
     snprintf(prev, sizeof prev, "%s.prev", path);
-    if (access(path, F_OK) != 0) return OK;
+    TRY(file_exists(path, &there));
+    if (!there) return OK;
     if (unlink(prev) != 0 && errno != ENOENT) return ERROR("%s: cannot replace: %s", prev, strerror(errno));
-    // A second name leaves no moment without a file; a file system without links gets the rename.
-    if (link(path, prev) != 0 && rename(path, prev) != 0)
-        return ERROR("%s: cannot keep the previous version: %s", prev, strerror(errno));
-    return OK;
+    // No moment without a file: a second name, or a copy on a file system without links.
+    return link(path, prev) == 0 ? OK : copy_file(prev, path);
 }
 
 static Status sync_directory(char *path)
@@ -208,6 +217,13 @@ Status file_write(const char *path, const void *data, size_t bytes)
     TRY(file_open(&w, path));
     file_put(&w, data, bytes);
     return file_commit(&w, false);
+}
+
+Status file_exists(const char *path, bool *there)
+{
+    struct stat sb;
+    *there = stat(path, &sb) == 0;
+    return *there || errno == ENOENT || errno == ENOTDIR ? OK : ERROR("%s: cannot look: %s", path, strerror(errno));
 }
 
 // ---- directories

@@ -49,12 +49,16 @@ void file_put(FileWriter *w, const void *data, size_t bytes);   // file_sync and
 // Flush and fsync: all that was put is on the disk, under the temporary name.  For two files that belong together: sync
 // both, then commit both.
 Status file_sync(FileWriter *w);
-// file_sync, rename, fsync of the directory.  keep_previous: an existing target is kept as `path.prev`.
+// file_sync, rename, fsync of the directory.  keep_previous: an existing target is kept as `path.prev`.  At no moment is
+// there no file at path.
 Status file_commit(FileWriter *w, bool keep_previous);
 void file_abort(FileWriter *w);                                 // may be called on a closed writer
 
 // file_open, file_put and file_commit in one call.
 Status file_write(const char *path, const void *data, size_t bytes);
+
+// Whether there is anything at path.  Error: that cannot be found out (EIO, EACCES): such a file is not absent.
+Status file_exists(const char *path, bool *there);
 
 // Makes a directory; an existing one is not an error.  directory_make_all makes missing parents as well.
 Status directory_make(const char *path);

@@ -356,6 +356,15 @@ static Status check_utf8(const char *s, const char *path)
     return OK;
 }
 
+Status safetensors_check_meta(const SafeMeta *meta, int64_t n_meta, const char *path)
+{
+    for (int64_t i = 0; i < n_meta; i++) {
+        TRY(check_utf8(meta[i].key, path));
+        TRY(check_utf8(meta[i].value, path));
+    }
+    return OK;
+}
+
 // Sorted copies of both lists; refuses what a reader would refuse.
 static Status sort_and_check(SafeTensor *t, int64_t n_tensor, SafeMeta *m, int64_t n_meta, const char *path)
 {
@@ -367,9 +376,8 @@ static Status sort_and_check(SafeTensor *t, int64_t n_tensor, SafeMeta *m, int64
         if (i && strcmp(t[i].name, t[i - 1].name) == 0)
             return ERROR("%s: %s: two tensors of that name", path, t[i].name);
     }
+    TRY(safetensors_check_meta(m, n_meta, path));
     for (int64_t i = 0; i < n_meta; i++) {
-        TRY(check_utf8(m[i].key, path));
-        TRY(check_utf8(m[i].value, path));
         if (i && strcmp(m[i].key, m[i - 1].key) == 0) return ERROR("%s: metadata %s: twice", path, m[i].key);
     }
     qsort(t, (size_t)n_tensor, sizeof *t, compare_canonical);
@@ -383,6 +391,39 @@ static int64_t tensor_bytes(SafeTensor *t)
         CHECK(t->shape[i] >= 0 && !__builtin_mul_overflow(bytes, t->shape[i], &bytes), "%s: shape %s", t->name,
               shape_text(t->n_dim, t->shape).s);
     return bytes;
+}
+
+static void digest_text(Sha256 *h, const char *text) { sha256_add(h, text, strlen(text) + 1); }
+
+static void digest_tensor(Sha256 *h, SafeTensor *t)
+{
+    const int64_t n = t->n_dim;
+    digest_text(h, t->name);
+    digest_text(h, types[t->type].name);
+    sha256_add(h, &n, sizeof n);
+    sha256_add(h, t->shape, (size_t)n * sizeof *t->shape);
+    sha256_add(h, t->data, (size_t)tensor_bytes(t));
+}
+
+Sha256Hex safetensors_digest(const SafeTensor *tensor, int64_t n_tensor, const SafeMeta *meta, int64_t n_meta,
+                             const char *but, Arena *scratch)
+{
+    const size_t mark = arena_mark(scratch);
+    SafeTensor *t = arena_alloc(scratch, (size_t)n_tensor * sizeof *t);
+    SafeMeta *m = arena_alloc(scratch, (size_t)n_meta * sizeof *m);
+    for (int64_t i = 0; i < n_tensor; i++) t[i] = tensor[i];
+    for (int64_t i = 0; i < n_meta; i++) m[i] = meta[i];
+    qsort(t, (size_t)n_tensor, sizeof *t, compare_names);
+    qsort(m, (size_t)n_meta, sizeof *m, compare_meta);
+    Sha256 h = sha256_new();
+    for (int64_t i = 0; i < n_meta; i++) {
+        if (strcmp(m[i].key, but) == 0) continue;
+        digest_text(&h, m[i].key);
+        digest_text(&h, m[i].value);
+    }
+    for (int64_t i = 0; i < n_tensor; i++) digest_tensor(&h, &t[i]);
+    arena_rewind(scratch, mark);
+    return sha256_hex(&h);
 }
 
 static void write_header(JsonWriter *w, SafeTensor *t, int64_t n_tensor, const SafeMeta *m, int64_t n_meta)

@@ -14,6 +14,7 @@
 
 #include "tensor/bf16.h"
 #include "io/file.h"
+#include "io/sha256.h"
 #include "tensor/arena.h"
 #include "tensor/status.h"
 
@@ -44,6 +45,7 @@ typedef struct SafeFile {
     int64_t n_tensor, n_meta;
     const SafeTensor *tensor;    // sorted by name
     const SafeMeta *meta;        // in the order of the file
+    const char *note;            // what its reader should hear about it, one line, or NULL (nn/checkpoint.h)
 } SafeFile;
 
 // Opens and checks a file; names, shapes and metadata live in the arena, values in the mapping.  Errors: those of
@@ -74,6 +76,14 @@ Status safetensors_read_i64(int64_t *out, const SafeTensor *t);
 // Errors: a name or key that comes twice, is "__metadata__" or is not UTF-8; the file cannot be written.
 Status safetensors_write(const char *path, const SafeTensor *tensor, int64_t n_tensor, const SafeMeta *meta,
                          int64_t n_meta, bool keep_previous, Arena *scratch);
+
+// Error: a key or value that safetensors_write would refuse, after `path`.
+Status safetensors_check_meta(const SafeMeta *meta, int64_t n_meta, const char *path);
+
+// SHA-256 of what a file says, whatever its layout: names, types, shapes and values of the tensors and all metadata but
+// the key `but`, each in the order of names.  scratch is rewound.
+Sha256Hex safetensors_digest(const SafeTensor *tensor, int64_t n_tensor, const SafeMeta *meta, int64_t n_meta,
+                             const char *but, Arena *scratch);
 
 // The exact value of an IEEE binary16.  For bfloat16 see tensor/bf16.h.
 float f16_to_f32(uint16_t h);

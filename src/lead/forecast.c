@@ -1,5 +1,6 @@
 #include "lead/forecast.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,17 +11,13 @@
 
 // ---- loading
 
-static const char *find_file(const char *path, LeadWanted wanted, Arena *a)
+static Status open_file(SafeFile *f, Arena *a, const char *path, LeadWanted wanted)
 {
     static const char *const names[] = {RUN_FINAL, RUN_BEST, RUN_CHECKPOINT};
     struct stat sb;
-    if (stat(path, &sb) || !S_ISDIR(sb.st_mode)) return path;
-    const char *file = path;
-    for (int i = wanted == LEAD_BEST; i < 3; i++) {
-        file = arena_printf(a, "%s/%s", path, names[i]);
-        if (stat(file, &sb) == 0) break;
-    }
-    return file;
+    const int first = wanted == LEAD_BEST;
+    if (stat(path, &sb) || !S_ISDIR(sb.st_mode)) return checkpoint_open(f, a, path);
+    return run_directory_read(f, a, path, names + first, 3 - first);
 }
 
 static Status load_open(LeadRun *r, const SafeFile *f, const char *llm, const Device *dev, Arena *perm, Arena *step,
@@ -56,9 +53,11 @@ static Status load_open(LeadRun *r, const SafeFile *f, const char *llm, const De
 Status lead_run_load(LeadRun *r, const char *path, LeadWanted wanted, const char *llm, const Device *dev, Arena *perm,
                      Arena *step, Arena *scratch)
 {
-    *r = (LeadRun){.perm = perm, .file = find_file(path, wanted, perm)};
+    *r = (LeadRun){.perm = perm};
     SafeFile f;
-    TRY(checkpoint_open(&f, perm, r->file));
+    TRY(open_file(&f, perm, path, wanted));
+    r->file = f.path;
+    r->note = f.note;
     Status s = load_open(r, &f, llm, dev, perm, step, scratch);
     if (!s.code && r->final && wanted == LEAD_BEST)
         s = ERROR("%s: fitted on rows %lld..%lld, those to be scored among them; want the run directory or its "
@@ -162,6 +161,13 @@ static Status forecast_naive(LeadRun *r, const int64_t *t, int n, float *out, fl
     return OK;
 }
 
+static bool all_finite(const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(x[i])) return false;
+    return true;
+}
+
 Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *point)
 {
     CHECK(r->series, "lead_forecast: no series is attached");
@@ -173,6 +179,11 @@ Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *poi
     if (direct) forecast_direct(r, t, n, out, head ? point : NULL);
     else forecast_rollout(r, t, n, out);
     if (point && r->cfg.point != POINT_HEAD) mean_of_samples(r, n, out, point);
+    const int64_t each = (int64_t)r->cfg.horizon * r->stats.F;
+    for (int i = 0; i < n; i++)
+        if (!all_finite(out + i * each * r->cfg.samples, each * r->cfg.samples) ||
+            (point && !all_finite(point + i * each, each)))
+            return ERROR("%s: forecast after row %lld: want finite values, got others", r->file, (long long)t[i]);
     return OK;
 }
 

@@ -17,6 +17,7 @@ typedef struct LeadRun {
     LeadData data;               // of the series that lead_run_attach was given
     int64_t step;                // training steps done
     const char *file;            // that it was loaded from
+    const char *note;            // of checkpoint_open: for people, or NULL
     bool final;                  // .. is of the final fit: it has seen all rows of its training data
     const char *manifest, *data_path;      // of the training, from the checkpoint
     TrafficRange train, val;     // rows of the training data that the run was fitted and validated on
@@ -29,7 +30,8 @@ typedef struct LeadRun {
 //   LEAD_NEWEST   final.safetensors, else as above: to forecast what comes after the data
 typedef enum LeadWanted { LEAD_BEST, LEAD_NEWEST } LeadWanted;
 
-// Loads a run: path is its directory, or one file.  llm: the LLM's directory, if it is not the recorded one; else NULL.
+// Loads a run: path is its directory, or one file; where that is damaged or missing, its .prev (then the run's note says
+// so).  llm: the LLM's directory, if it is not the recorded one; else NULL.
 // Errors: no such run; a file that is not a checkpoint; a file of the final fit where LEAD_BEST is wanted; LLM weights
 // other than those that the run was trained with.
 Status lead_run_load(LeadRun *r, const char *path, LeadWanted wanted, const char *llm, const Device *dev, Arena *perm,
@@ -44,7 +46,8 @@ Status lead_run_attach(LeadRun *r, const TrafficSeries *s);
 // Sample s after row t depends on the data up to t, s, S and the seed, but not on n.
 // With stats.fallback both are those of that naive forecast, fitted on the rows of the series up to the training's end,
 // or up to t where that is earlier.
-// Errors: config_check's; the cfg.history rows that end with t are not all valid and in one run.
+// Errors: config_check's; the cfg.history rows that end with t are not all valid and in one run; a forecast that is not
+// finite.
 Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *point);
 
 // The run, with a series attached, as a forecaster of evaluate(), called with `batch` windows.

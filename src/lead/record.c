@@ -1,7 +1,7 @@
 #include "lead/record.h"
 
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "io/sha256.h"
 #include "nn/checkpoint.h"
@@ -14,8 +14,23 @@ Status lead_record_config(LeadConfig *cfg, Arena *a, const SafeFile *f)
     TRY(checkpoint_meta(f, "lead.config", &text));
     TRY(json_parse(&json, a, text, strlen(text), f->path));
     TRY(config_preset(cfg, "paper"));
-    return config_read_json(cfg, json, f->path);
+    Status s = config_read_json(cfg, json, f->path);
+    if (s.code) return ERROR("%s", s.msg);
+    s = config_check(cfg);
+    return s.code ? ERROR("%s: lead.config: %s", f->path, s.msg) : OK;
 }
+
+// Rows lie in order: begin <= end, validation after training where there is any.
+static Status check_rows(const SafeFile *f, const LeadRecord *r)
+{
+    const TrafficRange t = r->train, v = r->val, l = r->final;
+    if (t.begin < t.end && v.begin <= v.end && l.begin <= l.end && (v.begin == v.end || v.begin >= t.end)) return OK;
+    return ERROR("%s: lead.rows, lead.final_rows: want rows of training, then of validation, got %lld %lld %lld %lld, "
+                 "%lld %lld", f->path, (long long)t.begin, (long long)t.end, (long long)v.begin, (long long)v.end,
+                 (long long)l.begin, (long long)l.end);
+}
+
+static const int64_t MOST_ROWS = (int64_t)1 << 40;   // more than any series
 
 Status lead_record_read(LeadRecord *r, Arena *a, const SafeFile *f)
 {
@@ -27,31 +42,31 @@ Status lead_record_read(LeadRecord *r, Arena *a, const SafeFile *f)
     TRY(checkpoint_meta(f, "lead.start", &r->start));
     TRY(checkpoint_meta(f, "lead.data_sha256", &r->data_sha256));
     TRY(checkpoint_meta(f, "lead.fit", &fit));
-    TRY(checkpoint_numbers(f, "lead.rows", 4, rows));
-    TRY(checkpoint_numbers(f, "lead.final_rows", 2, last));
-    TRY(checkpoint_numbers(f, "lead.step", 1, &r->step));
-    TRY(checkpoint_numbers(f, "lead.total", 1, &r->total));
-    TRY(checkpoint_numbers(f, "lead.validation", 3, validation));
+    TRY(checkpoint_numbers(f, "lead.rows", 4, 0, MOST_ROWS, rows));
+    TRY(checkpoint_numbers(f, "lead.final_rows", 2, 0, MOST_ROWS, last));
+    TRY(checkpoint_numbers(f, "lead.total", 1, 0, r->cfg.steps, &r->total));
+    TRY(checkpoint_numbers(f, "lead.step", 1, 0, r->total, &r->step));
+    TRY(checkpoint_numbers(f, "lead.validation", 3, 0, r->cfg.steps, validation));
+    if (strcmp(fit, "final") && strcmp(fit, "train"))
+        return ERROR("%s: lead.fit: want train or final, got '%.100s'", f->path, fit);
     r->train = (TrafficRange){rows[0], rows[1]};
     r->val = (TrafficRange){rows[2], rows[3]};
     r->final = (TrafficRange){last[0], last[1]};
     r->in_final = strcmp(fit, "final") == 0;
     r->best_step = validation[1];
-    return OK;
+    r->series = safetensors_meta(f, "lead.series");
+    r->bits = safetensors_meta(f, "lead.bits");
+    r->note = f->note;
+    r->file = f->path;
+    return check_rows(f, r);
 }
 
 Status lead_record_open(LeadRecord *r, Arena *a, const char *dir)
 {
     static const char *const names[] = {RUN_CHECKPOINT, RUN_BEST, RUN_FINAL};
     *r = (LeadRecord){.file = NULL};
-    struct stat sb;
-    for (int i = 0; i < 3 && !r->file; i++) {
-        const char *path = arena_printf(a, "%s/%s", dir, names[i]);
-        if (stat(path, &sb) == 0) r->file = path;
-    }
-    if (!r->file) return ERROR("%s: want a run, " RUN_CHECKPOINT " or " RUN_BEST ", found none", dir);
     SafeFile f;
-    TRY(checkpoint_open(&f, a, r->file));
+    TRY(run_directory_read(&f, a, dir, names, 3));
     const Status s = lead_record_read(r, a, &f);
     safetensors_close(&f);
     return s;
@@ -67,4 +82,31 @@ const char *lead_data_hash(const TrafficSeries *s, Arena *a)
     sha256_add(&h, &s->calendar_shift_s, sizeof s->calendar_shift_s);
     sha256_add(&h, s->runs, (size_t)s->n_runs * sizeof *s->runs);
     return arena_printf(a, "%s", sha256_hex(&h).s);
+}
+
+const char *lead_series_text(const TrafficSeries *s, int64_t rows, Arena *a)
+{
+    Sha256 h = sha256_new();
+    const int64_t size[2] = {s->N, s->slot_seconds};
+    sha256_add(&h, size, sizeof size);
+    sha256_add(&h, s->x, (size_t)rows * (size_t)s->N * (size_t)s->N * sizeof *s->x);
+    sha256_add(&h, s->slot, (size_t)rows * sizeof *s->slot);
+    if (s->time) sha256_add(&h, s->time, (size_t)rows * sizeof *s->time);
+    return arena_printf(a, "%lld %s", (long long)rows, sha256_hex(&h).s);
+}
+
+Status lead_record_grown(const LeadRecord *r, const TrafficSeries *s, bool *known, Arena *a)
+{
+    *known = r->series != NULL;
+    if (!r->series) return OK;
+    char *end;
+    const long long rows = strtoll(r->series, &end, 10);
+    if (rows < 1 || rows > MOST_ROWS || *end != ' ')
+        return ERROR("%s: lead.series: want a number of rows and a SHA-256, got '%.100s'", r->file, r->series);
+    if (s->T < rows)
+        return ERROR("data: want the %lld rows that %s was trained on, grown by new rows, got %lld", rows, r->file,
+                     (long long)s->T);
+    if (strcmp(lead_series_text(s, rows, a), r->series) == 0) return OK;
+    return ERROR("data: want the %lld rows that %s was trained on, grown by new rows; the first %lld rows here have "
+                 "other values or times", rows, r->file, rows);
 }

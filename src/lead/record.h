@@ -8,25 +8,33 @@
 
 typedef struct LeadRecord {
     const char *file;                          // that it was read from
+    const char *note;                          // of checkpoint_open: for people, or NULL
     LeadConfig cfg;
     const char *manifest, *data_path, *start;  // as in TrainOptions (train.h); start: "" = from nothing
     const char *data_sha256;                   // of the series
+    const char *series;                        // lead_series_text of it; NULL: written before there was one
+    const char *bits;                          // checkpoint_bits; NULL: as above
     TrafficRange train, val, final;
     bool in_final;                             // file is of the final fit
     int64_t step, total;                       // of the file
     int64_t best_step;
 } LeadRecord;
 
-// Reads it from an open file.  Errors: a key is missing, or is not what a run writes.
+// Reads it from an open file.  Errors: a key is missing, or its value is none that a run writes.
 Status lead_record_read(LeadRecord *r, Arena *a, const SafeFile *f);
-// Reads it from the checkpoint of a run directory, else from its best or final weights.  Errors: no run there; a file
-// of another program or version.
+// Reads it from the checkpoint of a run directory, else from its best or final weights (run_directory_read).  Errors: no
+// run there; a file that is damaged, of another program or version.
 Status lead_record_open(LeadRecord *r, Arena *a, const char *dir);
 
-// The configuration alone.  Keys that it lacks get the values of `paper`.
+// The configuration alone.  Keys that it lacks get the values of `paper`.  Errors: values that config_check refuses.
 Status lead_record_config(LeadConfig *cfg, Arena *a, const SafeFile *f);
 
 // SHA-256 of a series as a run records it (data_sha256): values, validity, times, borders of runs.
 const char *lead_data_hash(const TrafficSeries *s, Arena *a);
+
+// The first `rows` rows of a series, their number and a SHA-256 of values and times: what a grown series begins with.
+const char *lead_series_text(const TrafficSeries *s, int64_t rows, Arena *a);
+// Whether s is the series of r grown by new rows; *known = false: r does not say what it was trained on.  Error: another.
+Status lead_record_grown(const LeadRecord *r, const TrafficSeries *s, bool *known, Arena *a);
 
 #endif

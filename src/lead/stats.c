@@ -279,8 +279,9 @@ static Status narrow_stat(const SafeFile *f, const char *name, Arena *a, int64_t
         return ERROR("stat.%s: want %lld values, got %lld in %s", name, (long long)want, (long long)*n, f->path);
     *out = arena_alloc(a, (size_t)*n * sizeof **out);
     for (int64_t i = 0; i < *n; i++) {
-        if (!isfinite(x[i])) return ERROR("stat.%s: value %lld is not finite in %s", name, (long long)i, f->path);
         (*out)[i] = (float)x[i];
+        if (!isfinite((*out)[i]))
+            return ERROR("stat.%s: value %lld is not finite in %s", name, (long long)i, f->path);
     }
     return OK;
 }
@@ -295,7 +296,9 @@ Status lead_stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadC
                      (double)h[1], (double)h[2], f->path);
     *st = (LeadStats){.N = (int)h[0], .F = (int)h[0] * (int)h[0], .per_day = (int)h[1], .slot_seconds = (int)h[2],
                       .Kt = target_steps(cfg), .gains = {h[4], h[5]}};
-    if ((int)h[3] != st->Kt) return ERROR("stat.head: want %d steps, got %d in %s", st->Kt, (int)h[3], f->path);
+    if (h[3] != (float)st->Kt) return ERROR("stat.head: want %d steps, got %g in %s", st->Kt, (double)h[3], f->path);
+    for (int i = 0; i < 3; i++)
+        if (h[i] != floorf(h[i])) return ERROR("stat.head: want whole numbers, got %g in %s", (double)h[i], f->path);
     for (int i = 0; i < N_FLAT; i++)
         TRY(narrow_stat(f, flat[i].name, a, (int64_t)st->F * (flat[i].per_step ? st->Kt : 1),
                         (float **)((char *)st + flat[i].offset), &n));
@@ -311,8 +314,6 @@ Status lead_stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadC
     if (lead_has_heads(cfg)) TRY(narrow_stat(f, "trust", a, (int64_t)st->F * st->Kt, &st->trust, &n));
     TRY(narrow_stat(f, "calibration.spread", a, st->Kt, &st->spread, &n));
     TRY(narrow_stat(f, "calibration.fallback", a, 1, &st->fallback, &n));
-    if (!(*st->fallback >= 0 && *st->fallback <= NAIVE_KINDS && *st->fallback == (float)(int)*st->fallback))
-        return ERROR("stat.fallback: want 0 .. %d, got %g in %s", NAIVE_KINDS, (double)*st->fallback, f->path);
     TRY(narrow_stat(f, "calibration.head_weight", a, st->Kt, &st->head_weight, &n));
     if (h[6] != 0) {
         TRY(narrow_stat(f, "ridge", a, -1, &x, &n));
@@ -321,5 +322,5 @@ Status lead_stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadC
     if (lead_uses_ridge(cfg) && !st->ridge.coef) return ERROR("%s: want the array stat.ridge, found none", f->path);
     if (st->scale.F != st->F || st->means.F != st->F || (h[6] != 0 && (st->ridge.F != st->F || st->ridge.K != st->Kt)))
         return ERROR("%s: statistics of %d flows and %d steps wanted, others found", f->path, st->F, st->Kt);
-    return OK;
+    return lead_stats_check(st, cfg, f->path);
 }

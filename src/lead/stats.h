@@ -44,6 +44,8 @@ enum { STATS_MAX_ARRAYS = 16 };
 // Errors: an array is missing, or has a size or value that no fit gives.
 int lead_stats_pack(const LeadStats *st, Arena *a, StatArray out[STATS_MAX_ARRAYS]);
 Status lead_stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadConfig *cfg);
+// The last part of that: sizes agree with one another and with cfg, every value is one that a fit can give.
+Status lead_stats_check(const LeadStats *st, const LeadConfig *cfg, const char *path);
 
 // The sizes of the networks for these statistics and this configuration.
 LeadShape lead_stats_shape(const LeadStats *st, const LeadConfig *cfg);

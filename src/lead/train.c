@@ -1,5 +1,6 @@
 #include "lead/train.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/file.h"
 #include "lead/pace.h"
 #include "nn/run_directory.h"
 #include "tensor/clock.h"
@@ -22,7 +24,7 @@ typedef struct Trainer {
     const TrainOptions *o;
     const Device *dev;
     Arena *perm, *step, *scratch;
-    const char *config_json, *data_hash, *start;
+    const char *config_json, *data_hash, *series, *start, *bits;
     RunLog log;
     // the time
     double began, save_every;
@@ -53,6 +55,11 @@ typedef struct Trainer {
 
 static double now(const Trainer *tr) { return tr->o->clock ? tr->o->clock() : clock_seconds(); }
 
+static void note(const Trainer *tr, const char *text)
+{
+    if (text && tr->o->note) tr->o->note(tr->o->ctx, text);
+}
+
 static bool final_wanted(const Trainer *tr) { return tr->o->final.end > tr->o->final.begin; }
 
 static int validations(const Trainer *tr) { return tr->n_val > 0 ? VALIDATIONS : 0; }
@@ -69,16 +76,15 @@ static const char *range_text(Arena *a, TrafficRange r)
     return arena_printf(a, "%lld %lld", (long long)r.begin, (long long)r.end);
 }
 
-// Everything that a resumed run needs (weights: that a forecast needs).
-static Status save(Trainer *tr, const char *name, bool weights)
+enum { N_META = 18 };
+
+// What a file says about the run and its state.
+static void describe(Trainer *tr, SafeMeta meta[N_META])
 {
     Arena *a = tr->scratch;
-    const size_t mark = arena_mark(a);
     const Optim *op = &tr->optim;
     const TrainOptions *o = tr->o;
-    StatArray stat[STATS_MAX_ARRAYS];
-    const int n_stat = lead_stats_pack(&tr->stats, a, stat);
-    const SafeMeta meta[] = {
+    const SafeMeta m[N_META] = {
         {"lead.config", tr->config_json},
         {"lead.manifest", o->manifest ? o->manifest : "{}"},
         {"lead.data", o->data_path ? o->data_path : ""},
@@ -88,18 +94,45 @@ static Status save(Trainer *tr, const char *name, bool weights)
         {"lead.fit", tr->final ? "final" : "train"},
         {"lead.llm_sha256", tr->llm_hash},
         {"lead.data_sha256", tr->data_hash},
+        {"lead.series", tr->series},
+        {"lead.bits", tr->bits},
         {"lead.step", arena_printf(a, "%lld", (long long)op->step)},
         {"lead.total", arena_printf(a, "%lld", (long long)op->total)},
-        {"lead.schedule", arena_printf(a, "%lld %lld %.17g", (long long)op->warmup, (long long)op->bend, op->done)},
+        {"lead.schedule", arena_printf(a, "%lld %lld", (long long)op->warmup, (long long)op->bend)},
+        {"lead.schedule_done", arena_printf(a, "%.17g", op->done)},
         {"lead.validation", arena_printf(a, "%lld %lld %lld", (long long)tr->validated, (long long)tr->best_step,
                                          (long long)tr->since)},
         {"lead.best_val", arena_printf(a, "%.17g", tr->best_val)},
         {"lead.smooth_loss", arena_printf(a, "%.17g", tr->smooth)},
     };
-    const Status st = (weights ? checkpoint_save_weights : checkpoint_save)(
-        path_of(tr, name), &tr->ps, meta, (int)(sizeof meta / sizeof *meta), stat, n_stat, a);
+    memcpy(meta, m, sizeof m);
+}
+
+// Everything that a resumed run needs (weights: that a forecast needs).
+static Status save(Trainer *tr, const char *name, bool weights)
+{
+    Arena *a = tr->scratch;
+    const size_t mark = arena_mark(a);
+    StatArray stat[STATS_MAX_ARRAYS];
+    SafeMeta meta[N_META];
+    const int n_stat = lead_stats_pack(&tr->stats, a, stat);
+    describe(tr, meta);
+    const Status st = (weights ? checkpoint_save_weights : checkpoint_save)(path_of(tr, name), &tr->ps, meta, N_META,
+                                                                            stat, n_stat, a);
     arena_rewind(a, mark);
     return st;
+}
+
+// Before the first step: whether these files can be written at all.
+static Status try_saving(Trainer *tr)
+{
+    Arena *a = tr->scratch;
+    const size_t mark = arena_mark(a);
+    SafeMeta meta[N_META];
+    describe(tr, meta);
+    TRY(checkpoint_try(path_of(tr, RUN_CHECKPOINT), meta, N_META));
+    arena_rewind(a, mark);
+    return OK;
 }
 
 static Status save_checkpoint(Trainer *tr)
@@ -216,6 +249,13 @@ static void plan(Trainer *tr)
     }
 }
 
+// A time to come: with a limit, at most what is left of it.
+static double within_limit(const Trainer *tr, double seconds)
+{
+    const double left = 60 * tr->cfg->minutes - (now(tr) - tr->began);
+    return tr->cfg->minutes > 0 && seconds > left ? fmax(left, 0) : seconds;
+}
+
 // ---- validation
 
 static Status validate(Trainer *tr, double *loss)
@@ -249,16 +289,24 @@ static bool impatient(const Trainer *tr)
 
 // ---- the run
 
-static void write_log(Trainer *tr, const TrainReport *r)
+static Status write_log(Trainer *tr, const TrainReport *r)
 {
-    fprintf(tr->log.f,
-            "{\"step\":%lld,\"total\":%lld,\"loss\":%.9g,\"smooth_loss\":%.9g,\"grad_norm\":%.6g,\"lr\":%.6g,"
-            "\"seconds\":%.3f%s",
-            (long long)r->step, (long long)r->total, r->loss, r->smooth_loss, r->grad_norm, r->lr, r->seconds,
-            r->final ? ",\"final\":true" : "");
-    if (isfinite(r->val_loss)) fprintf(tr->log.f, ",\"val_loss\":%.9g", r->val_loss);
-    fputs("}\n", tr->log.f);
-    fflush(tr->log.f);
+    char val[40] = "", line[400];
+    if (isfinite(r->val_loss)) snprintf(val, sizeof val, ",\"val_loss\":%.9g", r->val_loss);
+    snprintf(line, sizeof line,
+             "{\"step\":%lld,\"total\":%lld,\"loss\":%.9g,\"smooth_loss\":%.9g,\"grad_norm\":%.6g,\"lr\":%.6g,"
+             "\"seconds\":%.3f%s%s}\n",
+             (long long)r->step, (long long)r->total, r->loss, r->smooth_loss, r->grad_norm, r->lr, r->seconds,
+             r->final ? ",\"final\":true" : "", val);
+    return run_log_line(&tr->log, line);
+}
+
+// What is left to do when the log cannot be written.
+static Status save_and_stop(Trainer *tr, const Status *why)
+{
+    const Status saved = save_checkpoint(tr);
+    return ERROR("%s; training stops after step %lld, %s", why->msg, (long long)tr->optim.step,
+                 saved.code ? "which could not be saved" : "which is saved");
 }
 
 static bool stop_asked(const Trainer *tr) { return tr->o->stop && *tr->o->stop; }
@@ -298,10 +346,12 @@ static Status look(Trainer *tr)
     r.seconds = now(tr) - tr->began;
     r.total = op->total;
     if (!planned_anew(tr) || op->step >= SPEED_STEPS)
-        r.eta_seconds = pace_eta(&tr->pace, op->step, op->total, validations(tr));
+        r.eta_seconds = within_limit(tr, pace_eta(&tr->pace, op->step, op->total, validations(tr)));
     if (validation_due(tr)) TRY(validate(tr, &r.val_loss));
-    if (op->step % LOG_STEPS == 0 || op->step == op->total || isfinite(r.val_loss)) write_log(tr, &r);
+    const bool line = op->step % LOG_STEPS == 0 || op->step == op->total || isfinite(r.val_loss);
+    const Status logged = line ? write_log(tr, &r) : OK;
     if (tr->o->report) tr->o->report(tr->o->ctx, &r);
+    if (logged.code) return save_and_stop(tr, &logged);
     if (now(tr) - tr->saved > tr->save_every) TRY(save_checkpoint(tr));
     tr->looked = now(tr);
     return OK;
@@ -346,50 +396,108 @@ static Status check_same(const Trainer *tr, const LeadRecord *r)
                      config_text(&r->cfg, k, want), config_text(tr->cfg, k, got));
     if (!same_rows(r->train, o->train) || !same_rows(r->val, o->val) || !same_rows(r->final, o->final))
         return ERROR("%s: want the rows that the run was started with, got others", r->file);
+    if (!r->bits || o->other_bits || strcmp(r->bits, tr->bits) == 0) return OK;
+    return ERROR("%s: trained by %s; here it would go on by %s, and not give the bits of a run that never stopped: "
+                 "--allow-other-bits goes on all the same", r->file, r->bits, tr->bits);
+}
+
+// Checkpoints before version 2 had all three numbers under one key.
+static Status load_schedule(Trainer *tr, const SafeFile *f, int64_t warmup_bend[2])
+{
+    Optim *op = &tr->optim;
+    const char *text;
+    if (safetensors_meta(f, "lead.schedule_done")) {
+        TRY(checkpoint_numbers(f, "lead.schedule", 2, 0, tr->cfg->steps, warmup_bend));
+        TRY(checkpoint_real(f, "lead.schedule_done", &op->done));
+    } else {
+        long long w, b;
+        TRY(checkpoint_meta(f, "lead.schedule", &text));
+        if (sscanf(text, "%lld %lld %lf", &w, &b, &op->done) != 3) w = -1;
+        warmup_bend[0] = w, warmup_bend[1] = b;
+    }
+    if (warmup_bend[0] >= 0 && warmup_bend[0] <= tr->cfg->steps && warmup_bend[1] >= 0 && warmup_bend[1] <= op->step &&
+        op->done >= 0 && op->done <= 1)
+        return OK;
+    return ERROR("%s: lead.schedule: want steps of the run and a share of it, got others", f->path);
+}
+
+// The numbers of a checkpoint: each one that a run could have stored.
+static Status load_progress(Trainer *tr, const SafeFile *f)
+{
+    Optim *op = &tr->optim;
+    const int64_t most = most_steps(tr);
+    int64_t validation[3], warmup_bend[2];
+    TRY(checkpoint_numbers(f, "lead.total", 1, 0, most, &op->total));
+    TRY(checkpoint_numbers(f, "lead.step", 1, 0, op->total, &op->step));
+    // in the final fit these are of the fit before
+    TRY(checkpoint_numbers(f, "lead.validation", 3, 0, tr->final ? tr->cfg->steps : op->step, validation));
+    TRY(load_schedule(tr, f, warmup_bend));
+    TRY(checkpoint_real(f, "lead.best_val", &tr->best_val));
+    TRY(checkpoint_real(f, "lead.smooth_loss", &tr->smooth));
+    if (!isfinite(tr->smooth) || tr->best_val == -INFINITY)
+        return ERROR("%s: lead.smooth_loss, lead.best_val: want losses, got %g and %g", f->path, tr->smooth,
+                     tr->best_val);
+    op->warmup = warmup_bend[0];
+    op->bend = warmup_bend[1];
+    tr->validated = validation[0];
+    tr->best_step = validation[1];
+    tr->since = validation[2];
     return OK;
 }
 
 static Status load_state(Trainer *tr, const SafeFile *f)
 {
-    const char *hash, *data, *best, *smooth, *schedule;
-    int64_t step, total, validation[3], warmup_bend[2];
+    const char *hash, *data;
     TRY(checkpoint_meta(f, "lead.llm_sha256", &hash));
     TRY(checkpoint_meta(f, "lead.data_sha256", &data));
-    TRY(checkpoint_meta(f, "lead.best_val", &best));
-    TRY(checkpoint_meta(f, "lead.smooth_loss", &smooth));
-    TRY(checkpoint_meta(f, "lead.schedule", &schedule));
-    TRY(checkpoint_numbers(f, "lead.schedule", 2, warmup_bend));
-    TRY(checkpoint_numbers(f, "lead.step", 1, &step));
-    TRY(checkpoint_numbers(f, "lead.total", 1, &total));
-    TRY(checkpoint_numbers(f, "lead.validation", 3, validation));
     if (strcmp(hash, tr->llm_hash)) return ERROR("%s: trained with other LLM weights than %s", f->path, tr->cfg->llm);
     if (strcmp(data, tr->data_hash)) return ERROR("%s: trained on other traffic than this", f->path);
+    TRY(load_progress(tr, f));
     TRY(checkpoint_load(f, &tr->ps));
-    tr->optim.step = step;
-    tr->optim.total = total;
-    tr->optim.warmup = warmup_bend[0];
-    tr->optim.bend = warmup_bend[1];
-    tr->optim.done = strtod(strrchr(schedule, ' '), NULL);
-    tr->validated = validation[0];
-    tr->best_step = validation[1];
-    tr->since = validation[2];
-    tr->best_val = strtod(best, NULL);
-    tr->smooth = strtod(smooth, NULL);
-    if (step >= SPEED_STEPS) tr->next_plan = -1;   // the plan was made
+    if (tr->optim.step >= SPEED_STEPS) tr->next_plan = -1;   // the plan was made
     return OK;
 }
 
 // ---- the start
 
-// Weights to begin with, from another run.
+// What the run that is given begins with; for the final fit that run's final weights, which have seen more rows, for
+// validation too many.
+static Status open_given(const Trainer *tr, bool final, SafeFile *f, Arena *a)
+{
+    static const char *const names[] = {RUN_FINAL, RUN_BEST};
+    struct stat sb;
+    if (stat(tr->start, &sb) || !S_ISDIR(sb.st_mode)) return checkpoint_open(f, a, tr->start);
+    return run_directory_read(f, a, tr->start, names + !final, 1 + final);
+}
+
+// The copy of it in the directory; runs of earlier versions made none.
 static Status open_start(const Trainer *tr, SafeFile *f, Arena *a)
 {
-    struct stat sb;
-    const bool dir = stat(tr->start, &sb) == 0 && S_ISDIR(sb.st_mode);
-    if (!dir) return checkpoint_open(f, a, tr->start);
-    const char *best = arena_printf(a, "%s/" RUN_BEST, tr->start), *final = arena_printf(a, "%s/" RUN_FINAL, tr->start);
-    // the final weights have seen more rows; for validation too many
-    return checkpoint_open(f, a, tr->final && stat(final, &sb) == 0 ? final : best);
+    static const char *const names[] = {RUN_START_FINAL, RUN_START};
+    bool copied;
+    TRY(file_exists(path_of(tr, RUN_START), &copied));
+    if (copied) return run_directory_read(f, a, tr->o->out, names + !tr->final, 1 + tr->final);
+    const Status s = open_given(tr, tr->final, f, a);
+    return s.code ? ERROR("this update began with %s and needs it still: %s", tr->start, s.msg) : OK;
+}
+
+static Status copy_given(Trainer *tr, bool final, const char *to)
+{
+    SafeFile f;
+    const size_t mark = arena_mark(tr->scratch);
+    TRY(open_given(tr, final, &f, tr->scratch));
+    note(tr, f.note);
+    const Status s = file_write(path_of(tr, to), f.map.data, f.map.size);
+    safetensors_close(&f);
+    arena_rewind(tr->scratch, mark);
+    return s;
+}
+
+// Copies what the run begins with: it may move or go while this one trains.
+static Status copy_start(Trainer *tr)
+{
+    TRY(copy_given(tr, false, RUN_START));
+    return final_wanted(tr) ? copy_given(tr, true, RUN_START_FINAL) : OK;
 }
 
 static Status check_start_file(const Trainer *tr, const SafeFile *f, Arena *a)
@@ -411,7 +519,7 @@ static Status check_start(const Trainer *tr)
     Arena *a = tr->scratch;
     const size_t mark = arena_mark(a);
     SafeFile f;
-    TRY(open_start(tr, &f, a));
+    TRY(tr->o->resume ? open_start(tr, &f, a) : open_given(tr, false, &f, a));
     const Status s = check_start_file(tr, &f, a);
     safetensors_close(&f);
     arena_rewind(a, mark);
@@ -432,7 +540,11 @@ static Status load(Trainer *tr, bool resume)
     if (!resume && !*tr->start) return OK;
     SafeFile f;
     TRY(resume ? checkpoint_open(&f, tr->perm, path_of(tr, RUN_CHECKPOINT)) : open_start(tr, &f, tr->perm));
-    const Status s = resume ? load_state(tr, &f) : load_start_file(tr, &f);
+    Status s = resume ? load_state(tr, &f) : load_start_file(tr, &f);
+    note(tr, f.note);
+    // the whole file takes the place of the damaged one, which the next save would else keep as the previous
+    if (!s.code && resume && checkpoint_is_previous(&f) && rename(f.path, path_of(tr, RUN_CHECKPOINT)))
+        s = ERROR("%s: cannot rename: %s", f.path, strerror(errno));
     safetensors_close(&f);
     return s;
 }
@@ -506,17 +618,17 @@ static Status setup(Trainer *tr)
     return OK;
 }
 
-static void report_end(Trainer *tr, const TrainEnd *e)
+static Status report_end(Trainer *tr, const TrainEnd *e)
 {
     static const char *const why[] = {"complete", "patience", "time", "asked"};
-    fprintf(tr->log.f, "{\"ended\":\"%s\",\"why\":\"%s\",\"step\":%lld,\"total\":%lld,\"best_step\":%lld",
-            e->final ? "final" : "train", why[e->why], (long long)e->step, (long long)e->total,
-            (long long)e->best_step);
+    char best[80] = "", line[400];
     if (isfinite(e->best_val))
-        fprintf(tr->log.f, ",\"best_val\":%.9g,\"since\":%lld", e->best_val, (long long)e->since);
-    fputs("}\n", tr->log.f);
-    fflush(tr->log.f);
+        snprintf(best, sizeof best, ",\"best_val\":%.9g,\"since\":%lld", e->best_val, (long long)e->since);
+    snprintf(line, sizeof line, "{\"ended\":\"%s\",\"why\":\"%s\",\"step\":%lld,\"total\":%lld,\"best_step\":%lld%s}\n",
+             e->final ? "final" : "train", why[e->why], (long long)e->step, (long long)e->total,
+             (long long)e->best_step, best);
     if (tr->o->ended) tr->o->ended(tr->o->ctx, e);
+    return run_log_line(&tr->log, line);
 }
 
 // The run as it forecasts.
@@ -578,8 +690,9 @@ static Status end_fit(Trainer *tr, bool *whole)
                                                                                                     : TRAIN_COMPLETE;
     const TrainEnd e = {.final = tr->final, .why = why, .step = op->step, .total = op->total,
                         .best_step = tr->best_step, .since = tr->since, .best_val = tr->best_val, .rows = tr->rows};
-    report_end(tr, &e);
-    return *whole && !tr->final && tr->n_val > 0 ? calibrate(tr) : OK;   // after the last use of the weights
+    const Status logged = report_end(tr, &e);
+    if (*whole && !tr->final && tr->n_val > 0) TRY(calibrate(tr));   // after the last use of the weights
+    return logged;
 }
 
 // One fit, from its statistics to its end.  The memory that it took is free again afterwards.
@@ -591,11 +704,9 @@ static Status fit(Trainer *tr, bool final, bool resume, bool *whole)
     tr->next_plan = tr->cfg->minutes > 0 && tr->next_plan >= 0 ? SPEED_STEPS : -1;
     Status st = setup(tr);
     if (!st.code) st = load(tr, resume);
-    if (st.code) {
-        if (!tr->log.f) (void)rmdir(tr->o->out);   // only a directory that is still empty goes
-        return st;
-    }
-    if (!tr->log.f) {
+    if (st.code) return st;
+    if (!tr->log.fd) {
+        TRY(try_saving(tr));
         TRY(file_write(path_of(tr, "config.json"), tr->config_json, strlen(tr->config_json)));
         TRY(run_log_open(&tr->log, tr->o->out, tr->o->resume, tr->scratch));
     }
@@ -619,28 +730,45 @@ static Status fits(Trainer *tr, const LeadRecord *r)
     return whole ? run_directory_finish(tr->o->out, tr->scratch) : OK;
 }
 
+// In the directory, which is locked.
+static Status train(Trainer *tr)
+{
+    const TrainOptions *o = tr->o;
+    LeadRecord r = {.file = NULL};
+    if (o->resume) {
+        TRY(lead_record_open(&r, tr->perm, o->out));
+        TRY(check_same(tr, &r));
+        tr->start = r.start;
+    }
+    if (*tr->start && !r.in_final && (!o->resume || final_wanted(tr))) TRY(check_start(tr));
+    if (*tr->start && !o->resume) TRY(copy_start(tr));
+    JsonWriter w = json_writer(tr->perm, 1);
+    config_write_json(tr->cfg, &w, NULL);
+    tr->config_json = json_text(&w, NULL);
+    tr->data_hash = lead_data_hash(tr->s, tr->perm);
+    tr->series = lead_series_text(tr->s, tr->s->T, tr->perm);
+    const Status st = fits(tr, &r);
+    if (!tr->log.fd) {
+        if (!o->resume) (void)run_directory_finish(o->out, tr->scratch);   // nothing was begun
+        return st;
+    }
+    const Status closed = run_log_close(&tr->log);
+    return st.code ? st : closed;
+}
+
 Status lead_train(const LeadConfig *cfg, const TrafficSeries *s, const TrainOptions *o, const Device *dev, Arena *perm,
                   Arena *step, Arena *scratch)
 {
     Trainer tr = {.cfg = cfg, .s = s, .o = o, .dev = dev, .perm = perm, .step = step, .scratch = scratch,
-                  .pace = pace_new(), .best_val = INFINITY, .start = o->start ? o->start : ""};
+                  .pace = pace_new(), .best_val = INFINITY, .start = o->start ? o->start : "",
+                  .bits = checkpoint_bits(dev, perm)};
+    RunDirectory dir;
     tr.began = now(&tr);
     tr.save_every = o->checkpoint_seconds > 0 ? o->checkpoint_seconds : 120;
     TRY(config_check(cfg));   // before anything is made on the disk
-    LeadRecord r = {.file = NULL};
-    if (o->resume && run_directory_state(o->out, scratch) == RUN_UNFINISHED) {
-        TRY(lead_record_open(&r, perm, o->out));
-        TRY(check_same(&tr, &r));
-        tr.start = r.start;
-    }
-    if (*tr.start && !r.in_final) TRY(check_start(&tr));
-    TRY(run_directory_prepare(o->out, o->resume, scratch));
-    JsonWriter w = json_writer(perm, 1);
-    config_write_json(cfg, &w, NULL);
-    tr.config_json = json_text(&w, NULL);
-    tr.data_hash = lead_data_hash(s, perm);
-    const Status st = fits(&tr, &r);
-    if (!tr.log.f) return st;
-    const Status closed = run_log_close(&tr.log);
-    return st.code ? st : closed;
+    TRY(run_directory_open(&dir, o->out, o->resume, perm));
+    note(&tr, dir.note);
+    const Status st = train(&tr);
+    run_directory_close(&dir);
+    return st;
 }

@@ -5,7 +5,7 @@
 //   final   where TrainOptions.final names rows: from the same start, as many steps as the best of the first fit had,
 //           with their own complete schedule, on those rows, statistics included; samples are stretched as the best's.
 //           Nothing is validated, so final.safetensors is for forecasting only.
-// checkpoint.safetensors is what an unfinished run is resumed from, and goes when the run has finished.  log.jsonl has
+// One process at a time trains in a directory; it holds its lock.  checkpoint.safetensors is what an unfinished run is resumed from, and goes when the run has finished.  log.jsonl has
 // one line per report, config.json the configuration.
 //
 // The state of a run: parameters, moments, averages, step, the plan (total steps, how the schedule is bent), best
@@ -50,13 +50,17 @@ typedef struct TrainEnd {
 typedef struct TrainOptions {
     const char *out;                           // run directory; made when missing
     bool resume;                               // continue from out/checkpoint.safetensors
-    const char *start;                         // weights to begin with: a run directory or a file; NULL = from nothing
+    bool other_bits;                           // .. although compiler, instruction set or `exact` are others than
+                                               // before, so that the bits will be others too
+    const char *start;                         // weights to begin with: a run directory or a file, which is copied, so
+                                               // that a resumed run needs nothing but its directory; NULL = from nothing
     const char *manifest;                      // JSON text stored in every checkpoint; may be NULL
     const char *data_path;                     // recorded, so that forecast and eval can say what it was trained on
     TrafficRange train, val;                   // rows
     TrafficRange final;                        // rows of the final fit; empty = none
     double checkpoint_seconds;                 // between checkpoints; 0 = 120
     void (*report)(void *ctx, const TrainReport *r);   // called for every step, in order; may be NULL
+    void (*note)(void *ctx, const char *text);         // one line for people, now and then; may be NULL
     void (*ended)(void *ctx, const TrainEnd *e);       // called at the end of each fit; may be NULL
     void *ctx;
     void (*calibrated)(void *ctx, const Calibration *c);   // at the end of the first fit; may be NULL
@@ -65,9 +69,10 @@ typedef struct TrainOptions {
     double (*clock)(void);                     // seconds; NULL = clock_seconds
 } TrainOptions;
 
-// Trains cfg on the series.  Errors: o->out holds a run and resume is false (nothing is overwritten), or holds none to
-// resume and resume is true; a checkpoint of another configuration (cfg.llm may be another path to the same weights),
-// rows or series; start weights of other nodes, slots, sizes or LLM; too few windows; a loss or gradient that is not
+// Trains cfg on the series.  Errors: another process trains in o->out; it holds a run and resume is false (nothing is
+// overwritten), or holds none to resume and resume is true; a checkpoint of another configuration (cfg.llm may be another
+// path to the same weights), rows or series, one that gives other bits here (other_bits), one with a value that no run
+// writes; start weights of other nodes, slots, sizes or LLM; too few windows; a loss or gradient that is not
 // finite, with its step; a file that cannot be written.
 Status lead_train(const LeadConfig *cfg, const TrafficSeries *s, const TrainOptions *o, const Device *dev, Arena *perm,
                   Arena *step, Arena *scratch);

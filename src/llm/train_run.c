@@ -1,5 +1,6 @@
 #include "llm/train_run.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ typedef struct State {
     Gpt2Hook hook;
     const char *identity;        // what a checkpoint must agree with, as JSON
     const char *base_hash;       // of the frozen base, or NULL
+    const char *bits;            // checkpoint_bits
     RunLog log;
     double begin, saved;         // seconds of the clock
     int64_t first;               // the step this call began at
@@ -57,34 +59,57 @@ static const char *identity_json(const Gpt2Run *r, const char *base_hash, Arena 
 
 // ---- saving and resuming --------------------------------------------------------------------------------------------
 
-static Status save_checkpoint(State *s)
+enum { N_META = 4 };
+
+static void describe(const State *s, SafeMeta meta[N_META])
 {
     const Gpt2Run *r = s->r;
+    meta[0] = (SafeMeta){"gpt2.run", s->identity};
+    meta[1] = (SafeMeta){"gpt2.step", arena_printf(s->t->scratch, "%lld", (long long)r->optim.step)};
+    meta[2] = (SafeMeta){"gpt2.manifest", r->manifest ? r->manifest : "{}"};
+    meta[3] = (SafeMeta){"gpt2.bits", s->bits};
+}
+
+static const char *checkpoint_path(const State *s)
+{
+    return arena_printf(s->t->scratch, "%s/" RUN_CHECKPOINT, s->r->out);
+}
+
+static Status save_checkpoint(State *s)
+{
     Arena *a = s->t->scratch;
     const size_t mark = arena_mark(a);
-    const SafeMeta meta[] = {
-        {"gpt2.run", s->identity},
-        {"gpt2.step", arena_printf(a, "%lld", (long long)r->optim.step)},
-        {"gpt2.manifest", r->manifest ? r->manifest : "{}"},
-    };
-    const Status st = checkpoint_save(arena_printf(a, "%s/" RUN_CHECKPOINT, r->out), r->ps, meta,
-                                      (int)(sizeof meta / sizeof *meta), NULL, 0, a);
+    SafeMeta meta[N_META];
+    describe(s, meta);
+    const Status st = checkpoint_save(checkpoint_path(s), s->r->ps, meta, N_META, NULL, 0, a);
     arena_rewind(a, mark);
     s->saved = clock_seconds();
     return st;
 }
 
+// Before the first step: whether a checkpoint can be written at all.
+static Status try_saving(const State *s)
+{
+    const size_t mark = arena_mark(s->t->scratch);
+    SafeMeta meta[N_META];
+    describe(s, meta);
+    TRY(checkpoint_try(checkpoint_path(s), meta, N_META));
+    arena_rewind(s->t->scratch, mark);
+    return OK;
+}
+
 static Status load_checkpoint(State *s, const SafeFile *f)
 {
-    const char *identity, *step;
+    const char *identity, *bits = safetensors_meta(f, "gpt2.bits");
     TRY(checkpoint_meta(f, "gpt2.run", &identity));
-    TRY(checkpoint_meta(f, "gpt2.step", &step));
     if (strcmp(identity, s->identity))
         return ERROR("%s: want a run of these options, data and weights, got another one: %s here, %s there", f->path,
                      s->identity, identity);
-    TRY(checkpoint_load(f, s->r->ps));
-    s->r->optim.step = strtoll(step, NULL, 10);
-    return OK;
+    if (bits && strcmp(bits, s->bits) && !s->r->other_bits)
+        return ERROR("%s: trained by %s; here it would go on by %s, and not give the bits of a run that never stopped: "
+                     "--allow-other-bits goes on all the same", f->path, bits, s->bits);
+    TRY(checkpoint_numbers(f, "gpt2.step", 1, 0, s->r->optim.total, &s->r->optim.step));
+    return checkpoint_load(f, s->r->ps);
 }
 
 static Status resume(State *s)
@@ -92,8 +117,12 @@ static Status resume(State *s)
     Arena *a = s->t->scratch;
     const size_t mark = arena_mark(a);
     SafeFile f;
-    TRY(checkpoint_open(&f, a, arena_printf(a, "%s/" RUN_CHECKPOINT, s->r->out)));
-    const Status st = load_checkpoint(s, &f);
+    TRY(checkpoint_open(&f, a, checkpoint_path(s)));
+    Status st = load_checkpoint(s, &f);
+    if (f.note && s->r->note) s->r->note(s->r->arg, f.note);
+    // the whole file takes the place of the damaged one, which the next save would else keep as the previous
+    if (!st.code && checkpoint_is_previous(&f) && rename(f.path, checkpoint_path(s)))
+        st = ERROR("%s: cannot rename: %s", f.path, strerror(errno));
     safetensors_close(&f);
     if (!st.code) arena_rewind(a, mark);
     return st;
@@ -123,15 +152,16 @@ static double validate(const State *s)
     return gpt2_text_loss(s->t, r->m, hook_of(s), r->val, r->opt.context, r->val_windows);
 }
 
-static void write_log(State *s, const Gpt2TrainProgress *p, double val_loss)
+static Status write_log(State *s, const Gpt2TrainProgress *p, double val_loss)
 {
     const Gpt2TrainOptions *o = &s->r->opt;
     const long long tokens = (long long)(p->step * o->batch * o->accumulate * o->context);
-    fprintf(s->log.f, "{\"step\":%lld,\"loss\":%.9g,\"grad_norm\":%.6g,\"lr\":%.6g,\"tokens\":%lld,\"seconds\":%.3f",
-            (long long)p->step, p->loss, p->grad_norm, p->lr, tokens, p->seconds);
-    if (isfinite(val_loss)) fprintf(s->log.f, ",\"val_loss\":%.9g", val_loss);
-    fputs("}\n", s->log.f);
-    fflush(s->log.f);
+    char val[40] = "", line[300];
+    if (isfinite(val_loss)) snprintf(val, sizeof val, ",\"val_loss\":%.9g", val_loss);
+    snprintf(line, sizeof line,
+             "{\"step\":%lld,\"loss\":%.9g,\"grad_norm\":%.6g,\"lr\":%.6g,\"tokens\":%lld,\"seconds\":%.3f%s}\n",
+             (long long)p->step, p->loss, p->grad_norm, p->lr, tokens, p->seconds, val);
+    return run_log_line(&s->log, line);
 }
 
 static bool after_step(void *arg, const Gpt2TrainProgress *p)
@@ -140,9 +170,9 @@ static bool after_step(void *arg, const Gpt2TrainProgress *p)
     const Gpt2Run *r = s->r;
     const bool stop = r->stop_after && p->step - s->first >= r->stop_after, last = p->step == p->steps;
     const double val_loss = last || (r->val_every && p->step % r->val_every == 0) ? validate(s) : NAN;
-    write_log(s, p, val_loss);
+    s->failed = write_log(s, p, val_loss);
     const bool go_on = !r->progress || r->progress(r->arg, p, val_loss);
-    if (clock_seconds() - s->saved > r->checkpoint_seconds) s->failed = save_checkpoint(s);
+    if (!s->failed.code && clock_seconds() - s->saved > r->checkpoint_seconds) s->failed = save_checkpoint(s);
     return go_on && !stop && !s->failed.code;
 }
 
@@ -152,23 +182,39 @@ static Status train(State *s)
     s->begin = s->saved = clock_seconds();
     s->first = r->optim.step;
     TRY(gpt2_train(s->t, r->m, hook_of(s), r->ps, &r->optim, r->train, &r->opt, after_step, s));
-    TRY(s->failed);
+    if (s->failed.code) {
+        const Status saved = save_checkpoint(s);
+        return ERROR("%s; training stops after step %lld, %s", s->failed.msg, (long long)r->optim.step,
+                     saved.code ? "which could not be saved" : "which is saved");
+    }
     if (s->base_hash)
         CHECK(!strcmp(s->base_hash, paramset_frozen_hash(r->ps, s->t->scratch)), "training changed the frozen base");
     TRY(save_checkpoint(s));
     return save_result(s);
 }
 
+// In the directory, which is locked.
+static Status run(State *s)
+{
+    Gpt2Run *r = s->r;
+    if (r->resume) TRY(resume(s));
+    TRY(try_saving(s));
+    TRY(run_log_open(&s->log, r->out, r->resume, r->ps->perm));
+    const Status st = train(s), closed = run_log_close(&s->log);
+    return st.code ? st : closed;
+}
+
 Status gpt2_run(Gpt2Run *r, Tape *t)
 {
     Arena *perm = r->ps->perm;
-    State s = {.r = r, .t = t, .failed = OK};
+    State s = {.r = r, .t = t, .failed = OK, .bits = checkpoint_bits(r->ps->dev, perm)};
+    RunDirectory dir;
     if (r->adapters) s.hook = adapter_hook(r->adapters);
     if (r->lora.rank || r->adapters) s.base_hash = paramset_frozen_hash(r->ps, perm);
     s.identity = identity_json(r, s.base_hash, perm);
-    TRY(run_directory_prepare(r->out, r->resume, t->scratch));
-    if (r->resume) TRY(resume(&s));
-    TRY(run_log_open(&s.log, r->out, r->resume, perm));
-    const Status st = train(&s), closed = run_log_close(&s.log);
-    return st.code ? st : closed;
+    TRY(run_directory_open(&dir, r->out, r->resume, perm));
+    if (dir.note && r->note) r->note(r->arg, dir.note);
+    const Status st = run(&s);
+    run_directory_close(&dir);
+    return st;
 }

@@ -12,7 +12,8 @@
 
 typedef struct Gpt2Run {
     const char *out;
-    bool resume;                 // go on from DIR/checkpoint.safetensors; else DIR must not hold one
+    bool resume;                 // go on from DIR/checkpoint.safetensors; else DIR must hold no run and no weights
+    bool other_bits;             // .. although compiler, instruction set or --exact are others than before
     ParamSet *ps;                // no_ema; the model, then the adapters
     Gpt2 *m;
     AdapterSet *adapters;        // or NULL
@@ -29,10 +30,13 @@ typedef struct Gpt2Run {
     const char *manifest;        // JSON text, stored in every checkpoint
     // val_loss: NAN at steps where it was not measured
     bool (*progress)(void *arg, const Gpt2TrainProgress *p, double val_loss);
+    void (*note)(void *arg, const char *text);     // one line for people, now and then; may be NULL
     void *arg;
 } Gpt2Run;
 
-// Errors: the directory cannot be used; its checkpoint is of another run (other options, data or base); a loss or
+// One process at a time trains in a directory (nn/run_directory.h).
+// Errors: the directory cannot be used, or another process uses it; its checkpoint is of another run (other options, data
+// or base), gives other bits here (other_bits), or holds a value that no run writes; a loss or
 // gradient that is not finite; a file cannot be written.
 Status gpt2_run(Gpt2Run *r, Tape *t);
 
