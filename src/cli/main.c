@@ -1,8 +1,11 @@
 // lead: finds the verb, parses its options, builds arenas and device, runs it, prints its one error line.
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/verbs.h"
 #include "io/file.h"
@@ -14,6 +17,47 @@ static void on_signal(int sig)
     (void)sig;
     if (stop_flag) _Exit(130);   // a second signal ends the process at once
     stop_flag = 1;
+}
+
+// A terminal that goes away may say so twice.
+static void on_hangup(int sig)
+{
+    (void)sig;
+    stop_flag = 1;
+}
+
+// Ctrl-C, kill and a closed terminal, unless nohup ignores it, end a verb that stops as soon as its state is saved.
+static void watch_signals(bool stops)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);   // the write fails instead, and says why
+    if (!stops) return;
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    if (signal(SIGHUP, on_hangup) == SIG_IGN) signal(SIGHUP, SIG_IGN);
+}
+
+// A closed descriptor 0, 1 or 2 would be that of the next file opened, and messages would go into it.  What is written
+// to one opened here fails.
+static void hold_standard_files(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDONLY) != fd) _exit(1);
+}
+
+// Threads that spin while they wait take the processor from those that work: beside two busy programs a training on two
+// threads takes a multiple of the time (docs/cli.md).  OpenMP reads the policy as it is loaded, so the program starts
+// itself once more.  Where that fails threads spin, as they would have.
+static void wait_passively(char **argv)
+{
+    char self[PATH_MAX];
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("OMP_WAIT_POLICY", "passive", 1)) return;
+    const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n > 0) {   // under its own name, which is what ps shows
+        self[n] = 0;
+        execv(self, argv);
+    }
+    execv("/proc/self/exe", argv);
 }
 
 static void give_up(const char *msg)
@@ -105,6 +149,8 @@ static int finish(Status s)
 
 int main(int argc, char **argv)
 {
+    hold_standard_files();
+    wait_passively(argv);
     if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
         print_help(argc < 2 ? stderr : stdout);
         return argc < 2 ? 2 : finish(OK);
@@ -135,11 +181,7 @@ int main(int argc, char **argv)
     cli.option = v->option;
     cli.n_options = v->n_options;
     cli.values = values;
-    if (v->stops) {
-        signal(SIGINT, on_signal);
-        signal(SIGTERM, on_signal);
-    }
-    signal(SIGPIPE, SIG_IGN);
+    watch_signals(v->stops);
     s = v->run(&cli, values);
     if (!s.code && common.manifest) {
         const char *text = manifest_json(&cli, cli.perm);

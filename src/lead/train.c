@@ -418,7 +418,7 @@ static Status load_schedule(Trainer *tr, const SafeFile *f, int64_t warmup_bend[
     if (warmup_bend[0] >= 0 && warmup_bend[0] <= tr->cfg->steps && warmup_bend[1] >= 0 && warmup_bend[1] <= op->step &&
         op->done >= 0 && op->done <= 1)
         return OK;
-    return ERROR("%s: lead.schedule: want steps of the run and a share of it, got others", f->path);
+    return ERROR("%s: lead.schedule, lead.schedule_done: want steps of the run and a share of it, got others", f->path);
 }
 
 // The numbers of a checkpoint: each one that a run could have stored.
