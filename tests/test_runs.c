@@ -25,6 +25,19 @@ typedef struct Runs {
 
 static bool exists(const char *path) { return access(path, F_OK) == 0; }
 
+// A file that does not say its size, with its NULs as newlines.
+static const char *slurp_any(Arena *a, const char *path)
+{
+    enum { MOST = 1 << 16 };
+    char *text = arena_zalloc(a, MOST + 1);
+    FILE *f = fopen(path, "rb");
+    const size_t n = f ? fread(text, 1, MOST, f) : 0;
+    if (f) fclose(f);
+    for (size_t i = 0; i < n; i++)
+        if (!text[i]) text[i] = '\n';
+    return text;
+}
+
 static void shell(const Runs *r, const char *command) { TEST(r->log, system(command) == 0, "%s", command); }
 
 // A copy of a run, to be damaged.
@@ -79,6 +92,8 @@ static pid_t start_endless(const Runs *r, const char *dir, const char *more)
     const pid_t pid = lead_start(r->log, r->a, PATH("endless.out"), PATH("endless.err"), args);
     const char *prev = arena_printf(r->a, "%s/checkpoint.safetensors.prev", dir);
     for (int i = 0; i < 6000 && !exists(prev); i++) usleep(10000);
+    struct stat log = {0};
+    for (int i = 0; i < 6000 && (stat(arena_printf(r->a, "%s/log.jsonl", dir), &log) || !log.st_size); i++) usleep(10000);
     TEST(r->log, exists(prev), "no two checkpoints within a minute: %s", slurp(r->a, PATH("endless.err")));
     return pid;
 }
@@ -462,6 +477,121 @@ static void check_log(const Runs *r)
          "a full disk: %d, the log ends in '%s'", code, n > 20 ? text + n - 20 : text);
 }
 
+// lead itself, with system calls that fail.
+typedef struct Exec { const Runs *r; const char *args; } Exec;
+
+static int exec_lead(void *ctx)
+{
+    const Exec *e = ctx;
+    return lead_wait(lead_start(e->r->log, e->r->a, arena_printf(e->r->a, "%s/exec.out", e->r->log->tmp),
+                                arena_printf(e->r->a, "%s/exec.err", e->r->log->tmp), e->args));
+}
+
+static void check_file_system(const Runs *r)
+{
+    const char *dir = PATH("plain");
+    Exec e = {r, arena_printf(r->a, "%s --calibrate false --steps 30 --checkpoint-seconds 1e-9 --out %s", r->common,
+                              dir)};
+    const Fault none[] = {{SYS_link, EPERM}, {SYS_linkat, EPERM}, {SYS_flock, ENOSYS}};
+    int code = fault_run(none, 3, exec_lead, &e);
+    if (code == FAULT_SKIP) return;
+    TEST(r->log, code == 0 && strstr(slurp(r->a, PATH("exec.err")), "no lock to be had"),
+         "neither links nor locks: exit %d, %s", code, slurp(r->a, PATH("exec.err")));
+    for (int k = 0; k < 2; k++) {
+        const char *name = k ? "final.safetensors" : "best.safetensors";
+        TEST(r->log, same_tensors(r, arena_printf(r->a, "%s/%s", dir, name), arena_printf(r->a, "%s/%s", r->done, name)),
+             "neither links nor locks: another %s", name);
+    }
+    // a disk that cannot take a checkpoint: said, and nothing half-written stays
+    e.args = arena_printf(r->a, "%s --calibrate false --steps 30 --out %s", r->common, PATH("nospace"));
+    const Fault full = {SYS_fsync, ENOSPC};
+    code = fault_run(&full, 1, exec_lead, &e);
+    TEST(r->log, code == 1 && strstr(slurp(r->a, PATH("exec.err")), "No space left"), "a full disk: exit %d, %s", code,
+         slurp(r->a, PATH("exec.err")));
+    TEST(r->log, system(arena_printf(r->a, "ls %s/*.tmp* 2>/dev/null | grep -q .", PATH("nospace"))) != 0,
+         "a temporary file is left");
+}
+
+// Every file smaller than a checkpoint: SIGXFSZ would end the process without a word.
+static int exec_small(void *ctx)
+{
+    const struct rlimit most = {100000, 100000};
+    setrlimit(RLIMIT_FSIZE, &most);
+    return exec_lead(ctx);
+}
+
+static int exec_closed(void *ctx)
+{
+    const Exec *e = ctx;
+    char *argv[64] = {(char *)(uintptr_t)e->r->log->lead}, *save;
+    int n = 1;
+    for (char *w = strtok_r(arena_printf(e->r->a, "%s", e->args), " ", &save); w && n < 63; w = strtok_r(NULL, " ", &save))
+        argv[n++] = w;
+    close(0), close(1), close(2);
+    execv(e->r->log->lead, argv);
+    return 98;
+}
+
+static void check_limits(const Runs *r)
+{
+    Exec e = {r, arena_printf(r->a, "%s --calibrate false --steps 30 --out %s", r->common, PATH("small"))};
+    const int code = fault_run(NULL, 0, exec_small, &e);
+    TEST(r->log, code == 1 && strstr(slurp(r->a, PATH("exec.err")), "File too large"), "a limit of size: exit %d, %s",
+         code, slurp(r->a, PATH("exec.err")));
+    e.args = arena_printf(r->a, "%s --calibrate false --steps 30 --checkpoint-seconds 1e-9 --out %s", r->common,
+                          PATH("closed"));
+    const int closed = fault_run(NULL, 0, exec_closed, &e);
+    const char *log = slurp(r->a, PATH("closed/log.jsonl"));
+    long lines = 0, odd = 0;
+    for (const char *p = log; *p && strchr(p, '\n'); p = strchr(p, '\n') + 1, lines++) odd += *p != '{';
+    TEST(r->log, closed == 0 && lines > 5 && odd == 0, "closed descriptors: exit %d, %ld of %ld lines of the log are odd",
+         closed, odd, lines);
+    TEST(r->log, same_tensors(r, PATH("closed/final.safetensors"), arena_printf(r->a, "%s/final.safetensors", r->done)),
+         "closed descriptors: another result");
+    e.args = arena_printf(r->a, "forecast --keep-all --data %s --model %s", r->data, r->done);
+    TEST(r->log, fault_run(NULL, 0, exec_closed, &e) == 1, "a forecast to a closed stdout counts as done");
+}
+
+static void check_hangup(const Runs *r)
+{
+    const char *dir = PATH("hangup");
+    const pid_t pid = start_endless(r, dir, "");
+    const char *environ_of = slurp_any(r->a, arena_printf(r->a, "/proc/%ld/environ", (long)pid));
+    TEST(r->log, strstr(environ_of, "OMP_WAIT_POLICY=passive") != NULL, "threads spin while they wait");
+    kill(pid, SIGHUP);
+    TEST(r->log, lead_wait(pid) == 0 && strstr(slurp(r->a, PATH("endless.err")), "--resume"), "a hangup: %s",
+         slurp(r->a, PATH("endless.err")));
+}
+
+// Killed in the final fit: at no moment is there no run to forecast and score with, and it ends as if never stopped.
+static void check_final_kill(const Runs *r)
+{
+    const char *dir = PATH("finalkill"), *log = arena_printf(r->a, "%s/log.jsonl", dir);
+    const char *args = arena_printf(r->a, "%s --calibrate false --steps 150 --checkpoint-seconds 1e-9", r->common);
+    const pid_t pid = lead_start(r->log, r->a, PATH("fk.out"), PATH("fk.err"), arena_printf(r->a, "%s --out %s", args,
+                                                                                            dir));
+    const char *best = arena_printf(r->a, "%s/best.safetensors", dir);
+    int seen = 0, missing = 0;
+    for (int i = 0; i < 200000 && seen < 400; i++) {
+        const size_t mark = arena_mark(r->a);
+        const bool fitting = strstr(slurp(r->a, log), "\"ended\":\"train\"");
+        arena_rewind(r->a, mark);
+        if (fitting) seen++, missing += !exists(best);
+        usleep(fitting ? 200 : 2000);
+    }
+    kill(pid, SIGKILL);
+    TEST(r->log, lead_wait(pid) == 128 + SIGKILL && seen == 400 && missing == 0, "best.safetensors is missing at %d of %d "
+         "moments of the final fit; %s", missing, seen, slurp(r->a, PATH("fk.err")));
+    const Ran f = lead_run(r->log, r->a, "forecast --keep-all --data %s --model %s", r->data, dir);
+    TEST(r->log, f.code == 0, "forecast after a kill in the final fit: exit %d, %s", f.code, f.err);
+    const Ran rest = lead_run(r->log, r->a, "train --keep-all --out %s --resume", dir);
+    const Ran whole = lead_run(r->log, r->a, "%s --out %s", args, PATH("finalwhole"));
+    TEST(r->log, rest.code == 0 && whole.code == 0, "exit %d, %s; exit %d, %s", rest.code, rest.err, whole.code,
+         whole.err);
+    TEST(r->log, same_tensors(r, arena_printf(r->a, "%s/final.safetensors", dir), PATH("finalwhole/final.safetensors")),
+         "killed in the final fit and resumed: another end");
+}
+
 // ---- updates and other machines
 
 static void check_update(const Runs *r)
@@ -522,6 +652,7 @@ static void check_names(const Runs *r)
 
 void test_runs(TestLog *log)
 {
+    unsetenv("OMP_WAIT_POLICY");   // the program sets it itself
     Runs runs = {.log = log, .a = arena_new("runs", (size_t)1 << 32, NULL)}, *r = &runs;
     CHECK(r->a, "no address space");
     r->llm = tiny_llm(log, r->a);
@@ -552,6 +683,10 @@ void test_runs(TestLog *log)
     check_gpt2(r);
     check_no_links(r);
     check_log(r);
+    check_file_system(r);
+    check_limits(r);
+    check_hangup(r);
+    check_final_kill(r);
     check_update(r);
     check_bits(r);
     check_names(r);
