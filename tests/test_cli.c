@@ -298,8 +298,13 @@ static void check_safetensors(const Cli *c)
     refused(c, 1, "cut.safetensors", arena_printf(c->a, "forecast --data %s --model %s", c->data, cut));
     // the config in its metadata says another width than its tensors have
     char *at = memmem(bytes, (size_t)st.st_size, "cond_width\\\": 8", 15);
-    if (TEST(c->log, at != NULL, "the weights do not hold their configuration")) {
+    char *format = memmem(bytes, (size_t)st.st_size, "checkpoint 2", 12);
+    char *hash = memmem(bytes, (size_t)st.st_size, "lead.sha256", 11);
+    if (TEST(c->log, at && format && hash, "the weights do not hold configuration, format and hash")) {
         at[14] = '9';
+        put_file(c, cut, bytes, (size_t)st.st_size);
+        refused(c, 1, "SHA-256", arena_printf(c->a, "forecast --data %s --model %s", c->data, cut));
+        format[11] = '1', hash[10] = '_';   // as of a version that stored no hash
         put_file(c, cut, bytes, (size_t)st.st_size);
         refused(c, 1, ",8]", arena_printf(c->a, "forecast --data %s --model %s", c->data, cut));
         refused_later(c, ",8]", arena_printf(c->a, "eval --data %s --model %s", c->data, cut));
@@ -602,10 +607,15 @@ static void check_eval(const Cli *c)
                        "rmse_clipped\tratio_ridge\timproved\tcover50_live\tcover90_live\trmse_gain\trmse_gain_low\t"
                        "rmse_gain_high\tcrps_gain\tcrps_gain_low\tcrps_gain_high\n",
                *out = PATH("eval.tsv");
-    const Ran naive = lead_run(c->log, c->a, "eval --naive-only --keep-all --data %s --out %s", c->data, out);
+    const Ran naive = lead_run(c->log, c->a, "eval --naive-only --keep-all --data %s", c->data);
+    const Ran file = lead_run(c->log, c->a, "eval --naive-only --keep-all --data %s --out %s", c->data, out);
+    const Ran dash = lead_run(c->log, c->a, "eval --naive-only --keep-all --data %s --out -", c->data);
     TEST(c->log, naive.code == 0 && naive.out[0] == '#' && strstr(naive.out, head), "eval --naive-only: exit %d, %s",
          naive.code, naive.err);
-    TEST(c->log, strcmp(slurp(c->a, out), naive.out) == 0, "eval: --out holds something else than stdout");
+    TEST(c->log, file.code == 0 && !*file.out && strcmp(slurp(c->a, out), naive.out) == 0,
+         "eval: --out holds something else than stdout");
+    TEST(c->log, dash.code == 0 && strcmp(dash.out, naive.out) == 0 && !exists("-.manifest.json") && !exists("-"),
+         "eval: --out - is not stdout");
     static const char *const models[] = {"persistence", "yesterday", "lastweek", "average",
                                          "mean", "ets", "ridge", "ridge-scale"};
     for (int i = 0; i < 8; i++)
@@ -667,6 +677,11 @@ static void check_also(const Cli *c)
     const char *a = strstr(r.out, "\nmine\t20\t"), *b = strstr(r.out, "\npersistence\t20\t");
     TEST(c->log, r.code == 0 && a && b && strncmp(a + 9, b + 16, 17) == 0 && strstr(r.err, "mine: worse than"),
          "--also: %s '%.60s' '%.60s'", r.err, a ? a : "", b ? b : "");
+    const Ran both = lead_run(c->log, c->a, "eval --keep-all --data %s --also mine=%s --also yours=%s", c->data, mine,
+                              mine);
+    TEST(c->log, both.code == 0 && strstr(both.out, "\nmine\t20\t") && strstr(both.out, "\nyours\t20\t"),
+         "--also given twice: exit %d, %s", both.code, both.err);
+    TEST(c->log, strstr(r.err, "days, which are too few to be sure"), "a verdict on few days sounds sure: %s", r.err);
     refused_later(c, "want shape",
                   arena_printf(c->a, "eval --stride 2 --keep-all --data %s --also mine=%s", c->data, mine));
     static const struct { const char *also, *want; } bad[] = {{"mine", "NAME=F.npy"}, {"ridge=x.npy", "no other row"}};
@@ -680,15 +695,16 @@ static void check_origins(const Cli *c)
 {
     const char *out = PATH("origins.tsv"), *runs = PATH("runs");
     const char *args = arena_printf(c->a, "eval --origins 60,75 --keep-all --stride 3 --samples 3 --sample-steps 1 "
-                                    "--data %s --config-file %s/config.json --runs %s --out %s", c->data, c->run, runs,
-                                    out);
+                                    "--data %s --config-file %s/config.json --runs %s", c->data, c->run, runs);
     const Ran first = lead_run(c->log, c->a, "%s", args), again = lead_run(c->log, c->a, "%s", args);
     TEST(c->log, first.code == 0 && exists(PATH("runs/origin60/best.safetensors")) &&
                      exists(PATH("runs/origin75/best.safetensors")), "--origins: %s", first.err);
     TEST(c->log, count_lines(first.out, "# origin ") == 2 && count_lines(first.out, "model\t") == 1 &&
                      count_lines(first.out, "lead\t") == 4 && strstr(first.out, "\t60\n") &&
-                     strstr(first.out, "\t75\n") && strcmp(first.out, slurp(c->a, out)) == 0,
-         "--origins: %s", first.out);
+                     strstr(first.out, "\t75\n"), "--origins: %s", first.out);
+    const Ran file = lead_run(c->log, c->a, "%s --out %s", args, out);
+    TEST(c->log, file.code == 0 && !*file.out && strcmp(first.out, slurp(c->a, out)) == 0,
+         "--origins: --out holds something else than stdout");
     TEST(c->log, strstr(first.err, "CRPS over all steps / that of ridge") &&
                      strstr(first.err, "origin60: training on rows 0..157, validating on those up to 191"),
          "--origins: %s", first.err);

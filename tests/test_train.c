@@ -396,6 +396,10 @@ static void check_patience(const Bench *b)
     TEST(b->log, strstr(log, arena_printf(b->keep, "\"why\":\"patience\",\"step\":%d,\"total\":40,\"best_step\":%d,",
                                           end,
                                           at)), "log.jsonl does not say why the run ended: %s", log);
+    Watch both = {.final = true};   // the final fit is planned as long as the best was, not as the first fit
+    train_ok(b, &cfg, "patient-final", false, &both);
+    TEST(b->log, both.end[0].step == end && both.end[1].total == at && both.end[1].step == at,
+         "the final fit is planned for %lld steps, the best was %d", (long long)both.end[1].total, at);
     first.stop_at = end - 1;   // in the middle of waiting
     train_ok(b, &cfg, "impatient", false, &first);
     train_ok(b, &cfg, "impatient", true, &rest);

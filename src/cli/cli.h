@@ -10,7 +10,8 @@
 #include "tensor/device.h"
 #include "traffic/series.h"
 
-typedef enum OptType { OPT_FLAG, OPT_INT, OPT_NUMBER, OPT_TEXT } OptType;   // bool, int64_t, double, const char *
+// bool, int64_t, double, const char *; a list is text too, and what is given again is added after a comma
+typedef enum OptType { OPT_FLAG, OPT_INT, OPT_NUMBER, OPT_TEXT, OPT_LIST } OptType;
 
 typedef struct Option {
     const char *name;            // "data" is --data
@@ -81,6 +82,9 @@ Status manifest_write(const Cli *cli, const char *path);
 
 // Writes one line to stderr, for people; names and texts of files in it are made safe to show (tensor/utf8.h).
 void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+// Error: a file that the verb would write (--out, --png, --windows-out, --manifest) is one that it reads, by another name
+// perhaps, or holds weights.
+Status outputs_check(const Cli *cli, const char *manifest);
 
 // A progress bar on stderr: redrawn in place on a terminal, a line now and then elsewhere.
 typedef struct Progress { double last; bool tty; } Progress;

@@ -18,8 +18,9 @@ static const Option table[] = {
     {"split", OPT_TEXT, offsetof(EvalValues, split), "NAME", "test, or val for tuning [test]", 0, 0},
     {"stride", OPT_INT, offsetof(EvalValues, stride), "N",
      "score every N-th window only: a quick look, not a result [1]", 1, 1e9},
-    {"also", OPT_TEXT, offsetof(EvalValues, also), "NAME=F.npy,..",
-     "score these forecasts too: points [windows,K,N,N] or sample paths [windows,S,K,N,N], kbit/s", 0, 0},
+    {"also", OPT_LIST, offsetof(EvalValues, also), "NAME=F.npy,..",
+     "score these forecasts too: points [windows,K,N,N] or sample paths [windows,S,K,N,N], kbit/s; may be repeated", 0,
+     0},
     {"also-levels", OPT_FLAG, offsetof(EvalValues, also_levels), NULL,
      "the S of --also are quantiles at the ascending levels i/(S+1), not sample paths", 0, 0},
     {"windows-out", OPT_TEXT, offsetof(EvalValues, windows_out), "FILE",
@@ -38,7 +39,7 @@ static const Option table[] = {
     {"batch", OPT_INT, offsetof(EvalValues, batch), "N", "windows drawn together [8]", 1, 4096},
     {"details", OPT_FLAG, offsetof(EvalValues, details), NULL,
      "print every metric: in scaled units, in kbit/s, and of the sums of rows, columns and matrices", 0, 0},
-    {"out", OPT_TEXT, offsetof(EvalValues, out), "FILE", "also write the table to this file, as TSV", 0, 0},
+    {"out", OPT_TEXT, offsetof(EvalValues, out), "FILE", "write the table to this file, as TSV, and not to stdout (-: stdout)", 0, 0},
     {"png", OPT_TEXT, offsetof(EvalValues, png), "FILE", "draw RMSE and CRPS by horizon to this PNG", 0, 0},
 };
 
@@ -211,6 +212,25 @@ static const char *describe(const Cli *cli, const EvalValues *v, const EvalTask 
     return text;
 }
 
+// Table and picture: the table takes its name when the picture is whole.
+static Status write_files(Cli *cli, const EvalValues *v, const EvalTable *t, const char *comment, int K)
+{
+    FileWriter file = {.f = NULL};
+    if (v->out) {
+        TRY(file_open(&file, v->out));
+        eval_print(t, comment, v->details, 0, true, file.f);
+        TRY(file_sync(&file));
+    }
+    const Status drawn = v->png ? show_eval_png(t, K, v->png, cli->perm) : OK;
+    if (drawn.code) {
+        file_abort(&file);
+        return drawn;
+    }
+    if (v->out) TRY(file_commit(&file, false));
+    if (v->png) TRY(manifest_write(cli, v->png));
+    return v->out ? manifest_write(cli, v->out) : OK;
+}
+
 // Scores all rows of one split and prints them.
 static Status score(Cli *cli, const EvalValues *v, const EvalPlan *plan, LeadRun *run, Files *files)
 {
@@ -225,29 +245,18 @@ static Status score(Cli *cli, const EvalValues *v, const EvalPlan *plan, LeadRun
     else TRY(evaluate_naive(&t, cli->perm, task, plan->split.train, plan->split.val));
     eval_compare(&t, cli->perm);
     const char *what = describe(cli, v, task, run, files), *comment = show_findings(&t, what, cli->perm);
-    eval_print(&t, comment, v->details, 0, true, stdout);
+    if (!v->out) eval_print(&t, comment, v->details, 0, true, stdout);
     show_scores(&t, what, stderr, cli->perm);
-    if (v->png) {
-        TRY(show_eval_png(&t, task->K, v->png, cli->perm));
-        TRY(manifest_write(cli, v->png));
-    }
-    if (!v->out) return OK;
-    FileWriter file;
-    TRY(file_open(&file, v->out));
-    eval_print(&t, comment, v->details, 0, true, file.f);
-    TRY(file_commit(&file, false));
-    return manifest_write(cli, v->out);
+    return write_files(cli, v, &t, comment, task->K);
 }
 
 static Status run(Cli *cli, void *values)
 {
     EvalValues *v = values;
     TRY(check_options(v));
-    FileWriter file;
-    if (v->out) {   // scoring takes long: a place that cannot be written is found before it
-        TRY(file_open(&file, v->out));
-        file_abort(&file);
-    }
+    // scoring takes long: a place that cannot be written is found before it
+    if (v->out) TRY(file_try(v->out));
+    if (v->png) TRY(file_try(v->png));
     TrafficSeries s;
     TRY(data_read(cli, &v->data, &s));
     if (v->origins) return eval_origins(cli, v, &s);

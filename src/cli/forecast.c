@@ -22,7 +22,7 @@ static const Option table[] = {
     {"seed", OPT_INT, offsetof(Values, seed), "N", "seed of the samples (default: the run's)", 0, 9e15},
     {"quantiles", OPT_TEXT, offsetof(Values, quantiles), "LIST", "quantile levels to print [0.1,0.5,0.9]", 0, 0},
     {"row", OPT_INT, offsetof(Values, row), "T", "forecast after this row (default: the last)", 0, 1e12},
-    {"out", OPT_TEXT, offsetof(Values, out), "FILE", "CSV (default: stdout)", 0, 0},
+    {"out", OPT_TEXT, offsetof(Values, out), "FILE", "CSV (default, and -: stdout)", 0, 0},
     {"png", OPT_TEXT, offsetof(Values, png), "DIR", "draw film strip, heat maps and fan charts into DIR", 0, 0},
 };
 
@@ -130,6 +130,10 @@ static Status run_naive(Cli *cli, const Values *v, NaiveKind kind, const double 
     Forecast p = {.S = NAIVE_LEVELS, .K = v->horizon ? (int)v->horizon : STEPS, .kind = DIST_LEVELS};
     TRY(choose_row(v, &s, &p.t));
     TRY(forecast_history(&s, p.t, HISTORY));
+    const int64_t start = p.t - HISTORY + 1;
+    if (!naive_is_distinct(kind, &s, &start, 1, HISTORY, p.K))
+        fprintf(stderr, "note: the data hold no snapshot that far before row %lld: %s equals %s there\n", (long long)p.t,
+                naive_names[kind], naive_names[kind == NAIVE_LASTWEEK ? NAIVE_YESTERDAY : NAIVE_PERSISTENCE]);
     const TrafficRange known = {0, p.t + 1};
     NaiveModel m;
     TRY(naive_fit(&m, cli->perm, kind, &s, known, known, HISTORY, p.K, NULL));

@@ -176,11 +176,12 @@ int main(int argc, char **argv)
         options_help(v, stdout);
         return finish(OK);
     }
-    if (!s.code) s = make_device(&cli, &common);
-    if (s.code) return fail(s);
     cli.option = v->option;
     cli.n_options = v->n_options;
     cli.values = values;
+    if (!s.code) s = outputs_check(&cli, common.manifest);
+    if (!s.code) s = make_device(&cli, &common);
+    if (s.code) return fail(s);
     watch_signals(v->stops);
     s = v->run(&cli, values);
     if (!s.code && common.manifest) {

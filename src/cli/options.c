@@ -32,11 +32,12 @@ static bool same_name(const char *option, const char *given, size_t len)
     return true;
 }
 
-static Status set_value(const Option *o, void *values, const char *text)
+static Status set_value(const Option *o, void *values, const char *text, Arena *a)
 {
     void *at = (char *)values + o->offset;
-    if (o->type == OPT_TEXT) {
-        *(const char **)at = text;
+    if (o->type == OPT_TEXT || o->type == OPT_LIST) {
+        const char **list = at;
+        *list = o->type == OPT_LIST && *list ? arena_printf(a, "%s,%s", *list, text) : text;
         return OK;
     }
     char *end;
@@ -131,7 +132,7 @@ static Status parse_one(Cli *cli, const Verb *v, int argc, char **argv, int *i, 
     void *into = own ? values : (void *)common;
     if (pass) return OK;
     if (o->type == OPT_FLAG) *(bool *)((char *)into + o->offset) = true;
-    return o->type == OPT_FLAG ? OK : set_value(o, into, g.value);
+    return o->type == OPT_FLAG ? OK : set_value(o, into, g.value, cli->perm);
 }
 
 Status options_config(Cli *cli, LeadConfig *c)

@@ -156,8 +156,7 @@ static Status score_origin(Origins *o, int at)
         "horizon %d, stride %lld%s%s", percent, (long long)plan.split.train.end - 1, (long long)plan.scored.end - 1,
         plan.task.history, plan.task.K, (long long)o->v->stride, dir ? "; lead: " : "", dir ? dir : "");
     const char *comment = show_findings(&t, what, a);
-    eval_print(&t, comment, o->v->details, percent, at == 0, stdout);
-    if (o->out) eval_print(&t, comment, o->v->details, percent, at == 0, o->out);
+    eval_print(&t, comment, o->v->details, percent, at == 0, o->out ? o->out : stdout);
     show_scores(&t, what, stderr, a);
     keep_ratios(o, at, &t);
     return OK;

@@ -107,6 +107,8 @@ void show_beside(const EvalTable *t, FILE *out)
     fputc('\n', out);
 }
 
+enum { FEW_DAYS = 7 };   // fewer decide nothing
+
 static const char *gain_text(MetricGain g, const char *metric, const char *interval, Arena *a)
 {
     const bool lower = g.value >= 0;
@@ -128,6 +130,9 @@ const char *show_verdict(const EvalTable *t, const char *model, Arena *a)
     if (isnan(g.low))
         return arena_printf(a, "%s: %s than %s; one day of windows says no more", model, figures, best);
     const char *word = g.low > 0 ? "better than" : g.high < 0 ? "worse than" : "no better than";
+    if (t->days < FEW_DAYS)
+        return arena_printf(a, "%s: %s %s on these %d days, which are too few to be sure: %s; the intervals are too narrow",
+                            model, word, best, t->days, figures);
     return arena_printf(a, "%s: %s %s on these data: %s", model, word, best, figures);
 }
 
@@ -153,7 +158,6 @@ const char *show_findings(const EvalTable *t, const char *comment, Arena *a)
 
 void show_scores(const EvalTable *t, const char *comment, FILE *out, Arena *a)
 {
-    enum { FEW_DAYS = 7 };
     show_table(t, comment, t->K, out);
     show_beside(t, out);
     fprintf(out, "%s\n", show_basis(t, a));

@@ -59,8 +59,8 @@ const char *manifest_json(const Cli *cli, Arena *a)
 
 Status manifest_write(const Cli *cli, const char *path)
 {
-    struct stat sb;
-    if (stat(path, &sb) == 0 && !S_ISREG(sb.st_mode)) return OK;   // /dev/stdout, a pipe: nothing to put it beside
+    struct stat sb;   // stdout, a device, a pipe: nothing to put it beside
+    if (strcmp(path, "-") == 0 || (stat(path, &sb) == 0 && !S_ISREG(sb.st_mode))) return OK;
     const char *text = manifest_json(cli, cli->perm);
     return file_write(arena_printf(cli->perm, "%s.manifest.json", path), text, strlen(text));
 }
@@ -76,6 +76,72 @@ void cli_say(const char *fmt, ...)
     va_end(ap);
     text_clean(safe, sizeof safe, raw, strlen(raw));
     fprintf(stderr, "%s\n", safe);
+}
+
+// ---- outputs that would take the place of an input
+
+// Whether `text`, or a part of it after a comma or an equals sign, names the file sb.
+static bool names_file(const char *text, const struct stat *sb, Arena *a)
+{
+    char *save, *list = arena_printf(a, "%s", text);
+    struct stat other;
+    bool same = stat(text, &other) == 0 && other.st_dev == sb->st_dev && other.st_ino == sb->st_ino;
+    for (char *p = strtok_r(list, ",", &save); p && !same; p = strtok_r(NULL, ",", &save)) {
+        const char *path = strchr(p, '=');
+        same = stat(path ? path + 1 : p, &other) == 0 && other.st_dev == sb->st_dev && other.st_ino == sb->st_ino;
+    }
+    return same;
+}
+
+// The files that come with the data: times.npy.
+static const char *times_beside(const char *data, Arena *a)
+{
+    const char *slash = strrchr(data, '/');
+    return arena_printf(a, "%.*stimes.npy", slash ? (int)(slash + 1 - data) : 0, data);
+}
+
+static bool is_output(const char *option)
+{
+    static const char *const names[] = {"out", "png", "windows-out"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(option, names[i]) == 0) return true;
+    return false;
+}
+
+static const char *text_of(const Cli *cli, int i)
+{
+    const Option *o = &cli->option[i];
+    const void *at = (const char *)cli->values + o->offset;
+    return o->type == OPT_TEXT || o->type == OPT_LIST ? *(const char *const *)at : NULL;
+}
+
+// Error: the file of option `name` is an input of the verb, another output, or weights.
+static Status check_output(const Cli *cli, const char *name, const char *path, Arena *a)
+{
+    struct stat sb;
+    if (stat(path, &sb) || !S_ISREG(sb.st_mode)) return OK;
+    for (int i = 0; i < cli->n_options; i++) {
+        const char *other = text_of(cli, i);
+        if (!other || strcmp(cli->option[i].name, name) == 0) continue;
+        if (names_file(other, &sb, a))
+            return USAGE_ERROR("--%s %s: is the file of --%s; want another", name, path, cli->option[i].name);
+        if (!strcmp(cli->option[i].name, "data") && names_file(times_beside(other, a), &sb, a))
+            return USAGE_ERROR("--%s %s: holds the times of --data; want another", name, path);
+    }
+    if (cli->positional && names_file(cli->positional, &sb, a))
+        return USAGE_ERROR("--%s %s: is the file that is read; want another", name, path);
+    char resolved[PATH_MAX];
+    const char *base = realpath(path, resolved) ? strrchr(resolved, '/') : NULL;
+    return base && strstr(base, ".safetensors") ? USAGE_ERROR("--%s %s: holds weights; want another", name, path) : OK;
+}
+
+Status outputs_check(const Cli *cli, const char *manifest)
+{
+    for (int i = 0; i < cli->n_options; i++) {
+        const char *path = text_of(cli, i);
+        if (path && is_output(cli->option[i].name)) TRY(check_output(cli, cli->option[i].name, path, cli->perm));
+    }
+    return manifest ? check_output(cli, "manifest", manifest, cli->perm) : OK;
 }
 
 // ---- progress

@@ -138,6 +138,14 @@ static void say_finished(const LeadRecord *r, const char *dir)
 
 enum { UPDATE_PART = 4 };   // an update trains for a quarter of what the run needed
 
+static void say_update(const LeadConfig *c, const Values *v, const LeadRecord *r)
+{
+    char minutes[40] = "no limit of time";
+    if (c->minutes > 0) snprintf(minutes, sizeof minutes, "at most %g minutes", c->minutes);
+    fprintf(stderr, "update of %s, whose best step was %lld: at most %d steps, %s, learning rate %g\n", v->update,
+            (long long)r->best_step, c->steps, minutes, c->lr);
+}
+
 static Status update(Cli *cli, const Values *v, const LeadRecord *r)
 {
     LeadConfig from = r->cfg, c;
@@ -157,10 +165,6 @@ static Status update(Cli *cli, const Values *v, const LeadRecord *r)
         return USAGE_ERROR("--%s %s: an update keeps the configuration of %s, %s", k->name, config_text(&c, k, given),
                            v->update, config_text(&r->cfg, k, then));
     cli->config = c;
-    char minutes[40] = "without a limit of time";
-    if (c.minutes > 0) snprintf(minutes, sizeof minutes, "at most %g minutes", c.minutes);
-    fprintf(stderr, "update of %s, whose best step was %lld: at most %d steps, %s, learning rate %g\n", v->update,
-            (long long)r->best_step, c.steps, minutes, c.lr);
     return OK;
 }
 
@@ -208,7 +212,10 @@ static Status run(Cli *cli, void *values)
     TrafficSeries s;
     TRY(data_read(cli, &v->data, &s));
     const TrafficSplits split = traffic_splits(s.T, PROTOCOL_CLEAN);
-    if (v->update) TRY(check_grown(&r, v, &s, split.train, cli->perm));
+    if (v->update) {
+        TRY(check_grown(&r, v, &s, split.train, cli->perm));
+        say_update(&cli->config, v, &r);
+    }
     if (lead_refits_ridge(&cli->config)) note_first_fit(&cli->config, &s, split.train, cli->scratch);
     Progress bar = progress_new();
     Profile *profile = v->profile ? profile_new(cli) : NULL;

@@ -104,6 +104,16 @@ static Status open_temporary(FileWriter *w, mode_t mode)
     return s;
 }
 
+static Status open_stdout(FileWriter *w)
+{
+    fflush(stdout);
+    const int fd = dup(1);
+    w->direct = true;
+    memcpy(w->path, "-", 2);
+    w->f = fd < 0 ? NULL : fdopen(fd, "wb");
+    return w->f ? OK : ERROR("stdout: cannot write: %s", strerror(errno));
+}
+
 Status file_open(FileWriter *w, const char *path)
 {
     w->f = NULL;
@@ -113,6 +123,7 @@ Status file_open(FileWriter *w, const char *path)
     if (len == 0) return ERROR("want the name of an output file, got an empty name");
     if (len >= sizeof w->path) return ERROR("%.100s...: the name has %zu bytes, at most %d are possible", path, len,
                                             PATH_MAX - 1);
+    if (strcmp(path, "-") == 0) return open_stdout(w);
     struct stat st;
     if (stat(path, &st) != 0) {
         if (errno != ENOENT) return ERROR("%s: cannot write: %s", path, strerror(errno));
@@ -157,16 +168,20 @@ static Status copy_file(const char *to, const char *from)
     return s;
 }
 
+// At no moment is there no file of either name: a second name that is moved, or a copy on a file system without links.
 static Status keep_previous_version(const char *path)
 {
-    char prev[PATH_MAX + 8];
+    char prev[PATH_MAX + 8], aside[PATH_MAX + 48];
     bool there;
-    snprintf(prev, sizeof prev, "%s.prev", path);
     TRY(file_exists(path, &there));
     if (!there) return OK;
-    if (unlink(prev) != 0 && errno != ENOENT) return ERROR("%s: cannot replace: %s", prev, strerror(errno));
-    // No moment without a file: a second name, or a copy on a file system without links.
-    return link(path, prev) == 0 ? OK : copy_file(prev, path);
+    snprintf(prev, sizeof prev, "%s.prev", path);
+    snprintf(aside, sizeof aside, "%s.tmp%ld.0", prev, (long)getpid());
+    (void)unlink(aside);   // of an earlier process of this number
+    if (link(path, aside) != 0) return copy_file(prev, path);
+    const int err = rename(aside, prev) ? errno : 0;
+    (void)unlink(aside);   // is there still where both were one file already
+    return err ? ERROR("%s: cannot keep the previous version: %s", prev, strerror(err)) : OK;
 }
 
 static Status sync_directory(char *path)
@@ -209,6 +224,17 @@ Status file_commit(FileWriter *w, bool keep_previous)
         return s;
     }
     return sync_directory(w->path);
+}
+
+Status file_try(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))   // opening a pipe may wait for its reader
+        return access(path, W_OK) ? ERROR("%s: cannot write: %s", path, strerror(errno)) : OK;
+    FileWriter w;
+    TRY(file_open(&w, path));
+    file_abort(&w);
+    return OK;
 }
 
 Status file_write(const char *path, const void *data, size_t bytes)

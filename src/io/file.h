@@ -33,7 +33,8 @@ void file_unmap(FileMap *m);
 
 // An output file in the making.  Bytes go to a temporary file in the target's directory; file_commit renames it to the
 // target in one step, so that a reader sees the old file or the new one, never a part.
-// A symbolic link is followed.  A target that is a device or a pipe (/dev/stdout, /dev/full) is written directly.
+// A symbolic link is followed.  A target that is a device or a pipe (/dev/stdout, /dev/full) is written directly; so is
+// stdout, whose name is "-".
 typedef struct FileWriter {
     FILE *f;                 // for fprintf; NULL when closed
     int saved_errno;         // of the first write that failed
@@ -50,10 +51,12 @@ void file_put(FileWriter *w, const void *data, size_t bytes);   // file_sync and
 // both, then commit both.
 Status file_sync(FileWriter *w);
 // file_sync, rename, fsync of the directory.  keep_previous: an existing target is kept as `path.prev`.  At no moment is
-// there no file at path.
+// there no file at path, or none at path.prev once there was one.
 Status file_commit(FileWriter *w, bool keep_previous);
 void file_abort(FileWriter *w);                                 // may be called on a closed writer
 
+// Error: what file_open would refuse.  Leaves nothing behind, and what is at path as it was.
+Status file_try(const char *path);
 // file_open, file_put and file_commit in one call.
 Status file_write(const char *path, const void *data, size_t bytes);
 

@@ -1,6 +1,6 @@
 #include "lead/record.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "io/sha256.h"
@@ -87,22 +87,23 @@ const char *lead_data_hash(const TrafficSeries *s, Arena *a)
 const char *lead_series_text(const TrafficSeries *s, int64_t rows, Arena *a)
 {
     Sha256 h = sha256_new();
-    const int64_t size[2] = {s->N, s->slot_seconds};
-    sha256_add(&h, size, sizeof size);
     sha256_add(&h, s->x, (size_t)rows * (size_t)s->N * (size_t)s->N * sizeof *s->x);
     sha256_add(&h, s->slot, (size_t)rows * sizeof *s->slot);
     if (s->time) sha256_add(&h, s->time, (size_t)rows * sizeof *s->time);
-    return arena_printf(a, "%lld %s", (long long)rows, sha256_hex(&h).s);
+    return arena_printf(a, "%lld %d %d %s", (long long)rows, s->N, s->slot_seconds, sha256_hex(&h).s);
 }
 
 Status lead_record_grown(const LeadRecord *r, const TrafficSeries *s, bool *known, Arena *a)
 {
     *known = r->series != NULL;
     if (!r->series) return OK;
-    char *end;
-    const long long rows = strtoll(r->series, &end, 10);
-    if (rows < 1 || rows > MOST_ROWS || *end != ' ')
-        return ERROR("%s: lead.series: want a number of rows and a SHA-256, got '%.100s'", r->file, r->series);
+    long long rows;
+    int N, slot;
+    if (sscanf(r->series, "%lld %d %d ", &rows, &N, &slot) != 3 || rows < 1 || rows > MOST_ROWS)
+        return ERROR("%s: lead.series: want rows, nodes, seconds and a SHA-256, got '%.100s'", r->file, r->series);
+    if (N != s->N) return ERROR("data: want %d nodes as %s was trained on, got %d", N, r->file, s->N);
+    if (slot != s->slot_seconds)
+        return ERROR("data: want slots of %d s as %s was trained on, got %d s", slot, r->file, s->slot_seconds);
     if (s->T < rows)
         return ERROR("data: want the %lld rows that %s was trained on, grown by new rows, got %lld", rows, r->file,
                      (long long)s->T);

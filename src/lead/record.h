@@ -32,7 +32,8 @@ Status lead_record_config(LeadConfig *cfg, Arena *a, const SafeFile *f);
 // SHA-256 of a series as a run records it (data_sha256): values, validity, times, borders of runs.
 const char *lead_data_hash(const TrafficSeries *s, Arena *a);
 
-// The first `rows` rows of a series, their number and a SHA-256 of values and times: what a grown series begins with.
+// The first `rows` rows of a series: what a grown series begins with.  Their number, nodes, seconds of a slot, and a
+// SHA-256 of values and times.
 const char *lead_series_text(const TrafficSeries *s, int64_t rows, Arena *a);
 // Whether s is the series of r grown by new rows; *known = false: r does not say what it was trained on.  Error: another.
 Status lead_record_grown(const LeadRecord *r, const TrafficSeries *s, bool *known, Arena *a);

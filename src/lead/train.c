@@ -641,6 +641,36 @@ static LeadRun run_of(const Trainer *tr)
     return r;
 }
 
+// Seconds that the naive forecasts will take which calibration compares the network with: fitted on a tenth of the rows,
+// and one window forecast.
+static double rehearse_naive(Trainer *tr)
+{
+    enum { PART = 10 };
+    Arena *a = tr->perm;
+    const TrafficRange all = tr->o->train, part = {all.end - (all.end - all.begin) / PART, all.end};
+    const int H = tr->cfg->history, K = tr->stats.Kt;
+    const size_t KF = (size_t)K * (size_t)tr->stats.F, mark = arena_mark(a);
+    float *point = arena_alloc(a, (1 + NAIVE_LEVELS) * KF * sizeof *point);
+    int64_t *start;
+    const int64_t n = traffic_windows(tr->s, a, tr->o->val, H, K, 1, &start);
+    const double windows = n < CALIBRATE_WINDOWS ? (double)n : CALIBRATE_WINDOWS;
+    double seconds = 0;
+    for (int kind = 0; kind < NAIVE_KINDS; kind++) {
+        NaiveModel m;
+        const double before = now(tr);
+        const Status fit = naive_fit(&m, a, (NaiveKind)kind, tr->s, part, tr->o->val, H, K,
+                                     tr->stats.ridge.coef ? &tr->stats.ridge : NULL);
+        const double fitted = now(tr);
+        seconds += PART * (fitted - before);
+        if (fit.code || n == 0) continue;   // no rival on so few rows
+        naive_predict(&m, tr->s, start[0] + H - 1, point);
+        naive_spread(&m, tr->s, start[0] + H - 1, point, point + KF);
+        seconds += 2 * windows * (now(tr) - fitted);   // scoring takes about as long as forecasting
+    }
+    arena_rewind(a, mark);
+    return seconds;
+}
+
 // Before the first step: a device that lacks what the end needs is noticed at once, and the end has its time.
 static void rehearse_calibration(Trainer *tr)
 {
@@ -648,7 +678,9 @@ static void rehearse_calibration(Trainer *tr)
     tr->calibration_seconds = 0;
     if (tr->final || tr->n_val == 0) return;
     const double before = now(tr), share = lead_calibrate_rehearse(&r, tr->o->val);
-    if (share > 0) tr->calibration_seconds = (now(tr) - before) / share;
+    if (!(share > 0)) return;
+    tr->calibration_seconds = (now(tr) - before) / share;
+    if (tr->cfg->minutes > 0) tr->calibration_seconds += rehearse_naive(tr);
 }
 
 static Status load_best(Trainer *tr)

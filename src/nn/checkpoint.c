@@ -87,10 +87,7 @@ Status checkpoint_try(const char *path, const SafeMeta *meta, int n_meta)
         return ERROR("%.100s..: want a path of at most %zu bytes, got %zu", path, sizeof longest - strlen(PREV) - 1,
                      strlen(path));
     TRY(safetensors_check_meta(meta, n_meta, path));
-    FileWriter w;
-    TRY(file_open(&w, path));
-    file_abort(&w);
-    return OK;
+    return file_try(path);
 }
 
 static Status check_format(SafeFile *f, Arena *a)
