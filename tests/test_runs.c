@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "faults.h"
+#include "io/npy.h"
 #include "lead/record.h"
 #include "lead_world.h"
 #include "nn/run_directory.h"
@@ -63,6 +64,16 @@ static void flip_bit(const Runs *r, const char *path, long at)
     fseek(f, -1, SEEK_CUR);
     fputc(c ^ 4, f);
     fclose(f);
+}
+
+static Sha256Hex hash_of(const Runs *r, const char *path)
+{
+    FileMap m;
+    const Status s = file_map(&m, path);
+    if (!TEST(r->log, !s.code, "%s", s.msg)) return (Sha256Hex){""};
+    const Sha256Hex h = sha256_hex_of(m.data, m.size);
+    file_unmap(&m);
+    return h;
 }
 
 // Whether two files hold the same tensors.
@@ -247,8 +258,12 @@ static void check_damage(const Runs *r)
         }
     }
     // with nothing before it: refused
+    TEST(r->log, !exists(arena_printf(r->a, "%s/best.safetensors.prev", r->done)), "a finished run keeps its past");
+    const char *single = PATH("single");
+    w = lead_run(r->log, r->a, "%s --no-final --steps 30 --out %s", r->common, single);
+    TEST(r->log, w.code == 0, "exit %d, %s", w.code, w.err);
     for (int i = 0; i < 4; i++) {
-        const char *dir = copy_of(r, r->done), *best = arena_printf(r->a, "%s/best.safetensors", dir);
+        const char *dir = copy_of(r, single), *best = arena_printf(r->a, "%s/best.safetensors", dir);
         flip_bit(r, best, where[i]);
         Ran e = lead_run(r->log, r->a, "eval --keep-all --data %s --stride 9 --model %s", r->data, dir);
         TEST(r->log, e.code == 0 && strstr(e.err, "best.safetensors.prev"), "exit %d, %s", e.code, e.err);
@@ -639,6 +654,66 @@ static void check_bits(const Runs *r)
     TEST(r->log, t.code == 0, "threads do not matter: exit %d, %s", t.code, t.err);
 }
 
+// An output never takes the place of an input, under whatever name, and what was there stays.
+static void check_outputs(const Runs *r)
+{
+    const char *link = PATH("link.csv"), *best = arena_printf(r->a, "%s/best.safetensors", r->done);
+    const char *times = PATH("times.npy");
+    shell(r, arena_printf(r->a, "ln -sf %s %s", r->data, link));
+    const struct { const char *args, *want; } bad[] = {
+        {arena_printf(r->a, "forecast --model %s --data %s --out %s", r->done, r->data, r->data), "--data"},
+        {arena_printf(r->a, "forecast --model %s --data %s --out %s", r->done, r->data, link), "--data"},
+        {arena_printf(r->a, "forecast --model %s --data %s --out %s", r->done, r->data, times), "times"},
+        {arena_printf(r->a, "forecast --model %s --data %s --out %s", r->done, r->data, best), "weights"},
+        {arena_printf(r->a, "eval --naive-only --data %s --out %s", r->data, r->data), "--data"},
+        {arena_printf(r->a, "eval --naive-only --data %s --png %s", r->data, best), "weights"},
+        {arena_printf(r->a, "eval --naive-only --data %s --windows-out %s", r->data, link), "--data"},
+        {arena_printf(r->a, "eval --data %s --also mine=x,yours=%s --out %s", r->data, PATH("text"), PATH("text")),
+         "--also"},
+        {arena_printf(r->a, "ops --manifest %s", best), "weights"},
+        {arena_printf(r->a, "data render %s --out %s", r->data, link), "read"},
+    };
+    Sha256Hex before[3], after[3];
+    const char *kept[3] = {r->data, times, best};
+    for (int i = 0; i < 3; i++) before[i] = hash_of(r, kept[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const Ran t = lead_run(r->log, r->a, "%s", bad[i].args);
+        TEST(r->log, t.code == 2 && strstr(t.err, bad[i].want), "%s: exit %d, %s", bad[i].args, t.code, t.err);
+    }
+    for (int i = 0; i < 3; i++) {
+        after[i] = hash_of(r, kept[i]);
+        TEST(r->log, strcmp(before[i].s, after[i].s) == 0, "%s was changed", kept[i]);
+    }
+    // a picture that cannot be drawn: no table either, and no picture without its table
+    const char *table = PATH("table.tsv"), *picture = PATH("picture.png");
+    Ran t = lead_run(r->log, r->a, "eval --naive-only --keep-all --stride 5 --data %s --out %s --png /proc/x.png", r->data,
+                     table);
+    TEST(r->log, t.code == 1 && !exists(table), "a table without its picture: exit %d, %s", t.code, t.err);
+    t = lead_run(r->log, r->a, "eval --naive-only --keep-all --stride 5 --data %s --out /proc/x.tsv --png %s", r->data,
+                 picture);
+    TEST(r->log, t.code == 1 && !exists(picture), "a picture without its table: exit %d, %s", t.code, t.err);
+}
+
+// A seasonal forecast from a series that does not reach back so far says what it is.
+static void check_short(const Runs *r)
+{
+    const char *brief = PATH("brief/x.npy");
+    shell(r, arena_printf(r->a, "mkdir %s", PATH("brief")));
+    NpyArray d;
+    const Status s = npy_read(&d, r->a, r->data);
+    const int64_t rows = 40;   // five days
+    if (!TEST(r->log, !s.code, "%s", s.msg)) return;
+    const Status w = npy_write(brief, "<f4", (const int64_t[]){rows, 4, 4}, 3, d.data);
+    TEST(r->log, !w.code, "%s", w.msg);
+    for (int i = 0; i < 2; i++) {
+        const char *model = i ? "yesterday" : "lastweek";
+        const Ran u = lead_run(r->log, r->a, "forecast --keep-all --slot-seconds 10800 --data %s --model %s", brief,
+                               model);
+        TEST(r->log, i ? !strstr(u.err, "equals") : u.code == 0 && strstr(u.err, "lastweek equals yesterday") != NULL,
+             "%s on five days: exit %d, %s", model, u.code, u.err);
+    }
+}
+
 // Names that no checkpoint can hold are refused before the first step.
 static void check_names(const Runs *r)
 {
@@ -690,5 +765,7 @@ void test_runs(TestLog *log)
     check_update(r);
     check_bits(r);
     check_names(r);
+    check_outputs(r);
+    check_short(r);
     arena_delete(r->a);
 }

@@ -1,148 +1,15 @@
 #include "lead/train.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "io/file.h"
-#include "lead/pace.h"
-#include "nn/run_directory.h"
+#include "lead/trainer.h"
 #include "tensor/clock.h"
 #include "tensor/graph.h"
 
-// LOG_STEPS: where steps are recorded, the host reads the losses once in this many steps.
-// SPEED_STEPS: the first plan of a run with a time limit.
-enum { SPEED_STEPS = 12, VAL_BATCHES = 6, VALIDATIONS = 40, LOG_STEPS = 10, WARMUP_PARTS = 20 };
-
-typedef struct Trainer {
-    const LeadConfig *cfg;
-    const TrafficSeries *s;
-    const TrainOptions *o;
-    const Device *dev;
-    Arena *perm, *step, *scratch;
-    const char *config_json, *data_hash, *series, *start, *bits;
-    RunLog log;
-    // the time
-    double began, save_every;
-    double looked, saved;               // when the host last saw losses and had reported them, last saved
-    double fit_seconds, calibration_seconds;   // that the statistics took, that the calibration will take
-    Pace pace;
-    int64_t next_plan;                  // step; -1 = the plan stays as it is
-    bool out_of_time;
-    // the state of validation
-    double best_val, smooth;
-    int64_t best_step, since, validated;   // since: validations; validated: step of the last one
-    // this fit
-    bool final;
-    TrafficRange rows;
-    LeadStats stats;
-    LeadModel model;
-    ParamSet ps;
-    Optim optim;
-    Tape tape;
-    LeadData data;
-    Repeated work;                      // the step on the device
-    Tensor *losses;                     // [LOG_STEPS,2]: loss and the gradient's sum of squares of the last steps
-    int64_t read;                       // steps whose losses the host has seen
-    Tensor *train, *val[VAL_BATCHES];   // I32: rows of "now" of the training windows, of the validation batches
-    int64_t n_train, n_val;
-    const char *llm_hash;
-} Trainer;
-
-static double now(const Trainer *tr) { return tr->o->clock ? tr->o->clock() : clock_seconds(); }
-
-static void note(const Trainer *tr, const char *text)
-{
-    if (text && tr->o->note) tr->o->note(tr->o->ctx, text);
-}
-
-static bool final_wanted(const Trainer *tr) { return tr->o->final.end > tr->o->final.begin; }
-
 static int validations(const Trainer *tr) { return tr->n_val > 0 ? VALIDATIONS : 0; }
-
-// ---- saving
-
-static const char *path_of(const Trainer *tr, const char *name)
-{
-    return arena_printf(tr->scratch, "%s/%s", tr->o->out, name);
-}
-
-static const char *range_text(Arena *a, TrafficRange r)
-{
-    return arena_printf(a, "%lld %lld", (long long)r.begin, (long long)r.end);
-}
-
-enum { N_META = 18 };
-
-// What a file says about the run and its state.
-static void describe(Trainer *tr, SafeMeta meta[N_META])
-{
-    Arena *a = tr->scratch;
-    const Optim *op = &tr->optim;
-    const TrainOptions *o = tr->o;
-    const SafeMeta m[N_META] = {
-        {"lead.config", tr->config_json},
-        {"lead.manifest", o->manifest ? o->manifest : "{}"},
-        {"lead.data", o->data_path ? o->data_path : ""},
-        {"lead.start", tr->start},
-        {"lead.rows", arena_printf(a, "%s %s", range_text(a, o->train), range_text(a, o->val))},
-        {"lead.final_rows", range_text(a, o->final)},
-        {"lead.fit", tr->final ? "final" : "train"},
-        {"lead.llm_sha256", tr->llm_hash},
-        {"lead.data_sha256", tr->data_hash},
-        {"lead.series", tr->series},
-        {"lead.bits", tr->bits},
-        {"lead.step", arena_printf(a, "%lld", (long long)op->step)},
-        {"lead.total", arena_printf(a, "%lld", (long long)op->total)},
-        {"lead.schedule", arena_printf(a, "%lld %lld", (long long)op->warmup, (long long)op->bend)},
-        {"lead.schedule_done", arena_printf(a, "%.17g", op->done)},
-        {"lead.validation", arena_printf(a, "%lld %lld %lld", (long long)tr->validated, (long long)tr->best_step,
-                                         (long long)tr->since)},
-        {"lead.best_val", arena_printf(a, "%.17g", tr->best_val)},
-        {"lead.smooth_loss", arena_printf(a, "%.17g", tr->smooth)},
-    };
-    memcpy(meta, m, sizeof m);
-}
-
-// Everything that a resumed run needs (weights: that a forecast needs).
-static Status save(Trainer *tr, const char *name, bool weights)
-{
-    Arena *a = tr->scratch;
-    const size_t mark = arena_mark(a);
-    StatArray stat[STATS_MAX_ARRAYS];
-    SafeMeta meta[N_META];
-    const int n_stat = lead_stats_pack(&tr->stats, a, stat);
-    describe(tr, meta);
-    const Status st = (weights ? checkpoint_save_weights : checkpoint_save)(path_of(tr, name), &tr->ps, meta, N_META,
-                                                                            stat, n_stat, a);
-    arena_rewind(a, mark);
-    return st;
-}
-
-// Before the first step: whether these files can be written at all.
-static Status try_saving(Trainer *tr)
-{
-    Arena *a = tr->scratch;
-    const size_t mark = arena_mark(a);
-    SafeMeta meta[N_META];
-    describe(tr, meta);
-    TRY(checkpoint_try(path_of(tr, RUN_CHECKPOINT), meta, N_META));
-    arena_rewind(a, mark);
-    return OK;
-}
-
-static Status save_checkpoint(Trainer *tr)
-{
-    const double before = now(tr);
-    TRY(save(tr, RUN_CHECKPOINT, false));
-    tr->saved = now(tr);
-    tr->pace.save = tr->saved - before;
-    return OK;
-}
 
 // ---- one step
 
@@ -210,17 +77,14 @@ static double validation_loss(Trainer *tr)
 
 static bool planned_anew(const Trainer *tr) { return tr->next_plan >= 0; }
 
-// The most steps that this fit may have.
-static int64_t most_steps(const Trainer *tr) { return tr->final ? tr->best_step : tr->cfg->steps; }
-
 // The step at which this fit must end, as things look now.
 static int64_t affordable(const Trainer *tr)
 {
-    const PaceBudget b = {.left = 60 * tr->cfg->minutes - (now(tr) - tr->began) - tr->calibration_seconds,
+    const PaceBudget b = {.left = 60 * tr->cfg->minutes - (trainer_now(tr) - tr->began) - tr->calibration_seconds,
                           .step = tr->optim.step,
                           .validations = validations(tr),
                           .save_every = tr->save_every,
-                          .again = !tr->final && final_wanted(tr),
+                          .again = !tr->final && trainer_final_wanted(tr),
                           .again_setup = tr->fit_seconds};
     return pace_total(&tr->pace, &b);
 }
@@ -236,7 +100,7 @@ static void plan(Trainer *tr)
 {
     Optim *op = &tr->optim;
     if (!planned_anew(tr) || op->step < SPEED_STEPS || tr->pace.n < SPEED_STEPS || op->step >= op->total) return;
-    const int64_t fits = affordable(tr), most = most_steps(tr);
+    const int64_t fits = affordable(tr), most = trainer_most_steps(tr);
     if (fits <= op->step) {
         tr->out_of_time = true;
         op->total = op->step;
@@ -252,7 +116,7 @@ static void plan(Trainer *tr)
 // A time to come: with a limit, at most what is left of it.
 static double within_limit(const Trainer *tr, double seconds)
 {
-    const double left = 60 * tr->cfg->minutes - (now(tr) - tr->began);
+    const double left = 60 * tr->cfg->minutes - (trainer_now(tr) - tr->began);
     return tr->cfg->minutes > 0 && seconds > left ? fmax(left, 0) : seconds;
 }
 
@@ -260,7 +124,7 @@ static double within_limit(const Trainer *tr, double seconds)
 
 static Status validate(Trainer *tr, double *loss)
 {
-    const double before = now(tr);
+    const double before = trainer_now(tr);
     *loss = validation_loss(tr);
     tr->validated = tr->optim.step;
     tr->since++;
@@ -269,10 +133,10 @@ static Status validate(Trainer *tr, double *loss)
         tr->best_val = *loss;
         tr->best_step = tr->optim.step;
         tr->since = 0;
-        TRY(save(tr, RUN_BEST, true));
-        if (first) TRY(save_checkpoint(tr));   // a directory with weights alone holds a finished run
+        TRY(trainer_save(tr, RUN_BEST, true));
+        if (first) TRY(trainer_save_checkpoint(tr));   // a directory with weights alone holds a finished run
     }
-    tr->pace.validation = now(tr) - before;
+    tr->pace.validation = trainer_now(tr) - before;
     return OK;
 }
 
@@ -304,7 +168,7 @@ static Status write_log(Trainer *tr, const TrainReport *r)
 // What is left to do when the log cannot be written.
 static Status save_and_stop(Trainer *tr, const Status *why)
 {
-    const Status saved = save_checkpoint(tr);
+    const Status saved = trainer_save_checkpoint(tr);
     return ERROR("%s; training stops after step %lld, %s", why->msg, (long long)tr->optim.step,
                  saved.code ? "which could not be saved" : "which is saved");
 }
@@ -318,7 +182,7 @@ static Status read_losses(Trainer *tr, TrainReport *r)
     double v[2 * LOG_STEPS];
     tensor_get_f64(tr->losses, v, 2 * LOG_STEPS);
     const int64_t n = tr->optim.step - tr->read;
-    const double each = (now(tr) - tr->looked) / (double)n;
+    const double each = (trainer_now(tr) - tr->looked) / (double)n;
     for (; tr->read < tr->optim.step; tr->read++) {
         const double *at = v + 2 * (tr->read % LOG_STEPS);
         const long long step = (long long)tr->read;
@@ -340,10 +204,10 @@ static Status look(Trainer *tr)
 {
     const Optim *op = &tr->optim;
     TrainReport r = {.final = tr->final, .total = op->total, .val_loss = NAN, .eta_seconds = NAN,
-                     .seconds = now(tr) - tr->began};
+                     .seconds = trainer_now(tr) - tr->began};
     TRY(read_losses(tr, &r));
     plan(tr);
-    r.seconds = now(tr) - tr->began;
+    r.seconds = trainer_now(tr) - tr->began;
     r.total = op->total;
     if (!planned_anew(tr) || op->step >= SPEED_STEPS)
         r.eta_seconds = within_limit(tr, pace_eta(&tr->pace, op->step, op->total, validations(tr)));
@@ -352,8 +216,8 @@ static Status look(Trainer *tr)
     const Status logged = line ? write_log(tr, &r) : OK;
     if (tr->o->report) tr->o->report(tr->o->ctx, &r);
     if (logged.code) return save_and_stop(tr, &logged);
-    if (now(tr) - tr->saved > tr->save_every) TRY(save_checkpoint(tr));
-    tr->looked = now(tr);
+    if (trainer_now(tr) - tr->saved > tr->save_every) TRY(trainer_save_checkpoint(tr));
+    tr->looked = trainer_now(tr);
     return OK;
 }
 
@@ -363,14 +227,14 @@ static bool must_look(const Trainer *tr)
     const Optim *op = &tr->optim;
     const bool due = op->step % LOG_STEPS == 0 || op->step == op->total || validation_due(tr) ||
                      (planned_anew(tr) && op->step == SPEED_STEPS);
-    return !device_graphs(tr->dev) || due || stop_asked(tr) || now(tr) - tr->saved > tr->save_every;
+    return !device_graphs(tr->dev) || due || stop_asked(tr) || trainer_now(tr) - tr->saved > tr->save_every;
 }
 
 static Status train_loop(Trainer *tr)
 {
     Optim *op = &tr->optim;
     double loss;
-    tr->saved = tr->looked = now(tr);
+    tr->saved = tr->looked = trainer_now(tr);
     tr->read = op->step;
     if (op->step == 0 && *tr->start && tr->n_val > 0) TRY(validate(tr, &loss));   // the start may stay the best
     while (op->step < op->total && !impatient(tr) && !(tr->read == op->step && stop_asked(tr))) {
@@ -379,174 +243,6 @@ static Status train_loop(Trainer *tr)
     }
     device_repeat_end(tr->dev, &tr->work);
     return OK;
-}
-
-// ---- resuming
-
-static bool same_rows(TrafficRange a, TrafficRange b) { return a.begin == b.begin && a.end == b.end; }
-
-// Whether the run in the directory is the one that is wanted.
-static Status check_same(const Trainer *tr, const LeadRecord *r)
-{
-    const TrainOptions *o = tr->o;
-    const ConfigKey *k = config_difference(tr->cfg, &r->cfg);
-    char want[1100], got[1100];
-    if (k)
-        return ERROR("%s: want the configuration that the run was started with, %s %s, got %s", r->file, k->name,
-                     config_text(&r->cfg, k, want), config_text(tr->cfg, k, got));
-    if (!same_rows(r->train, o->train) || !same_rows(r->val, o->val) || !same_rows(r->final, o->final))
-        return ERROR("%s: want the rows that the run was started with, got others", r->file);
-    if (!r->bits || o->other_bits || strcmp(r->bits, tr->bits) == 0) return OK;
-    return ERROR("%s: trained by %s; here it would go on by %s, and not give the bits of a run that never stopped: "
-                 "--allow-other-bits goes on all the same", r->file, r->bits, tr->bits);
-}
-
-// Checkpoints before version 2 had all three numbers under one key.
-static Status load_schedule(Trainer *tr, const SafeFile *f, int64_t warmup_bend[2])
-{
-    Optim *op = &tr->optim;
-    const char *text;
-    if (safetensors_meta(f, "lead.schedule_done")) {
-        TRY(checkpoint_numbers(f, "lead.schedule", 2, 0, tr->cfg->steps, warmup_bend));
-        TRY(checkpoint_real(f, "lead.schedule_done", &op->done));
-    } else {
-        long long w, b;
-        TRY(checkpoint_meta(f, "lead.schedule", &text));
-        if (sscanf(text, "%lld %lld %lf", &w, &b, &op->done) != 3) w = -1;
-        warmup_bend[0] = w, warmup_bend[1] = b;
-    }
-    if (warmup_bend[0] >= 0 && warmup_bend[0] <= tr->cfg->steps && warmup_bend[1] >= 0 && warmup_bend[1] <= op->step &&
-        op->done >= 0 && op->done <= 1)
-        return OK;
-    return ERROR("%s: lead.schedule, lead.schedule_done: want steps of the run and a share of it, got others", f->path);
-}
-
-// The numbers of a checkpoint: each one that a run could have stored.
-static Status load_progress(Trainer *tr, const SafeFile *f)
-{
-    Optim *op = &tr->optim;
-    const int64_t most = most_steps(tr);
-    int64_t validation[3], warmup_bend[2];
-    TRY(checkpoint_numbers(f, "lead.total", 1, 0, most, &op->total));
-    TRY(checkpoint_numbers(f, "lead.step", 1, 0, op->total, &op->step));
-    // in the final fit these are of the fit before
-    TRY(checkpoint_numbers(f, "lead.validation", 3, 0, tr->final ? tr->cfg->steps : op->step, validation));
-    TRY(load_schedule(tr, f, warmup_bend));
-    TRY(checkpoint_real(f, "lead.best_val", &tr->best_val));
-    TRY(checkpoint_real(f, "lead.smooth_loss", &tr->smooth));
-    if (!isfinite(tr->smooth) || tr->best_val == -INFINITY)
-        return ERROR("%s: lead.smooth_loss, lead.best_val: want losses, got %g and %g", f->path, tr->smooth,
-                     tr->best_val);
-    op->warmup = warmup_bend[0];
-    op->bend = warmup_bend[1];
-    tr->validated = validation[0];
-    tr->best_step = validation[1];
-    tr->since = validation[2];
-    return OK;
-}
-
-static Status load_state(Trainer *tr, const SafeFile *f)
-{
-    const char *hash, *data;
-    TRY(checkpoint_meta(f, "lead.llm_sha256", &hash));
-    TRY(checkpoint_meta(f, "lead.data_sha256", &data));
-    if (strcmp(hash, tr->llm_hash)) return ERROR("%s: trained with other LLM weights than %s", f->path, tr->cfg->llm);
-    if (strcmp(data, tr->data_hash)) return ERROR("%s: trained on other traffic than this", f->path);
-    TRY(load_progress(tr, f));
-    TRY(checkpoint_load(f, &tr->ps));
-    if (tr->optim.step >= SPEED_STEPS) tr->next_plan = -1;   // the plan was made
-    return OK;
-}
-
-// ---- the start
-
-// What the run that is given begins with; for the final fit that run's final weights, which have seen more rows, for
-// validation too many.
-static Status open_given(const Trainer *tr, bool final, SafeFile *f, Arena *a)
-{
-    static const char *const names[] = {RUN_FINAL, RUN_BEST};
-    struct stat sb;
-    if (stat(tr->start, &sb) || !S_ISDIR(sb.st_mode)) return checkpoint_open(f, a, tr->start);
-    return run_directory_read(f, a, tr->start, names + !final, 1 + final);
-}
-
-// The copy of it in the directory; runs of earlier versions made none.
-static Status open_start(const Trainer *tr, SafeFile *f, Arena *a)
-{
-    static const char *const names[] = {RUN_START_FINAL, RUN_START};
-    bool copied;
-    TRY(file_exists(path_of(tr, RUN_START), &copied));
-    if (copied) return run_directory_read(f, a, tr->o->out, names + !tr->final, 1 + tr->final);
-    const Status s = open_given(tr, tr->final, f, a);
-    return s.code ? ERROR("this update began with %s and needs it still: %s", tr->start, s.msg) : OK;
-}
-
-static Status copy_given(Trainer *tr, bool final, const char *to)
-{
-    SafeFile f;
-    const size_t mark = arena_mark(tr->scratch);
-    TRY(open_given(tr, final, &f, tr->scratch));
-    note(tr, f.note);
-    const Status s = file_write(path_of(tr, to), f.map.data, f.map.size);
-    safetensors_close(&f);
-    arena_rewind(tr->scratch, mark);
-    return s;
-}
-
-// Copies what the run begins with: it may move or go while this one trains.
-static Status copy_start(Trainer *tr)
-{
-    TRY(copy_given(tr, false, RUN_START));
-    return final_wanted(tr) ? copy_given(tr, true, RUN_START_FINAL) : OK;
-}
-
-static Status check_start_file(const Trainer *tr, const SafeFile *f, Arena *a)
-{
-    LeadConfig cfg;
-    LeadStats st;
-    TRY(lead_record_config(&cfg, a, f));
-    TRY(lead_stats_unpack(&st, a, f, &cfg));
-    if (tr->s->N != st.N) return ERROR("data: want %d nodes as %s was trained on, got %d", st.N, f->path, tr->s->N);
-    if (tr->s->slot_seconds != st.slot_seconds)
-        return ERROR("data: want slots of %d s as %s was trained on, got %d s", st.slot_seconds, f->path,
-                     tr->s->slot_seconds);
-    return OK;
-}
-
-// Before the long work of the statistics.
-static Status check_start(const Trainer *tr)
-{
-    Arena *a = tr->scratch;
-    const size_t mark = arena_mark(a);
-    SafeFile f;
-    TRY(tr->o->resume ? open_start(tr, &f, a) : open_given(tr, false, &f, a));
-    const Status s = check_start_file(tr, &f, a);
-    safetensors_close(&f);
-    arena_rewind(a, mark);
-    return s;
-}
-
-static Status load_start_file(Trainer *tr, const SafeFile *f)
-{
-    const char *hash;
-    TRY(checkpoint_meta(f, "lead.llm_sha256", &hash));
-    if (strcmp(hash, tr->llm_hash)) return ERROR("%s: trained with other LLM weights than %s", f->path, tr->cfg->llm);
-    return checkpoint_load_start(f, &tr->ps);
-}
-
-// What a fit begins with: a checkpoint, another run's weights, or the initial values.
-static Status load(Trainer *tr, bool resume)
-{
-    if (!resume && !*tr->start) return OK;
-    SafeFile f;
-    TRY(resume ? checkpoint_open(&f, tr->perm, path_of(tr, RUN_CHECKPOINT)) : open_start(tr, &f, tr->perm));
-    Status s = resume ? load_state(tr, &f) : load_start_file(tr, &f);
-    note(tr, f.note);
-    // the whole file takes the place of the damaged one, which the next save would else keep as the previous
-    if (!s.code && resume && checkpoint_is_previous(&f) && rename(f.path, path_of(tr, RUN_CHECKPOINT)))
-        s = ERROR("%s: cannot rename: %s", f.path, strerror(errno));
-    safetensors_close(&f);
-    return s;
 }
 
 // Copies the series to the device, and the lists of training and validation windows.
@@ -573,7 +269,7 @@ static Status take_calibration(Trainer *tr)
 {
     SafeFile f;
     LeadStats best;
-    TRY(checkpoint_open(&f, tr->perm, path_of(tr, RUN_BEST)));
+    TRY(checkpoint_open(&f, tr->perm, trainer_path(tr, RUN_BEST)));
     const Status s = lead_stats_unpack(&best, tr->perm, &f, tr->cfg);
     safetensors_close(&f);
     TRY(s);
@@ -587,7 +283,7 @@ static Status setup(Trainer *tr)
 {
     const LeadConfig *cfg = tr->cfg;
     Arena *perm = tr->perm;
-    const double before = now(tr);
+    const double before = trainer_now(tr);
     tr->rows = tr->final ? tr->o->final : tr->o->train;
     TRY(lead_stats_fit(&tr->stats, perm, tr->s, tr->rows, cfg));
     if (tr->final) TRY(take_calibration(tr));
@@ -602,7 +298,7 @@ static Status setup(Trainer *tr)
                         .decay = cfg->decay,
                         .clip = cfg->clip,
                         .ema = cfg->ema,
-                        .total = most_steps(tr),
+                        .total = trainer_most_steps(tr),
                         .floor = OPTIM_FLOOR};
     set_warmup(tr, tr->optim.total);
     tr->pace.n = 0;
@@ -614,7 +310,7 @@ static Status setup(Trainer *tr)
     tr->tape.seed = (uint64_t)cfg->seed;
     tr->tape.profile = tr->o->profile;
     TRY(put_data(tr, perm));
-    tr->fit_seconds = now(tr) - before;
+    tr->fit_seconds = trainer_now(tr) - before;
     return OK;
 }
 
@@ -657,15 +353,15 @@ static double rehearse_naive(Trainer *tr)
     double seconds = 0;
     for (int kind = 0; kind < NAIVE_KINDS; kind++) {
         NaiveModel m;
-        const double before = now(tr);
+        const double before = trainer_now(tr);
         const Status fit = naive_fit(&m, a, (NaiveKind)kind, tr->s, part, tr->o->val, H, K,
                                      tr->stats.ridge.coef ? &tr->stats.ridge : NULL);
-        const double fitted = now(tr);
+        const double fitted = trainer_now(tr);
         seconds += PART * (fitted - before);
         if (fit.code || n == 0) continue;   // no rival on so few rows
         naive_predict(&m, tr->s, start[0] + H - 1, point);
         naive_spread(&m, tr->s, start[0] + H - 1, point, point + KF);
-        seconds += 2 * windows * (now(tr) - fitted);   // scoring takes about as long as forecasting
+        seconds += 2 * windows * (trainer_now(tr) - fitted);   // scoring takes about as long as forecasting
     }
     arena_rewind(a, mark);
     return seconds;
@@ -677,16 +373,16 @@ static void rehearse_calibration(Trainer *tr)
     LeadRun r = run_of(tr);
     tr->calibration_seconds = 0;
     if (tr->final || tr->n_val == 0) return;
-    const double before = now(tr), share = lead_calibrate_rehearse(&r, tr->o->val);
+    const double before = trainer_now(tr), share = lead_calibrate_rehearse(&r, tr->o->val);
     if (!(share > 0)) return;
-    tr->calibration_seconds = (now(tr) - before) / share;
+    tr->calibration_seconds = (trainer_now(tr) - before) / share;
     if (tr->cfg->minutes > 0) tr->calibration_seconds += rehearse_naive(tr);
 }
 
 static Status load_best(Trainer *tr)
 {
     SafeFile f;
-    TRY(checkpoint_open(&f, tr->perm, path_of(tr, RUN_BEST)));
+    TRY(checkpoint_open(&f, tr->perm, trainer_path(tr, RUN_BEST)));
     const Status s = checkpoint_load_start(&f, &tr->ps);
     safetensors_close(&f);
     return s;
@@ -702,7 +398,7 @@ static Status calibrate(Trainer *tr)
     if (tr->o->calibrated) tr->o->calibrated(tr->o->ctx, &c);
     const int64_t done = tr->optim.step;
     tr->optim.step = tr->best_step;
-    const Status s = c.windows ? save(tr, RUN_BEST, true) : OK;
+    const Status s = c.windows ? trainer_save(tr, RUN_BEST, true) : OK;
     tr->optim.step = done;
     return s;
 }
@@ -714,10 +410,10 @@ static Status end_fit(Trainer *tr, bool *whole)
     *whole = op->step >= op->total || impatient(tr);
     if (*whole && !tr->final && !isfinite(tr->best_val)) {   // nothing to validate on
         tr->best_step = op->step;
-        TRY(save(tr, RUN_BEST, true));
+        TRY(trainer_save(tr, RUN_BEST, true));
     }
-    if (*whole && tr->final) TRY(save(tr, RUN_FINAL, true));
-    if (!*whole || (!tr->final && final_wanted(tr))) TRY(save_checkpoint(tr));
+    if (*whole && tr->final) TRY(trainer_save(tr, RUN_FINAL, true));
+    if (!*whole || (!tr->final && trainer_final_wanted(tr))) TRY(trainer_save_checkpoint(tr));
     const TrainWhy why = !*whole ? TRAIN_ASKED : tr->out_of_time ? TRAIN_TIME : op->step < op->total ? TRAIN_PATIENCE
                                                                                                     : TRAIN_COMPLETE;
     const TrainEnd e = {.final = tr->final, .why = why, .step = op->step, .total = op->total,
@@ -735,11 +431,11 @@ static Status fit(Trainer *tr, bool final, bool resume, bool *whole)
     tr->out_of_time = false;
     tr->next_plan = tr->cfg->minutes > 0 && tr->next_plan >= 0 ? SPEED_STEPS : -1;
     Status st = setup(tr);
-    if (!st.code) st = load(tr, resume);
+    if (!st.code) st = trainer_load(tr, resume);
     if (st.code) return st;
     if (!tr->log.fd) {
-        TRY(try_saving(tr));
-        TRY(file_write(path_of(tr, "config.json"), tr->config_json, strlen(tr->config_json)));
+        TRY(trainer_try_saving(tr));
+        TRY(file_write(trainer_path(tr, "config.json"), tr->config_json, strlen(tr->config_json)));
         TRY(run_log_open(&tr->log, tr->o->out, tr->o->resume, tr->scratch));
     }
     rehearse_calibration(tr);
@@ -755,7 +451,7 @@ static Status fits(Trainer *tr, const LeadRecord *r)
     bool whole = true;
     if (!r->in_final) TRY(fit(tr, false, resume, &whole));
     else tr->best_step = r->best_step;
-    if (whole && final_wanted(tr)) {
+    if (whole && trainer_final_wanted(tr)) {
         if (!r->in_final && stop_asked(tr)) return OK;   // the checkpoint is there to go on from
         TRY(fit(tr, true, resume && r->in_final, &whole));
     }
@@ -769,11 +465,11 @@ static Status train(Trainer *tr)
     LeadRecord r = {.file = NULL};
     if (o->resume) {
         TRY(lead_record_open(&r, tr->perm, o->out));
-        TRY(check_same(tr, &r));
+        TRY(trainer_check_same(tr, &r));
         tr->start = r.start;
     }
-    if (*tr->start && !r.in_final && (!o->resume || final_wanted(tr))) TRY(check_start(tr));
-    if (*tr->start && !o->resume) TRY(copy_start(tr));
+    if (*tr->start && !r.in_final && (!o->resume || trainer_final_wanted(tr))) TRY(trainer_check_start(tr));
+    if (*tr->start && !o->resume) TRY(trainer_copy_start(tr));
     JsonWriter w = json_writer(tr->perm, 1);
     config_write_json(tr->cfg, &w, NULL);
     tr->config_json = json_text(&w, NULL);
@@ -795,11 +491,11 @@ Status lead_train(const LeadConfig *cfg, const TrafficSeries *s, const TrainOpti
                   .pace = pace_new(), .best_val = INFINITY, .start = o->start ? o->start : "",
                   .bits = checkpoint_bits(dev, perm)};
     RunDirectory dir;
-    tr.began = now(&tr);
+    tr.began = trainer_now(&tr);
     tr.save_every = o->checkpoint_seconds > 0 ? o->checkpoint_seconds : 120;
     TRY(config_check(cfg));   // before anything is made on the disk
     TRY(run_directory_open(&dir, o->out, o->resume, perm));
-    note(&tr, dir.note);
+    trainer_note(&tr, dir.note);
     const Status st = train(&tr);
     run_directory_close(&dir);
     return st;

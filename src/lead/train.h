@@ -5,8 +5,8 @@
 //   final   where TrainOptions.final names rows: from the same start, as many steps as the best of the first fit had,
 //           with their own complete schedule, on those rows, statistics included; samples are stretched as the best's.
 //           Nothing is validated, so final.safetensors is for forecasting only.
-// One process at a time trains in a directory; it holds its lock.  checkpoint.safetensors is what an unfinished run is resumed from, and goes when the run has finished.  log.jsonl has
-// one line per report, config.json the configuration.
+// One process at a time trains in a directory; it holds its lock.  checkpoint.safetensors is what an unfinished run is
+// resumed from, and goes when the run has finished.  log.jsonl has one line per report, config.json the configuration.
 //
 // The state of a run: parameters, moments, averages, step, the plan (total steps, how the schedule is bent), best
 // validation and validations since.  All of it is in the checkpoint, and every random number has an address that

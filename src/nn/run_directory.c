@@ -221,7 +221,11 @@ Status run_directory_finish(const char *dir, Arena *scratch)
 {
     TRY(remove_file(dir, RUN_START, scratch));
     TRY(remove_file(dir, RUN_START_FINAL, scratch));
-    return remove_file(dir, RUN_CHECKPOINT, scratch);
+    TRY(remove_file(dir, RUN_CHECKPOINT, scratch));
+    bool final;
+    TRY(file_exists(arena_printf(scratch, "%s/" RUN_FINAL, dir), &final));
+    const char *prev = arena_printf(scratch, "%s/" RUN_BEST ".prev", dir);
+    return !final || !unlink(prev) || errno == ENOENT ? OK : ERROR("%s: cannot remove: %s", prev, strerror(errno));
 }
 
 Status run_directory_remove(const char *dir, Arena *scratch)
