@@ -1,6 +1,6 @@
 // Run directories can be trusted: one writer, damaged and crafted files, what killed processes leave, updates that need
-// nothing but their directory, and resumption elsewhere.  What the numbers of a checkpoint may be is tried value by value
-// on the program itself, since a CHECK or an endless loop would end the tests.
+// nothing but their directory, and resumption elsewhere.  What the numbers of a checkpoint may be is tried value by
+// value on the program itself, since a CHECK or an endless loop would end the tests.
 #include <math.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -104,7 +104,8 @@ static pid_t start_endless(const Runs *r, const char *dir, const char *more)
     const char *prev = arena_printf(r->a, "%s/checkpoint.safetensors.prev", dir);
     for (int i = 0; i < 6000 && !exists(prev); i++) usleep(10000);
     struct stat log = {0};
-    for (int i = 0; i < 6000 && (stat(arena_printf(r->a, "%s/log.jsonl", dir), &log) || !log.st_size); i++) usleep(10000);
+    const char *lines = arena_printf(r->a, "%s/log.jsonl", dir);
+    for (int i = 0; i < 6000 && (stat(lines, &log) || !log.st_size); i++) usleep(10000);
     TEST(r->log, exists(prev), "no two checkpoints within a minute: %s", slurp(r->a, PATH("endless.err")));
     return pid;
 }
@@ -246,8 +247,8 @@ static void check_damage(const Runs *r)
         else if (i == 4) TEST(r->log, truncate(newest, 5000) == 0, "cannot cut %s", newest);
         else unlink(newest);
         const Ran f = lead_run(r->log, r->a, "forecast --keep-all --data %s --model %s", r->data, newest);
-        TEST(r->log, f.code == 0 && strstr(f.err, "note: ") && strstr(f.err, ".prev"), "damage %d, forecast: exit %d, %s",
-             i, f.code, f.err);
+        TEST(r->log, f.code == 0 && strstr(f.err, "note: ") && strstr(f.err, ".prev"),
+             "damage %d, forecast: exit %d, %s", i, f.code, f.err);
         w = lead_run(r->log, r->a, "train --keep-all --out %s --resume", dir);
         TEST(r->log, w.code == 0 && strstr(w.err, ".prev"), "damage %d: exit %d, %s", i, w.code, w.err);
         for (int k = 0; k < 2; k++) {
@@ -338,7 +339,8 @@ static void check_numbers(const Runs *r)
         if (r->log->quick && i % 5) continue;
         const char *dir = copy_of(r, r->stopped);
         unlink(arena_printf(r->a, "%s/checkpoint.safetensors.prev", dir));
-        craft(r, arena_printf(r->a, "%s/checkpoint.safetensors", dir), (Craft){.meta = bad[i].key, .value = bad[i].value});
+        craft(r, arena_printf(r->a, "%s/checkpoint.safetensors", dir),
+              (Craft){.meta = bad[i].key, .value = bad[i].value});
         const Ran t = lead_run(r->log, r->a, "train --keep-all --out %s --resume --data %s", dir, r->data);
         const bool named = strstr(t.err, bad[i].key) || !strncmp(bad[i].key, "lead.llm", 8) ||
                            !strncmp(bad[i].key, "lead.data", 9) || !strncmp(bad[i].key, "lead.config", 11);
@@ -514,7 +516,8 @@ static void check_file_system(const Runs *r)
          "neither links nor locks: exit %d, %s", code, slurp(r->a, PATH("exec.err")));
     for (int k = 0; k < 2; k++) {
         const char *name = k ? "final.safetensors" : "best.safetensors";
-        TEST(r->log, same_tensors(r, arena_printf(r->a, "%s/%s", dir, name), arena_printf(r->a, "%s/%s", r->done, name)),
+        TEST(r->log,
+             same_tensors(r, arena_printf(r->a, "%s/%s", dir, name), arena_printf(r->a, "%s/%s", r->done, name)),
              "neither links nor locks: another %s", name);
     }
     // a disk that cannot take a checkpoint: said, and nothing half-written stays
@@ -538,10 +541,9 @@ static int exec_small(void *ctx)
 static int exec_closed(void *ctx)
 {
     const Exec *e = ctx;
-    char *argv[64] = {(char *)(uintptr_t)e->r->log->lead}, *save;
+    char *argv[64] = {(char *)(uintptr_t)e->r->log->lead}, *save, *args = arena_printf(e->r->a, "%s", e->args);
     int n = 1;
-    for (char *w = strtok_r(arena_printf(e->r->a, "%s", e->args), " ", &save); w && n < 63; w = strtok_r(NULL, " ", &save))
-        argv[n++] = w;
+    for (char *w = strtok_r(args, " ", &save); w && n < 63; w = strtok_r(NULL, " ", &save)) argv[n++] = w;
     close(0), close(1), close(2);
     execv(e->r->log->lead, argv);
     return 98;
@@ -559,8 +561,8 @@ static void check_limits(const Runs *r)
     const char *log = slurp(r->a, PATH("closed/log.jsonl"));
     long lines = 0, odd = 0;
     for (const char *p = log; *p && strchr(p, '\n'); p = strchr(p, '\n') + 1, lines++) odd += *p != '{';
-    TEST(r->log, closed == 0 && lines > 5 && odd == 0, "closed descriptors: exit %d, %ld of %ld lines of the log are odd",
-         closed, odd, lines);
+    TEST(r->log, closed == 0 && lines > 5 && odd == 0,
+         "closed descriptors: exit %d, %ld of %ld lines of the log are odd", closed, odd, lines);
     TEST(r->log, same_tensors(r, PATH("closed/final.safetensors"), arena_printf(r->a, "%s/final.safetensors", r->done)),
          "closed descriptors: another result");
     e.args = arena_printf(r->a, "forecast --keep-all --data %s --model %s", r->data, r->done);
@@ -595,8 +597,9 @@ static void check_final_kill(const Runs *r)
         usleep(fitting ? 200 : 2000);
     }
     kill(pid, SIGKILL);
-    TEST(r->log, lead_wait(pid) == 128 + SIGKILL && seen == 400 && missing == 0, "best.safetensors is missing at %d of %d "
-         "moments of the final fit; %s", missing, seen, slurp(r->a, PATH("fk.err")));
+    TEST(r->log, lead_wait(pid) == 128 + SIGKILL && seen == 400 && missing == 0,
+         "best.safetensors is missing at %d of %d moments of the final fit; %s", missing, seen,
+         slurp(r->a, PATH("fk.err")));
     const Ran f = lead_run(r->log, r->a, "forecast --keep-all --data %s --model %s", r->data, dir);
     TEST(r->log, f.code == 0, "forecast after a kill in the final fit: exit %d, %s", f.code, f.err);
     const Ran rest = lead_run(r->log, r->a, "train --keep-all --out %s --resume", dir);
@@ -686,8 +689,8 @@ static void check_outputs(const Runs *r)
     }
     // a picture that cannot be drawn: no table either, and no picture without its table
     const char *table = PATH("table.tsv"), *picture = PATH("picture.png");
-    Ran t = lead_run(r->log, r->a, "eval --naive-only --keep-all --stride 5 --data %s --out %s --png /proc/x.png", r->data,
-                     table);
+    Ran t = lead_run(r->log, r->a, "eval --naive-only --keep-all --stride 5 --data %s --out %s --png /proc/x.png",
+                     r->data, table);
     TEST(r->log, t.code == 1 && !exists(table), "a table without its picture: exit %d, %s", t.code, t.err);
     t = lead_run(r->log, r->a, "eval --naive-only --keep-all --stride 5 --data %s --out /proc/x.tsv --png %s", r->data,
                  picture);
@@ -705,12 +708,15 @@ static void check_short(const Runs *r)
     if (!TEST(r->log, !s.code, "%s", s.msg)) return;
     const Status w = npy_write(brief, "<f4", (const int64_t[]){rows, 4, 4}, 3, d.data);
     TEST(r->log, !w.code, "%s", w.msg);
-    for (int i = 0; i < 2; i++) {
-        const char *model = i ? "yesterday" : "lastweek";
-        const Ran u = lead_run(r->log, r->a, "forecast --keep-all --slot-seconds 10800 --data %s --model %s", brief,
-                               model);
-        TEST(r->log, i ? !strstr(u.err, "equals") : u.code == 0 && strstr(u.err, "lastweek equals yesterday") != NULL,
-             "%s on five days: exit %d, %s", model, u.code, u.err);
+    const struct { const char *model; int slot; const char *want; } try[] = {
+        {"lastweek", 10800, "for 16 of 20 steps, which equal yesterday"}, {"yesterday", 10800, NULL},
+        {"lastweek", 300, "for 20 of 20 steps, which equal yesterday"},
+        {"yesterday", 300, "for 20 of 20 steps, which equal persistence"}, {"persistence", 300, NULL}};
+    for (size_t i = 0; i < sizeof try / sizeof *try; i++) {
+        const Ran t = lead_run(r->log, r->a, "forecast --keep-all --slot-seconds %d --data %s --model %s", try[i].slot,
+                               brief, try[i].model);
+        TEST(r->log, t.code == 0 && (try[i].want ? strstr(t.err, try[i].want) != NULL : !strstr(t.err, "note")),
+             "%s on 40 slots of %d s: exit %d, %s", try[i].model, try[i].slot, t.code, t.err);
     }
 }
 
@@ -735,7 +741,7 @@ void test_runs(TestLog *log)
     r->common = arena_printf(r->a, "train --keep-all --config tiny --llm %s --data %s", r->llm, r->data);
     Ran t = lead_run(log, r->a, "data synth --nodes 4 --days 40 --slot-seconds 10800 --out %s", r->data);
     TEST(log, t.code == 0, "exit %d, %s", t.code, t.err);
-    put(r, PATH("text"), "the quick brown fox jumps over the lazy dog, again and again, until the text is long enough.  ");
+    put(r, PATH("text"), "the quick brown fox jumps over the lazy dog, again and again, until the text is long enough");
     // two copies of a run: stopped after two checkpoints, finished
     const char *args = arena_printf(r->a, "%s --calibrate false --steps 30 --checkpoint-seconds 1e-9", r->common);
     const pid_t pid = lead_start(log, r->a, PATH("first.out"), PATH("first.err"),

@@ -82,8 +82,9 @@ Status manifest_write(const Cli *cli, const char *path);
 
 // Writes one line to stderr, for people; names and texts of files in it are made safe to show (tensor/utf8.h).
 void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-// Error: a file that the verb would write (--out, --png, --windows-out, --manifest) is one that it reads, by another name
-// perhaps, or holds weights.
+
+// Error: a file that the verb would write (--out, --png, --windows-out, --manifest) is one that it reads, perhaps by
+// another name, or holds weights.
 Status outputs_check(const Cli *cli, const char *manifest);
 
 // A progress bar on stderr: redrawn in place on a terminal, a line now and then elsewhere.

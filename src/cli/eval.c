@@ -39,7 +39,8 @@ static const Option table[] = {
     {"batch", OPT_INT, offsetof(EvalValues, batch), "N", "windows drawn together [8]", 1, 4096},
     {"details", OPT_FLAG, offsetof(EvalValues, details), NULL,
      "print every metric: in scaled units, in kbit/s, and of the sums of rows, columns and matrices", 0, 0},
-    {"out", OPT_TEXT, offsetof(EvalValues, out), "FILE", "write the table to this file, as TSV, and not to stdout (-: stdout)", 0, 0},
+    {"out", OPT_TEXT, offsetof(EvalValues, out), "FILE",
+     "write the table to this file, as TSV, and not to stdout (-: stdout)", 0, 0},
     {"png", OPT_TEXT, offsetof(EvalValues, png), "FILE", "draw RMSE and CRPS by horizon to this PNG", 0, 0},
 };
 

@@ -121,6 +121,18 @@ static Status refuse_options(const Values *v)
     return OK;
 }
 
+// A seasonal forecast whose season lies before the data is another one there, in some of its steps or all.
+static void note_missing_season(NaiveKind kind, const TrafficSeries *s, const Forecast *p)
+{
+    const bool week = kind == NAIVE_LASTWEEK;
+    int missing = 0;
+    if (!week && kind != NAIVE_YESTERDAY) return;
+    for (int h = 1; h <= p->K; h++) missing += traffic_row_at(s, p->t, traffic_season_offset(s, h, week, 0)) < 0;
+    if (missing)
+        fprintf(stderr, "note: %s: the data hold no snapshot that far back for %d of %d steps, which equal %s\n",
+                naive_names[kind], missing, p->K, naive_names[week ? NAIVE_YESTERDAY : NAIVE_PERSISTENCE]);
+}
+
 static Status run_naive(Cli *cli, const Values *v, NaiveKind kind, const double *q, int nq)
 {
     enum { HISTORY = 16, STEPS = 20 };   // those of protocol clean, with which lead eval scores it
@@ -130,10 +142,7 @@ static Status run_naive(Cli *cli, const Values *v, NaiveKind kind, const double 
     Forecast p = {.S = NAIVE_LEVELS, .K = v->horizon ? (int)v->horizon : STEPS, .kind = DIST_LEVELS};
     TRY(choose_row(v, &s, &p.t));
     TRY(forecast_history(&s, p.t, HISTORY));
-    const int64_t start = p.t - HISTORY + 1;
-    if (!naive_is_distinct(kind, &s, &start, 1, HISTORY, p.K))
-        fprintf(stderr, "note: the data hold no snapshot that far before row %lld: %s equals %s there\n", (long long)p.t,
-                naive_names[kind], naive_names[kind == NAIVE_LASTWEEK ? NAIVE_YESTERDAY : NAIVE_PERSISTENCE]);
+    note_missing_season(kind, &s, &p);
     const TrafficRange known = {0, p.t + 1};
     NaiveModel m;
     TRY(naive_fit(&m, cli->perm, kind, &s, known, known, HISTORY, p.K, NULL));

@@ -189,7 +189,8 @@ static Status train_run(Cli *cli, void *values)
     ParamSet ps;
     paramset_init(&ps, cli->perm, &cli->device, (uint64_t)v->seed, false);
     ps.no_ema = true;
-    Gpt2Run r = {.out = v->out, .resume = v->resume, .other_bits = v->allow_other_bits, .note = train_note, .ps = &ps, .stop_after = v->stop_after, .val_every = v->val_every,
+    Gpt2Run r = {.out = v->out, .resume = v->resume, .other_bits = v->allow_other_bits, .note = train_note, .ps = &ps,
+                 .stop_after = v->stop_after, .val_every = v->val_every,
                  .val_windows = v->val_windows, .checkpoint_seconds = v->checkpoint_seconds,
                  .manifest = manifest_json(cli, cli->perm), .progress = train_report};
     Watch w = {progress_new(), cli->stop, -1, &r};

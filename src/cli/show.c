@@ -131,8 +131,8 @@ const char *show_verdict(const EvalTable *t, const char *model, Arena *a)
         return arena_printf(a, "%s: %s than %s; one day of windows says no more", model, figures, best);
     const char *word = g.low > 0 ? "better than" : g.high < 0 ? "worse than" : "no better than";
     if (t->days < FEW_DAYS)
-        return arena_printf(a, "%s: %s %s on these %d days, which are too few to be sure: %s; the intervals are too narrow",
-                            model, word, best, t->days, figures);
+        return arena_printf(a, "%s: %s %s on these %d days, which are too few to be sure: %s; the intervals are too "
+                            "narrow", model, word, best, t->days, figures);
     return arena_printf(a, "%s: %s %s on these data: %s", model, word, best, figures);
 }
 

@@ -228,8 +228,8 @@ Status file_commit(FileWriter *w, bool keep_previous)
 
 Status file_try(const char *path)
 {
-    struct stat st;
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))   // opening a pipe may wait for its reader
+    struct stat st;   // opening a pipe may wait for its reader
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
         return access(path, W_OK) ? ERROR("%s: cannot write: %s", path, strerror(errno)) : OK;
     FileWriter w;
     TRY(file_open(&w, path));

@@ -50,8 +50,8 @@ void file_put(FileWriter *w, const void *data, size_t bytes);   // file_sync and
 // Flush and fsync: all that was put is on the disk, under the temporary name.  For two files that belong together: sync
 // both, then commit both.
 Status file_sync(FileWriter *w);
-// file_sync, rename, fsync of the directory.  keep_previous: an existing target is kept as `path.prev`.  At no moment is
-// there no file at path, or none at path.prev once there was one.
+// file_sync, rename, fsync of the directory.  keep_previous: an existing target is kept as `path.prev`.  At no moment
+// is there no file at path, or none at path.prev once there was one.
 Status file_commit(FileWriter *w, bool keep_previous);
 void file_abort(FileWriter *w);                                 // may be called on a closed writer
 

@@ -85,8 +85,8 @@ static const ConfigKey keys[] = {
     INT(steps, 1, 100000000, "training steps"),
     INT(warmup, 0, 1000000, "steps of learning-rate warm-up, at most 5 % of the run's"),
     NUM(minutes, 0, 100000,
-        "limit of the whole run, validation and final fit included: as many steps as fit, at least 12, at most `steps`; "
-        "0 = off"),
+        "limit of the whole run, validation and final fit included: as many steps as fit, at least 12, at most `steps`;"
+        " 0 = off"),
     INT(patience, 0, 1000000, "end after so many validations in a row without a better one, of 40 in a run; 0 = never"),
     NUM(lr, 0, 1, "peak learning rate of AdamW"),
     NUM(decay, 0, 10, "weight decay"),

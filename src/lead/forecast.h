@@ -30,8 +30,8 @@ typedef struct LeadRun {
 //   LEAD_NEWEST   final.safetensors, else as above: to forecast what comes after the data
 typedef enum LeadWanted { LEAD_BEST, LEAD_NEWEST } LeadWanted;
 
-// Loads a run: path is its directory, or one file; where that is damaged or missing, its .prev (then the run's note says
-// so).  llm: the LLM's directory, if it is not the recorded one; else NULL.
+// Loads a run: path is its directory, or one file; where that is damaged or missing, its .prev (then the run's note
+// says so).  llm: the LLM's directory, if it is not the recorded one; else NULL.
 // Errors: no such run; a file that is not a checkpoint; a file of the final fit where LEAD_BEST is wanted; LLM weights
 // other than those that the run was trained with.
 Status lead_run_load(LeadRun *r, const char *path, LeadWanted wanted, const char *llm, const Device *dev, Arena *perm,

@@ -22,8 +22,8 @@ typedef struct LeadRecord {
 
 // Reads it from an open file.  Errors: a key is missing, or its value is none that a run writes.
 Status lead_record_read(LeadRecord *r, Arena *a, const SafeFile *f);
-// Reads it from the checkpoint of a run directory, else from its best or final weights (run_directory_read).  Errors: no
-// run there; a file that is damaged, of another program or version.
+// Reads it from the checkpoint of a run directory, else from its best or final weights (run_directory_read).  Errors:
+// no run there; a file that is damaged, of another program or version.
 Status lead_record_open(LeadRecord *r, Arena *a, const char *dir);
 
 // The configuration alone.  Keys that it lacks get the values of `paper`.  Errors: values that config_check refuses.
@@ -35,7 +35,8 @@ const char *lead_data_hash(const TrafficSeries *s, Arena *a);
 // The first `rows` rows of a series: what a grown series begins with.  Their number, nodes, seconds of a slot, and a
 // SHA-256 of values and times.
 const char *lead_series_text(const TrafficSeries *s, int64_t rows, Arena *a);
-// Whether s is the series of r grown by new rows; *known = false: r does not say what it was trained on.  Error: another.
+// Whether s is the series of r grown by new rows; *known = false: r does not say what it was trained on.  Error:
+// another.
 Status lead_record_grown(const LeadRecord *r, const TrafficSeries *s, bool *known, Arena *a);
 
 #endif

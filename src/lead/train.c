@@ -337,8 +337,8 @@ static LeadRun run_of(const Trainer *tr)
     return r;
 }
 
-// Seconds that the naive forecasts will take which calibration compares the network with: fitted on a tenth of the rows,
-// and one window forecast.
+// Seconds that the naive forecasts will take which calibration compares the network with: fitted on a tenth of the
+// rows, and one window forecast.
 static double rehearse_naive(Trainer *tr)
 {
     enum { PART = 10 };

@@ -52,8 +52,8 @@ typedef struct TrainOptions {
     bool resume;                               // continue from out/checkpoint.safetensors
     bool other_bits;                           // .. although compiler, instruction set or `exact` are others than
                                                // before, so that the bits will be others too
-    const char *start;                         // weights to begin with: a run directory or a file, which is copied, so
-                                               // that a resumed run needs nothing but its directory; NULL = from nothing
+    const char *start;                         // weights to begin with: a run directory or a file, copied so that a
+                                               // resumed run needs nothing but its directory; NULL = from nothing
     const char *manifest;                      // JSON text stored in every checkpoint; may be NULL
     const char *data_path;                     // recorded, so that forecast and eval can say what it was trained on
     TrafficRange train, val;                   // rows
@@ -70,9 +70,9 @@ typedef struct TrainOptions {
 } TrainOptions;
 
 // Trains cfg on the series.  Errors: another process trains in o->out; it holds a run and resume is false (nothing is
-// overwritten), or holds none to resume and resume is true; a checkpoint of another configuration (cfg.llm may be another
-// path to the same weights), rows or series, one that gives other bits here (other_bits), one with a value that no run
-// writes; start weights of other nodes, slots, sizes or LLM; too few windows; a loss or gradient that is not
+// overwritten), or holds none to resume and resume is true; a checkpoint of another configuration (cfg.llm may be
+// another path to the same weights), rows or series, one that gives other bits here (other_bits), one with a value that
+// no run writes; start weights of other nodes, slots, sizes or LLM; too few windows; a loss or gradient that is not
 // finite, with its step; a file that cannot be written.
 Status lead_train(const LeadConfig *cfg, const TrafficSeries *s, const TrainOptions *o, const Device *dev, Arena *perm,
                   Arena *step, Arena *scratch);

@@ -75,8 +75,9 @@ Status trainer_save(Trainer *tr, const char *name, bool weights)
     SafeMeta meta[N_META];
     const int n_stat = lead_stats_pack(&tr->stats, a, stat);
     describe(tr, meta);
-    const Status st = (weights ? checkpoint_save_weights : checkpoint_save)(trainer_path(tr, name), &tr->ps, meta, N_META,
-                                                                            stat, n_stat, a);
+    const char *path = trainer_path(tr, name);
+    const Status st = weights ? checkpoint_save_weights(path, &tr->ps, meta, N_META, stat, n_stat, a)
+                              : checkpoint_save(path, &tr->ps, meta, N_META, stat, n_stat, a);
     arena_rewind(a, mark);
     return st;
 }

@@ -63,8 +63,8 @@ Status trainer_check_same(const Trainer *tr, const LeadRecord *r);
 // directory, so that the other may move or go.
 Status trainer_check_start(const Trainer *tr);
 Status trainer_copy_start(Trainer *tr);
-// What a fit begins with: a checkpoint, another run's weights, or the initial values.  Errors: a file that is not what a
-// run writes, in any of its numbers.
+// What a fit begins with: a checkpoint, another run's weights, or the initial values.  Errors: a file that is not what
+// a run writes, in any of its numbers.
 Status trainer_load(Trainer *tr, bool resume);
 
 #endif

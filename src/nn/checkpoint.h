@@ -29,7 +29,7 @@ Status checkpoint_try(const char *path, const SafeMeta *meta, int n_meta);
 
 // To read one: open it, build the model from its metadata and statistics, load the parameters, close it
 // (safetensors_close).  A file that is missing or damaged, with a whole <path>.prev beside it: that one is opened
-// instead.  f->note says so, or that the file is of a version that stored no SHA-256; the caller passes it on to people.
+// instead.  f->note says so, or that the file is of a version that stored no SHA-256; the caller passes it to people.
 // Errors: those of safetensors_open; content that is not what its SHA-256 says; not a checkpoint of this program.
 Status checkpoint_open(SafeFile *f, Arena *a, const char *path);
 // Whether f is the previous version of what was asked for.

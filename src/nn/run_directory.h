@@ -47,11 +47,11 @@ void run_directory_close(RunDirectory *d);
 // there; one cannot be looked for; those of checkpoint_open.
 Status run_directory_read(SafeFile *f, Arena *a, const char *dir, const char *const *names, int n);
 
-// Removes what a run that has finished does not need: the checkpoint, the start, and the .prev of the best weights where
-// there are final ones.  Error: a file that cannot be removed.
+// Removes what a run that has finished does not need: the checkpoint, the start, and the .prev of the best weights
+// where there are final ones.  Error: a file that cannot be removed.
 Status run_directory_finish(const char *dir, Arena *scratch);
 // Removes the files of a `lead train` run from dir: exactly those named above, each with its .prev, and no other.  The
-// directory stays.  It is no error when there are none.  Errors: a process trains in dir; a file that cannot be removed.
+// directory stays.  It is no error when there are none.  Errors: a process trains in dir; a file cannot be removed.
 Status run_directory_remove(const char *dir, Arena *scratch);
 
 // Opens dir/log.jsonl, and empties it unless resume; a last line that was cut off goes.  dir must outlive the log.
