@@ -675,6 +675,8 @@ static void check_outputs(const Runs *r)
          "--also"},
         {arena_printf(r->a, "ops --manifest %s", best), "weights"},
         {arena_printf(r->a, "data render %s --out %s", r->data, link), "read"},
+        {arena_printf(r->a, "ops --manifest %s/log.jsonl", r->done), "run"},
+        {arena_printf(r->a, "eval --naive-only --data %s --out - --png -", r->data), "--png"},
     };
     Sha256Hex before[3], after[3];
     const char *kept[3] = {r->data, times, best};

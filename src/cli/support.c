@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "io/file.h"
+#include "nn/run_directory.h"
 #include "tensor/clock.h"
 #include "tensor/utf8.h"
 
@@ -119,6 +120,11 @@ static const char *text_of(const Cli *cli, int i)
 static Status check_output(const Cli *cli, const char *name, const char *path, Arena *a)
 {
     struct stat sb;
+    for (int i = 0; i < cli->n_options; i++) {
+        const char *other = text_of(cli, i);
+        if (other && strcmp(cli->option[i].name, name) && is_output(cli->option[i].name) && !strcmp(other, path))
+            return USAGE_ERROR("--%s %s: is --%s too; want another", name, path, cli->option[i].name);
+    }
     if (stat(path, &sb) || !S_ISREG(sb.st_mode)) return OK;
     for (int i = 0; i < cli->n_options; i++) {
         const char *other = text_of(cli, i);
@@ -132,7 +138,11 @@ static Status check_output(const Cli *cli, const char *name, const char *path, A
         return USAGE_ERROR("--%s %s: is the file that is read; want another", name, path);
     char resolved[PATH_MAX];
     const char *base = realpath(path, resolved) ? strrchr(resolved, '/') : NULL;
-    return base && strstr(base, ".safetensors") ? USAGE_ERROR("--%s %s: holds weights; want another", name, path) : OK;
+    if (base && strstr(base, ".safetensors")) return USAGE_ERROR("--%s %s: holds weights; want another", name, path);
+    if (!base || (strcmp(base, "/log.jsonl") && strcmp(base, "/config.json"))) return OK;
+    RunState state;
+    TRY(run_directory_state(arena_printf(a, "%.*s", (int)(base - resolved), resolved), &state, a));
+    return state == RUN_NONE ? OK : USAGE_ERROR("--%s %s: belongs to a run; want another", name, path);
 }
 
 Status outputs_check(const Cli *cli, const char *manifest)

@@ -269,7 +269,7 @@ static Status take_calibration(Trainer *tr)
 {
     SafeFile f;
     LeadStats best;
-    TRY(checkpoint_open(&f, tr->perm, trainer_path(tr, RUN_BEST)));
+    TRY(trainer_open_best(tr, &f));
     const Status s = lead_stats_unpack(&best, tr->perm, &f, tr->cfg);
     safetensors_close(&f);
     TRY(s);
@@ -382,7 +382,7 @@ static void rehearse_calibration(Trainer *tr)
 static Status load_best(Trainer *tr)
 {
     SafeFile f;
-    TRY(checkpoint_open(&f, tr->perm, trainer_path(tr, RUN_BEST)));
+    TRY(trainer_open_best(tr, &f));
     const Status s = checkpoint_load_start(&f, &tr->ps);
     safetensors_close(&f);
     return s;

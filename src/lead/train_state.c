@@ -256,6 +256,22 @@ static Status load_start_file(Trainer *tr, const SafeFile *f)
     return checkpoint_load_start(f, &tr->ps);
 }
 
+// The whole file takes the place of the damaged one, which the next save would else keep as the previous.
+static Status put_back(Trainer *tr, const SafeFile *f, const char *name)
+{
+    trainer_note(tr, f->note);
+    if (!checkpoint_is_previous(f) || !rename(f->path, trainer_path(tr, name))) return OK;
+    return ERROR("%s: cannot rename: %s", f->path, strerror(errno));
+}
+
+Status trainer_open_best(Trainer *tr, SafeFile *f)
+{
+    TRY(checkpoint_open(f, tr->perm, trainer_path(tr, RUN_BEST)));
+    const Status s = put_back(tr, f, RUN_BEST);
+    if (s.code) safetensors_close(f);
+    return s;
+}
+
 // What a fit begins with: a checkpoint, another run's weights, or the initial values.
 Status trainer_load(Trainer *tr, bool resume)
 {
@@ -263,10 +279,8 @@ Status trainer_load(Trainer *tr, bool resume)
     SafeFile f;
     TRY(resume ? checkpoint_open(&f, tr->perm, trainer_path(tr, RUN_CHECKPOINT)) : open_start(tr, &f, tr->perm));
     Status s = resume ? load_state(tr, &f) : load_start_file(tr, &f);
-    trainer_note(tr, f.note);
-    // the whole file takes the place of the damaged one, which the next save would else keep as the previous
-    if (!s.code && resume && checkpoint_is_previous(&f) && rename(f.path, trainer_path(tr, RUN_CHECKPOINT)))
-        s = ERROR("%s: cannot rename: %s", f.path, strerror(errno));
+    if (!s.code && resume) s = put_back(tr, &f, RUN_CHECKPOINT);
+    else trainer_note(tr, f.note);
     safetensors_close(&f);
     return s;
 }

@@ -67,4 +67,7 @@ Status trainer_copy_start(Trainer *tr);
 // a run writes, in any of its numbers.
 Status trainer_load(Trainer *tr, bool resume);
 
+// Opens the best weights so far, whichever version is whole.  Errors: those of checkpoint_open.
+Status trainer_open_best(Trainer *tr, SafeFile *f);
+
 #endif
