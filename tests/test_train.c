@@ -683,8 +683,21 @@ static void check_remove(const Bench *b)
     TEST(b->log, rmdir(dir) == 0, "files of the run are left in %s", dir);
 }
 
+// Windows per step: fewer of a large network, never none.
+static void check_batch(TestLog *log)
+{
+    static const struct { int batch, flows, F, want; } cases[] = {
+        {32, 0, 529, 32}, {32, 6144, 144, 32}, {32, 6144, 529, 11}, {32, 6144, 10000, 4}, {2, 10, 100, 2},
+        {5, 12, 3, 4}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const LeadConfig c = {.batch = cases[i].batch, .batch_flows = cases[i].flows};
+        TEST(log, lead_batch(&c, cases[i].F) == cases[i].want, "batch of case %zu: %d", i, lead_batch(&c, cases[i].F));
+    }
+}
+
 void test_train(TestLog *log)
 {
+    check_batch(log);
     Bench b = {.log = log, .dev = world_f32(), .keep = arena_new("keep", (size_t)1 << 30, NULL)};
     CHECK(b.keep, "no address space");
     b.llm = tiny_llm(log, b.keep);

@@ -82,6 +82,8 @@ static const ConfigKey keys[] = {
     NUM(loss_pool, 0, 100, "weight in the loss of the error of x0 after 2x2 pooling"),
     NUM(loss_sobel, 0, 100, "weight in the loss of the error of x0's Sobel gradients"),
     INT(batch, 1, 4096, "windows per training step"),
+    INT(batch_flows, 0, 100000000,
+        "most flows per training step: of a large network a step takes fewer windows, at least 4; 0 = no limit"),
     INT(steps, 1, 100000000, "training steps"),
     INT(warmup, 0, 1000000, "steps of learning-rate warm-up, at most 5 % of the run's"),
     NUM(minutes, 0, 100000,
@@ -142,10 +144,11 @@ Status config_preset(LeadConfig *c, const char *name)
     if (strcmp(name, "image") == 0) return OK;
     c->flow_context = c->mean_head = c->scale_head = true, c->point = POINT_HEAD;
     c->denoiser = DENOISER_FLOW, c->conditions = CONDITIONS_NONE;   // docs/design.md says why
-    c->steps = 1500, c->warmup = 50, c->lr = 2e-3, c->minutes = 15, c->ema = 0.99, c->level_jitter = 0.4;
+    c->batch_flows = 6144, c->steps = 1500, c->warmup = 50, c->lr = 2e-3, c->minutes = 15, c->ema = 0.99;
+    c->level_jitter = 0.4;
     if (strcmp(name, "small") == 0) return OK;
     if (strcmp(name, "pretrained") == 0) {
-        c->flow_identity = IDENTITY_STATISTICS, c->batch = 16, c->ema = 0.999, c->minutes = 0;
+        c->flow_identity = IDENTITY_STATISTICS, c->batch = 16, c->batch_flows = 2304, c->ema = 0.999, c->minutes = 0;
         return OK;
     }
     c->enc_base = 8, c->enc_stages = 2, c->enc_width = 64, c->agg_layers = 1, c->agg_heads = 4, c->tokens = 8;
@@ -158,7 +161,7 @@ Status config_preset(LeadConfig *c, const char *name)
     c->tokens = 3;
     c->adapter_width = 4, c->cond_width = 8, c->unet_base = 8, c->unet_levels = 2, c->unet_blocks = 1,
     c->unet_heads = 2;
-    c->level_jitter = 0, c->batch = 4, c->steps = 20, c->warmup = 2,
+    c->level_jitter = 0, c->batch_flows = 0, c->batch = 4, c->steps = 20, c->warmup = 2,
     c->minutes = 0, c->patience = 0, c->sample_steps = 3, c->samples = 4,
     c->base = BASE_LAST;
     if (strcmp(name, "tiny") == 0) return OK;
@@ -248,6 +251,13 @@ const char *config_text(const LeadConfig *c, const ConfigKey *k, char buf[1100])
     case KEY_CHOICE: snprintf(buf, 1100, "%s", k->choice[*(const int *)at]); break;
     }
     return buf;
+}
+
+int lead_batch(const LeadConfig *c, int64_t F)
+{
+    enum { LEAST = 4 };
+    const int64_t fit = c->batch_flows / F, some = fit < LEAST ? LEAST : fit;
+    return c->batch_flows == 0 || some > c->batch ? c->batch : (int)some;
 }
 
 const ConfigKey *config_difference(const LeadConfig *a, const LeadConfig *b)

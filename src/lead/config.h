@@ -45,7 +45,7 @@ typedef struct LeadConfig {
     int diffusion_steps, schedule, prediction;      // T, ScheduleKind, Prediction
     double min_snr_gamma, cond_drop, loss_traffic, loss_pool, loss_sobel;
     // training
-    int batch, steps, warmup, patience;
+    int batch, batch_flows, steps, warmup, patience;
     double minutes, lr, decay, clip, ema, dropout, level_jitter;
     int64_t seed;
     // sampling
@@ -55,6 +55,9 @@ typedef struct LeadConfig {
     bool calibrate;                                 // lead/calibrate.h
     int point;                       // PointKind
 } LeadConfig;
+
+// Windows per training step of a network of F flows: batch, but no more than batch_flows / F, and at least 4.
+int lead_batch(const LeadConfig *c, int64_t F);
 
 // Whether the network has a head for the residual's location or scale, needs a GPT-2, has a U-Net, a flow denoiser.
 static inline bool lead_has_heads(const LeadConfig *c) { return c->mean_head || c->scale_head; }

@@ -12,7 +12,7 @@
 #include "tensor/philox.h"
 #include "traffic/synth.h"
 
-enum { MAX_STEPS_EACH = 1000, FULL_FLOWS = 144 };   // flows of a network whose steps take cfg.batch windows
+enum { MAX_STEPS_EACH = 1000 };
 static const double LEAST_FIT = 0.3, MOST_FIT = 0.9;   // share of the rows that statistics are fitted on
 
 typedef struct Pretrainer {
@@ -90,8 +90,7 @@ static Status world_make(Pretrainer *p, World *w, bool *fits)
 {
     const LeadConfig *cfg = p->cfg;
     const SynthOptions o = synth_variety(network_seed(p));
-    *w = (World){.batch = cfg->batch * FULL_FLOWS / (o.N * o.N)};
-    w->batch = w->batch < 4 ? 4 : w->batch > cfg->batch ? cfg->batch : w->batch;
+    *w = (World){.batch = lead_batch(cfg, (int64_t)o.N * o.N)};
     TRY(synth_generate(&w->s, p->network, &o));
     const int64_t cut = fit_rows(p, w->s.T);
     int64_t *start;

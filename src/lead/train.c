@@ -18,7 +18,7 @@ static LeadBatch shuffled_batch(Trainer *tr)
 {
     Tape *t = &tr->tape;
     const RandomAddress at = {.seed = (uint64_t)tr->cfg->seed, .site = SITE_SHUFFLE};
-    Tensor *windows = tape_draw_windows(t, tr->train, tr->cfg->batch, at, t->clock);
+    Tensor *windows = tape_draw_windows(t, tr->train, lead_batch(tr->cfg, tr->stats.F), at, t->clock);
     return lead_data_training_batch(t, &tr->data, windows, lead_data_factor(t, &tr->data));
 }
 
