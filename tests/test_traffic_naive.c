@@ -376,6 +376,82 @@ static void synth_statistics(TestLog *log, Arena *a)
     }
 }
 
+// What a trait changes, measured on the same seed: mean |change of log| from slot to slot and from day to day, share of
+// silent flows, rows with an outage, and how far the second half of the flows' levels lies from the first.
+typedef struct Behaviour { double fast, daily, silent, outages, moved; } Behaviour;
+
+static Behaviour behaviour(Arena *a, const SynthTraits *traits)
+{
+    SynthOptions o = synth_defaults();
+    o.N = 6, o.slot_seconds = 1800, o.T = 48 * 60, o.traits = *traits;
+    TrafficSeries s;
+    CHECK(!synth_generate(&s, a, &o).code, "synth");
+    const int F = 36;
+    Behaviour b = {0};
+    for (int f = 0; f < F; f++) {
+        double half[2] = {0, 0}, zeros = 0;
+        for (int64_t t = 0; t < s.T; t++) {
+            const float now = s.x[t * F + f], before = t ? s.x[(t - 1) * F + f] : 0;
+            const float day = t < 48 ? 0 : s.x[(t - 48) * F + f];
+            half[t >= s.T / 2] += (double)now, zeros += !(now > 0);
+            if (now > 0 && before > 0) b.fast += fabs(log((double)(now / before))) / F / (double)s.T;
+            if (now > 0 && day > 0) b.daily += fabs(log((double)(now / day))) / F / (double)s.T;
+        }
+        b.silent += zeros > 0.9 * (double)s.T ? 1.0 / F : 0;
+        if (half[0] > 0 && half[1] > 0) b.moved += fabs(log(half[1] / half[0])) / F;
+    }
+    for (int64_t t = 0; t < s.T; t++) {
+        int zeros = 0;
+        for (int f = 0; f < F; f++) zeros += !(s.x[t * F + f] > 0);
+        b.outages += zeros >= 11 && zeros < F ? 1.0 / (double)s.T : 0;   // a row and a column of 6 x 6
+    }
+    return b;
+}
+
+static void synth_traits(TestLog *log, Arena *a)
+{
+    const SynthTraits usual = synth_defaults().traits;
+    const Behaviour b = behaviour(a, &usual);
+    SynthTraits k = usual;
+    k.fast = 3;
+    TEST(log, behaviour(a, &k).fast > 1.5 * b.fast, "fast noise");
+    k = usual, k.noise = 0.3;
+    TEST(log, behaviour(a, &k).daily < 0.6 * b.daily, "all noise");
+    k = usual, k.silent = 0.5;
+    const double silent = behaviour(a, &k).silent;
+    TEST(log, b.silent < 0.05 && silent > 0.2 && silent < 0.8, "silent flows: %g, %g", b.silent, silent);
+    k = usual, k.outages = 30;
+    TEST(log, behaviour(a, &k).outages > 5 * b.outages + 0.01, "outages");
+    k = usual, k.noise = 0.1;
+    const double still = behaviour(a, &k).moved;
+    k.shifts = 10;
+    TEST(log, behaviour(a, &k).moved > 2 * still, "shifts of level: %g, %g", still, behaviour(a, &k).moved);
+    k = usual, k.tail = 3;
+    SynthOptions o = synth_defaults();
+    o.traits = k;
+    TrafficSeries s;
+    TEST(log, synth_generate(&s, a, &o).code == 2, "a tail of 3");
+}
+
+// Every seed gives a network that can be made, in the stated range; the kinds differ.
+static void synth_varieties(TestLog *log, Arena *a)
+{
+    int slots = 0, large = 0, shifting = 0;
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        const SynthOptions o = synth_variety(seed);
+        TEST(log, o.N >= 4 && (o.N <= 24 || o.N == 32 || o.N == 48) && o.T * o.N * o.N <= 1200000 + 72 * 48 * 48 &&
+                      o.T * o.slot_seconds <= 70 * 86400 && o.T >= 72,
+             "seed %d: %d nodes, %lld slots of %d s", (int)seed, o.N, (long long)o.T, o.slot_seconds);
+        slots += o.slot_seconds == 300, large += o.N > 24, shifting += o.traits.shifts > 0;
+        const size_t mark = arena_mark(a);
+        TrafficSeries s;
+        if (seed % 50 == 0) TEST(log, !synth_generate(&s, a, &o).code, "seed %d cannot be made", (int)seed);
+        arena_rewind(a, mark);
+    }
+    TEST(log, slots > 100 && slots < 200 && large > 25 && large < 80 && shifting > 150 && shifting < 250,
+         "of 400 networks %d have slots of 5 min, %d are large, %d shift", slots, large, shifting);
+}
+
 void test_traffic_naive(TestLog *log)
 {
     Arena *a = arena_new("test_traffic_naive", (size_t)8 << 30, NULL);
@@ -385,6 +461,8 @@ void test_traffic_naive(TestLog *log)
     driver(log, a);
     synth_same_bits(log, a);
     synth_statistics(log, a);
+    synth_traits(log, a);
+    synth_varieties(log, a);
     if (log->quick) test_skip(log, "skipped in a quick run: reference figures");
     else {
         flow_by_flow(log, a, "abilene", (const double[]){9.50, 14.67, 17.39}, (const double[]){7.30, 11.21, 13.55});

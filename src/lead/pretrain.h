@@ -31,8 +31,8 @@ typedef struct PretrainOptions {
     const volatile sig_atomic_t *stop;         // set by a signal: finish the network, save, return
 } PretrainOptions;
 
-// Pretrains cfg, which has flow_identity statistics, denoiser flow and no conditions.  Networks with too
-// little traffic for a fit are passed over.  perm: parameters; network: one network at a time; step, scratch: as elsewhere.
+// Pretrains cfg, which has flow_identity statistics, denoiser flow and no conditions.  Networks with too little traffic
+// for a fit are passed over.  perm: parameters; network: one network at a time; step, scratch: as elsewhere.
 // Errors: another cfg; a file to resume from that is missing, damaged or of other options; a loss that is not finite; a
 // file that cannot be written.
 Status lead_pretrain(const LeadConfig *cfg, const PretrainOptions *o, const Device *dev, Arena *perm, Arena *network,

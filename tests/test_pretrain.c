@@ -1,0 +1,189 @@
+// Networks that know no network of nodes (lead/pretrain.h, lead/general.h): a pretraining that is stopped and resumed
+// ends with the same bits; forecasts keep to what such weights promise: nodes in another order or traffic in another
+// unit give the same forecast, and what comes after the rows that were fitted on is not looked at.
+#include <math.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/file.h"
+#include "io/sha256.h"
+#include "lead/general.h"
+#include "lead/pretrain.h"
+#include "lead_world.h"
+
+enum { N = 4, F = N * N, NETWORKS = 4 };
+
+static LeadConfig small_config(void)
+{
+    LeadConfig c;
+    const Status s = config_preset(&c, "pretrained");
+    CHECK(!s.code, "%s", s.msg);
+    c.horizon = 4, c.flow_width = c.flow_hidden = 16, c.batch = 4, c.batch_flows = 256, c.warmup = 2, c.samples = 8;
+    c.sample_steps = 3;
+    return c;
+}
+
+typedef struct Stop { int after; volatile sig_atomic_t asked; int reports; double loss; } Stop;
+
+static void count(void *ctx, const PretrainReport *r)
+{
+    Stop *s = ctx;
+    s->reports++;
+    s->loss = r->loss;
+    if (r->network == s->after) s->asked = 1;
+}
+
+static Status pretrain(const LeadConfig *c, const char *out, bool resume, int steps_each, Stop *stop)
+{
+    World *w = world_new(device_cpu_f32(ISA_SCALAR), false);
+    Arena *network = arena_new("network", (size_t)1 << 32, NULL);
+    const PretrainOptions o = {.out = out, .resume = resume, .networks = NETWORKS, .steps_each = steps_each,
+                               .report = count, .ctx = stop, .stop = &stop->asked};
+    const Status s = lead_pretrain(c, &o, &w->dev, w->perm, network, w->step, w->scratch);
+    arena_delete(network);
+    world_delete(w);
+    return s;
+}
+
+static Sha256Hex file_hash(Arena *a, const char *path)
+{
+    char *text;
+    size_t size;
+    Sha256 h = sha256_new();
+    const Status s = file_read(&text, &size, a, path, (size_t)1 << 24);
+    CHECK(!s.code, "%s", s.msg);
+    sha256_add(&h, text, size);
+    return sha256_hex(&h);
+}
+
+static const char *check_resume(TestLog *log, Arena *a)
+{
+    const LeadConfig c = small_config();
+    const char *whole = arena_printf(a, "%s/whole.safetensors", log->tmp);
+    const char *parts = arena_printf(a, "%s/parts.safetensors", log->tmp);
+    Stop never = {.after = -1}, soon = {.after = 2}, rest = {.after = -1};
+    Status s = pretrain(&c, whole, false, 2, &never);
+    TEST(log, !s.code && never.reports >= 2 && isfinite(never.loss), "%s, %d reports", s.msg, never.reports);
+    s = pretrain(&c, parts, false, 2, &soon);
+    const char *unfinished = arena_printf(a, "%s.unfinished", parts);
+    TEST(log, !s.code && access(parts, F_OK) && !access(unfinished, F_OK), "a stopped pretraining: %s", s.msg);
+    s = pretrain(&c, parts, true, 3, &rest);
+    TEST(log, s.code == 1 && strstr(s.msg, "3 steps each"), "resumed with other options: '%s'", s.msg);
+    rest = (Stop){.after = -1};
+    s = pretrain(&c, parts, true, 2, &rest);
+    TEST(log, !s.code && access(unfinished, F_OK), "resumed: %s", s.msg);
+    TEST(log, !strcmp(file_hash(a, whole).s, file_hash(a, parts).s), "a resumed pretraining ends with other bits");
+    LeadConfig other = c;
+    other.flow_identity = IDENTITY_PAIR;
+    s = pretrain(&other, parts, false, 2, &rest);
+    TEST(log, s.code == 2, "weights that belong to pairs of nodes: '%s'", s.msg);
+    return whole;
+}
+
+// The point forecast [4][F] after row t by the weights of `file`, fitted and calibrated on the rows up to t.
+static void forecast(TestLog *log, const char *file, const TrafficSeries *s, int64_t t, float *point, float *samples)
+{
+    World *w = world_new(device_cpu_f32(ISA_SCALAR), false);
+    LeadRun r;
+    Calibration c;
+    Status st = lead_general_load(&r, file, s, (TrafficRange){0, t * 8 / 10}, (TrafficRange){t * 8 / 10, t + 1},
+                                  &w->dev, w->perm, w->step, w->scratch, &c);
+    TEST(log, !st.code && c.windows >= CALIBRATE_LEAST, "%s (%d windows)", st.msg, c.windows);
+    *r.stats.fallback = 0;
+    if (!st.code) st = lead_forecast(&r, &t, 1, samples, point);
+    TEST(log, !st.code, "%s", st.msg);
+    world_delete(w);
+}
+
+static double furthest(const float *a, const float *b, double scale, double *size)
+{
+    double worst = 0;
+    *size = 0;
+    for (int i = 0; i < 4 * F; i++) {
+        worst = check_fold(worst, fabs((double)a[i] * scale - (double)b[i]));
+        *size = fmax(*size, fabs((double)b[i]));
+    }
+    return worst;
+}
+
+static void check_promises(TestLog *log, Arena *a, const char *file)
+{
+    static const int order[N] = {2, 0, 3, 1};
+    const TrafficSeries s = synth_series(log, a, N, 12, 1800);
+    const int64_t t = s.T - 100;
+    TrafficSeries later = s, moved = s, unit = s;
+    float *x[3];
+    for (int i = 0; i < 3; i++) {
+        x[i] = arena_alloc(a, (size_t)(s.T * F) * sizeof *x[i]);
+        memcpy(x[i], s.x, (size_t)(s.T * F) * sizeof *x[i]);
+    }
+    for (int64_t i = 0; i < s.T * F; i++) {
+        const int64_t row = i / F, from = i % F / N, to = i % N;
+        if (row > t) x[0][i] = 7;
+        x[1][row * F + order[from] * N + order[to]] = s.x[i];
+        x[2][i] = 1024 * s.x[i];
+    }
+    later.x = x[0], moved.x = x[1], unit.x = x[2];
+    float now[4 * F], other[4 * F], back[4 * F], paths[8 * 4 * F], paths2[8 * 4 * F];
+    double size;
+    forecast(log, file, &s, t, now, paths);
+    forecast(log, file, &later, t, other, paths2);
+    TEST(log, !memcmp(now, other, sizeof now) && !memcmp(paths, paths2, sizeof paths), "the future was looked at");
+    forecast(log, file, &moved, t, other, paths2);
+    for (int i = 0; i < 4 * F; i++)
+        back[i] = other[i / F * F + order[i % F / N] * N + order[i % N]];
+    double off = furthest(now, back, 1, &size);
+    TEST(log, off < 1e-4 * size, "nodes in another order: a forecast differs by %g of %g", off, size);
+    forecast(log, file, &unit, t, other, paths2);
+    off = furthest(now, other, 1024, &size);
+    TEST(log, off < 1e-4 * size, "traffic 1024 times as large: a forecast differs by %g of %g", off, size);
+    bool moves = false;
+    for (int i = 0; i < 4 * F; i++) moves |= paths[i] != paths[4 * F + i];
+    TEST(log, moves, "two sample paths are the same");
+}
+
+static void check_files(TestLog *log, Arena *a, const char *file)
+{
+    bool is = false;
+    Status s = lead_is_general(&is, file, a);
+    TEST(log, !s.code && is, "weights for any network are not known as such: %s", s.msg);
+    s = lead_is_general(&is, "/nowhere", a);
+    TEST(log, s.code == 1 && !is, "a file that is not there: '%s'", s.msg);
+    World *w = world_new(device_cpu_f32(ISA_SCALAR), false);
+    LeadRun r;
+    Calibration c;
+    const TrafficSeries few = synth_series(log, a, N, 1, 3600);
+    s = lead_general_load(&r, file, &few, (TrafficRange){0, 24}, (TrafficRange){24, 24}, &w->dev, w->perm, w->step,
+                          w->scratch, &c);
+    TEST(log, s.code == 1 && strstr(s.msg, "windows"), "a day of hours: '%s'", s.msg);
+    world_delete(w);
+}
+
+// Statistics of all rows, with the calibration that was there before.
+static void check_refit(TestLog *log, Arena *a, const char *file)
+{
+    World *w = world_new(device_cpu_f32(ISA_SCALAR), false);
+    LeadRun r;
+    Calibration c;
+    const TrafficSeries s = synth_series(log, a, N, 12, 1800);
+    Status st = lead_general_load(&r, file, &s, (TrafficRange){0, 300}, (TrafficRange){300, 500}, &w->dev, w->perm,
+                                  w->step, w->scratch, &c);
+    const float spread = r.stats.spread[1], weight = r.stats.head_weight[2], mean = r.stats.mean[3];
+    if (!st.code) st = lead_general_refit(&r, (TrafficRange){0, s.T});
+    TEST(log, !st.code && r.stats.spread[1] == spread && r.stats.head_weight[2] == weight, "calibration after a refit");
+    LeadStats want;
+    TEST(log, !lead_stats_fit(&want, a, &s, (TrafficRange){0, s.T}, &r.cfg).code, "statistics");
+    TEST(log, r.stats.mean[3] == want.mean[3] && r.stats.mean[3] != mean && r.stats.sigma[5] == want.sigma[5],
+         "statistics after a refit are not those of all rows");
+    world_delete(w);
+}
+
+void test_pretrain(TestLog *log)
+{
+    Arena *a = arena_new("files", (size_t)1 << 30, NULL);
+    const char *file = check_resume(log, a);
+    check_promises(log, a, file);
+    check_files(log, a, file);
+    check_refit(log, a, file);
+    arena_delete(a);
+}
