@@ -4,11 +4,13 @@
 #include "cli/profile.h"
 #include "cli/run.h"
 #include "cli/verbs.h"
+#include "io/file.h"
+#include "lead/general.h"
 #include "nn/run_directory.h"
 
 typedef struct Values {
     DataOptions data;
-    const char *out, *update;
+    const char *out, *update, *from;
     bool resume, allow_other_bits, final, no_final, profile;
     double checkpoint_seconds;
 } Values;
@@ -25,6 +27,9 @@ static const Option table[] = {
     {"update", OPT_TEXT, offsetof(Values, update), "RUN",
      "begin with the best weights of RUN (copied) and train on --data, its series grown by new rows: a quarter of the "
      "steps, unless --config or --steps say how many", 0, 0},
+    {"from", OPT_TEXT, offsetof(Values, from), "FILE",
+     "begin with weights of lead pretrain, or `pretrained` for those that come with the program: a third of the steps",
+     0, 0},
     {"final", OPT_FLAG, offsetof(Values, final), NULL,
      "after training, fit once more on all rows, for forecasts; as many steps as the best had [on]", 0, 0},
     {"no-final", OPT_FLAG, offsetof(Values, no_final), NULL,
@@ -168,6 +173,27 @@ static Status update(Cli *cli, const Values *v, const LeadRecord *r)
     return OK;
 }
 
+// ---- --from: weights that suit any network
+
+enum { FROM_PART = 3 };   // such a start needs a third of the steps
+
+static Status from(Cli *cli, Values *v)
+{
+    if (v->resume || v->update)
+        return USAGE_ERROR("--from: want one of --from, --update and --resume, got two");
+    if (strcmp(v->from, "pretrained") == 0) v->from = file_bundled(GENERAL_BUNDLED, cli->perm);
+    const LeadConfig preset = cli->config;
+    LeadConfig c;
+    TRY(lead_general_config(&c, v->from, cli->scratch));
+    c.steps = (preset.steps + FROM_PART - 1) / FROM_PART;
+    c.batch = preset.batch, c.batch_flows = preset.batch_flows, c.ema = preset.ema, c.patience = preset.patience;
+    c.lr = preset.lr, c.warmup = preset.warmup, c.minutes = preset.minutes, c.seed = preset.seed;
+    TRY(options_config(cli, &c));
+    cli->config = c;
+    cli_say("begins with %s: %d steps", v->from, c.steps);
+    return OK;
+}
+
 // The rows that r was trained on must not be among those that validate or score the update.
 static Status check_grown(const LeadRecord *r, const Values *v, const TrafficSeries *s, TrafficRange train, Arena *a)
 {
@@ -205,6 +231,7 @@ static Status run(Cli *cli, void *values)
     if (v->resume || v->update) TRY(lead_record_open(&r, cli->perm, v->resume ? v->out : v->update));
     if (v->resume) TRY(recall(cli, v, &r));
     if (v->update) TRY(update(cli, v, &r));
+    if (v->from) TRY(from(cli, v));
     if (v->resume && state == RUN_FINISHED) {
         say_finished(&r, v->out);
         return OK;
@@ -222,7 +249,7 @@ static Status run(Cli *cli, void *values)
     const TrainOptions o = {.out = v->out,
                             .resume = v->resume,
                             .other_bits = v->allow_other_bits,
-                            .start = v->update,
+                            .start = v->from ? v->from : v->update,
                             .manifest = manifest_json(cli, cli->perm),
                             .data_path = v->data.data,
                             .train = split.train,

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,22 @@ bool file_absent(const char *path)
 {
     struct stat st;
     return stat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
+const char *file_bundled(const char *path, Arena *a)
+{
+    static const char *const places[] = {"../data/", "../../data/", "data/", "../share/lead/"};
+    const char *name = strncmp(path, "data/", 5) ? path : path + 5;
+    char program[PATH_MAX];
+    if (!file_absent(path)) return path;
+    const ssize_t n = readlink("/proc/self/exe", program, sizeof program);
+    if (n <= 0 || n == (ssize_t)sizeof program) return path;
+    const char *slash = memrchr(program, '/', (size_t)n);
+    for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
+        const char *at = arena_printf(a, "%.*s/%s%s", (int)(slash - program), program, places[i], name);
+        if (!file_absent(at)) return at;
+    }
+    return path;
 }
 
 // Opens a regular, non-empty file of at most max_bytes.  O_NONBLOCK: opening a pipe must not wait for its writer.

@@ -21,6 +21,11 @@ typedef struct FileMap {
 // opening it will say what is wrong.
 bool file_absent(const char *path);
 
+// Where a file that comes with the program is.  path (data/..): itself, where the working directory has it, else beside
+// the program: at ../path, ../../path, path or ../share/lead/path without data/, seen from the program's directory.
+// path again when it is nowhere.
+const char *file_bundled(const char *path, Arena *a);
+
 // Reads a regular file of 1 .. max_bytes bytes into the arena; (*text)[*size] is a NUL that *size does not count.
 // Errors: missing, directory, device or pipe, empty, larger than max_bytes, shortened while it was read.
 Status file_read(char **text, size_t *size, Arena *a, const char *path, size_t max_bytes);

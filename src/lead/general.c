@@ -6,28 +6,49 @@
 
 static const char KEY[] = "lead.pretrain";
 
+bool lead_general_file(const SafeFile *f)
+{
+    const char *text;
+    return checkpoint_meta(f, KEY, &text).code == 0;
+}
+
 Status lead_is_general(bool *is, const char *file, Arena *scratch)
 {
     const size_t mark = arena_mark(scratch);
-    const char *text;
     SafeFile f;
     *is = false;
     TRY(checkpoint_open(&f, scratch, file));
-    *is = checkpoint_meta(&f, KEY, &text).code == 0;
+    *is = lead_general_file(&f);
     safetensors_close(&f);
     arena_rewind(scratch, mark);
     return OK;
 }
 
+static Status config_of(LeadConfig *cfg, const SafeFile *f, Arena *a)
+{
+    const bool is = lead_general_file(f);
+    if (is) TRY(lead_record_config(cfg, a, f));
+    if (!is || cfg->flow_identity != IDENTITY_STATISTICS || lead_uses_llm(cfg) || lead_has_unet(cfg))
+        return ERROR("%s: want weights of lead pretrain, which suit any network of nodes, got others", f->path);
+    return OK;
+}
+
+Status lead_general_config(LeadConfig *cfg, const char *file, Arena *scratch)
+{
+    const size_t mark = arena_mark(scratch);
+    SafeFile f;
+    TRY(checkpoint_open(&f, scratch, file));
+    const Status s = config_of(cfg, &f, scratch);
+    safetensors_close(&f);
+    arena_rewind(scratch, mark);
+    return s;
+}
+
 static Status load_open(LeadRun *r, const SafeFile *f, const TrafficSeries *s, const Device *dev, Arena *step,
                         Arena *scratch)
 {
-    const char *text;
-    TRY(checkpoint_meta(f, KEY, &text));
     TRY(checkpoint_meta(f, "lead.manifest", &r->manifest));
-    TRY(lead_record_config(&r->cfg, r->perm, f));
-    if (r->cfg.flow_identity != IDENTITY_STATISTICS || lead_uses_llm(&r->cfg) || lead_has_unet(&r->cfg))
-        return ERROR("%s: want weights that suit any network of nodes, got others", f->path);
+    TRY(config_of(&r->cfg, f, r->perm));
     TRY(lead_stats_fit(&r->stats, r->perm, s, r->train, &r->cfg));
     paramset_init(&r->ps, r->perm, dev, (uint64_t)r->cfg.seed, true);
     const LeadShape shape = lead_stats_shape(&r->stats, &r->cfg);

@@ -5,8 +5,14 @@
 
 #include "lead/calibrate.h"
 
+#define GENERAL_BUNDLED "data/pretrained/model.safetensors"   // file_bundled (io/file.h) says where
+
 // Whether the file holds such weights.  Error: it cannot be read as a checkpoint.
 Status lead_is_general(bool *is, const char *file, Arena *scratch);
+bool lead_general_file(const SafeFile *f);   // the same of an open one
+
+// The configuration of such weights.  Errors: those of checkpoint_open; not such weights.
+Status lead_general_config(LeadConfig *cfg, const char *file, Arena *scratch);
 
 // Makes a run of the weights in `file` and the series s, which is attached (lead_run_attach): statistics from the rows
 // `train`; spread, weight of the head and fall-back from the rows `val`, which may hold too few windows for that

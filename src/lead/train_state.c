@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "io/file.h"
+#include "lead/general.h"
 #include "tensor/clock.h"
 
 double trainer_now(const Trainer *tr) { return tr->o->clock ? tr->o->clock() : clock_seconds(); }
@@ -227,6 +228,7 @@ static Status check_start_file(const Trainer *tr, const SafeFile *f, Arena *a)
     LeadConfig cfg;
     LeadStats st;
     TRY(lead_record_config(&cfg, a, f));
+    if (lead_general_file(f)) return OK;   // weights that suit any network
     TRY(lead_stats_unpack(&st, a, f, &cfg));
     if (tr->s->N != st.N) return ERROR("data: want %d nodes as %s was trained on, got %d", st.N, f->path, tr->s->N);
     if (tr->s->slot_seconds != st.slot_seconds)
@@ -251,6 +253,7 @@ Status trainer_check_start(const Trainer *tr)
 static Status load_start_file(Trainer *tr, const SafeFile *f)
 {
     const char *hash;
+    if (lead_general_file(f)) return checkpoint_load_start(f, &tr->ps);
     TRY(checkpoint_meta(f, "lead.llm_sha256", &hash));
     if (strcmp(hash, tr->llm_hash)) return ERROR("%s: trained with other LLM weights than %s", f->path, tr->cfg->llm);
     return checkpoint_load_start(f, &tr->ps);

@@ -1,27 +1,16 @@
 #include "llm/gpt2_directory.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "io/file.h"
 
 const char *gpt2_directory(const char *dir, Arena *a)
 {
-    static const char *const places[] = {"../" GPT2_BUNDLED, "../../" GPT2_BUNDLED, GPT2_BUNDLED,
-                                         "../share/lead/gpt2-small"};
-    char program[PATH_MAX];
-    if (strcmp(dir, GPT2_BUNDLED) || !file_absent(GPT2_BUNDLED "/config.json")) return dir;
-    const ssize_t n = readlink("/proc/self/exe", program, sizeof program);
-    if (n <= 0 || n == (ssize_t)sizeof program) return dir;
-    const char *slash = memrchr(program, '/', (size_t)n);
-    for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
-        const char *at = arena_printf(a, "%.*s/%s", (int)(slash - program), program, places[i]);
-        if (!file_absent(arena_printf(a, "%s/config.json", at))) return at;
-    }
-    return dir;
+    if (strcmp(dir, GPT2_BUNDLED)) return dir;
+    const char *config = file_bundled(GPT2_BUNDLED "/config.json", a);
+    return arena_printf(a, "%.*s", (int)(strrchr(config, '/') - config), config);
 }
 
 static const char *const tokenizer_files[] = {"tokenizer.json", "vocab.json", "encoder.json", "merges.txt",

@@ -9,8 +9,7 @@
 
 #define GPT2_BUNDLED "data/gpt2-small"
 
-// Where a model is: dir itself, but for the bundled model, which is looked for beside the program (../data, ../../data,
-// data and ../share/lead, seen from its directory) when the working directory does not have it.
+// Where a model is: dir itself, but for the bundled model, which file_bundled (io/file.h) looks for.
 const char *gpt2_directory(const char *dir, Arena *a);
 
 // Whether dir holds a tokeniser, or a part of one.

@@ -298,7 +298,7 @@ Status gpt2_load(Gpt2 **m, ParamSet *ps, const char *prefix, const char *dir, Gp
     Source src = {0};
     const char *at = gpt2_directory(dir, scratch);
     const Status s = load_directory(m, ps, prefix, at, flags, &src, scratch);
-    if (!s.code && at != dir) (*m)->note = arena_printf(ps->perm, "%s is read beside the program: %s", dir, at);
+    if (!s.code && strcmp(at, dir)) (*m)->note = arena_printf(ps->perm, "%s is read beside the program: %s", dir, at);
     for (int k = 0; k < src.n_files; k++) safetensors_close(&src.file[k]);
     arena_rewind(scratch, mark);
     return s;
