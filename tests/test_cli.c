@@ -64,8 +64,8 @@ static const struct { const char *verb, *options; } verbs[] = {
     {"data info", DATA},
     {"data synth", "out nodes days slot-seconds mean-kbps seed"},
     {"data render", DATA "out row count"},
-    {"train", DATA "out resume update from final no-final profile checkpoint-seconds config config-file history horizon "
-                   "encoding llm adapter-width lr steps minutes patience seed guidance"},
+    {"train", DATA "out resume update from final no-final profile checkpoint-seconds config config-file history "
+                   "horizon encoding llm adapter-width lr steps minutes patience seed guidance"},
     {"pretrain", "out networks steps-each resume checkpoint-seconds config"},
     {"forecast", DATA "model llm horizon samples sample-steps guidance seed quantiles row out png"},
     {"eval", DATA "model llm naive-only protocol split stride samples sample-steps guidance batch details out png "
