@@ -96,21 +96,41 @@ void progress_show(Progress *p, int64_t done, int64_t total, double eta_seconds,
 // The data options shared by the verbs that read traffic.
 typedef struct DataOptions {
     const char *data, *times, *gaps, *invalid;
+    const char *unit, *tz, *slot, *aggregate, *fill, *columns, *sampling, *map, *absent;   // NULL: not given
     int64_t slot_seconds, calendar_shift;
     bool keep_all;
 } DataOptions;
 #define DATA_OPTIONS(S) \
-    {"data", OPT_TEXT, offsetof(S, data.data), "FILE", "traffic matrices: .npy [T,N,N] or CSV, kbit/s", 0, 0}, \
-    {"times", OPT_TEXT, offsetof(S, data.times), "FILE", "times.npy, Unix seconds (default: beside FILE)", 0, 0}, \
-    {"gaps", OPT_TEXT, offsetof(S, data.gaps), "ROWS", "rows before which there is a gap, 12,40,..", 0, 0}, \
-    {"invalid", OPT_TEXT, offsetof(S, data.invalid), "ROWS", "rows to leave out, 12,40-50,..", 0, 0}, \
+    {"data", OPT_TEXT, offsetof(S, data.data), "FILE", \
+     "traffic matrices: .npz, .npy [T,N,N], CSV, long CSV, JSON lines; the content decides", 0, 0}, \
+    {"times", OPT_TEXT, offsetof(S, data.times), "FILE", \
+     "times of the rows, .npy or a line each (default: times.npy beside an .npy FILE)", 0, 0}, \
+    {"gaps", OPT_TEXT, offsetof(S, data.gaps), "ROWS", "rows of the file before which there is a gap, 12,40,..", 0, 0}, \
+    {"invalid", OPT_TEXT, offsetof(S, data.invalid), "ROWS", "rows of the file to leave out, 12,40-50,..", 0, 0}, \
     {"slot-seconds", OPT_INT, offsetof(S, data.slot_seconds), "S", \
-     "length of a slot (default: from the times, else 300)", 0, 86400}, \
+     "length of a slot of the file (default: from the file or its times, else 300)", 0, 86400}, \
+    {"slot", OPT_TEXT, offsetof(S, data.slot), "TIME", "make longer slots of the data's, such as 15m, 1h, 1d", 0, 0}, \
+    {"aggregate", OPT_TEXT, offsetof(S, data.aggregate), "HOW", "a longer slot's value: mean, max or p95 [mean]", 0, 0}, \
+    {"fill", OPT_TEXT, offsetof(S, data.fill), "N", \
+     "fill holes of at most N slots, single values and absent rows; 0: none [3]", 0, 0}, \
+    {"unit", OPT_TEXT, offsetof(S, data.unit), "U", \
+     "unit of the values: bit/s .. Tbit/s, B/s, 'B per slot', '100 bytes per 5 minutes' (default: the file's, else " \
+     "kbit/s)", 0, 0}, \
+    {"tz", OPT_TEXT, offsetof(S, data.tz), "ZONE", "zone of times without one: Europe/Berlin, +02:00 [UTC]", 0, 0}, \
     {"calendar-shift", OPT_INT, offsetof(S, data.calendar_shift), "S", \
      "seconds added to the times before hour and weekday are computed", -1e10, 1e10}, \
+    {"columns", OPT_TEXT, offsetof(S, data.columns), "LIST", \
+     "columns of a long table: time=T,source=S,destination=D,value=V (default: by their usual names)", 0, 0}, \
+    {"sampling", OPT_TEXT, offsetof(S, data.sampling), "N", \
+     "multiply the values of a long table by N (default: by its sampling rate, if it has one)", 0, 0}, \
+    {"map", OPT_TEXT, offsetof(S, data.map), "FILE", "nodes of a long table's routers or prefixes, a pair a line", 0, 0}, \
+    {"absent", OPT_TEXT, offsetof(S, data.absent), "WHAT", \
+     "pairs that a slot of a long table does not list: zero or missing (default: zero for bytes)", 0, 0}, \
     {"keep-all", OPT_FLAG, offsetof(S, data.keep_all), NULL, "use suspicious snapshots too", 0, 0}
 // Reads the series and, unless keep_all, marks suspicious snapshots as invalid; reports on stderr what it found.
-// Errors: those of traffic_series_read; rows that cannot be parsed or are not in the file.
+// Errors: those of traffic_series_read; rows that cannot be parsed or are not in the file; other options with no sense.
 Status data_read(Cli *cli, const DataOptions *o, TrafficSeries *s);
+// The same with another number of slots to fill where --fill is not given.
+Status data_read_filled(Cli *cli, const DataOptions *o, int fill, TrafficSeries *s);
 
 #endif

@@ -1,4 +1,4 @@
-// Code that the verbs share: manifest, progress bar, reading data.
+// Code that the verbs share: manifest, progress bar.
 #include <math.h>
 #include <omp.h>
 #include <stdarg.h>
@@ -175,64 +175,4 @@ void progress_show(Progress *p, int64_t done, int64_t total, double eta, const c
             when, p->tty ? "\033[K" : "\n");
     if (p->tty && done == total) fputc('\n', stderr);
     fflush(stderr);
-}
-
-// ---- data
-
-// "12,40-50": sorted or not; rows are checked by who uses them.
-static Status parse_rows(const char *text, const char *name, Arena *a, int64_t **rows, int64_t *n)
-{
-    enum { MOST = 10000000 };
-    int64_t count = 0, cap = 64, *out = arena_alloc(a, (size_t)cap * sizeof *out);
-    for (const char *p = text; *p;) {
-        char *end;
-        const long long from = strtoll(p, &end, 10);
-        long long to = from;
-        bool ok = end != p && from >= 0;
-        if (ok && *end == '-') {
-            p = end + 1;
-            to = strtoll(p, &end, 10);
-            ok = end != p && to >= from && to - from < MOST;
-        }
-        if (!ok || (*end && *end != ',')) return USAGE_ERROR("--%s: want rows such as 12,40-50, got '%s'", name, text);
-        for (long long r = from; r <= to; r++) {
-            if (count == cap) {
-                int64_t *grown = arena_alloc(a, (size_t)cap * 2 * sizeof *grown);
-                memcpy(grown, out, (size_t)cap * sizeof *grown);
-                out = grown;
-                cap *= 2;
-            }
-            out[count++] = r;
-        }
-        p = *end ? end + 1 : end;
-    }
-    *rows = out;
-    *n = count;
-    return OK;
-}
-
-Status data_read(Cli *cli, const DataOptions *o, TrafficSeries *s)
-{
-    const char *path = o->data ? o->data : cli->positional;
-    if (!path) return USAGE_ERROR("lead %s: wants --data FILE", cli->verb->name);
-    TrafficReadOptions r = {
-        .times_path = o->times, .slot_seconds = (int)o->slot_seconds, .calendar_shift_s = o->calendar_shift};
-    int64_t *rows;
-    if (o->gaps) {
-        TRY(parse_rows(o->gaps, "gaps", cli->perm, &rows, &r.n_gaps));
-        r.gaps = rows;
-    }
-    TRY(traffic_series_read(s, cli->perm, path, &r));
-    if (o->invalid) {
-        int64_t n;
-        TRY(parse_rows(o->invalid, "invalid", cli->perm, &rows, &n));
-        TRY(traffic_series_mark_invalid(s, rows, n));
-    }
-    char left_out[64] = "";
-    if (!o->keep_all)
-        snprintf(left_out, sizeof left_out, ", %lld suspicious left out",
-                 (long long)traffic_suspects_mark(s, cli->perm));
-    cli_say("%s: %lld snapshots of %d x %d, %d s each, %lld runs%s", path, (long long)s->T, s->N, s->N, s->slot_seconds,
-            (long long)s->n_runs, left_out);
-    return OK;
 }

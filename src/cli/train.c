@@ -108,6 +108,12 @@ static Status recall_data(DataOptions *d, const LeadRecord *r, Arena *a)
     TRY(recall_text(&d->times, o, "times", true));
     TRY(recall_text(&d->gaps, o, "gaps", false));
     TRY(recall_text(&d->invalid, o, "invalid", false));
+    const struct { const char *name, **given; } texts[] = {
+        {"unit", &d->unit}, {"tz", &d->tz}, {"slot", &d->slot}, {"aggregate", &d->aggregate}, {"fill", &d->fill},
+        {"columns", &d->columns}, {"sampling", &d->sampling}, {"absent", &d->absent}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        TRY(recall_text(texts[i].given, o, texts[i].name, false));
+    TRY(recall_text(&d->map, o, "map", true));
     TRY(recall_int(&d->slot_seconds, o, "slot-seconds"));
     TRY(recall_int(&d->calendar_shift, o, "calendar-shift"));
     if (d->keep_all && !keep_all) return USAGE_ERROR("--keep-all: the run was started without it");

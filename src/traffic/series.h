@@ -17,42 +17,99 @@
 #define LEAD_TRAFFIC_SERIES_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "tensor/arena.h"
 #include "tensor/status.h"
+#include "traffic/table.h"
 
 typedef struct TrafficRange { int64_t begin, end; } TrafficRange;   // rows begin .. end-1
+
+// What reading understood, guessed and mended; traffic_reading_print shows it.  All zero where nothing was done.
+enum { TRAFFIC_MAX_NOTES = 24 };
+typedef struct TrafficNotes { int n; const char *line[TRAFFIC_MAX_NOTES]; } TrafficNotes;
+// Adds a line; those beyond TRAFFIC_MAX_NOTES are dropped.  notes may be NULL.
+void traffic_note(TrafficNotes *notes, Arena *a, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+typedef struct TrafficReading {
+    const char *format, *unit, *zone;    // NULL: nothing to say
+    bool unit_assumed;                   // neither the file nor an option names it
+    int64_t cells_missing;               // NaN, empty, NA, or of an absent row that was filled
+    int64_t cells_filled;                // of these
+    int64_t rows_filled;                 // absent from the file, made of their neighbours
+    int64_t rows_moved, rows_repeated;   // out of order in the file; equal to one before, left out
+    int64_t rows_shifted, shift_max_s;   // not on the grid of slots, by up to
+    int64_t rows_merged;                 // a second one in its slot: the mean was taken
+    int resampled_from;                  // slot of the file, s; 0: not resampled
+    TrafficNotes notes;
+} TrafficReading;
 
 typedef struct TrafficSeries {
     int N;                       // nodes, >= 2
     int64_t T;                   // snapshots, >= 2
     int slot_seconds;            // length of a slot, s
     int64_t calendar_shift_s;    // added to the times before hour and weekday are computed (GEANT: 10681200)
-    float *x;                    // [T][N][N] kbit/s
+    float *x;                    // [T][N][N] kbit/s; filled where a hole is short, 0 where a value is missing
     int64_t *time;               // [T] start of the snapshot, Unix s; NULL = unknown (calendar starts Monday 00:00)
     int64_t *slot;               // [T]
-    uint8_t *valid;              // [T]
+    uint8_t *valid;              // [T] 0 as well: a value is missing and was not filled
+    uint8_t *seen;               // [T][N][N] 1 = measured, 0 = missing, filled or not; NULL = all measured
+    uint8_t *measured;           // [T] 0 = the file has no such row, filled: never a target; NULL = it has all
     int64_t n_runs;
     TrafficRange *runs;          // [n_runs]
+    const char *const *node;     // [N] names; NULL = none
+    TrafficReading reading;
 } TrafficSeries;
 
+typedef enum TrafficAggregate { AGGREGATE_MEAN, AGGREGATE_MAX, AGGREGATE_P95 } TrafficAggregate;
+
 typedef struct TrafficReadOptions {
-    const char *times_path;      // times.npy of a .npy series; NULL = times.npy beside it when there is one
-    int slot_seconds;            // 0 = the median step of the times, or 300 without times
+    const char *times_path;      // file of the times; NULL = times.npy beside a .npy file when there is one
+    int slot_seconds;            // 0 = what the file says, else the usual step of the times, or 300 without times
     int64_t calendar_shift_s;
-    const int64_t *gaps;         // explicit `--gaps`: rows that begin a new run ...
+    const int64_t *gaps;         // explicit `--gaps`: rows of the file that begin a new run ...
     int64_t n_gaps;              // ... in addition to those that the times show
+    const int64_t *invalid;      // rows of the file to leave out
+    int64_t n_invalid;
+    int fill;                    // holes of at most so many slots are filled; 0 = none
+    const char *tz;              // zone of times without one; NULL = UTC
+    const char *unit;            // of the values (unit.h); NULL = what the file says, else kbit/s
+    int resample_seconds;        // 0 = slots stay as they are
+    TrafficAggregate aggregate;  // of the snapshots of a longer slot
+    const char *columns;         // of a long table, "time=..,source=..,destination=..,value=.."; NULL = by usual names
+    double sampling;             // values of a long table are multiplied by it; 0 = by its own column, if any
+    const char *map_path;        // file of routers or prefixes and their nodes; NULL = none
+    int absent;                  // pairs that a long table leaves out: 0 = by its unit, 1 = zero, 2 = missing
 } TrafficReadOptions;
 
-// Reads a file whose name ends in .npy ([T,N,N] or [T,N*N], '<f4' or '<f8'), or any other as CSV (see csv.h).  o may be
-// NULL.  Errors name the file, what was wanted and what was found: those of npy.h and csv.h; not square, N < 2, T < 2;
-// NaN, Inf, negative, above the float range; times of another length or not increasing; gaps outside the file.
+// Reads a file: .npy ([T,N,N] or [T,N*N]), .npz (traffic/series_file.h), CSV and other tables of text (csv.h, long.h);
+// the content decides.  o may be NULL.  Errors name the file, what was wanted and what was found: those of npy.h, npz.h,
+// csv.h and long.h; not square, N < 2, T < 2; Inf, negative, above the float range; times of another length; two
+// different snapshots of one time; gaps outside the file.
 Status traffic_series_read(TrafficSeries *s, Arena *a, const char *path, const TrafficReadOptions *o);
 
+// Makes a series of what a reader found: sorts by time, finds the slot and puts jittered times on its grid, converts to
+// kbit/s, resamples, fills short holes.  t->x is kept or replaced, never copied beside itself for longer than that
+// takes.  Of the options, those that say how to read a file do not matter here.  Errors as above.
+Status traffic_series_from_table(TrafficSeries *s, Arena *a, const char *name, TrafficTable *t,
+                                 const TrafficReadOptions *o);
+
 // Makes a series of values already in memory: x [T][N][N] and time [T] (or NULL) are kept, not copied.  Checks the
-// values and builds slot, runs and valid (all 1).  Errors as above, beginning with `name`.
+// values and builds slot, runs, valid and seen (NaN: missing; it becomes 0 and its row invalid).  Of the options it
+// heeds slot_seconds, calendar_shift_s, gaps.  Errors as above, beginning with `name`; times that do not increase.
 Status traffic_series_init(TrafficSeries *s, Arena *a, const char *name, int N, int64_t T, float *x, int64_t *time,
                            const TrafficReadOptions *o);
+
+// Fills the holes of at most `most` slots of each flow between measured values of one run, or beside one at its end:
+// the value a day before, times the level around the hole over the level there a day before; a straight line where that
+// is not known.  s->x is NaN and s->seen 0 where a value is missing; longer holes stay so.  Counts in s->reading.
+void traffic_series_fill(TrafficSeries *s, Arena *a, int most);
+
+// One printed block: format, size, names, span, slot, unit, what is missing and what was mended.
+void traffic_reading_print(const TrafficSeries *s, FILE *out);
+
+// The index of each of the names in s->node, index[n]; -1: none.
+void traffic_nodes_find(int *index, const TrafficSeries *s, const char *const *names, int n);
 
 // Writes x to path (.npy) and, when known, the times to times_path (NULL = times.npy beside it); each file whole or
 // not at all, both synced before either takes its name.
@@ -105,7 +162,8 @@ typedef enum TrafficProtocol {
 typedef struct TrafficSplits { TrafficRange train, val, test; } TrafficSplits;
 TrafficSplits traffic_splits(int64_t T, TrafficProtocol protocol);   // borders floor(T*7/10), floor(T*85/100 or 8/10)
 
-// Starts of all windows of history+horizon snapshots wholly inside rows (of one split), inside one run and valid.
+// Starts of all windows of history+horizon snapshots wholly inside rows (of one split), inside one run and valid, whose
+// targets the file has (measured).
 // The window of start b has history b .. b+history-1 and targets b+history .. b+history+horizon-1.
 // stride > 1 keeps every stride-th of them.  Returns their number (0 is possible).
 int64_t traffic_windows(const TrafficSeries *s, Arena *a, TrafficRange rows, int history, int horizon, int64_t stride,

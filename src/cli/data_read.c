@@ -1,0 +1,102 @@
+// Reading the data that a verb is given.
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "io/number.h"
+#include "traffic/times.h"
+
+// "12,40-50": sorted or not; rows are checked by who uses them.
+static Status parse_rows(const char *text, const char *name, Arena *a, int64_t **rows, int64_t *n)
+{
+    enum { MOST = 10000000 };
+    int64_t count = 0, cap = 64, *out = arena_alloc(a, (size_t)cap * sizeof *out);
+    for (const char *p = text; *p;) {
+        char *end;
+        const long long from = strtoll(p, &end, 10);
+        long long to = from;
+        bool ok = end != p && from >= 0;
+        if (ok && *end == '-') {
+            p = end + 1;
+            to = strtoll(p, &end, 10);
+            ok = end != p && to >= from && to - from < MOST;
+        }
+        if (!ok || (*end && *end != ',')) return USAGE_ERROR("--%s: want rows such as 12,40-50, got '%s'", name, text);
+        for (long long r = from; r <= to; r++) {
+            if (count == cap) {
+                int64_t *grown = arena_alloc(a, (size_t)cap * 2 * sizeof *grown);
+                memcpy(grown, out, (size_t)cap * sizeof *grown);
+                out = grown;
+                cap *= 2;
+            }
+            out[count++] = r;
+        }
+        p = *end ? end + 1 : end;
+    }
+    *rows = out;
+    *n = count;
+    return OK;
+}
+
+static Status parse_number(const char *text, const char *name, double min, double max, double *v)
+{
+    const char *end = text + strlen(text);
+    if (number_parse(text, end, '.', v) == end && *v >= min && *v <= max) return OK;
+    return USAGE_ERROR("--%s: want a number in %g .. %g, got '%s'", name, min, max, text);
+}
+
+static Status parse_choice(const char *text, const char *name, const char *const *choice, int n, int *v)
+{
+    for (*v = 0; *v < n; ++*v)
+        if (!strcmp(text, choice[*v])) return OK;
+    return USAGE_ERROR("--%s: want %s%s%s or %s, got '%s'", name, choice[0], n > 2 ? ", " : "", n > 2 ? choice[1] : "",
+                       choice[n - 1], text);
+}
+
+static Status read_options(TrafficReadOptions *r, const DataOptions *o, int fill, Arena *a)
+{
+    static const char *const aggregates[] = {"mean", "max", "p95"}, *const absents[] = {"zero", "missing"};
+    double v = fill;
+    int choice = 0;
+    int64_t *rows = NULL, slot = 0;
+    *r = (TrafficReadOptions){.times_path = o->times, .slot_seconds = (int)o->slot_seconds, .tz = o->tz,
+                              .calendar_shift_s = o->calendar_shift, .unit = o->unit, .columns = o->columns,
+                              .map_path = o->map};
+    if (o->gaps) TRY(parse_rows(o->gaps, "gaps", a, &rows, &r->n_gaps));
+    r->gaps = rows;
+    if (o->invalid) TRY(parse_rows(o->invalid, "invalid", a, &rows, &r->n_invalid));
+    r->invalid = rows;
+    if (o->fill) TRY(parse_number(o->fill, "fill", 0, 1e6, &v));
+    r->fill = (int)v;
+    if (o->sampling) TRY(parse_number(o->sampling, "sampling", 1e-9, 1e12, &r->sampling));
+    if (o->slot && (!duration_parse(o->slot, strlen(o->slot), &slot) || slot > DAY_SECONDS))
+        return USAGE_ERROR("--slot: want a time such as 15m, 1h or 1d (at most a day), got '%s'", o->slot);
+    r->resample_seconds = (int)slot;
+    if (o->aggregate && !o->slot) return USAGE_ERROR("--aggregate: wants --slot TIME");
+    if (o->aggregate) TRY(parse_choice(o->aggregate, "aggregate", aggregates, 3, &choice));
+    r->aggregate = (TrafficAggregate)choice;
+    if (o->absent) TRY(parse_choice(o->absent, "absent", absents, 2, &choice));
+    r->absent = o->absent ? choice + 1 : 0;
+    return OK;
+}
+
+Status data_read_filled(Cli *cli, const DataOptions *o, int fill, TrafficSeries *s)
+{
+    const char *path = o->data ? o->data : cli->positional;
+    if (!path) return USAGE_ERROR("lead %s: wants --data FILE", cli->verb->name);
+    TrafficReadOptions r;
+    TRY(read_options(&r, o, fill, cli->perm));
+    TRY(traffic_series_read(s, cli->perm, path, &r));
+    fprintf(stderr, "%s: %lld snapshots of %d x %d, %d s each, %lld runs", path, (long long)s->T, s->N, s->N,
+            s->slot_seconds, (long long)s->n_runs);
+    if (!o->keep_all) fprintf(stderr, ", %lld suspicious left out", (long long)traffic_suspects_mark(s, cli->perm));
+    fputc('\n', stderr);
+    traffic_reading_print(s, stderr);
+    return OK;
+}
+
+Status data_read(Cli *cli, const DataOptions *o, TrafficSeries *s)
+{
+    enum { FILL = 3 };
+    return data_read_filled(cli, o, FILL, s);
+}

@@ -1,0 +1,205 @@
+// Files to series: what a file is, its times, and the way from a table to a series.
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/file.h"
+#include "io/npy.h"
+#include "traffic/csv.h"
+#include "traffic/series_file.h"
+#include "traffic/series_rows.h"
+#include "traffic/times.h"
+#include "traffic/unit.h"
+
+// ---- tables --------------------------------------------------------------------------------------------------------
+
+static Status read_unit(TrafficReading *did, double *kbps, Arena *a, const char *name, const TrafficTable *t,
+                        const TrafficReadOptions *o, int slot_seconds)
+{
+    TrafficUnit u;
+    did->unit = o->unit ? o->unit : t->unit;
+    if (o->unit) {
+        if (!unit_parse(o->unit, strlen(o->unit), &u))
+            return USAGE_ERROR("--unit: want a unit such as kbit/s, Gbit/s, 'B per slot' or '100 bytes per 5 minutes', "
+                               "got '%s'", o->unit);
+        *kbps = unit_kbps(&u, slot_seconds);
+    } else if (t->kbps > 0) {
+        *kbps = t->kbps;
+        if (!did->unit) did->unit = arena_printf(a, "%g kbit/s", t->kbps);
+    } else if (t->unit) {
+        if (!unit_parse(t->unit, strlen(t->unit), &u))
+            return ERROR("%s: the unit '%s' is not known: want --unit kbit/s or the like", name, t->unit);
+        *kbps = unit_kbps(&u, slot_seconds);
+    } else {
+        *kbps = 1;
+        did->unit_assumed = true;
+    }
+    return OK;
+}
+
+static void convert(SeriesRows *r, double kbps)
+{
+    const int64_t n = r->T * r->N * r->N;
+    if (kbps == 1) return;
+    for (int64_t k = 0; k < n; k++) r->x[k] = (float)((double)r->x[k] * kbps);
+}
+
+Status traffic_series_from_table(TrafficSeries *s, Arena *a, const char *name, TrafficTable *t,
+                                 const TrafficReadOptions *o)
+{
+    const TrafficReadOptions none = {.times_path = NULL};
+    if (!o) o = &none;
+    TrafficReading did = {.format = t->format, .zone = o->tz};
+    SeriesRows r = {.N = t->N, .T = t->T, .x = t->x, .time = t->time};
+    if (t->T < 2) return ERROR("%s: want at least 2 snapshots, got %lld", name, (long long)t->T);
+    TRY(series_marks(&r.mark, a, name, r.T, o));
+    TRY(series_sort(&r, a, name, &did));
+    r.slot_seconds = o->slot_seconds ? o->slot_seconds : t->slot_seconds;
+    if (!r.slot_seconds) r.slot_seconds = series_usual_slot(r.time, r.T, a);
+    TRY(series_check_slot(name, r.slot_seconds));
+    TRY(series_to_grid(&r, name, &did));
+    double kbps = 1;
+    TRY(read_unit(&did, &kbps, a, name, t, o, r.slot_seconds));
+    convert(&r, kbps);
+    TRY(series_resample(&r, a, name, o, &did));
+    if (o->fill) series_add_rows(&r, a, o->fill, &did);
+    TRY(series_open(s, a, name, &r, o));
+    s->reading = did;
+    s->node = t->node;
+    series_mask(s, a);
+    if (o->fill) traffic_series_fill(s, a, o->fill);
+    series_seal(s);
+    return OK;
+}
+
+// ---- .npy and its times --------------------------------------------------------------------------------------------
+
+static const char *times_beside(Arena *a, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? arena_printf(a, "%.*s/times.npy", (int)(slash - path), path) : "times.npy";
+}
+
+Status traffic_times_of(int64_t **time, Arena *a, const NpyView *v, int64_t T, const char *name)
+{
+    if (v->n_dims != 1 || (v->kind != 'f' && v->kind != 'i' && v->kind != 'u' && v->kind != 'M'))
+        return ERROR("%s: want times of one dimension, Unix seconds or datetime64, got %d dimensions of kind '%c'", name,
+                     v->n_dims, v->kind);
+    if (v->count != T)
+        return ERROR("%s: want %lld times, one for each snapshot, got %lld", name, (long long)T, (long long)v->count);
+    *time = arena_alloc(a, (size_t)T * sizeof **time);
+    for (int64_t t = 0; t < T; t++) {
+        const double value = npy_number(v, t);
+        bool ok = v->kind == 'M' ? time_plausible((*time)[t] = (int64_t)floor(value * v->seconds + 0.5))
+                                 : time_from_number(value, &(*time)[t]);
+        if (isnan(value) || !ok)
+            return ERROR("%s: want times of 1990 .. 2100 in Unix seconds, got %.17g in snapshot %lld", name, value,
+                         (long long)t);
+    }
+    return OK;
+}
+
+// Lines of one time each, below a header or none.
+static Status times_of_text(int64_t **time, Arena *a, const TextSource *s, int64_t T, const TrafficReadOptions *o)
+{
+    int64_t lines, n = 0;
+    TimeZone zone;
+    TRY(text_check(s, &lines));
+    TRY(time_zone_open(&zone, o->tz));
+    *time = arena_alloc(a, (size_t)T * sizeof **time);
+    TextLines l = text_lines(s);
+    for (TextLine line; text_next(&l, &line);) {
+        int64_t at;
+        const TimeForm form = time_parse(line.p, (size_t)(line.end - line.p), &at);
+        if (form == TIME_NONE && n == 0 && line.number == 1) continue;
+        if (form == TIME_NONE)
+            return ERROR("%s:%lld: want one time a line, got '%.*s'", s->path, (long long)line.number,
+                         (int)(line.end - line.p > 30 ? 30 : line.end - line.p), line.p);
+        if (form == TIME_LOCAL) TRY(time_zone_utc(&zone, at, &at));
+        if (n < T) (*time)[n] = at;
+        n++;
+    }
+    if (n != T)
+        return ERROR("%s: want %lld times, one for each snapshot, got %lld", s->path, (long long)T, (long long)n);
+    return OK;
+}
+
+static Status read_times(int64_t **time, int64_t T, Arena *a, const char *path, const TrafficReadOptions *o)
+{
+    FileMap map;
+    TRY(file_map(&map, path));
+    Status s;
+    NpyView v;
+    if (map.size >= 6 && !memcmp(map.data, "\x93NUMPY", 6)) {
+        s = npy_parse(&v, map.data, map.size, path);
+        if (!s.code) s = traffic_times_of(time, a, &v, T, path);
+    } else {
+        s = times_of_text(time, a, &(TextSource){.path = path, .bytes = (char *)map.data, .size = map.size}, T, o);
+    }
+    file_unmap(&map);
+    return s;
+}
+
+Status traffic_matrices_of(TrafficTable *t, Arena *a, const NpyView *v, const char *name)
+{
+    if (v->kind != 'f' && v->kind != 'i' && v->kind != 'u')
+        return ERROR("%s: want numbers of traffic, got an array of kind '%c'", name, v->kind);
+    if (v->n_dims != 2 && v->n_dims != 3)
+        return ERROR("%s: want shape [T,N,N] or [T,N*N], got %d dimensions", name, v->n_dims);
+    if (v->n_dims == 3 && v->dims[1] != v->dims[2])
+        return ERROR("%s: want square matrices, got %lld x %lld", name, (long long)v->dims[1], (long long)v->dims[2]);
+    int64_t side = v->n_dims == 3 ? v->dims[1] : (int64_t)llround(sqrt((double)v->dims[1]));
+    if (v->n_dims == 2 && side * side != v->dims[1])
+        return ERROR("%s: want N*N values per snapshot, got %lld, which is no square", name, (long long)v->dims[1]);
+    if (side > 4096) return ERROR("%s: want at most 4096 nodes, got %lld", name, (long long)side);
+    t->N = (int)side;
+    t->T = v->dims[0];
+    t->x = arena_alloc(a, (size_t)v->count * sizeof *t->x);
+    npy_floats(t->x, v);
+    return OK;
+}
+
+static Status read_npy(TrafficTable *t, Arena *a, const TextSource *s)
+{
+    NpyView v;
+    *t = (TrafficTable){.format = "NumPy array"};
+    TRY(npy_parse(&v, s->bytes, s->size, s->path));
+    return traffic_matrices_of(t, a, &v, s->path);
+}
+
+// ---- files ---------------------------------------------------------------------------------------------------------
+
+static bool begins(const TextSource *s, const char *magic, size_t n)
+{
+    return s->size >= n && !memcmp(s->bytes, magic, n);
+}
+
+Status traffic_source_read(TrafficTable *t, Arena *a, const TextSource *s, const TrafficReadOptions *o,
+                           TrafficNotes *notes)
+{
+    const size_t n = strlen(s->path);
+    if (begins(s, "PK\3\4", 4)) return traffic_npz_read(t, a, s->bytes, s->size, s->path, notes);
+    if (begins(s, "\x93NUMPY", 6) || (n > 4 && !strcmp(s->path + n - 4, ".npy"))) return read_npy(t, a, s);
+    return text_table_read(t, a, s, o, notes);
+}
+
+Status traffic_series_read(TrafficSeries *s, Arena *a, const char *path, const TrafficReadOptions *o)
+{
+    const TrafficReadOptions none = {.times_path = NULL};
+    FileMap map;
+    TrafficTable t;
+    TrafficNotes notes = {.n = 0};
+    if (!o) o = &none;
+    TRY(file_map(&map, path));
+    const TextSource source = {.path = path, .bytes = (char *)map.data, .size = map.size, .mapped = true};
+    const Status st = traffic_source_read(&t, a, &source, o, &notes);
+    file_unmap(&map);
+    TRY(st);
+    const char *times = o->times_path, *beside = times_beside(a, path);
+    if (!times && !t.time && !strcmp(t.format, "NumPy array") && access(beside, F_OK) == 0) times = beside;
+    if (times && t.time) traffic_note(&notes, a, "the times are those of %s, not those of the file itself", times);
+    if (times) TRY(read_times(&t.time, t.T, a, times, o));
+    TRY(traffic_series_from_table(s, a, path, &t, o));
+    s->reading.notes = notes;
+    return OK;
+}

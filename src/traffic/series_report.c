@@ -1,0 +1,64 @@
+#include <math.h>
+#include <string.h>
+
+#include "traffic/series.h"
+#include "traffic/times.h"
+
+static void print_nodes(const TrafficSeries *s, FILE *out)
+{
+    enum { SHOWN = 12 };
+    fprintf(out, "  nodes    ");
+    for (int i = 0; i < s->N && i < SHOWN; i++) fprintf(out, "%s%s", i ? ", " : "", s->node[i]);
+    fprintf(out, "%s\n", s->N > SHOWN ? ", .." : "");
+}
+
+// What a wrong unit shows in.
+static void print_size(const TrafficSeries *s, FILE *out)
+{
+    const int64_t F = (int64_t)s->N * s->N;
+    double sum = 0;
+    float largest = 0;
+    int64_t rows = 0;
+    for (int64_t t = 0; t < s->T; t++) {
+        if (!s->valid[t]) continue;
+        rows++;
+        for (int64_t f = 0; f < F; f++) {
+            sum += (double)s->x[t * F + f];
+            largest = fmaxf(largest, s->x[t * F + f]);
+        }
+    }
+    fprintf(out, "; on average %.3g Gbit/s in all, the largest flow ever %.3g Gbit/s\n", rows ? sum / (double)rows / 1e6 : 0,
+            (double)largest / 1e6);
+}
+
+void traffic_reading_print(const TrafficSeries *s, FILE *out)
+{
+    const TrafficReading *r = &s->reading;
+    const double cells = (double)s->T * s->N * s->N;
+    fprintf(out, "  format   %s\n", r->format ? r->format : "in memory");
+    if (s->node) print_nodes(s, out);
+    fprintf(out, "  unit     %s%s", r->unit ? r->unit : "kbit/s", r->unit_assumed ? " (assumed; --unit says otherwise)" : "");
+    print_size(s, out);
+    if (s->time)
+        fprintf(out, "  times    %s .. %s UTC%s%s, slots of %d s\n", time_text(s->time[0]).s,
+                time_text(s->time[s->T - 1]).s, r->zone ? ", read as " : "", r->zone ? r->zone : "", s->slot_seconds);
+    else
+        fprintf(out, "  times    unknown, slots of %d s\n", s->slot_seconds);
+    if (r->resampled_from) fprintf(out, "  slots    of %d s, made of those of %d s\n", s->slot_seconds, r->resampled_from);
+    if (r->rows_moved || r->rows_repeated)
+        fprintf(out, "  order    %lld rows came out of order and were sorted, %lld equal ones of one time left out\n",
+                (long long)r->rows_moved, (long long)r->rows_repeated);
+    if (r->rows_shifted)
+        fprintf(out, "  jitter   %lld rows off the full slot by up to %lld s, put on it; %lld second ones in a slot averaged\n",
+                (long long)r->rows_shifted, (long long)r->shift_max_s, (long long)r->rows_merged);
+    if (r->cells_missing) {
+        int64_t out_rows = 0;
+        for (int64_t t = 0; t < s->T; t++)
+            out_rows += !s->valid[t] && s->seen && memchr(s->seen + t * s->N * s->N, 0, (size_t)s->N * (size_t)s->N);
+        fprintf(out, "  missing  %lld values, %.3g %%; %lld filled, %lld of them in %lld absent rows (never scored); "
+                "%lld rows left out\n", (long long)r->cells_missing, 100 * (double)r->cells_missing / cells,
+                (long long)r->cells_filled, (long long)(r->rows_filled * s->N * s->N), (long long)r->rows_filled,
+                (long long)out_rows);
+    }
+    for (int i = 0; i < r->notes.n; i++) fprintf(out, "  note     %s\n", r->notes.line[i]);
+}

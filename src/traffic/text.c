@@ -1,0 +1,94 @@
+#include "traffic/text.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "io/number.h"
+
+enum { PIECE = 16 << 20 };    // bytes after which pages are given back
+
+Status text_check(const TextSource *s, int64_t *lines)
+{
+    *lines = 1;
+    for (size_t at = 0; at < s->size; at += PIECE) {
+        const char *p = s->bytes + at, *end = s->size - at < PIECE ? s->bytes + s->size : p + PIECE;
+        const char *nul = memchr(p, 0, (size_t)(end - p));
+        if (nul) return ERROR("%s: want text, got a NUL byte after %zu bytes", s->path, (size_t)(nul - s->bytes));
+        for (const char *q = p; (q = memchr(q, '\n', (size_t)(end - q))) != NULL; q++) ++*lines;
+        if (s->mapped) memory_unused((void *)p, (size_t)(end - p));
+    }
+    return OK;
+}
+
+TextLines text_lines(const TextSource *s)
+{
+    const size_t mark = s->size >= 3 && !memcmp(s->bytes, "\xef\xbb\xbf", 3) ? 3 : 0;
+    return (TextLines){.from = s, .p = s->bytes + mark, .unused = s->bytes};
+}
+
+bool text_next(TextLines *l, TextLine *line)
+{
+    const char *end = l->from->bytes + l->from->size;
+    while (l->p < end) {
+        if (l->from->mapped && l->p - l->unused > PIECE) {
+            memory_unused((void *)l->unused, (size_t)(l->p - l->unused));
+            l->unused = l->p;
+        }
+        const char *stop = memchr(l->p, '\n', (size_t)(end - l->p));
+        *line = (TextLine){l->p, stop ? stop : end, ++l->number};
+        l->p = stop ? stop + 1 : end;
+        if (line->end > line->p && line->end[-1] == '\r') line->end--;
+        const char *p = line->p;
+        while (p < line->end && (*p == ' ' || *p == '\t')) p++;
+        if (p < line->end && *p != '#') return true;
+    }
+    return false;
+}
+
+static bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+// A field in quotes at p; returns the place of the closing quote, or NULL.
+static const char *closing_quote(const char *p, const char *end)
+{
+    const char *q = memchr(p + 1, *p, (size_t)(end - p - 1));
+    while (q && q + 1 < end && q[1] == *p) q = q + 2 < end ? memchr(q + 2, *p, (size_t)(end - q - 2)) : NULL;
+    return q;
+}
+
+int64_t text_split(const TextLine *line, char separator, TextField *field, int64_t most)
+{
+    int64_t n = 0;
+    const char *p = line->p, *end = line->end;
+    const bool blanks = separator == ' ';
+    while (blanks && end > p && is_blank(end[-1])) end--;
+    for (;;) {
+        while (p < end && (*p == ' ' || (is_blank(*p) && separator != '\t'))) p++;
+        const char *close = p < end && (*p == '"' || *p == '\'') ? closing_quote(p, end) : NULL;
+        const char *from = close ? p + 1 : p, *to = close;
+        p = close ? close + 1 : p;
+        while (p < end && *p != separator && !(blanks && is_blank(*p))) p++;
+        if (!to) for (to = p; to > from && is_blank(to[-1]); ) to--;
+        if (n < most) field[n] = (TextField){from, (size_t)(to - from)};
+        n++;
+        if (p >= end) return n;
+        p++;
+    }
+}
+
+bool text_is(TextField f, const char *word) { return f.n == strlen(word) && !strncasecmp(f.p, word, f.n); }
+
+bool text_missing(TextField f)
+{
+    static const char *const word[] = {"NA", "N/A", "NaN", "null", "none", "nil", "-", "--", "?", "missing", "<NA>"};
+    if (!f.n) return true;
+    for (size_t i = 0; i < sizeof word / sizeof *word; i++)
+        if (text_is(f, word[i])) return true;
+    return false;
+}
+
+bool text_number(TextField f, char point, double *v)
+{
+    return f.n && number_parse(f.p, f.p + f.n, point, v) == f.p + f.n;
+}
+
+const char *text_copy(Arena *a, TextField f) { return arena_printf(a, "%.*s", (int)(f.n > 4096 ? 4096 : f.n), f.p); }
