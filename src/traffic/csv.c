@@ -42,7 +42,7 @@ static Status read_time(CsvReader *r, const TextLine *line, const TextField *f, 
     if (form == TIME_NONE)
         return ERROR("%s:%lld: want a time such as 2005-01-31-23-45 of 1990 .. 2100, got '%.*s'", r->path,
                      (long long)line->number, TEXT_SHOW(text));
-    if (form == TIME_UTC) return OK;
+    if (form == TIME_ZONED) return OK;
     r->local = true;
     const Status s = time_zone_utc(&r->zone, *time, time);
     return s.code ? ERROR("%s:%lld: %s", r->path, (long long)line->number, s.msg) : OK;

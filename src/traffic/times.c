@@ -143,7 +143,7 @@ static TimeForm date_parse(Cursor c, bool compact, int64_t *seconds)
     }
     if (!clock_seconds_of(&k, seconds)) return TIME_NONE;
     *seconds -= east;
-    return given ? TIME_UTC : TIME_LOCAL;
+    return given ? TIME_ZONED : TIME_LOCAL;
 }
 
 // 2005-01-31 and the like have a separator among the first five characters; a compact date begins with eight digits.
@@ -163,7 +163,7 @@ static TimeForm number_parse(const Cursor *c, int64_t *seconds)
     text[n] = 0;
     if (strspn(text, "0123456789.eE+") != n) return TIME_NONE;
     const double v = strtod(text, &end);
-    return end != text && !*end && time_from_number(v, seconds) ? TIME_UTC : TIME_NONE;
+    return end != text && !*end && time_from_number(v, seconds) ? TIME_ZONED : TIME_NONE;
 }
 
 TimeForm time_parse(const char *text, size_t n, int64_t *seconds)

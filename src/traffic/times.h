@@ -20,9 +20,9 @@ bool time_plausible(int64_t seconds);                 // 1990-01-01 .. 2100-01-0
 // Seconds of a number whose unit (s, ms, us, ns) its size tells, rounded; false where none is plausible.
 bool time_from_number(double value, int64_t *seconds);
 
-typedef enum TimeForm { TIME_NONE, TIME_LOCAL, TIME_UTC } TimeForm;
+typedef enum TimeForm { TIME_NONE, TIME_LOCAL, TIME_ZONED } TimeForm;
 // Reads text[0..n), blanks around it skipped.  TIME_LOCAL: *seconds as if it were UTC, the text names no zone.
-// TIME_UTC: Unix seconds.  TIME_NONE: no time.
+// TIME_ZONED: Unix seconds.  TIME_NONE: no time.
 TimeForm time_parse(const char *text, size_t n, int64_t *seconds);
 
 // A time zone: UTC, a fixed offset (+02:00), or a name of the system's tz database (Europe/Berlin).
