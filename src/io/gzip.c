@@ -12,9 +12,11 @@
 
 enum { TEXT = 1, HEADER_CRC = 2, EXTRA = 4, NAME = 8, COMMENT = 16, TRAILER = 8 };
 
-uint32_t crc32_of(const void *bytes, size_t n)
+uint32_t crc32_of(const void *bytes, size_t n) { return crc32_more(0, bytes, n); }
+
+uint32_t crc32_more(uint32_t before, const void *bytes, size_t n)
 {
-    uint32_t table[256], crc = 0xFFFFFFFF;
+    uint32_t table[256], crc = ~before;
     for (uint32_t i = 0; i < 256; i++) {
         table[i] = i;
         for (int bit = 0; bit < 8; bit++) table[i] = table[i] & 1 ? 0xEDB88320 ^ table[i] >> 1 : table[i] >> 1;

@@ -26,5 +26,7 @@ InflateResult inflate_raw(unsigned char *out, size_t cap, size_t *written, const
                           size_t *used);
 
 uint32_t crc32_of(const void *bytes, size_t n);   // as gzip, zip and PNG have it
+// That of the bytes behind others, whose own is `before`.
+uint32_t crc32_more(uint32_t before, const void *bytes, size_t n);
 
 #endif

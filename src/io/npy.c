@@ -72,6 +72,7 @@ static bool width_fits(char kind, long width)
     case 'i':
     case 'u': return width == 1 || width == 2 || width == 4 || width == 8;
     case 'M': return width == 8;
+    case 'S':
     case 'U': return width >= 1 && width <= 4096;
     default: return false;
     }
@@ -216,7 +217,7 @@ Status npy_read(NpyArray *out, Arena *a, const char *path)
     *out = (NpyArray){.n_dims = 0};
     TRY(file_map(&map, path));
     Status s = npy_parse(&v, map.data, map.size, path);
-    if (!s.code && v.kind == 'U') s = ERROR("%s: want a dtype of numbers such as '<f4' or '<f8', got text", path);
+    if (!s.code && (v.kind == 'U' || v.kind == 'S')) s = ERROR("%s: want a dtype of numbers such as '<f4' or '<f8', got text", path);
     if (!s.code) {
         const bool integers = v.kind == 'M' || (v.width == 8 && v.kind != 'f'), doubles = v.kind == 'f' && v.width == 8;
         *out = (NpyArray){.n_dims = v.n_dims, .count = v.count};

@@ -15,7 +15,7 @@ enum { NPY_MAX_DIMS = 8 };
 
 // An array that lies in memory as its file has it.
 typedef struct NpyView {
-    char kind;                      // 'f' float, 'i' signed, 'u' unsigned, 'M' datetime64, 'U' text of UTF-32
+    char kind;                      // 'f' float, 'i' signed, 'u' unsigned, 'M' datetime64, 'U' text of UTF-32, 'S' bytes
     int width;                      // bytes of an element
     bool big_endian;
     bool fortran;                   // the first index runs fastest

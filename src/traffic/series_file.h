@@ -19,7 +19,8 @@ Status traffic_times_of(int64_t **time, Arena *a, const NpyView *v, int64_t T, c
 
 Status traffic_npz_read(TrafficTable *t, Arena *a, const void *bytes, size_t size, const char *path,
                         TrafficNotes *notes);
-// Rows that are not valid and hold no value are written as missing.
+// x with NaN where no value was measured or filled; x itself when there is no such place.
+const float *traffic_values_with_gaps(const TrafficSeries *s, Arena *a);
 Status traffic_npz_write(const TrafficSeries *s, Arena *a, const char *path);
 
 #endif
