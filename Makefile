@@ -24,7 +24,7 @@ MADE_BY := -DLEAD_COMMIT='"$(COMMIT)"' -DLEAD_FLAGS='"$(filter -O% -m% -f% -std=
 REFFLAGS := -fno-tree-vectorize
 
 REF     := $(wildcard src/tensor/ref/*.inl)
-SRC     := $(filter-out src/cli/%,$(wildcard src/*/*.c src/check/*/*.c))
+SRC     := $(filter-out src/cli/%,$(wildcard src/*/*.c src/check/*/*.c src/traffic/*/*.c))
 CLI     := $(wildcard src/cli/*.c)
 OBJ     := $(SRC:%.c=$(BUILD)/%.o) \
            $(REF:%.inl=$(BUILD)/%.f32.o) $(REF:%.inl=$(BUILD)/%.f64.o)

@@ -1,0 +1,106 @@
+// What the readers of src/traffic/formats share: text, and the builder, which joins the matrices of many files.
+#ifndef LEAD_TRAFFIC_FORMATS_INTERNAL_H
+#define LEAD_TRAFFIC_FORMATS_INTERNAL_H
+
+#include <stdbool.h>
+
+#include "traffic/formats.h"
+
+enum { FORMATS_MAX_NODES = 4096, FORMATS_MAX_NAME = 127 };
+
+// ---- text ----------------------------------------------------------------------------------------------------------
+
+typedef struct Slice { const char *s; size_t n; } Slice;
+#define SLICE(x) (int)((x).n > 40 ? 40 : (x).n), (x).s      // for %.*s
+
+Slice slice_of(const char *s);
+bool slice_is(Slice s, const char *word);
+bool slice_begins(Slice s, const char *word);
+Slice slice_trim(Slice s);                                  // without blanks at either end
+
+typedef struct Lines { const char *p, *end; int64_t line; } Lines;      // line: number of the last one read, from 1
+Lines lines_of(const char *bytes, size_t size);                         // a byte order mark is skipped
+bool lines_next(Slice *line, Lines *l);                                 // without LF, CRLF
+bool lines_next_data(Slice *line, Lines *l);                            // neither blank nor a '#' comment; trimmed
+bool field_next(Slice *field, Slice *rest);                             // fields are separated by blanks or tabs
+
+// Scans a decimal number; returns the place behind it, NULL when there is none.  The byte at `end` must be readable.
+// The value is that of strtod or, with more than 15 digits, its neighbour: far below what a float resolves.
+const char *number_scan(double *v, const char *p, const char *end);
+bool slice_number(double *v, Slice s);                      // all of s, finite
+bool slice_integer(int64_t *v, Slice s, int64_t max);       // all of s, digits only, 0 .. max
+
+// Times in UTC, of the years 1990 .. 2100: 2004-03-01[T ]00:05[:00][Z], 20040301-0005, 20040301, 200403, 2004.
+bool time_read(int64_t *seconds, Slice s);
+bool time_in_name(int64_t *seconds, const char *path);      // ..-20040301-0005.xml, TM-2004-03-01-00-05.xml, ..
+int duration_read(Slice s);                                 // "5min", "15 minutes", "1h", "1day", "900"; 0: not known
+double unit_read(const char *text);                         // kbit/s of "MBITPERSEC", "kbps", "Gbytes / second"; 0: unknown
+const char *base_name(const char *path);
+
+// ---- the builder ---------------------------------------------------------------------------------------------------
+
+typedef struct FormatFile {
+    const char *path, *bytes;    // bytes[size] is NUL
+    size_t size;
+    bool alone;                  // no other file may be looked up beside it (it lies in memory)
+} FormatFile;
+
+// What holds for all matrices of a file.
+typedef struct FileHead {
+    TrafficFormat format;
+    double kbps;                 // as in TrafficTable
+    const char *unit;
+    int slot_seconds;            // 0: the file does not say
+    bool lists_nodes;            // a node that it does not name is unknown to it: missing, not 0
+    bool sums;                   // a pair may come more than once: its demands add up; else that is an error
+} FileHead;
+
+typedef struct TableBuilder TableBuilder;
+
+TableBuilder *builder_new(Arena *result, TableNotes *notes);     // arenas of its own live until builder_delete
+void builder_delete(TableBuilder *b);
+Arena *builder_scratch(TableBuilder *b);                         // for one file: rewound by builder_file
+Arena *builder_store(TableBuilder *b);                           // until builder_delete
+bool builder_empty(const TableBuilder *b);                       // no matrix has come yet
+void builder_note(TableBuilder *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void builder_keep_order(TableBuilder *b);                        // nodes stay in the order in which they came
+
+// Each file: builder_file, then builder_head once, before its matrices.  path must live as long as b.
+// Errors: another format, unit or slot than the files before.
+void builder_file(TableBuilder *b, const char *path);
+Status builder_head(TableBuilder *b, const FileHead *head);
+
+// Matrices that list pairs: begin, node and pair any number of times, end.  `line` is for messages, 0: unknown.
+void builder_begin(TableBuilder *b, const int64_t *time);        // NULL: unknown
+Status builder_node(int *index, TableBuilder *b, Slice name, int64_t line);
+int builder_find(const TableBuilder *b, Slice name);             // -1: builder_node was not called for it since begin
+Status builder_pair(TableBuilder *b, int from, int to, double value, int64_t line);     // NaN: missing
+Status builder_end(TableBuilder *b);
+
+// A matrix that holds every value, of nodes without names: *x [N][N] is to be filled with values in the file's unit.
+Status builder_dense(float **x, TableBuilder *b, int N, const int64_t *time);
+void builder_scale(const TableBuilder *b, float *x, int64_t n);  // n values in the file's unit: to that of the table
+// A whole table that another reader made.
+Status builder_table(TableBuilder *b, const TrafficTable *t);
+
+int builder_nodes(const TableBuilder *b);
+Status builder_finish(TrafficTable *out, TableBuilder *b);
+
+// ---- readers: f into b ---------------------------------------------------------------------------------------------
+
+typedef Status FormatReader(TableBuilder *b, const FormatFile *f);
+FormatReader read_sndlib_xml, read_sndlib_native, read_totem, read_x, read_matrix_text, read_roughan;
+
+// REPETITA: names of the nodes of a .graph; demands with those names, or with the numbers when graph is NULL.
+typedef struct NodeNames { int n; Slice *name; const char *path; } NodeNames;
+Status read_graph(NodeNames *graph, Arena *a, const FormatFile *f);
+Status read_repetita(TableBuilder *b, const FormatFile *f, const NodeNames *graph);
+
+// Paragon: the demands that the lines of a trafficload name.
+typedef struct ParagonDemand { Slice id, from, to; double bps; int64_t line; } ParagonDemand;
+typedef struct ParagonDemands { int64_t n; ParagonDemand *demand; const char *path; } ParagonDemands;   // sorted by id
+Status parse_paragon_demands(ParagonDemands *d, Arena *a, const FormatFile *f);
+Status read_paragon_demands(TableBuilder *b, const FormatFile *f);
+Status read_paragon_load(TableBuilder *b, const FormatFile *f, const ParagonDemands *d);
+
+#endif
