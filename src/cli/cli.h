@@ -36,6 +36,8 @@ typedef struct Cli {
     int argc;                    // the arguments after the verb's words
     char **argv;
     const char *positional, *positional2;    // NULL when none was given
+    const char **paths;          // of a verb with `many`: all of them
+    int n_paths;
     volatile sig_atomic_t *stop; // set by SIGINT and SIGTERM
 } Cli;
 
@@ -44,6 +46,7 @@ struct Verb {
     const char *summary;         // one line
     const char *positional;      // name of the positional argument, or NULL; in [] when it may be left out
     const char *positional2;     // of a second one, or NULL
+    bool many;                   // any number of positional arguments
     const char *text;            // paragraphs under the usage line, or NULL
     const Option *option;
     int n_options;

@@ -86,7 +86,8 @@ Status data_read_filled(Cli *cli, const DataOptions *o, int fill, TrafficSeries 
     if (!path) return USAGE_ERROR("lead %s: wants --data FILE", cli->verb->name);
     TrafficReadOptions r;
     TRY(read_options(&r, o, fill, cli->perm));
-    TRY(traffic_series_read(s, cli->perm, path, &r));
+    const bool several = !o->data && cli->n_paths > 1;
+    TRY(traffic_series_read_all(s, cli->perm, several ? cli->paths : &path, several ? cli->n_paths : 1, &r));
     fprintf(stderr, "%s: %lld snapshots of %d x %d, %d s each, %lld runs", path, (long long)s->T, s->N, s->N,
             s->slot_seconds, (long long)s->n_runs);
     if (!o->keep_all) fprintf(stderr, ", %lld suspicious left out", (long long)traffic_suspects_mark(s, cli->perm));

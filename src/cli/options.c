@@ -164,6 +164,11 @@ Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptio
                 continue;
             }
             if (pass) continue;
+            if (v->many) {
+                if (!cli->paths) cli->paths = arena_alloc(cli->perm, (size_t)argc * sizeof *cli->paths);
+                cli->paths[cli->n_paths++] = argv[i];
+                if (cli->positional) continue;
+            }
             const char **place = v->positional && !cli->positional    ? &cli->positional
                                  : v->positional2 && !cli->positional2 ? &cli->positional2
                                                                        : NULL;

@@ -82,11 +82,12 @@ typedef struct TrafficReadOptions {
     int absent;                  // pairs that a long table leaves out: 0 = by its unit, 1 = zero, 2 = missing
 } TrafficReadOptions;
 
-// Reads a file: .npy ([T,N,N] or [T,N*N]), .npz (traffic/series_file.h), CSV and other tables of text (csv.h, long.h);
-// the content decides.  o may be NULL.  Errors name the file, what was wanted and what was found: those of npy.h, npz.h,
-// csv.h and long.h; not square, N < 2, T < 2; Inf, negative, above the float range; times of another length; two
-// different snapshots of one time; gaps outside the file.
+// Reads files: .npy ([T,N,N] or [T,N*N]), .npz (series_file.h), CSV and other tables of text (csv.h, long.h), and the
+// formats of formats.h; also directories, patterns and .gz.  The content decides.  o may be NULL.  Errors name the file,
+// what was wanted and what was found: those of the readers; not square, N < 2, T < 2; Inf, negative, above the float
+// range; times of another length; two different snapshots of one time; gaps outside the file.
 Status traffic_series_read(TrafficSeries *s, Arena *a, const char *path, const TrafficReadOptions *o);
+Status traffic_series_read_all(TrafficSeries *s, Arena *a, const char *const *paths, int n, const TrafficReadOptions *o);
 
 // Makes a series of what a reader found: sorts by time, finds the slot and puts jittered times on its grid, converts to
 // kbit/s, resamples, fills short holes.  t->x is kept or replaced, never copied beside itself for longer than that

@@ -6,9 +6,11 @@
 #include <time.h>
 
 #include "io/npy.h"
+#include "traffic/formats.h"
 #include "traffic/series_file.h"
 
-const char *const export_names[EXPORT_FORMATS] = {"csv", "long", "npy", "npz", "hist", "repetita"};
+const char *const export_names[EXPORT_FORMATS] = {"csv", "long", "npy", "npz", "hist", "repetita",
+                                                      "paragon", "paragon-load"};
 
 bool export_format_of(ExportFormat *f, const char *path)
 {
@@ -54,7 +56,7 @@ static void put_name(FILE *f, const TrafficSeries *s, int64_t i)
 }
 
 // Nine digits give back the same float.
-static void put_csv(FILE *f, const TrafficSeries *s)
+static void put_csv(FILE *f, const TrafficSeries *s, TrafficRange rows)
 {
     const int64_t F = (int64_t)s->N * s->N;
     if (s->time) fprintf(f, "time");
@@ -64,7 +66,7 @@ static void put_csv(FILE *f, const TrafficSeries *s)
         else fprintf(f, "n%lld->n%lld", (long long)(k / s->N), (long long)(k % s->N));
     }
     fputc('\n', f);
-    for (int64_t t = 0; t < s->T; t++) {
+    for (int64_t t = rows.begin; t < rows.end; t++) {
         put_time(f, s, t);
         for (int64_t k = 0; k < F; k++) {
             if (k) fputc(',', f);
@@ -74,11 +76,11 @@ static void put_csv(FILE *f, const TrafficSeries *s)
     }
 }
 
-static void put_long(FILE *f, const TrafficSeries *s)
+static void put_long(FILE *f, const TrafficSeries *s, TrafficRange rows)
 {
     const int64_t F = (int64_t)s->N * s->N;
     fprintf(f, "%ssource,destination,kbps\n", s->time ? "time," : "");
-    for (int64_t t = 0; t < s->T; t++)
+    for (int64_t t = rows.begin; t < rows.end; t++)
         for (int64_t k = 0; k < F; k++) {
             if (missing(s, t * F + k)) continue;
             put_time(f, s, t);
@@ -89,54 +91,51 @@ static void put_long(FILE *f, const TrafficSeries *s)
         }
 }
 
-static void put_hist(FILE *f, const TrafficSeries *s)
-{
-    const int64_t F = (int64_t)s->N * s->N;
-    for (int64_t k = 0; k < s->T * F; k++)
-        fprintf(f, "%.10g%c", k % F / s->N == k % F % s->N ? 0 : (double)s->x[k] * 1000, (k + 1) % F ? ' ' : '\n');
-}
-
-static void put_repetita(FILE *f, const TrafficSeries *s, int64_t row)
-{
-    const int64_t F = (int64_t)s->N * s->N;
-    int64_t n = 0, label = 0;
-    for (int64_t k = 0; k < F; k++) n += k / s->N != k % s->N && rint((double)s->x[row * F + k]) > 0;
-    fprintf(f, "DEMANDS %lld\nlabel src dest bw\n", (long long)n);
-    for (int64_t k = 0; k < F; k++) {
-        const double v = rint((double)s->x[row * F + k]);
-        if (k / s->N == k % s->N || !(v > 0)) continue;
-        fprintf(f, "demand_%lld %lld %lld %.0f\n", (long long)label++, (long long)(k / s->N), (long long)(k % s->N), v);
-    }
-}
-
-static Status refuse_missing(const TrafficSeries *s, const char *format, int64_t begin, int64_t end)
+static Status refuse_missing(const TrafficSeries *s, ExportFormat format, int64_t begin, int64_t end)
 {
     const int64_t F = (int64_t)s->N * s->N;
     for (int64_t k = begin * F; k < end * F; k++)
         if (missing(s, k))
             return ERROR("snapshot %lld, flow %lld -> %lld is missing: %s has no place for that (--fill N fills short "
-                         "holes)", (long long)(k / F), (long long)(k % F / s->N), (long long)(k % F % s->N), format);
+                         "holes)", (long long)(k / F), (long long)(k % F / s->N), (long long)(k % F % s->N),
+                         export_names[format]);
     return OK;
 }
 
-Status traffic_series_export(const TrafficSeries *s, Arena *a, const char *path, ExportFormat format, int64_t row)
+static Status export_rows(const TrafficSeries *s, const char *path, ExportFormat format, TrafficRange rows)
+{
+    const float *x = s->x + rows.begin * s->N * s->N;
+    const int64_t n = rows.end - rows.begin;
+    TRY(refuse_missing(s, format, rows.begin, rows.end));
+    if (format == EXPORT_HIST) return traffic_write_hist(path, x, n, s->N);
+    if (format == EXPORT_PARAGON_LOAD)
+        return traffic_write_paragon_load(path, x, n, s->N, s->node, s->time ? s->time[rows.begin] : -1,
+                                          s->slot_seconds);
+    if (n != 1) return ERROR("%s: %s holds one snapshot: want --row T", path, export_names[format]);
+    return format == EXPORT_REPETITA ? traffic_write_repetita(path, x, s->N)
+                                     : traffic_write_paragon_demands(path, x, s->N, s->node);
+}
+
+static Status export_table(const TrafficSeries *s, const char *path, ExportFormat format, TrafficRange rows)
 {
     FileWriter w;
-    if (format == EXPORT_NPZ) return traffic_npz_write(s, a, path);
-    if (format == EXPORT_NPY) {
-        TrafficSeries copy = *s;
-        copy.x = (float *)traffic_values_with_gaps(s, a);
-        return traffic_series_write(&copy, path, NULL);
-    }
-    if (format == EXPORT_HIST) TRY(refuse_missing(s, "hist", 0, s->T));
-    if (format == EXPORT_REPETITA) TRY(refuse_missing(s, "repetita", row, row + 1));
     if (format == EXPORT_LONG && !s->time) return ERROR("%s: a long table wants times, the series has none", path);
     TRY(file_open(&w, path));
-    switch (format) {
-    case EXPORT_CSV: put_csv(w.f, s); break;
-    case EXPORT_LONG: put_long(w.f, s); break;
-    case EXPORT_HIST: put_hist(w.f, s); break;
-    default: put_repetita(w.f, s, row);
-    }
+    if (format == EXPORT_CSV) put_csv(w.f, s, rows);
+    else put_long(w.f, s, rows);
     return file_commit(&w, false);
+}
+
+Status traffic_series_export(const TrafficSeries *s, Arena *a, const char *path, ExportFormat format, TrafficRange rows)
+{
+    TrafficSeries part = *s;
+    const int64_t F = (int64_t)s->N * s->N;
+    if (format == EXPORT_CSV || format == EXPORT_LONG) return export_table(s, path, format, rows);
+    if (format != EXPORT_NPZ && format != EXPORT_NPY) return export_rows(s, path, format, rows);
+    part.T = rows.end - rows.begin;
+    part.x = (float *)traffic_values_with_gaps(s, a) + rows.begin * F;
+    part.time = s->time ? s->time + rows.begin : NULL;
+    part.valid = s->valid + rows.begin;
+    part.seen = s->seen ? s->seen + rows.begin * F : NULL;
+    return format == EXPORT_NPZ ? traffic_npz_write(&part, a, path) : traffic_series_write(&part, path, NULL);
 }

@@ -1,11 +1,14 @@
 // Files to series: what a file is, its times, and the way from a table to a series.
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/file.h"
+#include "io/gzip.h"
 #include "io/npy.h"
 #include "traffic/csv.h"
+#include "traffic/formats.h"
 #include "traffic/series_file.h"
 #include "traffic/series_rows.h"
 #include "traffic/times.h"
@@ -169,6 +172,12 @@ static Status read_npy(TrafficTable *t, Arena *a, const TextSource *s)
 
 // ---- files ---------------------------------------------------------------------------------------------------------
 
+static bool has_end(const char *path, const char *end)
+{
+    const size_t n = strlen(path), m = strlen(end);
+    return n >= m && !strcmp(path + n - m, end);
+}
+
 static bool begins(const TextSource *s, const char *magic, size_t n)
 {
     return s->size >= n && !memcmp(s->bytes, magic, n);
@@ -177,29 +186,71 @@ static bool begins(const TextSource *s, const char *magic, size_t n)
 Status traffic_source_read(TrafficTable *t, Arena *a, const TextSource *s, const TrafficReadOptions *o,
                            TrafficNotes *notes)
 {
-    const size_t n = strlen(s->path);
     if (begins(s, "PK\3\4", 4)) return traffic_npz_read(t, a, s->bytes, s->size, s->path, notes);
-    if (begins(s, "\x93NUMPY", 6) || (n > 4 && !strcmp(s->path + n - 4, ".npy"))) return read_npy(t, a, s);
+    if (begins(s, "\x93NUMPY", 6) || has_end(s->path, ".npy")) return read_npy(t, a, s);
     return text_table_read(t, a, s, o, notes);
+}
+
+// ---- any file ------------------------------------------------------------------------------------------------------
+
+typedef struct OtherArg { const TrafficReadOptions *o; TrafficNotes *notes; } OtherArg;
+
+static Status read_other(TrafficTable *out, Arena *a, const char *path, char *bytes, size_t size, void *arg)
+{
+    const OtherArg *other = arg;
+    const TextSource source = {.path = path, .bytes = bytes, .size = size};
+    return traffic_source_read(out, a, &source, other->o, other->notes);
+}
+
+static Status read_formats(TrafficTable *t, Arena *a, const char *const *paths, int n, const TrafficReadOptions *o,
+                           TrafficNotes *notes)
+{
+    TableNotes lines = {.n = 0};
+    OtherArg arg = {o, notes};
+    const TableReadOptions how = {.other = read_other, .other_arg = &arg};
+    TRY(traffic_table_read(t, &lines, a, paths, n, &how));
+    for (int i = 0; i < lines.n; i++) traffic_note(notes, a, "%s", lines.line[i]);
+    return OK;
+}
+
+// One file of a kind that is read as it lies in the mapped file, without a copy; *is false: it is of another kind.
+static Status read_mapped(bool *is, TrafficTable *t, Arena *a, const char *path, const TrafficReadOptions *o,
+                          TrafficNotes *notes)
+{
+    FileMap map;
+    struct stat sb;
+    *is = false;
+    if (stat(path, &sb) || !S_ISREG(sb.st_mode)) return OK;
+    TRY(file_map(&map, path));
+    const TextSource source = {.path = path, .bytes = (char *)map.data, .size = map.size, .mapped = true};
+    const bool binary = begins(&source, "PK\3\4", 4) || begins(&source, "\x93NUMPY", 6) || has_end(path, ".npy");
+    const bool padded = map.size % (size_t)sysconf(_SC_PAGESIZE) != 0;         // detection looks at the byte behind
+    *is = binary || (padded && !gzip_is(map.data, map.size) &&
+                     traffic_format_detect(source.bytes, source.size) == FORMAT_OTHER);
+    const Status s = *is ? traffic_source_read(t, a, &source, o, notes) : OK;
+    file_unmap(&map);
+    return s;
+}
+
+Status traffic_series_read_all(TrafficSeries *s, Arena *a, const char *const *paths, int n, const TrafficReadOptions *o)
+{
+    const TrafficReadOptions none = {.times_path = NULL};
+    TrafficTable t;
+    TrafficNotes notes = {.n = 0};
+    bool done = false;
+    if (!o) o = &none;
+    if (n == 1) TRY(read_mapped(&done, &t, a, paths[0], o, &notes));
+    if (!done) TRY(read_formats(&t, a, paths, n, o, &notes));
+    const char *times = o->times_path, *beside = times_beside(a, paths[0]);
+    if (n == 1 && !times && !t.time && !strcmp(t.format, "NumPy array") && access(beside, F_OK) == 0) times = beside;
+    if (times && t.time) traffic_note(&notes, a, "the times are those of %s, not those of the file itself", times);
+    if (times) TRY(read_times(&t.time, t.T, a, times, o));
+    TRY(traffic_series_from_table(s, a, paths[0], &t, o));
+    s->reading.notes = notes;
+    return OK;
 }
 
 Status traffic_series_read(TrafficSeries *s, Arena *a, const char *path, const TrafficReadOptions *o)
 {
-    const TrafficReadOptions none = {.times_path = NULL};
-    FileMap map;
-    TrafficTable t;
-    TrafficNotes notes = {.n = 0};
-    if (!o) o = &none;
-    TRY(file_map(&map, path));
-    const TextSource source = {.path = path, .bytes = (char *)map.data, .size = map.size, .mapped = true};
-    const Status st = traffic_source_read(&t, a, &source, o, &notes);
-    file_unmap(&map);
-    TRY(st);
-    const char *times = o->times_path, *beside = times_beside(a, path);
-    if (!times && !t.time && !strcmp(t.format, "NumPy array") && access(beside, F_OK) == 0) times = beside;
-    if (times && t.time) traffic_note(&notes, a, "the times are those of %s, not those of the file itself", times);
-    if (times) TRY(read_times(&t.time, t.T, a, times, o));
-    TRY(traffic_series_from_table(s, a, path, &t, o));
-    s->reading.notes = notes;
-    return OK;
+    return traffic_series_read_all(s, a, &path, 1, o);
 }
