@@ -131,7 +131,7 @@ static bool row_numbers(const Row *rows, int n, int64_t field)
         else if (i == 1) second = v;
         else if (v != first + i * (second - first)) return false;
     }
-    return n < 2 || second != first;
+    return n < 2 || second > first;
 }
 
 static bool all_times(const Row *rows, int n, int64_t field)
@@ -213,7 +213,8 @@ static bool partial_names(CsvLayout *l, const Probe *p, const Row *first)
 
 static Status fit_square(CsvLayout *l, const Probe *p, const Row *rows, int n, const Row *first, TrafficNotes *notes)
 {
-    l->n_fields = n ? rows[0].n : first->n;
+    const bool data = !names_only(first->f, first->n, l->point) && lead_of(first->n) >= 0;
+    l->n_fields = data || !n ? first->n : rows[0].n;
     l->end_separator = ends_in_separator(rows, n, l->n_fields);
     l->n_fields -= l->end_separator;
     l->lead = lead_of(l->n_fields);

@@ -273,35 +273,58 @@ static void add_row(double *to, const double *from, int F)
     for (int f = 0; f < F; f++) to[f] += from[f];
 }
 
+// Sums and counts of the slots within `around` of each slot, by part of the week.
+typedef struct NearSums { const double *sum; const int64_t *count; int D, F, around; double *near; int64_t n[PARTS]; } NearSums;
+
+static void near_add(NearSums *s, int part, int slot, double sign)
+{
+    const int64_t at = (int64_t)part * s->D + (slot % s->D + s->D) % s->D;
+    for (int f = 0; f < s->F; f++) s->near[(int64_t)part * s->F + f] += sign * s->sum[at * s->F + f];
+    s->n[part] += sign > 0 ? s->count[at] : -s->count[at];
+}
+
+// Those around slot i.  Where many slots are near, each slot takes the sums of the one before it, less one slot and with
+// one more: their number must not count twice.
+static void near_move(NearSums *s, int i)
+{
+    enum { FEW = 30 };
+    const bool anew = i == 0 || s->around <= FEW;
+    if (anew) memset(s->near, 0, PARTS * (size_t)s->F * sizeof *s->near);
+    for (int part = 0; part < PARTS; part++) {
+        if (anew) s->n[part] = 0;
+        for (int j = anew ? -s->around : s->around; j <= s->around; j++) near_add(s, part, i + j, 1);
+        if (!anew) near_add(s, part, i - s->around - 1, -1);
+    }
+}
+
 float *part_means_fit(Arena *a, const TrafficSeries *s, TrafficRange rows, const TrafficScale *k)
 {
     const int D = (int)traffic_slots_per_day(s), F = k->F, around = NEAR_SECONDS / s->slot_seconds;
     float *mean = arena_zalloc(a, (size_t)PARTS * (size_t)D * (size_t)F * sizeof *mean);
     const size_t mark = arena_mark(a);
-    double *sum = arena_zalloc(a, (size_t)(PARTS * D + 1) * (size_t)F * sizeof *sum), *all = sum + PARTS * D * F;
-    double *near = arena_alloc(a, (size_t)F * sizeof *near);
+    double *sum = arena_zalloc(a, (size_t)(PARTS * D + 1) * (size_t)F * sizeof *sum), *all = sum + (int64_t)PARTS * D * F;
     int64_t *count = arena_zalloc(a, (size_t)(PARTS * D) * sizeof *count), used = 0;
     for (int64_t t = rows.begin; t < rows.end; t++) {
         if (!s->valid[t]) continue;
         int slot, day;
         traffic_calendar(s, t, 0, &slot, &day);
-        const int i = (day < WORKING_DAYS ? 0 : D) + slot;
+        const int64_t i = (day < WORKING_DAYS ? 0 : D) + slot;
         for (int f = 0; f < F; f++) sum[i * F + f] += (double)scale_forward_flow(k, f, s->x[t * F + f]);
         count[i]++;
         used++;
     }
-    for (int i = 0; i < PARTS * D; i++) add_row(all, sum + i * F, F);
-    for (int i = 0; i < PARTS * D; i++) {
-        int64_t n = 0;
-        memset(near, 0, (size_t)F * sizeof *near);
-        for (int part = 0; part < PARTS && n == 0; part++)      // its own part of the week, then the other one
-            for (int j = -around; j <= around; j++) {
-                const int at = (i / D + part) % PARTS * D + ((i + j) % D + D) % D;
-                add_row(near, sum + at * F, F);
-                n += count[at];
-            }
-        for (int f = 0; f < F && used; f++)
-            mean[i * F + f] = (float)(n ? near[f] / (double)n : all[f] / (double)used);
+    for (int64_t i = 0; i < PARTS * D; i++) add_row(all, sum + i * F, F);
+    NearSums near = {.sum = sum, .count = count, .D = D, .F = F, .around = around};
+    near.near = arena_alloc(a, PARTS * (size_t)F * sizeof *near.near);
+    for (int i = 0; i < D; i++) {
+        near_move(&near, i);
+        for (int part = 0; part < PARTS; part++) {
+            const int from = near.n[part] ? part : 1 - part;        // its own part of the week, or the other one
+            const int64_t n = near.n[from];
+            for (int f = 0; f < F && used; f++)
+                mean[((int64_t)part * D + i) * F + f] =
+                    (float)(n ? near.near[(int64_t)from * F + f] / (double)n : all[f] / (double)used);
+        }
     }
     arena_rewind(a, mark);
     return mean;

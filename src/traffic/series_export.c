@@ -63,7 +63,7 @@ static void put_csv(FILE *f, const TrafficSeries *s, TrafficRange rows)
     for (int64_t k = 0; k < F; k++) {
         if (k || s->time) fputc(',', f);
         if (s->node) fprintf(f, "%s->%s", s->node[k / s->N], s->node[k % s->N]);
-        else fprintf(f, "n%lld->n%lld", (long long)(k / s->N), (long long)(k % s->N));
+        else fprintf(f, "f%lld", (long long)k);
     }
     fputc('\n', f);
     for (int64_t t = rows.begin; t < rows.end; t++) {
