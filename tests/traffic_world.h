@@ -3,10 +3,34 @@
 #define LEAD_TESTS_TRAFFIC_WORLD_H
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/test.h"
 #include "traffic/synth.h"
+
+static inline const char *scratch_write(TestLog *log, Arena *a, const char *name, const void *bytes, size_t n)
+{
+    const char *path = arena_printf(a, "%s/%s", log->tmp, name);
+    FILE *f = fopen(path, "wb");
+    TEST(log, f && fwrite(bytes, 1, n, f) == n, "cannot write %s", path);
+    if (f) fclose(f);
+    return path;
+}
+
+// An .npy file with this dictionary, version and data; header_claims = 0 writes the true header length.
+static inline const char *scratch_npy(TestLog *log, Arena *a, const char *name, int version, const char *dict,
+                               const void *data, size_t data_bytes, size_t header_claims)
+{
+    size_t len = strlen(dict), claims = header_claims ? header_claims : len, pre = version == 1 ? 10 : 12;
+    char *all = arena_zalloc(a, pre + len + data_bytes);
+    memcpy(all, "\x93NUMPY", 6);
+    all[6] = (char)version;
+    for (size_t i = 8; i < pre; i++) all[i] = (char)(claims >> 8 * (i - 8));
+    memcpy(all + pre, dict, len);
+    if (data_bytes) memcpy(all + pre + len, data, data_bytes);
+    return scratch_write(log, a, name, all, pre + len + data_bytes);
+}
 
 static inline bool near(double got, double want, double tolerance)
 {

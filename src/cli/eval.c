@@ -266,6 +266,7 @@ static Status run(Cli *cli, void *values)
                          .validation = strcmp(v->split, "val") == 0, .stride = v->stride};
     if (r) {
         TRY(run_open(cli, &v->run, LEAD_BEST, r));
+        TRY(run_match_nodes(&s, r->nodes, v->run.model, cli->perm));
         if (lead_refits_ridge(&r->cfg) && v->which != PROTOCOL_ROLLING)
             return USAGE_ERROR("--protocol: want rolling, since the run's base ridge-online is fitted on all days "
                                "before a forecast, got %s", v->protocol);

@@ -11,7 +11,7 @@
 typedef struct Values {
     DataOptions data;
     RunOptions run;
-    const char *out, *quantiles, *png;
+    const char *out, *quantiles, *png, *flow;
     int64_t horizon, row, seed;
 } Values;
 
@@ -22,6 +22,8 @@ static const Option table[] = {
     {"seed", OPT_INT, offsetof(Values, seed), "N", "seed of the samples (default: the run's)", 0, 9e15},
     {"quantiles", OPT_TEXT, offsetof(Values, quantiles), "LIST", "quantile levels to print [0.1,0.5,0.9]", 0, 0},
     {"row", OPT_INT, offsetof(Values, row), "T", "forecast after this row (default: the last)", 0, 1e12},
+    {"flow", OPT_TEXT, offsetof(Values, flow), "LIST",
+     "flows to print, SOURCE:DESTINATION,.. by name or number (default: all)", 0, 0},
     {"out", OPT_TEXT, offsetof(Values, out), "FILE", "CSV (default, and -: stdout)", 0, 0},
     {"png", OPT_TEXT, offsetof(Values, png), "DIR", "draw film strip, heat maps and fan charts into DIR", 0, 0},
 };
@@ -54,9 +56,25 @@ static Status parse_levels(const char *text, double *q, int *n)
 // A forecast after row t: its distribution dist [S][K][F] kbit/s, and its point forecast [K][F].
 typedef struct Forecast { int64_t t; int S, K; DistKind kind; const float *dist, *point; } Forecast;
 
+// The flows that --flow names; all without it.
+static Status choose_flows(bool **wanted, const char *list, const TrafficSeries *s, Arena *a)
+{
+    const size_t F = (size_t)s->N * (size_t)s->N;
+    *wanted = memset(arena_alloc(a, F), !list, F);
+    for (const char *p = list; p && *p;) {
+        const size_t n = strcspn(p, ",");
+        int flow;
+        const Status st = traffic_flow_find(&flow, s, p, n);
+        if (st.code) return USAGE_ERROR("--flow: %s", st.msg);
+        (*wanted)[flow] = true;
+        p += p[n] ? n + 1 : n;
+    }
+    return OK;
+}
+
 // One row per step, origin and destination, of the first K steps.
-static void print_forecast(FILE *out, const TrafficSeries *s, const Forecast *p, int K, const double *q, int nq,
-                           Arena *a)
+static void print_forecast(FILE *out, const TrafficSeries *s, const Forecast *p, const bool *wanted, int K,
+                           const double *q, int nq, Arena *a)
 {
     const int N = s->N, F = N * N, S = p->S, type = metric_quantile_type(p->kind);
     float *v = arena_alloc(a, (size_t)S * sizeof *v);
@@ -65,10 +83,15 @@ static void print_forecast(FILE *out, const TrafficSeries *s, const Forecast *p,
     fputc('\n', out);
     for (int k = 0; k < K; k++)
         for (int f = 0; f < F; f++) {
+            if (!wanted[f]) continue;
             for (int i = 0; i < S; i++) v[i] = p->dist[((int64_t)i * p->K + k) * F + f];
             fprintf(out, "%d,", k + 1);
             if (s->time) fprintf(out, "%lld", (long long)(s->time[p->t] + (int64_t)(k + 1) * s->slot_seconds));
-            fprintf(out, ",%d,%d,%.6g", f / N, f % N, (double)p->point[(int64_t)k * F + f]);
+            fputc(',', out);
+            traffic_node_put(out, s, f / N);
+            fputc(',', out);
+            traffic_node_put(out, s, f % N);
+            fprintf(out, ",%.6g", (double)p->point[(int64_t)k * F + f]);
             forecast_sort(v, S);
             for (int i = 0; i < nq; i++) fprintf(out, ",%.6g", metric_quantile(v, S, q[i], type));
             fputc('\n', out);
@@ -78,13 +101,15 @@ static void print_forecast(FILE *out, const TrafficSeries *s, const Forecast *p,
 static Status write_forecast(Cli *cli, const Values *v, const TrafficSeries *s, const Forecast *p, int K,
                              const double *q, int nq)
 {
+    bool *wanted;
+    TRY(choose_flows(&wanted, v->flow, s, cli->perm));
     if (!v->out) {
-        print_forecast(stdout, s, p, K, q, nq, cli->perm);
+        print_forecast(stdout, s, p, wanted, K, q, nq, cli->perm);
         return OK;
     }
     FileWriter w;
     TRY(file_open(&w, v->out));
-    print_forecast(w.f, s, p, K, q, nq, cli->perm);
+    print_forecast(w.f, s, p, wanted, K, q, nq, cli->perm);
     TRY(file_commit(&w, false));
     return manifest_write(cli, v->out);
 }
@@ -165,6 +190,7 @@ static Status run_trained(Cli *cli, const Values *v, const double *q, int nq)
     int64_t t;
     TRY(run_open(cli, &v->run, LEAD_NEWEST, &r));
     TRY(data_read(cli, &v->data, &s));
+    TRY(run_match_nodes(&s, r.nodes, v->run.model, cli->perm));
     TRY(choose_row(v, &s, &t));
     const bool past = r.final && t + 1 < r.train.end;   // the final fit has seen what came
     if (past) TRY(run_open(cli, &v->run, LEAD_BEST, &r));

@@ -22,6 +22,15 @@ void run_say(const LeadRun *r)
                 naive_names[(int)*r->stats.fallback - 1]);
 }
 
+Status run_match_nodes(TrafficSeries *s, const char *nodes, const char *run, Arena *a)
+{
+    bool moved;
+    const Status st = traffic_nodes_match(s, a, nodes, &moved);
+    if (st.code) return ERROR("%s: %s", run, st.msg);
+    if (moved) fprintf(stderr, "note: the nodes come in another order than in %s: mapped by name\n", run);
+    return OK;
+}
+
 void run_say_end(const Progress *bar, const TrainEnd *e)
 {
     static const char *const why[] = {"", ": no better validation loss (key patience)",

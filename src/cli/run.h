@@ -26,6 +26,9 @@ Status run_open(Cli *cli, const RunOptions *o, LeadWanted wanted, LeadRun *r);
 // Says on stderr which weights were loaded and which rows they were fitted on.
 void run_say(const LeadRun *r);
 
+// Brings the series into the order of the nodes that a run was trained on (`nodes` as in LeadRecord) and says so.
+// Error: other nodes.
+Status run_match_nodes(TrafficSeries *s, const char *nodes, const char *run, Arena *a);
 
 // Says on stderr how a fit of a training run ended.
 void run_say_end(const Progress *bar, const TrainEnd *e);

@@ -309,7 +309,8 @@ static Status fans_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int 
             out[q] = at;
             for (int k = 0; k < K; k++) *at++ = q == 0 && k >= n_truth ? NAN : from[q][(int64_t)k * F + best];
         }
-        c[n] = (FanChart){.title = arena_printf(a, "%d to %d", best / N, best % N),
+        c[n] = (FanChart){.title = s->node ? arena_printf(a, "%s to %s", s->node[best / N], s->node[best % N])
+                                           : arena_printf(a, "%d to %d", best / N, best % N),
                           .unit = "kbit/s",
                           .t0 = s->time ? (double)(s->time[t] - (int64_t)(H - 1) * s->slot_seconds) : 0,
                           .step_s = s->time ? s->slot_seconds : 0,

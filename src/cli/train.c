@@ -244,6 +244,7 @@ static Status run(Cli *cli, void *values)
     }
     TrafficSeries s;
     TRY(data_read(cli, &v->data, &s));
+    if (r.file) TRY(run_match_nodes(&s, r.nodes, r.file, cli->perm));
     const TrafficSplits split = traffic_splits(s.T, PROTOCOL_CLEAN);
     if (v->update) {
         TRY(check_grown(&r, v, &s, split.train, cli->perm));

@@ -30,6 +30,7 @@ static Status load_open(LeadRun *r, const SafeFile *f, const char *llm, const De
     r->cfg = record.cfg;
     r->manifest = record.manifest;
     r->data_path = record.data_path;
+    r->nodes = record.nodes;
     r->step = record.step;
     r->final = record.in_final;
     r->train = r->final ? record.final : record.train;

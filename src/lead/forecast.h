@@ -20,6 +20,7 @@ typedef struct LeadRun {
     const char *note;            // of checkpoint_open: for people, or NULL
     bool final;                  // .. is of the final fit: it has seen all rows of its training data
     const char *manifest, *data_path;      // of the training, from the checkpoint
+    const char *nodes;           // as in LeadRecord
     TrafficRange train, val;     // rows of the training data that the run was fitted and validated on
     const TrafficSeries *series; // that of lead_run_attach
     Fallback fallback;           // fitted when first needed

@@ -14,6 +14,7 @@ typedef struct LeadRecord {
     const char *data_sha256;                   // of the series
     const char *series;                        // lead_series_text of it; NULL: written before there was one
     const char *bits;                          // checkpoint_bits; NULL: as above
+    const char *nodes;                         // names of its nodes, a line each; "" = it had none
     TrafficRange train, val, final;
     bool in_final;                             // file is of the final fit
     int64_t step, total;                       // of the file

@@ -47,6 +47,7 @@ static void describe(Trainer *tr, SafeMeta meta[N_META])
         {"lead.config", tr->config_json},
         {"lead.manifest", o->manifest ? o->manifest : "{}"},
         {"lead.data", o->data_path ? o->data_path : ""},
+        {"lead.nodes", traffic_nodes_text(tr->s, a)},
         {"lead.start", tr->start},
         {"lead.rows", arena_printf(a, "%s %s", range_text(a, o->train), range_text(a, o->val))},
         {"lead.final_rows", range_text(a, o->final)},

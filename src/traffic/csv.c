@@ -208,6 +208,8 @@ Status csv_read(TrafficTable *out, Arena *a, const TextSource *s, const TrafficR
         return ERROR("%s: %lld columns name %d nodes: want more of their %lld pairs", s->path, (long long)r.l.n_values,
                      r.l.N, (long long)F);
     *out = (TrafficTable){.format = "CSV", .N = r.l.N, .node = r.l.node, .unit = unit_of_comments(a, s)};
+    const size_t length = strlen(s->path);
+    if (!out->unit && length > 5 && !strcmp(s->path + length - 5, ".hist")) out->unit = "bit/s";   // of DOTE and FIGRET
     out->x = arena_alloc(a, (size_t)(rows * F) * sizeof *out->x);
     if (r.l.time_field >= 0) out->time = arena_alloc(a, (size_t)rows * sizeof *out->time);
     TextLines lines = text_lines(s);

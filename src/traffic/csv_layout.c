@@ -235,11 +235,7 @@ static Status fit_square(CsvLayout *l, const Probe *p, const Row *rows, int n, c
                          (long long)l->n_fields);
     } else {
         TRY(find_header(l, p, &head, lead, notes));
-        if (l->header && csv_pair_names(l, p->a, head.f + lead, l->n_values) && l->N * l->N != l->n_values) {
-            l->node = NULL;            // the names say another number of nodes: they are no pairs
-            l->cell = NULL;
-            l->N = (int)square_root(l->n_values);
-        }
+        if (l->header) csv_pair_names(l, p->a, head.f + lead, l->n_values);    // may say that there are more nodes
     }
     return OK;
 }
@@ -268,11 +264,12 @@ Status csv_layout(CsvLayout *l, Arena *a, const TextSource *s, TrafficNotes *not
     const int below = p.n > 1;
     if (lead_of(common) < 0 && lead_of(common - 1) < 0 && partial_names(l, &p, &first)) {
         l->n_fields = l->lead + l->n_values;
-        traffic_note(notes, a, "%lld of %d x %d pairs are listed; the others are taken as 0", (long long)l->n_values, l->N,
-                     l->N);
     } else {
         TRY(fit_square(l, &p, rows + below, p.n - below, &first, notes));
     }
+    if (l->n_values < (int64_t)l->N * l->N)
+        traffic_note(notes, a, "%lld of %d x %d pairs are listed; the others are taken as 0", (long long)l->n_values, l->N,
+                     l->N);
     const int skip = l->header;
     if (l->lead == 0 && l->N == 2 && p.n > skip && all_times(rows + skip, p.n - skip, 0))
         return ERROR("%s:%lld: four columns of which the first is a time are no 2 x 2 matrices; a long table wants "

@@ -68,17 +68,20 @@ static int64_t node_index(TextField *node, int64_t *N, TextField name)
 static bool cut_names(CsvLayout *l, Arena *a, const TextField *name, int64_t n, const char *between)
 {
     TextField *node = arena_alloc(a, (size_t)(2 * n) * sizeof *node), from, to;
-    int64_t N = 0;
+    bool *is_target = arena_zalloc(a, (size_t)(2 * n));
+    int64_t N = 0, both = 0;
     for (int64_t k = 0; k < n; k++) {
         if (!cut(name[k], between, &from, &to)) return false;
         node_index(node, &N, from);
         if (N > 4096) return false;
     }
+    const int64_t sources = N;
     for (int64_t k = 0; k < n; k++) {
         cut(name[k], between, &from, &to);
-        node_index(node, &N, to);
+        is_target[node_index(node, &N, to)] = true;
     }
-    if (N < 2 || N > 4096 || n > N * N || n < N) return false;
+    for (int64_t i = 0; i < sources; i++) both += is_target[i];
+    if (N < 2 || N > 4096 || n > N * N || n < N || 2 * both < N) return false;   // "flow 0-1": the sides have other names
     int64_t *cell = arena_alloc(a, (size_t)n * sizeof *cell);
     bool *used = arena_zalloc(a, (size_t)(N * N));
     for (int64_t k = 0; k < n; k++) {

@@ -152,15 +152,6 @@ void traffic_note(TrafficNotes *notes, Arena *a, const char *format, ...)
     notes->line[notes->n++] = arena_printf(a, "%s", text);
 }
 
-void traffic_nodes_find(int *index, const TrafficSeries *s, const char *const *names, int n)
-{
-    for (int i = 0; i < n; i++) {
-        index[i] = -1;
-        for (int j = 0; s->node && j < s->N && index[i] < 0; j++)
-            if (!strcmp(names[i], s->node[j])) index[i] = j;
-    }
-}
-
 // ---- places in time ------------------------------------------------------------------------------------------------
 
 TrafficSeries traffic_series_flatten(const TrafficSeries *s, Arena *a)

@@ -109,8 +109,17 @@ void traffic_series_fill(TrafficSeries *s, Arena *a, int most);
 // One printed block: format, size, names, span, slot, unit, what is missing and what was mended.
 void traffic_reading_print(const TrafficSeries *s, FILE *out);
 
-// The index of each of the names in s->node, index[n]; -1: none.
-void traffic_nodes_find(int *index, const TrafficSeries *s, const char *const *names, int n);
+// ---- names of nodes (series_nodes.c)
+
+// All names, a line each, as a run records them; "" when there are none.
+const char *traffic_nodes_text(const TrafficSeries *s, Arena *a);
+// Brings s into the order of these names (text as above).  *moved: it was another.  Nothing to do, and no error, when
+// either has no names.  Errors: other names; those that are missing and those that are new are listed.
+Status traffic_nodes_match(TrafficSeries *s, Arena *a, const char *names, bool *moved);
+// The flow i*N + j that "A:B" names, A and B names of nodes or their numbers from 0.  Error: no such node.
+Status traffic_flow_find(int *flow, const TrafficSeries *s, const char *text, size_t n);
+// The name of node i, or its number, as a field of CSV.
+void traffic_node_put(FILE *out, const TrafficSeries *s, int64_t i);
 
 // Writes x to path (.npy) and, when known, the times to times_path (NULL = times.npy beside it); each file whole or
 // not at all, both synced before either takes its name.

@@ -43,18 +43,6 @@ static void put_time(FILE *f, const TrafficSeries *s, int64_t t)
     fprintf(f, "%s,", text);
 }
 
-// A name as a field of CSV.
-static void put_name(FILE *f, const TrafficSeries *s, int64_t i)
-{
-    if (!s->node) fprintf(f, "%lld", (long long)i);
-    else if (!strpbrk(s->node[i], ",\"\n")) fputs(s->node[i], f);
-    else {
-        fputc('"', f);
-        for (const char *p = s->node[i]; *p; p++) fprintf(f, *p == '"' ? "\"\"" : "%c", *p);
-        fputc('"', f);
-    }
-}
-
 // Nine digits give back the same float.
 static void put_csv(FILE *f, const TrafficSeries *s, TrafficRange rows)
 {
@@ -62,7 +50,7 @@ static void put_csv(FILE *f, const TrafficSeries *s, TrafficRange rows)
     if (s->time) fprintf(f, "time");
     for (int64_t k = 0; k < F; k++) {
         if (k || s->time) fputc(',', f);
-        if (s->node) fprintf(f, "%s->%s", s->node[k / s->N], s->node[k % s->N]);
+        if (s->node) fprintf(f, "\"%s->%s\"", s->node[k / s->N], s->node[k % s->N]);
         else fprintf(f, "f%lld", (long long)k);
     }
     fputc('\n', f);
@@ -84,9 +72,9 @@ static void put_long(FILE *f, const TrafficSeries *s, TrafficRange rows)
         for (int64_t k = 0; k < F; k++) {
             if (missing(s, t * F + k)) continue;
             put_time(f, s, t);
-            put_name(f, s, k / s->N);
+            traffic_node_put(f, s, k / s->N);
             fputc(',', f);
-            put_name(f, s, k % s->N);
+            traffic_node_put(f, s, k % s->N);
             fprintf(f, ",%.9g\n", (double)s->x[t * F + k]);
         }
 }
