@@ -288,7 +288,7 @@ static void npz(TestLog *log, Arena *a)
     st = file_read(&bytes, &size, a, path, SIZE_MAX / 2);
     TEST(log, !st.code && size < (size_t)s.T * 24, "%zu bytes: not deflated", size);
     int refused = 0, read = 0, same = 0;
-    for (size_t at = 0; at < size; at += log->quick ? 7 : 1) {          // no damaged byte may go unnoticed or crash
+    for (size_t at = 0; at < size; at += log->quick ? 29 : 3) {          // no damaged byte may go unnoticed or crash
         bytes[at] = (char)(bytes[at] ^ 0x55);
         const char *bad = scratch_write(log, a, "bad.npz", bytes, size);
         bytes[at] = (char)(bytes[at] ^ 0x55);

@@ -108,12 +108,14 @@ typedef struct DataOptions {
      "traffic matrices: .npz, .npy [T,N,N], CSV, long CSV, JSON lines; the content decides", 0, 0}, \
     {"times", OPT_TEXT, offsetof(S, data.times), "FILE", \
      "times of the rows, .npy or a line each (default: times.npy beside an .npy FILE)", 0, 0}, \
-    {"gaps", OPT_TEXT, offsetof(S, data.gaps), "ROWS", "rows of the file before which there is a gap, 12,40,..", 0, 0}, \
+    {"gaps", OPT_TEXT, offsetof(S, data.gaps), "ROWS", \
+     "rows of the file before which there is a gap, 12,40,..", 0, 0}, \
     {"invalid", OPT_TEXT, offsetof(S, data.invalid), "ROWS", "rows of the file to leave out, 12,40-50,..", 0, 0}, \
     {"slot-seconds", OPT_INT, offsetof(S, data.slot_seconds), "S", \
      "length of a slot of the file (default: from the file or its times, else 300)", 0, 86400}, \
     {"slot", OPT_TEXT, offsetof(S, data.slot), "TIME", "make longer slots of the data's, such as 15m, 1h, 1d", 0, 0}, \
-    {"aggregate", OPT_TEXT, offsetof(S, data.aggregate), "HOW", "a longer slot's value: mean, max or p95 [mean]", 0, 0}, \
+    {"aggregate", OPT_TEXT, offsetof(S, data.aggregate), "HOW", \
+     "a longer slot's value: mean, max or p95 [mean]", 0, 0}, \
     {"fill", OPT_TEXT, offsetof(S, data.fill), "N", \
      "fill holes of at most N slots, single values and absent rows; 0: none [3]", 0, 0}, \
     {"unit", OPT_TEXT, offsetof(S, data.unit), "U", \
@@ -126,7 +128,8 @@ typedef struct DataOptions {
      "columns of a long table: time=T,source=S,destination=D,value=V (default: by their usual names)", 0, 0}, \
     {"sampling", OPT_TEXT, offsetof(S, data.sampling), "N", \
      "multiply the values of a long table by N (default: by its sampling rate, if it has one)", 0, 0}, \
-    {"map", OPT_TEXT, offsetof(S, data.map), "FILE", "nodes of a long table's routers or prefixes, a pair a line", 0, 0}, \
+    {"map", OPT_TEXT, offsetof(S, data.map), "FILE", \
+     "nodes of a long table's routers or prefixes, a pair a line", 0, 0}, \
     {"absent", OPT_TEXT, offsetof(S, data.absent), "WHAT", \
      "pairs that a slot of a long table does not list: zero or missing (default: zero for bytes)", 0, 0}, \
     {"keep-all", OPT_FLAG, offsetof(S, data.keep_all), NULL, "use suspicious snapshots too", 0, 0}

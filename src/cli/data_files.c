@@ -59,8 +59,8 @@ static Status choose_format(const ExportValues *v, ExportFormat *f)
         return USAGE_ERROR("--format: want csv, long, npy, npz, hist, repetita, paragon or paragon-load, got '%s'",
                            v->format);
     if (export_format_of(f, v->out)) return OK;
-    return USAGE_ERROR("--out: want a name that ends in .csv, .long.csv, .npy, .npz, .hist or .demands, or --format, got "
-                       "'%s'", v->out);
+    return USAGE_ERROR("--out: want a name that ends in .csv, .long.csv, .npy, .npz, .hist or .demands, or --format, "
+                       "got '%s'", v->out);
 }
 
 static Status export_run(Cli *cli, void *values)

@@ -217,7 +217,8 @@ Status npy_read(NpyArray *out, Arena *a, const char *path)
     *out = (NpyArray){.n_dims = 0};
     TRY(file_map(&map, path));
     Status s = npy_parse(&v, map.data, map.size, path);
-    if (!s.code && (v.kind == 'U' || v.kind == 'S')) s = ERROR("%s: want a dtype of numbers such as '<f4' or '<f8', got text", path);
+    if (!s.code && (v.kind == 'U' || v.kind == 'S')) 
+        s = ERROR("%s: want a dtype of numbers such as '<f4' or '<f8', got text", path);
     if (!s.code) {
         const bool integers = v.kind == 'M' || (v.width == 8 && v.kind != 'f'), doubles = v.kind == 'f' && v.width == 8;
         *out = (NpyArray){.n_dims = v.n_dims, .count = v.count};

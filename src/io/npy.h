@@ -1,7 +1,7 @@
-// NumPy .npy files (format 1.0, 2.0, 3.0; https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html): whole
-// numbers and floats of every width, dates (datetime64), both byte orders, both memory orders, headers as Python 2 wrote
-// them (20L).  The file must be exactly as long as its header says: the reader refuses a truncated file and one with
-// bytes left over.
+// NumPy .npy files (format 1.0, 2.0, 3.0; https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html):
+// whole numbers and floats of every width, dates (datetime64), both byte orders, both memory orders, headers as
+// Python 2 wrote them (20L).  The file must be exactly as long as its header says: the reader refuses a truncated file
+// and one with bytes left over.
 #ifndef LEAD_IO_NPY_H
 #define LEAD_IO_NPY_H
 
@@ -15,7 +15,7 @@ enum { NPY_MAX_DIMS = 8 };
 
 // An array that lies in memory as its file has it.
 typedef struct NpyView {
-    char kind;                      // 'f' float, 'i' signed, 'u' unsigned, 'M' datetime64, 'U' text of UTF-32, 'S' bytes
+    char kind;                      // 'f' float, 'i' 'u' whole, 'M' datetime64, 'U' text of UTF-32, 'S' text of bytes
     int width;                      // bytes of an element
     bool big_endian;
     bool fortran;                   // the first index runs fastest

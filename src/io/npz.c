@@ -148,8 +148,8 @@ void npz_put(NpzWriter *w, const char *name, const char *type, const int64_t *di
     snprintf(e->name, sizeof e->name, "%s.npy", name);
     e->crc = crc32_more(crc32_of(header, head), data, bytes);
     int length = 0;
-    unsigned char *zlib = bytes && bytes < DEFLATE_BELOW ? stbi_zlib_compress((unsigned char *)data, (int)bytes, &length, 8)
-                                                         : NULL;
+    const bool pack = bytes && bytes < DEFLATE_BELOW;
+    unsigned char *zlib = pack ? stbi_zlib_compress((unsigned char *)data, (int)bytes, &length, 8) : NULL;
     // The header goes into a stored block, which ends on a byte; the stream that zlib's wrapping is taken off follows.
     unsigned char block[5] = {0};
     put16(block + 1, head);

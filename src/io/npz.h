@@ -24,8 +24,8 @@ typedef struct NpzFile {
 // claims more than deflate can make of its bytes.
 Status npz_open(NpzFile *f, Arena *a, const void *bytes, size_t size, const char *path);
 const NpzMember *npz_find(const NpzFile *f, const char *name);     // NULL: there is none
-// Inflates one into the arena; v->data lies there, or in the file when it is stored.  Errors: damaged (CRC-32), longer or
-// shorter than the directory says; those of npy_parse.
+// Inflates one into the arena; v->data lies there, or in the file when it is stored.  Errors: damaged (CRC-32), longer
+// or shorter than the directory says; those of npy_parse.
 Status npz_read(NpyView *v, Arena *a, const NpzFile *f, const NpzMember *m);
 
 // ---- writing: npz_begin, npz_put for each array, npz_end -----------------------------------------------------------

@@ -2,8 +2,8 @@
 // and a time) may stand.  What is understood, from the first lines:
 //   separator   semicolon, tab, comma or blanks: the first of them that gives every line the same, fitting number of
 //               fields.  With another separator than the comma, a comma may be the decimal point.
-//   header      a first line of names in every field, or pandas' 0, 1, 2, ..  Names of pairs, such as A-B, A_B, A->B in any
-//               order, name the nodes and their columns; columns of pairs that are not listed are 0.
+//   header      a first line of names in every field, or pandas' 0, 1, 2, ..  Names of pairs, such as A-B, A_B, A->B in
+//               any order, name the nodes and their columns; columns of pairs that are not listed are 0.
 //   comments    lines that begin with '#'; blank lines; a byte order mark; CRLF; a separator at the end of each line
 //   missing     empty, NA, N/A, NaN, null, None, -, ?
 //   times       as in times.h.  A first column that counts 0, 1, 2, .. is a row number and no time.

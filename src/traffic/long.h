@@ -3,12 +3,12 @@
 //   columns      by --columns, else by the names that pmacct, Akvorado, goflow2, nfdump and people use
 //   duplicates   of a time and pair are summed
 //   nodes        integers by value, other names by their bytes
-//   absent       a pair that a slot does not list is 0 where bytes are counted, else missing; --absent says otherwise.  A
-//                pair that is never listed is 0.
+//   absent       a pair that a slot does not list is 0 where bytes are counted, else missing; --absent says otherwise.
+//                A pair that is never listed is 0.
 //   bytes        are those of a slot; --slot-seconds adds up records that carry times of their own
 //   sampling     --sampling, else a column sampling_rate
-//   map          --map FILE, lines "router node" or "10.1.0.0/16 node" (the longest prefix counts); what it does not name
-//                is left out and counted
+//   map          --map FILE, lines "router node" or "10.1.0.0/16 node" (the longest prefix counts); what it does not
+//                name is left out and counted
 #ifndef LEAD_TRAFFIC_LONG_H
 #define LEAD_TRAFFIC_LONG_H
 

@@ -283,8 +283,8 @@ static void near_add(NearSums *s, int part, int slot, double sign)
     s->n[part] += sign > 0 ? s->count[at] : -s->count[at];
 }
 
-// Those around slot i.  Where many slots are near, each slot takes the sums of the one before it, less one slot and with
-// one more: their number must not count twice.
+// Those around slot i.  Where many slots are near, each slot takes the sums of the one before it, less one slot and
+// with one more: their number must not count twice.
 static void near_move(NearSums *s, int i)
 {
     enum { FEW = 30 };

@@ -83,9 +83,9 @@ typedef struct TrafficReadOptions {
 } TrafficReadOptions;
 
 // Reads files: .npy ([T,N,N] or [T,N*N]), .npz (series_file.h), CSV and other tables of text (csv.h, long.h), and the
-// formats of formats.h; also directories, patterns and .gz.  The content decides.  o may be NULL.  Errors name the file,
-// what was wanted and what was found: those of the readers; not square, N < 2, T < 2; Inf, negative, above the float
-// range; times of another length; two different snapshots of one time; gaps outside the file.
+// formats of formats.h; also directories, patterns and .gz.  The content decides.  o may be NULL.  Errors name the
+// file, what was wanted and what was found: those of the readers; not square, N < 2, T < 2; Inf, negative, above the
+// float range; times of another length; two different snapshots of one time; gaps outside the file.
 Status traffic_series_read(TrafficSeries *s, Arena *a, const char *path, const TrafficReadOptions *o);
 Status traffic_series_read_all(TrafficSeries *s, Arena *a, const char *const *paths, int n, const TrafficReadOptions *o);
 

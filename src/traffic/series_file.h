@@ -1,8 +1,8 @@
 // Series in files of our own: .npz, and the formats that `lead data export` writes.
 //
-// A .npz is a zip of NumPy arrays (numpy.load): values float32 [T,N,N] kbit/s, NaN where a value is missing; times int64
-// [T], Unix seconds; nodes, text [N]; slot_seconds int64 []; unit, text []; seen uint8 [T,N,N], 1 = measured, when
-// something is not.  values alone is required; a zip of one array is read as that array.
+// A .npz is a zip of NumPy arrays (numpy.load): values float32 [T,N,N] kbit/s, NaN where a value is missing; times
+// int64 [T], Unix seconds; nodes, text [N]; slot_seconds int64 []; unit, text []; seen uint8 [T,N,N], 1 = measured,
+// when something is not.  values alone is required; a zip of one array is read as that array.
 #ifndef LEAD_TRAFFIC_SERIES_FILE_H
 #define LEAD_TRAFFIC_SERIES_FILE_H
 
@@ -14,7 +14,8 @@ Status traffic_source_read(TrafficTable *t, Arena *a, const TextSource *s, const
                            TrafficNotes *notes);
 
 // The arrays of a table.  Errors: shapes; times outside 1990 .. 2100 or not T.
-Status traffic_matrices_of(TrafficTable *t, Arena *a, const NpyView *v, const char *name);
+// last_use: nobody reads the bytes of v afterwards, their memory may be given back.
+Status traffic_matrices_of(TrafficTable *t, Arena *a, const NpyView *v, bool last_use, const char *name);
 Status traffic_times_of(int64_t **time, Arena *a, const NpyView *v, int64_t T, const char *name);
 
 Status traffic_npz_read(TrafficTable *t, Arena *a, const void *bytes, size_t size, const char *path,

@@ -94,8 +94,7 @@ Status traffic_npz_read(TrafficTable *t, Arena *a, const void *bytes, size_t siz
     }
     if (!m) return ERROR("%s: want an array 'values', found '%.40s' and %d more", path, f.member[0].name, f.n - 1);
     TRY(npz_read(&v, a, &f, m));
-    TRY(traffic_matrices_of(t, a, &v, path));
-    if (m->deflated) memory_unused((void *)v.data, (size_t)v.count * (size_t)v.width);
+    TRY(traffic_matrices_of(t, a, &v, m->deflated, path));
     m = npz_find(&f, "times");
     if (m) {
         TRY(npz_read(&v, a, &f, m));

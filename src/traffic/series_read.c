@@ -143,7 +143,21 @@ static Status read_times(int64_t **time, int64_t T, Arena *a, const char *path, 
     return s;
 }
 
-Status traffic_matrices_of(TrafficTable *t, Arena *a, const NpyView *v, const char *name)
+// Piece by piece, each given back when it was read, so that a file of doubles does not lie in memory beside the series.
+static void convert_in_pieces(float *out, const NpyView *v)
+{
+    enum { PIECE = 1 << 20 };
+    for (int64_t at = 0; at < v->count; at += PIECE) {
+        NpyView part = *v;
+        part.n_dims = 1;
+        part.count = part.dims[0] = v->count - at < PIECE ? v->count - at : PIECE;
+        part.data = v->data + at * v->width;
+        npy_floats(out + at, &part);
+        memory_unused((void *)part.data, (size_t)(part.count * v->width));
+    }
+}
+
+Status traffic_matrices_of(TrafficTable *t, Arena *a, const NpyView *v, bool last_use, const char *name)
 {
     if (v->kind != 'f' && v->kind != 'i' && v->kind != 'u')
         return ERROR("%s: want numbers of traffic, got an array of kind '%c'", name, v->kind);
@@ -158,7 +172,8 @@ Status traffic_matrices_of(TrafficTable *t, Arena *a, const NpyView *v, const ch
     t->N = (int)side;
     t->T = v->dims[0];
     t->x = arena_alloc(a, (size_t)v->count * sizeof *t->x);
-    npy_floats(t->x, v);
+    if (last_use && !v->fortran) convert_in_pieces(t->x, v);
+    else npy_floats(t->x, v);
     return OK;
 }
 
@@ -167,7 +182,7 @@ static Status read_npy(TrafficTable *t, Arena *a, const TextSource *s)
     NpyView v;
     *t = (TrafficTable){.format = "NumPy array"};
     TRY(npy_parse(&v, s->bytes, s->size, s->path));
-    return traffic_matrices_of(t, a, &v, s->path);
+    return traffic_matrices_of(t, a, &v, s->mapped, s->path);
 }
 
 // ---- files ---------------------------------------------------------------------------------------------------------

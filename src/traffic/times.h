@@ -35,8 +35,8 @@ typedef struct TimeZone {
 } TimeZone;
 // name NULL: UTC.  Sets TZ when it is a name.  Errors: no such zone, no database.
 Status time_zone_open(TimeZone *z, const char *name);
-// Unix seconds of a local time (TIME_LOCAL).  Times come in the order of the file: an hour that comes twice, when summer
-// time ends, is summer time first.  Error: a time that the clock skips.
+// Unix seconds of a local time (TIME_LOCAL).  Times come in the order of the file: an hour that comes twice, when
+// summer time ends, is summer time first.  Error: a time that the clock skips.
 Status time_zone_utc(TimeZone *z, int64_t local, int64_t *seconds);
 
 // "2005-01-31 23:45" or, where the seconds are not 0, "2005-01-31 23:45:10", in UTC.

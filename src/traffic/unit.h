@@ -11,8 +11,8 @@ typedef struct TrafficUnit {
 } TrafficUnit;
 
 // Reads "kbit/s", "Mbps", "MBITPERSEC", "GB/s", "bytes per slot", "B/slot", "100 bytes per 5 minutes", "800 B per slot"
-// (packets of 800 bytes).  b and bit are bits, B, bytes and octets bytes; prefixes k, M, G, T are powers of 1000, Ki, Mi,
-// Gi of 1024.  False when it is none of these.
+// (packets of 800 bytes).  b and bit are bits, B, bytes and octets bytes; prefixes k, M, G, T are powers of 1000, Ki,
+// Mi, Gi of 1024.  False when it is none of these.
 bool unit_parse(const char *text, size_t n, TrafficUnit *u);
 // The unit that the name of a column ends in: "traffic_mbps", "rate (Gbit/s)", "kbps", "bytes".  Bytes and octets alone
 // are those of a slot.
