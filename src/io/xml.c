@@ -281,9 +281,10 @@ static Status read_close(XmlReader *r)
     XmlSlice name;
     TRY(read_name(&name, r, "the element that ends"));
     skip_blanks(r);
-    if (!r->depth || !same_slice(name, r->open[r->depth - 1]))
-        return XML_ERROR(r, "want the end of '%.*s', got that of '%.*s'", r->depth ? (int)r->open[r->depth - 1].n : 3,
-                         r->depth ? r->open[r->depth - 1].s : "the document", (int)name.n, name.s);
+    if (!r->depth) return XML_ERROR(r, "want the end of the document, got that of '%.*s'", (int)name.n, name.s);
+    const XmlSlice last = r->open[r->depth - 1];
+    if (!same_slice(name, last))
+        return XML_ERROR(r, "want the end of '%.*s', got that of '%.*s'", (int)last.n, last.s, (int)name.n, name.s);
     if (r->p == r->end || *r->p != '>') return XML_ERROR(r, "want '>' after '</%.*s'", (int)name.n, name.s);
     r->p++;
     r->depth--;

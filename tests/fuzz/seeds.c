@@ -6,7 +6,7 @@
 
 #include "io/json.h"
 
-static void put_texts(const char *const *text, size_t n, FuzzSeed *put, void *arg)
+void fuzz_put_texts(const char *const *text, size_t n, FuzzSeed *put, void *arg)
 {
     for (size_t i = 0; i < n; i++) put(arg, text[i], strlen(text[i]));
 }
@@ -29,7 +29,7 @@ void seeds_json(FuzzWorld *w, FuzzSeed *put, void *arg)
         "\"\\ud800\"",
         "1e999",
     };
-    put_texts(texts, sizeof texts / sizeof *texts, put, arg);
+    fuzz_put_texts(texts, sizeof texts / sizeof *texts, put, arg);
 }
 
 void seeds_config(FuzzWorld *w, FuzzSeed *put, void *arg)
@@ -50,7 +50,7 @@ void seeds_config(FuzzWorld *w, FuzzSeed *put, void *arg)
         "[1]",
         "{\"vocab_size\":9223372036854775807,\"n_positions\":-1,\"n_embd\":1e300,\"n_layer\":0,\"n_head\":2}",
     };
-    put_texts(texts, sizeof texts / sizeof *texts, put, arg);
+    fuzz_put_texts(texts, sizeof texts / sizeof *texts, put, arg);
 }
 
 void seeds_safetensors(FuzzWorld *w, FuzzSeed *put, void *arg)
@@ -124,7 +124,7 @@ void seeds_vocab(FuzzWorld *w, FuzzSeed *put, void *arg)
         "{\"\xE4\xB8\xAD\":0}",
         "[1]",
     };
-    put_texts(texts, sizeof texts / sizeof *texts, put, arg);
+    fuzz_put_texts(texts, sizeof texts / sizeof *texts, put, arg);
     put(arg, fuzz_vocabulary(w->scratch, 2), strlen(fuzz_vocabulary(w->scratch, 2)));
 }
 

@@ -11,6 +11,15 @@ void seeds_merges(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_tokenizer(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_config(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_llmc(FuzzWorld *w, FuzzSeed *put, void *arg);
+void seeds_xml(FuzzWorld *w, FuzzSeed *put, void *arg);
+void seeds_gzip(FuzzWorld *w, FuzzSeed *put, void *arg);
+void seeds_sndlib(FuzzWorld *w, FuzzSeed *put, void *arg);
+void seeds_totem(FuzzWorld *w, FuzzSeed *put, void *arg);
+void seeds_matrix_text(FuzzWorld *w, FuzzSeed *put, void *arg);
+void seeds_repetita(FuzzWorld *w, FuzzSeed *put, void *arg);
+void seeds_paragon(FuzzWorld *w, FuzzSeed *put, void *arg);
+
+void fuzz_put_texts(const char *const *text, size_t n, FuzzSeed *put, void *arg);
 
 // encoder.json: the 256 bytes and some tokens; i < FUZZ_VOCABULARIES.
 const char *fuzz_vocabulary(Arena *a, int i);

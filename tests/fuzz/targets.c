@@ -168,7 +168,14 @@ const FuzzKind *fuzz_kinds(void)
                                                {"merges", fuzz_merges, seeds_merges},
                                                {"tokenizer", fuzz_tokenizer, seeds_tokenizer},
                                                {"config", fuzz_config, seeds_config},
-                                               {"llmc", fuzz_llmc, seeds_llmc}};
+                                               {"llmc", fuzz_llmc, seeds_llmc},
+                                               {"xml", fuzz_xml, seeds_xml},
+                                               {"gzip", fuzz_gzip, seeds_gzip},
+                                               {"sndlib", fuzz_sndlib, seeds_sndlib},
+                                               {"totem", fuzz_totem, seeds_totem},
+                                               {"matrix_text", fuzz_matrix_text, seeds_matrix_text},
+                                               {"repetita", fuzz_repetita, seeds_repetita},
+                                               {"paragon", fuzz_paragon, seeds_paragon}};
     return kinds;
 }
 

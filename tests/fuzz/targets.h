@@ -18,6 +18,7 @@ FuzzWorld fuzz_world(void);
 // `data` has exactly `size` bytes: the address sanitizer sees the next one read.
 typedef void FuzzTarget(FuzzWorld *w, const unsigned char *data, size_t size);
 FuzzTarget fuzz_safetensors, fuzz_json, fuzz_vocab, fuzz_merges, fuzz_tokenizer, fuzz_config, fuzz_llmc;
+FuzzTarget fuzz_xml, fuzz_gzip, fuzz_sndlib, fuzz_totem, fuzz_matrix_text, fuzz_repetita, fuzz_paragon;
 
 typedef void FuzzSeed(void *arg, const void *data, size_t size);
 typedef struct FuzzKind {
@@ -26,7 +27,7 @@ typedef struct FuzzKind {
     void (*seeds)(FuzzWorld *w, FuzzSeed *put, void *arg);      // valid files and near misses, made by our own writers
 } FuzzKind;
 
-enum { FUZZ_KINDS = 7 };
+enum { FUZZ_KINDS = 14 };
 const FuzzKind *fuzz_kinds(void);
 
 #endif

@@ -153,12 +153,20 @@ static int *find_bucket(const TableBuilder *b, Slice s)
     }
 }
 
-static void make_nodes(TableBuilder *b)
+// Room for one more node: twice as much when the arrays are full.  Four buckets a name.
+static void grow_nodes(TableBuilder *b)
 {
-    b->buckets = 4 * FORMATS_MAX_NODES;
+    if (4 * b->n_nodes < b->buckets) return;
+    const int room = b->buckets ? b->buckets / 2 : 16;
+    const char **name = arena_alloc(b->store, (size_t)room * sizeof *name);
+    int64_t *last_named = arena_alloc(b->store, (size_t)room * sizeof *last_named);
+    if (b->n_nodes) memcpy(name, b->name, (size_t)b->n_nodes * sizeof *name);
+    if (b->n_nodes) memcpy(last_named, b->last_named, (size_t)b->n_nodes * sizeof *last_named);
+    b->name = name;
+    b->last_named = last_named;
+    b->buckets = 4 * room;
     b->bucket = arena_zalloc(b->store, (size_t)b->buckets * sizeof *b->bucket);
-    b->name = arena_alloc(b->store, FORMATS_MAX_NODES * sizeof *b->name);
-    b->last_named = arena_alloc(b->store, FORMATS_MAX_NODES * sizeof *b->last_named);
+    for (int i = 0; i < b->n_nodes; i++) *find_bucket(b, slice_of(b->name[i])) = i + 1;
 }
 
 Status builder_node(int *index, TableBuilder *b, Slice name, int64_t line)
@@ -166,7 +174,7 @@ Status builder_node(int *index, TableBuilder *b, Slice name, int64_t line)
     if (!name.n || name.n > FORMATS_MAX_NAME)
         return ERROR("%s:%lld: want the name of a node, 1 .. %d bytes, got %zu", b->path, (long long)line,
                      FORMATS_MAX_NAME, name.n);
-    if (!b->bucket) make_nodes(b);
+    grow_nodes(b);
     int *slot = find_bucket(b, name);
     if (!*slot) {
         if (b->n_nodes == FORMATS_MAX_NODES)

@@ -122,7 +122,7 @@ static bool is_roughan(const char *bytes, size_t size, Slice data)
 
 TrafficFormat traffic_format_detect(const char *bytes, size_t size)
 {
-    if (size >= 6 && !memcmp(bytes, "\x93NUMPY", 6)) return FORMAT_OTHER;
+    if (memchr(bytes, 0, size)) return FORMAT_OTHER;     // no text
     Lines lines = lines_of(bytes, size);
     const char *p = lines.p;
     while (p < lines.end && *p && strchr(" \t\r\n", *p)) p++;

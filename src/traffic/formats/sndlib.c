@@ -202,6 +202,8 @@ static Status skip_brackets(Native *n)
 static Status read_native_meta(Meta *m, Native *n)
 {
     for (Slice line; lines_next_data(&line, &n->lines); ) {
+        const char *remark = memchr(line.s, '#', line.n);
+        if (remark) line = slice_trim((Slice){line.s, (size_t)(remark - line.s)});
         if (slice_is(line, ")")) return OK;
         const char *equals = memchr(line.s, '=', line.n);
         if (!equals) return token_error(n, "key = value in META", line);

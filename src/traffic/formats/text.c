@@ -126,7 +126,7 @@ const char *number_scan(double *v, const char *p, const char *end)
 
 bool slice_number(double *v, Slice s)
 {
-    return number_scan(v, s.s, s.s + s.n) == s.s + s.n && s.n && isfinite(*v);
+    return s.n && number_scan(v, s.s, s.s + s.n) == s.s + s.n && isfinite(*v);
 }
 
 bool slice_integer(int64_t *v, Slice s, int64_t max)
@@ -196,6 +196,7 @@ static const char *stamp_at(int64_t *seconds, const char *p, const char *end, bo
 bool time_read(int64_t *seconds, Slice s)
 {
     s = slice_trim(s);
+    if (!s.n) return false;
     const char *p = s.s, *end = s.s + s.n;
     if (s.n == 4 || s.n == 6) {
         const int y = digits_at(&p, end, 4), mo = s.n == 6 ? digits_at(&p, end, 2) : 1;
@@ -221,7 +222,7 @@ int duration_read(Slice s)
         {"day", DAY}, {"d", DAY}};
     s = slice_trim(s);
     double v;
-    const char *p = number_scan(&v, s.s, s.s + s.n);
+    const char *p = s.n ? number_scan(&v, s.s, s.s + s.n) : NULL;
     if (!p) return 0;
     Slice unit = slice_trim((Slice){p, (size_t)(s.s + s.n - p)});
     if (unit.n > 1 && unit.s[unit.n - 1] == 's') unit.n--;
