@@ -245,7 +245,7 @@ static void joined_by_time(TestLog *log, Arena *a)
     Status s = read_paths(&w, "", NULL);
     TEST(log, !s.code && w.t.T == 3 && w.t.time[0] == 1078099200 && w.t.time[2] == 1078099800 && w.t.x[1] == 0.5f &&
          w.t.x[5] == 1 && w.t.x[9] == 2, "%s: %lld matrices", s.msg, (long long)w.t.T);
-    TEST(log, noted(&w, "topology.xml is a topology") && noted(&w, "README is of no format") && noted(&w, "3 files"),
+    TEST(log, noted(&w, "topology.xml is a topology") && noted(&w, "README is of no format") && noted(&w, "3 files, 3 matrices") && noted(&w, "taken as UTC"),
          "%d notes", w.notes.n);
     s = read_paths(&w, "*TM*.xml", NULL);
     TEST(log, !s.code && w.t.T == 2 && w.t.x[1] == 0.5f, "pattern: %s", s.msg);
@@ -261,6 +261,22 @@ static void joined_by_time(TestLog *log, Arena *a)
     expect_error(&w, "", NULL, "no-time.xml: want a time");
     expect_error(&w, "TM-2004-03-01-0005.xml", "no-time.xml", "no-time.xml: want a time");
     expect_error(&w, "no-time.xml", "TM-2004-03-01-0005.xml", "no-time.xml: want a time");
+}
+
+// Times that name no zone are in that of the options, and others stay as they are.
+static void zones(TestLog *log, Arena *a)
+{
+    World w = world_in(log, a, "zones");
+    put_file(&w, "TM-2004-07-01-0200.xml", TM("1"));
+    put_file(&w, "TM-2004-03-01-0200.xml", TM("2"));
+    put_file(&w, "z.xml", TOTEM("<info><date>2004-03-01T02:00:00Z</date></info>", "<src id='a'><dst id='b'>3</dst></src>"));
+    const TableReadOptions o = {.tz = "+02:00"}, wrong = {.tz = "+2x"};
+    Status s = traffic_table_read(&w.t, &w.notes, a, &w.dir, 1, &o);
+    TEST(log, !s.code && w.t.T == 3 && w.t.time[0] == 1078099200 && w.t.time[1] == 1078106400 && w.t.x[5] == 3 &&
+         w.t.time[2] == 1088640000 && !noted(&w, "taken as UTC"), "%s", s.msg);
+    s = traffic_table_read(&w.t, &w.notes, a, &w.dir, 1, &wrong);
+    TEST(log, s.code && strstr(s.msg, "--tz"), "%s", s.msg);
+    expect_error(&w, "", NULL, "want one matrix for 2004-03-01 02:00");      // in UTC two of them are the same
 }
 
 static void joined_nodes(TestLog *log, Arena *a)
@@ -554,6 +570,7 @@ void test_formats(TestLog *log)
     small_files(log, a);
     refusals(log, a);
     joined_by_time(log, a);
+    zones(log, a);
     joined_nodes(log, a);
     joined_units(log, a);
     companions(log, a);

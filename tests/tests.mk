@@ -79,7 +79,7 @@ FUZZ_FLAGS   := -O2 -g -std=c11 -D_GNU_SOURCE -Isrc -I. -fno-sanitize-recover=al
 FUZZ_SRC     := $(addprefix src/,tensor/arena.c tensor/status.c tensor/utf8.c io/file.c tensor/tensor.c io/json.c \
                 io/safetensors.c nn/params.c io/sha256.c llm/bpe.c llm/bpe_vocab.c llm/bpe_files.c llm/unicode.c \
                 llm/gpt2_weights.c llm/gpt2_file.c llm/gpt2_config.c llm/gpt2_llmc.c \
-                io/xml.c io/gzip.c traffic/csv.c) $(wildcard src/traffic/formats/*.c) \
+                io/xml.c io/gzip.c io/number.c traffic/times.c traffic/unit.c) $(wildcard src/traffic/formats/*.c) \
                 tests/fuzz/targets.c tests/fuzz/traffic.c tests/fuzz/seeds.c tests/fuzz/entry.c
 FUZZ_LINK     = $(BUILD)/liblead.a -L$(dir $(shell $(CC) -print-file-name=libgomp.so)) -lgomp -lm
 RUNS         ?= 10000000

@@ -41,6 +41,7 @@ typedef Status TableReader(TrafficTable *out, Arena *a, const char *path, char *
 typedef struct TableReadOptions {
     TableReader *other;          // NULL: such files are refused
     void *other_arg;
+    const char *tz;              // the zone of times that name none (times.h); NULL: UTC
 } TableReadOptions;
 
 // What was understood, one fact a line: format and number of files, what was left out and why, what was guessed.

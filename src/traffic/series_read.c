@@ -222,7 +222,7 @@ static Status read_formats(TrafficTable *t, Arena *a, const char *const *paths, 
 {
     TableNotes lines = {.n = 0};
     OtherArg arg = {o, notes};
-    const TableReadOptions how = {.other = read_other, .other_arg = &arg};
+    const TableReadOptions how = {.other = read_other, .other_arg = &arg, .tz = o->tz};
     TRY(traffic_table_read(t, &lines, a, paths, n, &how));
     for (int i = 0; i < lines.n; i++) traffic_note(notes, a, "%s", lines.line[i]);
     return OK;

@@ -204,7 +204,7 @@ void fuzz_paragon(FuzzWorld *w, const unsigned char *data, size_t size)
     TableBuilder *b = builder_new(w->a, NULL);
     TrafficTable t;
     builder_file(b, g.path);
-    if (!read_paragon_load(b, &g, &d).code && !builder_finish(&t, b).code) check_table(&t);
+    if (!read_paragon_load(b, &g, &d).code && !builder_finish(&t, b, NULL).code) check_table(&t);
     builder_delete(b);
 }
 

@@ -3,15 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "traffic/formats/internal.h"
+#include "traffic/times.h"
 
 typedef struct Pair { int from, to; double value; int64_t line; } Pair;
 typedef struct Matrix {
     const char *path;
-    int64_t time, order;
-    bool has_time;
+    Stamp time;
+    int64_t order;
     int N;                       // the nodes known when it was read: 0 .. N-1
     float *x;                    // [N][N]
     const unsigned char *named;  // [N] whether its file names the node; NULL: all, or it does not matter
@@ -34,8 +34,8 @@ struct TableBuilder {
     FileHead head, first;
     double scale;
     Pair *pair;
-    int64_t n_pairs, cap_pairs, time;
-    bool has_time;
+    int64_t n_pairs, cap_pairs;
+    Stamp time;
     // what was read
     Matrix *matrix;
     int64_t n, cap, n_files, n_empty, n_partial;
@@ -120,7 +120,7 @@ Status builder_head(TableBuilder *b, const FileHead *head)
     return OK;
 }
 
-static Matrix *new_matrix(TableBuilder *b, int N, const int64_t *time)
+static Matrix *new_matrix(TableBuilder *b, int N, Stamp time)
 {
     if (b->n == b->cap) {
         Matrix *more = arena_alloc(b->store, (size_t)(b->cap = 2 * b->cap + 16) * sizeof *more);
@@ -128,7 +128,7 @@ static Matrix *new_matrix(TableBuilder *b, int N, const int64_t *time)
         b->matrix = more;
     }
     Matrix *m = &b->matrix[b->n];
-    *m = (Matrix){.path = b->path, .order = b->n, .has_time = time != NULL, .time = time ? *time : 0, .N = N};
+    *m = (Matrix){.path = b->path, .order = b->n, .time = time, .N = N};
     m->x = arena_alloc(b->store, (size_t)N * (size_t)N * sizeof *m->x);
     b->n++;
     return m;
@@ -196,11 +196,10 @@ int builder_find(const TableBuilder *b, Slice name)
 
 // ---- matrices that list pairs --------------------------------------------------------------------------------------
 
-void builder_begin(TableBuilder *b, const int64_t *time)
+void builder_begin(TableBuilder *b, Stamp time)
 {
     b->n_pairs = 0;
-    b->has_time = time != NULL;
-    b->time = time ? *time : 0;
+    b->time = time;
 }
 
 Status builder_pair(TableBuilder *b, int from, int to, double value, int64_t line)
@@ -251,7 +250,7 @@ Status builder_end(TableBuilder *b)
 {
     const int N = b->n_nodes;
     const unsigned char *named = b->head.lists_nodes && N ? named_nodes(b, N) : NULL;
-    Matrix *m = new_matrix(b, N, b->has_time ? &b->time : NULL);
+    Matrix *m = new_matrix(b, N, b->time);
     m->named = named;
     if (b->n_pairs) return put_pairs(b, m->x, N);
     for (int64_t f = 0; f < (int64_t)N * N; f++) m->x[f] = NAN;
@@ -262,7 +261,7 @@ Status builder_end(TableBuilder *b)
 
 // ---- matrices without names, tables --------------------------------------------------------------------------------
 
-Status builder_dense(float **x, TableBuilder *b, int N, const int64_t *time)
+Status builder_dense(float **x, TableBuilder *b, int N, Stamp time)
 {
     if (N < 2 || N > FORMATS_MAX_NODES)
         return ERROR("%s: want 2 .. %d nodes, got %d", b->path, FORMATS_MAX_NODES, N);
@@ -306,7 +305,7 @@ Status builder_table(TableBuilder *b, const TrafficTable *t)
     int *index = arena_alloc(b->scratch, (size_t)t->N * sizeof *index);
     for (int i = 0; i < t->N; i++) index[i] = i;
     for (int64_t k = 0; k < t->T; k++) {
-        const int64_t *time = t->time ? &t->time[k] : NULL;
+        const Stamp time = {.known = t->time != NULL, .zoned = true, .seconds = t->time ? t->time[k] : 0};
         float *x;
         if (t->node) {
             TRY(table_nodes(index, b, t));
@@ -351,7 +350,7 @@ static const char *const *order_nodes(TableBuilder *b, int *place)
 static int compare_times(const void *p, const void *q)
 {
     const Matrix *a = p, *b = q;
-    if (a->time != b->time) return a->time < b->time ? -1 : 1;
+    if (a->time.seconds != b->time.seconds) return a->time.seconds < b->time.seconds ? -1 : 1;
     return a->order < b->order ? -1 : a->order > b->order;
 }
 
@@ -385,8 +384,8 @@ static Status check_matrices(const TableBuilder *b)
     if (b->n_nodes < 2)
         return ERROR("%s: want at least 2 nodes, got %d", b->first_path, b->n_nodes);
     for (int64_t k = 1; k < b->n; k++) {
-        if (b->matrix[k].has_time == b->matrix[0].has_time) continue;
-        const Matrix *with = &b->matrix[b->matrix[0].has_time ? 0 : k], *without = &b->matrix[with == b->matrix ? k : 0];
+        if (b->matrix[k].time.known == b->matrix[0].time.known) continue;
+        const Matrix *with = &b->matrix[b->matrix[0].time.known ? 0 : k], *without = &b->matrix[with == b->matrix ? k : 0];
         return ERROR("%s: want a time in the file or its name, as in %s, got none", without->path, with->path);
     }
     return OK;
@@ -397,17 +396,6 @@ static bool same_values(const float *a, const float *b, int64_t n)
     for (int64_t i = 0; i < n; i++)
         if (!(a[i] == b[i]) && !(isnan(a[i]) && isnan(b[i]))) return false;
     return true;
-}
-
-typedef struct StampText { char s[32]; } StampText;
-
-static StampText stamp_text(int64_t seconds)
-{
-    const time_t time = (time_t)seconds;
-    struct tm civil;
-    StampText t;
-    strftime(t.s, sizeof t.s, "%Y-%m-%d %H:%M", gmtime_r(&time, &civil));
-    return t;
 }
 
 // Lays out all matrices; of those of one time, which must be equal, the first.
@@ -424,15 +412,15 @@ static Status lay_out_all(TrafficTable *t, TableBuilder *b, const int *place)
             builder_note(b, "%s does not list the node %s, which other files list: missing there", m->path,
                          unlisted(b, m));
         }
-        if (kept && m->has_time && m->time == kept->time) {
+        if (kept && m->time.known && m->time.seconds == kept->time.seconds) {
             if (!same_values(x, x - F, F))
-                return ERROR("%s: want one matrix for %s, got other values in %s", m->path, stamp_text(m->time).s,
+                return ERROR("%s: want one matrix for %s, got other values in %s", m->path, time_text(m->time.seconds).s,
                              kept->path);
             if (!repeated++) builder_note(b, "%s repeats the matrix of %s in %s: left out", m->path,
-                                          stamp_text(m->time).s, kept->path);
+                                          time_text(m->time.seconds).s, kept->path);
             continue;
         }
-        if (t->time) t->time[t->T] = m->time;
+        if (t->time) t->time[t->T] = m->time.seconds;
         kept = m;
         t->T++;
     }
@@ -442,21 +430,36 @@ static Status lay_out_all(TrafficTable *t, TableBuilder *b, const int *place)
     return OK;
 }
 
-static void note_all(TableBuilder *b, const TrafficTable *t)
+// Format, unit and times are in the table; who reports on it names them.
+static void note_all(TableBuilder *b, const TrafficTable *t, const char *tz)
 {
-    builder_note(b, "%s: %lld file%s, %lld matri%s of %d x %d, unit %s", t->format, (long long)b->n_files,
-                 b->n_files == 1 ? "" : "s", (long long)t->T, t->T == 1 ? "x" : "ces", t->N, t->N,
-                 t->unit ? t->unit : "not given");
-    if (t->time)
-        builder_note(b, "times %s .. %s", stamp_text(t->time[0]).s, stamp_text(t->time[t->T - 1]).s);
-    else builder_note(b, "no times");
+    bool plain = false;
+    for (int64_t k = 0; k < b->n; k++) plain |= b->matrix[k].time.known && !b->matrix[k].time.zoned;
+    builder_note(b, "%lld file%s, %lld matri%s", (long long)b->n_files, b->n_files == 1 ? "" : "s", (long long)t->T,
+                 t->T == 1 ? "x" : "ces");
+    if (plain && !tz) builder_note(b, "times without a zone are taken as UTC (--tz)");
     if (t->absent_is_zero) builder_note(b, "pairs that a file does not list are 0");
     if (b->n_empty)
         builder_note(b, "%lld file%s no demand at all, first %s: a missing matrix", (long long)b->n_empty,
                      b->n_empty == 1 ? " lists" : "s list", b->first_empty);
 }
 
-Status builder_finish(TrafficTable *out, TableBuilder *b)
+// Brings the matrices into the order of time.
+static Status sort_times(TableBuilder *b, const char *tz)
+{
+    TimeZone zone;
+    TRY(time_zone_open(&zone, tz));
+    qsort(b->matrix, (size_t)b->n, sizeof *b->matrix, compare_times);
+    for (int64_t k = 0; k < b->n; k++) {                  // in order, as the hour that comes twice wants it
+        Matrix *m = &b->matrix[k];
+        const Status s = m->time.zoned ? OK : time_zone_utc(&zone, m->time.seconds, &m->time.seconds);
+        if (s.code) return ERROR("%s: %.300s", m->path, s.msg);
+    }
+    qsort(b->matrix, (size_t)b->n, sizeof *b->matrix, compare_times);
+    return OK;
+}
+
+Status builder_finish(TrafficTable *out, TableBuilder *b, const char *tz)
 {
     TRY(check_matrices(b));
     const size_t N = (size_t)b->n_nodes;
@@ -466,12 +469,12 @@ Status builder_finish(TrafficTable *out, TableBuilder *b)
     int *place = arena_alloc(b->store, N * sizeof *place);
     for (size_t i = 0; i < N; i++) place[i] = (int)i;
     if (!b->nameless) out->node = order_nodes(b, place);
-    if (b->matrix[0].has_time) {
+    if (b->matrix[0].time.known) {
         out->time = arena_alloc(b->result, (size_t)b->n * sizeof *out->time);
-        qsort(b->matrix, (size_t)b->n, sizeof *b->matrix, compare_times);
+        TRY(sort_times(b, tz));
     }
     out->x = arena_alloc(b->result, (size_t)b->n * N * N * sizeof *out->x);
     TRY(lay_out_all(out, b, place));
-    note_all(b, out);
+    note_all(b, out, tz);
     return OK;
 }

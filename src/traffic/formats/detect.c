@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "io/number.h"
 #include "traffic/formats/internal.h"
 
 const char *traffic_format_name(TrafficFormat f)
@@ -70,7 +71,7 @@ static TrafficFormat detect_words(Slice line)
     if (slice_is(field[0], "NODES") && n == 2 && slice_number(&v, field[1])) return FORMAT_GRAPH;
     if (n >= 3 && is_direction(field[1])) return FORMAT_PARAGON_LOAD;
     if (n >= 4 && is_direction(field[2])) return FORMAT_INTERFACE;
-    if (n == FIELDS && is_priority(field[5]) && number_scan(&v, field[3].s, field[3].s + field[3].n))
+    if (n == FIELDS && is_priority(field[5]) && number_parse(field[3].s, field[3].s + field[3].n, '.', &v))
         return FORMAT_PARAGON_DEMAND;
     return FORMAT_OTHER;
 }
@@ -92,8 +93,7 @@ static TrafficFormat detect_numbers(Slice line)
     if (memchr(line.s, '\t', line.n)) return FORMAT_OTHER;
     for (Slice field; field_next(&field, &line); n++) {
         double v;
-        if (number_scan(&v, field.s, field.s + field.n) != field.s + field.n && !slice_is(field, "nan"))
-            return FORMAT_OTHER;
+        if (number_parse(field.s, field.s + field.n, '.', &v) != field.s + field.n) return FORMAT_OTHER;
         if (!n) {
             point = memchr(field.s, '.', field.n) != NULL;
             first = v;
@@ -117,7 +117,7 @@ static bool is_roughan(const char *bytes, size_t size, Slice data)
     }
     double v;
     const char *comma = memchr(data.s, ',', data.n);
-    return keys >= 2 && comma && number_scan(&v, data.s, comma) == comma;
+    return keys >= 2 && comma && number_parse(data.s, comma, '.', &v) == comma;
 }
 
 TrafficFormat traffic_format_detect(const char *bytes, size_t size)

@@ -24,17 +24,15 @@ bool lines_next(Slice *line, Lines *l);                                 // witho
 bool lines_next_data(Slice *line, Lines *l);                            // neither blank nor a '#' comment; trimmed
 bool field_next(Slice *field, Slice *rest);                             // fields are separated by blanks or tabs
 
-// Scans a decimal number; returns the place behind it, NULL when there is none.  The byte at `end` must be readable.
-// The value is that of strtod or, with more than 15 digits, its neighbour: far below what a float resolves.
-const char *number_scan(double *v, const char *p, const char *end);
 bool slice_number(double *v, Slice s);                      // all of s, finite
 bool slice_integer(int64_t *v, Slice s, int64_t max);       // all of s, digits only, 0 .. max
 
-// Times in UTC, of the years 1990 .. 2100: 2004-03-01[T ]00:05[:00][Z], 20040301-0005, 20040301, 200403, 2004.
-bool time_read(int64_t *seconds, Slice s);
-bool time_in_name(int64_t *seconds, const char *path);      // ..-20040301-0005.xml, TM-2004-03-01-00-05.xml, ..
-int duration_read(Slice s);                                 // "5min", "15 minutes", "1h", "1day", "900"; 0: not known
-double unit_read(const char *text);                         // kbit/s of "MBITPERSEC", "kbps", "Gbytes / second"; 0: unknown
+// A time as a file or its name writes it: as if it were UTC, unless it names its zone.
+typedef struct Stamp { bool known, zoned; int64_t seconds; } Stamp;
+bool time_read(Stamp *t, Slice s);                          // what times.h reads; 200403, 2004
+bool time_in_name(Stamp *t, const char *path);              // ..-20040301-0005.xml, TM-2004-03-01-00-05.xml, ..
+int duration_read(Slice s);                                 // seconds of "5min", "1 day"; 0: unknown
+double unit_read(const char *text);                         // kbit/s of "MBITPERSEC", "Gbytes / second"; 0: unknown
 const char *base_name(const char *path);
 
 // ---- the builder ---------------------------------------------------------------------------------------------------
@@ -71,20 +69,21 @@ void builder_file(TableBuilder *b, const char *path);
 Status builder_head(TableBuilder *b, const FileHead *head);
 
 // Matrices that list pairs: begin, node and pair any number of times, end.  `line` is for messages, 0: unknown.
-void builder_begin(TableBuilder *b, const int64_t *time);        // NULL: unknown
+void builder_begin(TableBuilder *b, Stamp time);
 Status builder_node(int *index, TableBuilder *b, Slice name, int64_t line);
 int builder_find(const TableBuilder *b, Slice name);             // -1: builder_node was not called for it since begin
 Status builder_pair(TableBuilder *b, int from, int to, double value, int64_t line);     // NaN: missing
 Status builder_end(TableBuilder *b);
 
 // A matrix that holds every value, of nodes without names: *x [N][N] is to be filled with values in the file's unit.
-Status builder_dense(float **x, TableBuilder *b, int N, const int64_t *time);
+Status builder_dense(float **x, TableBuilder *b, int N, Stamp time);
 void builder_scale(const TableBuilder *b, float *x, int64_t n);  // n values in the file's unit: to that of the table
 // A whole table that another reader made.
 Status builder_table(TableBuilder *b, const TrafficTable *t);
 
 int builder_nodes(const TableBuilder *b);
-Status builder_finish(TrafficTable *out, TableBuilder *b);
+// tz: the zone of times that name none, as in times.h; NULL: UTC.
+Status builder_finish(TrafficTable *out, TableBuilder *b, const char *tz);
 
 // ---- readers: f into b ---------------------------------------------------------------------------------------------
 

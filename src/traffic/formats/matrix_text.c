@@ -7,18 +7,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "io/number.h"
 #include "traffic/formats/internal.h"
 
 enum { ESTIMATES = 5, X_SLOT = 300, X_LINES_A_WEEK = 2016 };
-
-// Where the line stops when it is no number or "nan".
-static const char *value_scan(double *v, const char *p, const char *end)
-{
-    const char *q = number_scan(v, p, end);
-    if (q || end - p < 3 || strncasecmp(p, "nan", 3)) return q;
-    *v = NAN;
-    return p + 3;
-}
 
 // Takes every step-th number of a line of n numbers.
 static Status read_numbers(float *x, const FormatFile *f, Slice line, int64_t line_no, int64_t n, int step)
@@ -29,7 +21,7 @@ static Status read_numbers(float *x, const FormatFile *f, Slice line, int64_t li
         while (p < end && (*p == ' ' || *p == '\t')) p++;
         if (p == end) break;
         double v;
-        const char *q = value_scan(&v, p, end);
+        const char *q = number_parse(p, end, '.', &v);
         if (!q || (q < end && *q != ' ' && *q != '\t'))
             return ERROR("%s:%lld: want a number, got '%.*s' in field %lld", f->path, (long long)line_no,
                          end - p > 20 ? 20 : (int)(end - p), p, (long long)got + 1);
@@ -58,7 +50,7 @@ static int square_root(int64_t n)
 }
 
 // The day on which X<week> begins, Unix s; the files say nothing of time.
-static bool week_of(int64_t *start, const char *path)
+static bool week_of(Stamp *start, const char *path)
 {
     static const char *const first_day[] = {
         "2004-03-01", "2004-03-08", "2004-04-02", "2004-04-09", "2004-04-22", "2004-05-01", "2004-05-08", "2004-05-15",
@@ -71,7 +63,7 @@ static bool week_of(int64_t *start, const char *path)
     return week >= 1 && week <= 24 && time_read(start, slice_of(first_day[week - 1]));
 }
 
-static Status read_lines(TableBuilder *b, const FormatFile *f, int step, const int64_t *start)
+static Status read_lines(TableBuilder *b, const FormatFile *f, int step, Stamp time)
 {
     Lines lines = lines_of(f->bytes, f->size);
     int64_t n = 0, rows = 0;
@@ -84,12 +76,12 @@ static Status read_lines(TableBuilder *b, const FormatFile *f, int step, const i
                 return ERROR("%s:%lld: want N*N numbers, got %lld", f->path, (long long)lines.line, (long long)n);
         }
         float *x;
-        const int64_t time = start ? *start + rows * X_SLOT : 0;
-        if (start && rows == X_LINES_A_WEEK)
+        if (time.known && rows == X_LINES_A_WEEK)
             return ERROR("%s:%lld: want the %d lines of a week, got more", f->path, (long long)lines.line, X_LINES_A_WEEK);
-        TRY(builder_dense(&x, b, N, start ? &time : NULL));
+        TRY(builder_dense(&x, b, N, time));
         TRY(read_numbers(x, f, line, lines.line, n, step));
         builder_scale(b, x, (int64_t)N * N);
+        time.seconds += X_SLOT;
     }
     return rows ? OK : ERROR("%s: want lines of numbers, got none", f->path);
 }
@@ -99,10 +91,9 @@ Status read_x(TableBuilder *b, const FormatFile *f)
     const FileHead head = {.format = FORMAT_X, .kbps = 100 * 8 / 300e3, .unit = "100 bytes per 5 minutes",
                            .slot_seconds = X_SLOT};
     TRY(builder_head(b, &head));
-    int64_t start;
-    const bool known = week_of(&start, f->path);
-    if (known) builder_note(b, "%s: time from its name", f->path);
-    return read_lines(b, f, ESTIMATES, known ? &start : NULL);
+    Stamp start = {.known = false};
+    if (week_of(&start, f->path)) builder_note(b, "%s: time from its name", f->path);
+    return read_lines(b, f, ESTIMATES, start);
 }
 
 static bool ends_in(const char *path, const char *suffix)
@@ -120,5 +111,5 @@ Status read_matrix_text(TableBuilder *b, const FormatFile *f)
         builder_note(b, "%s: unit bit/s, as in files named .hist", f->path);
     }
     TRY(builder_head(b, &head));
-    return read_lines(b, f, 1, NULL);
+    return read_lines(b, f, 1, (Stamp){.known = false});
 }

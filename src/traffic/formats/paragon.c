@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/number.h"
 #include "traffic/formats/internal.h"
 
 enum { MAX_PERIODS = 24 };
@@ -15,7 +16,7 @@ enum { MAX_PERIODS = 24 };
 
 static bool read_bandwidth(double *bps, Slice s)
 {
-    const char *p = number_scan(bps, s.s, s.s + s.n);
+    const char *p = s.n ? number_parse(s.s, s.s + s.n, '.', bps) : NULL;
     if (!p || !isfinite(*bps) || *bps < 0) return false;
     const char *unit = p < s.s + s.n ? strchr("kmg", *p | 32) : NULL;
     for (const char *k = "kmg"; unit && k <= unit; k++) *bps *= 1000;
@@ -90,8 +91,9 @@ Status read_paragon_demands(TableBuilder *b, const FormatFile *f)
     ParagonDemands d;
     TRY(parse_paragon_demands(&d, builder_scratch(b), f));
     TRY(builder_head(b, &head));
-    int64_t time;
-    builder_begin(b, time_in_name(&time, f->path) ? &time : NULL);
+    Stamp time;
+    time_in_name(&time, f->path);
+    builder_begin(b, time);
     for (int64_t k = 0; k < d.n; k++) {
         int i, j;
         TRY(demand_nodes(&i, &j, b, &d.demand[k]));
@@ -105,7 +107,7 @@ Status read_paragon_demands(TableBuilder *b, const FormatFile *f)
 typedef struct Load { const ParagonDemand *demand; bool back; int n; int64_t line; double value[MAX_PERIODS]; } Load;
 
 // 6/28/07 9:50 PM, month first, UTC.
-static bool read_start(int64_t *start, Slice s)
+static bool read_start(Stamp *start, Slice s)
 {
     char text[64], half = 0;
     int mo, d, y, h, mi, n = 0;
@@ -125,13 +127,12 @@ static Slice behind_colon(Slice line)
 }
 
 // The comments that say when the periods were.
-static Status read_when(bool *known, int64_t *start, int *slot, const FormatFile *f)
+static Status read_when(Stamp *start, int *slot, const FormatFile *f)
 {
     Lines lines = lines_of(f->bytes, f->size);
     for (Slice line; lines_next(&line, &lines); ) {
         if (slice_begins(line, "#Starting Time") && memchr(line.s, ':', line.n)) {
-            *known = read_start(start, behind_colon(line));
-            if (!*known)
+            if (!read_start(start, behind_colon(line)))
                 return ERROR("%s:%lld: want a time such as 6/28/07 9:50 PM, got '%.*s'", f->path, (long long)lines.line,
                              SLICE(line));
         } else if (slice_begins(line, "#Interval") && memchr(line.s, ':', line.n)) {
@@ -141,7 +142,7 @@ static Status read_when(bool *known, int64_t *start, int *slot, const FormatFile
                              SLICE(line));
         }
     }
-    if (*known && !*slot) return ERROR("%s: want #Interval beside #Starting Time, got none", f->path);
+    if (start->known && !*slot) return ERROR("%s: want #Interval beside #Starting Time, got none", f->path);
     return OK;
 }
 
@@ -232,17 +233,16 @@ Status read_paragon_load(TableBuilder *b, const FormatFile *f, const ParagonDema
 {
     FileHead head = {.format = FORMAT_PARAGON_LOAD, .kbps = 1e-3, .unit = "bit/s", .sums = true};
     Load *load;
-    int64_t n, start = 0, without = 0;
-    bool known = false;
+    int64_t n, without = 0;
+    Stamp time = {.known = false};
     TRY(read_loads(&load, &n, builder_scratch(b), f, d));
     TRY(check_repeated(builder_scratch(b), f, load, n));
-    TRY(read_when(&known, &start, &head.slot_seconds, f));
+    TRY(read_when(&time, &head.slot_seconds, f));
     TRY(builder_head(b, &head));
     unsigned char *loaded = arena_zalloc(builder_scratch(b), (size_t)d->n);
     for (int64_t k = 0; k < n; k++) loaded[load[k].demand - d->demand] = 1;
-    for (int t = 0; t < load->n; t++) {
-        const int64_t time = start + (int64_t)t * head.slot_seconds;
-        builder_begin(b, known ? &time : NULL);
+    for (int t = 0; t < load->n; t++, time.seconds += head.slot_seconds) {
+        builder_begin(b, time);
         int i, j;
         for (int64_t k = 0; k < n; k++) {
             TRY(demand_nodes(&i, &j, b, load[k].demand));

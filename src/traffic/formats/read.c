@@ -314,7 +314,7 @@ static Status read_all(TrafficTable *out, Reading *r, const char *const *paths, 
     TRY(first_pass(r));
     if (r->paths.n == 1 && r->format[0] == FORMAT_OTHER && r->o && r->o->other) return read_single_table(out, r);
     TRY(second_pass(r));
-    return builder_finish(out, r->b);
+    return builder_finish(out, r->b, r->o ? r->o->tz : NULL);
 }
 
 Status traffic_table_read(TrafficTable *out, TableNotes *notes, Arena *a, const char *const *paths, int n_paths,
@@ -331,7 +331,7 @@ static Status parse_one(TrafficTable *out, Reading *r, const FormatFile *f)
 {
     builder_file(r->b, f->path);
     TRY(read_file(r, f, traffic_format_detect(f->bytes, f->size)));
-    return builder_finish(out, r->b);
+    return builder_finish(out, r->b, NULL);
 }
 
 Status traffic_table_parse(TrafficTable *out, TableNotes *notes, Arena *a, const char *name, const char *bytes,

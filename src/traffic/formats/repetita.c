@@ -69,10 +69,12 @@ Status read_repetita(TableBuilder *b, const FormatFile *f, const NodeNames *grap
     const FileHead head = {.format = FORMAT_REPETITA, .kbps = 1, .unit = "kbit/s", .lists_nodes = graph != NULL,
                            .sums = true};
     Lines lines = lines_of(f->bytes, f->size);
-    int64_t n, got = 0, time;
+    int64_t n, got = 0;
+    Stamp time;
     TRY(read_first(&n, &lines, f->path, "DEMANDS", "label src dest bw"));
     TRY(builder_head(b, &head));
-    builder_begin(b, time_in_name(&time, f->path) ? &time : NULL);
+    time_in_name(&time, f->path);
+    builder_begin(b, time);
     if (graph) {
         builder_keep_order(b);
         TRY(list_graph(b, graph));

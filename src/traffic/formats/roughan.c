@@ -27,7 +27,7 @@ static void read_header(Header *h, const FormatFile *f)
     }
 }
 
-static Status take_header(FileHead *head, bool *has_time, int64_t *time, const FormatFile *f, Arena *a)
+static Status take_header(FileHead *head, Stamp *time, const FormatFile *f, Arena *a)
 {
     Header h = {0};
     read_header(&h, f);
@@ -38,9 +38,8 @@ static Status take_header(FileHead *head, bool *has_time, int64_t *time, const F
         if (!(head->kbps > 0))
             return ERROR("%s: want units such as Gbytes / second, got '%.*s'", f->path, SLICE(h.units));
     }
-    *has_time = h.date.n > 0;
-    if (!*has_time) {
-        *has_time = time_in_name(time, f->path);
+    if (!h.date.n) {
+        time_in_name(time, f->path);
         return OK;
     }
     const char *stamp = arena_printf(a, "%.*s-%.*s", SLICE(h.date), SLICE(h.time));
@@ -77,9 +76,8 @@ static int count_values(Slice line)
 Status read_roughan(TableBuilder *b, const FormatFile *f)
 {
     FileHead head;
-    bool has_time;
-    int64_t time;
-    TRY(take_header(&head, &has_time, &time, f, builder_scratch(b)));
+    Stamp time;
+    TRY(take_header(&head, &time, f, builder_scratch(b)));
     TRY(builder_head(b, &head));
     Lines lines = lines_of(f->bytes, f->size);
     float *x = NULL;
@@ -87,7 +85,7 @@ Status read_roughan(TableBuilder *b, const FormatFile *f)
     for (Slice line; lines_next_data(&line, &lines); rows++) {
         if (!rows) {
             N = count_values(line);
-            TRY(builder_dense(&x, b, N, has_time ? &time : NULL));
+            TRY(builder_dense(&x, b, N, time));
         }
         if (rows == N) return ERROR("%s:%lld: want %d lines of values, got more", f->path, (long long)lines.line, N);
         TRY(read_row(x + (int64_t)rows * N, f, line, lines.line, N));

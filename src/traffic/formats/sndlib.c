@@ -18,13 +18,12 @@ static Status begin_matrix(TableBuilder *b, const FormatFile *f, TrafficFormat f
             return ERROR("%s: want a unit such as MBITPERSEC, got '%.*s'", f->path, SLICE(m->unit));
     }
     head.slot_seconds = duration_read(m->granularity);
-    int64_t time;
-    bool has_time = m->time.n > 0;
-    if (has_time && !time_read(&time, m->time))
+    Stamp time;
+    if (!m->time.n) time_in_name(&time, f->path);
+    else if (!time_read(&time, m->time))
         return ERROR("%s: want a time such as 20040301-0005, got '%.*s'", f->path, SLICE(m->time));
-    if (!has_time) has_time = time_in_name(&time, f->path);
     TRY(builder_head(b, &head));
-    builder_begin(b, has_time ? &time : NULL);
+    builder_begin(b, time);
     return OK;
 }
 

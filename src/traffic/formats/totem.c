@@ -11,8 +11,7 @@ typedef struct Totem {
     TableBuilder *b;
     const FormatFile *f;
     FileHead head;
-    bool has_time;
-    int64_t time;
+    Stamp time;
 } Totem;
 
 #define TOTEM_ERROR(t, format, ...) ERROR("%s:%d: " format, (t)->f->path, xml_line(&(t)->r), __VA_ARGS__)
@@ -37,8 +36,8 @@ static Status read_info(Totem *t)
             TRY(read_unit(t));
         } else if (!strcmp(t->r.name, "date")) {
             TRY(xml_content(&text, &t->r));
-            t->has_time = time_read(&t->time, slice_of(text));
-            if (!t->has_time) return TOTEM_ERROR(t, "want a date such as 2005-01-01T00:30:00, got '%s'", text);
+            if (!time_read(&t->time, slice_of(text)))
+                return TOTEM_ERROR(t, "want a date such as 2005-01-01T00:30:00, got '%s'", text);
         } else if (!strcmp(t->r.name, "duration")) {
             TRY(xml_content(&text, &t->r));
             t->head.slot_seconds = duration_read(slice_of(text));
@@ -75,9 +74,9 @@ static Status read_source(Totem *t)
 
 static Status read_intra(Totem *t)
 {
-    if (!t->has_time) t->has_time = time_in_name(&t->time, t->f->path);
+    if (!t->time.known) time_in_name(&t->time, t->f->path);
     TRY(builder_head(t->b, &t->head));
-    builder_begin(t->b, t->has_time ? &t->time : NULL);
+    builder_begin(t->b, t->time);
     for (XmlEvent e; ; ) {
         TRY(xml_next(&e, &t->r));
         if (e == XML_CLOSE) return builder_end(t->b);
