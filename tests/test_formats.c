@@ -92,12 +92,12 @@ static bool same_value(double got, double want)    // to the precision of a floa
     return want < 0 ? isnan(got) : fabs(got - want) <= 6e-8 * fabs(want);
 }
 
-static void small_files(TestLog *log, Arena *a)
+static void small_files(TestLog *log, Arena *a, Arena *scratch)
 {
     for (size_t i = 0; i < sizeof small / sizeof *small; i++) {
         const Small *s = &small[i];
         TrafficTable t;
-        const Status st = traffic_table_parse(&t, NULL, a, s->name, s->text, strlen(s->text));
+        const Status st = traffic_table_parse(&t, NULL, a, scratch, s->name, s->text, strlen(s->text));
         if (!TEST(log, !st.code, "%s: %s", s->name, st.msg)) continue;
         TEST(log, !strcmp(t.format, s->format) && t.N == s->N && t.T == s->T && !strcmp(node_list(a, &t), s->nodes),
              "%s: %s of %d nodes %s, %lld matrices", s->name, t.format, t.N, node_list(a, &t), (long long)t.T);
@@ -180,11 +180,11 @@ static const struct { const char *what, *text, *want; } bad[] = {
     {"a long table of numbers", "1700000000 0 1 55\n1700000000 1 0 66\n", "want a format of traffic matrices"},
     {"nothing", "", "want a format of traffic matrices"}};
 
-static void refusals(TestLog *log, Arena *a)
+static void refusals(TestLog *log, Arena *a, Arena *scratch)
 {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         TrafficTable t;
-        const Status s = traffic_table_parse(&t, NULL, a, "t", bad[i].text, strlen(bad[i].text));
+        const Status s = traffic_table_parse(&t, NULL, a, scratch, "t", bad[i].text, strlen(bad[i].text));
         TEST(log, s.code == 1 && strstr(s.msg, bad[i].want) && !strncmp(s.msg, "t:", 2), "%s: want '%s', got %d '%s'",
              bad[i].what, bad[i].want, s.code, s.msg);
     }
@@ -566,9 +566,9 @@ static void writers_refuse(TestLog *log, Arena *a)
 
 void test_formats(TestLog *log)
 {
-    Arena *a = arena_new("test formats", (size_t)1 << 34, NULL);
-    small_files(log, a);
-    refusals(log, a);
+    Arena *a = arena_new("test formats", (size_t)1 << 34, NULL), *scratch = arena_new("scratch", (size_t)1 << 30, NULL);
+    small_files(log, a, scratch);
+    refusals(log, a, scratch);
     joined_by_time(log, a);
     zones(log, a);
     joined_nodes(log, a);
@@ -580,4 +580,5 @@ void test_formats(TestLog *log)
     writers(log, a);
     writers_refuse(log, a);
     arena_delete(a);
+    arena_delete(scratch);
 }

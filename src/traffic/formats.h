@@ -62,8 +62,8 @@ Status traffic_table_read(TrafficTable *out, TableNotes *notes, Arena *a, const 
                           const TableReadOptions *o);
 
 // The same of one file in memory (decompressed; bytes[size] is NUL), which is called `name`.
-Status traffic_table_parse(TrafficTable *out, TableNotes *notes, Arena *a, const char *name, const char *bytes,
-                           size_t size);
+Status traffic_table_parse(TrafficTable *out, TableNotes *notes, Arena *a, Arena *scratch, const char *name,
+                           const char *bytes, size_t size);
 
 // ---- writers.  x in kbit/s, origin-major; a file is written whole or not at all.  node: N names, or NULL: n0, n1, ..
 // Errors: a value that is missing, negative or not finite; a name with a blank or '#'; the file cannot be written.

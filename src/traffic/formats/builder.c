@@ -18,7 +18,8 @@ typedef struct Matrix {
 } Matrix;
 
 struct TableBuilder {
-    Arena *result, *store, *scratch;     // what is handed out; until builder_delete; for one file
+    Arena *result, *store, *scratch;     // for what is handed out; for all files; for one file
+    size_t scratch_mark;
     TableNotes *notes;
     bool keep_order;
     // nodes: names, and a hash table of indices (0: free, else index + 1)
@@ -44,23 +45,15 @@ struct TableBuilder {
 
 // ---- life ----------------------------------------------------------------------------------------------------------
 
-static const size_t ADDRESS_SPACE = (size_t)1 << 40;      // reserved, not used: pages come when touched
-
-TableBuilder *builder_new(Arena *result, TableNotes *notes)
+TableBuilder *builder_new(Arena *result, Arena *store, Arena *scratch, TableNotes *notes)
 {
-    TableBuilder *b = arena_zalloc(result, sizeof *b);
+    TableBuilder *b = arena_zalloc(store, sizeof *b);
     b->result = result;
-    b->store = arena_new("matrices being read", ADDRESS_SPACE, NULL);
-    b->scratch = arena_new("file being read", ADDRESS_SPACE, NULL);
-    CHECK(b->store && b->scratch, "no address space");
+    b->store = store;
+    b->scratch = scratch;
+    b->scratch_mark = arena_mark(scratch);
     b->notes = notes;
     return b;
-}
-
-void builder_delete(TableBuilder *b)
-{
-    arena_delete(b->store);
-    arena_delete(b->scratch);
 }
 
 Arena *builder_scratch(TableBuilder *b) { return b->scratch; }
@@ -88,7 +81,7 @@ void builder_note(TableBuilder *b, const char *format, ...)
 
 void builder_file(TableBuilder *b, const char *path)
 {
-    arena_rewind(b->scratch, 0);
+    arena_rewind(b->scratch, b->scratch_mark);
     b->path = path;
     b->pair = NULL;
     b->cap_pairs = b->n_pairs = 0;

@@ -55,10 +55,10 @@ typedef struct FileHead {
 
 typedef struct TableBuilder TableBuilder;
 
-TableBuilder *builder_new(Arena *result, TableNotes *notes);     // arenas of its own live until builder_delete
-void builder_delete(TableBuilder *b);
+// What is handed out goes to result; store is needed until builder_finish and may be result; scratch is another arena.
+TableBuilder *builder_new(Arena *result, Arena *store, Arena *scratch, TableNotes *notes);
 Arena *builder_scratch(TableBuilder *b);                         // for one file: rewound by builder_file
-Arena *builder_store(TableBuilder *b);                           // until builder_delete
+Arena *builder_store(TableBuilder *b);                           // for all files
 bool builder_empty(const TableBuilder *b);                       // no matrix has come yet
 void builder_note(TableBuilder *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void builder_keep_order(TableBuilder *b);                        // nodes stay in the order in which they came

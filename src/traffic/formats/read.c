@@ -13,6 +13,7 @@
 
 enum { MAX_DIRECTORIES = 8 };                             // nested
 static const size_t MAX_BYTES = (size_t)1 << 32;          // of a file, decompressed
+static const size_t ADDRESS_SPACE = (size_t)1 << 40;      // reserved, not used: pages come when touched
 
 // ---- paths ---------------------------------------------------------------------------------------------------------
 
@@ -321,9 +322,13 @@ Status traffic_table_read(TrafficTable *out, TableNotes *notes, Arena *a, const 
                           const TableReadOptions *o)
 {
     if (notes) notes->n = 0;
-    Reading r = {.b = builder_new(a, notes), .o = o, .result = a};
+    Arena *store = arena_new("matrices being read", ADDRESS_SPACE, NULL);
+    Arena *scratch = arena_new("file being read", ADDRESS_SPACE, NULL);
+    CHECK(store && scratch, "no address space");
+    Reading r = {.b = builder_new(a, store, scratch, notes), .o = o, .result = a};
     const Status s = read_all(out, &r, paths, n_paths);
-    builder_delete(r.b);
+    arena_delete(store);
+    arena_delete(scratch);
     return s;
 }
 
@@ -334,13 +339,14 @@ static Status parse_one(TrafficTable *out, Reading *r, const FormatFile *f)
     return builder_finish(out, r->b, NULL);
 }
 
-Status traffic_table_parse(TrafficTable *out, TableNotes *notes, Arena *a, const char *name, const char *bytes,
-                           size_t size)
+Status traffic_table_parse(TrafficTable *out, TableNotes *notes, Arena *a, Arena *scratch, const char *name,
+                           const char *bytes, size_t size)
 {
     if (notes) notes->n = 0;
-    Reading r = {.b = builder_new(a, notes), .result = a};
+    const size_t mark = arena_mark(scratch);
+    Reading r = {.b = builder_new(a, a, scratch, notes), .result = a};
     const FormatFile f = {.path = name, .bytes = bytes, .size = size, .alone = true};
     const Status s = parse_one(out, &r, &f);
-    builder_delete(r.b);
+    arena_rewind(scratch, mark);
     return s;
 }
