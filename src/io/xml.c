@@ -8,11 +8,10 @@
 
 // ---- places and names ----------------------------------------------------------------------------------------------
 
-int xml_line(const XmlReader *r)
+int xml_line(XmlReader *r)
 {
-    int line = 1;
-    for (const char *p = r->begin; p < r->p; p++) line += *p == '\n';
-    return line;
+    for (; r->counted < r->p; r->counted++) r->line += *r->counted == '\n';
+    return r->line;
 }
 
 #define XML_ERROR(r, format, ...) ERROR("%s:%d: " format, (r)->file, xml_line(r), __VA_ARGS__)
@@ -184,7 +183,8 @@ static Status find_encoding(XmlReader *r)
 
 Status xml_begin(XmlReader *r, Arena *a, const char *bytes, size_t size, const char *file)
 {
-    *r = (XmlReader){.a = a, .file = file, .begin = bytes, .p = bytes, .end = bytes + size};
+    *r = (XmlReader){.a = a, .file = file, .begin = bytes, .p = bytes, .counted = bytes, .end = bytes + size,
+                     .line = 1};
     if (size > XML_MAX_BYTES) return ERROR("%s: want at most %d bytes of XML, got %zu", file, XML_MAX_BYTES, size);
     if (starts_with(r, "\xef\xbb\xbf")) r->p = r->begin += 3;
     TRY(find_encoding(r));

@@ -34,7 +34,8 @@ typedef struct XmlReader {
     int depth;                               // open elements, the one just opened counted, the one just closed not
     // private
     Arena *a;
-    const char *file, *begin, *p, *end;
+    const char *file, *begin, *p, *end, *counted;      // lines are counted up to there
+    int line;
     bool latin1, self_closed, had_root;
     XmlSlice open[XML_MAX_DEPTH];
 } XmlReader;
@@ -58,6 +59,6 @@ Status xml_content(const char **text, XmlReader *r);
 Status xml_skip(XmlReader *r);
 
 // Line of the place that the reader has come to, from 1.
-int xml_line(const XmlReader *r);
+int xml_line(XmlReader *r);
 
 #endif

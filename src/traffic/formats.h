@@ -49,7 +49,7 @@ enum { TABLE_MAX_NOTES = 32 };
 typedef struct TableNotes { int n; const char *line[TABLE_MAX_NOTES]; } TableNotes;
 
 // Reads all paths into one table.  A path is a file, a directory (its files and those of its directories, in the order
-// of their names, numbers by value; hidden files and times.npy left out) or a pattern with * ? [].  Files may be gzip.
+// of their names, numbers by value; hidden files left out) or a pattern with * ? [].  Files may be gzip.
 //   times    sorted; two matrices of one time must be equal, and one of them is left out
 //   nodes    the union of the names, in their order (integers by value); where a file that lists its nodes does not
 //            list one, its row and column are missing (NaN) there

@@ -430,6 +430,9 @@ static void note_all(TableBuilder *b, const TrafficTable *t, const char *tz)
     for (int64_t k = 0; k < b->n; k++) plain |= b->matrix[k].time.known && !b->matrix[k].time.zoned;
     builder_note(b, "%lld file%s, %lld matri%s", (long long)b->n_files, b->n_files == 1 ? "" : "s", (long long)t->T,
                  t->T == 1 ? "x" : "ces");
+    if (!t->time && b->n_files > 1)
+        builder_note(b, "no times: in the order of the files, first %s, last %s", b->matrix[0].path,
+                     b->matrix[b->n - 1].path);
     if (plain && !tz) builder_note(b, "times without a zone are taken as UTC (--tz)");
     if (t->absent_is_zero) builder_note(b, "pairs that a file does not list are 0");
     if (b->n_empty)

@@ -70,7 +70,7 @@ static Status add_directory(Paths *p, const char *path, int level)
     if (!d) return ERROR("%s: cannot read the directory", path);
     Status s = OK;
     for (struct dirent *e; !s.code && (e = readdir(d)); ) {
-        if (*e->d_name == '.' || !strcmp(e->d_name, "times.npy")) continue;
+        if (*e->d_name == '.') continue;
         const char *inside = arena_printf(p->a, "%s%s%s", path, path[strlen(path) - 1] == '/' ? "" : "/", e->d_name);
         if (!is_directory(inside)) add_path(p, inside, false);
         else if (level == MAX_DIRECTORIES) s = ERROR("%s: want directories nested at most %d deep", path, MAX_DIRECTORIES);
@@ -109,6 +109,18 @@ static Status expand(Paths *p, const char *const *paths, int n)
 
 // ---- one file ------------------------------------------------------------------------------------------------------
 
+// What must be unpacked first.
+static Status refuse_archive(const char *path, const char *bytes, size_t size)
+{
+    static const struct { const char *magic; size_t at, n; const char *what; } known[] = {
+        {"ustar", 257, 5, "a tar archive"}, {"BZh", 0, 3, "compressed by bzip2"}, {"\xfd" "7zXZ", 0, 5, "compressed by xz"},
+        {"\x28\xb5\x2f\xfd", 0, 4, "compressed by zstd"}, {"7z\xbc\xaf", 0, 4, "a 7z archive"}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (size >= known[i].at + known[i].n && !memcmp(bytes + known[i].at, known[i].magic, known[i].n))
+            return ERROR("%s: is %s: unpack it and name the file or the directory", path, known[i].what);
+    return OK;
+}
+
 static Status load(FormatFile *f, Arena *a, const char *path)
 {
     char *bytes;
@@ -121,7 +133,7 @@ static Status load(FormatFile *f, Arena *a, const char *path)
         memory_unused(packed, packed_size);
     }
     *f = (FormatFile){.path = path, .bytes = bytes, .size = size};
-    return OK;
+    return refuse_archive(path, bytes, size);
 }
 
 typedef struct Reading {
