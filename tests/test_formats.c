@@ -27,7 +27,8 @@
     "LINKS (\n A_B ( A B ) 1.0 0.0 0.0 0.0 ( 40.0 1.0 )\n)\nDEMANDS (\n" demands ")\n"
 #define NATIVE_META " granularity = 15min # remark\n time = 20040301-0005\n unit = KBITPERSEC\n"
 #define NATIVE_NODES " A ( 1.0 -2.0 )\n B ( 1 2 ) ( ) ( )\n C\n"
-#define TOTEM(info, intra) XML_HEAD "<TrafficMatrixFile>" info "<IntraTM ASID='1'>" intra "</IntraTM></TrafficMatrixFile>"
+#define TOTEM(info, intra)                                                                                            \
+    XML_HEAD "<TrafficMatrixFile>" info "<IntraTM ASID='1'>" intra "</IntraTM></TrafficMatrixFile>"
 #define INFO                                                                                                          \
     "<info><title>t</title><date>2005-01-01T00:30:00</date><duration>900</duration><units>"                           \
     "<unit type='delay' value='ms'/><unit type='bandwidth' value='mbps'/></units></info>"
@@ -56,10 +57,15 @@ static const Small small[] = {
     {"demandMatrix-x-5min-20040301-0005.xml", SNDLIB("", NODES, DEMAND("A", "B", "1")), "SNDlib XML", 3, 1, "A B C",
      1078099500, 0, 0, {0, 1}, 2},
     {"empty", SNDLIB(META, NODES, ""), "SNDlib XML", 3, 1, "A B C", 1078099500, 300, 1000, {-1, -1, -1}, 3},
-    {"n.txt", NATIVE(NATIVE_META, NATIVE_NODES, " x ( B A ) 1 2.5 UNLIMITED\n y(A C)2 3 4 # c\n"), "SNDlib native", 3, 1,
-     "A B C", 1078099500, 900, 1, {0, 0, 6, 2.5, 0, 0, 0, 0, 0}, 9},
-    {"TM-2004-03-01-0005.xml", TOTEM("", "<src id='b'><dst id='a'>7</dst></src><src id='a'><dst id='a'>1.25</dst></src>"),
+    {"n.txt", NATIVE(NATIVE_META, NATIVE_NODES, " x ( B A ) 1 2.5 UNLIMITED\n y(A C)2 3 4 # c\n"),
+     "SNDlib native", 3, 1, "A B C", 1078099500, 900, 1, {0, 0, 6, 2.5, 0, 0, 0, 0, 0}, 9},
+    {"TM-2004-03-01-0005.xml",
+     TOTEM("", "<src id='b'><dst id='a'>7</dst></src><src id='a'><dst id='a'>1.25</dst></src>"),
      "TOTEM XML", 2, 1, "a b", 1078099500, 0, 1, {1.25, 0, 7, 0}, 4},
+    {"f2004030100051.xml", TOTEM("", "<src id='b'><dst id='a'>7</dst></src>"), "TOTEM XML", 2, 1, "a b", 0, 0, 1,
+     {0, 0, 7, 0}, 4},
+    {"f20040301.xml", TOTEM("", "<src id='b'><dst id='a'>7</dst></src>"), "TOTEM XML", 2, 1, "a b", 1078099200, 0, 1,
+     {0, 0, 7, 0}, 4},
     {"info", TOTEM(INFO, "<src id='10'><dst id='9'>2</dst></src><src id='9'/>"), "TOTEM XML", 2, 1, "9 10", 1104539400,
      900, 1000, {0, 0, 2, 0}, 4},
     {"X", " 1.0e+00 9 9 9 9 2.0 9 9 9 9 3 9 9 9 9 4 9 9 9 9 5 9 9 9 9 6 9 9 9 9 7 9 9 9 9 8 9 9 9 9 0 9 9 9 9\n",
@@ -68,12 +74,12 @@ static const Small small[] = {
      "Abilene X file", 3, 1, "", 1078704000, 300, 8.0 / 3000, {1, 2}, 2},
     {"1.hist", "0 1 2 3 0 5 6 7 0\r\n0 1.5 2e3 nan 0 5 6 7 0\r\n", "matrix text", 3, 2, "", 0, 0, 1e-3,
      {0, 1, 2, 3, 0, 5, 6, 7, 0}, 9},
-    {"savetxt", "# head\n# more\n1.000000000000000056e-01 2 3 4 5 6 7 8 1.797693134862315708e+05\n", "matrix text", 3, 1,
-     "", 0, 0, 0, {0.1, 2, 3, 4, 5, 6, 7, 8, 179769.3134862315708}, 9},
+    {"savetxt", "# head\n# more\n1.000000000000000056e-01 2 3 4 5 6 7 8 1.797693134862315708e+05\n", "matrix text",
+     3, 1, "", 0, 0, 0, {0.1, 2, 3, 4, 5, 6, 7, 8, 179769.3134862315708}, 9},
     {"r.dat", DAT(DAT_KEYS, "1e-05,2,3\n4,NaN,6\n7,8,9\n"), "Roughan .dat", 3, 1, "", 1094690700, 300, 8e6,
      {1e-5, 2, 3, 4, -1, 6, 7, 8, 9}, 9},
-    {"tm.2004-09-09.00-45-00.dat", DAT("# units = bits/s\n", "1,2\n3,4\n"), "Roughan .dat", 2, 1, "", 1094690700, 0, 1e-3,
-     {1, 2, 3, 4}, 4},
+    {"tm.2004-09-09.00-45-00.dat", DAT("# units = bits/s\n", "1,2\n3,4\n"), "Roughan .dat", 2, 1, "", 1094690700, 0,
+     1e-3, {1, 2, 3, 4}, 4},
     {"d", "DEMANDS 3\nlabel src dest bw\nd0 0 2 10\nd1 1 0 20\nd2 0 2 5\n", "REPETITA demands", 3, 1, "0 1 2", 0, 0, 1,
      {0, 0, 15, 20, 0, 0, 0, 0, 0}, 9},
     {"demand", "#DemandID NodeA NodeZ bw Type_field Pri,Pre\nR1 NYC DEN 128000 R,A2Z,voice 02,02\n"
@@ -101,8 +107,9 @@ static void small_files(TestLog *log, Arena *a, Arena *scratch)
         if (!TEST(log, !st.code, "%s: %s", s->name, st.msg)) continue;
         TEST(log, !strcmp(t.format, s->format) && t.N == s->N && t.T == s->T && !strcmp(node_list(a, &t), s->nodes),
              "%s: %s of %d nodes %s, %lld matrices", s->name, t.format, t.N, node_list(a, &t), (long long)t.T);
-        TEST(log, (t.time ? t.time[0] : 0) == s->time && t.slot_seconds == s->slot && near(t.kbps, s->kbps, 1e-12 * s->kbps),
-             "%s: time %lld, slot %d, unit %g", s->name, t.time ? (long long)t.time[0] : 0, t.slot_seconds, t.kbps);
+        const int64_t time = t.time ? t.time[0] : 0;
+        TEST(log, time == s->time && t.slot_seconds == s->slot && near(t.kbps, s->kbps, 1e-12 * s->kbps),
+             "%s: time %lld, slot %d, unit %g", s->name, (long long)time, t.slot_seconds, t.kbps);
         for (int f = 0; f < s->n_x; f++)
             TEST(log, same_value((double)t.x[f], s->x[f]), "%s: want %g in %d, got %g", s->name, s->x[f], f,
                  (double)t.x[f]);
@@ -118,7 +125,8 @@ static const struct { const char *what, *text, *want; } bad[] = {
     {"SNDlib: hexadecimal", SNDLIB(META, NODES, DEMAND("A", "B", "0x10")), "got '0x10'"},
     {"SNDlib: negative", SNDLIB(META, NODES, DEMAND("A", "B", "-1")), "want a value >= 0 from A to B"},
     {"SNDlib: infinite", SNDLIB(META, NODES, DEMAND("A", "B", "1e999")), "want the value of a demand"},
-    {"SNDlib: no value", SNDLIB(META, NODES, "<demand><source>A</source><target>B</target></demand>"), "no demandValue"},
+    {"SNDlib: no value", SNDLIB(META, NODES, "<demand><source>A</source><target>B</target></demand>"),
+     "no demandValue"},
     {"SNDlib: no target", SNDLIB(META, NODES, "<demand><source>A</source></demand>"), "no target"},
     {"SNDlib: node twice", SNDLIB(META, "<node id='A'/><node id='A'/>", ""), "got 'A' again"},
     {"SNDlib: node without id", SNDLIB(META, "<node/>", ""), "a node with an id"},
@@ -177,6 +185,8 @@ static const struct { const char *what, *text, *want; } bad[] = {
     {"Paragon: a load alone", "R1 A2Z - 1 2 3\n", "want the demand file as well"},
     {"Paragon: interface traffic", "#NodeID Interface Direction\nN3 ATM1/0.1 A2Z - 192 204\n", "interface traffic"},
     {"a table", "time,a,b\n1,2,3\n", "want a format of traffic matrices"},
+    {"four columns", "0 1 1 55\n1 0 1 66\n", "want a format of traffic matrices"},
+    {"nine columns, a time first", "1700000000 1 2 3 4 5 6 7 8\n", "want a format of traffic matrices"},
     {"a long table of numbers", "1700000000 0 1 55\n1700000000 1 0 66\n", "want a format of traffic matrices"},
     {"nothing", "", "want a format of traffic matrices"}};
 
@@ -188,6 +198,36 @@ static void refusals(TestLog *log, Arena *a, Arena *scratch)
         TEST(log, s.code == 1 && strstr(s.msg, bad[i].want) && !strncmp(s.msg, "t:", 2), "%s: want '%s', got %d '%s'",
              bad[i].what, bad[i].want, s.code, s.msg);
     }
+}
+
+static char *repeated(Arena *a, const char *head, const char *unit, int n, const char *tail)
+{
+    const size_t h = strlen(head), u = strlen(unit);
+    char *text = arena_zalloc(a, h + u * (size_t)n + strlen(tail) + 1);
+    memcpy(text, head, h);
+    for (int i = 0; i < n; i++) memcpy(text + h + (size_t)i * u, unit, u);
+    memcpy(text + h + u * (size_t)n, tail, strlen(tail));
+    return text;
+}
+
+// What needs long lines, many lines or a byte that no string holds.
+static void long_files(TestLog *log, Arena *a, Arena *scratch)
+{
+    TrafficTable t;
+    const char *week = repeated(a, "", repeated(a, "1. 9 9 9 9", " 2 9 9 9 9", 8, "\n"), 2016, "");
+    Status s = traffic_table_parse(&t, NULL, a, scratch, "X24", week, strlen(week));
+    TEST(log, !s.code && t.T == 2016 && t.time[2015] == t.time[0] + 2015 * 300 && t.time[0] == 1094256000, "%s", s.msg);
+    const char *more = arena_printf(a, "%s1. 9 9 9 9\n", week);
+    s = traffic_table_parse(&t, NULL, a, scratch, "X24", more, strlen(more));
+    TEST(log, s.code && strstr(s.msg, "X24:2017: want the 2016 lines of a week"), "%s", s.msg);
+    const char *x = repeated(a, "1.0", " 2", 5 * 17 * 17 - 1, "\n");         // 38 * 38 + 1 numbers as well
+    s = traffic_table_parse(&t, NULL, a, scratch, "t", x, strlen(x));
+    TEST(log, !s.code && t.N == 17, "%s", s.msg);
+    const char *timed = repeated(a, "1", " 2", 5 * 17 * 17 - 1, "\n");
+    s = traffic_table_parse(&t, NULL, a, scratch, "t", timed, strlen(timed));
+    TEST(log, s.code && strstr(s.msg, "want a format"), "%s", s.msg);
+    s = traffic_table_parse(&t, NULL, a, scratch, "t", "DEMANDS 1\nlabel src dest bw\nd\0 0 1 10\n", 40);
+    TEST(log, s.code && strstr(s.msg, "want a format"), "%s", s.msg);
 }
 
 // ---- many files ----------------------------------------------------------------------------------------------------
@@ -245,7 +285,9 @@ static void joined_by_time(TestLog *log, Arena *a)
     Status s = read_paths(&w, "", NULL);
     TEST(log, !s.code && w.t.T == 3 && w.t.time[0] == 1078099200 && w.t.time[2] == 1078099800 && w.t.x[1] == 0.5f &&
          w.t.x[5] == 1 && w.t.x[9] == 2, "%s: %lld matrices", s.msg, (long long)w.t.T);
-    TEST(log, noted(&w, "topology.xml is a topology") && noted(&w, "README is of no format") && noted(&w, "3 files, 3 matrices") && noted(&w, "taken as UTC"),
+    TEST(log, noted(&w, "topology.xml is a topology") &&
+         noted(&w, "README is of no format") &&
+         noted(&w, "3 files, 3 matrices") && noted(&w, "taken as UTC"),
          "%d notes", w.notes.n);
     s = read_paths(&w, "*TM*.xml", NULL);
     TEST(log, !s.code && w.t.T == 2 && w.t.x[1] == 0.5f, "pattern: %s", s.msg);
@@ -272,7 +314,8 @@ static void zones(TestLog *log, Arena *a)
     World w = world_in(log, a, "zones");
     put_file(&w, "TM-2004-07-01-0200.xml", TM("1"));
     put_file(&w, "TM-2004-03-01-0200.xml", TM("2"));
-    put_file(&w, "z.xml", TOTEM("<info><date>2004-03-01T02:00:00Z</date></info>", "<src id='a'><dst id='b'>3</dst></src>"));
+    put_file(&w, "z.xml", TOTEM("<info><date>2004-03-01T02:00:00Z</date></info>",
+                             "<src id='a'><dst id='b'>3</dst></src>"));
     const TableReadOptions o = {.tz = "+02:00"}, wrong = {.tz = "+2x"};
     Status s = traffic_table_read(&w.t, &w.notes, a, &w.dir, 1, &o);
     TEST(log, !s.code && w.t.T == 3 && w.t.time[0] == 1078099200 && w.t.time[1] == 1078106400 && w.t.x[5] == 3 &&
@@ -301,8 +344,18 @@ static void joined_nodes(TestLog *log, Arena *a)
     put_file(&w, "a-20040301-0000", "R1 A B 1000 R 02,02\n");
     put_file(&w, "b-20040301-0005", "R2 C A 3000 R 02,02\n");
     s = read_paths(&w, "", NULL);
-    TEST(log, !s.code && w.t.N == 3 && w.t.x[1] == 1000 && w.t.x[2] == 0 && w.t.x[9 + 6] == 3000 && w.t.x[9 + 1] == 0, "%s",
-         s.msg);
+    TEST(log, !s.code && w.t.N == 3 && w.t.x[1] == 1000 && w.t.x[2] == 0 && w.t.x[9 + 6] == 3000 &&
+         w.t.x[9 + 1] == 0, "%s", s.msg);
+    w = world_in(log, a, "silent");         // no demand at all: nothing is known, of nodes that come later either
+    put_file(&w, "1.demands", "DEMANDS 0\nlabel src dest bw\n");
+    put_file(&w, "2.demands", "DEMANDS 1\nlabel src dest bw\nd0 1 0 5\n");
+    put_file(&w, "3.demands", "DEMANDS 0\nlabel src dest bw\n");
+    put_file(&w, "4.demands", "DEMANDS 1\nlabel src dest bw\nd0 2 0 5\n");
+    s = read_paths(&w, "", NULL);
+    TEST(log, !s.code && w.t.T == 4 && w.t.N == 3, "%s", s.msg);
+    for (int f = 0; !s.code && f < 9; f++)
+        TEST(log, isnan(w.t.x[f]) && isnan(w.t.x[18 + f]) && w.t.x[9 + f] == (f == 3 ? 5 : 0) &&
+             w.t.x[27 + f] == (f == 6 ? 5 : 0), "flow %d", f);
 }
 
 static void joined_units(TestLog *log, Arena *a)
@@ -331,7 +384,8 @@ static void joined_units(TestLog *log, Arena *a)
 static void companions(TestLog *log, Arena *a)
 {
     World w = world_in(log, a, "repetita");
-    put_file(&w, "Net.graph", "NODES 3\nlabel x y\nzebra 1 2\nB 3 4\nape 5 6\n\nEDGES 0\nlabel src dest weight bw delay\n");
+    put_file(&w, "Net.graph", "NODES 3\nlabel x y\nzebra 1 2\nB 3 4\nape 5 6\n\nEDGES 0\n"
+             "label src dest weight bw delay\n");
     put_file(&w, "Net.0001.demands", "DEMANDS 1\nlabel src dest bw\nd0 0 2 10\n");
     put_file(&w, "Net.0000.demands", "DEMANDS 1\nlabel src dest bw\nd0 2 1 20\n");
     Status s = read_paths(&w, "Net.0001.demands", NULL);
@@ -353,11 +407,11 @@ static void companions(TestLog *log, Arena *a)
              "RAB A2Z - 1.5 20\nRAB Z2A - 3 -1\nRBC A2Z 4 1K\n");
     s = read_paths(&w, "trafficload.x", NULL);
     static const double want[2][9] = {{0, 12, 0, 24, 0, 32, -1, 0, 0}, {0, 160, 0, -1, 0, 8000, -1, 0, 0}};
-    TEST(log, !s.code && w.t.T == 2 && w.t.time[0] == 1078099500 && w.t.time[1] == 1078099800 && w.t.slot_seconds == 300,
-         "%s", s.msg);
+    TEST(log, !s.code && w.t.T == 2 && w.t.time[0] == 1078099500 && w.t.time[1] == 1078099800 &&
+         w.t.slot_seconds == 300, "%s", s.msg);
     for (int k = 0; !s.code && k < 18; k++)
-        TEST(log, same_value((double)w.t.x[k], want[k / 9][k % 9]), "load: want %g in %d, got %g", want[k / 9][k % 9], k,
-             (double)w.t.x[k]);
+        TEST(log, same_value((double)w.t.x[k], want[k / 9][k % 9]), "load: want %g in %d, got %g",
+             want[k / 9][k % 9], k, (double)w.t.x[k]);
     TEST(log, noted(&w, "no line for 1 demands"), "%d notes", w.notes.n);
     s = read_paths(&w, "", NULL);
     TEST(log, !s.code && w.t.T == 2, "directory: %s", s.msg);
@@ -365,7 +419,8 @@ static void companions(TestLog *log, Arena *a)
         {"RXY A2Z - 1\n", "want a demand of"}, {"RAB A2Z - 1 2\nRBC A2Z - 1\n", "want 2 periods"},
         {"RAB A2Z - 1\nRAB A2Z - 1\n", "once in each direction"}, {"RAB A2Z -\n", "want 1 .. 24 periods"},
         {"RAB A2Z - 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25\n", "at most 24"},
-        {"RAB A2Z - x\n", "got 'x'"}, {"UNIT=0\nRAB A2Z - 1\n", "want UNIT=1"}, {"RAB A2Z - 1\nRBC B2B - 1\n", "got 'B2B'"},
+        {"RAB A2Z - x\n", "got 'x'"}, {"UNIT=0\nRAB A2Z - 1\n", "want UNIT=1"},
+        {"RAB A2Z - 1\nRBC B2B - 1\n", "got 'B2B'"},
         {"#Starting Time : noon\nRAB A2Z - 1\n", "want a time such as"},
         {"#Starting Time : 3/1/04 1:05 PM\nRAB A2Z - 1\n", "want #Interval"}};
     for (size_t i = 0; i < sizeof load / sizeof *load; i++) {
@@ -422,7 +477,8 @@ static const float *npy_row(TestLog *log, Arena *a, const char *set, int64_t row
     const char *path = arena_printf(a, "%s/data/%s/%s.npy", log->shared, set, set);
     float *x = arena_alloc(a, (size_t)(N * N) * sizeof *x);
     FILE *f = fopen(path, "rb");          // header of 128 bytes, '<f4' (META.txt)
-    TEST(log, f && !fseek(f, 128 + row * N * N * 4, SEEK_SET) && fread(x, 4, (size_t)(N * N), f) == (size_t)(N * N), "%s", path);
+    const size_t F = (size_t)(N * N);
+    TEST(log, f && !fseek(f, 128 + row * (long)F * 4, SEEK_SET) && fread(x, 4, F, f) == F, "%s", path);
     if (f) fclose(f);
     return x;
 }
@@ -444,8 +500,8 @@ static void same_as_row(TestLog *log, Arena *a, const char *sample, int64_t k, c
         const double error = fabs(got - (zero ? 0 : (double)want[f])) / (1 + (double)want[f]);
         worst = error > worst || isnan(error) ? error : worst;
     }
-    TEST(log, worst <= tolerance, "%s: matrix %lld differs from row %lld of %s by %g", sample, (long long)k, (long long)row,
-         set, worst);
+    TEST(log, worst <= tolerance, "%s: matrix %lld differs from row %lld of %s by %g", sample, (long long)k,
+         (long long)row, set, worst);
 }
 
 static void real_samples(TestLog *log, Arena *a)
@@ -471,16 +527,17 @@ static void real_samples(TestLog *log, Arena *a)
     same_as_row(log, a, "totem_geant", 3, "geant", 5251, false, f4);
 }
 
-// GEANT's row 82 as SNDlib has it (META.txt): Mbit/s = 6.32601767e-3 kbit/s, nodes renamed, 10 a second demand of 17, no
-// diagonal.  Written here, read back and compared with the TOTEM file.
+// GEANT's row 82 as SNDlib has it (META.txt): Mbit/s = 6.32601767e-3 kbit/s, nodes renamed, 10 a second demand of 17,
+// no diagonal.  Written here, read back and compared with the TOTEM file.
 static void geant_in_sndlib(TestLog *log, Arena *a)
 {
     if (!log->shared) {
         test_skip(log, "skipped: no ../shared/data/formats");
         return;
     }
-    static const char *const name[] = {"ch1", "uk1", "it1", "ny1", "si1", "lu1", "fr1", "hr1", "hu1", "de1", "gr1", "se1",
-                                       "nl1", "il1", "sk1", "at1", "de1", "pt1", "be1", "cz1", "es1", "pl1", "ie1"};
+    static const char *const name[] = {"ch1", "uk1", "it1", "ny1", "si1", "lu1", "fr1", "hr1", "hu1", "de1", "gr1",
+                                       "se1", "nl1", "il1", "sk1", "at1", "de1", "pt1", "be1", "cz1", "es1",
+                                       "pl1", "ie1"};
     const float *row = npy_row(log, a, "geant", 82, 23);
     World w = world_in(log, a, "geant");
     const char *path = arena_printf(a, "%s/demandMatrix-geant-15min-20050504-1200.xml", w.dir);
@@ -525,7 +582,8 @@ static void writers(TestLog *log, Arena *a)
     if (!s.code) s = read_paths(&w, "1.hist", NULL);
     TEST(log, !s.code && w.t.T == 2 && w.t.N == 3, "%s", s.msg);
     for (int k = 0; !s.code && k < 18; k++)
-        TEST(log, same_value((double)w.t.x[k], k % 9 % 4 ? 1e3 * (double)x[k] : 0), ".hist: %d is %g", k, (double)w.t.x[k]);
+        TEST(log, same_value((double)w.t.x[k], k % 9 % 4 ? 1e3 * (double)x[k] : 0), ".hist: %d is %g", k,
+             (double)w.t.x[k]);
     s = traffic_write_repetita(arena_printf(a, "%s/r.demands", w.dir), x, 3);
     if (!s.code) s = read_paths(&w, "r.demands", NULL);
     static const double whole[9] = {0, 2, 0, 1e6, 0, 0, 0, 13, 0};
@@ -533,12 +591,13 @@ static void writers(TestLog *log, Arena *a)
         TEST(log, same_value((double)w.t.x[k], whole[k]), "REPETITA: %d is %g", k, (double)w.t.x[k]);
     s = traffic_write_paragon_demands(arena_printf(a, "%s/demand.y", w.dir), x, 3, node);
     if (!s.code) s = read_paths(&w, "demand.y", NULL);
-    TEST(log, !s.code && w.t.N == 3 && w.t.x[3 * 2 + 1] == 1500 && w.t.x[3 * 1 + 2] == 1e9f && w.t.x[0] == 0, "demands: %s",
-         s.msg);
+    TEST(log, !s.code && w.t.N == 3 && w.t.x[3 * 2 + 1] == 1500 && w.t.x[3 * 1 + 2] == 1e9f && w.t.x[0] == 0,
+         "demands: %s", s.msg);
     float most[9];
     for (int f = 0; f < 9; f++) most[f] = fmaxf(x[f], x[9 + f]);
     s = traffic_write_paragon_demands(arena_printf(a, "%s/demand.z", w.dir), most, 3, NULL);
-    if (!s.code) s = traffic_write_paragon_load(arena_printf(a, "%s/trafficload.z", w.dir), x, 2, 3, NULL, 1078099500, 300);
+    const char *load = arena_printf(a, "%s/trafficload.z", w.dir);
+    if (!s.code) s = traffic_write_paragon_load(load, x, 2, 3, NULL, 1078099500, 300);
     if (!s.code) s = read_paths(&w, "trafficload.z", NULL);
     TEST(log, !s.code && w.t.T == 2 && w.t.slot_seconds == 300 && w.t.time[1] == 1078099800 &&
          !strcmp(node_list(a, &w.t), "n0 n1 n2"), "load: %s", s.msg);
@@ -573,6 +632,7 @@ void test_formats(TestLog *log)
     Arena *a = arena_new("test formats", (size_t)1 << 34, NULL), *scratch = arena_new("scratch", (size_t)1 << 30, NULL);
     small_files(log, a, scratch);
     refusals(log, a, scratch);
+    long_files(log, a, scratch);
     joined_by_time(log, a);
     zones(log, a);
     joined_nodes(log, a);

@@ -34,7 +34,8 @@ static void xml_accepted(TestLog *log, Arena *a)
 {
     static const struct { const char *text, *want; } good[] = {
         {"<a/>", "(a)."},
-        {"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- c --><a><b x='1' y=\"2\"/>t</a>\n<!-- d -->\n", "(a(b x=1 y=2)\"t\")."},
+        {"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- c --><a><b x='1' y=\"2\"/>t</a>\n<!-- d -->\n",
+         "(a(b x=1 y=2)\"t\")."},
         {"<p:a xmlns:p='u' p:id='k'></p:a >", "(a xmlns:p=u p:id=k)."},
         {"<a>&lt;&amp;&gt;&quot;&apos;&#65;&#x42;&#xe9;</a>", "(a\"<&>\"'AB\xc3\xa9\")."},
         {"<a b='&lt;&#10;'/>", "(a b=<\n)."},
@@ -59,9 +60,11 @@ static void xml_refused(TestLog *log, Arena *a)
         {"<a>", "want the end of 'a', got the end of the file"}, {"<a></b>", "want the end of 'a', got that of 'b'"},
         {"<a></a></a>", "want the end of the document, got that of 'a'"}, {"<a/><b/>", "want one root element"},
         {"<a/>x", "want one root element"}, {"<a b=1/>", "quotes"}, {"<a b/>", "quotes"}, {"<a b='1/>", "want a quote"},
-        {"<a b='<'/>", "want a quote"}, {"<a b='1'c='2'/>", "want '>' or a blank"}, {"<a b='1' b='2'/>", "got 'b' again"},
+        {"<a b='<'/>", "want a quote"}, {"<a b='1'c='2'/>", "want '>' or a blank"}, 
+        {"<a b='1' b='2'/>", "got 'b' again"},
         {"<a", "want '>'"}, {"<a b='1'", "want '>'"}, {"<", "name of an element"}, {"<1/>", "name of an element"},
-        {"<a>&x;</a>", "got '&x'"}, {"<a>&lt</a>", "got '&lt'"}, {"<a>&#0;</a>", "got '&#0'"}, {"<a>&#xd800;</a>", "&#xd800"},
+        {"<a>&x;</a>", "got '&x'"}, {"<a>&lt</a>", "got '&lt'"}, {"<a>&#0;</a>", "got '&#0'"}, 
+        {"<a>&#xd800;</a>", "&#xd800"},
         {"<a>&#x110000;</a>", "&#x110000"}, {"<a>&#99999999999;</a>", "&#9999"}, {"<a>&;</a>", "got '&'"},
         {"<a>&#;</a>", "got '&#'"}, {"<a>&#x;</a>", "got '&#x'"}, {"<a><!-- ", "a comment"}, {"<a><![CDATA[ ", "CDATA"},
         {"<?xml ", "a processing instruction"}, {"<!DOCTYPE a", "DOCTYPE"}, {"<a/><!DOCTYPE a>", "before the root"},
@@ -177,7 +180,8 @@ static const char *inflated(Arena *a, const unsigned char *bytes, size_t n, size
 static void gzip_accepted(TestLog *log, Arena *a)
 {
     TEST(log, crc32_of("123456789", 9) == 0xCBF43926, "%08x", crc32_of("123456789", 9));    // the published check value
-    TEST(log, !strcmp(inflated(a, greek, sizeof greek, 1000), greek_text), "%s", inflated(a, greek, sizeof greek, 1000));
+    const char *got = inflated(a, greek, sizeof greek, 1000);
+    TEST(log, !strcmp(got, greek_text), "%s", got);
     unsigned char all[1000];
     for (int flags = 0; flags < 32; flags++) {
         size_t n = stored_member(all, "hello", (unsigned char)flags);
@@ -228,9 +232,9 @@ static void gzip_real(TestLog *log, Arena *a)
     }
     char *packed, *plain, *out;
     size_t n_packed, n_plain, n;
-    Status s = file_read(&packed, &n_packed, a, arena_printf(a, "%s/data/formats/x_file/X01-36lines.gz", log->shared), 1 << 20);
-    if (!s.code)
-        s = file_read(&plain, &n_plain, a, arena_printf(a, "%s/data/formats/x_file/X01-12lines", log->shared), 1 << 20);
+    const char *dir = arena_printf(a, "%s/data/formats/x_file", log->shared);
+    Status s = file_read(&packed, &n_packed, a, arena_printf(a, "%s/X01-36lines.gz", dir), 1 << 20);
+    if (!s.code) s = file_read(&plain, &n_plain, a, arena_printf(a, "%s/X01-12lines", dir), 1 << 20);
     if (!s.code) s = gzip_inflate(&out, &n, a, packed, n_packed, 1 << 22, "X01");
     TEST(log, !s.code && n > 2 * n_plain && !memcmp(out, plain, n_plain), "%s: %zu bytes", s.msg, n);
 }

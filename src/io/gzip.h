@@ -13,8 +13,8 @@
 bool gzip_is(const void *bytes, size_t n);
 
 // The content of all members, one after the other, in the arena; (*out)[*size] is a NUL that *size does not count.
-// Zero bytes after the last member are padding.  Errors: not gzip, an unknown flag, a damaged header or stream, a CRC-32
-// or length that does not match, a file cut short, other bytes after the last member, more than max_bytes.
+// Zero bytes after the last member are padding.  Errors: not gzip, an unknown flag, a damaged header or stream, a
+// CRC-32 or length that does not match, a file cut short, other bytes after the last member, more than max_bytes.
 Status gzip_inflate(char **out, size_t *size, Arena *a, const void *bytes, size_t n, size_t max_bytes,
                     const char *name);
 

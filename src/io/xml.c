@@ -77,7 +77,8 @@ static Status check_bytes(XmlReader *r)
     for (r->p = r->begin; r->p < r->end; ) {
         const unsigned char c = (unsigned char)*r->p;
         uint32_t cp;
-        const int n = c < 0x80 || r->latin1 ? 1 : utf8_decode((const unsigned char *)r->p, (size_t)(r->end - r->p), &cp);
+        const bool one = c < 0x80 || r->latin1;
+        const int n = one ? 1 : utf8_decode((const unsigned char *)r->p, (size_t)(r->end - r->p), &cp);
         if (!n) return XML_ERROR(r, "want UTF-8, got the byte 0x%02x", c);
         if (c < 0x20 && !is_blank((char)c)) return XML_ERROR(r, "want text, got the byte 0x%02x", c);
         r->p += n;
@@ -92,6 +93,14 @@ static bool is_character(uint32_t cp)
            (cp >= 0x10000 && cp <= 0x10FFFF);
 }
 
+static int digit_of(char c, int base)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char lower = c >= 'A' && c <= 'F' ? (char)(c | 32) : c;
+    const char *at = memchr(digits, lower, (size_t)base);
+    return at ? (int)(at - digits) : -1;
+}
+
 // The code point of a reference without its & and ;: lt, #65, #x41.  0 when it is none.
 static uint32_t reference(XmlSlice s)
 {
@@ -103,9 +112,7 @@ static uint32_t reference(XmlSlice s)
     if (s.n < (hex ? 3u : 2u) || s.s[0] != '#') return 0;
     uint32_t cp = 0;
     for (size_t i = hex ? 2 : 1; i < s.n; i++) {
-        const char c = s.s[i];
-        const int digit = c >= '0' && c <= '9' ? c - '0' : hex && (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
-                                                                                                  : -1;
+        const int digit = digit_of(s.s[i], hex ? 16 : 10);
         if (digit < 0 || cp > 0x10FFFF) return 0;
         cp = cp * (hex ? 16 : 10) + (uint32_t)digit;
     }
@@ -124,7 +131,7 @@ static Status decode_reference(uint32_t *cp, const char **p, const char *to, Xml
     return OK;
 }
 
-// The characters between two places as UTF-8.  raw: without references (CDATA).  In an attribute every blank is a space.
+// The characters between two places as UTF-8.  raw: without references (CDATA).  In an attribute each blank is a space.
 static Status decode(const char **out, XmlReader *r, const char *from, const char *to, bool raw, bool attribute)
 {
     unsigned char *text = arena_alloc(r->a, 2 * (size_t)(to - from) + 1), *put = text;
@@ -178,7 +185,8 @@ static Status find_encoding(XmlReader *r)
             r->latin1 = known[i].latin1;
             return OK;
         }
-    return ERROR("%s: want XML in UTF-8 or ISO-8859-1, got the encoding '%.*s'", r->file, e.n > 20 ? 20 : (int)e.n, e.s);
+    return ERROR("%s: want XML in UTF-8 or ISO-8859-1, got the encoding '%.*s'", r->file, e.n > 20 ? 20 : (int)e.n,
+                 e.s);
 }
 
 Status xml_begin(XmlReader *r, Arena *a, const char *bytes, size_t size, const char *file)
@@ -231,7 +239,8 @@ static Status read_attribute(XmlReader *r)
     TRY(read_name(&attribute->name, r, "an attribute"));
     for (int i = 0; i < r->n_attributes; i++)
         if (same_slice(r->attribute[i].name, attribute->name))
-            return XML_ERROR(r, "want each attribute once, got '%.*s' again", (int)attribute->name.n, attribute->name.s);
+            return XML_ERROR(r, "want each attribute once, got '%.*s' again", (int)attribute->name.n,
+                             attribute->name.s);
     skip_blanks(r);
     const bool equals = r->p < r->end && *r->p == '=';
     if (equals) r->p++;
@@ -241,7 +250,8 @@ static Status read_attribute(XmlReader *r)
                          attribute->name.s);
     const char *from = r->p + 1, *to = memchr(from, *r->p, (size_t)(r->end - from));
     if (!to || memchr(from, '<', (size_t)(to - from)))
-        return XML_ERROR(r, "want a quote at the end of the attribute '%.*s'", (int)attribute->name.n, attribute->name.s);
+        return XML_ERROR(r, "want a quote at the end of the attribute '%.*s'", (int)attribute->name.n,
+                         attribute->name.s);
     TRY(decode(&attribute->value, r, from, to, false, true));
     r->n_attributes++;
     r->p = to + 1;
@@ -254,7 +264,8 @@ static Status read_open(XmlReader *r)
     XmlSlice name;
     TRY(read_name(&name, r, "an element"));
     if (r->depth == XML_MAX_DEPTH) return XML_ERROR(r, "want elements nested at most %d deep", XML_MAX_DEPTH);
-    if (!r->depth && r->had_root) return XML_ERROR(r, "want one root element, got '%.*s' after it", (int)name.n, name.s);
+    if (!r->depth && r->had_root)
+        return XML_ERROR(r, "want one root element, got '%.*s' after it", (int)name.n, name.s);
     r->had_root = true;
     for (r->n_attributes = 0; ; ) {
         const char *before = r->p;
@@ -348,8 +359,9 @@ Status xml_next(XmlEvent *event, XmlReader *r)
 
 const char *xml_attribute(const XmlReader *r, const char *name)
 {
+    const XmlSlice key = {name, strlen(name)};
     for (int i = 0; i < r->n_attributes; i++)
-        if (same_slice(without_prefix(r->attribute[i].name), (XmlSlice){name, strlen(name)})) return r->attribute[i].value;
+        if (same_slice(without_prefix(r->attribute[i].name), key)) return r->attribute[i].value;
     return NULL;
 }
 

@@ -123,16 +123,21 @@ void seeds_sndlib(FuzzWorld *w, FuzzSeed *put, void *arg)
     PUT(texts);
 }
 
-void fuzz_totem(FuzzWorld *w, const unsigned char *data, size_t size) { parse(w, data, size, FORMAT_TOTEM, FORMAT_TOTEM); }
+void fuzz_totem(FuzzWorld *w, const unsigned char *data, size_t size)
+{
+    parse(w, data, size, FORMAT_TOTEM, FORMAT_TOTEM);
+}
 
 void seeds_totem(FuzzWorld *w, FuzzSeed *put, void *arg)
 {
     (void)w;
     static const char *const texts[] = {
-        "<TrafficMatrixFile><info><date>2005-01-01T00:30:00</date><duration>900</duration><units><unit type='bandwidth' "
-        "value='kbps'/></units></info><IntraTM ASID='1'><src id='1'><dst id='2'>1.5</dst></src><src id='2'/></IntraTM>"
+        "<TrafficMatrixFile><info><date>2005-01-01T00:30:00</date><duration>900</duration><units><unit "
+        "type='bandwidth' value='kbps'/></units></info><IntraTM ASID='1'><src id='1'><dst id='2'>1.5</dst>"
+        "</src><src id='2'/></IntraTM>"
         "</TrafficMatrixFile>",
-        "<TrafficMatrixFile><IntraTM><src id='a'><dst id='b'>1</dst><dst id='b'>2</dst></src></IntraTM></TrafficMatrixFile>",
+        "<TrafficMatrixFile><IntraTM><src id='a'><dst id='b'>1</dst><dst id='b'>2</dst></src></IntraTM>"
+        "</TrafficMatrixFile>",
         "<TrafficMatrixFile><IntraTM><src id='a'/><src id='b'/></IntraTM></TrafficMatrixFile>",
         "<TrafficMatrixFile><InterTM/></TrafficMatrixFile>",
         "<TrafficMatrixFile><IntraTM/><IntraTM/></TrafficMatrixFile>",
@@ -154,7 +159,8 @@ void seeds_matrix_text(FuzzWorld *w, FuzzSeed *put, void *arg)
         "0 1 2 3 0 5 6 7 0\n0 1.5 2e3 nan 0 5 6 7 0\n",
         "# head\n 1.0e+00 2.0e+00 3.0e+00 4.0e+00 5.0e+00 6.0e+00 7.0e+00 8.0e+00 9.0e+00\n\n",
         " 1.e0 1 1 1 1 2 1 1 1 1 3 1 1 1 1 4 1 1 1 1 5 1 1 1 1 6 1 1 1 1 7 1 1 1 1 8 1 1 1 1 9 1 1 1 1\n",
-        "# date = 2004-09-09\n# time = 00-45-00\n# time interval = 5 minutes\n# units = Gbytes / second\n1e-05,2\n3,NaN\n",
+        "# date = 2004-09-09\n# time = 00-45-00\n# time interval = 5 minutes\n"
+        "# units = Gbytes / second\n1e-05,2\n3,NaN\n",
         "# created by = TrafficMatrix::write\n# units = bit/s\n0,1,2\n3,4,5\n6,7,8\n",
         "0 1 2 3 0 5 6 7\n",
         "1e999 1 2 3 0 5 6 7 0\n",
@@ -170,7 +176,8 @@ void fuzz_repetita(FuzzWorld *w, const unsigned char *data, size_t size)
     text[size] = 0;
     NodeNames names;
     const FormatFile f = {.path = "fuzz", .bytes = text, .size = size, .alone = true};
-    if (traffic_format_detect(text, size) == FORMAT_GRAPH && !read_graph(&names, w->a, &f).code) CHECK(names.n >= 2 && names.name[names.n - 1].n, "%d names", names.n);
+    if (traffic_format_detect(text, size) == FORMAT_GRAPH && !read_graph(&names, w->a, &f).code)
+        CHECK(names.n >= 2 && names.name[names.n - 1].n, "%d names", names.n);
 }
 
 void seeds_repetita(FuzzWorld *w, FuzzSeed *put, void *arg)

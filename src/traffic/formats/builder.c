@@ -378,8 +378,9 @@ static Status check_matrices(const TableBuilder *b)
         return ERROR("%s: want at least 2 nodes, got %d", b->first_path, b->n_nodes);
     for (int64_t k = 1; k < b->n; k++) {
         if (b->matrix[k].time.known == b->matrix[0].time.known) continue;
-        const Matrix *with = &b->matrix[b->matrix[0].time.known ? 0 : k], *without = &b->matrix[with == b->matrix ? k : 0];
-        return ERROR("%s: want a time in the file or its name, as in %s, got none", without->path, with->path);
+        const bool first = b->matrix[0].time.known;
+        return ERROR("%s: want a time in the file or its name, as in %s, got none", b->matrix[first ? k : 0].path,
+                     b->matrix[first ? 0 : k].path);
     }
     return OK;
 }
@@ -407,8 +408,8 @@ static Status lay_out_all(TrafficTable *t, TableBuilder *b, const int *place)
         }
         if (kept && m->time.known && m->time.seconds == kept->time.seconds) {
             if (!same_values(x, x - F, F))
-                return ERROR("%s: want one matrix for %s, got other values in %s", m->path, time_text(m->time.seconds).s,
-                             kept->path);
+                return ERROR("%s: want one matrix for %s, got other values in %s", m->path,
+                             time_text(m->time.seconds).s, kept->path);
             if (!repeated++) builder_note(b, "%s repeats the matrix of %s in %s: left out", m->path,
                                           time_text(m->time.seconds).s, kept->path);
             continue;

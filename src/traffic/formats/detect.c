@@ -83,8 +83,8 @@ static bool is_square(int64_t n)
 }
 
 // A line of numbers alone, separated by blanks: as many as a matrix has, or five times as many.  Where 5 N*N - 1 is a
-// square as well, a whole number in front could be a time; X files write %.7e.  Few columns may be a long table: four are
-// left to the reader of tables, up to sixteen when the first could be a time.
+// square as well, a whole number in front could be a time; X files write %.7e.  Few columns may be a long table: four
+// are left to the reader of tables, up to sixteen when the first could be a time.
 static TrafficFormat detect_numbers(Slice line)
 {
     int64_t n = 0;

@@ -32,8 +32,8 @@ static Status read_numbers(float *x, const FormatFile *f, Slice line, int64_t li
         p = q;
     }
     if (got == n) return OK;
-    return ERROR("%s:%lld: want %lld numbers as in the lines before, got %lld", f->path, (long long)line_no, (long long)n,
-                 (long long)got);
+    return ERROR("%s:%lld: want %lld numbers as in the lines before, got %lld", f->path, (long long)line_no,
+                 (long long)n, (long long)got);
 }
 
 static int64_t count_fields(Slice line)
@@ -77,7 +77,8 @@ static Status read_lines(TableBuilder *b, const FormatFile *f, int step, Stamp t
         }
         float *x;
         if (time.known && rows == X_LINES_A_WEEK)
-            return ERROR("%s:%lld: want the %d lines of a week, got more", f->path, (long long)lines.line, X_LINES_A_WEEK);
+            return ERROR("%s:%lld: want the %d lines of a week, got more", f->path, (long long)lines.line,
+                         X_LINES_A_WEEK);
         TRY(builder_dense(&x, b, N, time));
         TRY(read_numbers(x, f, line, lines.line, n, step));
         builder_scale(b, x, (int64_t)N * N);

@@ -41,8 +41,8 @@ static Status read_demand(ParagonDemand *d, const FormatFile *f, Slice line, int
         return ERROR("%s:%lld: want 'DemandID NodeA NodeZ bw Type Pri,Pre'", f->path, (long long)line_no);
     field_next(&priority, &line);
     if (!read_bandwidth(&d->bps, bw))
-        return ERROR("%s:%lld: want a bandwidth in bit/s, such as 256000 or 2M, got '%.*s'", f->path, (long long)line_no,
-                     SLICE(bw));
+        return ERROR("%s:%lld: want a bandwidth in bit/s, such as 256000 or 2M, got '%.*s'", f->path,
+                     (long long)line_no, SLICE(bw));
     if (runs_back(type)) {
         const Slice from = d->from;
         d->from = d->to;
@@ -174,7 +174,8 @@ static Status read_load(Load *l, const FormatFile *f, const ParagonDemands *d, S
         double *v = &l->value[l->n++];
         if (slice_is(field, "-1")) *v = NAN;
         else if (read_bandwidth(v, field)) *v *= unit;
-        else return ERROR("%s:%lld: want traffic in bit/s or -1, got '%.*s'", f->path, (long long)line_no, SLICE(field));
+        else return ERROR("%s:%lld: want traffic in bit/s or -1, got '%.*s'", f->path, (long long)line_no,
+                          SLICE(field));
     }
     return l->n ? OK : ERROR("%s:%lld: want 1 .. %d periods, got none", f->path, (long long)line_no, MAX_PERIODS);
 }
@@ -257,6 +258,7 @@ Status read_paragon_load(TableBuilder *b, const FormatFile *f, const ParagonDema
         }
         TRY(builder_end(b));
     }
-    if (without) builder_note(b, "%s has no line for %lld demands of %s: missing", f->path, (long long)without, d->path);
+    if (without)
+        builder_note(b, "%s has no line for %lld demands of %s: missing", f->path, (long long)without, d->path);
     return OK;
 }

@@ -73,8 +73,8 @@ static Status add_directory(Paths *p, const char *path, int level)
         if (*e->d_name == '.') continue;
         const char *inside = arena_printf(p->a, "%s%s%s", path, path[strlen(path) - 1] == '/' ? "" : "/", e->d_name);
         if (!is_directory(inside)) add_path(p, inside, false);
-        else if (level == MAX_DIRECTORIES) s = ERROR("%s: want directories nested at most %d deep", path, MAX_DIRECTORIES);
-        else s = add_directory(p, inside, level + 1);
+        else if (level < MAX_DIRECTORIES) s = add_directory(p, inside, level + 1);
+        else s = ERROR("%s: want directories nested at most %d deep", path, MAX_DIRECTORIES);
     }
     closedir(d);
     return s;
@@ -113,8 +113,9 @@ static Status expand(Paths *p, const char *const *paths, int n)
 static Status refuse_archive(const char *path, const char *bytes, size_t size)
 {
     static const struct { const char *magic; size_t at, n; const char *what; } known[] = {
-        {"ustar", 257, 5, "a tar archive"}, {"BZh", 0, 3, "compressed by bzip2"}, {"\xfd" "7zXZ", 0, 5, "compressed by xz"},
-        {"\x28\xb5\x2f\xfd", 0, 4, "compressed by zstd"}, {"7z\xbc\xaf", 0, 4, "a 7z archive"}};
+        {"ustar", 257, 5, "a tar archive"}, {"BZh", 0, 3, "compressed by bzip2"},
+        {"\xfd" "7zXZ", 0, 5, "compressed by xz"}, {"\x28\xb5\x2f\xfd", 0, 4, "compressed by zstd"}, 
+        {"7z\xbc\xaf", 0, 4, "a 7z archive"}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (size >= known[i].at + known[i].n && !memcmp(bytes + known[i].at, known[i].magic, known[i].n))
             return ERROR("%s: is %s: unpack it and name the file or the directory", path, known[i].what);
@@ -154,13 +155,15 @@ static FormatReader *const reader_of[FORMAT_COUNT] = {
 static Status no_matrix(const FormatFile *f, TrafficFormat format)
 {
     if (format == FORMAT_UNKNOWN_XML)
-        return ERROR("%s: want XML of SNDlib (<network>) or TOTEM (<TrafficMatrixFile>), got another root element", f->path);
+        return ERROR("%s: want XML of SNDlib (<network>) or TOTEM (<TrafficMatrixFile>), got another root element",
+                     f->path);
     return ERROR("%s: want traffic matrices, got %s", f->path, traffic_format_name(format));
 }
 
 static Status read_other(Reading *r, const FormatFile *f)
 {
-    if (!r->o || !r->o->other) return ERROR("%s: want a format of traffic matrices that is known, got another", f->path);
+    if (!r->o || !r->o->other)
+        return ERROR("%s: want a format of traffic matrices that is known, got another", f->path);
     TrafficTable t;
     TRY(r->o->other(&t, builder_store(r->b), f->path, (char *)f->bytes, f->size, r->o->other_arg));
     const FileHead head = {.format = FORMAT_OTHER, .kbps = t.kbps, .unit = t.unit, .slot_seconds = t.slot_seconds,
@@ -278,8 +281,9 @@ static Status first_pass(Reading *r)
         builder_file(r->b, p->path);
         TRY(load(&f, builder_scratch(r->b), p->path));
         r->format[k] = traffic_format_detect(f.bytes, f.size);
+        const bool skipped = r->format[k] == FORMAT_TOPOLOGY && !p->named;
         if (r->format[k] == FORMAT_GRAPH) TRY(take_graph(r, p->path));
-        else if (r->format[k] == FORMAT_TOPOLOGY && !p->named) builder_note(r->b, "%s is a topology: left out", p->path);
+        else if (skipped) builder_note(r->b, "%s is a topology: left out", p->path);
         else if (!waits(r->format[k])) TRY(read_file(r, &f, r->format[k]));
     }
     return OK;

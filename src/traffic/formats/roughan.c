@@ -61,7 +61,8 @@ static Status read_row(float *x, const FormatFile *f, Slice line, int64_t line_n
         if (v < 0 || v > 3e38)
             return ERROR("%s:%lld: want a value >= 0 in field %d, got %g", f->path, (long long)line_no, j + 1, v);
         x[j] = (float)v;
-        if (!comma) return j == N - 1 ? OK : ERROR("%s:%lld: want %d values, got %d", f->path, (long long)line_no, N, j + 1);
+        if (!comma && j == N - 1) return OK;
+        if (!comma) return ERROR("%s:%lld: want %d values, got %d", f->path, (long long)line_no, N, j + 1);
         line = (Slice){comma + 1, line.n - (size_t)(comma + 1 - line.s)};
     }
 }

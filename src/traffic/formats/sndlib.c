@@ -1,4 +1,4 @@
-// SNDlib demand matrices (http://sndlib.zib.de/html/docu/io-formats): network files, XML or native, with a META section.
+// SNDlib demand matrices (http://sndlib.zib.de/html/docu/io-formats): network files, XML or native, with META data.
 // The value of a demand is its number of routing units times the unit.  Zero demands are left out of the files.
 #include <string.h>
 
@@ -146,8 +146,8 @@ Status read_sndlib_xml(TableBuilder *b, const FormatFile *f)
 
 // ---- native --------------------------------------------------------------------------------------------------------
 
-// A section is `NAME ( items )`; brackets are tokens of their own, '#' begins a comment.  In META an item is the rest of
-// its line.
+// A section is `NAME ( items )`; brackets are tokens of their own, '#' begins a comment.  In META an item is the rest
+// of its line.
 typedef struct Native {
     TableBuilder *b;
     const FormatFile *f;

@@ -147,7 +147,8 @@ static bool stamp_at(Stamp *t, const char *p, bool day_alone)
     const int s = mi < 0 ? -1 : digits_at(&p, 2);
     if (s < 0) p = mi < 0 ? day : minute;
     if (is_digit(*p) || (mi < 0 && !day_alone)) return false;
-    snprintf(text, sizeof text, "%04d-%02d-%02d %02d:%02d:%02d", y, mo, d, mi < 0 ? 0 : h, mi < 0 ? 0 : mi, s < 0 ? 0 : s);
+    if (mi < 0) snprintf(text, sizeof text, "%04d-%02d-%02d", y, mo, d);
+    else snprintf(text, sizeof text, "%04d-%02d-%02d %02d:%02d:%02d", y, mo, d, h, mi, s < 0 ? 0 : s);
     return take_time(t, text, strlen(text));
 }
 

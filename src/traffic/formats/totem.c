@@ -94,7 +94,8 @@ Status read_totem(TableBuilder *b, const FormatFile *f)
     for (XmlEvent e = XML_OPEN; e != XML_END; ) {
         TRY(xml_next(&e, &t.r));
         if (e != XML_OPEN || t.r.depth != 2) continue;
-        if (!strcmp(t.r.name, "InterTM")) return TOTEM_ERROR(&t, "want IntraTM, traffic between nodes, got %s", "InterTM");
+        if (!strcmp(t.r.name, "InterTM"))
+            return TOTEM_ERROR(&t, "want IntraTM, traffic between nodes, got %s", "InterTM");
         if (!strcmp(t.r.name, "info") && !matrices) TRY(read_info(&t));
         if (strcmp(t.r.name, "IntraTM")) continue;
         if (matrices++) return TOTEM_ERROR(&t, "want one IntraTM in a file, got %d", matrices);
