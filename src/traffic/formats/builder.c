@@ -292,7 +292,7 @@ Status builder_table(TableBuilder *b, const TrafficTable *t)
                      t->node ? "here and not before" : "before and not here");
     if (b->other && strcmp(b->other, t->format))
         return ERROR("%s: want %s as in %s, got %s", b->path, b->other, b->first_path, t->format);
-    b->other = t->format;
+    if (!b->other) b->other = arena_printf(b->result, "%s", t->format);
     b->other_absent |= t->absent_is_zero;
     const int64_t F = (int64_t)t->N * t->N;
     int *index = arena_alloc(b->scratch, (size_t)t->N * sizeof *index);

@@ -165,7 +165,7 @@ static Status read_other(Reading *r, const FormatFile *f)
     if (!r->o || !r->o->other)
         return ERROR("%s: want a format of traffic matrices that is known, got another", f->path);
     TrafficTable t;
-    TRY(r->o->other(&t, builder_store(r->b), f->path, (char *)f->bytes, f->size, r->o->other_arg));
+    TRY(r->o->other(&t, builder_scratch(r->b), f->path, (char *)f->bytes, f->size, r->o->other_arg));
     const FileHead head = {.format = FORMAT_OTHER, .kbps = t.kbps, .unit = t.unit, .slot_seconds = t.slot_seconds,
                            .lists_nodes = t.node != NULL};
     TRY(builder_head(r->b, &head));
