@@ -10,6 +10,7 @@
 #include "lead_world.h"
 #include "published.h"
 #include "run_lead.h"
+#include "traffic/series_export.h"
 
 typedef struct Cli { TestLog *log; Arena *a; const char *llm, *data, *run; } Cli;
 
@@ -24,11 +25,11 @@ static int count_lines(const char *text, const char *start)
 }
 
 // Exit `code`, nothing on stdout, one line on stderr that begins "lead: " and holds `want`.  info: when the data
-// themselves are fine, `FILE: 320 snapshots ..` may come before it.
+// themselves are fine, `FILE: 320 snapshots ..` and indented lines about how they were read may come before it.
 static void expect_refusal(const Cli *c, Ran r, int code, const char *want, bool info, const char *args)
 {
     TEST(c->log, r.code == code, "lead %s: exit %d, want %d: %s", args, r.code, code, r.err);
-    const int lines = count_lines(r.err, ""), errors = count_lines(r.err, "lead: ");
+    const int lines = count_lines(r.err, "") - (info ? count_lines(r.err, "  ") : 0), errors = count_lines(r.err, "lead: ");
     TEST(c->log, errors == 1 && (lines == 1 || (info && lines == 2 && strstr(r.err, "snapshots"))),
          "lead %s: want one line on stderr, got '%s'", args, r.err);
     TEST(c->log, strstr(r.err, want) != NULL, "lead %s: want '%s' in '%s'", args, want, r.err);
@@ -59,15 +60,18 @@ static bool exists(const char *path)
 // ---- help and usage
 
 static const struct { const char *verb, *options; } verbs[] = {
-#define DATA "data times gaps invalid slot-seconds calendar-shift keep-all "
+#define DATA "data times gaps invalid slot-seconds slot aggregate fill unit tz calendar-shift columns sampling map absent " \
+             "keep-all "
     {"demo", "out days windows config unet-base"},
     {"data info", DATA},
+    {"data import", DATA "out"},
+    {"data export", DATA "out format row count"},
     {"data synth", "out nodes days slot-seconds mean-kbps seed"},
     {"data render", DATA "out row count"},
     {"train", DATA "out resume update from final no-final profile checkpoint-seconds config config-file history "
                    "horizon encoding llm adapter-width lr steps minutes patience seed guidance"},
     {"pretrain", "out networks steps-each resume checkpoint-seconds config"},
-    {"forecast", DATA "model llm horizon samples sample-steps guidance seed quantiles row out png"},
+    {"forecast", DATA "model llm horizon samples sample-steps guidance seed quantiles row flow out png"},
     {"eval", DATA "model llm naive-only protocol split stride samples sample-steps guidance batch details out png "
                   "also also-levels windows-out origins config config-file runs"},
     {"gpt2 logits", "llm tokens text tokenizer adapter top"},
@@ -200,8 +204,8 @@ static void check_data(const Cli *c)
         refused(c, 1, bad[i].want,
                 arena_printf(c->a, "train --config tiny --data %s --out %s", bad[i].file, PATH("refused")));
     }
-    static const struct { float v; const char *want; } value[] = {{NAN, "nan"}, {INFINITY, "inf"}, {-1, "-1"}};
-    for (int i = 0; i < 3; i++) {
+    static const struct { float v; const char *want; } value[] = {{INFINITY, "inf"}, {-1, "-1"}};
+    for (int i = 0; i < 2; i++) {
         x[77] = value[i].v;
         const char *file = npy(c, "value.npy", "400, 4, 4", x, T * F, 0);
         refused(c, 1, value[i].want, arena_printf(c->a, "data info %s", file));
@@ -213,7 +217,7 @@ static void check_data(const Cli *c)
         {"1,2,3\n1,2,3\n", "csv"},     {"1,2,3,4\n1,2,3\n", "csv"},
         {"1,2,3,x\n1,2,3,y\n", "csv"}, {"", "csv"},
         {"5\n6\n7\n", "csv"},          {"1,2,3,4\n", "csv"},
-        {"1,2,3,4\n1,2,-3,4\n", "-3"}, {"1,2,3,4\n1,nan,3,4\n", "nan"}};
+        {"1,2,3,4\n1,2,-3,4\n", "-3"}, {"1,2,3,4\n1,inf,3,4\n", "inf"}};
     for (size_t i = 0; i < sizeof csv / sizeof *csv; i++) {
         put_file(c, PATH("bad.csv"), csv[i].text, strlen(csv[i].text));
         refused(c, 1, csv[i].want, arena_printf(c->a, "data info %s", PATH("bad.csv")));
@@ -751,6 +755,52 @@ static void check_gpt2(const Cli *c)
     published_greedy(c->log, c->log, c->a, "");
 }
 
+// ---- names of nodes, import and export
+
+// The traffic with names, its nodes in this order, as a file.
+static const char *named_traffic(const Cli *c, const char *file, const char *const names[4], const int order[4])
+{
+    TrafficSeries s, r;
+    Status st = traffic_series_read(&s, c->a, c->data, NULL);
+    if (!st.code) st = traffic_series_read(&r, c->a, c->data, NULL);
+    CHECK(!st.code, "%s", st.msg);
+    const char *node[4];
+    for (int i = 0; i < 4; i++) node[i] = names[order[i]];
+    for (int64_t k = 0; k < s.T * 16; k++) s.x[k] = r.x[k / 16 * 16 + order[k % 16 / 4] * 4 + order[k % 4]];
+    s.node = node;
+    ExportFormat f;
+    const char *path = PATH(file);
+    st = export_format_of(&f, path) ? traffic_series_export(&s, c->a, path, f, (TrafficRange){0, s.T}) : ERROR("%s", path);
+    TEST(c->log, !st.code, "%s", st.msg);
+    return path;
+}
+
+static void check_names(const Cli *c)
+{
+    static const char *const names[] = {"Oslo", "Bergen", "Troms\xc3\xb8", "Stavanger"};
+    static const char *const renamed[] = {"Oslo", "Bergen", "Troms\xc3\xb8", "Bod\xc3\xb8"};
+    static const int same[] = {0, 1, 2, 3}, other[] = {2, 0, 3, 1};
+    const char *csv = named_traffic(c, "named.csv", names, same), *npz = PATH("named.npz"), *run = PATH("namedrun");
+    const char *moved = named_traffic(c, "moved.npz", names, other), *foreign = named_traffic(c, "foreign.csv", renamed, same);
+    Ran r = lead_run(c->log, c->a, "data import %s --out %s", csv, npz);
+    TEST(c->log, r.code == 0 && exists(npz) && strstr(r.err, "Oslo, Bergen, Troms"), "import: %s", r.err);
+    r = lead_run(c->log, c->a, "data export %s --out %s --row 3 --count 2 --format long", npz, PATH("named.long"));
+    TEST(c->log, r.code == 0, "export: %s", r.err);
+    r = lead_run(c->log, c->a, "train --keep-all --config tiny --calibrate false --steps 4 --no-final --llm %s --data %s "
+                 "--out %s", c->llm, npz, run);
+    TEST(c->log, r.code == 0, "train: %s", r.err);
+    const char *how = arena_printf(c->a, "forecast --keep-all --model %s --horizon 1 --samples 2", run);
+    const Ran a = lead_run(c->log, c->a, "%s --data %s --flow Oslo:Stavanger,Bergen:0", how, npz);
+    const Ran b = lead_run(c->log, c->a, "%s --data %s --flow Oslo:Stavanger,Bergen:0", how, moved);
+    TEST(c->log, a.code == 0 && strstr(a.out, ",Oslo,Stavanger,") && strstr(a.out, ",Bergen,Oslo,") &&
+                 count_lines(a.out, "1,") == 2, "forecast by name: %s%s", a.err, a.out);
+    TEST(c->log, b.code == 0 && !strcmp(a.out, b.out) && strstr(b.err, "mapped by name"),
+         "nodes in another order: %s%s", b.err, b.out);
+    refused_later(c, "missing Stavanger; new Bod", arena_printf(c->a, "%s --data %s", how, foreign));
+    const char *args = arena_printf(c->a, "forecast --keep-all --model ridge --data %s --flow Oslo:Atlantis", npz);
+    expect_refusal(c, lead_run(c->log, c->a, "%s", args), 2, "Atlantis", true, args);
+}
+
 void test_cli(TestLog *log)
 {
     Cli cli = {.log = log, .a = arena_new("cli", (size_t)1 << 30, NULL)};
@@ -785,6 +835,7 @@ void test_cli(TestLog *log)
     check_eval(c);
     check_also(c);
     check_origins(c);
+    check_names(c);
     check_info(c);
     check_gpt2(c);
     arena_delete(cli.a);

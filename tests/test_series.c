@@ -46,7 +46,8 @@ static void fills(TestLog *log, Arena *a)
     for (int64_t k = 50; k < 54; k++) t.x[4 * k] = NAN;                  // too long
     t.x[4 * 71 + 3] = NAN;                                               // at the end
     const float *y = t.x;
-    const double ratio = ((double)y[4 * 39 + 2] + (double)y[4 * 42 + 2]) / ((double)y[4 * 15 + 2] + (double)y[4 * 18 + 2]);
+    const double now = (double)y[4 * 39 + 2] + (double)y[4 * 42 + 2];
+    const double ratio = now / ((double)y[4 * 15 + 2] + (double)y[4 * 18 + 2]);
     const float line = (y[4 * 4 + 1] + y[4 * 6 + 1]) / 2, season = (float)(ratio * (double)y[4 * 16 + 2]);
     const float last = (float)((double)y[4 * 70 + 3] / (double)y[4 * 46 + 3] * (double)y[4 * 47 + 3]);
     Status st = traffic_series_from_table(&s, a, "t", &t, &(TrafficReadOptions){.fill = 3});
@@ -76,18 +77,22 @@ static void absent_rows(TestLog *log, Arena *a)
     copy.time = memcpy(arena_alloc(a, (size_t)t.T * 8), t.time, (size_t)t.T * 8);
     Status st = traffic_series_from_table(&s, a, "t", &copy, &(TrafficReadOptions){.fill = 3});
     if (!TEST(log, !st.code, "%s", st.msg)) return;
-    TEST(log, s.T == 72 - 5 && s.n_runs == 2 && s.reading.rows_filled == 2 && s.time[31] == START + 31 * SLOT, "T %" PRId64
+    TEST(log, s.T == 72 - 5 && s.n_runs == 2 && s.reading.rows_filled == 2 && s.time[31] == START + 31 * SLOT,
+         "T %" PRId64
          ", %" PRId64 " runs", s.T, s.n_runs);
-    TEST(log, s.valid[30] && near((double)s.x[4 * 31], (double)whole, 0.1) && s.measured && !s.measured[30] && s.measured[29],
+    TEST(log, s.valid[30] && near((double)s.x[4 * 31], (double)whole, 0.1) && s.measured && !s.measured[30] &&
+         s.measured[29],
          "%g want %g", (double)s.x[4 * 31], (double)whole);
     int64_t *start, n = traffic_windows(&s, a, (TrafficRange){20, 50}, 4, 2, 1, &start);
     for (int64_t i = 0; i < n; i++)                                      // targets: the two rows from start + 4 on
-        TEST(log, start[i] + 5 < 30 || start[i] + 4 > 31, "window %" PRId64 " has a target that nobody measured", start[i]);
+        TEST(log, start[i] + 5 < 30 || start[i] + 4 > 31, "window %" PRId64 " has a target that nobody measured",
+             start[i]);
     TEST(log, n == 30 - 5 - 3, "%" PRId64 " windows", n);
     copy = t;
     st = traffic_series_from_table(&s, a, "t", &copy, &(TrafficReadOptions){.fill = 0});
     TEST(log, !st.code && s.T == 65 && s.n_runs == 3 && !s.measured, "without filling: %s", st.msg);
-    st = traffic_series_from_table(&s, a, "t", &copy, &(TrafficReadOptions){.fill = 3, .gaps = (int64_t[]){30}, .n_gaps = 1});
+    st = traffic_series_from_table(&s, a, "t", &copy, &(TrafficReadOptions){.fill = 3, .gaps = (int64_t[]){30},
+        .n_gaps = 1});
     TEST(log, !st.code && s.T == 65 && s.n_runs == 3, "a gap that was asked for is filled: %s", st.msg);
 }
 
@@ -100,7 +105,8 @@ static void invalid_rows(TestLog *log, Arena *a)
     t.x[4 * 7 + 2] = INFINITY;
     TrafficReadOptions o = {.fill = 3, .invalid = (int64_t[]){7}, .n_invalid = 1};
     Status st = traffic_series_from_table(&s, a, "t", &t, &o);
-    TEST(log, !st.code && !s.valid[7] && s.valid[6] && s.x[4 * 7] == 0 && s.x[4 * 7 + 2] == 0 && s.T == DAY, "%s", st.msg);
+    TEST(log, !st.code && !s.valid[7] && s.valid[6] && s.x[4 * 7] == 0 && s.x[4 * 7 + 2] == 0 && s.T == DAY, "%s",
+         st.msg);
     t = made(a, DAY);
     t.x[4 * 7 + 1] = -5;
     o.invalid = (int64_t[]){8};
@@ -131,7 +137,8 @@ static void jitter(TestLog *log, Arena *a)
     t = made(a, 800);                                                    // a poller every 34 or 35 s
     for (int64_t k = 0; k < t.T; k++) t.time[k] = START + 69 * k / 2;
     st = traffic_series_from_table(&s, a, "t", &t, NULL);
-    TEST(log, !st.code && s.slot_seconds == 36 && s.n_runs == 1 && s.T == (799 * 69 / 2 + 18) / 36 + 1, "%s: %d s, %" PRId64
+    TEST(log, !st.code && s.slot_seconds == 36 && s.n_runs == 1 && s.T == (799 * 69 / 2 + 18) / 36 + 1,
+         "%s: %d s, %" PRId64
          " rows, %" PRId64 " runs", st.msg, s.slot_seconds, s.T, s.n_runs);
     t = made(a, 500);                                                    // exactly 7 minutes: no divisor of a day
     for (int64_t k = 0; k < t.T; k++) t.time[k] = START + 420 * k;
@@ -143,7 +150,8 @@ static void jitter(TestLog *log, Arena *a)
         traffic_calendar(&s, k, 0, &slot, &day);
         TEST(log, slot >= 0 && slot < traffic_slots_per_day(&s), "slot %d of the day", slot);
     }
-    TEST(log, traffic_season_offset(&s, 1, true, 0) == 1 - 1440, "a week is %" PRId64, traffic_season_offset(&s, 1, true, 0));
+    TEST(log, traffic_season_offset(&s, 1, true, 0) == 1 - 1440, "a week is %" PRId64,
+         traffic_season_offset(&s, 1, true, 0));
     t = made(a, 100);
     st = traffic_series_from_table(&s, a, "t", &t, &(TrafficReadOptions){.slot_seconds = 2 * SLOT});
     TEST(log, st.code && strstr(st.msg, "--slot 7200 resamples"), "%s", st.msg);
@@ -211,7 +219,8 @@ static void element(unsigned char *p, const char *type, double v)
 
 static void npy_types(TestLog *log, Arena *a)
 {
-    static const char *const type[] = {"<i1", "|u1", "<i2", ">i2", "<u2", ">u2", "<i4", ">i4", "<u4", ">u4", "<i8", ">i8",
+    static const char *const type[] = {"<i1", "|u1", "<i2", ">i2", "<u2", ">u2", "<i4", ">i4", "<u4", ">u4", "<i8",
+        ">i8",
                                        "<u8", ">u8", "<f2", ">f2", "<f4", ">f4", "<f8", ">f8"};
     for (size_t i = 0; i < sizeof type / sizeof *type; i++)
         for (int fortran = 0; fortran < 2; fortran++) {
@@ -220,13 +229,15 @@ static void npy_types(TestLog *log, Arena *a)
                 const int at = fortran ? k / 9 + k / 3 % 3 * 3 + k % 3 * 9 : k;
                 element(data + at * (type[i][2] - '0'), type[i], k);
             }
-            const char *dict = arena_printf(a, "{'descr': '%s', 'fortran_order': %s, 'shape': (3L, 3L, 3L), }\n", type[i],
+            const char *dict = arena_printf(a, "{'descr': '%s', 'fortran_order': %s, 'shape': (3L, 3L, 3L), }\n",
+                                            type[i],
                                             fortran ? "True" : "False");
             const char *path = scratch_npy(log, a, "type.npy", 1, dict, data, (size_t)(27 * (type[i][2] - '0')), 0);
             TrafficSeries s;
             const Status st = traffic_series_read(&s, a, path, NULL);
             if (!TEST(log, !st.code && s.T == 3, "%s: %s", type[i], st.msg)) continue;
-            for (int k = 0; k < 27; k++) TEST(log, s.x[k] == (float)k, "%s fortran %d: element %d is %g", type[i], fortran, k,
+            for (int k = 0; k < 27; k++) TEST(log, s.x[k] == (float)k, "%s fortran %d: element %d is %g", type[i],
+                                              fortran, k,
                                               (double)s.x[k]);
         }
 }
@@ -234,10 +245,12 @@ static void npy_types(TestLog *log, Arena *a)
 static void npy_times(TestLog *log, Arena *a)
 {
     static const struct { const char *type; double unit; } kind[] = {
-        {"<M8[s]", 1}, {"<M8[ms]", 1e3}, {">M8[us]", 1e6}, {"<M8[ns]", 1e9}, {"<M8[m]", 1 / 60.0}, {"<M8[5m]", 1 / 300.0},
+        {"<M8[s]", 1}, {"<M8[ms]", 1e3}, {">M8[us]", 1e6}, {"<M8[ns]", 1e9}, {"<M8[m]", 1 / 60.0}, {"<M8[5m]",
+            1 / 300.0},
         {"<M8[h]", 1 / 3600.0}, {"<f8", 1}, {"<u4", 1}, {"<i8", 1e3}, {"<i8", 1e9}};
     const float x[12] = {0};
-    const char *path = scratch_npy(log, a, "dated.npy", 1, "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }", x,
+    const char *path = scratch_npy(log, a, "dated.npy", 1, "{'descr': '<f4', 'fortran_order': False, 'shape': (3, "
+                                   "4), }", x,
                                    sizeof x, 0);
     for (size_t i = 0; i < sizeof kind / sizeof *kind; i++) {
         unsigned char data[24];
@@ -246,7 +259,8 @@ static void npy_times(TestLog *log, Arena *a)
         const int width = type[2] - '0';
         for (int k = 0; k < 3; k++) element(data + k * width, type, (START + 7200.0 * k) * kind[i].unit);
         const char *dict = arena_printf(a, "{'descr': '%s', 'fortran_order': False, 'shape': (3,), }", kind[i].type);
-        const TrafficReadOptions o = {.times_path = scratch_npy(log, a, "dates.npy", 1, dict, data, (size_t)(3 * width), 0)};
+        const TrafficReadOptions o = {.times_path = scratch_npy(log, a, "dates.npy", 1, dict, data,
+                                                                (size_t)(3 * width), 0)};
         TrafficSeries s;
         const Status st = traffic_series_read(&s, a, path, &o);
         TEST(log, !st.code && s.time[0] == START && s.time[2] == START + 14400 && s.slot_seconds == 7200, "%s: %s",
@@ -299,7 +313,8 @@ static void npz(TestLog *log, Arena *a)
     }
     TEST(log, refused > read && same == read, "%d refused, %d read, of those %d the same values", refused, read, same);
     for (size_t n = 0; n < size; n += 13) {
-        TEST(log, traffic_series_read(&r, a, scratch_write(log, a, "cut.npz", bytes, n ? n : 1), NULL).code, "cut at %zu", n);
+        TEST(log, traffic_series_read(&r, a, scratch_write(log, a, "cut.npz", bytes, n ? n : 1), NULL).code,
+             "cut at %zu", n);
     }
     for (size_t at = 0; at + 4 < size; at++)                             // ZIP64 in the directory
         if (!memcmp(bytes + at, "PK\1\2", 4)) {
@@ -335,7 +350,8 @@ static void exports(TestLog *log, Arena *a)
     TEST(log, st.code && strstr(st.msg, "snapshot 2, flow 0 -> 1 is missing"), "%s", st.msg);
     st = traffic_series_export(&s, a, arena_printf(a, "%s/e.hist", log->tmp), EXPORT_HIST, (TrafficRange){3, s.T});
     if (!st.code) st = traffic_series_read(&r, a, arena_printf(a, "%s/e.hist", log->tmp), NULL);
-    TEST(log, !st.code && r.T == s.T - 3 && near((double)r.x[1], (double)s.x[13], 1e-3) && r.x[0] == 0, "hist: %s", st.msg);
+    TEST(log, !st.code && r.T == s.T - 3 && near((double)r.x[1], (double)s.x[13], 1e-3) && r.x[0] == 0, "hist: %s",
+         st.msg);
 }
 
 // ---- numbers and names ---------------------------------------------------------------------------------------------
@@ -380,11 +396,13 @@ static void names(TestLog *log, Arena *a)
     int flow = -1;
     TEST(log, !traffic_flow_find(&flow, &s, "STTLng:NY:CM", 12).code && flow == 1, "flow %d", flow);
     TEST(log, !traffic_flow_find(&flow, &s, "1:STTLng", 8).code && flow == 2, "flow %d", flow);
-    TEST(log, traffic_flow_find(&flow, &s, "STTLng:2", 8).code == 2 && traffic_flow_find(&flow, &s, "STTLng", 6).code == 2,
+    TEST(log, traffic_flow_find(&flow, &s, "STTLng:2", 8).code == 2 &&
+              traffic_flow_find(&flow, &s, "STTLng", 6).code == 2,
          "no such flow");
     const float x01 = s.x[1], x00 = s.x[0];
     st = traffic_nodes_match(&s, a, "NY:CM\nSTTLng", &moved);
-    TEST(log, !st.code && moved && s.x[2] == x01 && s.x[3] == x00 && !strcmp(s.node[0], "NY:CM"), "permuted: %s", st.msg);
+    TEST(log, !st.code && moved && s.x[2] == x01 && s.x[3] == x00 && !strcmp(s.node[0], "NY:CM"), "permuted: %s",
+         st.msg);
     st = traffic_nodes_match(&s, a, "NY:CM\nSTTLng", &moved);
     TEST(log, !st.code && !moved, "moved again");
     st = traffic_nodes_match(&s, a, "NY:CM\nLOSAng\nSTTLng", &moved);

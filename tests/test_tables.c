@@ -75,7 +75,8 @@ static void summer_time(TestLog *log, Arena *a)
     TEST(log, st.code && strstr(st.msg, "does not exist"), "a time that the clock skips: %s", st.msg);
     st = time_zone_utc(&z, 1711855800, &got);                  // 03:30 is 01:30 UTC
     TEST(log, !st.code && got == 1711848600, "%s, %" PRId64, st.msg, got);
-    TEST(log, time_zone_open(&z, "Mars/Olympus").code == 2 && time_zone_open(&z, "../../etc/passwd").code == 2, "zones");
+    TEST(log, time_zone_open(&z, "Mars/Olympus").code == 2 && time_zone_open(&z, "../../etc/passwd").code == 2,
+         "zones");
     st = time_zone_open(&z, "+02:00");
     TEST(log, !st.code && !time_zone_utc(&z, 7200, &got).code && got == 0, "an offset: %s", st.msg);
     TrafficSeries s;
@@ -174,7 +175,8 @@ static void pair_names(TestLog *log, Arena *a)
     st = read_text(log, a, &s, "time,A->A,B->A,A->B,B->B\n2005-01-01,1,3,2,4\n2005-01-02,5,7,6,8\n", NULL);
     TEST(log, !st.code && named(&s, ab) && s.x[1] == 2 && s.x[2] == 3 && s.x[5] == 6, "another order: %s", st.msg);
     st = read_text(log, a, &s, "time,A_B,B_A,C_A,A_C\n2005-01-01,1,3,2,4\n2005-01-02,5,7,6,8\n", NULL);
-    TEST(log, !st.code && s.N == 3 && s.x[1] == 1 && s.x[6] == 2 && s.x[0] == 0 && s.x[5] == 0 && noted(&s, "4 of 3 x 3"),
+    TEST(log, !st.code && s.N == 3 && s.x[1] == 1 && s.x[6] == 2 && s.x[0] == 0 && s.x[5] == 0 && 
+              noted(&s, "4 of 3 x 3"),
          "pairs that are not listed: N %d, %s", s.N, st.msg);
     st = read_text(log, a, &s, "flow 0-0,flow 0-1,flow 1-0,flow 1-1\n1,2,3,4\n5,6,7,8\n", NULL);
     TEST(log, !st.code && s.N == 2 && s.x[2] == 3, "names whose sides differ: %s, N %d", st.msg, s.N);
@@ -213,29 +215,34 @@ static void long_tables(TestLog *log, Arena *a)
     refused(log, a, "time,src,dst,kbps\nsoon,A,B,2\n", NULL, ":2: want a time");
     refused(log, a, "time,src,dst,kbps\n1104537600,A,B,much\n", NULL, ":2: want a number");
     refused(log, a, "time,src,dst,kbps\n1104537600,A,B\n", NULL, ":2: want 4 fields");
-    refused(log, a, "{\"time\":1104537600,\"src\":\"A\",\"dst\":\"B\",\"bytes\":1}\n{\"time\":\n", NULL, ":2: want a JSON");
+    refused(log, a, "{\"time\":1104537600,\"src\":\"A\",\"dst\":\"B\",\"bytes\":1}\n{\"time\":\n", NULL,
+            ":2: want a JSON");
     refused(log, a, "{\"a\":1}\n", NULL, "by the usual names");
 }
 
 static void absent_pairs(TestLog *log, Arena *a)
 {
     static const char bytes[] = "PEER_SRC_IP,PEER_DST_IP,STAMP_INSERTED,PACKETS,BYTES\n"
-                                "10.0.0.1,10.0.0.2,2005-01-01 00:00:00,3,37500\n10.0.0.2,10.0.0.1,2005-01-01 00:00:00,3,75000\n"
-                                "10.0.0.1,10.0.0.2,2005-01-01 00:05:00,3,37500\n10.0.0.1,10.0.0.2,2005-01-01 00:05:00,3,37500\n";
+                                "10.0.0.1,10.0.0.2,2005-01-01 00:00:00,3,37500\n10.0.0.2,10.0.0.1,2005-01-01 "
+                                    "00:00:00,3,75000\n"
+                                "10.0.0.1,10.0.0.2,2005-01-01 00:05:00,3,37500\n10.0.0.1,10.0.0.2,2005-01-01 "
+                                    "00:05:00,3,37500\n";
     TrafficSeries s;
     Status st = read_text(log, a, &s, bytes, NULL);   // 37500 bytes in 300 s: 1 kbit/s
     TEST(log, !st.code && s.N == 2 && s.x[1] == 1 && s.x[2] == 2 && s.x[5] == 2 && s.x[6] == 0 && !s.seen &&
               noted(&s, "1 records of a time and pair that came before"), "pmacct: %s, %g %g", st.msg, (double)s.x[1],
          (double)s.x[5]);
     st = read_text(log, a, &s, bytes, &(TrafficReadOptions){.absent = 2, .sampling = 1000});
-    TEST(log, !st.code && s.x[1] == 1000 && s.seen && !s.seen[6] && s.seen[4], "--absent missing, --sampling: %s", st.msg);
+    TEST(log, !st.code && s.x[1] == 1000 && s.seen && !s.seen[6] && s.seen[4], "--absent missing, --sampling: %s",
+         st.msg);
     static const char rates[] = "time,src,dst,mbps\n1104537600,A,B,2\n1104537600,B,A,3\n1104538500,A,B,6\n";
     st = read_text(log, a, &s, rates, NULL);
     TEST(log, !st.code && s.x[1] == 2000 && s.seen && !s.seen[6] && s.seen[0] && !s.valid[1], "a rate: %s", st.msg);
     st = read_text(log, a, &s, rates, &(TrafficReadOptions){.absent = 1});
     TEST(log, !st.code && !s.seen && s.valid[1], "--absent zero: %s", st.msg);
     static const char akvorado[] = "{\"TimeReceived\":\"2005-01-01 00:00:07\",\"SamplingRate\":100,\"Bytes\":375,"
-        "\"SrcAddr\":\"10.1.2.3\",\"DstAddr\":\"10.2.0.9\"}\n{\"TimeReceived\":\"2005-01-01 00:04:59\",\"SamplingRate\":100,"
+        "\"SrcAddr\":\"10.1.2.3\",\"DstAddr\":\"10.2.0.9\"}\n{\"TimeReceived\":\"2005-01-01 "
+            "00:04:59\",\"SamplingRate\":100,"
         "\"Bytes\":375,\"SrcAddr\":\"10.1.9.9\",\"DstAddr\":\"10.2.7.7\"}\n{\"TimeReceived\":\"2005-01-01 00:05:00\","
         "\"SamplingRate\":200,\"Bytes\":375,\"SrcAddr\":\"10.1.2.3\",\"DstAddr\":\"10.2.0.9\"}\n{\"TimeReceived\":"
         "\"2005-01-01 00:05:01\",\"SamplingRate\":1,\"Bytes\":9,\"SrcAddr\":\"9.9.9.9\",\"DstAddr\":\"10.2.0.9\"}\n";

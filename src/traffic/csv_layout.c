@@ -268,8 +268,8 @@ Status csv_layout(CsvLayout *l, Arena *a, const TextSource *s, TrafficNotes *not
         TRY(fit_square(l, &p, rows + below, p.n - below, &first, notes));
     }
     if (l->n_values < (int64_t)l->N * l->N)
-        traffic_note(notes, a, "%lld of %d x %d pairs are listed; the others are taken as 0", (long long)l->n_values, l->N,
-                     l->N);
+        traffic_note(notes, a, "%lld of %d x %d pairs are listed; the others are taken as 0", (long long)l->n_values,
+                     l->N, l->N);
     const int skip = l->header;
     if (l->lead == 0 && l->N == 2 && p.n > skip && all_times(rows + skip, p.n - skip, 0))
         return ERROR("%s:%lld: four columns of which the first is a time are no 2 x 2 matrices; a long table wants "

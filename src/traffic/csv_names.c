@@ -80,8 +80,8 @@ static bool cut_names(CsvLayout *l, Arena *a, const TextField *name, int64_t n, 
         cut(name[k], between, &from, &to);
         is_target[node_index(node, &N, to)] = true;
     }
-    for (int64_t i = 0; i < sources; i++) both += is_target[i];
-    if (N < 2 || N > 4096 || n > N * N || n < N || 2 * both < N) return false;   // "flow 0-1": the sides have other names
+    for (int64_t i = 0; i < sources; i++) both += is_target[i];      // "flow 0-1": the sides have other names
+    if (N < 2 || N > 4096 || n > N * N || n < N || 2 * both < N) return false;
     int64_t *cell = arena_alloc(a, (size_t)n * sizeof *cell);
     bool *used = arena_zalloc(a, (size_t)(N * N));
     for (int64_t k = 0; k < n; k++) {

@@ -172,7 +172,13 @@ enum { OUTSIDE = -1 };                   // a name that the map does not know
 
 typedef struct Name { TextField text; int node; } Name;
 
-typedef struct NameSet { Name *slot; int64_t n, size; const char *node[MOST_NODES]; int nodes; int64_t outside; } NameSet;
+typedef struct NameSet {
+    Name *slot;
+    int64_t n, size;
+    const char *node[MOST_NODES];
+    int nodes;
+    int64_t outside;                     // records that the map leaves out
+} NameSet;
 
 static uint64_t hash_of(const char *p, size_t n)
 {
@@ -311,7 +317,8 @@ static Status record_value(const Reader *r, const Record *rec, double *v)
     if (!text_number(f, '.', v))
         return ERROR("%s:%lld: want a number as value, got '%.*s'", r->s->path, (long long)rec->line, TEXT_SHOW(f));
     if (sampling.n && !(r->o->sampling > 0) && (!text_number(sampling, '.', &factor) || factor < 0))
-        return ERROR("%s:%lld: want a sampling rate, got '%.*s'", r->s->path, (long long)rec->line, TEXT_SHOW(sampling));
+        return ERROR("%s:%lld: want a sampling rate, got '%.*s'", r->s->path, (long long)rec->line,
+                     TEXT_SHOW(sampling));
     *v *= factor > 0 ? factor : 1;       // a rate of 0 is that of a router that does not sample
     return OK;
 }
@@ -409,8 +416,8 @@ static Status check_size(const Reader *r, int64_t T, int64_t N)
 {
     if (N < 2) return ERROR("%s: want at least 2 nodes, got %lld", r->s->path, (long long)N);
     if (r->has_time && T > 50 && 2 * r->records < 3 * T)
-        return ERROR("%s: %lld records have %lld times of their own: want --slot-seconds 300 or the like, to add up what "
-                     "falls into a slot", r->s->path, (long long)r->records, (long long)T);
+        return ERROR("%s: %lld records have %lld times of their own: want --slot-seconds 300 or the like, to add up "
+                     "what falls into a slot", r->s->path, (long long)r->records, (long long)T);
     if ((double)T * (double)(N * N) * sizeof(float) > 256.0 * (double)r->s->size + (1 << 26))
         return ERROR("%s: want more than %lld records for %lld times of %lld x %lld nodes (--map FILE joins nodes)",
                      r->s->path, (long long)r->records, (long long)T, (long long)N, (long long)N);

@@ -21,8 +21,11 @@ static bool address_parse(TextField text, bool prefix, MapEntry *e)
     copy[text.n] = 0;
     char *slash = prefix ? strchr(copy, '/') : NULL;
     if (slash) *slash = 0;
-    e->family = inet_pton(AF_INET, copy, e->address) == 1 ? AF_INET : inet_pton(AF_INET6, copy, e->address) == 1 ? AF_INET6 : 0;
-    if (!e->family) return false;
+    e->family = AF_INET;
+    if (inet_pton(AF_INET, copy, e->address) != 1) {
+        e->family = AF_INET6;
+        if (inet_pton(AF_INET6, copy, e->address) != 1) return false;
+    }
     const int all = e->family == AF_INET ? 32 : 128;
     e->bits = all;
     for (const char *p = slash ? slash + 1 : ""; *p; p++) {

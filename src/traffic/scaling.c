@@ -274,7 +274,13 @@ static void add_row(double *to, const double *from, int F)
 }
 
 // Sums and counts of the slots within `around` of each slot, by part of the week.
-typedef struct NearSums { const double *sum; const int64_t *count; int D, F, around; double *near; int64_t n[PARTS]; } NearSums;
+typedef struct NearSums {
+    const double *sum;           // [PARTS * D][F]
+    const int64_t *count;        // [PARTS * D]
+    int D, F, around;
+    double *near;                // [PARTS][F]
+    int64_t n[PARTS];
+} NearSums;
 
 static void near_add(NearSums *s, int part, int slot, double sign)
 {
@@ -302,7 +308,8 @@ float *part_means_fit(Arena *a, const TrafficSeries *s, TrafficRange rows, const
     const int D = (int)traffic_slots_per_day(s), F = k->F, around = NEAR_SECONDS / s->slot_seconds;
     float *mean = arena_zalloc(a, (size_t)PARTS * (size_t)D * (size_t)F * sizeof *mean);
     const size_t mark = arena_mark(a);
-    double *sum = arena_zalloc(a, (size_t)(PARTS * D + 1) * (size_t)F * sizeof *sum), *all = sum + (int64_t)PARTS * D * F;
+    double *sum = arena_zalloc(a, (size_t)(PARTS * D + 1) * (size_t)F * sizeof *sum);
+    double *all = sum + (int64_t)PARTS * D * F;
     int64_t *count = arena_zalloc(a, (size_t)(PARTS * D) * sizeof *count), used = 0;
     for (int64_t t = rows.begin; t < rows.end; t++) {
         if (!s->valid[t]) continue;

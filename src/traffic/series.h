@@ -87,7 +87,8 @@ typedef struct TrafficReadOptions {
 // file, what was wanted and what was found: those of the readers; not square, N < 2, T < 2; Inf, negative, above the
 // float range; times of another length; two different snapshots of one time; gaps outside the file.
 Status traffic_series_read(TrafficSeries *s, Arena *a, const char *path, const TrafficReadOptions *o);
-Status traffic_series_read_all(TrafficSeries *s, Arena *a, const char *const *paths, int n, const TrafficReadOptions *o);
+Status traffic_series_read_all(TrafficSeries *s, Arena *a, const char *const *paths, int n,
+                               const TrafficReadOptions *o);
 
 // Makes a series of what a reader found: sorts by time, finds the slot and puts jittered times on its grid, converts to
 // kbit/s, resamples, fills short holes.  t->x is kept or replaced, never copied beside itself for longer than that

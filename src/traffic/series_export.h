@@ -21,6 +21,7 @@ extern const char *const export_names[EXPORT_FORMATS];   // "csv", "long", ..
 bool export_format_of(ExportFormat *f, const char *path);
 // Writes these rows, whole or not at all.  Errors: a missing value where the format has none; a format of one snapshot
 // and several rows; those of formats.h; no file.
-Status traffic_series_export(const TrafficSeries *s, Arena *a, const char *path, ExportFormat format, TrafficRange rows);
+Status traffic_series_export(const TrafficSeries *s, Arena *a, const char *path, ExportFormat format,
+                             TrafficRange rows);
 
 #endif

@@ -164,7 +164,8 @@ static void merge_rows(SeriesRows *r, int64_t to, int64_t t, int64_t *count)
     float *x = row_at(r, to);
     const float *y = row_at(r, t);
     for (int64_t f = 0; f < (int64_t)r->N * r->N; f++)
-        x[f] = isnan(y[f]) ? x[f] : isnan(x[f]) ? y[f] : (float)((double)x[f] + ((double)y[f] - (double)x[f]) / (double)n);
+        if (isnan(x[f])) x[f] = y[f];
+        else if (!isnan(y[f])) x[f] = (float)((double)x[f] + ((double)y[f] - (double)x[f]) / (double)n);
     if (r->mark) r->mark[to] |= r->mark[t];
 }
 

@@ -53,7 +53,8 @@ static const char *list_absent(Arena *a, const char *names, const TrafficSeries 
     for (const char *p = names, *end; *p; p = *end ? end + 1 : end) {
         end = p + strcspn(p, "\n");
         if (find_node(s, p, (size_t)(end - p)) >= 0) continue;
-        if (++n <= SHOWN) list = arena_printf(a, "%s%s%.*s", list, n > 1 ? ", " : "", (int)(end - p > 30 ? 30 : end - p), p);
+        const int shown = end - p > 30 ? 30 : (int)(end - p);
+        if (++n <= SHOWN) list = arena_printf(a, "%s%s%.*s", list, n > 1 ? ", " : "", shown, p);
     }
     return n > SHOWN ? arena_printf(a, "%s and %d more", list, n - SHOWN) : n ? list : "none";
 }

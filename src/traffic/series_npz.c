@@ -16,8 +16,8 @@ static const char *text_at(Arena *a, const NpyView *v, int64_t i)
     unsigned char *text = arena_alloc(a, (size_t)v->width + 1);
     int n = 0;
     for (int k = 0; k < v->width; k += 4) {
-        const uint32_t cp = v->big_endian ? (uint32_t)p[k] << 24 | (uint32_t)p[k + 1] << 16 | (uint32_t)p[k + 2] << 8 | p[k + 3]
-                                          : (uint32_t)p[k + 3] << 24 | (uint32_t)p[k + 2] << 16 | (uint32_t)p[k + 1] << 8 | p[k];
+        uint32_t cp = 0;
+        for (int b = 0; b < 4; b++) cp |= (uint32_t)p[k + b] << 8 * (v->big_endian ? 3 - b : b);
         if (!cp) break;
         n += utf8_encode(text + n, cp < 0x110000 && (cp < 0xD800 || cp > 0xDFFF) ? cp : 0xFFFD);
     }
@@ -81,7 +81,8 @@ static Status read_seen(TrafficTable *t, Arena *a, const NpzFile *f)
     return OK;
 }
 
-Status traffic_npz_read(TrafficTable *t, Arena *a, const void *bytes, size_t size, const char *path, TrafficNotes *notes)
+Status traffic_npz_read(TrafficTable *t, Arena *a, const void *bytes, size_t size, const char *path,
+                        TrafficNotes *notes)
 {
     NpzFile f;
     NpyView v;

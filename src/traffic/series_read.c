@@ -86,8 +86,8 @@ static const char *times_beside(Arena *a, const char *path)
 Status traffic_times_of(int64_t **time, Arena *a, const NpyView *v, int64_t T, const char *name)
 {
     if (v->n_dims != 1 || (v->kind != 'f' && v->kind != 'i' && v->kind != 'u' && v->kind != 'M'))
-        return ERROR("%s: want times of one dimension, Unix seconds or datetime64, got %d dimensions of kind '%c'", name,
-                     v->n_dims, v->kind);
+        return ERROR("%s: want times of one dimension, Unix seconds or datetime64, got %d dimensions of kind '%c'",
+                     name, v->n_dims, v->kind);
     if (v->count != T)
         return ERROR("%s: want %lld times, one for each snapshot, got %lld", name, (long long)T, (long long)v->count);
     *time = arena_alloc(a, (size_t)T * sizeof **time);

@@ -27,8 +27,8 @@ static void print_size(const TrafficSeries *s, FILE *out)
             largest = fmaxf(largest, s->x[t * F + f]);
         }
     }
-    fprintf(out, "; on average %.3g Gbit/s in all, the largest flow ever %.3g Gbit/s\n", rows ? sum / (double)rows / 1e6 : 0,
-            (double)largest / 1e6);
+    fprintf(out, "; on average %.3g Gbit/s in all, the largest flow ever %.3g Gbit/s\n",
+            rows ? sum / (double)rows / 1e6 : 0, (double)largest / 1e6);
 }
 
 void traffic_reading_print(const TrafficSeries *s, FILE *out)
@@ -37,20 +37,22 @@ void traffic_reading_print(const TrafficSeries *s, FILE *out)
     const double cells = (double)s->T * s->N * s->N;
     fprintf(out, "  format   %s\n", r->format ? r->format : "in memory");
     if (s->node) print_nodes(s, out);
-    fprintf(out, "  unit     %s%s", r->unit ? r->unit : "kbit/s", r->unit_assumed ? " (assumed; --unit says otherwise)" : "");
+    fprintf(out, "  unit     %s%s", r->unit ? r->unit : "kbit/s",
+            r->unit_assumed ? " (assumed; --unit says otherwise)" : "");
     print_size(s, out);
     if (s->time)
         fprintf(out, "  times    %s .. %s UTC%s%s, slots of %d s\n", time_text(s->time[0]).s,
                 time_text(s->time[s->T - 1]).s, r->zone ? ", read as " : "", r->zone ? r->zone : "", s->slot_seconds);
     else
         fprintf(out, "  times    unknown, slots of %d s\n", s->slot_seconds);
-    if (r->resampled_from) fprintf(out, "  slots    of %d s, made of those of %d s\n", s->slot_seconds, r->resampled_from);
+    if (r->resampled_from)
+        fprintf(out, "  slots    of %d s, made of those of %d s\n", s->slot_seconds, r->resampled_from);
     if (r->rows_moved || r->rows_repeated)
         fprintf(out, "  order    %lld rows came out of order and were sorted, %lld equal ones of one time left out\n",
                 (long long)r->rows_moved, (long long)r->rows_repeated);
     if (r->rows_shifted)
-        fprintf(out, "  jitter   %lld rows off the full slot by up to %lld s, put on it; %lld second ones in a slot averaged\n",
-                (long long)r->rows_shifted, (long long)r->shift_max_s, (long long)r->rows_merged);
+        fprintf(out, "  jitter   %lld rows off the full slot by up to %lld s, put on it; %lld second ones in a slot "
+                "averaged\n", (long long)r->rows_shifted, (long long)r->shift_max_s, (long long)r->rows_merged);
     if (r->cells_missing) {
         int64_t out_rows = 0;
         for (int64_t t = 0; t < s->T; t++)
