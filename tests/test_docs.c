@@ -54,7 +54,7 @@ static void test_checker(TestLog *log, Arena *a)
     line(log, a, "`make mutants OP=\"add multiply\"`", "no op multiply");
     line(log, a, "`make test AREA=\"ops opps\"`", "no area opps");
     line(log, a, "`AREA=opps`", "no area opps");
-    line(log, a, "`make fuzz-run TARGET=xml`", "no fuzz xml");
+    line(log, a, "`make fuzz-run TARGET=html`", "no fuzz html");
     line(log, a, "`LEAD_ISAA=avx2`", "nothing reads LEAD_ISAA");
     line(log, a, "`lead trian --resume`", "no verb trian");
     line(log, a, "`lead gpt2 generate|logit`", "no verb gpt2 logit");
