@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "io/file.h"
-#include "io/npy.h"
+#include "tests/run_lead.h"
 #include "traffic_world.h"
 
 // ---- small files ---------------------------------------------------------------------------------------------------
@@ -627,6 +627,32 @@ static void writers_refuse(TestLog *log, Arena *a)
     TEST(log, s.code, "a directory that is not there");
 }
 
+// The commands take what this file reads: a directory to .npz, that to .hist, and nothing but one line for a bad file.
+static void through_the_program(TestLog *log, Arena *a)
+{
+    World w = world_in(log, a, "program/in");
+    w = world_in(log, a, "program");
+    for (int k = 0; k < 4; k++) {
+        put_file(&w, arena_printf(a, "in/TM-2004-03-01-00%02d.xml", 5 * k),
+                 arena_printf(a, TOTEM("", "<src id='a'><dst id='b'>%d.5</dst></src><src id='c'>"
+                                       "<dst id='a'>2</dst></src>"), k));
+    }
+    Ran r = lead_run(log, a, "data import %s/in --out %s/x.npz", w.dir, w.dir);
+    const char *said = arena_printf(a, "%s%s", r.out, r.err);
+    TEST(log, r.code == 0 && strstr(said, "TOTEM XML") && strstr(said, "4 files, 4 matrices"), "%d %s", r.code, said);
+    r = lead_run(log, a, "data export --data %s/x.npz --out %s/y.hist", w.dir, w.dir);
+    TEST(log, r.code == 0, "%s", r.err);
+    const Status s = read_paths(&w, "y.hist", NULL);
+    TEST(log, !s.code && w.t.T == 4 && w.t.N == 3 && w.t.x[1] == 500 && w.t.x[27 + 1] == 3500 && w.t.x[6] == 2000, "%s",
+         s.msg);
+    put_file(&w, "in/TM-2004-03-01-0010.xml", "<TrafficMatrixFile><IntraTM><src id='a'><dst id='b'>1</dst>");
+    r = lead_run(log, a, "data import %s/in --out %s/z.npz", w.dir, w.dir);
+    struct stat st;
+    TEST(log, r.code == 1 && strstr(r.err, "TM-2004-03-01-0010.xml:1: want the end of 'src'") &&
+         strchr(r.err, '\n') == r.err + strlen(r.err) - 1 && stat(arena_printf(a, "%s/z.npz", w.dir), &st),
+         "%d %s", r.code, r.err);
+}
+
 void test_formats(TestLog *log)
 {
     Arena *a = arena_new("test formats", (size_t)1 << 34, NULL), *scratch = arena_new("scratch", (size_t)1 << 30, NULL);
@@ -643,6 +669,7 @@ void test_formats(TestLog *log)
     geant_in_sndlib(log, a);
     writers(log, a);
     writers_refuse(log, a);
+    through_the_program(log, a);
     arena_delete(a);
     arena_delete(scratch);
 }
