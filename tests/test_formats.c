@@ -76,6 +76,12 @@ static const Small small[] = {
      {0, 1, 2, 3, 0, 5, 6, 7, 0}, 9},
     {"savetxt", "# head\n# more\n1.000000000000000056e-01 2 3 4 5 6 7 8 1.797693134862315708e+05\n", "matrix text",
      3, 1, "", 0, 0, 0, {0.1, 2, 3, 4, 5, 6, 7, 8, 179769.3134862315708}, 9},
+    {"tm-20040301-0005.txt", "1 2 3 4 5 6 7 8 0\n", "matrix text", 3, 1, "", 1078099500, 0, 0, {1, 2, 3, 4}, 4},
+    {"tm-20040301-0005", "1 2 3 4 5 6\n7 8 9 0 0 0\n0 0 0 0 0 0\n0 0 0 0 0 0\n0 0 0 0 0 0\n0 0 0 0 0 nan\n",
+     "matrix text", 6, 1, "", 1078099500, 0, 0, {1, 2, 3, 4, 5, 6, 7, 8, 9}, 9},
+    {"of others", "\n#date=2004-09-09\n#time=00-45-00\n1,2\n3,4\n", "Roughan .dat", 2, 1, "", 1094690700, 0, 0,
+     {1, 2, 3, 4}, 4},
+    {"\n\n?", "\n\n" NATIVE("", NATIVE_NODES, ""), "SNDlib native", 3, 1, "A B C", 0, 0, 0, {-1}, 1},
     {"r.dat", DAT(DAT_KEYS, "1e-05,2,3\n4,NaN,6\n7,8,9\n"), "Roughan .dat", 3, 1, "", 1094690700, 300, 8e6,
      {1e-5, 2, 3, 4, -1, 6, 7, 8, 9}, 9},
     {"tm.2004-09-09.00-45-00.dat", DAT("# units = bits/s\n", "1,2\n3,4\n"), "Roughan .dat", 2, 1, "", 1094690700, 0,
@@ -165,6 +171,11 @@ static const struct { const char *what, *text, *want; } bad[] = {
     {"text: a word", "0 1 2 3 0 5 6 7 0\n0 1 2 3 x 5 6 7 0\n", "got 'x 5 6 7 0' in field 5"},
     {"text: negative", "0 1 2 3 0 5 6 7 0\n0 1 2 3 0 5 6 7 -1\n", "t:2: want a value >= 0, got -1"},
     {"text: too large", "0 1 2 3 0 5 6 7 0\n0 1 2 3 0 5 6 7 1e39\n", "want a value >= 0, got 1e+39"},
+    {"text: a short row of one matrix", "1 2 3 4 5 6\n6 7 8 9 0\n1 2 3 4 5 6\n\n1 2 3 4 5 6\n1 2 3 4 5 6\n1 2 3 4 5 6",
+     "t:2: want 6 numbers"},
+    {"text: row numbers and four values", "0 1 2 3 4\n1 1 2 3 4\n2 1 2 3 4\n3 1 2 3 4\n4 1 2 3 4\n",
+     "want a format of"},
+    {"a table with remarks", "# date = 2004-09-09\n# time = 00-45-00\n1,2,3,4\n3,4,5,6\n", "want a format of"},
     {"dat: short row", DAT(DAT_KEYS, "1,2\n3\n"), "want 2 values, got 1"},
     {"dat: long row", DAT(DAT_KEYS, "1,2\n3,4,5\n"), "want 2 values, got more"},
     {"dat: few rows", DAT(DAT_KEYS, "1,2\n"), "want 2 lines of values, got 1"},
@@ -225,6 +236,13 @@ static void long_files(TestLog *log, Arena *a, Arena *scratch)
     TEST(log, !s.code && t.N == 17, "%s", s.msg);
     const char *timed = repeated(a, "1", " 2", 5 * 17 * 17 - 1, "\n");
     s = traffic_table_parse(&t, NULL, a, scratch, "t", timed, strlen(timed));
+    TEST(log, s.code && strstr(s.msg, "want a format"), "%s", s.msg);
+    TableNotes notes;
+    const char *sixteen = repeated(a, "", repeated(a, "1", " 2", 15, "\n"), 16, "");       // 16 of 4 x 4, or one
+    s = traffic_table_parse(&t, &notes, a, scratch, "t", sixteen, strlen(sixteen));
+    TEST(log, !s.code && t.N == 4 && t.T == 16 && strstr(notes.line[0], "taken as a matrix each"), "%s", s.msg);
+    const char *times = repeated(a, "", repeated(a, "1700000000", " 2", 19, "\n"), 20, "");       // 20 lines
+    s = traffic_table_parse(&t, NULL, a, scratch, "t", times, strlen(times));
     TEST(log, s.code && strstr(s.msg, "want a format"), "%s", s.msg);
     s = traffic_table_parse(&t, NULL, a, scratch, "t", "DEMANDS 1\nlabel src dest bw\nd\0 0 1 10\n", 40);
     TEST(log, s.code && strstr(s.msg, "want a format"), "%s", s.msg);

@@ -82,10 +82,19 @@ static bool is_square(int64_t n)
     return n >= 4 && r * r == n;
 }
 
-// A line of numbers alone, separated by blanks: as many as a matrix has, or five times as many.  Where 5 N*N - 1 is a
-// square as well, a whole number in front could be a time; X files write %.7e.  Few columns may be a long table: four
-// are left to the reader of tables, up to sixteen when the first could be a time.
-static TrafficFormat detect_numbers(Slice line)
+static int64_t count_data_lines(Lines lines)
+{
+    int64_t n = 0;
+    for (Slice line; lines_next_data(&line, &lines); n++) continue;
+    return n;
+}
+
+// A line of numbers alone, separated by blanks: as many as a matrix has, as many as there are lines, or five times as
+// many as a matrix has.  What could be a table instead, with a time or a row number in front, is left to its reader:
+// lines of four numbers; a first number that may be a time (1990 in Unix s; ms, us, ns), in up to sixteen columns or
+// where there are as many lines as columns; and of these the sizes that are a square and one more.  X files write %.7e:
+// a whole number in front is no X file.
+static TrafficFormat detect_numbers(Slice line, Lines all)
 {
     int64_t n = 0;
     bool point = false;
@@ -99,25 +108,39 @@ static TrafficFormat detect_numbers(Slice line)
             first = v;
         }
     }
-    if (n <= 4 || (n <= 16 && first >= 631152000)) return FORMAT_OTHER;     // 1990 in Unix s; or ms, us, ns
-    if (is_square(n)) return FORMAT_TEXT;
-    return n % 5 == 0 && is_square(n / 5) && (point || !is_square(n - 1)) ? FORMAT_X : FORMAT_OTHER;
+    const bool timed = first >= 631152000;
+    if (n <= 4 || (n <= 16 && timed)) return FORMAT_OTHER;
+    if (is_square(n) || (!timed && !is_square(n - 1) && count_data_lines(all) == n)) return FORMAT_TEXT;
+    return point && n >= 5 * 9 && n % 5 == 0 && is_square(n / 5) ? FORMAT_X : FORMAT_OTHER;
 }
 
-// '# units = ..' and '# key = value' before values with commas.
+static int64_t count_commas(Slice line)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < line.n; i++) n += line.s[i] == ',';
+    return n;
+}
+
+// Values with commas below comments '# key = value': those of TrafficMatrix::write or, where others wrote them, two
+// keys that it has and a square matrix.
 static bool is_roughan(const char *bytes, size_t size, Slice data)
 {
+    static const char *const known[] = {"units", "date", "time", "time interval"};
     Lines lines = lines_of(bytes, size);
     int keys = 0;
+    bool own = false;
     for (Slice line; lines_next(&line, &lines) && line.s < data.s; ) {
-        if (line.n < 2 || *line.s != '#') continue;
-        const Slice rest = slice_trim((Slice){line.s + 1, line.n - 1});
-        const char *known[] = {"units =", "date =", "time =", "time interval =", "created by = TrafficMatrix"};
-        for (size_t i = 0; i < sizeof known / sizeof *known; i++) keys += slice_begins(rest, known[i]);
+        const char *equals = line.n && *line.s == '#' ? memchr(line.s, '=', line.n) : NULL;
+        if (!equals) continue;
+        const Slice key = slice_trim((Slice){line.s + 1, (size_t)(equals - line.s - 1)});
+        const Slice value = slice_trim((Slice){equals + 1, line.n - (size_t)(equals + 1 - line.s)});
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++) keys += slice_is(key, known[i]);
+        own |= slice_is(key, "created by") && slice_begins(value, "TrafficMatrix");
     }
     double v;
     const char *comma = memchr(data.s, ',', data.n);
-    return keys >= 2 && comma && number_parse(data.s, comma, '.', &v) == comma;
+    if (!comma || number_parse(data.s, comma, '.', &v) != comma) return false;
+    return own || (keys >= 2 && count_data_lines(lines_of(bytes, size)) == count_commas(data) + 1);
 }
 
 TrafficFormat traffic_format_detect(const char *bytes, size_t size)
@@ -134,5 +157,5 @@ TrafficFormat traffic_format_detect(const char *bytes, size_t size)
     } while (slice_begins(line, "UNIT="));
     const TrafficFormat words = detect_words(line);
     if (words != FORMAT_OTHER) return words;
-    return is_roughan(bytes, size, line) ? FORMAT_ROUGHAN : detect_numbers(line);
+    return is_roughan(bytes, size, line) ? FORMAT_ROUGHAN : detect_numbers(line, lines_of(bytes, size));
 }

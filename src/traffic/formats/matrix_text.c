@@ -1,7 +1,8 @@
 // Matrices as numbers alone.
 //   X01 .. X24 of Y. Zhang's Abilene data: a line for 5 minutes, N*N times 5 numbers (realOD, simpleGravity,
 //     simpleTomogravity, generalGravity, generalTomogravity); realOD of flow k is number 5k; 100 bytes per 5 minutes
-//   .hist of DOTE and FIGRET, np.savetxt, realOD columns: N*N numbers a line, origin-major; bit/s in .hist
+//   .hist of DOTE and FIGRET, np.savetxt, realOD columns: N*N numbers a line, origin-major, or one matrix of N lines
+//     of N numbers; bit/s in .hist
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,6 +98,31 @@ Status read_x(TableBuilder *b, const FormatFile *f)
     return read_lines(b, f, ESTIMATES, start);
 }
 
+// Lines of the matrices, and numbers on the first of them.
+static int64_t count_lines(int64_t *fields, const FormatFile *f)
+{
+    Lines lines = lines_of(f->bytes, f->size);
+    int64_t n = 0;
+    for (Slice line; lines_next_data(&line, &lines); n++)
+        if (!n) *fields = count_fields(line);
+    return n;
+}
+
+// One matrix, a line for each origin.
+static Status read_square(TableBuilder *b, const FormatFile *f, int N)
+{
+    Lines lines = lines_of(f->bytes, f->size);
+    Stamp time;
+    float *x;
+    time_in_name(&time, f->path);
+    TRY(builder_dense(&x, b, N, time));
+    for (Slice line; lines_next_data(&line, &lines); x += N) {
+        TRY(read_numbers(x, f, line, lines.line, N, 1));
+        builder_scale(b, x, N);
+    }
+    return OK;
+}
+
 static bool ends_in(const char *path, const char *suffix)
 {
     const size_t n = strlen(path), m = strlen(suffix);
@@ -112,5 +138,13 @@ Status read_matrix_text(TableBuilder *b, const FormatFile *f)
         builder_note(b, "%s: unit bit/s, as in files named .hist", f->path);
     }
     TRY(builder_head(b, &head));
-    return read_lines(b, f, 1, (Stamp){.known = false});
+    int64_t fields = 0;
+    const int64_t lines = count_lines(&fields, f);
+    if (lines == fields && !square_root(fields)) return read_square(b, f, (int)fields);
+    if (lines == fields)
+        builder_note(b, "%s: %lld lines of %lld numbers are taken as a matrix each, not as one matrix", f->path,
+                     (long long)lines, (long long)fields);
+    Stamp time = {.known = false};
+    if (lines == 1) time_in_name(&time, f->path);
+    return read_lines(b, f, 1, time);
 }

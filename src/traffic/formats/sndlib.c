@@ -248,7 +248,7 @@ Status read_sndlib_native(TableBuilder *b, const FormatFile *f)
     Slice header, t;
     Meta meta = {0};
     bool nodes = false, demands = false;
-    lines_next(&header, &n.lines);
+    if (!lines_next_data(&header, &n.lines)) header = slice_of("");
     const char *type = memmem(header.s, header.n, "type:", 5);
     if (!type || !memmem(type, header.n - (size_t)(type - header.s), "network", 7))
         return token_error(&n, "the type network", header);
