@@ -158,9 +158,11 @@ static bool split_times(const Row *rows, int n, int64_t field)
 static Status find_lead(CsvLayout *l, const Probe *p, const Row *rows, int n, int first_line, TrafficNotes *notes)
 {
     const char *path = p->source->path;
-    const long long line = (long long)p->line[first_line].number;
+    const long long line = (long long)p->line[0].number;
     l->time_field = -1;
     if (l->lead == 0) return OK;
+    if (n == 0)
+        return ERROR("%s: want a line of %lld fields below the header, got none", path, (long long)l->n_fields);
     if (l->lead == 2 && split_times(rows, n, 0)) {
         l->time_field = 0;
         l->time_fields = 2;

@@ -92,6 +92,9 @@ static Status find_shape(bool *is, LongShape *l, Arena *a, const TextSource *s, 
     if (!text_next(&lines, &first)) return OK;
     const char *p = first.p;
     while (p < first.end && *p == ' ') p++;
+    if (*p == '[')
+        return ERROR("%s:%lld: want JSON lines, an object a line (jq -c '.[]' makes them), got an array", s->path,
+                     (long long)first.number);
     if (*p == '{') {
         *is = true;
         return json_shape(l, a, &first, s, o);
@@ -414,6 +417,7 @@ static Status second_pass(Reader *r, TrafficTable *out, const int *rank, bool *l
 
 static Status check_size(const Reader *r, int64_t T, int64_t N)
 {
+    if (!r->records) return ERROR("%s: want records below the header, got none", r->s->path);
     if (N < 2) return ERROR("%s: want at least 2 nodes, got %lld", r->s->path, (long long)N);
     if (r->has_time && T > 50 && 2 * r->records < 3 * T)
         return ERROR("%s: %lld records have %lld times of their own: want --slot-seconds 300 or the like, to add up "

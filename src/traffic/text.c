@@ -23,7 +23,12 @@ Status text_check(const TextSource *s, int64_t *lines)
 TextLines text_lines(const TextSource *s)
 {
     const size_t mark = s->size >= 3 && !memcmp(s->bytes, "\xef\xbb\xbf", 3) ? 3 : 0;
-    return (TextLines){.from = s, .p = s->bytes + mark, .unused = s->bytes};
+    TextLines l = {.from = s, .p = s->bytes + mark, .unused = s->bytes};
+    const char *end = s->size - mark > 5 ? memchr(l.p, '\n', s->size - mark < 8 ? s->size - mark : 8) : NULL;
+    if (!end || memcmp(l.p, "sep=", 4)) return l;
+    l.p = end + 1;                                        // what Excel wants to be told; we see it
+    l.number = 1;
+    return l;
 }
 
 bool text_next(TextLines *l, TextLine *line)
