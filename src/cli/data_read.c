@@ -80,6 +80,24 @@ static Status read_options(TrafficReadOptions *r, const DataOptions *o, int fill
     return OK;
 }
 
+static void say_reading(const TrafficSeries *s)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out) return;
+    traffic_reading_print(s, out);
+    fclose(out);
+    for (char *p = text, *end; *p; p = end + 1) {
+        end = strchrnul(p, '\n');
+        const bool last = !*end;
+        *end = 0;
+        cli_say("%s", p);
+        if (last) break;
+    }
+    free(text);
+}
+
 Status data_read_filled(Cli *cli, const DataOptions *o, int fill, TrafficSeries *s)
 {
     const char *path = o->data ? o->data : cli->positional;
@@ -88,11 +106,13 @@ Status data_read_filled(Cli *cli, const DataOptions *o, int fill, TrafficSeries 
     TRY(read_options(&r, o, fill, cli->perm));
     const bool several = !o->data && cli->n_paths > 1;
     TRY(traffic_series_read_all(s, cli->perm, several ? cli->paths : &path, several ? cli->n_paths : 1, &r));
-    fprintf(stderr, "%s: %lld snapshots of %d x %d, %d s each, %lld runs", path, (long long)s->T, s->N, s->N,
-            s->slot_seconds, (long long)s->n_runs);
-    if (!o->keep_all) fprintf(stderr, ", %lld suspicious left out", (long long)traffic_suspects_mark(s, cli->perm));
-    fputc('\n', stderr);
-    traffic_reading_print(s, stderr);
+    char left_out[64] = "";
+    if (!o->keep_all)
+        snprintf(left_out, sizeof left_out, ", %lld suspicious left out",
+                 (long long)traffic_suspects_mark(s, cli->perm));
+    cli_say("%s: %lld snapshots of %d x %d, %d s each, %lld runs%s", path, (long long)s->T, s->N, s->N, s->slot_seconds,
+            (long long)s->n_runs, left_out);
+    say_reading(s);
     return OK;
 }
 

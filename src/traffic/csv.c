@@ -198,7 +198,7 @@ Status csv_read(TrafficTable *out, Arena *a, const TextSource *s, const TrafficR
     CsvReader r;
     bool matrix;
     int64_t rows;
-    TRY(text_check(s, &rows));
+    TRY(text_source_check(s, &rows));
     TRY(read_matrix(&matrix, out, a, s));
     if (matrix) return OK;
     TRY(open_reader(&r, a, s, o, notes));

@@ -503,7 +503,7 @@ static Status read_all(Reader *r, TrafficTable *out, Arena *a, TrafficNotes *not
 Status long_read(TrafficTable *out, Arena *a, const TextSource *s, const TrafficReadOptions *o, TrafficNotes *notes)
 {
     int64_t lines;
-    TRY(text_check(s, &lines));
+    TRY(text_source_check(s, &lines));
     Reader *r = arena_zalloc(a, sizeof *r);
     *r = (Reader){.s = s, .o = o, .work = arena_new("long table", (size_t)64 << 30, NULL),
                   .scratch = arena_new("long record", (size_t)1 << 30, NULL)};

@@ -50,7 +50,7 @@ Status node_map_read(NodeMap **map, Arena *a, const char *path)
     int64_t lines;
     TRY(file_read(&bytes, &size, a, path, (size_t)1 << 30));
     const TextSource source = {.path = path, .bytes = bytes, .size = size};
-    TRY(text_check(&source, &lines));
+    TRY(text_source_check(&source, &lines));
     NodeMap *m = arena_alloc(a, sizeof *m);
     *m = (NodeMap){.entry = arena_zalloc(a, (size_t)lines * sizeof *m->entry)};
     TextLines l = text_lines(&source);

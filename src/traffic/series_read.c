@@ -107,7 +107,7 @@ static Status times_of_text(int64_t **time, Arena *a, const TextSource *s, int64
 {
     int64_t lines, n = 0;
     TimeZone zone;
-    TRY(text_check(s, &lines));
+    TRY(text_source_check(s, &lines));
     TRY(time_zone_open(&zone, o->tz));
     *time = arena_alloc(a, (size_t)T * sizeof **time);
     TextLines l = text_lines(s);

@@ -7,7 +7,7 @@
 
 enum { PIECE = 16 << 20 };    // bytes after which pages are given back
 
-Status text_check(const TextSource *s, int64_t *lines)
+Status text_source_check(const TextSource *s, int64_t *lines)
 {
     *lines = 1;
     for (size_t at = 0; at < s->size; at += PIECE) {

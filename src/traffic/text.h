@@ -19,7 +19,7 @@ typedef struct TextLine { const char *p, *end; int64_t number; } TextLine;      
 typedef struct TextLines { const TextSource *from; const char *p, *unused; int64_t number; } TextLines;
 
 // Refuses a NUL byte; counts the lines.
-Status text_check(const TextSource *s, int64_t *lines);
+Status text_source_check(const TextSource *s, int64_t *lines);
 // A byte order mark is skipped.
 TextLines text_lines(const TextSource *s);
 // The next line that is neither blank nor a comment (#); without CR and LF.  False at the end.
