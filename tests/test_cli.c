@@ -781,13 +781,14 @@ static void check_names(const Cli *c)
     static const char *const renamed[] = {"Oslo", "Bergen", "Troms\xc3\xb8", "Bod\xc3\xb8"};
     static const int same[] = {0, 1, 2, 3}, other[] = {2, 0, 3, 1};
     const char *csv = named_traffic(c, "named.csv", names, same), *npz = PATH("named.npz"), *run = PATH("namedrun");
-    const char *moved = named_traffic(c, "moved.npz", names, other), *foreign = named_traffic(c, "foreign.csv", renamed, same);
+    const char *moved = named_traffic(c, "moved.npz", names, other);
+    const char *foreign = named_traffic(c, "foreign.csv", renamed, same);
     Ran r = lead_run(c->log, c->a, "data import %s --out %s", csv, npz);
     TEST(c->log, r.code == 0 && exists(npz) && strstr(r.err, "Oslo, Bergen, Troms"), "import: %s", r.err);
     r = lead_run(c->log, c->a, "data export %s --out %s --row 3 --count 2 --format long", npz, PATH("named.long"));
     TEST(c->log, r.code == 0, "export: %s", r.err);
-    r = lead_run(c->log, c->a, "train --keep-all --config tiny --calibrate false --steps 4 --no-final --llm %s --data %s "
-                 "--out %s", c->llm, npz, run);
+    r = lead_run(c->log, c->a, "train --keep-all --config tiny --calibrate false --steps 4 --no-final --llm %s "
+                 "--data %s --out %s", c->llm, npz, run);
     TEST(c->log, r.code == 0, "train: %s", r.err);
     const char *how = arena_printf(c->a, "forecast --keep-all --model %s --horizon 1 --samples 2", run);
     const Ran a = lead_run(c->log, c->a, "%s --data %s --flow Oslo:Stavanger,Bergen:0", how, npz);
