@@ -35,7 +35,7 @@ static const char *range_text(Arena *a, TrafficRange r)
     return arena_printf(a, "%lld %lld", (long long)r.begin, (long long)r.end);
 }
 
-enum { N_META = 18 };
+enum { N_META = 19 };
 
 // What a file says about the run and its state.
 static void describe(Trainer *tr, SafeMeta meta[N_META])
