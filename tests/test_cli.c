@@ -10,6 +10,7 @@
 #include "lead_world.h"
 #include "published.h"
 #include "run_lead.h"
+#include "traffic/csv.h"
 #include "traffic/series_export.h"
 
 typedef struct Cli { TestLog *log; Arena *a; const char *llm, *data, *run; } Cli;
@@ -29,7 +30,8 @@ static int count_lines(const char *text, const char *start)
 static void expect_refusal(const Cli *c, Ran r, int code, const char *want, bool info, const char *args)
 {
     TEST(c->log, r.code == code, "lead %s: exit %d, want %d: %s", args, r.code, code, r.err);
-    const int lines = count_lines(r.err, "") - (info ? count_lines(r.err, "  ") : 0), errors = count_lines(r.err, "lead: ");
+    const int lines = count_lines(r.err, "") - (info ? count_lines(r.err, "  ") : 0);
+    const int errors = count_lines(r.err, "lead: ");
     TEST(c->log, errors == 1 && (lines == 1 || (info && lines == 2 && strstr(r.err, "snapshots"))),
          "lead %s: want one line on stderr, got '%s'", args, r.err);
     TEST(c->log, strstr(r.err, want) != NULL, "lead %s: want '%s' in '%s'", args, want, r.err);
@@ -60,7 +62,8 @@ static bool exists(const char *path)
 // ---- help and usage
 
 static const struct { const char *verb, *options; } verbs[] = {
-#define DATA "data times gaps invalid slot-seconds slot aggregate fill unit tz calendar-shift columns sampling map absent " \
+#define DATA "data times gaps invalid slot-seconds slot aggregate fill unit tz calendar-shift columns sampling map " \
+             "absent " \
              "keep-all "
     {"demo", "out days windows config unet-base"},
     {"data info", DATA},
@@ -71,9 +74,14 @@ static const struct { const char *verb, *options; } verbs[] = {
     {"train", DATA "out resume update from final no-final profile checkpoint-seconds config config-file history "
                    "horizon encoding llm adapter-width lr steps minutes patience seed guidance"},
     {"pretrain", "out networks steps-each resume checkpoint-seconds config"},
-    {"forecast", DATA "model llm horizon samples sample-steps guidance seed quantiles row flow out png"},
+    {"forecast", DATA "model llm horizon samples sample-steps guidance seed quantiles row flow out png paths aggregate "
+                 "format value"},
+    {"loads", DATA "model paths topology routing weights capacity-unit horizon row quantiles above format out"},
+    {"whatif", DATA "model paths topology weights fail grow move optimise routing-out above format out"},
     {"eval", DATA "model llm naive-only protocol split stride samples sample-steps guidance batch details out png "
                   "also also-levels windows-out origins config config-file runs"},
+    {"estimate", DATA "topology routing loads prior out split stride"},
+    {"alarm", DATA "model rows rate limits learn-rows faults"},
     {"gpt2 logits", "llm tokens text tokenizer adapter top"},
     {"gpt2 generate", "llm adapter tokens text tokenizer n temperature top-k top-p samples beams length-penalty seed"},
     {"gpt2 eval", "llm adapter tokenizer context stride"},
@@ -451,7 +459,7 @@ static void check_naive(const Cli *c)
     for (int i = 0; i < K * F && p && !read.code; i++, p = strchr(p + 1, '\n')) {
         const int k = 1 + i / F, f = i % F;
         double got[3] = {NAN, NAN, NAN};
-        sscanf(p + 1, "%*d,%*d,%*d,%*d,%lf,%lf,%lf", &got[0], &got[1], &got[2]);
+        sscanf(p + 1, "%*d,%*[^,],%*d,%*d,%lf,%lf,%lf", &got[0], &got[1], &got[2]);
         int n = 0;
         for (int t = HISTORY - 1; t + K <= ROW; t++) error[n++] = (double)s.x[(t + k) * F + f] - (double)s.x[t * F + f];
         const double now = (double)s.x[ROW * F + f], low = fmax(0, now + quantile(error, n, 0.2)),
@@ -569,13 +577,15 @@ static void check_forecast(const Cli *c)
     TEST(c->log, strncmp(r.out, head, strlen(head)) == 0, "forecast: header %.100s", r.out);
     int rows = 0;
     bool order = true, fine = true;
-    long long first_time = 0;
+    int64_t first_time = 0;
     for (const char *p = strchr(r.out, '\n'); p && p[1]; p = strchr(p + 1, '\n'), rows++) {
         int k = 0, i = 0, j = 0;
-        long long time = 0;
+        int64_t time = 0;
+        char text[32] = "";
         double mean = NAN, q[NQ] = {NAN, NAN, NAN, NAN, NAN};
-        const int got = sscanf(p + 1, "%d,%lld,%d,%d,%lf,%lf,%lf,%lf,%lf,%lf", &k, &time, &i, &j, &mean, &q[0], &q[1],
+        const int got = sscanf(p + 1, "%d,%31[^,],%d,%d,%lf,%lf,%lf,%lf,%lf,%lf", &k, text, &i, &j, &mean, &q[0], &q[1],
                                &q[2], &q[3], &q[4]);
+        order &= csv_parse_time(text, &time) && text[strlen(text) - 1] == 'Z';
         if (rows == 0) first_time = time;
         order &= got == 10 && k == 1 + rows / (N * N) && i == rows / N % N && j == rows % N &&
                  time == first_time + (k - 1) * 10800;
@@ -770,7 +780,8 @@ static const char *named_traffic(const Cli *c, const char *file, const char *con
     s.node = node;
     ExportFormat f;
     const char *path = PATH(file);
-    st = export_format_of(&f, path) ? traffic_series_export(&s, c->a, path, f, (TrafficRange){0, s.T}) : ERROR("%s", path);
+    st = export_format_of(&f, path) ? traffic_series_export(&s, c->a, path, f, (TrafficRange){0, s.T})
+                                    : ERROR("%s", path);
     TEST(c->log, !st.code, "%s", st.msg);
     return path;
 }

@@ -12,6 +12,7 @@
 static const Option table[] = {
     DATA_OPTIONS(EvalValues),
     RUN_OPTIONS(EvalValues),
+    NETWORK_OPTIONS(EvalValues),
     {"naive-only", OPT_FLAG, offsetof(EvalValues, naive_only), NULL, "score the naive forecasts only", 0, 0},
     {"protocol", OPT_TEXT, offsetof(EvalValues, protocol), "NAME",
      "clean, rolling (ridge refitted every day) or flow-by-flow [clean]", 0, 0},
@@ -68,10 +69,10 @@ static Status watched_run(void *ctx, const TrafficSeries *s, const EvalBatch *b)
     return OK;
 }
 
-Status eval_run(EvalTable *t, Arena *a, const EvalTask *task, LeadRun *run, int batch)
+Status eval_run(EvalTable *t, Arena *a, const EvalTask *task, LeadRun *run, int batch, EvalLinks *links)
 {
     if (!run) return OK;
-    Watched w = {.inner = lead_forecaster(run, batch),
+    Watched w = {.inner = eval_links_watch(links, a, lead_forecaster(run, batch)),
                  .bar = progress_new(),
                  .total = task->n_windows,
                  .t0 = clock_seconds()};
@@ -181,6 +182,8 @@ static Status check_options(EvalValues *v)
         return USAGE_ERROR("--split: want test or val, got '%s'", v->split);
     if (v->origins && (v->which != PROTOCOL_CLEAN || v->also || v->windows_out || v->png || strcmp(v->split, "test")))
         return USAGE_ERROR("--origins: wants protocol clean, and no --split, --also, --windows-out, --png");
+    if (v->origins && (v->net.topology || v->net.routing))
+        return USAGE_ERROR("--topology: wants one split, so no --origins");
     if (!v->origins && (v->config || v->config_file || v->runs))
         return USAGE_ERROR("--config, --config-file and --runs: want --origins P,..");
     if (v->naive_only && (v->config || v->config_file || v->runs))
@@ -214,12 +217,14 @@ static const char *describe(const Cli *cli, const EvalValues *v, const EvalTask 
 }
 
 // Table and picture: the table takes its name when the picture is whole.
-static Status write_files(Cli *cli, const EvalValues *v, const EvalTable *t, const char *comment, int K)
+static Status write_files(Cli *cli, const EvalValues *v, const EvalTable *t, const EvalLinks *links,
+                          const char *comment, int K)
 {
     FileWriter file = {.f = NULL};
     if (v->out) {
         TRY(file_open(&file, v->out));
         eval_print(t, comment, v->details, 0, true, file.f);
+        if (links) eval_links_print(links, file.f);
         TRY(file_sync(&file));
     }
     const Status drawn = v->png ? show_eval_png(t, K, v->png, cli->perm) : OK;
@@ -233,27 +238,39 @@ static Status write_files(Cli *cli, const EvalValues *v, const EvalTable *t, con
 }
 
 // Scores all rows of one split and prints them.
-static Status score(Cli *cli, const EvalValues *v, const EvalPlan *plan, LeadRun *run, Files *files)
+static Status score(Cli *cli, const EvalValues *v, const EvalPlan *plan, LeadRun *run, Files *files, EvalLinks *links)
 {
     const EvalTask *task = &plan->task;
     EvalTable t = eval_table_new(cli->perm, task, NAIVE_KINDS + 1 + files->n);
-    TRY(eval_run(&t, cli->perm, task, run, (int)v->batch));
+    TRY(eval_run(&t, cli->perm, task, run, (int)v->batch, links));
     for (int i = 0; i < files->n; i++) {
-        const Forecaster f = forecast_file_forecaster(&files->file[i]);
+        const Forecaster f = eval_links_watch(links, cli->perm, forecast_file_forecaster(&files->file[i]));
         TRY(evaluate(&t, cli->perm, task, &f));
     }
     if (v->which == PROTOCOL_ROLLING) TRY(evaluate_rolling(&t, cli->perm, task, plan->split.train, v->half_life));
     else TRY(evaluate_naive(&t, cli->perm, task, plan->split.train, plan->split.val));
+    if (links) TRY(eval_links_naive(links, cli));
     eval_compare(&t, cli->perm);
     const char *what = describe(cli, v, task, run, files), *comment = show_findings(&t, what, cli->perm);
-    if (!v->out) eval_print(&t, comment, v->details, 0, true, stdout);
+    if (!v->out) {
+        eval_print(&t, comment, v->details, 0, true, stdout);
+        if (links) eval_links_print(links, stdout);
+    }
     show_scores(&t, what, stderr, cli->perm);
-    return write_files(cli, v, &t, comment, task->K);
+    return write_files(cli, v, &t, links, comment, task->K);
+}
+
+static int most_paths(const LeadRun *r, const Files *files)
+{
+    int most = r ? r->cfg.samples : 0;
+    for (int i = 0; i < files->n; i++) most = files->file[i].S > most ? files->file[i].S : most;
+    return most;
 }
 
 static Status run(Cli *cli, void *values)
 {
     EvalValues *v = values;
+    if (v->out && !strcmp(v->out, "-")) v->out = NULL;   // the table goes to stdout in any case
     TRY(check_options(v));
     // scoring takes long: a place that cannot be written is found before it
     if (v->out) TRY(file_try(v->out));
@@ -287,7 +304,10 @@ static Status run(Cli *cli, void *values)
         run_say(r);
         note_rows(r, plan.scored);
     }
-    return score(cli, v, &plan, r, &files);
+    EvalLinks links, *on_links = v->net.topology || v->net.routing ? &links : NULL;
+    if (on_links)
+        TRY(eval_links_open(on_links, cli, &v->net, &plan, 1 + files.n, most_paths(r, &files)));
+    return score(cli, v, &plan, r, &files, on_links);
 }
 
 const Verb verb_eval = {

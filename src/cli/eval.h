@@ -2,6 +2,7 @@
 #ifndef LEAD_CLI_EVAL_H
 #define LEAD_CLI_EVAL_H
 
+#include "cli/eval_links.h"
 #include "cli/run.h"
 #include "io/file.h"
 #include "traffic/protocol.h"
@@ -9,6 +10,7 @@
 typedef struct EvalValues {
     DataOptions data;
     RunOptions run;
+    NetworkOptions net;          // net.topology or net.routing: link loads too
     const char *protocol, *out, *split, *png, *also, *windows_out, *origins, *config, *config_file, *runs;
     bool naive_only, details, also_levels;
     int64_t stride, batch;
@@ -16,8 +18,8 @@ typedef struct EvalValues {
     TrafficProtocol which;       // that of `protocol`
 } EvalValues;
 
-// Scores run (NULL: none) with a progress bar.
-Status eval_run(EvalTable *t, Arena *a, const EvalTask *task, LeadRun *run, int batch);
+// Scores run (NULL: none) with a progress bar, and its link loads where there are links.
+Status eval_run(EvalTable *t, Arena *a, const EvalTask *task, LeadRun *run, int batch, EvalLinks *links);
 
 // The table of the scaled space in the columns that programs read, or every metric of every space (details).  origin:
 // 0, or the value of one more column.  head: with the line of names.

@@ -2,242 +2,183 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/run.h"
+#include "cli/forecast_table.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
-#include "io/file.h"
-#include "traffic/naive.h"
+#include "io/npy.h"
 
 typedef struct Values {
-    DataOptions data;
-    RunOptions run;
-    const char *out, *quantiles, *png, *flow;
-    int64_t horizon, row, seed;
+    PathsOptions from;
+    const char *out, *quantiles, *png, *paths, *format, *value, *flow;
+    int64_t step;
 } Values;
 
+#define AT(field) offsetof(Values, field)
 static const Option table[] = {
-    DATA_OPTIONS(Values),
-    RUN_OPTIONS(Values),
-    {"horizon", OPT_INT, offsetof(Values, horizon), "K", "steps to forecast (default: the run's horizon)", 1, 64},
-    {"seed", OPT_INT, offsetof(Values, seed), "N", "seed of the samples (default: the run's)", 0, 9e15},
-    {"quantiles", OPT_TEXT, offsetof(Values, quantiles), "LIST", "quantile levels to print [0.1,0.5,0.9]", 0, 0},
-    {"row", OPT_INT, offsetof(Values, row), "T", "forecast after this row (default: the last)", 0, 1e12},
-    {"flow", OPT_TEXT, offsetof(Values, flow), "LIST",
-     "flows to print, SOURCE:DESTINATION,.. by name or number (default: all)", 0, 0},
-    {"out", OPT_TEXT, offsetof(Values, out), "FILE", "CSV (default, and -: stdout)", 0, 0},
-    {"png", OPT_TEXT, offsetof(Values, png), "DIR", "draw film strip, heat maps and fan charts into DIR", 0, 0},
+    PATHS_OPTIONS(PathsOptions),
+    {"quantiles", OPT_TEXT, AT(quantiles), "LIST", "quantile levels to print [0.05,0.25,0.5,0.75,0.95]", 0, 0},
+    {"flow", OPT_TEXT, AT(flow), "LIST", "flows to print, SOURCE:DESTINATION,.. by name or number (default: all)", 0,
+     0},
+    {"format", OPT_TEXT, AT(format), "NAME",
+     "csv, csv-wide, nixtla, nixtla-wide, jsonl, hist, repetita, paragon or trafficload [csv]", 0, 0},
+    {"value", OPT_TEXT, AT(value), "WHAT",
+     "of the wide formats, and of hist .. trafficload: mean, a quantile such as q0.95, or (hist) paths [mean]", 0, 0},
+    {"step", OPT_INT, AT(step), "K", "of repetita and paragon, which hold one matrix: which step [1]", 1, 1e6},
+    {"paths", OPT_TEXT, AT(paths), "FILE", "also write all sample paths: .npy [S,K,N,N] float32, kbit/s", 0, 0},
+    {"out", OPT_TEXT, AT(out), "FILE", "the table (default, and -: stdout)", 0, 0},
+    {"png", OPT_TEXT, AT(png), "DIR", "draw film strip, heat maps and fan charts into DIR", 0, 0},
 };
 
 static void defaults(void *values)
 {
     Values *v = values;
-    v->row = v->seed = -1;
-    v->run.guidance = -1;
-    v->quantiles = "0.1,0.5,0.9";
+    paths_defaults(&v->from);
+    v->quantiles = "0.05,0.25,0.5,0.75,0.95";
+    v->format = "csv";
+    v->value = "mean";
+    v->step = 1;
 }
 
-enum { MAX_LEVELS = 99 };
-
-static Status parse_levels(const char *text, double *q, int *n)
+// --aggregate is two things at once: what is summed (flows, ..), and how the data's slots become longer ones (mean,
+// max, p95; cli.h).  The words of the first kind go to t, the one of the second stays in *slots (NULL: none).
+static Status parse_groups(const char *text, ForecastTable *t, const char **slots, Arena *a)
 {
-    *n = 0;
-    for (const char *p = text; *p; p = *p == ',' ? p + 1 : p) {
-        char *end;
-        const double v = strtod(p, &end);
-        if (end == p || (*end && *end != ',') || !(v > 0 && v < 1) || *n == MAX_LEVELS)
-            return USAGE_ERROR("--quantiles: want up to %d levels between 0 and 1 such as 0.1,0.5,0.9, got '%s'",
-                               MAX_LEVELS, text);
-        q[(*n)++] = v;
-        p = end;
+    static const struct { const char *name; PathsGroup group; } names[] = {
+        {"flows", PATHS_FLOWS}, {"origins", PATHS_ORIGINS}, {"destinations", PATHS_DESTINATIONS},
+        {"total", PATHS_TOTAL}};
+    t->groups = 0;
+    *slots = NULL;
+    char *save, *list = arena_printf(a, "%s", text ? text : "flows");
+    for (char *word = strtok_r(list, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
+        size_t i = 0;
+        while (i < 4 && strcmp(word, names[i].name)) i++;
+        if (i < 4 && t->groups < 4) t->group[t->groups++] = names[i].group;
+        else if (i == 4 && !*slots && (!strcmp(word, "mean") || !strcmp(word, "max") || !strcmp(word, "p95")))
+            *slots = word;
+        else
+            return USAGE_ERROR("--aggregate: want at most four of flows, origins, destinations, total, and of a longer "
+                               "slot mean, max or p95; got '%s'", text);
     }
-    return *n ? OK : USAGE_ERROR("--quantiles: want levels between 0 and 1, got none");
+    if (!t->groups) t->group[t->groups++] = PATHS_FLOWS;
+    return OK;
 }
 
-// A forecast after row t: its distribution dist [S][K][F] kbit/s, and its point forecast [K][F].
-typedef struct Forecast { int64_t t; int S, K; DistKind kind; const float *dist, *point; } Forecast;
-
-// The flows that --flow names; all without it.
-static Status choose_flows(bool **wanted, const char *list, const TrafficSeries *s, Arena *a)
+static Status parse_format(const char *name, ForecastFormat *format)
 {
-    const size_t F = (size_t)s->N * (size_t)s->N;
-    *wanted = memset(arena_alloc(a, F), !list, F);
-    for (const char *p = list; p && *p;) {
+    for (int i = 0; i < FORECAST_FORMATS; i++)
+        if (!strcmp(name, forecast_formats[i])) {
+            *format = (ForecastFormat)i;
+            return OK;
+        }
+    return USAGE_ERROR("--format: want csv, csv-wide, nixtla, nixtla-wide, jsonl, hist, repetita, paragon or "
+                       "trafficload, got '%s'", name);
+}
+
+static Status parse_value(const char *text, double *level)
+{
+    char *end;
+    *level = 0;
+    if (!strcmp(text, "mean")) return OK;
+    *level = *text == 'q' ? strtod(text + 1, &end) : 0;
+    return *text == 'q' && end != text + 1 && !*end && *level > 0 && *level < 1
+               ? OK
+               : USAGE_ERROR("--value: want mean or a quantile such as q0.95, got '%s'", text);
+}
+
+// The flows that --flow names.
+static Status choose_flows(const bool **out, const char *list, const TrafficSeries *s, Arena *a)
+{
+    bool *wanted = arena_zalloc(a, (size_t)s->N * (size_t)s->N);
+    for (const char *p = list; *p;) {
         const size_t n = strcspn(p, ",");
         int flow;
         const Status st = traffic_flow_find(&flow, s, p, n);
         if (st.code) return USAGE_ERROR("--flow: %s", st.msg);
-        (*wanted)[flow] = true;
+        wanted[flow] = true;
         p += p[n] ? n + 1 : n;
     }
+    *out = wanted;
     return OK;
 }
 
-// One row per step, origin and destination, of the first K steps.
-static void print_forecast(FILE *out, const TrafficSeries *s, const Forecast *p, const bool *wanted, int K,
-                           const double *q, int nq, Arena *a)
+static Status write_paths(Cli *cli, const char *path, const PathsForecast *f)
 {
-    const int N = s->N, F = N * N, S = p->S, type = metric_quantile_type(p->kind);
-    float *v = arena_alloc(a, (size_t)S * sizeof *v);
-    fprintf(out, "step,time,origin,destination,mean_kbps");
-    for (int i = 0; i < nq; i++) fprintf(out, ",q%g_kbps", q[i]);
-    fputc('\n', out);
-    for (int k = 0; k < K; k++)
-        for (int f = 0; f < F; f++) {
-            if (!wanted[f]) continue;
-            for (int i = 0; i < S; i++) v[i] = p->dist[((int64_t)i * p->K + k) * F + f];
-            fprintf(out, "%d,", k + 1);
-            if (s->time) fprintf(out, "%lld", (long long)(s->time[p->t] + (int64_t)(k + 1) * s->slot_seconds));
-            fputc(',', out);
-            traffic_node_put(out, s, f / N);
-            fputc(',', out);
-            traffic_node_put(out, s, f % N);
-            fprintf(out, ",%.6g", (double)p->point[(int64_t)k * F + f]);
-            forecast_sort(v, S);
-            for (int i = 0; i < nq; i++) fprintf(out, ",%.6g", metric_quantile(v, S, q[i], type));
-            fputc('\n', out);
-        }
-}
-
-static Status write_forecast(Cli *cli, const Values *v, const TrafficSeries *s, const Forecast *p, int K,
-                             const double *q, int nq)
-{
-    bool *wanted;
-    TRY(choose_flows(&wanted, v->flow, s, cli->perm));
-    if (!v->out) {
-        print_forecast(stdout, s, p, wanted, K, q, nq, cli->perm);
-        return OK;
-    }
+    const TrafficPaths *p = &f->p;
     FileWriter w;
-    TRY(file_open(&w, v->out));
-    print_forecast(w.f, s, p, wanted, K, q, nq, cli->perm);
+    TRY(file_open(&w, path));
+    const size_t F = (size_t)p->N * (size_t)p->N, one = (size_t)f->steps * F;
+    float *x = arena_alloc(cli->perm, (size_t)p->S * one * sizeof *x);
+    for (int s = 0; s < p->S; s++) memcpy(x + (size_t)s * one, paths_at(p, s, 0), one * sizeof *x);
+    npy_put(&w, "<f4", (int64_t[]){p->S, f->steps, p->N, p->N}, 4, x);
     TRY(file_commit(&w, false));
-    return manifest_write(cli, v->out);
+    return manifest_write(cli, path);
 }
 
-static Status choose_row(const Values *v, const TrafficSeries *s, int64_t *t)
+static Status write_table(Cli *cli, const char *path, const ForecastTable *t, ForecastFormat format)
 {
-    if (v->row >= s->T)
-        return USAGE_ERROR("--row: want a row of the data, 0..%lld, got %lld", (long long)s->T - 1, (long long)v->row);
-    *t = v->row >= 0 ? v->row : s->T - 1;
-    return OK;
-}
-
-// ---- a naive forecast, fitted on the rows up to the one that is forecast from
-
-static bool find_naive(const char *name, NaiveKind *kind)
-{
-    for (int i = 0; i < NAIVE_KINDS; i++)
-        if (strcmp(name, naive_names[i]) == 0) {
-            *kind = (NaiveKind)i;
-            return true;
-        }
-    return false;
-}
-
-// The options that a naive forecast has no use for.
-static Status refuse_options(const Values *v)
-{
-    const struct { bool given; const char *name; } option[] = {
-        {v->run.llm, "llm"}, {v->run.samples, "samples"}, {v->run.sample_steps, "sample-steps"},
-        {v->run.guidance >= 0, "guidance"}, {v->seed >= 0, "seed"}, {v->png, "png"}};
-    for (size_t i = 0; i < sizeof option / sizeof *option; i++)
-        if (option[i].given)
-            return USAGE_ERROR("--%s: wants a trained run, got --model %s", option[i].name, v->run.model);
-    return OK;
-}
-
-// A seasonal forecast whose season lies before the data is another one there, in some of its steps or all.
-static void note_missing_season(NaiveKind kind, const TrafficSeries *s, const Forecast *p)
-{
-    const bool week = kind == NAIVE_LASTWEEK;
-    int missing = 0;
-    if (!week && kind != NAIVE_YESTERDAY) return;
-    for (int h = 1; h <= p->K; h++) missing += traffic_row_at(s, p->t, traffic_season_offset(s, h, week, 0)) < 0;
-    if (missing)
-        fprintf(stderr, "note: %s: the data hold no snapshot that far back for %d of %d steps, which equal %s\n",
-                naive_names[kind], missing, p->K, naive_names[week ? NAIVE_YESTERDAY : NAIVE_PERSISTENCE]);
-}
-
-static Status run_naive(Cli *cli, const Values *v, NaiveKind kind, const double *q, int nq)
-{
-    enum { HISTORY = 16, STEPS = 20 };   // those of protocol clean, with which lead eval scores it
-    TRY(refuse_options(v));
-    TrafficSeries s;
-    TRY(data_read(cli, &v->data, &s));
-    Forecast p = {.S = NAIVE_LEVELS, .K = v->horizon ? (int)v->horizon : STEPS, .kind = DIST_LEVELS};
-    TRY(choose_row(v, &s, &p.t));
-    TRY(forecast_history(&s, p.t, HISTORY));
-    note_missing_season(kind, &s, &p);
-    const TrafficRange known = {0, p.t + 1};
-    NaiveModel m;
-    TRY(naive_fit(&m, cli->perm, kind, &s, known, known, HISTORY, p.K, NULL));
-    const size_t KF = (size_t)p.K * (size_t)m.F;
-    float *point = arena_alloc(cli->perm, KF * sizeof *point);
-    float *dist = arena_alloc(cli->perm, NAIVE_LEVELS * KF * sizeof *dist);
-    naive_predict(&m, &s, p.t, point);
-    naive_spread(&m, &s, p.t, point, dist);
-    p.point = point;
-    p.dist = dist;
-    return write_forecast(cli, v, &s, &p, p.K, q, nq);
-}
-
-// ---- a trained run
-
-static Status run_trained(Cli *cli, const Values *v, const double *q, int nq)
-{
-    LeadRun r;
-    TrafficSeries s;
-    int64_t t;
-    TRY(run_open(cli, &v->run, LEAD_NEWEST, &r));
-    TRY(data_read(cli, &v->data, &s));
-    TRY(run_match_nodes(&s, r.nodes, v->run.model, cli->perm));
-    TRY(choose_row(v, &s, &t));
-    const bool past = r.final && t + 1 < r.train.end;   // the final fit has seen what came
-    if (past) TRY(run_open(cli, &v->run, LEAD_BEST, &r));
-    if (v->seed >= 0) r.cfg.seed = v->seed;
-    // a path can be fed back as often as wanted
-    if (r.cfg.horizons == HORIZON_ROLLOUT && v->horizon) r.cfg.horizon = (int)v->horizon;
-    const int K_all = r.cfg.horizon, K = v->horizon ? (int)v->horizon : K_all;
-    if (K > K_all)
-        return USAGE_ERROR("--horizon: want at most the %d steps that the run was trained for, got %d", K_all, K);
-    Forecast p = {.S = r.cfg.samples, .K = K_all, .kind = lead_dist(&r), .t = t};
-    float *samples = arena_alloc(cli->perm,
-                                 (size_t)r.cfg.samples * (size_t)K_all * (size_t)r.stats.F * sizeof *samples);
-    float *point = arena_alloc(cli->perm, (size_t)K_all * (size_t)r.stats.F * sizeof *point);
-    TRY(lead_run_attach(&r, &s));
-    if (past)
-        fprintf(stderr, "note: the final fit has seen what came after row %lld; the weights before it forecast\n",
-                (long long)t);
-    TRY(lead_forecast(&r, &p.t, 1, samples, point));
-    p.dist = samples;
-    p.point = point;
-    if (v->png) {
-        TRY(directory_make(v->png));
-        TRY(show_window_pngs(&r, &s, p.t, samples, v->png, cli->perm));
-        TRY(manifest_write(cli, arena_printf(cli->perm, "%s/forecast", v->png)));
-    }
-    TRY(write_forecast(cli, v, &s, &p, K, q, nq));
-    run_say(&r);
-    return OK;
+    FileWriter w;
+    TRY(file_open(&w, path));
+    forecast_table_print(t, format, cli->perm, w.f);
+    TRY(file_commit(&w, false));
+    return manifest_write(cli, path);
 }
 
 static Status run(Cli *cli, void *values)
 {
     const Values *v = values;
-    if (!v->run.model) return USAGE_ERROR("lead forecast: wants --model RUN");
-    double q[MAX_LEVELS];
-    int nq;
-    NaiveKind kind;
-    TRY(parse_levels(v->quantiles, q, &nq));
-    return find_naive(v->run.model, &kind) ? run_naive(cli, v, kind, q, nq) : run_trained(cli, v, q, nq);
+    double q[PATHS_LEVELS];
+    ForecastTable t = {.q = q};
+    ForecastFormat format = FORECAST_CSV;
+    bool draw = v->paths != NULL;
+    TRY(paths_parse_levels(v->quantiles, "quantiles", q, &t.levels));
+    PathsOptions from = v->from;
+    TRY(parse_groups(v->from.data.aggregate, &t, &from.data.aggregate, cli->perm));
+    TRY(parse_format(v->format, &format));
+    t.all_paths = !strcmp(v->value, "paths");
+    if (!t.all_paths) TRY(parse_value(v->value, &t.value));
+    else if (format != FORECAST_HIST) return USAGE_ERROR("--value: paths wants --format hist, got %s", v->format);
+    draw |= t.all_paths;
+    if (format >= FORECAST_HIST && (v->flow || t.groups != 1 || t.group[0] != PATHS_FLOWS))
+        return USAGE_ERROR("--format %s: holds whole matrices, so want no --flow and no sums", v->format);
+    if (v->paths && !strcmp(v->paths, "-") && (!v->out || !strcmp(v->out, "-")))
+        return USAGE_ERROR("--paths -: the table goes to stdout; want --out FILE too");
+    for (int g = 0; g < t.groups; g++) draw |= t.group[g] != PATHS_FLOWS;
+    PathsForecast f;
+    if (v->png && v->from.run.model && paths_is_naive(v->from.run.model))
+        return USAGE_ERROR("--png: wants a trained run, got --model %s", v->from.run.model);
+    TRY(paths_forecast(&f, cli, &from, draw));
+    t.f = &f;
+    if (v->flow) TRY(choose_flows(&t.wanted, v->flow, f.series, cli->perm));
+    t.step = (int)v->step - 1;
+    if (t.step >= f.steps) return USAGE_ERROR("--step: want one of the %d steps, got %d", f.steps, t.step + 1);
+    if (v->png) {
+        TRY(directory_make(v->png));
+        TRY(show_window_pngs(f.run, f.series, f.t, f.p.x, v->png, cli->perm));
+        TRY(manifest_write(cli, arena_printf(cli->perm, "%s/forecast", v->png)));
+    }
+    if (v->paths) TRY(write_paths(cli, v->paths, &f));
+    if (format >= FORECAST_HIST) {
+        TRY(forecast_matrices_write(&t, format, cli->perm, v->out ? v->out : "-"));
+        if (v->out) TRY(manifest_write(cli, v->out));
+    } else if (v->out) TRY(write_table(cli, v->out, &t, format));
+    else forecast_table_print(&t, format, cli->perm, stdout);
+    paths_say(&f);
+    return OK;
 }
 
 const Verb verb_forecast = {
     .name = "forecast",
     .summary = "Draws sample paths beyond the end of the data: mean and quantiles per flow and step, kbit/s.",
-    .text = "Of a run directory it loads final.safetensors, the fit on all rows, else best.safetensors.\n"
-            "--model persistence, yesterday, lastweek, average, mean, ets, ridge or ridge-scale needs no run: it is\n"
-            "fitted on the data up to the row that is forecast from, and the quantiles are those of its errors there\n"
-            "(./ridge is a directory).",
-    OPTIONS(table), .size = sizeof(Values), .defaults = defaults, .run = run,
+    .text =
+        "Of a run directory it loads final.safetensors, the fit on all rows, else best.safetensors.\n"
+        "--model persistence, yesterday, lastweek, average, mean, ets, ridge or ridge-scale needs no run: it is\n"
+        "fitted on the data up to the row that is forecast from, and the quantiles are those of its errors there\n"
+        "(./ridge is a directory).\n"
+        "--aggregate also says what is forecast: flows, origins (what a node sends), destinations (what it receives),\n"
+        "total, or several of them with commas [flows].  Quantiles of sums are those of the sums within the sample\n"
+        "paths; adding up the quantiles of flows would let all flows peak at once.",
+    OPTIONS(table),
+    .size = sizeof(Values),
+    .defaults = defaults,
+    .run = run,
 };

@@ -136,7 +136,7 @@ static Status make_device(Cli *cli, const CommonOptions *common)
 
 static int fail(Status s)
 {
-    fprintf(stderr, "lead: %s\n", s.msg);
+    if (*s.msg) fprintf(stderr, "lead: %s\n", s.msg);   // without: the status is the answer (lead alarm)
     return s.code;
 }
 

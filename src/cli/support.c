@@ -101,12 +101,13 @@ static const char *times_beside(const char *data, Arena *a)
     return arena_printf(a, "%.*stimes.npy", slash ? (int)(slash + 1 - data) : 0, data);
 }
 
-static bool is_output(const char *option)
+// --paths is written by lead forecast alone.
+static bool is_output(const Cli *cli, const char *option)
 {
-    static const char *const names[] = {"out", "png", "windows-out"};
+    static const char *const names[] = {"out", "png", "windows-out", "routing-out"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(option, names[i]) == 0) return true;
-    return false;
+    return !strcmp(option, "paths") && !strcmp(cli->verb->name, "forecast");
 }
 
 static const char *text_of(const Cli *cli, int i)
@@ -122,7 +123,7 @@ static Status check_output(const Cli *cli, const char *name, const char *path, A
     struct stat sb;
     for (int i = 0; i < cli->n_options; i++) {
         const char *other = text_of(cli, i);
-        if (other && strcmp(cli->option[i].name, name) && is_output(cli->option[i].name) && !strcmp(other, path))
+        if (other && strcmp(cli->option[i].name, name) && is_output(cli, cli->option[i].name) && !strcmp(other, path))
             return USAGE_ERROR("--%s %s: is --%s too; want another", name, path, cli->option[i].name);
     }
     if (stat(path, &sb) || !S_ISREG(sb.st_mode)) return OK;
@@ -149,7 +150,7 @@ Status outputs_check(const Cli *cli, const char *manifest)
 {
     for (int i = 0; i < cli->n_options; i++) {
         const char *path = text_of(cli, i);
-        if (path && is_output(cli->option[i].name)) TRY(check_output(cli, cli->option[i].name, path, cli->perm));
+        if (path && is_output(cli, cli->option[i].name)) TRY(check_output(cli, cli->option[i].name, path, cli->perm));
     }
     return manifest ? check_output(cli, "manifest", manifest, cli->perm) : OK;
 }

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "tensor/sort.h"
+#include "traffic/paths.h"
 
-enum { KBPS, SCALED, ORIGINS, DESTINATIONS, TOTAL, SPACES = EVAL_SPACES };
+enum { KBPS, SCALED, ORIGINS = PATHS_ORIGINS, DESTINATIONS = PATHS_DESTINATIONS, TOTAL = PATHS_TOTAL,
+       SPACES = EVAL_SPACES };
 static const char *const space_names[SPACES] = {"kbps", "scaled", "origins", "destinations", "total"};
 
 // ---- table ---------------------------------------------------------------------------------------------------------
@@ -220,14 +222,6 @@ typedef struct WindowView {
     float *z, *z_scaled;             // [S] work space
 } WindowView;
 
-// Sum over the pairs z[2 i], z[2 i + 1] of |difference|.
-static double within_pairs(const float *z, int S)
-{
-    double sum = 0;
-    for (int i = 0; i + 1 < S; i += 2) sum += fabs((double)z[i] - (double)z[i + 1]);
-    return sum;
-}
-
 static bool drawn(DistKind kind) { return kind == DIST_SAMPLES || kind == DIST_PAIRS; }
 
 static void score_flow(MetricSums sums[SPACES], MetricFlow *flow, const EvalTask *task, const Forecaster *fc,
@@ -238,9 +232,9 @@ static void score_flow(MetricSums sums[SPACES], MetricFlow *flow, const EvalTask
     for (int i = 0; i < fc->S; i++) v->z[i] = v->dist[i * v->stride + f];
     if (!(unit > 0)) {
         for (int i = 0; i < fc->S; i++) v->z_scaled[i] = scale_forward_flow(k, f, v->z[i]);
-        within_scaled = within_pairs(v->z_scaled, fc->S);
+        within_scaled = metric_within_pairs(v->z_scaled, fc->S);
     }
-    const double within = within_pairs(v->z, fc->S);
+    const double within = metric_within_pairs(v->z, fc->S);
     if (drawn(fc->kind)) sort_f32(v->z, fc->S);
     MetricTerms terms = metric_terms(v->y[f], v->point[f], v->z, fc->S, fc->kind, within);
     metric_sums_add(&sums[KBPS], &terms, 1, task->mape_above_kbps, fc->kind);
@@ -255,27 +249,18 @@ static void score_flow(MetricSums sums[SPACES], MetricFlow *flow, const EvalTask
     metric_flow_add(flow, &terms, unit);
 }
 
-// The sum of x over node n's row (ORIGINS) or column (DESTINATIONS) of a matrix, or over all of it (TOTAL).
-static float sum_of(const float *x, int N, int space, int n)
-{
-    const int begin = space == ORIGINS ? n * N : space == DESTINATIONS ? n : 0;
-    const int step = space == DESTINATIONS ? N : 1, count = space == TOTAL ? N * N : N;
-    double sum = 0;
-    for (int i = 0; i < count; i++) sum += (double)x[begin + i * step];
-    return (float)sum;
-}
-
 static void score_sums(MetricSums sums[SPACES], const EvalTask *task, const Forecaster *fc, const WindowView *v)
 {
     const int N = task->series->N, S = drawn(fc->kind) ? fc->S : 0;
     const DistKind kind = S ? fc->kind : DIST_NONE;
     for (int space = ORIGINS; space <= TOTAL; space++)
         for (int n = 0; n < (space == TOTAL ? 1 : N); n++) {
-            for (int i = 0; i < S; i++) v->z[i] = sum_of(v->dist + i * v->stride, N, space, n);
-            const double within = within_pairs(v->z, S);
+            for (int i = 0; i < S; i++) v->z[i] = paths_sum(v->dist + i * v->stride, N, (PathsGroup)space, n);
+            const double within = metric_within_pairs(v->z, S);
             sort_f32(v->z, S);
-            const MetricTerms terms = metric_terms(sum_of(v->y, N, space, n), sum_of(v->point, N, space, n), v->z, S,
-                                                   kind, within);
+            const float y = paths_sum(v->y, N, (PathsGroup)space, n);
+            const float point = paths_sum(v->point, N, (PathsGroup)space, n);
+            const MetricTerms terms = metric_terms(y, point, v->z, S, kind, within);
             metric_sums_add(&sums[space], &terms, 1, task->mape_above_kbps, kind);
         }
 }

@@ -27,6 +27,13 @@ double metric_quantile(const float *z, int S, double q, int type)
 
 int metric_quantile_type(DistKind kind) { return kind == DIST_PAIRS ? QUANTILE_PAIRS : 6; }
 
+double metric_within_pairs(const float *z, int S)
+{
+    double sum = 0;
+    for (int i = 0; i + 1 < S; i += 2) sum += fabs((double)z[i] - (double)z[i + 1]);
+    return sum;
+}
+
 // 1/(S(S-1)) spread, or over the differences between pairs alone; NaN where there is none.
 static double fair_spread(double spread, double within, int S, bool pairs)
 {

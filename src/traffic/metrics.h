@@ -69,6 +69,9 @@ double metric_quantile(const float *z, int S, double q, int type);
 // The type whose intervals cover as much as they state: QUANTILE_PAIRS for DIST_PAIRS, else 6.
 int metric_quantile_type(DistKind kind);
 
+// Sum over the pairs z[2 i], z[2 i + 1] of |difference|, of values that are not sorted yet.
+double metric_within_pairs(const float *z, int S);
+
 typedef struct MetricSums {
     int64_t values, windows, ape_values, dist_values, energy_windows;
     double se, ae, ae_median, ape, y, y_abs, y2, crps, crps_ensemble, ql, in50, in90, energy;

@@ -84,7 +84,8 @@ void seeds_table(FuzzWorld *w, FuzzSeed *put, void *arg)
         "time,A_B,B_A,C_A,A_C\n20050101,1,3,2,4\n20050102,5,7,6,8\n",
         "timestamp,src,dst,kbps\n1104537600,0,1,876\n1104537600,1,0,530\n1104538500,0,1,7\n",
         "PEER_SRC_IP\tPEER_DST_IP\tSTAMP_INSERTED\tBYTES\n10.0.0.1\t10.0.0.2\t2005-01-01 00:00:00\t37\n",
-        "{\"time\":1104537600,\"src\":\"a\",\"dst\":\"b\",\"bytes\":1}\n{\"time\":1104537900,\"src\":\"b\",\"dst\":\"a\","
+        "{\"time\":1104537600,\"src\":\"a\",\"dst\":\"b\",\"bytes\":1}\n"
+        "{\"time\":1104537900,\"src\":\"b\",\"dst\":\"a\","
         "\"bytes\":\"2\",\"sampling_rate\":100}\n",
         ",A,B\nA,1,2\nB,3,4\n",
         "\"a\"\"b\",'c',d,e\n\"1\",2,'3',4\n",

@@ -1,0 +1,85 @@
+#include "links/estimate.h"
+
+#include <math.h>
+#include <string.h>
+
+// Counts an entry (at NULL), or puts it where its row goes on.
+static void put(Measurement *m, int64_t *at, int row, int64_t f, double share)
+{
+    if (!at) {
+        m->begin[row + 1]++;
+        return;
+    }
+    m->flow[at[row]] = (int)f;
+    m->share[at[row]++] = share;
+}
+
+static void put_all(Measurement *m, int64_t *at, const Routing *r)
+{
+    for (int64_t f = 0; f < (int64_t)m->n * m->n; f++) {
+        for (int64_t i = r->begin[f]; i < r->begin[f + 1]; i++) put(m, at, r->entry[i].link, f, r->entry[i].share);
+        put(m, at, m->L + (int)(f / m->n), f, 1);
+        put(m, at, m->L + m->n + (int)(f % m->n), f, 1);
+    }
+}
+
+Measurement measurement_new(Arena *a, const Routing *r)
+{
+    const int n = r->n;
+    const size_t F = (size_t)n * (size_t)n, entries = (size_t)r->begin[F] + 2 * F;
+    Measurement m = {.n = n, .L = r->L, .rows = r->L + 2 * n, .flow = arena_alloc(a, entries * sizeof(int)),
+                     .share = arena_alloc(a, entries * sizeof(double))};
+    m.begin = arena_zalloc(a, ((size_t)m.rows + 1) * sizeof *m.begin);
+    put_all(&m, NULL, r);
+    for (int i = 0; i < m.rows; i++) m.begin[i + 1] += m.begin[i];
+    int64_t *at = arena_alloc(a, (size_t)m.rows * sizeof *at);
+    memcpy(at, m.begin, (size_t)m.rows * sizeof *at);
+    put_all(&m, at, r);
+    return m;
+}
+
+static double value_of(const Measurement *m, const double *x, int i)
+{
+    double sum = 0;
+    for (int64_t k = m->begin[i]; k < m->begin[i + 1]; k++) sum += m->share[k] * x[m->flow[k]];
+    return sum;
+}
+
+void measurement_of(const Measurement *m, const double *x, double *y)
+{
+    for (int i = 0; i < m->rows; i++) y[i] = value_of(m, x, i);
+}
+
+void estimate_gravity(const Measurement *m, const double *y, double *g)
+{
+    const double *in = y + m->L, *out = in + m->n;
+    double total = 0;
+    for (int i = 0; i < m->n; i++) total += in[i];
+    for (int i = 0; i < m->n; i++)
+        for (int j = 0; j < m->n; j++) g[i * m->n + j] = total > 0 ? in[i] * out[j] / total : 0;
+}
+
+static double residual(const Measurement *m, const double *y, const double *x)
+{
+    double most = 0, worst = 0;
+    for (int i = 0; i < m->rows; i++) {
+        most = fmax(most, y[i]);
+        worst = fmax(worst, fabs(value_of(m, x, i) - y[i]));
+    }
+    return most > 0 ? worst / most : worst;
+}
+
+double estimate_fit(const Measurement *m, const double *y, double *x, int sweeps)
+{
+    double left = residual(m, y, x);
+    for (int s = 0; s < sweeps && !(left < 1e-6); s++) {
+        for (int i = 0; i < m->rows; i++) {
+            const double now = value_of(m, x, i), ratio = y[i] / now;
+            if (!(now > 0)) continue;
+            for (int64_t k = m->begin[i]; k < m->begin[i + 1]; k++)
+                x[m->flow[k]] *= m->share[k] < 1 ? pow(ratio, m->share[k]) : ratio;
+        }
+        left = residual(m, y, x);
+    }
+    return left;
+}

@@ -1,0 +1,34 @@
+// Traffic matrices from what interfaces count (Vardi 1996; Zhang, Roughan, Duffield, Greenberg, SIGMETRICS 2003).
+//   measured   y = A x: the load of every link, and what enters and leaves at every node, flows from a node to itself
+//              counted: L + 2 n values, links in the order of the topology, then ingress, then egress
+//   gravity    g[i][j] = ingress[i] egress[j] / total: fits the nodes, ignores the links
+//   tomogravity the x >= 0 with A x = y that is nearest to g by  sum x log(x/g) - x + g  (the information-theoretic
+//   form:
+//              Zhang, Roughan, Lund, Donoho, SIGCOMM 2003), by iterative scaling (MART; Gordon, Bender, Herman 1970):
+//              x[f] *= (y[i] / (A x)[i])^A[i][f] for one measured value i after the other
+//   Any other guess can take the place of g: the mean matrix of the past, a forecast.
+#ifndef LEAD_LINKS_ESTIMATE_H
+#define LEAD_LINKS_ESTIMATE_H
+
+#include "links/routing.h"
+
+typedef struct Measurement {
+    int n, L, rows;              // rows = L + 2 n
+    int64_t *begin;              // [rows + 1]: value i is the sum over entries begin[i] .. begin[i+1]-1
+    int *flow;
+    double *share;
+} Measurement;
+
+Measurement measurement_new(Arena *a, const Routing *r);
+
+// y [rows] of the matrix x [n*n].
+void measurement_of(const Measurement *m, const double *x, double *y);
+
+// g [n*n]; zeros where nothing is measured.
+void estimate_gravity(const Measurement *m, const double *y, double *g);
+
+// x [n*n]: the guess, which is moved to what was measured.  Flows of 0 stay 0.  Returns the largest |A x - y| over the
+// largest y that is left after at most `sweeps`; stops early below 1e-6.
+double estimate_fit(const Measurement *m, const double *y, double *x, int sweeps);
+
+#endif
