@@ -145,7 +145,7 @@ static void check_usage(const Cli *c)
         {"forecast --model lastweek --data x --png y", "--png"},
         {"forecast --model average --data x --guidance 1", "--guidance"},
         {"train --pixel-condition 1", "pixel_condition"},
-        {"forecast", "--model"},
+        {"forecast", "--data"},
         {"eval --naive-only", "--data"},
         {"eval --naive-only --data x --config tiny", "--origins"},
         {"eval --naive-only --data x --origins 50 --split val", "--origins"},

@@ -134,11 +134,11 @@ static void check_run_falls_back(TestLog *log, Arena *a, const TrafficSeries *s)
     r.data = data_of(log, &r.tape, w->perm, &r.stats, &r.cfg, s);
     r.cfg.calibrate = true;
     Calibration c;
-    TEST(log, !lead_calibrate(&r, r.val, &c).code && c.windows > 8, "%d windows", c.windows);
+    TEST(log, !lead_calibrate(&r, r.val, CALIBRATE_WINDOWS, &c).code && c.windows > 8, "%d windows", c.windows);
     for (int k = 0; k < K; k++)
         TEST(log, r.stats.spread[k] == 1, "step %d is stretched by %g for nothing", k + 1, (double)r.stats.spread[k]);
     r.cfg.samples = 2;
-    TEST(log, !lead_calibrate(&r, r.val, &c).code && c.windows == 0 && r.stats.spread[0] == 1,
+    TEST(log, !lead_calibrate(&r, r.val, CALIBRATE_WINDOWS, &c).code && c.windows == 0 && r.stats.spread[0] == 1,
          "two samples are stretched by %g", (double)r.stats.spread[0]);
     world_delete(w);
 }

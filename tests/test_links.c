@@ -411,7 +411,7 @@ static void check_commands(TestLog *log, Arena *a)
                {"loads --topology %s --paths x --model ridge", "got both", 2},
                {"loads --paths %s", "--topology", 2},
                {"loads --topology %s --paths nowhere.npy", "nowhere.npy", 1},
-               {"loads --topology %s", "--model", 2},
+               {"loads --topology %s", "--data", 2},
                {"loads --topology %s --paths x --above 0", "--above", 2},
                {"loads --topology %s --paths x --format xml", "xml", 2},
                {"forecast --model ridge --data %s --aggregate nodes", "nodes", 2},

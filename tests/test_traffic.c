@@ -351,6 +351,36 @@ static void real_geant(TestLog *log, Arena *a)
     free(text);
 }
 
+// The newest rows as a series: the same windows, values and calendar, counted from its own first row.
+static void newest(TestLog *log, Arena *a)
+{
+    enum { T = 400, FIRST = 130 };
+    float *x = arena_alloc(a, T * 4 * sizeof *x);
+    int64_t *time = arena_alloc(a, T * sizeof *time), *whole, *part;
+    for (int64_t i = 0; i < T * 4; i++) x[i] = (float)i;
+    for (int64_t t = 0; t < T; t++) time[t] = 1104537600 + 900 * (t + (t >= 60) * 5 + (t >= 200) * 40);   // two gaps
+    TrafficSeries s;
+    TEST(log, !traffic_series_init(&s, a, "made", 2, T, x, time, NULL).code, "series");
+    s.valid[300] = 0;
+    const TrafficSeries c = traffic_series_newest(&s, a, FIRST);
+    const int64_t n = traffic_windows(&c, a, (TrafficRange){0, c.T}, 6, 3, 1, &part);
+    const int64_t m = traffic_windows(&s, a, (TrafficRange){FIRST, T}, 6, 3, 1, &whole);
+    TEST(log, c.T == T - FIRST && c.n_runs == 2 && n == m && n > 200, "%lld rows, %lld runs, %lld windows of %lld",
+         (long long)c.T, (long long)c.n_runs, (long long)n, (long long)m);
+    for (int64_t i = 0; i < n && i < m; i++)
+        TEST(log, part[i] == whole[i] - FIRST, "window %lld", (long long)i);
+    for (int64_t t = 0; t < c.T; t += 17) {
+        int slot[2], day[2];
+        traffic_calendar(&c, t, 5, slot, day);
+        traffic_calendar(&s, t + FIRST, 5, slot + 1, day + 1);
+        const int64_t before = traffic_row_at(&s, t + FIRST, -96), here = traffic_row_at(&c, t, -96);
+        TEST(log, slot[0] == slot[1] && day[0] == day[1] && c.x[4 * t] == s.x[4 * (t + FIRST)], "row %lld",
+             (long long)t);
+        TEST(log, here == (before < FIRST ? -1 : before - FIRST), "yesterday of row %lld: %lld", (long long)t,
+             (long long)here);
+    }
+}
+
 void test_traffic(TestLog *log)
 {
     Arena *a = arena_new("test_traffic", (size_t)4 << 30, NULL);
@@ -360,6 +390,7 @@ void test_traffic(TestLog *log)
     csv_times(log);
     csv_files(log, a);
     windows(log, a);
+    newest(log, a);
     calendar(log, a);
     write_and_read_back(log, a);
     suspects(log, a);

@@ -5,6 +5,7 @@
 
 #include "cli/show.h"
 #include "cli/verbs.h"
+#include "lead/general.h"
 #include "tensor/clock.h"
 #include "traffic/forecast_file.h"
 #include "traffic/rolling.h"
@@ -279,11 +280,14 @@ static Status run(Cli *cli, void *values)
     TRY(data_read(cli, &v->data, &s));
     if (v->origins) return eval_origins(cli, v, &s);
     LeadRun lead = {0}, *r = v->run.model ? &lead : NULL;
+    const char *general = NULL;
     EvalPlanOptions o = {.protocol = v->which,
                          .validation = strcmp(v->split, "val") == 0, .stride = v->stride};
     if (r) {
-        TRY(run_open(cli, &v->run, LEAD_BEST, r));
-        TRY(run_match_nodes(&s, r->nodes, v->run.model, cli->perm));
+        TRY(run_is_general(cli, &v->run, &general));
+        if (general) TRY(lead_general_config(&r->cfg, general, cli->scratch));
+        else TRY(run_open(cli, &v->run, LEAD_BEST, r));
+        if (!general) TRY(run_match_nodes(&s, r->nodes, v->run.model, cli->perm));
         if (lead_refits_ridge(&r->cfg) && v->which != PROTOCOL_ROLLING)
             return USAGE_ERROR("--protocol: want rolling, since the run's base ridge-online is fitted on all days "
                                "before a forecast, got %s", v->protocol);
@@ -299,7 +303,11 @@ static Status run(Cli *cli, void *values)
     Files files;
     TRY(open_files(&files, cli->perm, v, &plan.task));
     if (r) {
-        TRY(lead_run_attach(r, plan.task.series));
+        const TrafficSplits *split = &plan.split;
+        if (!general) TRY(lead_run_attach(r, plan.task.series));
+        else TRY(run_open_general(cli, &v->run, general, plan.task.series, 
+                                  (TrafficRange){lead_general_first(split->train.end), split->train.end},
+                                  split->val, r));
         TRY(config_check(&r->cfg));
         run_say(r);
         note_rows(r, plan.scored);

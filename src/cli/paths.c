@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "lead/fallback.h"
+#include "lead/general.h"
 
 enum { NAIVE_HISTORY = 16, NAIVE_STEPS = 20, NAIVE_PATHS = 100 };   // protocol clean's; lead eval scores naive rows so
 
@@ -136,14 +137,46 @@ static Status forecast_naive(PathsForecast *f, Cli *cli, const PathsOptions *o, 
 
 // ---- a trained run
 
-static Status forecast_run(PathsForecast *f, Cli *cli, const PathsOptions *o)
+// Weights that suit any network: their statistics are fitted on the rows up to the one that is forecast from, after the
+// last part of these has calibrated them.
+static Status open_general(PathsForecast *f, Cli *cli, const PathsOptions *o, const char *file)
 {
-    Arena *a = cli->perm;
-    LeadRun *r = f->run = arena_alloc(a, sizeof *r);
+    TRY(read_series(f, cli, o));
+    const int64_t first = lead_general_first(f->t + 1);
+    if (first) {   // from here on the series begins there
+        TrafficSeries *newest = arena_alloc(cli->perm, sizeof *newest);
+        *newest = traffic_series_newest(f->series, cli->perm, first);
+        cli_say("%s: takes the newest %lld of %lld rows", file, (long long)(f->t + 1 - first), (long long)(f->t + 1));
+        f->series = newest;
+        f->t -= first;
+    }
+    const int64_t known = f->t + 1, cut = known - known * 15 / 100;
+    TRY(run_open_general(cli, &o->run, file, f->series, (TrafficRange){0, cut}, (TrafficRange){cut, known}, f->run));
+    return lead_general_refit(f->run, (TrafficRange){0, known});
+}
+
+static Status open_run(PathsForecast *f, Cli *cli, const PathsOptions *o)
+{
+    LeadRun *r = f->run;
     TRY(run_open(cli, &o->run, LEAD_NEWEST, r));
     TRY(read_series(f, cli, o));
     const bool past = r->final && f->t + 1 < r->train.end;   // the final fit has seen what came
     if (past) TRY(run_open(cli, &o->run, LEAD_BEST, r));
+    TRY(lead_run_attach(r, f->series));
+    if (past)
+        fprintf(stderr, "note: the final fit has seen what came after row %lld; the weights before it forecast\n",
+                (long long)f->t);
+    return OK;
+}
+
+static Status forecast_run(PathsForecast *f, Cli *cli, const PathsOptions *o)
+{
+    Arena *a = cli->perm;
+    const char *general;
+    LeadRun *r = f->run = arena_alloc(a, sizeof *r);
+    TRY(run_is_general(cli, &o->run, &general));
+    if (general) TRY(open_general(f, cli, o, general));
+    else TRY(open_run(f, cli, o));
     if (o->seed >= 0) r->cfg.seed = o->seed;
     // a path can be fed back as often as wanted
     if (r->cfg.horizons == HORIZON_ROLLOUT && o->horizon) r->cfg.horizon = (int)o->horizon;
@@ -153,10 +186,6 @@ static Status forecast_run(PathsForecast *f, Cli *cli, const PathsOptions *o)
                            (int)o->horizon);
     const size_t KF = (size_t)K * (size_t)r->stats.F;
     float *x = arena_alloc(a, (size_t)r->cfg.samples * KF * sizeof *x), *point = arena_alloc(a, KF * sizeof *point);
-    TRY(lead_run_attach(r, f->series));
-    if (past)
-        fprintf(stderr, "note: the final fit has seen what came after row %lld; the weights before it forecast\n",
-                (long long)f->t);
     TRY(lead_forecast(r, &f->t, 1, x, point));
     f->p = (TrafficPaths){r->cfg.samples, K, r->stats.N, lead_dist(r), x, point};
     f->model = "lead";
@@ -187,8 +216,7 @@ Status paths_forecast(PathsForecast *f, Cli *cli, const PathsOptions *o, bool dr
     *f = (PathsForecast){.series = NULL};
     NaiveKind kind;
     if (o->file) TRY(forecast_file(f, cli, o));
-    else if (!o->run.model) return USAGE_ERROR("%s: wants --model RUN", cli->verb->name);
-    else if (find_naive(o->run.model, &kind)) TRY(forecast_naive(f, cli, o, kind, draw));
+    else if (o->run.model && find_naive(o->run.model, &kind)) TRY(forecast_naive(f, cli, o, kind, draw));
     else TRY(forecast_run(f, cli, o));
     f->steps = o->horizon ? (int)o->horizon : f->p.K;
     name_nodes(f, cli->perm);

@@ -1,25 +1,72 @@
 #include "cli/run.h"
 
 #include <math.h>
+#include <string.h>
+#include <sys/stat.h>
 
-Status run_open(Cli *cli, const RunOptions *o, LeadWanted wanted, LeadRun *r)
+#include "io/file.h"
+#include "lead/general.h"
+
+static void set_options(const RunOptions *o, LeadRun *r)
 {
-    TRY(lead_run_load(r, o->model, wanted, o->llm, &cli->device, cli->perm, cli->step, cli->scratch));
     if (r->note) fprintf(stderr, "note: %s\n", r->note);
     if (o->samples) r->cfg.samples = (int)o->samples;
     if (o->sample_steps) r->cfg.sample_steps = (int)o->sample_steps;
     if (o->guidance >= 0) r->cfg.guidance = o->guidance;
+}
+
+Status run_open(Cli *cli, const RunOptions *o, LeadWanted wanted, LeadRun *r)
+{
+    TRY(lead_run_load(r, o->model, wanted, o->llm, &cli->device, cli->perm, cli->step, cli->scratch));
+    set_options(o, r);
     return OK;
+}
+
+Status run_is_general(Cli *cli, const RunOptions *o, const char **file)
+{
+    *file = NULL;
+    struct stat sb;
+    bool is;
+    if (!o->model || strcmp(o->model, "pretrained") == 0) {
+        *file = file_bundled(GENERAL_BUNDLED, cli->perm);
+        return OK;
+    }
+    if (stat(o->model, &sb) || !S_ISREG(sb.st_mode)) return OK;   // opening a run says what is wrong
+    TRY(lead_is_general(&is, o->model, cli->scratch));
+    if (is) *file = o->model;
+    return OK;
+}
+
+Status run_open_general(Cli *cli, const RunOptions *o, const char *file, const TrafficSeries *s, TrafficRange train,
+                        TrafficRange val, LeadRun *r)
+{
+    Calibration c;
+    if (o->llm) return USAGE_ERROR("--llm: %s has none", file);
+    TRY(lead_general_load(r, file, s, train, val, &cli->device, cli->perm, cli->step, cli->scratch, &c));
+    set_options(o, r);
+    cli_say("%s: weights that suit any network; statistics of rows %lld..%lld, calibrated on %d windows of rows "
+            "%lld..%lld", file, (long long)train.begin, (long long)train.end - 1, c.windows, (long long)val.begin,
+            (long long)val.end - 1);
+    return OK;
+}
+
+static void say_fallback(const LeadRun *r)
+{
+    if (*r->stats.fallback > 0)
+        cli_say("%s: forecasts as %s does, since validation found the network no better", r->file,
+                naive_names[(int)*r->stats.fallback - 1]);
 }
 
 void run_say(const LeadRun *r)
 {
+    if (r->general) {
+        say_fallback(r);
+        return;
+    }
     cli_say("%s: %lld training steps on rows %lld..%lld%s", r->file, (long long)r->step,
             (long long)r->train.begin, (long long)r->train.end - 1,
             r->final ? " (the final fit: all rows of that time)" : "");
-    if (*r->stats.fallback > 0)
-        cli_say("%s: forecasts as %s does, since validation found the network no better", r->file,
-                naive_names[(int)*r->stats.fallback - 1]);
+    say_fallback(r);
 }
 
 Status run_match_nodes(TrafficSeries *s, const char *nodes, const char *run, Arena *a)

@@ -13,7 +13,8 @@ typedef struct RunOptions {
 } RunOptions;
 
 #define RUN_OPTIONS(S) \
-    {"model", OPT_TEXT, offsetof(S, run.model), "RUN", "run directory of lead train", 0, 0}, \
+    {"model", OPT_TEXT, offsetof(S, run.model), "RUN", \
+     "run directory of lead train; or `pretrained`, weights that need no training; or a file of lead pretrain", 0, 0}, \
     {"llm", OPT_TEXT, offsetof(S, run.llm), "DIR", "where the run's LLM is now (default: as recorded)", 0, 0}, \
     {"samples", OPT_INT, offsetof(S, run.samples), "S", \
      "sample paths (default: the run's; 32 in the presets)", 2, 4096}, \
@@ -23,6 +24,12 @@ typedef struct RunOptions {
 
 // Loads o->model and sets the sampling options that were given.
 Status run_open(Cli *cli, const RunOptions *o, LeadWanted wanted, LeadRun *r);
+// Whether o asks for weights that suit any network: `pretrained` (the ones that come with the program, also where there
+// is no --model), or a file of lead pretrain.  *file: which.  Error: a file that cannot be read.
+Status run_is_general(Cli *cli, const RunOptions *o, const char **file);
+// Opens them for s: statistics from the rows `train`, calibrated on the rows `val`; sets the options that were given.
+Status run_open_general(Cli *cli, const RunOptions *o, const char *file, const TrafficSeries *s, TrafficRange train,
+                        TrafficRange val, LeadRun *r);
 // Says on stderr which weights were loaded and which rows they were fitted on.
 void run_say(const LeadRun *r);
 

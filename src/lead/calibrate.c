@@ -105,13 +105,13 @@ static float best_weight(const Sums *sums, int K, int k)
 
 // The windows that are drawn: the starts of all n, and how many of them, evenly spaced; 0 when the run is not
 // calibrated.
-static int find_windows(const LeadRun *r, TrafficRange val, int64_t **start, int64_t *n)
+static int find_windows(const LeadRun *r, TrafficRange val, int most, int64_t **start, int64_t *n)
 {
     if (!r->cfg.calibrate || r->cfg.target != TARGET_RESIDUAL || r->cfg.horizons != HORIZON_DIRECT) return 0;
     // samples stretched about their own mean score fairly in pairs, or where they are many; else too wide a factor wins
     if (!lead_antithetic(&r->cfg) ? r->cfg.samples < 32 : r->cfg.samples < 4) return 0;
     *n = traffic_windows(r->series, r->perm, val, r->cfg.history, r->stats.Kt, 1, start);
-    const int windows = *n < CALIBRATE_WINDOWS ? (int)*n : CALIBRATE_WINDOWS;
+    const int windows = *n < most ? (int)*n : most;
     return windows < CALIBRATE_LEAST ? 0 : windows;
 }
 
@@ -132,7 +132,7 @@ double lead_calibrate_rehearse(LeadRun *r, TrafficRange val)
 {
     const size_t mark = arena_mark(r->perm);
     int64_t *start, n;
-    const int windows = find_windows(r, val, &start, &n), few = windows < BATCH ? windows : BATCH;
+    const int windows = find_windows(r, val, CALIBRATE_WINDOWS, &start, &n), few = windows < BATCH ? windows : BATCH;
     for (int i = 0; i < few; i++) start[i] += r->cfg.history - 1;
     Sums sums = sums_new(r);
     if (windows) add_windows(r, start, few, &sums, samples_new(r));
@@ -187,7 +187,7 @@ static void try_naive(LeadRun *r, TrafficRange val, const int64_t *at, int n, Ca
     if (!out->fallback) *r->stats.fallback = 0;
 }
 
-Status lead_calibrate(LeadRun *r, TrafficRange val, Calibration *out)
+Status lead_calibrate(LeadRun *r, TrafficRange val, int most, Calibration *out)
 {
     *out = (Calibration){0};
     const int K = r->stats.Kt, F = r->stats.F, H = r->cfg.history;
@@ -196,7 +196,7 @@ Status lead_calibrate(LeadRun *r, TrafficRange val, Calibration *out)
     *r->stats.fallback = 0;
     const size_t mark = arena_mark(r->perm);
     int64_t *start, n, at[CALIBRATE_WINDOWS];
-    const int windows = find_windows(r, val, &start, &n);
+    const int windows = find_windows(r, val, most, &start, &n);
     if (!windows) {
         arena_rewind(r->perm, mark);
         return OK;

@@ -25,7 +25,8 @@ typedef struct Calibration {
 // Chooses both on evenly spaced windows of the rows val, sets them in r->stats and r->data.  The run has a series
 // attached and target residual (else nothing is changed: one step after another feeds samples back).  Errors: those of
 // lead_forecast.
-Status lead_calibrate(LeadRun *r, TrafficRange val, Calibration *out);
+// most: windows at most, 1 .. CALIBRATE_WINDOWS.
+Status lead_calibrate(LeadRun *r, TrafficRange val, int most, Calibration *out);
 
 // Draws the first few of these windows and forgets them: before a training, to see what its end calls and takes.
 // Returns the share of the windows that were drawn, 0: nothing will be.

@@ -18,6 +18,7 @@ typedef struct LeadRun {
     int64_t step;                // training steps done
     const char *file;            // that it was loaded from
     const char *note;            // of checkpoint_open: for people, or NULL
+    bool general;                // .. suits any network; statistics were fitted on `train` (lead/general.h)
     bool final;                  // .. is of the final fit: it has seen all rows of its training data
     const char *manifest, *data_path;      // of the training, from the checkpoint
     const char *nodes;           // as in LeadRecord

@@ -4,6 +4,7 @@
 
 #include "lead/record.h"
 
+enum { QUICK_WINDOWS = 32, QUICK_SAMPLES = 8 };   // of the calibration, which shall take a second
 static const char KEY[] = "lead.pretrain";
 
 bool lead_general_file(const SafeFile *f)
@@ -59,17 +60,28 @@ static Status load_open(LeadRun *r, const SafeFile *f, const TrafficSeries *s, c
     return OK;
 }
 
+int64_t lead_general_first(int64_t end)
+{
+    enum { NEWEST = 20000 };
+    return end > NEWEST ? end - NEWEST : 0;
+}
+
 Status lead_general_load(LeadRun *r, const char *file, const TrafficSeries *s, TrafficRange train, TrafficRange val,
                          const Device *dev, Arena *perm, Arena *step, Arena *scratch, Calibration *out)
 {
-    *r = (LeadRun){.perm = perm, .file = file, .train = train, .val = val, .data_path = "synthetic traffic"};
+    *r = (LeadRun){.perm = perm, .file = file, .general = true, .train = train, .val = val,
+                   .data_path = "synthetic traffic"};
     SafeFile f;
     TRY(checkpoint_open(&f, perm, file));
     const Status loaded = load_open(r, &f, s, dev, step, scratch);
     safetensors_close(&f);
     TRY(loaded);
     TRY(lead_run_attach(r, s));
-    return lead_calibrate(r, val, out);
+    const int samples = r->cfg.samples;
+    r->cfg.samples = samples < QUICK_SAMPLES ? samples : QUICK_SAMPLES;
+    const Status done = lead_calibrate(r, val, QUICK_WINDOWS, out);
+    r->cfg.samples = samples;
+    return done;
 }
 
 Status lead_general_refit(LeadRun *r, TrafficRange all)

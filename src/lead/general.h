@@ -14,6 +14,10 @@ bool lead_general_file(const SafeFile *f);   // the same of an open one
 // The configuration of such weights.  Errors: those of checkpoint_open; not such weights.
 Status lead_general_config(LeadConfig *cfg, const char *file, Arena *scratch);
 
+// The first of the rows that such a run needs of a series that ends at row `end`: the newest 20000.  What is older
+// tells little of the next hours, and a forecast shall not wait for it.
+int64_t lead_general_first(int64_t end);
+
 // Makes a run of the weights in `file` and the series s, which is attached (lead_run_attach): statistics from the rows
 // `train`; spread, weight of the head and fall-back from the rows `val`, which may hold too few windows for that
 // (out->windows = 0).  Errors: those of checkpoint_open and lead_stats_fit; not such weights.

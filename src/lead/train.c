@@ -394,7 +394,7 @@ static Status calibrate(Trainer *tr)
     TRY(load_best(tr));
     LeadRun r = run_of(tr);
     Calibration c;
-    TRY(lead_calibrate(&r, tr->o->val, &c));
+    TRY(lead_calibrate(&r, tr->o->val, CALIBRATE_WINDOWS, &c));
     if (tr->o->calibrated) tr->o->calibrated(tr->o->ctx, &c);
     const int64_t done = tr->optim.step;
     tr->optim.step = tr->best_step;

@@ -168,6 +168,28 @@ TrafficSeries traffic_series_flatten(const TrafficSeries *s, Arena *a)
     return flat;
 }
 
+TrafficSeries traffic_series_newest(const TrafficSeries *s, Arena *a, int64_t first)
+{
+    CHECK(first >= 0 && first <= s->T - 2, "series: rows from %lld of %lld", (long long)first, (long long)s->T);
+    TrafficSeries c = *s;
+    const int64_t F = (int64_t)s->N * s->N;
+    c.T -= first;
+    c.x += first * F;
+    c.slot += first;
+    c.valid += first;
+    if (s->time) c.time += first;
+    if (s->seen) c.seen += first * F;
+    if (s->measured) c.measured += first;
+    c.n_runs = 0;
+    c.runs = arena_alloc(a, (size_t)s->n_runs * sizeof *c.runs);
+    for (int64_t i = 0; i < s->n_runs; i++) {
+        const TrafficRange r = s->runs[i];
+        const int64_t begin = r.begin > first ? r.begin - first : 0;
+        if (r.end > first) c.runs[c.n_runs++] = (TrafficRange){begin, r.end - first};
+    }
+    return c;
+}
+
 Status traffic_series_mark_invalid(TrafficSeries *s, const int64_t *rows, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)

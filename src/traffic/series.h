@@ -129,6 +129,9 @@ Status traffic_series_write(const TrafficSeries *s, const char *path, const char
 // The same values seen as one run of valid snapshots, gaps ignored: protocol flow-by-flow scores this series.
 TrafficSeries traffic_series_flatten(const TrafficSeries *s, Arena *a);
 
+// The rows first .. T-1 as a series of their own, of at least 2 rows; values and times are shared with s.
+TrafficSeries traffic_series_newest(const TrafficSeries *s, Arena *a, int64_t first);
+
 // valid[row] = 0.  Error: a row outside 0 .. T-1.
 Status traffic_series_mark_invalid(TrafficSeries *s, const int64_t *rows, int64_t n);
 
