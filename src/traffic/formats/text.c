@@ -130,7 +130,7 @@ static bool skip_one(const char **p, const char *of)
 // day_alone, without.
 static bool stamp_at(Stamp *t, const char *p, bool day_alone)
 {
-    char text[32];
+    char text[80];
     const int y = digits_at(&p, 4);
     const bool dashed = y >= 0 && skip_one(&p, "-");
     const int mo = y < 0 ? -1 : digits_at(&p, 2);
