@@ -511,12 +511,11 @@ static void check_factors_drawn(TestLog *log, World *w, const TrafficSeries *s)
     tape_reset(&w->t);
     const LeadData data = data_of(log, &w->t, w->step, &st, &cfg, s);
     double sum = 0, square = 0;
-    float first[F], again[F];
+    float first[F], again[F], other[F];
     enum { STEPS = 200 };
     for (uint32_t step = 0; step <= STEPS; step++) {
         tape_set_step(&w->t, step % STEPS);
-        float *out = step == STEPS ? again : first;
-        if (step && step < STEPS) out = (float[F]){0};
+        float *out = step == STEPS ? again : step ? other : first;
         tensor_get_f32(lead_data_factor(&w->t, &data), out, F);
         for (int f = 0; f < F && step < STEPS; f++) {
             sum += (double)out[f], square += (double)out[f] * (double)out[f];

@@ -52,7 +52,7 @@ static void npy_accepted(TestLog *log, Arena *a)
 
 static void npy_refused(TestLog *log, Arena *a)
 {
-    float x[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    float x[24] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
     static const struct { const char *what, *dict; size_t bytes, claims; int version; const char *want; } bad[] = {
         {"truncated data", DICT("'<f4'", "False", "(3, 2, 2)"), 44, 0, 1, "promises 12 values"},
         {"bytes left over", DICT("'<f4'", "False", "(3, 2, 2)"), 52, 0, 1, "promises 12 values"},
