@@ -9,6 +9,7 @@
 
 #include "io/file.h"
 #include "tests/run_lead.h"
+#include "tests/texts.h"
 #include "traffic_world.h"
 
 // ---- small files ---------------------------------------------------------------------------------------------------
@@ -209,16 +210,6 @@ static void refusals(TestLog *log, Arena *a, Arena *scratch)
         TEST(log, s.code == 1 && strstr(s.msg, bad[i].want) && !strncmp(s.msg, "t:", 2), "%s: want '%s', got %d '%s'",
              bad[i].what, bad[i].want, s.code, s.msg);
     }
-}
-
-static char *repeated(Arena *a, const char *head, const char *unit, int n, const char *tail)
-{
-    const size_t h = strlen(head), u = strlen(unit);
-    char *text = arena_zalloc(a, h + u * (size_t)n + strlen(tail) + 1);
-    memcpy(text, head, h);
-    for (int i = 0; i < n; i++) memcpy(text + h + (size_t)i * u, unit, u);
-    memcpy(text + h + u * (size_t)n, tail, strlen(tail));
-    return text;
 }
 
 // What needs long lines, many lines or a byte that no string holds.

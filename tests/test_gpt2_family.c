@@ -7,23 +7,11 @@
 #include "llm/generate.h"
 #include "io/json.h"
 #include "tests/llm_world.h"
+#include "tests/model_files.h"
 #include "tests/run_lead.h"
 
 enum { T = 6 };
 static const int32_t prompt[T] = {3, 1, 4, 1, 5, 9};
-
-static const char *dir_of(TestLog *log, World *w, const char *name)
-{
-    const char *dir = arena_printf(w->perm, "%s/family-%s", log->tmp, name);
-    mkdir(dir, 0777);
-    return dir;
-}
-
-static void put(World *w, const char *dir, const char *name, const char *text)
-{
-    const Status s = file_write(arena_printf(w->perm, "%s/%s", dir, name), text, strlen(text));
-    CHECK(!s.code, "%s", s.msg);
-}
 
 // ---- a GPT-2 in plain loops -----------------------------------------------------------------------------------------
 
@@ -136,7 +124,7 @@ static Tensor *logits_of(World *w, const Gpt2 *m)
 static void check_kind(TestLog *log, Kind kind)
 {
     World *w = world_new(device_cpu_f64(), true);
-    const char *dir = dir_of(log, w, "kind");
+    const char *dir = model_directory(log, w, "kind");
     world_put_model(w, dir,
                     arena_printf(w->perm, "{" SIZES ", \"activation_function\": \"%s\", \"scale_attn_weights\": %s, "
                                    "\"scale_attn_by_inverse_layer_idx\": %s}", kind.activation,
@@ -173,7 +161,7 @@ static void kinds(TestLog *log)
 static void configurations(TestLog *log)
 {
     World *w = world_new(world_f32(), true);
-    const char *dir = dir_of(log, w, "config");
+    const char *dir = model_directory(log, w, "config");
     static const char *const same[] = {
         "{" SIZES ", \"_num_labels\": 1, \"id2label\": {\"0\": \"LABEL_0\"}, \"pruned_heads\": {}}",
         "{" SIZES ", \"hidden_size\": 8, \"num_hidden_layers\": 3}",
@@ -181,22 +169,22 @@ static void configurations(TestLog *log)
         "\"num_attention_heads\": 2, \"n_inner\": null, \"reorder_and_upcast_attn\": true}"};
     Gpt2Config c;
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
-        put(w, dir, "config.json", same[i]);
+        model_put(w, dir, "config.json", same[i]);
         const Status s = gpt2_config_read(&c, dir, w->scratch);
         TEST(log, !s.code && c.positions == 16 && c.width == 8 && c.layers == 3 && c.heads == 2 && c.inner == 32 &&
                       !*c.unknown && c.end_token == -1, "%zu: %s %s", i, s.msg, c.unknown);
     }
-    put(w, dir, "config.json", "{" SIZES ", \"xla_device\": true, \"off\": false, \"rope\": 3, "
+    model_put(w, dir, "config.json", "{" SIZES ", \"xla_device\": true, \"off\": false, \"rope\": 3, "
         "\"eos_token_id\": [7, 9]}");
     Status s = gpt2_config_read(&c, dir, w->scratch);
     TEST(log, !s.code && !strcmp(c.unknown, "xla_device, rope"), "%s: '%s'", s.msg, c.unknown);
     TEST(log, gpt2_is_end(&c, 7) && gpt2_is_end(&c, 9) && !gpt2_is_end(&c, 8) && !gpt2_is_end(&c, -2),
          "a list of ends");
-    put(w, dir, "generation_config.json", "{\"eos_token_id\": 8, \"do_sample\": true}");
+    model_put(w, dir, "generation_config.json", "{\"eos_token_id\": 8, \"do_sample\": true}");
     s = gpt2_config_read(&c, dir, w->scratch);
     TEST(log, !s.code && gpt2_is_end(&c, 8) && !gpt2_is_end(&c, 7) && !gpt2_is_end(&c, 9), "%s: generation_config.json",
          s.msg);
-    put(w, dir, "generation_config.json", "{\"eos_token_id\": \"x\"}");
+    model_put(w, dir, "generation_config.json", "{\"eos_token_id\": \"x\"}");
     s = gpt2_config_read(&c, dir, w->scratch);
     TEST(log, s.code == 1 && strstr(s.msg, "generation_config.json: eos_token_id: want"), "'%s'", s.msg);
     world_delete(w);
@@ -227,8 +215,8 @@ static void put_shards(World *w, const char *from, const char *dir, const char *
     }
     json_end(&j);
     json_end(&j);
-    put(w, dir, "model.safetensors.index.json", json_text(&j, NULL));
-    put(w, dir, "config.json", "{" SIZES "}");
+    model_put(w, dir, "model.safetensors.index.json", json_text(&j, NULL));
+    model_put(w, dir, "config.json", "{" SIZES "}");
 }
 
 static bool same_logits(World *w, const char *a, const char *b, const char **note, const char **msg)
@@ -258,7 +246,7 @@ static void refused(TestLog *log, World *w, const char *dir, const char *want)
 
 static void shards(TestLog *log, World *w, const char *whole)
 {
-    const char *dir = dir_of(log, w, "shards"), *note = NULL, *msg = "";
+    const char *dir = model_directory(log, w, "shards"), *note = NULL, *msg = "";
     put_shards(w, whole, dir, NULL);
     TEST(log, same_logits(w, whole, dir, &note, &msg) && !note, "two shards: %s", msg);
     Gpt2 *m;
@@ -266,21 +254,21 @@ static void shards(TestLog *log, World *w, const char *whole)
     TEST(log, !s.code && m->n_files == 2, "%s: two files stay mapped", s.msg);
     put_shards(w, whole, dir, "transformer.h.1.ln_1.bias");
     refused(log, w, dir, "model.safetensors.index.json: want transformer.h.1.ln_1.bias in ");
-    put(w, dir, "model.safetensors.index.json", "{\"weight_map\": {\"a\": \"../x.safetensors\"}}");
+    model_put(w, dir, "model.safetensors.index.json", "{\"weight_map\": {\"a\": \"../x.safetensors\"}}");
     refused(log, w, dir, "want the name of a file beside it, got \"../x.safetensors\"");
-    put(w, dir, "model.safetensors.index.json", "{\"weight_map\": {\"a\": \"sub/x.safetensors\"}}");
+    model_put(w, dir, "model.safetensors.index.json", "{\"weight_map\": {\"a\": \"sub/x.safetensors\"}}");
     refused(log, w, dir, "want the name of a file beside it, got \"sub/x.safetensors\"");
-    put(w, dir, "model.safetensors.index.json", "{\"weight_map\": {\"a\": \"c.safetensors\"}}");
+    model_put(w, dir, "model.safetensors.index.json", "{\"weight_map\": {\"a\": \"c.safetensors\"}}");
     refused(log, w, dir, "c.safetensors: cannot open");
-    put(w, dir, "model.safetensors.index.json", "{}");
+    model_put(w, dir, "model.safetensors.index.json", "{}");
     refused(log, w, dir, "weight_map: want");
 }
 
 static void other_files(TestLog *log, World *w, const char *whole)
 {
-    const char *dir = dir_of(log, w, "other"), *note = NULL, *msg = "";
-    put(w, dir, "config.json", "{" SIZES "}");
-    put(w, dir, "pytorch_model.bin", "PK\3\4");
+    const char *dir = model_directory(log, w, "other"), *note = NULL, *msg = "";
+    model_put(w, dir, "config.json", "{" SIZES "}");
+    model_put(w, dir, "pytorch_model.bin", "PK\3\4");
     refused(log, w, dir, "want model.safetensors, got pytorch_model.bin, pickled weights of PyTorch");
     SafeFile f;
     Status s = safetensors_open(&f, w->perm, arena_printf(w->perm, "%s/model.safetensors", whole));
@@ -302,7 +290,7 @@ static void other_files(TestLog *log, World *w, const char *whole)
 static void weights(TestLog *log)
 {
     World *w = world_new(world_f32(), true);
-    const char *whole = dir_of(log, w, "whole");
+    const char *whole = model_directory(log, w, "whole");
     world_put_model(w, whole, "{" SIZES "}");
     shards(log, w, whole);
     other_files(log, w, whole);
@@ -342,7 +330,7 @@ static void put_lora(World *w, const char *dir, const char *config, const Part *
     const Status s = safetensors_write(arena_printf(w->perm, "%s/adapter_model.safetensors", dir), t, 2 * n, NULL, 0,
                                        false, w->scratch);
     CHECK(!s.code, "%s", s.msg);
-    put(w, dir, "adapter_config.json", config);
+    model_put(w, dir, "adapter_config.json", config);
 }
 
 // DIR/more: the adapter in DIR with one tensor that is no LoRA.
@@ -360,7 +348,7 @@ static void put_more(World *w, const char *dir)
     s = safetensors_write(arena_printf(w->perm, "%s/adapter_model.safetensors", more), t, f.n_tensor + 1, NULL, 0,
                           false, w->scratch);
     CHECK(!s.code, "%s", s.msg);
-    put(w, more, "adapter_config.json", slurp(w->perm, arena_printf(w->perm, "%s/adapter_config.json", dir)));
+    model_put(w, more, "adapter_config.json", slurp(w->perm, arena_printf(w->perm, "%s/adapter_config.json", dir)));
 }
 
 static void lora_parts(TestLog *log)
@@ -378,7 +366,7 @@ static void lora_parts(TestLog *log)
          {{1, "attn.c_attn", 8, 24, 2, 3}, {2, "attn.c_attn", 8, 24, 2, 3}}}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         World *w = world_new(device_cpu_f64(), true);
-        const char *base = dir_of(log, w, "base"), *dir = dir_of(log, w, "lora");
+        const char *base = model_directory(log, w, "base"), *dir = model_directory(log, w, "lora");
         world_put_model(w, base, "{" SIZES "}");
         Gpt2 *m, *by_hand;
         AdapterSet *set;

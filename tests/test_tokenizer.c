@@ -6,20 +6,8 @@
 #include "llm/bpe.h"
 #include "tensor/utf8.h"
 #include "tests/llm_world.h"
+#include "tests/model_files.h"
 #include "tests/run_lead.h"
-
-static const char *dir_of(TestLog *log, World *w, const char *name)
-{
-    const char *dir = arena_printf(w->perm, "%s/tokenizer-%s", log->tmp, name);
-    mkdir(dir, 0777);
-    return dir;
-}
-
-static void put(World *w, const char *dir, const char *name, const char *text)
-{
-    const Status s = file_write(arena_printf(w->perm, "%s/%s", dir, name), text, strlen(text));
-    CHECK(!s.code, "%s", s.msg);
-}
 
 static bool exists(World *w, const char *dir, const char *name)
 {
@@ -55,7 +43,7 @@ static void put_tokenizer(const Words *k, const char *added, const char *pre, co
                                     "{\"added_tokens\": [%s], \"pre_tokenizer\": %s, %s \"model\": {\"type\": \"BPE\", "
                                     "\"vocab\": %s,\"th\":256,\"the\":257}, \"merges\": [%s]}}",
                                     added, pre, more, k->vocab, merges);
-    put(k->w, k->dir, "tokenizer.json", text);
+    model_put(k->w, k->dir, "tokenizer.json", text);
 }
 
 // {"..": 0, .. of the 256 bytes, without the closing brace; byte ' ' has id 220, 'a' 64, 't' 83.
@@ -105,7 +93,7 @@ static void refused_tokenizers(const Words *k)
         {"\"end_of_word_suffix\": \"</w>\"", "model.end_of_word_suffix: want none"},
         {"\"dropout\": 0, \"continuing_subword_prefix\": \"\"", "model.vocab: want an object"}};
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
-        put(k->w, k->dir, "tokenizer.json",
+        model_put(k->w, k->dir, "tokenizer.json",
             arena_printf(k->w->perm, "{\"pre_tokenizer\": " BYTE_LEVEL ", \"model\": {%s}}", models[i].model));
         const char *got = ids_of(k, "the");
         TEST(k->log, strstr(got, models[i].want), "want '%s', got '%s'", models[i].want, got);
@@ -115,7 +103,7 @@ static void refused_tokenizers(const Words *k)
 static void tokenizers(TestLog *log)
 {
     World *w = world_new(world_f32(), true);
-    Words k = {w, log, dir_of(log, w, "tokenizer"), NULL};
+    Words k = {w, log, model_directory(log, w, "tokenizer"), NULL};
     k.vocab = byte_vocabulary(w, k.dir);
     put_tokenizer(&k, "{\"id\": 258, \"content\": \"<|endoftext|>\"}, {\"id\": 260, \"content\": \"<s>\"}, "
                   "{\"id\": 261, \"content\": \"<s><s>\"}, {\"id\": 262, \"content\": \"<m>\", \"lstrip\": true}, "
@@ -140,20 +128,21 @@ static void tokenizers(TestLog *log)
     want_ids(&k, "the the", "220 257 220 257");                     // a space is put in front
     refused_tokenizers(&k);
     unlink(arena_printf(w->perm, "%s/tokenizer.json", k.dir));
-    put(w, k.dir, "vocab.json", arena_printf(w->perm, "%s,\"th\":256,\"the\":257,\"<s>\":258}", k.vocab));
-    put(w, k.dir, "merges.txt", "#version: 0.2\r\nt h\r\nth e\r\n");
+    model_put(w, k.dir, "vocab.json", arena_printf(w->perm, "%s,\"th\":256,\"the\":257,\"<s>\":258}", k.vocab));
+    model_put(w, k.dir, "merges.txt", "#version: 0.2\r\nt h\r\nth e\r\n");
     want_ids(&k, "<s>the<u>", "27 82 29 257 27 84 29");
-    put(w, k.dir, "tokenizer_config.json", "{\"additional_special_tokens\": [\"<s>\"], \"add_prefix_space\": true}");
+    model_put(w, k.dir, "tokenizer_config.json",
+              "{\"additional_special_tokens\": [\"<s>\"], \"add_prefix_space\": true}");
     want_ids(&k, "<s>the", "258 220 257");
     unlink(arena_printf(w->perm, "%s/tokenizer_config.json", k.dir));
-    put(w, k.dir, "added_tokens.json", "{\"<u>\": 259}");
-    put(w, k.dir, "special_tokens_map.json", "{\"bos_token\": \"<s>\", \"pad_token\": {\"content\": \"<pad>\"}}");
+    model_put(w, k.dir, "added_tokens.json", "{\"<u>\": 259}");
+    model_put(w, k.dir, "special_tokens_map.json", "{\"bos_token\": \"<s>\", \"pad_token\": {\"content\": \"<pad>\"}}");
     want_ids(&k, "<s>the<u>", "258 257 259");
     s = bpe_load_dir(&b, w->perm, w->scratch, k.dir);
     TEST(log, !s.code && b.note && strstr(b.note, "without an id are read as text: <pad>"), "note '%s'", b.note);
-    put(w, k.dir, "tokenizer_config.json", "{\"added_tokens_decoder\": {\"260\": {\"content\": \"<pad>\"}}}");
+    model_put(w, k.dir, "tokenizer_config.json", "{\"added_tokens_decoder\": {\"260\": {\"content\": \"<pad>\"}}}");
     want_ids(&k, "<pad>", "260");
-    put(w, k.dir, "tokenizer_config.json", "{\"added_tokens_decoder\": {\"261\": {\"content\": \"<u>\"}}}");
+    model_put(w, k.dir, "tokenizer_config.json", "{\"added_tokens_decoder\": {\"261\": {\"content\": \"<u>\"}}}");
     const char *got = ids_of(&k, "a");
     TEST(log, strstr(got, "added token \"<u>\": want the id 259 that another place gives it, got 261"), "'%s'", got);
     world_delete(w);
@@ -170,8 +159,8 @@ static void says(TestLog *log, const Ran *r, int code, const char *want)
 // A model of 259 tokens with a tokeniser of added tokens.
 static const char *put_family(TestLog *log, World *w, bool with_tokenizer, const char *name)
 {
-    Words k = {w, log, dir_of(log, w, name), NULL};
-    k.vocab = byte_vocabulary(w, dir_of(log, w, "scratch"));
+    Words k = {w, log, model_directory(log, w, name), NULL};
+    k.vocab = byte_vocabulary(w, model_directory(log, w, "scratch"));
     world_put_model(w, k.dir, "{\"vocab_size\": 259, \"n_positions\": 8, \"n_embd\": 8, \"n_layer\": 1, \"n_head\": 2, "
               "\"id2label\": {\"0\": \"kept\"}}");
     if (with_tokenizer)
@@ -190,12 +179,12 @@ static void commands(TestLog *log)
          ids.out);
     Ran r = lead_run(log, a, "gpt2 logits --llm %s --text the", bare);
     says(log, &r, 1, "want --tokenizer DIR to read text for a model of 259 tokens, got none");
-    put(w, bare, "text", "the low the low the low the low");
+    model_put(w, bare, "text", "the low the low the low the low");
     r = lead_run(log, a, "gpt2 train --llm %s --data %s/text --steps 1 --context 4 --out %s/run", bare, bare, bare);
     says(log, &r, 1, "want --tokenizer DIR to read text");
     r = lead_run(log, a, "gpt2 logits --llm %s --tokenizer %s/tokenizer.json --text the --top 1", bare, m);
     says(log, &r, 0, "position");
-    put(w, bare, "tokenizer.json", "{\"model\": {\"type\": \"Unigram\"}}");     // only text needs it
+    model_put(w, bare, "tokenizer.json", "{\"model\": {\"type\": \"Unigram\"}}");     // only text needs it
     r = lead_run(log, a, "gpt2 logits --llm %s --tokens 1 --top 1", bare);
     says(log, &r, 0, "note: tokens stay numbers: ");
     r = lead_run(log, a, "gpt2 logits --llm %s --text a --top 1", bare);
@@ -213,10 +202,10 @@ static void commands(TestLog *log)
     r = lead_run(log, a, "gpt2 eval %s/ids --llm %s", bare, m);
     TEST(log, !s.code, "%s", s.msg);
     says(log, &r, 1, "want text, got binary data (byte 1 is zero)");
-    put(w, bare, "control", "\1\2\3 the low \4\5 the low");
+    model_put(w, bare, "control", "\1\2\3 the low \4\5 the low");
     r = lead_run(log, a, "gpt2 eval %s/control --llm %s", bare, m);
     says(log, &r, 1, "want text, got binary data (5 of 22 bytes are control characters)");
-    put(w, bare, "npy", "\x93NUMPY......");
+    model_put(w, bare, "npy", "\x93NUMPY......");
     r = lead_run(log, a, "gpt2 train --llm %s --data %s/npy --out %s/run", m, bare, bare);
     says(log, &r, 1, "want text, got a .npy array");
     r = lead_run(log, a, "gpt2 eval %s/\033[31mx --llm %s", bare, m);
@@ -230,8 +219,8 @@ static void side_files(TestLog *log)
     World *w = world_new(world_f32(), true);
     Arena *a = w->perm;
     const char *m = put_family(log, w, true, "source"), *out = arena_printf(a, "%s/tokenizer-out", log->tmp);
-    put(w, m, "special_tokens_map.json", "{\"eos_token\": \"<|endoftext|>\"}");
-    put(w, m, "text", "the the the the the the the the the the the the the the the the the the the the");
+    model_put(w, m, "special_tokens_map.json", "{\"eos_token\": \"<|endoftext|>\"}");
+    model_put(w, m, "text", "the the the the the the the the the the the the the the the the the the the the");
     Ran r = lead_run(log, a, "gpt2 convert %s %s-1", m, out);
     says(log, &r, 0, "");
     r = lead_run(log, a, "gpt2 train --llm %s --data %s/text --lora 1 --steps 1 --context 4 --out %s-2", m, m, out);
@@ -251,9 +240,9 @@ static void side_files(TestLog *log)
         const char *config = slurp(a, arena_printf(a, "%s/config.json", dir));
         TEST(log, (i == 1 || i == 3) == (strstr(config, "kept") != NULL), "%s: config.json '%s'", dir, config);
     }
-    r = lead_run(log, a, "gpt2 convert --dtype bf16 %s %s/../tokenizer-source", m, m);
+    r = lead_run(log, a, "gpt2 convert --dtype bf16 %s %s/../model-source", m, m);
     says(log, &r, 1, "want another place than the model's own");
-    put(w, arena_printf(a, "%s-1", out), "merges.txt", "x");
+    model_put(w, arena_printf(a, "%s-1", out), "merges.txt", "x");
     r = lead_run(log, a, "gpt2 convert %s %s-1", m, out);
     says(log, &r, 1, "merges.txt: belongs to another model");
     world_delete(w);
@@ -300,7 +289,7 @@ static void terminal(TestLog *log)
     const char *dir = put_family(log, w, true, "terminal"), *ids = arena_printf(a, "%s/ids", dir);
     char text[256] = "\033[31mred\n\tx ", shown[1024] = "";
     for (int i = 0; i < 40; i++) strcat(text, i % 3 ? "\xC3\xA9" : "\xE4\xB8\xAD");
-    put(w, dir, "text", text);
+    model_put(w, dir, "text", text);
     const char *encode = arena_printf(a, "gpt2 encode --tokenizer %s %s/text", dir, dir),
                *decode = arena_printf(a, "gpt2 decode --tokenizer %s %s", dir, ids);
     const int encoded = lead_wait(lead_start(log, a, ids, "/dev/null", encode));

@@ -7,6 +7,7 @@
 #include "io/file.h"
 #include "io/gzip.h"
 #include "tests/test.h"
+#include "tests/texts.h"
 
 // ---- XML -----------------------------------------------------------------------------------------------------------
 
@@ -79,16 +80,6 @@ static void xml_refused(TestLog *log, Arena *a)
     }
     const char *got = events(a, "<a>\0</a>", 8);
     TEST(log, strstr(got, "0x00"), "%s", got);
-}
-
-static char *repeated(Arena *a, const char *head, const char *unit, int n, const char *tail)
-{
-    const size_t h = strlen(head), u = strlen(unit);
-    char *text = arena_zalloc(a, h + u * (size_t)n + strlen(tail) + 1);
-    memcpy(text, head, h);
-    for (int i = 0; i < n; i++) memcpy(text + h + (size_t)i * u, unit, u);
-    memcpy(text + h + u * (size_t)n, tail, strlen(tail));
-    return text;
 }
 
 static void xml_limits(TestLog *log, Arena *a)

@@ -10,32 +10,11 @@
 #include "io/json.h"
 #include "links/loads.h"
 
-typedef struct Values {
-    PathsOptions from;
-    NetworkOptions net;
-    const char *out, *quantiles, *above, *format;
-} Values;
-
-#define AT(field) offsetof(Values, field)
 static const Option table[] = {
-    NETWORK_OPTIONS(Values),
-    PATHS_OPTIONS(PathsOptions),
-    PATHS_FILE_OPTION(PathsOptions),
-    {"quantiles", OPT_TEXT, AT(quantiles), "LIST", "quantile levels to print [0.05,0.5,0.95]", 0, 0},
-    {"above", OPT_TEXT, AT(above), "LIST", "print how probable a load above so many % of the capacity is [50,80,100]",
-     0, 0},
-    {"format", OPT_TEXT, AT(format), "NAME", "tsv, csv or json [tsv]", 0, 0},
-    {"out", OPT_TEXT, AT(out), "FILE", "the table (default, and -: stdout)", 0, 0},
+    LOADS_OPTIONS("print how probable a load above so many % of the capacity is [50,80,100]", "tsv, csv or json"),
 };
 
-static void defaults(void *values)
-{
-    Values *v = values;
-    paths_defaults(&v->from);
-    v->quantiles = "0.05,0.5,0.95";
-    v->above = "50,80,100";
-    v->format = "tsv";
-}
+static void defaults(void *values) { loads_defaults(values, "50,80,100"); }
 
 // ---- printing
 
@@ -183,28 +162,23 @@ static void say_largest(const Report *r, const LoadStep *step)
 
 static Status run(Cli *cli, void *values)
 {
-    const Values *v = values;
-    double q[PATHS_LEVELS], above[PATHS_LEVELS];
-    LoadOptions o = {.level = q, .above = above};
+    const LoadsOptions *v = values;
+    LoadsForecast *on = arena_alloc(cli->perm, sizeof *on);
     char separator = 0;
-    TRY(paths_parse_levels(v->quantiles, "quantiles", q, &o.levels));
-    TRY(network_parse_above(v->above, above, &o.thresholds));
     TRY(parse_format(v->format, &separator));
-    PathsForecast f;
-    Network net;
-    TRY(paths_forecast(&f, cli, &v->from, true));
-    TRY(network_open(&net, cli, &v->net, f.p.N, f.named ? f.node : NULL));
-    LoadStep *step = arena_alloc(cli->perm, (size_t)f.steps * sizeof *step);
-    for (int k = 0; k < f.steps; k++)
-        loads_step(&step[k], cli->perm, cli->scratch, &net.topology, &net.routing, &f.p, k, &o);
+    TRY(loads_open(on, cli, v));
+    const PathsForecast *f = &on->f;
+    LoadStep *step = arena_alloc(cli->perm, (size_t)f->steps * sizeof *step);
+    for (int k = 0; k < f->steps; k++)
+        loads_step(&step[k], cli->perm, cli->scratch, &on->net.topology, &on->net.routing, &f->p, k, &on->show);
     FileWriter w;
     TRY(file_open(&w, v->out ? v->out : "-"));
-    const Report r = {&f, &net.topology, &o, w.f, cli->perm};
+    const Report r = {f, &on->net.topology, &on->show, w.f, cli->perm};
     if (separator) print_table(&r, step, separator);
     else print_json(&r, step);
     TRY(file_commit(&w, false));
     say_largest(&r, step);
-    paths_say(&f);
+    paths_say(f);
     return v->out ? manifest_write(cli, v->out) : OK;
 }
 
@@ -216,7 +190,7 @@ const Verb verb_loads = {
         "are taken over the loads.  Sums of the flows' quantiles would overstate them.  --paths takes the place of\n"
         "--model and --data.",
     OPTIONS(table),
-    .size = sizeof(Values),
+    .size = sizeof(LoadsOptions),
     .defaults = defaults,
     .run = run,
 };

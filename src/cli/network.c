@@ -72,7 +72,8 @@ Status network_open(Network *net, Cli *cli, const NetworkOptions *o, int n, cons
     return OK;
 }
 
-Status network_parse_above(const char *text, double *above, int *n)
+// "50,80": per cent -> fractions above [PATHS_LEVELS].
+static Status parse_above(const char *text, double *above, int *n)
 {
     *n = 0;
     for (const char *p = text; *p; p = *p == ',' ? p + 1 : p) {
@@ -84,4 +85,24 @@ Status network_parse_above(const char *text, double *above, int *n)
         p = end;
     }
     return OK;
+}
+
+// ---- loads of a forecast
+
+void loads_defaults(LoadsOptions *o, const char *above)
+{
+    paths_defaults(&o->from);
+    o->quantiles = "0.05,0.5,0.95";
+    o->above = above;
+    o->format = "tsv";
+}
+
+Status loads_open(LoadsForecast *out, Cli *cli, const LoadsOptions *o)
+{
+    PathsForecast *f = &out->f;
+    out->show = (LoadOptions){.level = out->q, .above = out->above};
+    TRY(paths_parse_levels(o->quantiles, "quantiles", out->q, &out->show.levels));
+    TRY(parse_above(o->above, out->above, &out->show.thresholds));
+    TRY(paths_forecast(f, cli, &o->from, true));
+    return network_open(&out->net, cli, &o->net, f->p.N, f->named ? f->node : NULL);
 }

@@ -2,7 +2,8 @@
 #ifndef LEAD_CLI_NETWORK_H
 #define LEAD_CLI_NETWORK_H
 
-#include "cli/cli.h"
+#include "cli/paths.h"
+#include "links/loads.h"
 #include "links/routing.h"
 
 typedef struct NetworkOptions { const char *topology, *routing, *weights, *capacity_unit; } NetworkOptions;
@@ -23,7 +24,36 @@ typedef struct Network { Topology topology; Routing routing; } Network;
 // stderr what was read and assumed.  Errors: of usage; those of topology.h and routing.h.
 Status network_open(Network *net, Cli *cli, const NetworkOptions *o, int n, const char *const *names);
 
-// "50,80": per cent -> fractions above [PATHS_LEVELS] (cli/paths.h), of --above.
-Status network_parse_above(const char *text, double *above, int *n);
+// The options of the verbs that print the loads of a forecast; out NULL: stdout.
+typedef struct LoadsOptions {
+    PathsOptions from;
+    NetworkOptions net;
+    const char *quantiles, *above, *format, *out;
+} LoadsOptions;
+
+// Their rows of a table; of the values, S.loads is a LoadsOptions that comes first.
+#define LOADS_OPTIONS(above_help, formats) \
+    NETWORK_OPTIONS(LoadsOptions), \
+    PATHS_OPTIONS(PathsOptions), \
+    PATHS_FILE_OPTION(PathsOptions), \
+    {"quantiles", OPT_TEXT, offsetof(LoadsOptions, quantiles), "LIST", "quantile levels to print [0.05,0.5,0.95]", 0, \
+     0}, \
+    {"above", OPT_TEXT, offsetof(LoadsOptions, above), "LIST", above_help, 0, 0}, \
+    {"format", OPT_TEXT, offsetof(LoadsOptions, format), "NAME", formats " [tsv]", 0, 0}, \
+    {"out", OPT_TEXT, offsetof(LoadsOptions, out), "FILE", "the table (default, and -: stdout)", 0, 0}
+
+void loads_defaults(LoadsOptions *o, const char *above);
+
+// A forecast, the network that it is put on, and what is to be printed of the loads.
+typedef struct LoadsForecast {
+    PathsForecast f;
+    Network net;
+    LoadOptions show;
+    double q[PATHS_LEVELS], above[PATHS_LEVELS];   // of show
+} LoadsForecast;
+
+// The lists of the options first, then forecast, topology and routing.  out must not move: show points into it.
+// Errors: of usage; those of paths_forecast and network_open.
+Status loads_open(LoadsForecast *out, Cli *cli, const LoadsOptions *o);
 
 #endif

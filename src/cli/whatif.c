@@ -13,18 +13,15 @@
 #include "links/whatif.h"
 
 typedef struct Values {
-    PathsOptions from;
-    NetworkOptions net;
-    const char *fail, *move, *out, *quantiles, *above, *format, *routing_out;
+    LoadsOptions loads;
+    const char *fail, *move, *routing_out;
     double grow;
     bool optimise;
 } Values;
 
 #define AT(field) offsetof(Values, field)
 static const Option table[] = {
-    NETWORK_OPTIONS(Values),
-    PATHS_OPTIONS(PathsOptions),
-    PATHS_FILE_OPTION(PathsOptions),
+    LOADS_OPTIONS("print how probable a utilisation above so many % is [80,100]", "tsv, csv or jsonl"),
     {"fail", OPT_TEXT, AT(fail), "LIST",
      "what fails: links A-B, nodes, groups, X+Y at once, all-links, all-nodes, all-groups, all-single", 0, 0},
     {"grow", OPT_NUMBER, AT(grow), "X", "all traffic times X [1]", 1e-6, 1e6},
@@ -35,19 +32,12 @@ static const Option table[] = {
      0, 0},
     {"routing-out", OPT_TEXT, AT(routing_out), "FILE",
      "with --optimise: write the one planned on the regret, .npy [L,F]", 0, 0},
-    {"quantiles", OPT_TEXT, AT(quantiles), "LIST", "quantile levels to print [0.05,0.5,0.95]", 0, 0},
-    {"above", OPT_TEXT, AT(above), "LIST", "print how probable a utilisation above so many % is [80,100]", 0, 0},
-    {"format", OPT_TEXT, AT(format), "NAME", "tsv, csv or jsonl [tsv]", 0, 0},
-    {"out", OPT_TEXT, AT(out), "FILE", "the table (default, and -: stdout)", 0, 0},
 };
 
 static void defaults(void *values)
 {
     Values *v = values;
-    paths_defaults(&v->from);
-    v->quantiles = "0.05,0.5,0.95";
-    v->above = "80,100";
-    v->format = "tsv";
+    loads_defaults(&v->loads, "80,100");
     v->grow = 1;
 }
 
@@ -329,8 +319,8 @@ static Status check_options(const Values *v)
 {
     if (v->optimise && v->fail) return USAGE_ERROR("--optimise: want --fail or --optimise, got both");
     if (v->routing_out && !v->optimise) return USAGE_ERROR("--routing-out: wants --optimise");
-    if (!v->net.topology) return USAGE_ERROR("whatif: wants --topology FILE");
-    if (v->net.routing && !v->optimise)
+    if (!v->loads.net.topology) return USAGE_ERROR("whatif: wants --topology FILE");
+    if (v->loads.net.routing && !v->optimise)
         return USAGE_ERROR("--routing: after a failure, traffic takes new shortest paths; a given routing has none");
     return OK;
 }
@@ -338,30 +328,25 @@ static Status check_options(const Values *v)
 static Status run(Cli *cli, void *values)
 {
     const Values *v = values;
-    double q[PATHS_LEVELS], above[PATHS_LEVELS];
-    LoadOptions o = {.level = q, .above = above};
+    const char *out = v->loads.out;
+    LoadsForecast *on = arena_alloc(cli->perm, sizeof *on);
     Sheet sheet;
     TRY(check_options(v));
-    TRY(paths_parse_levels(v->quantiles, "quantiles", q, &o.levels));
-    TRY(network_parse_above(v->above, above, &o.thresholds));
-    TRY(open_sheet(&sheet, v->format, cli->perm));
-    PathsForecast f;
-    Network net;
-    TRY(paths_forecast(&f, cli, &v->from, true));
-    TRY(network_open(&net, cli, &v->net, f.p.N, f.named ? f.node : NULL));
-    TrafficPaths p = f.p;
-    TRY(change_traffic(&p, cli->perm, &net.topology, v));
-    const Task task = {&f, &p, &net.topology, &o, cli->perm, cli->scratch};
+    TRY(open_sheet(&sheet, v->loads.format, cli->perm));
+    TRY(loads_open(on, cli, &v->loads));
+    TrafficPaths p = on->f.p;
+    TRY(change_traffic(&p, cli->perm, &on->net.topology, v));
+    const Task task = {&on->f, &p, &on->net.topology, &on->show, cli->perm, cli->scratch};
     FileWriter w;
-    TRY(file_open(&w, v->out ? v->out : "-"));
+    TRY(file_open(&w, out ? out : "-"));
     sheet.out = w.f;
-    const Status s = v->optimise ? print_plans(&sheet, &task, &net.routing, cli, v->routing_out)
+    const Status s = v->optimise ? print_plans(&sheet, &task, &on->net.routing, cli, v->routing_out)
                                  : print_failures(&sheet, &task, v->fail ? v->fail : "all-single");
     if (s.code) file_abort(&w);
     TRY(s);
     TRY(file_commit(&w, false));
-    paths_say(&f);
-    return v->out ? manifest_write(cli, v->out) : OK;
+    paths_say(&on->f);
+    return out ? manifest_write(cli, out) : OK;
 }
 
 const Verb verb_whatif = {
