@@ -67,6 +67,8 @@ static const char *check_resume(TestLog *log, Arena *a)
     s = pretrain(&c, parts, false, 2, &soon);
     const char *unfinished = arena_printf(a, "%s.unfinished", parts);
     TEST(log, !s.code && access(parts, F_OK) && !access(unfinished, F_OK), "a stopped pretraining: %s", s.msg);
+    s = pretrain(&c, parts, false, 2, &rest);
+    TEST(log, s.code == 1 && strstr(s.msg, "--resume") && !access(unfinished, F_OK), "begun again: '%s'", s.msg);
     s = pretrain(&c, parts, true, 3, &rest);
     TEST(log, s.code == 1 && strstr(s.msg, "3 steps each"), "resumed with other options: '%s'", s.msg);
     rest = (Stop){.after = -1};

@@ -33,6 +33,12 @@ static void report(void *ctx, const PretrainReport *r)
                   r->network == r->networks);
 }
 
+static void note(void *ctx, const char *text)
+{
+    (void)ctx;
+    cli_say("note: %s", text);
+}
+
 static Status run(Cli *cli, void *values)
 {
     const Values *v = values;
@@ -41,8 +47,8 @@ static Status run(Cli *cli, void *values)
     Arena *network = arena_new("network", (size_t)1 << 38, NULL);
     const PretrainOptions o = {.out = v->out, .resume = v->resume, .manifest = manifest_json(cli, cli->perm),
                                .networks = v->networks, .steps_each = (int)v->steps_each,
-                               .checkpoint_seconds = v->checkpoint_seconds, .report = report, .ctx = &bar,
-                               .stop = cli->stop};
+                               .checkpoint_seconds = v->checkpoint_seconds, .report = report, .note = note,
+                               .ctx = &bar, .stop = cli->stop};
     const Status s = lead_pretrain(&cli->config, &o, &cli->device, cli->perm, network, cli->step, cli->scratch);
     arena_delete(network);
     TRY(s);

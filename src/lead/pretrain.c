@@ -1,12 +1,10 @@
 #include "lead/pretrain.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "autograd/traffic.h"
+#include "io/file.h"
 #include "nn/checkpoint.h"
 #include "tensor/clock.h"
 #include "tensor/philox.h"
@@ -54,24 +52,39 @@ static Status save(Pretrainer *p, const char *path, bool weights)
     return s;
 }
 
+static Status load(Pretrainer *p, const SafeFile *f)
+{
+    enum { NETWORKS, EACH, DONE, STEP, NUMBERS };
+    int64_t n[NUMBERS];
+    TRY(checkpoint_numbers(f, "lead.pretrain", NUMBERS, 0, INT64_MAX / MAX_STEPS_EACH, n));
+    TRY(checkpoint_real(f, "lead.smooth_loss", &p->smooth));
+    if (n[NETWORKS] != p->o->networks || n[EACH] != p->o->steps_each)
+        return ERROR("%s: want a pretraining of %lld networks, %d steps each, got %lld and %lld", f->path,
+                     (long long)p->o->networks, p->o->steps_each, (long long)n[NETWORKS], (long long)n[EACH]);
+    if (n[DONE] > n[NETWORKS] || n[STEP] > n[DONE] * n[EACH])
+        return ERROR("%s: lead.pretrain: %lld steps on %lld networks cannot be", f->path, (long long)n[STEP],
+                     (long long)n[DONE]);
+    p->done = n[DONE];
+    p->optim.step = n[STEP];
+    return checkpoint_load(f, &p->ps);
+}
+
 static Status resume(Pretrainer *p)
 {
     SafeFile f;
-    const char *text, *smooth;
-    long long networks, done, step;
-    int each, end = 0;
-    TRY(checkpoint_open(&f, p->scratch, p->unfinished));
-    Status s = checkpoint_meta(&f, "lead.pretrain", &text);
-    if (!s.code) s = checkpoint_meta(&f, "lead.smooth_loss", &smooth);
-    if (!s.code && (sscanf(text, "%lld %d %lld %lld%n", &networks, &each, &done, &step, &end) != 4 || text[end] ||
-                    networks != p->o->networks || each != p->o->steps_each || done < 0 || done > networks || step < 0 ||
-                    step > done * each))
-        s = ERROR("%s: want a pretraining of %lld networks, %d steps each, got '%s'", p->unfinished,
-                  (long long)p->o->networks, p->o->steps_each, text);
-    if (!s.code) s = checkpoint_load(&f, &p->ps);
-    if (!s.code) p->done = done, p->optim.step = step, p->smooth = strtod(smooth, NULL);
+    TRY(checkpoint_open(&f, p->perm, p->unfinished));
+    if (f.note && p->o->note) p->o->note(p->o->ctx, f.note);
+    const Status s = load(p, &f);
     safetensors_close(&f);
     return s;
+}
+
+// Before the long work: nothing is lost, and the result can be written.
+static Status check_files(const Pretrainer *p)
+{
+    if (!p->o->resume && !file_absent(p->unfinished))
+        return ERROR("%s: holds an unfinished pretraining; want --resume or another file", p->unfinished);
+    return file_try(p->o->out);
 }
 
 // ---- one network
@@ -178,6 +191,7 @@ static Status setup(Pretrainer *p)
     tape_init(&p->tape, p->dev, p->step, p->scratch);
     p->tape.seed = (uint64_t)cfg->seed;
     p->unfinished = arena_printf(p->perm, "%s.unfinished", p->o->out);
+    TRY(check_files(p));
     return p->o->resume ? resume(p) : OK;
 }
 

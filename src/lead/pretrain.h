@@ -27,14 +27,15 @@ typedef struct PretrainOptions {
     int steps_each;                            // training steps on each
     double checkpoint_seconds;                 // between those; 0 = 120
     void (*report)(void *ctx, const PretrainReport *r);   // after each network; may be NULL
+    void (*note)(void *ctx, const char *text); // something that people should know; may be NULL
     void *ctx;
     const volatile sig_atomic_t *stop;         // set by a signal: finish the network, save, return
 } PretrainOptions;
 
 // Pretrains cfg, which has flow_identity statistics, denoiser flow and no conditions.  Networks with too little traffic
 // for a fit are passed over.  perm: parameters; network: one network at a time; step, scratch: as elsewhere.
-// Errors: another cfg; a file to resume from that is missing, damaged or of other options; a loss that is not finite; a
-// file that cannot be written.
+// Errors: another cfg; <out>.unfinished is there and resume is not wanted; a file to resume from that is missing,
+// damaged or of other options; a loss that is not finite; a file that cannot be written.
 Status lead_pretrain(const LeadConfig *cfg, const PretrainOptions *o, const Device *dev, Arena *perm, Arena *network,
                      Arena *step, Arena *scratch);
 
