@@ -11,7 +11,7 @@ shift 2
 furnish() {
     mkdir build t shifted && ln -s "$lead" build/lead && ln -s "$root/data" data && cp -r data/gpt2-small gpt2 &&
         cp -r gpt2 tok && build/lead data synth --nodes 4 --days 15 --slot-seconds 1800 --out traffic.npy &&
-        cp traffic.npy abilene.npy && cp traffic.npy shifted/abilene.npy &&   # bench/shift_levels.py makes that
+        cp traffic.npy abilene.npy && cp traffic.npy shifted/abilene.npy && cp times.npy shifted &&
         sed -n '/^    source,destination/,/^$/s/^    //p' "$root/docs/links.md" > net.csv &&
         build/lead gpt2 corpus --documents 500 --out book.txt
 }
