@@ -1,0 +1,168 @@
+// Golden runs: for each way to put the model together, a few steps of training with the plain f32 kernels, validation,
+// calibration, forecasts by every sampler, and scores, beside the numbers of tests/golden/runs.txt.  They notice a
+// change of anything that composes, meant or not; that the numbers are right is for the other areas to say.
+#include <omp.h>
+
+#include "golden.h"
+#include "lead/calibrate.h"
+#include "lead/forecast.h"
+#include "lead/train.h"
+#include "lead_world.h"
+#include "rig.h"
+#include "traffic/protocol.h"
+
+enum { NODES = 5, STEPS = 6, SILENT = 7 };   // SILENT: a flow that carries nothing
+
+#define FLOWS "base=ridge history=13 horizon=3 flow_context=true mean_head=true scale_head=true denoiser=flow " \
+              "conditions=none point=head flow_width=12 flow_hidden=10 lr=0.002 "
+static const struct { const char *name, *set; } variants[] = {
+    {"tiny", ""},
+    {"flows", FLOWS},
+    {"flows-statistics", FLOWS "flow_identity=statistics level_jitter=0.4 batch=8 batch_flows=100 point=mix"},
+    {"flows-no-heads", FLOWS "mean_head=false scale_head=false point=samples prediction=x0 min_snr_gamma=0"},
+    {"flows-global", FLOWS "conditions=global cond_drop=0.3 guidance=1.5 ema=0.9 clip=0.1 decay=0.3"},
+    {"flows-online", FLOWS "base=ridge-online ridge_half_life=5 scale_head=false"},
+    {"both", FLOWS "denoiser=both conditions=dual unet_levels=2 history=16 loss_traffic=0.3"},
+    {"unet-ridge", "base=ridge history=12 horizon=4 lora_rank=2 lora_targets=attention lora_alpha=4 unet_blocks=2"},
+    {"level-losses", "target=level loss_traffic=0.1 loss_pool=0.2 loss_sobel=0.3 dropout=0.1 cond_drop=0.5 seed=5"},
+    {"grey-log", "encoding=grey scale=log schedule=linear prediction=epsilon vision=single conditions=sequence"},
+    {"max-random", "scale=max schedule=scaled-linear prediction=x0 sampler=ddim eta=0.5 llm_kind=random vision=linear"},
+    {"rollout", "scale=quantile horizons=rollout llm_kind=attention horizon=3 conditions=global antithetic=false"},
+    {"nothing", "llm_kind=none vision=none pixel_condition=false calibrate=false samples=5 sample_clip=1.5"},
+    {"no-conditions", "conditions=none adapter_width=0 unet_levels=1 sampler=ddpm lora_rank=1 lora_targets=all"},
+    {"lora-all", "adapter_width=0 lora_rank=2 lora_targets=all agg_layers=2 enc_stages=3 unet_levels=3 tokens=2"},
+};
+
+typedef struct Bench { TestLog *log; Golden g; TrafficSeries s; LeadConfig cfg; Rig *rig; const char *out; } Bench;
+
+static LeadConfig config_of(const char *llm, const char *set)
+{
+    LeadConfig c = tiny_lead(llm);
+    c.steps = STEPS;
+    char text[400], *save = NULL;
+    snprintf(text, sizeof text, "%s", set);
+    for (char *w = strtok_r(text, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+        char *value = strchr(w, '=');
+        *value++ = 0;
+        const Status s = config_set(&c, w, value);
+        CHECK(!s.code, "%s", s.msg);
+    }
+    return c;
+}
+
+static void put_step(void *ctx, const TrainReport *r)
+{
+    Bench *b = ctx;
+    golden_put(&b->g, "%s %lld loss %.10g val %.10g gradient %.10g lr %.10g\n", r->final ? "final" : "step",
+               (long long)r->step, r->loss, r->val_loss, r->grad_norm, r->lr);
+}
+
+static void put_end(void *ctx, const TrainEnd *e)
+{
+    Bench *b = ctx;
+    golden_put(&b->g, "end %d step %lld best %lld val %.10g\n", (int)e->why, (long long)e->step,
+               (long long)e->best_step, e->final ? 0 : e->best_val);
+}
+
+static void put_calibration(void *ctx, const Calibration *c)
+{
+    Bench *b = ctx;
+    golden_put(&b->g, "calibrated %d stretch %.10g %.10g weight %.10g %.10g crps %.10g %.10g naive %s %.10g\n",
+               c->windows, c->least, c->most, c->least_weight, c->most_weight, c->before, c->after,
+               c->naive ? c->naive : "-", c->naive_crps);
+}
+
+static void ok(const Bench *b, Status s) { TEST(b->log, !s.code, "%s: %s", b->out, s.msg); }
+
+static void train(Bench *b)
+{
+    const TrafficSplits split = traffic_splits(b->s.T, PROTOCOL_CLEAN);
+    const TrainOptions o = {.out = b->out, .data_path = "synthetic", .train = split.train, .val = split.val,
+                            .final = {0, split.val.end}, .report = put_step, .ended = put_end,
+                            .calibrated = put_calibration, .ctx = b};
+    ok(b, lead_train(&b->cfg, &b->s, &o, &b->rig->dev, b->rig->perm, b->rig->step, b->rig->scratch));
+}
+
+// Mean, mean square, three values of each step: of the first, second and last sample and of the point forecast.
+static void put_forecast(Bench *b, LeadRun *r, const char *what, int64_t row)
+{
+    const int F = NODES * NODES, K = r->cfg.horizon, S = r->cfg.samples;
+    float *x = arena_alloc(b->rig->perm, (size_t)(S * K * F) * sizeof *x);
+    float *point = arena_alloc(b->rig->perm, (size_t)(K * F) * sizeof *x);
+    ok(b, lead_forecast(r, &row, 1, x, point));
+    for (int i = 0; i < S * K + K; i++) {
+        if (i >= 2 * K && i < (S - 1) * K) continue;
+        const float *v = i < S * K ? x + i * F : point + (i - S * K) * F;
+        double sum = 0, square = 0;
+        for (int f = 0; f < F; f++) sum += v[f], square += (double)v[f] * v[f];
+        golden_put(&b->g, "%s %lld %d mean %.7g square %.7g flows %.7g %.7g %.7g\n", what, (long long)row, i, sum / F,
+                   square / F, (double)v[2], (double)v[11], (double)v[SILENT]);
+    }
+}
+
+static void put_scores(Bench *b, LeadRun *r)
+{
+    EvalPlan plan;
+    const EvalPlanOptions o = {.history = r->cfg.history, .K = r->cfg.horizon, .stride = 9};
+    ok(b, eval_plan(&plan, b->rig->perm, &b->s, &o));
+    EvalTable t = eval_table_new(b->rig->perm, &plan.task, 1);
+    const Forecaster f = lead_forecaster(r, 3);
+    ok(b, evaluate(&t, b->rig->perm, &plan.task, &f));
+    for (int64_t i = 0; i < t.n; i++) {
+        const MetricResult *m = &t.row[i].r;
+        if (t.row[i].horizon > 1) continue;
+        golden_put(&b->g, "%s %d rmse %.7g mae %.7g %.7g crps %.7g %.7g %.7g cover %.7g %.7g energy %.7g\n",
+                   t.row[i].space, t.row[i].horizon, m->rmse, m->mae, m->mae_median, m->crps, m->crps_ensemble,
+                   m->crps_quantile, m->cover50, m->cover90, m->energy);
+    }
+}
+
+// The run's other ways to sample, one after another.
+static void put_samplers(Bench *b, LeadRun *r, int64_t row)
+{
+    static const char *const sampler[] = {"ddpm", "ddim", "dpm++2m"};
+    for (int i = 0; i < 3; i++) {
+        r->cfg.sampler = i, r->cfg.samples = 3, r->cfg.sample_steps = 2, r->cfg.eta = 0.7;
+        put_forecast(b, r, sampler[i], row);
+    }
+}
+
+static void run(Bench *b, const char *name)
+{
+    golden_put(&b->g, "run %s\n", name);
+    train(b);
+    const int64_t row = b->s.T - 40;
+    for (LeadWanted wanted = LEAD_BEST; wanted <= LEAD_NEWEST; wanted++) {
+        LeadRun r;
+        ok(b, lead_run_load(&r, b->out, wanted, NULL, &b->rig->dev, b->rig->perm, b->rig->step, b->rig->scratch));
+        if (b->log->failed) return;
+        *r.stats.fallback = 0;
+        ok(b, lead_run_attach(&r, &b->s));
+        put_forecast(b, &r, wanted == LEAD_BEST ? "best" : "newest", row);
+        if (wanted == LEAD_NEWEST) continue;
+        put_scores(b, &r);
+        put_samplers(b, &r, b->s.T - 1);
+    }
+}
+
+void test_golden(TestLog *log)
+{
+    const int threads = omp_get_max_threads();
+    omp_set_num_threads(1);
+    Arena *a = arena_new("golden", (size_t)1 << 30, NULL);
+    Bench b = {.log = log, .s = synth_series(log, a, NODES, 21, 3600)};
+    for (int64_t t = 0; t < b.s.T; t++) b.s.x[t * NODES * NODES + SILENT] = 0;
+    b.s.valid[100] = b.s.valid[101] = b.s.valid[330] = 0;
+    const char *llm = tiny_llm(log, a);
+    golden_begin(&b.g);
+    for (size_t i = 0; i < sizeof variants / sizeof *variants && log->failed == 0; i++) {
+        b.rig = rig_new(device_cpu_f32(ISA_SCALAR));
+        b.cfg = config_of(llm, variants[i].set);
+        b.out = arena_printf(a, "%s/golden-%s", log->tmp, variants[i].name);
+        run(&b, variants[i].name);
+        rig_delete(b.rig);
+    }
+    golden_end(log, &b.g, "runs", 2e-6, 1e-9);
+    arena_delete(a);
+    omp_set_num_threads(threads);
+}
