@@ -18,7 +18,9 @@ CFLAGS  ?= -O2 -g
 override CFLAGS += -std=c11 $(WARN) -ffp-contract=off -fno-math-errno -fopenmp -D_GNU_SOURCE -Isrc -I. -MMD -MP $(EXTRA)
 LDLIBS  := -lm
 # What a result was made with: goes into the manifest (src/cli/support.c).
-MADE_BY := -DLEAD_COMMIT='"$(COMMIT)"' -DLEAD_FLAGS='"$(filter -O% -m% -f% -std=%,$(CFLAGS))"'
+# SOURCES: a hash of everything that the program is compiled from.
+SOURCES = $(shell cat $(sort $(SRC) $(CLI) $(REF) $(SIMD_SRC) $(SIMD_BF16) $(wildcard src/*/*.[hd]* src/*/*/*.h cuda/*)) | sha256sum | cut -c 1-64)
+MADE_BY = -DLEAD_COMMIT='"$(COMMIT)"' -DLEAD_SOURCES='"$(SOURCES)"' -DLEAD_FLAGS='"$(filter -O% -m% -f% -std=%,$(CFLAGS))"'
 
 # Reference kernels stay scalar, so that a speed-up is an honest one.
 REFFLAGS := -fno-tree-vectorize
@@ -98,10 +100,10 @@ $(BUILD)/%.o: %.c
 	@echo "  CC $@"
 	@$(CC) $(CFLAGS) $(if $(findstring cli/support,$@),$(MADE_BY)) -c -o $@ $<
 
-# The manifest names the commit: built again when that changes.
+# The manifest names the commit, the report of lead check the sources: built again when those change.
 $(BUILD)/commit: FORCE
 	@mkdir -p $(@D)
-	@echo "$(COMMIT)" | cmp -s - $@ || echo "$(COMMIT)" > $@
+	@echo "$(COMMIT) $(SOURCES)" | cmp -s - $@ || echo "$(COMMIT) $(SOURCES)" > $@
 $(BUILD)/src/cli/support.o: $(BUILD)/commit
 
 $(BUILD)/src/tensor/ref/%.f32.o: src/tensor/ref/%.inl

@@ -4,11 +4,15 @@
 #include <omp.h>
 
 #include "golden.h"
+#include "io/file.h"
+#include "io/json.h"
+#include "io/sha256.h"
 #include "lead/calibrate.h"
 #include "lead/forecast.h"
 #include "lead/train.h"
 #include "lead_world.h"
 #include "rig.h"
+#include "run_lead.h"
 #include "traffic/protocol.h"
 
 enum { NODES = 5, STEPS = 6, SILENT = 7 };   // SILENT: a flow that carries nothing
@@ -145,6 +149,48 @@ static void run(Bench *b, const char *name)
     }
 }
 
+static bool is_text(const Json *object, const char *key, const char *want)
+{
+    const Json *v = json_find(object, key);
+    return v && v->type == JSON_STRING && strcmp(v->string, want) == 0;
+}
+
+// The report of lead check: its hashes are those of the files, its runs have this version's bits.
+static void check_report(TestLog *log, Arena *a, const char *isa)
+{
+    const char *path = arena_printf(a, "%s/audit-%s.json", log->tmp, isa);
+    const Ran r = lead_run(log, a, "check --op add --isa %s --report %s", isa, path);
+    const Json *root = NULL;
+    const Status s = json_read(&root, a, path, 1 << 20);
+    TEST(log, r.code == 0 && !s.code, "check --report, %s: exit %d, %s %s%s", isa, r.code, s.code ? s.msg : "", r.out,
+         r.err);
+    if (s.code) return;
+    const Json *hash = json_find(root, "sha256"), *ops = json_find(root, "ops"), *made = json_find(root, "made_by");
+    FileMap program;
+    CHECK(!file_map(&program, log->lead).code, "no program");
+    TEST(log, is_text(hash, "program", sha256_hex_of(program.data, program.size).s), "hash of the program");
+    file_unmap(&program);
+    const char *model = "data/pretrained/model.safetensors";
+    CHECK(!file_map(&program, model).code, "no model");
+    TEST(log, is_text(hash, model, sha256_hex_of(program.data, program.size).s), "hash of %s", model);
+    file_unmap(&program);
+    const Json *sources = json_find(hash, "sources");
+    TEST(log, sources && sources->type == JSON_STRING && strlen(sources->string) == 64, "no hash of the sources");
+    TEST(log, ops && ops->child && is_text(ops->child, "op", "add") && !ops->child->next, "ops: want add alone");
+    TEST(log, is_text(made, "verb", "check") && json_find(made, "commit"), "who made it");
+    int64_t failures = -1;
+    TEST(log, !json_get_int(&failures, root, "failures", 0, 1000, path).code && failures == 0, "failures");
+    const Json *golden = json_find(root, "golden_runs");
+    int runs = 0;
+    for (const Json *g = golden ? golden->child : NULL; g; g = g->next) {
+        bool same = false;
+        TEST(log, !json_get_bool(&same, g, "same", path).code && same && is_text(g, "instruction_set", isa),
+             "golden run %d, %s: other bits; `lead check --golden` prints them", runs, isa);
+        runs++;
+    }
+    TEST(log, runs == 2, "%d golden runs", runs);
+}
+
 void test_golden(TestLog *log)
 {
     const int threads = omp_get_max_threads();
@@ -163,6 +209,8 @@ void test_golden(TestLog *log)
         rig_delete(b.rig);
     }
     golden_end(log, &b.g, "runs", 2e-6, 1e-9);
+    check_report(log, a, "scalar");
+    if (isa_detect() != ISA_SCALAR) check_report(log, a, isa_name(isa_detect()));
     arena_delete(a);
     omp_set_num_threads(threads);
 }

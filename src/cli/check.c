@@ -4,18 +4,37 @@
 
 #include "check/check.h"
 #include "check/oracle.h"
+#include "cli/audit.h"
 #include "cli/verbs.h"
 
 // ---- check
 
-typedef struct CheckValues { const char *op; bool full; } CheckValues;
+typedef struct CheckValues { const char *op, *report; bool full, golden; } CheckValues;
 
 static const Option check_table[] = {
     {"op", OPT_TEXT, offsetof(CheckValues, op), "NAME", "check this op only", 0, 0},
     {"full", OPT_FLAG, offsetof(CheckValues, full), NULL, "also run the large cases", 0, 0},
+    {"golden", OPT_FLAG, offsetof(CheckValues, golden), NULL,
+     "also train presets tiny and demo for 20 steps: the bits must be those of this version", 0, 0},
+    {"report", OPT_TEXT, offsetof(CheckValues, report), "FILE",
+     "write it all as JSON: machine, build, hashes of program, sources and models, every op, the golden runs", 0, 0},
 };
 
 static void say(void *ctx, const char *message) { fprintf(ctx, "FAILED %s\n", message); }
+
+// Prints the golden runs; returns how many have other bits than this version's.
+static int golden_print(const GoldenRun run[GOLDEN_RUNS])
+{
+    int other = 0;
+    for (int i = 0; i < GOLDEN_RUNS; i++) {
+        const GoldenRun *g = &run[i];
+        printf("golden run %-5s %-7s loss %.7g .. %.7g, forecast %.7g kbit/s: %s\n", g->preset, g->isa, g->loss[0],
+               g->loss[GOLDEN_STEPS - 1], g->mean, g->same ? "the bits of this version" : "OTHER BITS");
+        if (!g->same) printf("    {\"%s\", \"%s\", \"%s\"},\n", g->preset, g->isa, g->bits.s);
+        other += !g->same;
+    }
+    return other;
+}
 
 static Status check_verb(Cli *cli, void *values)
 {
@@ -34,12 +53,21 @@ static Status check_verb(Cli *cli, void *values)
     o.ctx = stderr;
     check_run(report, &o, v->op);
     check_print(stdout, report);
-    return report->failures ? ERROR("%d of the ops' checks failed", report->failures) : OK;
+    GoldenRun golden[GOLDEN_RUNS];
+    int other = 0;
+    if (v->golden || v->report) {
+        TRY(golden_runs(golden, gpu ? ISA_SCALAR : cli->device.isa, cli->perm, cli->step, cli->scratch));
+        other = golden_print(golden);
+    }
+    if (v->report) TRY(audit_write(cli, v->report, report, golden));
+    if (report->failures) return ERROR("%d of the ops' checks failed", report->failures);
+    return other ? ERROR("%d of %d golden runs have other bits than this version's", other, GOLDEN_RUNS) : OK;
 }
 
 const Verb verb_check = {
     .name = "check",
     .summary = "Verifies every op on this machine: gradients, oracles, fast kernels against reference kernels.",
+    .text = "--golden and --report also train two small models, on the CPU, and compare their bits (docs/audit.md).",
     OPTIONS(check_table), .size = sizeof(CheckValues), .run = check_verb, .looks = true,
 };
 

@@ -79,6 +79,9 @@ void options_help(const Verb *v, FILE *out);
 
 // JSON that says how a result was made: verb, options, seed, commit, compiler, flags, device, time.
 const char *manifest_json(const Cli *cli, Arena *a);
+void manifest_put(const Cli *cli, JsonWriter *w, const char *key);   // the same as an object of that name
+// SHA-256 of the files that the program was compiled from, one after another by name: 64 hex digits.
+const char *cli_sources(void);
 
 // Writes it to <path>.manifest.json, beside the result at path; writes nothing when path is a device or a pipe.
 Status manifest_write(const Cli *cli, const char *path);

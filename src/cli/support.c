@@ -18,45 +18,55 @@
 #ifndef LEAD_COMMIT
 #define LEAD_COMMIT "unknown"
 #endif
+#ifndef LEAD_SOURCES
+#define LEAD_SOURCES "unknown"
+#endif
 #ifndef LEAD_FLAGS
 #define LEAD_FLAGS ""
 #endif
 
-const char *manifest_json(const Cli *cli, Arena *a)
+void manifest_put(const Cli *cli, JsonWriter *w, const char *key)
 {
-    JsonWriter w = json_writer(a, 1);
-    json_object(&w, NULL);
-    json_string(&w, "program", "lead");
-    json_string(&w, "verb", cli->verb->name);
-    json_string(&w, "commit", LEAD_COMMIT);
-    json_string(&w, "compiler", __VERSION__);
-    json_string(&w, "flags", LEAD_FLAGS);
-    json_string(&w, "device", cli->device.name);
-    json_int(&w, "threads", omp_get_max_threads());
+    json_object(w, key);
+    json_string(w, "program", "lead");
+    json_string(w, "verb", cli->verb->name);
+    json_string(w, "commit", LEAD_COMMIT);
+    json_string(w, "compiler", __VERSION__);
+    json_string(w, "flags", LEAD_FLAGS);
+    json_string(w, "device", cli->device.name);
+    json_int(w, "threads", omp_get_max_threads());
     char when[40];
     const time_t now = time(NULL);
     struct tm tm;
     gmtime_r(&now, &tm);
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    json_string(&w, "date", when);
-    if (cli->positional) json_string(&w, "argument", cli->positional);
-    json_object(&w, "options");
+    json_string(w, "date", when);
+    if (cli->positional) json_string(w, "argument", cli->positional);
+    json_object(w, "options");
     for (int i = 0; i < cli->n_options; i++) {
         const Option *o = &cli->option[i];
         const void *at = (const char *)cli->values + o->offset;
-        if (o->type == OPT_FLAG) json_bool(&w, o->name, *(const bool *)at);
-        else if (o->type == OPT_INT) json_int(&w, o->name, *(const int64_t *)at);
-        else if (o->type == OPT_NUMBER) json_double(&w, o->name, *(const double *)at);
-        else if (*(const char *const *)at) json_string(&w, o->name, *(const char *const *)at);
+        if (o->type == OPT_FLAG) json_bool(w, o->name, *(const bool *)at);
+        else if (o->type == OPT_INT) json_int(w, o->name, *(const int64_t *)at);
+        else if (o->type == OPT_NUMBER) json_double(w, o->name, *(const double *)at);
+        else if (*(const char *const *)at) json_string(w, o->name, *(const char *const *)at);
     }
-    json_end(&w);
+    json_end(w);
     if (cli->verb->preset) {
-        json_string(&w, "config_name", cli->config_name);
-        config_write_json(&cli->config, &w, "config");
+        json_string(w, "config_name", cli->config_name);
+        config_write_json(&cli->config, w, "config");
     }
-    json_end(&w);
+    json_end(w);
+}
+
+const char *manifest_json(const Cli *cli, Arena *a)
+{
+    JsonWriter w = json_writer(a, 1);
+    manifest_put(cli, &w, NULL);
     return json_text(&w, NULL);
 }
+
+const char *cli_sources(void) { return LEAD_SOURCES; }
 
 Status manifest_write(const Cli *cli, const char *path)
 {

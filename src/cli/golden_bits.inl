@@ -1,0 +1,6 @@
+    {"tiny", "scalar", "51e35be87526a55090a4461c1ff4e573af949fa9dccc7767b601831a6431c32d"},
+    {"demo", "scalar", "93cda7850796fd9b859d5030b28dedf61fb5987879a0aeba20e6992c1668cfb0"},
+    {"tiny", "avx2", "eaa9066badfaded993f6fe25565f2071bcfa1d9abaec7e7d8709e817eedbe174"},
+    {"demo", "avx2", "1de14924c1d0649c96c5b7a0b944f88d066caa6d75e63c39598388dcfc205d1a"},
+    {"tiny", "avx512", "21ce7aed7c751e3924a745787665b6c2596a171a5fcb6325137703246d9d9125"},
+    {"demo", "avx512", "9deab0354839bd0f3b842a73966f1697946ad41a0cb9b4862a7e0513cca3dcd6"},
