@@ -26,7 +26,7 @@ for file; do
         if (line ~ /\\$/) { held = substr(line, 1, length(line) - 1); next }
         sub(/  +#.*/, "", line)
         if (line ~ /(^|\| )(build\/)?lead [a-z]/) print line
-    }' "$file" | grep -vE 'lead (demo|check|gpt2 verify .*)$' > "$here/commands"
+    }' "$file" | grep -vE 'lead (demo|check( --(golden|report).*)?|gpt2 verify .*)$' > "$here/commands"
     [ -s "$here/commands" ] || continue
     cd "$here" && furnish > out 2> err || { echo "docs: no world for $file"; cat err; exit 1; }
     PATH=$here/build:$PATH
