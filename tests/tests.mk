@@ -73,7 +73,7 @@ endif
 
 # libFuzzer programs of the readers of foreign files (clang with its runtime library); contract: tests/fuzz/targets.h.
 # The readers are built with coverage and sanitizers; what else they refer to comes from the library as it is.
-FUZZ_TARGETS := safetensors json vocab merges tokenizer config llmc xml gzip sndlib totem matrix_text repetita paragon npy npz table
+FUZZ_TARGETS := safetensors json vocab merges tokenizer config llmc xml gzip sndlib totem matrix_text repetita paragon npy npz table map topology
 FUZZ_CC      ?= $(firstword $(foreach c,clang clang-19 clang-17 clang-15 clang-14,$(if $(shell command -v $(c)),$(c))))
 FUZZ_FLAGS   := -O2 -g -std=c11 -D_GNU_SOURCE -Isrc -I. -fno-sanitize-recover=all -Wno-unknown-pragmas
 FUZZ_SRC     := $(addprefix src/,tensor/arena.c tensor/status.c tensor/utf8.c io/file.c tensor/tensor.c io/json.c \
@@ -82,18 +82,22 @@ FUZZ_SRC     := $(addprefix src/,tensor/arena.c tensor/status.c tensor/utf8.c io
                 io/xml.c io/gzip.c io/number.c io/npy.c io/npz.c traffic/times.c traffic/unit.c traffic/text.c \
                 traffic/text_table.c traffic/csv.c traffic/csv_layout.c traffic/csv_names.c traffic/long.c \
                 traffic/long_columns.c traffic/long_map.c traffic/series.c traffic/series_grid.c \
-                traffic/series_fill.c traffic/series_read.c traffic/series_npz.c) $(wildcard src/traffic/formats/*.c) \
+                traffic/series_fill.c traffic/series_read.c traffic/series_npz.c links/topology_read.c links/topology_xml.c) $(wildcard src/traffic/formats/*.c) \
                 tests/fuzz/targets.c tests/fuzz/traffic.c tests/fuzz/series.c tests/fuzz/seeds.c tests/fuzz/entry.c
+FUZZ_OBJ     := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(filter-out %/entry.c,$(FUZZ_SRC)))
 FUZZ_LINK     = $(BUILD)/liblead.a -L$(dir $(shell $(CC) -print-file-name=libgomp.so)) -lgomp -lm
 RUNS         ?= 10000000
 fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
-$(BUILD)/fuzz/seeds: $(BUILD)/liblead.a $(FUZZ_SRC) $(wildcard src/*/*.h src/traffic/formats/*.h tests/fuzz/*.h)
+$(BUILD)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(FUZZ_CC) $(FUZZ_FLAGS) -o $@ $(FUZZ_SRC) $(FUZZ_LINK)
-$(FUZZ_TARGETS:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(FUZZ_SRC) $(wildcard src/*/*.h src/traffic/formats/*.h tests/fuzz/*.h) $(BUILD)/fuzz/seeds
-	$(FUZZ_CC) $(FUZZ_FLAGS) -DTARGET=fuzz_$* -fsanitize=fuzzer,address,undefined -o $@ $(FUZZ_SRC) $(FUZZ_LINK)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -MMD -MP -fsanitize=fuzzer-no-link,address,undefined -c -o $@ $<
+-include $(FUZZ_OBJ:.o=.d)
+$(BUILD)/fuzz/seeds: $(BUILD)/liblead.a $(FUZZ_OBJ) tests/fuzz/entry.c
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=address,undefined -o $@ tests/fuzz/entry.c $(FUZZ_OBJ) $(FUZZ_LINK)
+$(FUZZ_TARGETS:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(FUZZ_OBJ) tests/fuzz/entry.c $(BUILD)/fuzz/seeds
+	$(FUZZ_CC) $(FUZZ_FLAGS) -DTARGET=fuzz_$* -fsanitize=fuzzer,address,undefined -o $@ tests/fuzz/entry.c $(FUZZ_OBJ) $(FUZZ_LINK)
 	@mkdir -p $@.corpus
-	$(BUILD)/fuzz/seeds $* $@.corpus
+	ASAN_OPTIONS=detect_leaks=0 $(BUILD)/fuzz/seeds $* $@.corpus
 
 # make fuzz-run TARGET=json [RUNS=1000000]: ends with an input below build/fuzz when it finds something.
 fuzz-run: $(BUILD)/fuzz/$(call given,TARGET)

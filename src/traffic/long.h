@@ -24,6 +24,7 @@ Status long_read(TrafficTable *out, Arena *a, const TextSource *s, const Traffic
 
 typedef struct NodeMap NodeMap;
 Status node_map_read(NodeMap **map, Arena *a, const char *path);
+Status node_map_parse(NodeMap **map, Arena *a, const TextSource *source);   // the same in memory; keeps its bytes
 // The node of a name, of an address: that of its longest prefix; n = 0: none.
 TextField node_map_find(const NodeMap *map, TextField name);
 

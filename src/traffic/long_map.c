@@ -47,13 +47,18 @@ Status node_map_read(NodeMap **map, Arena *a, const char *path)
 {
     char *bytes;
     size_t size;
-    int64_t lines;
     TRY(file_read(&bytes, &size, a, path, (size_t)1 << 30));
-    const TextSource source = {.path = path, .bytes = bytes, .size = size};
-    TRY(text_source_check(&source, &lines));
+    return node_map_parse(map, a, &(TextSource){.path = path, .bytes = bytes, .size = size});
+}
+
+Status node_map_parse(NodeMap **map, Arena *a, const TextSource *source)
+{
+    const char *path = source->path;
+    int64_t lines;
+    TRY(text_source_check(source, &lines));
     NodeMap *m = arena_alloc(a, sizeof *m);
     *m = (NodeMap){.entry = arena_zalloc(a, (size_t)lines * sizeof *m->entry)};
-    TextLines l = text_lines(&source);
+    TextLines l = text_lines(source);
     for (TextLine line; text_next(&l, &line);) {
         TextField f[3];
         const size_t n = (size_t)(line.end - line.p);

@@ -6,7 +6,7 @@
 #ifndef LEAD_TRAFFIC_SERIES_FILE_H
 #define LEAD_TRAFFIC_SERIES_FILE_H
 
-#include "io/npy.h"
+#include "io/npz.h"
 #include "traffic/text.h"
 
 // Reads what lies in memory, by its first bytes: .npz, .npy, or text.  The caller looks for times beside it.
@@ -22,6 +22,7 @@ Status traffic_npz_read(TrafficTable *t, Arena *a, const void *bytes, size_t siz
                         TrafficNotes *notes);
 // x with NaN where no value was measured or filled; x itself when there is no such place.
 const float *traffic_values_with_gaps(const TrafficSeries *s, Arena *a);
+void traffic_npz_put(NpzWriter *w, const TrafficSeries *s, Arena *a);   // its arrays, between npz_begin and npz_end
 Status traffic_npz_write(const TrafficSeries *s, Arena *a, const char *path);
 
 #endif

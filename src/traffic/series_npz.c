@@ -103,6 +103,7 @@ Status traffic_npz_read(TrafficTable *t, Arena *a, const void *bytes, size_t siz
     }
     TRY(read_names(t, a, &f));
     TRY(read_slot_and_unit(t, a, &f));
+    if (npz_find(&f, "imputed")) traffic_note(notes, a, "values that lead impute filled count as measured");
     return read_seen(t, a, &f);
 }
 
@@ -137,15 +138,13 @@ const float *traffic_values_with_gaps(const TrafficSeries *s, Arena *a)
     return x;
 }
 
-Status traffic_npz_write(const TrafficSeries *s, Arena *a, const char *path)
+void traffic_npz_put(NpzWriter *w, const TrafficSeries *s, Arena *a)
 {
-    NpzWriter *w = arena_alloc(a, sizeof *w);
     const size_t cells = (size_t)s->T * (size_t)s->N * (size_t)s->N;
     const int64_t dims[3] = {s->T, s->N, s->N}, slot = s->slot_seconds;
     const char *const unit = "kbit/s";
     char type[24];
     size_t bytes;
-    TRY(npz_begin(w, path));
     npz_put(w, "values", "<f4", dims, 3, traffic_values_with_gaps(s, a), cells * sizeof *s->x);
     if (s->time) npz_put(w, "times", "<i8", dims, 1, s->time, (size_t)s->T * sizeof *s->time);
     if (s->node) {
@@ -156,5 +155,12 @@ Status traffic_npz_write(const TrafficSeries *s, Arena *a, const char *path)
     const uint32_t *unit_text = wide_text(a, &unit, 1, type, &bytes);
     npz_put(w, "unit", type, NULL, 0, unit_text, bytes);
     if (s->seen) npz_put(w, "seen", "|u1", dims, 3, s->seen, cells);
+}
+
+Status traffic_npz_write(const TrafficSeries *s, Arena *a, const char *path)
+{
+    NpzWriter *w = arena_alloc(a, sizeof *w);
+    TRY(npz_begin(w, path));
+    traffic_npz_put(w, s, a);
     return npz_end(w);
 }

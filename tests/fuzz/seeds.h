@@ -15,6 +15,8 @@ void seeds_xml(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_npy(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_npz(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_table(FuzzWorld *w, FuzzSeed *put, void *arg);
+void seeds_map(FuzzWorld *w, FuzzSeed *put, void *arg);
+void seeds_topology(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_gzip(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_sndlib(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_totem(FuzzWorld *w, FuzzSeed *put, void *arg);

@@ -1,11 +1,15 @@
-// Fuzz targets of the readers of series: .npy, .npz, tables of text; what they accept becomes a series.
+// Fuzz targets of the readers of series: .npy, .npz, tables of text; what they accept becomes a series; and of
+// what is read beside them: maps of routers, topologies.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "io/npz.h"
+#include "links/topology.h"
+#include "links/topology_xml.h"
 #include "tests/fuzz/seeds.h"
+#include "traffic/long.h"
 #include "traffic/series_file.h"
 
 #define PUT(texts) fuzz_put_texts(texts, sizeof texts / sizeof *texts, put, arg)
@@ -89,6 +93,81 @@ void seeds_table(FuzzWorld *w, FuzzSeed *put, void *arg)
         "\"bytes\":\"2\",\"sampling_rate\":100}\n",
         ",A,B\nA,1,2\nB,3,4\n",
         "\"a\"\"b\",'c',d,e\n\"1\",2,'3',4\n",
+    };
+    PUT(texts);
+}
+
+// ---- maps of routers: every name of the map is found in it, and so is each word of the text or not
+
+void fuzz_map(FuzzWorld *w, const unsigned char *data, size_t size)
+{
+    NodeMap *map;
+    const TextSource source = {.path = "fuzz", .bytes = (const char *)data, .size = size};
+    if (!size || node_map_parse(&map, w->a, &source).code) return;
+    TextLines l = text_lines(&source);
+    for (TextLine line; text_next(&l, &line);) {
+        TextField f[3];
+        const size_t n = (size_t)(line.end - line.p);
+        const char separator = memchr(line.p, ',', n) ? ',' : memchr(line.p, ';', n) ? ';' : ' ';
+        text_split(&line, separator, f, 3);
+        CHECK(node_map_find(map, f[0]).n, "%.*s is not found", (int)f[0].n, f[0].p);
+        node_map_find(map, f[1]);
+    }
+}
+
+void seeds_map(FuzzWorld *w, FuzzSeed *put, void *arg)
+{
+    (void)w;
+    static const char *const texts[] = {
+        "10.1.0.0/16 A\n10.1.2.0/24 B\n10.1.2.3 C\n", "r1,A\nr2;x,B\n", "2001:db8::/32 A\n2001:db8::1 B\n::/0 C\n",
+        "# map\n\n'r 1' \"A B\"\r\n", "0.0.0.0/0 A\n1.2.3.4/33 B\n1.2.3.4/ C\n", "r1 A B\n", "\xef\xbb\xbfr1;A\n"};
+    PUT(texts);
+}
+
+// ---- topologies: links join nodes, names of nodes differ
+
+static void check_topology(const Topology *t)
+{
+    for (int i = 0; i < t->L; i++) {
+        const TopologyLink *l = &t->link[i];
+        CHECK(l->from >= 0 && l->from < t->N && l->to >= 0 && l->to < t->N && l->name, "link %d: %d > %d", i, l->from,
+              l->to);
+        CHECK(l->capacity_kbps >= 0 && l->weight > 0, "link %d: %g kbit/s, weight %g", i, l->capacity_kbps, l->weight);
+    }
+    for (int i = 0; i < t->N; i++)
+        for (int j = 0; j < i; j++) CHECK(strcmp(t->node[i], t->node[j]), "node %s twice", t->node[i]);
+}
+
+void fuzz_topology(FuzzWorld *w, const unsigned char *data, size_t size)
+{
+    Topology t = {.path = "fuzz", .note = ""};
+    char *text = arena_alloc(w->a, size + 1);
+    memcpy(text, data, size);
+    text[size] = 0;
+    if (memchr(text, 0, size)) return;
+    Status s;
+    if (*text == '<') s = topology_parse_xml(&t, w->a, text, size, 0);
+    else if (!strncmp(text, "NODES", 5)) s = topology_parse_repetita(&t, w->a, text, 0);
+    else if (*text == '?') s = topology_parse_native(&t, w->a, text, 0);
+    else s = topology_parse_csv(&t, w->a, text, 0);
+    if (!s.code) check_topology(&t);
+}
+
+void seeds_topology(FuzzWorld *w, FuzzSeed *put, void *arg)
+{
+    (void)w;
+    static const char *const texts[] = {
+        "NODES 2\nlabel x y\nA 1.0 2.0\nB -1 0\n\nEDGES 1\nlabel src dest weight bw delay\ne 0 1 1 100 2\n",
+        "source,destination,capacity,weight,name,group\nA,B,10,1,l1,g\nB,A,10,2,l2,\n",
+        "node_a;node_b;capacity_gbps\nA;B;10\nB;C;1e2\n",
+        "?SNDlib native format; type: network; version: 1.0\nNODES (\n A ( 1 2 )\n B ( 1 2 )\n)\nLINKS (\n l ( A B ) "
+        "1.00 0.00 2.00 0.00 ( 40000.00 1.00 )\n)\n",
+        "<network xmlns='http://sndlib.zib.de/network'><networkStructure><nodes><node id='A'/><node id='B'/></nodes>"
+        "<links><link id='l'><source>A</source><target>B</target><preInstalledModule><capacity>10</capacity>"
+        "<cost>1</cost></preInstalledModule></link></links></networkStructure></network>",
+        "<domain><topology><nodes><node id='0'/><node id='1'/></nodes><links><link id='l'><from node='0'/>"
+        "<to node='1'/><bw>10</bw></link></links></topology></domain>",
+        "NODES 1\nlabel x y\nA 1 2\n",
     };
     PUT(texts);
 }

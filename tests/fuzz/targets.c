@@ -174,6 +174,8 @@ const FuzzKind *fuzz_kinds(void)
                                                {"npy", fuzz_npy, seeds_npy},
                                                {"npz", fuzz_npz, seeds_npz},
                                                {"table", fuzz_table, seeds_table},
+                                               {"map", fuzz_map, seeds_map},
+                                               {"topology", fuzz_topology, seeds_topology},
                                                {"sndlib", fuzz_sndlib, seeds_sndlib},
                                                {"totem", fuzz_totem, seeds_totem},
                                                {"matrix_text", fuzz_matrix_text, seeds_matrix_text},
