@@ -8,8 +8,8 @@
 //                values for all flows, then one (K = 1) for what remains of each flow; EM, then filter and smoother, on
 //                windows of rows, each with a margin on both sides
 //   lds-dropout  the same with a channel for the fact of missing itself: a hole begins with the probability
-//                1 / (1 + exp(-a - b asinh(x / mean))), a and b fitted (lds_channel.h).  Where all flows of a row, or of
-//                a node in a row, are missing, a collector was dark: these say nothing about load
+//                1 / (1 + exp(-a - b asinh(x / mean))), a and b fitted (lds_channel.h).  Where all flows of a row, or
+//                of a node in a row, are missing, a collector was dark: these say nothing about load
 // The mean of the last two is that of a normal y.  Their quantiles lie as far from the middle, in computed standard
 // deviations, as known values do that are hidden for that: those half a window away from what is missing, which makes
 // holes of the same kind; as far as the normal distribution's where these are too few.
