@@ -253,7 +253,7 @@ static void bound(TestLog *log, Arena *a)
     const LdsData d = {.T = 1, .y = y, .tau = tau};
     LdsPath p = lds_path_new(a, 1, 1);
     channel_start(&c, FLOWS);
-    TEST(log, near(exp(c.a), 1.5 / 3.5, 1e-12) && c.b == 0 && tau[0] == 0, "it starts with a %g, b %g, tau %g", c.a, c.b,
+    TEST(log, near(exp(c.a), 1.5 / 3.5, 1e-12) && !c.b && !tau[0], "it starts with a %g, b %g, tau %g", c.a, c.b,
          tau[0]);
     double want[2], got[2], b[2];
     for (int fitted = 0; fitted < 2; fitted++) {

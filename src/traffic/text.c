@@ -5,7 +5,7 @@
 
 #include "io/number.h"
 
-enum { PIECE = 16 << 20 };    // bytes after which pages are given back
+enum { PIECE = 1 << 20 };    // bytes after which pages are given back
 
 Status text_source_check(const TextSource *s, int64_t *lines)
 {

@@ -359,8 +359,19 @@ static bool lay_out(float *out, const Matrix *m, const int *place, int N, bool l
             if (known) out[(int64_t)place[i] * N + place[j]] = m->x[(int64_t)i * m->N + j];
             partial |= !known;
         }
-    memory_unused(m->x, (size_t)m->N * (size_t)m->N * sizeof *m->x);
     return partial;
+}
+
+// Gives the memory of a matrix back, together with those that lie directly before it: most are smaller than a page.
+static void matrix_unused(Slice *done, const Matrix *m)
+{
+    enum { PADDING = 64, PIECE = 1 << 16 };                // of the arena; what is given back at a time
+    const char *x = (const char *)m->x, *end = x + (size_t)m->N * (size_t)m->N * sizeof *m->x;
+    if (!done->s || x < done->s + done->n || x >= done->s + done->n + PADDING) *done = (Slice){x, 0};
+    done->n = (size_t)(end - done->s);
+    if (done->n < PIECE) return;
+    memory_unused((void *)done->s, done->n);
+    *done = (Slice){end, 0};
 }
 
 // The first node that a file does not list, for the note.
@@ -398,6 +409,7 @@ static Status lay_out_all(TrafficTable *t, TableBuilder *b, const int *place)
     const int64_t F = (int64_t)t->N * t->N;
     const Matrix *kept = NULL;
     int64_t repeated = 0;
+    Slice done = {NULL, 0};
     for (int64_t k = 0; k < b->n; k++) {
         const Matrix *m = &b->matrix[k];
         float *x = t->x + t->T * F;
@@ -406,6 +418,7 @@ static Status lay_out_all(TrafficTable *t, TableBuilder *b, const int *place)
             builder_note(b, "%s does not list the node %s, which other files list: missing there", m->path,
                          unlisted(b, m));
         }
+        matrix_unused(&done, m);
         if (kept && m->time.known && m->time.seconds == kept->time.seconds) {
             if (!same_values(x, x - F, F))
                 return ERROR("%s: want one matrix for %s, got other values in %s", m->path,

@@ -82,11 +82,12 @@ static bool is_square(int64_t n)
     return n >= 4 && r * r == n;
 }
 
-static int64_t count_data_lines(Lines lines)
+// Whether there are exactly n; no more than that are looked at.
+static bool has_data_lines(Lines lines, int64_t n)
 {
-    int64_t n = 0;
-    for (Slice line; lines_next_data(&line, &lines); n++) continue;
-    return n;
+    int64_t found = 0;
+    for (Slice line; found <= n && lines_next_data(&line, &lines);) found++;
+    return found == n;
 }
 
 // A line of numbers alone, separated by blanks: as many as a matrix has, as many as there are lines, or five times as
@@ -110,7 +111,7 @@ static TrafficFormat detect_numbers(Slice line, Lines all)
     }
     const bool timed = first >= 631152000;
     if (n <= 4 || (n <= 16 && timed)) return FORMAT_OTHER;
-    if (is_square(n) || (!timed && !is_square(n - 1) && count_data_lines(all) == n)) return FORMAT_TEXT;
+    if (is_square(n) || (!timed && !is_square(n - 1) && has_data_lines(all, n))) return FORMAT_TEXT;
     return point && n >= 5 * 9 && n % 5 == 0 && is_square(n / 5) ? FORMAT_X : FORMAT_OTHER;
 }
 
@@ -140,12 +141,13 @@ static bool is_roughan(const char *bytes, size_t size, Slice data)
     double v;
     const char *comma = memchr(data.s, ',', data.n);
     if (!comma || number_parse(data.s, comma, '.', &v) != comma) return false;
-    return own || (keys >= 2 && count_data_lines(lines_of(bytes, size)) == count_commas(data) + 1);
+    return own || (keys >= 2 && has_data_lines(lines_of(bytes, size), count_commas(data) + 1));
 }
 
 TrafficFormat traffic_format_detect(const char *bytes, size_t size)
 {
-    if (memchr(bytes, 0, size)) return FORMAT_OTHER;     // no text
+    enum { LOOK = 1 << 16 };                              // readers of text refuse a NUL byte that comes later
+    if (memchr(bytes, 0, size < LOOK ? size : LOOK)) return FORMAT_OTHER;     // no text
     Lines lines = lines_of(bytes, size);
     const char *p = lines.p;
     while (p < lines.end && *p && strchr(" \t\r\n", *p)) p++;

@@ -18,7 +18,11 @@ bool slice_is(Slice s, const char *word);
 bool slice_begins(Slice s, const char *word);
 Slice slice_trim(Slice s);                                  // without blanks at either end
 
-typedef struct Lines { const char *p, *end; int64_t line; } Lines;      // line: number of the last one read, from 1
+typedef struct Lines {
+    const char *p, *end;
+    int64_t line;                // number of the last one read, from 1
+    const char *unused;          // pages from here on are given back once read; NULL: they are kept
+} Lines;
 Lines lines_of(const char *bytes, size_t size);                         // a byte order mark is skipped
 bool lines_next(Slice *line, Lines *l);                                 // without LF, CRLF
 bool lines_next_data(Slice *line, Lines *l);                            // neither blank nor a '#' comment; trimmed
@@ -41,6 +45,7 @@ typedef struct FormatFile {
     const char *path, *bytes;    // bytes[size] is NUL
     size_t size;
     bool alone;                  // no other file may be looked up beside it (it lies in memory)
+    bool mapped;                 // pages that were read may be given back, to be read again
 } FormatFile;
 
 // What holds for all matrices of a file.

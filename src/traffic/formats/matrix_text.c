@@ -64,9 +64,16 @@ static bool week_of(Stamp *start, const char *path)
     return week >= 1 && week <= 24 && time_read(start, slice_of(first_day[week - 1]));
 }
 
-static Status read_lines(TableBuilder *b, const FormatFile *f, int step, Stamp time)
+static Lines lines_once(const FormatFile *f)
 {
     Lines lines = lines_of(f->bytes, f->size);
+    lines.unused = f->mapped ? f->bytes : NULL;
+    return lines;
+}
+
+static Status read_lines(TableBuilder *b, const FormatFile *f, int step, Stamp time)
+{
+    Lines lines = lines_once(f);
     int64_t n = 0, rows = 0;
     int N = 0;
     for (Slice line; lines_next_data(&line, &lines); rows++) {
@@ -101,7 +108,7 @@ Status read_x(TableBuilder *b, const FormatFile *f)
 // Lines of the matrices, and numbers on the first of them.
 static int64_t count_lines(int64_t *fields, const FormatFile *f)
 {
-    Lines lines = lines_of(f->bytes, f->size);
+    Lines lines = lines_once(f);
     int64_t n = 0;
     for (Slice line; lines_next_data(&line, &lines); n++)
         if (!n) *fields = count_fields(line);

@@ -137,7 +137,24 @@ static Status load(FormatFile *f, Arena *a, const char *path)
     return refuse_archive(path, bytes, size);
 }
 
+// Maps what is large and plain, so that it never lies in memory as a whole.  *is false: load it.
+static Status map_large(bool *is, FormatFile *f, FileMap *map, const char *path)
+{
+    enum { LARGE = 1 << 20 };
+    struct stat sb;
+    file_unmap(map);
+    *is = !stat(path, &sb) && S_ISREG(sb.st_mode) && sb.st_size >= LARGE &&
+          sb.st_size % sysconf(_SC_PAGESIZE) != 0;        // bytes[size] is NUL
+    if (!*is) return OK;
+    TRY(file_map(map, path));
+    *f = (FormatFile){.path = path, .bytes = (char *)map->data, .size = map->size, .mapped = true};
+    *is = !gzip_is(f->bytes, f->size);
+    if (!*is) file_unmap(map);
+    return *is ? refuse_archive(path, f->bytes, f->size) : OK;
+}
+
 typedef struct Reading {
+    FileMap map;                 // of the file that is being read, when it is large
     TableBuilder *b;
     const TableReadOptions *o;
     Arena *result;
@@ -146,6 +163,14 @@ typedef struct Reading {
     NodeNames *graph;            // of REPETITA demands
     ParagonDemands *demands;     // of Paragon loads
 } Reading;
+
+// For as long as the next file is not asked for.
+static Status load_next(Reading *r, FormatFile *f, const char *path)
+{
+    bool is;
+    TRY(map_large(&is, f, &r->map, path));
+    return is ? OK : load(f, builder_scratch(r->b), path);
+}
 
 static FormatReader *const reader_of[FORMAT_COUNT] = {
     [FORMAT_SNDLIB_XML] = read_sndlib_xml, [FORMAT_SNDLIB_NATIVE] = read_sndlib_native, [FORMAT_TOTEM] = read_totem,
@@ -279,7 +304,7 @@ static Status first_pass(Reading *r)
         const Path *p = &r->paths.path[k];
         FormatFile f;
         builder_file(r->b, p->path);
-        TRY(load(&f, builder_scratch(r->b), p->path));
+        TRY(load_next(r, &f, p->path));
         r->format[k] = traffic_format_detect(f.bytes, f.size);
         const bool skipped = r->format[k] == FORMAT_TOPOLOGY && !p->named;
         if (r->format[k] == FORMAT_GRAPH) TRY(take_graph(r, p->path));
@@ -306,7 +331,7 @@ static Status second_pass(Reading *r)
         }
         FormatFile f;
         builder_file(r->b, p->path);
-        TRY(load(&f, builder_scratch(r->b), p->path));
+        TRY(load_next(r, &f, p->path));
         TRY(read_file(r, &f, r->format[k]));
     }
     if (builder_empty(r->b) && r->graph)
@@ -343,6 +368,7 @@ Status traffic_table_read(TrafficTable *out, TableNotes *notes, Arena *a, const 
     CHECK(store && scratch, "no address space");
     Reading r = {.b = builder_new(a, store, scratch, notes), .o = o, .result = a};
     const Status s = read_all(out, &r, paths, n_paths);
+    file_unmap(&r.map);
     arena_delete(store);
     arena_delete(scratch);
     return s;

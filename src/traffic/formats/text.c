@@ -35,7 +35,12 @@ Lines lines_of(const char *bytes, size_t size)
 
 bool lines_next(Slice *line, Lines *l)
 {
+    enum { PIECE = 1 << 20 };
     if (l->p == l->end) return false;
+    if (l->unused && l->p - l->unused > PIECE) {
+        memory_unused((void *)l->unused, (size_t)(l->p - l->unused));
+        l->unused = l->p;
+    }
     const char *end = memchr(l->p, '\n', (size_t)(l->end - l->p));
     *line = (Slice){l->p, (size_t)((end ? end : l->end) - l->p)};
     l->p = end ? end + 1 : l->end;
