@@ -205,6 +205,24 @@ static LdsData made_data(Arena *a, double b, double shift, double **tau, uint8_t
     return (LdsData){.T = EM_T, .y = y, .tau = *tau};
 }
 
+// The steepest slope of the log-likelihood along any single entry, relative: where EM has come to rest there is none.
+static double slope(Lds *m, const LdsData *d, LdsPath *p)
+{
+    static const double STEP = 1e-4;
+    double *const part[] = {m->A, m->Q, m->C, m->R}, worst = 0;
+    const int n[] = {EM_K * EM_K, EM_K * EM_K, EM_F * EM_K, EM_F};
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k < n[i]; k++) {
+            const double was = part[i][k];
+            part[i][k] = was * (1 + STEP);
+            const double up = lds_filter(m, d, p);
+            part[i][k] = was * (1 - STEP);
+            worst = fmax(worst, fabs(up - lds_filter(m, d, p)) / (2 * STEP));
+            part[i][k] = was;
+        }
+    return worst;
+}
+
 static void climbs(TestLog *log, Arena *a)
 {
     double *tau, worst = INFINITY, begin = 0, now = 0;
@@ -221,18 +239,24 @@ static void climbs(TestLog *log, Arena *a)
     }
     TEST(log, worst >= -1e-9, "EM fell by %g", -worst);
     TEST(log, now - begin > 20, "EM rose from %g to %g", begin, now);
+    const double steep = slope(&m, &d, &p);
+    lds_fit(&m, a, &d, &p, 1500);
+    TEST(log, slope(&m, &d, &p) < 1, "EM rests where the slope is %g; after 40 rounds it was %g", slope(&m, &d, &p),
+         steep);
 }
 
 static double log_of(double x) { return log(x); }    // where `log` is the test's
 
-// log of the integral of N(y; 0, v) s(a + b (offset + y)) over y, by the rule of rectangles.
-static double log_of_missing(const LdsChannel *c, double offset, double v)
+// log of the integral of N(y; 0, v) s(a + b (offset + y)) over y, by the rule of rectangles; xi >= 0: with the Gaussian
+// that touches s there in its place.
+static double log_of_missing(const LdsChannel *c, double offset, double v, double xi)
 {
     double sum = 0;
-    const double step = sqrt(v) / 500;
-    for (int i = -5000; i <= 5000; i++) {
-        const double y = i * step;
-        sum += step * exp(-y * y / (2 * v)) / sqrt(2 * M_PI * v) / (1 + exp(-c->a - c->b * (offset + y)));
+    const double step = sqrt(v) / 100;
+    for (int i = -1000; i <= 1000; i++) {
+        const double y = i * step, g = c->a + c->b * (offset + y);
+        const double touching = exp((g - xi) / 2 - tanh(xi / 2) / (4 * xi) * (g * g - xi * xi)) / (1 + exp(-xi));
+        sum += step * exp(-y * y / (2 * v)) / sqrt(2 * M_PI * v) * (xi < 0 ? 1 / (1 + exp(-g)) : touching);
     }
     return log(sum);
 }
@@ -259,13 +283,17 @@ static void bound(TestLog *log, Arena *a)
     for (int fitted = 0; fitted < 2; fitted++) {
         if (fitted) channel_fit(&c, &m, a, &d, &p, 30);
         got[fitted] = lds_filter(&m, &d, &p) + channel_bound(&c, &d, FLOWS) + 0.0005 * (c.a * c.a + c.b * c.b);
-        want[fitted] = log_of_missing(&c, offset[0], 0.7 * 1.3 * 1.3 + 0.4);
+        want[fitted] = log_of_missing(&c, offset[0], 0.7 * 1.3 * 1.3 + 0.4, -1);
         for (int f = 1; f < FLOWS; f++)
             want[fitted] -= y[f] * y[f] / 0.8 + 0.5 * log_of(2 * M_PI * 0.4) +
                             log1p(exp(c.a + c.b * (offset[f] + y[f])));
         b[fitted] = c.b;
     }
     TEST(log, near(got[0], want[0], 1e-12), "b = 0: %.12g want %.12g", got[0], want[0]);
+    double best = -INFINITY;
+    for (int i = 1; i < 400; i++) best = fmax(best, log_of_missing(&c, offset[0], 0.7 * 1.3 * 1.3 + 0.4, 0.02 * i));
+    best += want[1] - log_of_missing(&c, offset[0], 0.7 * 1.3 * 1.3 + 0.4, -1);
+    TEST(log, near(got[1], best, 1e-4), "the bound is %.9g, with the best xi %.9g", got[1], best);
     TEST(log, b[1] > 0.3 && got[1] <= want[1] + 1e-9 && got[1] > want[1] - 0.1 && got[1] > got[0] + 0.1,
          "b %g: the bound is %g, the likelihood %g; with b = 0 %g", b[1], got[1], want[1], got[0]);
 }
@@ -292,6 +320,9 @@ static void channel(TestLog *log, Arena *a)
         }
         TEST(log, worst >= -1e-9, "the bound fell by %g", -worst);
         found[load] = c.b;
+        if (!load) continue;
+        channel_fit(&c, &m, a, &d, &p, 600);
+        TEST(log, slope(&m, &d, &p) < 1, "EM of the channel rests where the slope is %g", slope(&m, &d, &p));
     }
     TEST(log, fabs(found[0]) < 0.5 && found[1] > 0.9 && found[1] < 2.1, "b %g want 0, b %g want 1.5", found[0],
          found[1]);
