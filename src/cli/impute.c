@@ -118,8 +118,8 @@ static Status fill(Cli *cli, TrafficSeries *s, const ImputeOptions *o, const Val
     if (!m.n && !m.left) cli_say("impute: no value is missing; %s gets the data as they are", v->out);
     if (m.n) cli_say("impute: %lld values filled by %s", (long long)m.n, impute_names[o->method]);
     if (m.n && o->method == IMPUTE_LDS_DROPOUT)
-        cli_say("impute: P(missing) = 1 / (1 + exp(%.3g %+.3g asinh(x / mean))), mean of %d windows", -m.a, -m.b,
-                m.windows);
+        cli_say("impute: a hole begins with probability 1 / (1 + exp(%.3g %+.3g asinh(x / mean))), mean of %d windows",
+                -m.a, -m.b, m.windows);
     if (m.left) say_left(cli, s, m.left);
     if (s->n_runs > 1) cli_say("impute: %lld longer gaps stay (--rows N)", (long long)s->n_runs - 1);
     TRY(impute_write(s, cli->perm, v->out, &m, o));
@@ -159,6 +159,6 @@ const Verb verb_impute = {
     .text = "A filled value knows what came after it: fill to look back, not before a forecast is scored.  A verb\n"
             "that reads the written file takes filled values as measured; its arrays imputed (row, source,\n"
             "destination), imputed_quantiles and imputed_levels say which they are.  Suspicious snapshots are taken\n"
-            "as measured; --invalid has rows filled.",
+            "as measured; --invalid has rows filled.  Without --fill the simpler filling of other verbs is off.",
     .positional = "[FILE]", OPTIONS(table), .size = sizeof(Values), .defaults = defaults, .run = run,
 };
