@@ -45,7 +45,7 @@ double lds_filter(const Lds *m, const LdsData *d, LdsPath *p);
 void lds_smooth(const Lds *m, const LdsData *d, LdsPath *p);   // after lds_filter
 
 // The M step: A, Q, C, R from a smoothed path.  A series with fewer than 2 K values keeps its C and R.  A and Q, which
-// lds_start makes diagonal, stay so: where a node is dark for a day, a full A lets what only its flows tell swing.
+// lds_start makes diagonal, stay so: a full A scored the same on traffic.
 void lds_maximise(Lds *m, Arena *a, const LdsData *d, const LdsPath *p);
 // `rounds` of EM; afterwards p is smoothed.  Returns the log-likelihood of the last filter; it never falls.
 double lds_fit(Lds *m, Arena *a, const LdsData *d, LdsPath *p, int rounds);
