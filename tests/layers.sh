@@ -17,8 +17,9 @@ BEGIN {
     may["llm"] = may["diffusion"] = "nn autograd io " base
     may["check"] = "autograd " base
     may["links"] = "traffic io " base
+    may["report"] = "links traffic plot io " base
     may["lead"] = "llm diffusion traffic nn autograd io " base
-    may["cli"] = may["docs"] = "links lead check llm diffusion traffic plot nn autograd io " base
+    may["cli"] = may["docs"] = "report links lead check llm diffusion traffic plot nn autograd io " base
     may["bench"] = may["cli"] " cpu_simd"     # the rungs of bench/ladder are kernels over vec.h
     may["tests"] = may["bench"] " bench"      # tests reach the vector functions of vec.h, and the rungs, themselves
     for (m in may) {

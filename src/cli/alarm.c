@@ -79,12 +79,12 @@ static Status open_run(AlarmSource *src, const RunOptions *o, TrafficSeries *s)
     return OK;
 }
 
-static Status open_source(AlarmSource *src, Cli *cli, const Values *v, TrafficSeries *s)
+Status alarm_open(AlarmSource *src, Cli *cli, const RunOptions *o, TrafficSeries *s)
 {
-    *src = (AlarmSource){.cli = cli, .s = s, .name = v->run.model};
+    *src = (AlarmSource){.cli = cli, .s = s, .name = o->model};
     for (int i = 0; i < NAIVE_KINDS; i++)
-        if (!strcmp(v->run.model, naive_names[i])) return open_naive(src, (NaiveKind)i);
-    return open_run(src, &v->run, s);
+        if (!strcmp(o->model, naive_names[i])) return open_naive(src, (NaiveKind)i);
+    return open_run(src, o, s);
 }
 
 static bool can_judge(const AlarmSource *src, int64_t t)
@@ -201,22 +201,30 @@ static Status read_limits(AlarmLimits *l, Arena *a, const char *path, const char
     return read_array(&l->usual, a, root, "usual", alarm_values(N), path);
 }
 
-static Status learn(AlarmLimits *l, AlarmSource *src, const Values *v)
+static Status learn(AlarmLimits *l, AlarmSource *src, const char *file, double rate, int64_t most)
 {
     int64_t *rows;
-    const int64_t n = alarm_rows(src, src->learn, v->learn_rows, &rows);
+    const int64_t n = alarm_rows(src, src->learn, most, &rows);
     AlarmRow *row = arena_alloc(src->cli->perm, ((size_t)n + 1) * sizeof *row);
     *l = (AlarmLimits){.N = src->s->N, .floor = alarm_floors_of(src)};
     TRY(alarm_score_rows(src, l->floor, rows, n, row));
-    TRY(alarm_learn(l, src->cli->perm, row, n, v->rate));
+    TRY(alarm_learn(l, src->cli->perm, row, n, rate));
     fprintf(stderr, "limits learnt from %lld of the rows %lld..%lld: %.2f %% of them raise an alarm\n", (long long)n,
             (long long)src->learn.begin, (long long)src->learn.end - 1, 100 * l->reached);
-    if ((double)n * v->rate < 3)
-        fprintf(stderr, "note: %lld rows say little about a rate of %g; want some %.0f\n", (long long)n, v->rate,
-                ceil(10 / v->rate));
-    if (!v->limits) return OK;
+    if ((double)n * rate < 3)
+        fprintf(stderr, "note: %lld rows say little about a rate of %g; want some %.0f\n", (long long)n, rate,
+                ceil(10 / rate));
+    if (!file) return OK;
     const char *text = limits_json(l, src->name, src->cli->perm);
-    return file_write(v->limits, text, strlen(text));
+    return file_write(file, text, strlen(text));
+}
+
+Status alarm_limits(AlarmLimits *l, AlarmSource *src, const char *file, double rate, int64_t most)
+{
+    if (!file || access(file, F_OK)) return learn(l, src, file, rate, most);
+    TRY(read_limits(l, src->cli->perm, file, src->name, src->s->N));
+    fprintf(stderr, "%s: limits learnt from %lld rows for a rate of %g\n", file, (long long)l->rows, l->rate);
+    return OK;
 }
 
 // ---- new rows
@@ -311,13 +319,9 @@ static Status run(Cli *cli, void *values)
     if (!v->run.model) return USAGE_ERROR("alarm: wants --model RUN, or ridge and the like");
     if (v->faults && v->limits) return USAGE_ERROR("--faults: learns its own limits, so want no --limits");
     TRY(data_read(cli, &v->data, &s));
-    TRY(open_source(&src, cli, v, &s));
+    TRY(alarm_open(&src, cli, &v->run, &s));
     if (v->faults) return alarm_faults(&src, v->rate, v->learn_rows);
-    if (v->limits && access(v->limits, F_OK) == 0) {
-        TRY(read_limits(&limits, cli->perm, v->limits, src.name, s.N));
-        fprintf(stderr, "%s: limits learnt from %lld rows for a rate of %g\n", v->limits, (long long)limits.rows,
-                limits.rate);
-    } else TRY(learn(&limits, &src, v));
+    TRY(alarm_limits(&limits, &src, v->limits, v->rate, v->learn_rows));
     return judge(&src, &limits, v->rows);
 }
 

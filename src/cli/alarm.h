@@ -1,4 +1,5 @@
-// lead alarm, the parts that its two ways share: judging new rows (alarm.c), injected faults (alarm_faults.c).
+// lead alarm, the parts that its two ways and lead report share: judging new rows (alarm.c), injected faults
+// (alarm_faults.c).
 #ifndef LEAD_CLI_ALARM_H
 #define LEAD_CLI_ALARM_H
 
@@ -17,6 +18,12 @@ typedef struct AlarmSource {
     DistKind kind;
     TrafficRange fitted, learn;  // rows that it was fitted on; rows, later ones, that limits may be learnt from
 } AlarmSource;
+
+// What o->model names, for the series s, which the run may bring into its own order of nodes.  Errors: those of the run.
+Status alarm_open(AlarmSource *src, Cli *cli, const RunOptions *o, TrafficSeries *s);
+
+// Limits from the file, or, where it is not there (or NULL), learnt from at most `most` rows and written to it.
+Status alarm_limits(AlarmLimits *l, AlarmSource *src, const char *file, double rate, int64_t most);
 
 // Rows of a range that can be judged (their history is known and without a gap), at most `most` of them, evenly spaced
 // -> *rows; their number.

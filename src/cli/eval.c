@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "cli/report_parts.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
 #include "lead/general.h"
@@ -44,11 +45,11 @@ static const Option table[] = {
     {"out", OPT_TEXT, offsetof(EvalValues, out), "FILE",
      "write the table to this file, as TSV, and not to stdout (-: stdout)", 0, 0},
     {"png", OPT_TEXT, offsetof(EvalValues, png), "FILE", "draw RMSE and CRPS by horizon to this PNG", 0, 0},
+    {"report", OPT_TEXT, offsetof(EvalValues, report), "FILE", "write a page to look at, HTML (lead report)", 0, 0},
 };
 
-static void defaults(void *values)
+void eval_defaults(EvalValues *v)
 {
-    EvalValues *v = values;
     v->protocol = "clean";
     v->split = "test";
     v->run.guidance = -1;
@@ -56,6 +57,8 @@ static void defaults(void *values)
     v->batch = 8;
     v->half_life = -1;
 }
+
+static void defaults(void *values) { eval_defaults(values); }
 
 // A forecaster that shows its progress.
 typedef struct Watched { Forecaster inner; Progress bar; int64_t done, total; double t0; } Watched;
@@ -181,8 +184,9 @@ static Status check_options(EvalValues *v)
         return USAGE_ERROR("--half-life: want --protocol rolling, got %s", v->protocol);
     if (strcmp(v->split, "val") && strcmp(v->split, "test"))
         return USAGE_ERROR("--split: want test or val, got '%s'", v->split);
-    if (v->origins && (v->which != PROTOCOL_CLEAN || v->also || v->windows_out || v->png || strcmp(v->split, "test")))
-        return USAGE_ERROR("--origins: wants protocol clean, and no --split, --also, --windows-out, --png");
+    if (v->origins && (v->which != PROTOCOL_CLEAN || v->also || v->windows_out || v->png || v->report ||
+                       strcmp(v->split, "test")))
+        return USAGE_ERROR("--origins: wants protocol clean, and no --split, --also, --windows-out, --png, --report");
     if (v->origins && (v->net.topology || v->net.routing))
         return USAGE_ERROR("--topology: wants one split, so no --origins");
     if (!v->origins && (v->config || v->config_file || v->runs))
@@ -191,7 +195,7 @@ static Status check_options(EvalValues *v)
         return USAGE_ERROR("--naive-only: trains nothing, so want no --config, --config-file, --runs");
     if (v->naive_only) v->run.model = NULL;
     const bool scores = v->naive_only || v->run.model || v->origins || v->also;
-    if (!scores && (!v->windows_out || v->out || v->png))
+    if (!scores && (!v->windows_out || v->out || v->png || v->report))
         return USAGE_ERROR("lead eval: wants --model RUN, --naive-only, --also NAME=F.npy or --windows-out FILE");
     if (fbf) v->data.keep_all = true;
     return OK;
@@ -238,27 +242,43 @@ static Status write_files(Cli *cli, const EvalValues *v, const EvalTable *t, con
     return v->out ? manifest_write(cli, v->out) : OK;
 }
 
-// Scores all rows of one split and prints them.
-static Status score(Cli *cli, const EvalValues *v, const EvalPlan *plan, LeadRun *run, Files *files, EvalLinks *links)
+// Scores all windows of the plan.
+static Status score(EvalScores *e, Cli *cli, const EvalValues *v, LeadRun *run, Files *files)
 {
-    const EvalTask *task = &plan->task;
-    EvalTable t = eval_table_new(cli->perm, task, NAIVE_KINDS + 1 + files->n);
-    TRY(eval_run(&t, cli->perm, task, run, (int)v->batch, links));
+    const EvalTask *task = &e->plan.task;
+    const TrafficSplits *split = &e->plan.split;
+    e->table = eval_table_new(cli->perm, task, NAIVE_KINDS + 1 + files->n);
+    TRY(eval_run(&e->table, cli->perm, task, run, (int)v->batch, e->links));
     for (int i = 0; i < files->n; i++) {
-        const Forecaster f = eval_links_watch(links, cli->perm, forecast_file_forecaster(&files->file[i]));
-        TRY(evaluate(&t, cli->perm, task, &f));
+        const Forecaster f = eval_links_watch(e->links, cli->perm, forecast_file_forecaster(&files->file[i]));
+        TRY(evaluate(&e->table, cli->perm, task, &f));
     }
-    if (v->which == PROTOCOL_ROLLING) TRY(evaluate_rolling(&t, cli->perm, task, plan->split.train, v->half_life));
-    else TRY(evaluate_naive(&t, cli->perm, task, plan->split.train, plan->split.val));
-    if (links) TRY(eval_links_naive(links, cli));
-    eval_compare(&t, cli->perm);
-    const char *what = describe(cli, v, task, run, files), *comment = show_findings(&t, what, cli->perm);
+    if (v->which == PROTOCOL_ROLLING) TRY(evaluate_rolling(&e->table, cli->perm, task, split->train, v->half_life));
+    else TRY(evaluate_naive(&e->table, cli->perm, task, split->train, split->val));
+    if (e->links) TRY(eval_links_naive(e->links, cli));
+    eval_compare(&e->table, cli->perm);
+    e->what = describe(cli, v, task, run, files);
+    return OK;
+}
+
+static Status write_report(Cli *cli, const EvalValues *v, const EvalScores *e, const TrafficSeries *s)
+{
+    Report r = {0};
+    parts_data(&r, cli->perm, s, v->data.data);
+    parts_eval(&r, cli->perm, e);
+    return parts_write(&r, cli, NULL, v->data.data, v->report);
+}
+
+static Status print(Cli *cli, const EvalValues *v, const EvalScores *e, const TrafficSeries *s)
+{
+    const char *comment = show_findings(&e->table, e->what, cli->perm);
     if (!v->out) {
-        eval_print(&t, comment, v->details, 0, true, stdout);
-        if (links) eval_links_print(links, stdout);
+        eval_print(&e->table, comment, v->details, 0, true, stdout);
+        if (e->links) eval_links_print(e->links, stdout);
     }
-    show_scores(&t, what, stderr, cli->perm);
-    return write_files(cli, v, &t, links, comment, task->K);
+    show_scores(&e->table, e->what, stderr, cli->perm);
+    TRY(write_files(cli, v, &e->table, e->links, comment, e->plan.task.K));
+    return v->report ? write_report(cli, v, e, s) : OK;
 }
 
 static int most_paths(const LeadRun *r, const Files *files)
@@ -266,6 +286,59 @@ static int most_paths(const LeadRun *r, const Files *files)
     int most = r ? r->cfg.samples : 0;
     for (int i = 0; i < files->n; i++) most = files->file[i].S > most ? files->file[i].S : most;
     return most;
+}
+
+// The windows of the plan: with v->most, evenly spaced ones, at most so many.
+static Status plan_windows(EvalScores *e, Cli *cli, EvalValues *v, const TrafficSeries *s, EvalPlanOptions o)
+{
+    TRY(eval_plan(&e->plan, cli->perm, s, &o));
+    if (!v->most || e->plan.task.n_windows <= v->most) return OK;
+    v->stride = o.stride = (e->plan.task.n_windows + v->most - 1) / v->most;
+    return eval_plan(&e->plan, cli->perm, s, &o);
+}
+
+Status eval_scores(EvalScores *e, Cli *cli, EvalValues *v, TrafficSeries *s)
+{
+    *e = (EvalScores){.what = NULL};
+    TRY(parse_protocol(v->protocol, &v->which));
+    LeadRun *r = v->run.model ? arena_zalloc(cli->perm, sizeof *r) : NULL;
+    const char *general = NULL;
+    EvalPlanOptions o = {.protocol = v->which,
+                         .validation = strcmp(v->split, "val") == 0, .stride = v->stride};
+    if (r) {
+        TRY(run_is_general(cli, &v->run, &general));
+        if (general) TRY(lead_general_config(&r->cfg, general, cli->scratch));
+        else TRY(run_open(cli, &v->run, LEAD_BEST, r));
+        if (!general) TRY(run_match_nodes(s, r->nodes, v->run.model, cli->perm));
+        if (lead_refits_ridge(&r->cfg) && v->which != PROTOCOL_ROLLING)
+            return USAGE_ERROR("--protocol: want rolling, since the run's base ridge-online is fitted on all days "
+                               "before a forecast, got %s", v->protocol);
+        if (lead_refits_ridge(&r->cfg) && v->half_life < 0) v->half_life = r->cfg.ridge_half_life;
+        o.history = r->cfg.history;
+        o.K = r->cfg.horizon;
+    }
+    if (v->half_life < 0) v->half_life = RIDGE_HALF_LIFE_DAYS;
+    TRY(plan_windows(e, cli, v, s, o));
+    const EvalPlan *plan = &e->plan;
+    if (v->windows_out) TRY(write_windows(&plan->task, v->windows_out));
+    if (!r && !v->naive_only && !v->also) return OK;
+    Files files;
+    TRY(open_files(&files, cli->perm, v, &plan->task));
+    if (r) {
+        const TrafficSplits *split = &plan->split;
+        if (!general) TRY(lead_run_attach(r, plan->task.series));
+        else TRY(run_open_general(cli, &v->run, general, plan->task.series,
+                                  (TrafficRange){lead_general_first(split->train.end), split->train.end},
+                                  split->val, r));
+        TRY(config_check(&r->cfg));
+        run_say(r);
+        note_rows(r, plan->scored);
+    }
+    if (v->net.topology || v->net.routing) {
+        e->links = arena_alloc(cli->perm, sizeof *e->links);
+        TRY(eval_links_open(e->links, cli, &v->net, plan, 1 + files.n, most_paths(r, &files)));
+    }
+    return score(e, cli, v, r, &files);
 }
 
 static Status run(Cli *cli, void *values)
@@ -276,46 +349,13 @@ static Status run(Cli *cli, void *values)
     // scoring takes long: a place that cannot be written is found before it
     if (v->out) TRY(file_try(v->out));
     if (v->png) TRY(file_try(v->png));
-    TrafficSeries s;
-    TRY(data_read(cli, &v->data, &s));
-    if (v->origins) return eval_origins(cli, v, &s);
-    LeadRun lead = {0}, *r = v->run.model ? &lead : NULL;
-    const char *general = NULL;
-    EvalPlanOptions o = {.protocol = v->which,
-                         .validation = strcmp(v->split, "val") == 0, .stride = v->stride};
-    if (r) {
-        TRY(run_is_general(cli, &v->run, &general));
-        if (general) TRY(lead_general_config(&r->cfg, general, cli->scratch));
-        else TRY(run_open(cli, &v->run, LEAD_BEST, r));
-        if (!general) TRY(run_match_nodes(&s, r->nodes, v->run.model, cli->perm));
-        if (lead_refits_ridge(&r->cfg) && v->which != PROTOCOL_ROLLING)
-            return USAGE_ERROR("--protocol: want rolling, since the run's base ridge-online is fitted on all days "
-                               "before a forecast, got %s", v->protocol);
-        if (lead_refits_ridge(&r->cfg) && v->half_life < 0) v->half_life = r->cfg.ridge_half_life;
-        o.history = r->cfg.history;
-        o.K = r->cfg.horizon;
-    }
-    if (v->half_life < 0) v->half_life = RIDGE_HALF_LIFE_DAYS;
-    EvalPlan plan;
-    TRY(eval_plan(&plan, cli->perm, &s, &o));
-    if (v->windows_out) TRY(write_windows(&plan.task, v->windows_out));
-    if (!r && !v->naive_only && !v->also) return OK;
-    Files files;
-    TRY(open_files(&files, cli->perm, v, &plan.task));
-    if (r) {
-        const TrafficSplits *split = &plan.split;
-        if (!general) TRY(lead_run_attach(r, plan.task.series));
-        else TRY(run_open_general(cli, &v->run, general, plan.task.series, 
-                                  (TrafficRange){lead_general_first(split->train.end), split->train.end},
-                                  split->val, r));
-        TRY(config_check(&r->cfg));
-        run_say(r);
-        note_rows(r, plan.scored);
-    }
-    EvalLinks links, *on_links = v->net.topology || v->net.routing ? &links : NULL;
-    if (on_links)
-        TRY(eval_links_open(on_links, cli, &v->net, &plan, 1 + files.n, most_paths(r, &files)));
-    return score(cli, v, &plan, r, &files, on_links);
+    if (v->report) TRY(file_try(v->report));
+    TrafficSeries *s = arena_alloc(cli->perm, sizeof *s);
+    TRY(data_read(cli, &v->data, s));
+    if (v->origins) return eval_origins(cli, v, s);
+    EvalScores e;
+    TRY(eval_scores(&e, cli, v, s));
+    return e.what ? print(cli, v, &e, s) : OK;
 }
 
 const Verb verb_eval = {

@@ -11,12 +11,27 @@ typedef struct EvalValues {
     DataOptions data;
     RunOptions run;
     NetworkOptions net;          // net.topology or net.routing: link loads too
-    const char *protocol, *out, *split, *png, *also, *windows_out, *origins, *config, *config_file, *runs;
+    const char *protocol, *out, *split, *png, *report, *also, *windows_out, *origins, *config, *config_file, *runs;
     bool naive_only, details, also_levels;
     int64_t stride, batch;
+    int64_t most;                // windows at most, evenly spaced: stride is set; 0: all (lead report)
     double half_life;            // below 0: not given
     TrafficProtocol which;       // that of `protocol`
 } EvalValues;
+
+void eval_defaults(EvalValues *v);
+
+// All windows of one split, scored.
+typedef struct EvalScores {
+    EvalPlan plan;               // must not move
+    EvalTable table;             // after eval_compare
+    EvalLinks *links;            // NULL: no network
+    const char *what;            // of the table, in words; NULL: nothing was scored, v asked for windows alone
+} EvalScores;
+
+// What the options ask for (those of one split).  s is brought into the run's order of nodes.  Errors: of usage; those of
+// the run and of eval_plan.
+Status eval_scores(EvalScores *e, Cli *cli, EvalValues *v, TrafficSeries *s);
 
 // Scores run (NULL: none) with a progress bar, and its link loads where there are links.
 Status eval_run(EvalTable *t, Arena *a, const EvalTask *task, LeadRun *run, int batch, EvalLinks *links);

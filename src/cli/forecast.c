@@ -3,13 +3,14 @@
 #include <string.h>
 
 #include "cli/forecast_table.h"
+#include "cli/report_parts.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
 #include "io/npy.h"
 
 typedef struct Values {
     PathsOptions from;
-    const char *out, *quantiles, *png, *paths, *format, *value, *flow;
+    const char *out, *quantiles, *png, *report, *paths, *format, *value, *flow;
     int64_t step;
 } Values;
 
@@ -27,6 +28,7 @@ static const Option table[] = {
     {"paths", OPT_TEXT, AT(paths), "FILE", "also write all sample paths: .npy [S,K,N,N] float32, kbit/s", 0, 0},
     {"out", OPT_TEXT, AT(out), "FILE", "the table (default, and -: stdout)", 0, 0},
     {"png", OPT_TEXT, AT(png), "DIR", "draw film strip, heat maps and fan charts into DIR", 0, 0},
+    {"report", OPT_TEXT, AT(report), "FILE", "write a page to look at, HTML (lead report)", 0, 0},
 };
 
 static void defaults(void *values)
@@ -137,7 +139,7 @@ static Status run(Cli *cli, void *values)
     t.all_paths = !strcmp(v->value, "paths");
     if (!t.all_paths) TRY(parse_value(v->value, &t.value));
     else if (format != FORECAST_HIST) return USAGE_ERROR("--value: paths wants --format hist, got %s", v->format);
-    draw |= t.all_paths;
+    draw |= t.all_paths || v->report;
     if (format >= FORECAST_HIST && (v->flow || t.groups != 1 || t.group[0] != PATHS_FLOWS))
         return USAGE_ERROR("--format %s: holds whole matrices, so want no --flow and no sums", v->format);
     if (v->paths && !strcmp(v->paths, "-") && (!v->out || !strcmp(v->out, "-")))
@@ -162,6 +164,12 @@ static Status run(Cli *cli, void *values)
         if (v->out) TRY(manifest_write(cli, v->out));
     } else if (v->out) TRY(write_table(cli, v->out, &t, format));
     else forecast_table_print(&t, format, cli->perm, stdout);
+    if (v->report) {
+        Report r = {0};
+        parts_data(&r, cli->perm, f.series, v->from.data.data);
+        parts_forecast(&r, cli, &f);
+        TRY(parts_write(&r, cli, NULL, NULL, v->report));
+    }
     paths_say(&f);
     return OK;
 }

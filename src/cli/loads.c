@@ -5,28 +5,32 @@
 
 #include "cli/forecast_table.h"
 #include "cli/network.h"
+#include "cli/report_parts.h"
 #include "cli/verbs.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "links/loads.h"
 
+typedef struct Values { LoadsOptions loads; const char *report; } Values;
+
 static const Option table[] = {
     LOADS_OPTIONS("print how probable a load above so many % of the capacity is [50,80,100]", "tsv, csv or json"),
+    {"report", OPT_TEXT, offsetof(Values, report), "FILE", "write a page to look at, HTML (lead report)", 0, 0},
 };
 
-static void defaults(void *values) { loads_defaults(values, "50,80,100"); }
+static void defaults(void *values) { loads_defaults(&((Values *)values)->loads, "50,80,100"); }
 
 // ---- printing
 
-typedef struct Report {
+typedef struct LoadTable {
     const PathsForecast *f;
     const Topology *t;
     const LoadOptions *o;
     FILE *out;
     Arena *a;
-} Report;
+} LoadTable;
 
-static void head(const Report *r, char separator)
+static void head(const LoadTable *r, char separator)
 {
     static const char *const names[] = {"step", "time", "link", "source", "destination", "capacity_kbps", "mean_kbps"};
     for (int i = 0; i < 7; i++) fprintf(r->out, "%s%c", names[i], separator);
@@ -37,20 +41,20 @@ static void head(const Report *r, char separator)
     fputc('\n', r->out);
 }
 
-static void put_number(const Report *r, char separator, double v)
+static void put_number(const LoadTable *r, char separator, double v)
 {
     fputc(separator, r->out);
     if (isfinite(v)) fprintf(r->out, "%.6g", v);   // empty: unknown
 }
 
-static void put_text(const Report *r, char separator, const char *text)
+static void put_text(const LoadTable *r, char separator, const char *text)
 {
     fputc(separator, r->out);
     csv_put_text(r->out, text);
 }
 
 // link NULL: the largest utilisation, which is in no unit of traffic.
-static void line(const Report *r, char separator, int k, const TopologyLink *link, const LoadSummary *s,
+static void line(const LoadTable *r, char separator, int k, const TopologyLink *link, const LoadSummary *s,
                  const char *name)
 {
     const double capacity = link ? link->capacity_kbps : 1, percent = capacity > 0 ? 100 / capacity : NAN;
@@ -69,7 +73,7 @@ static void line(const Report *r, char separator, int k, const TopologyLink *lin
     fputc('\n', r->out);
 }
 
-static void print_table(const Report *r, const LoadStep *step, char separator)
+static void print_table(const LoadTable *r, const LoadStep *step, char separator)
 {
     head(r, separator);
     for (int k = 0; k < r->f->steps; k++) {
@@ -79,20 +83,20 @@ static void print_table(const Report *r, const LoadStep *step, char separator)
     }
 }
 
-static void json_summary(const Report *r, JsonWriter *w, const LoadSummary *s, const char *unit, double factor)
+static void json_summary(const LoadTable *r, JsonWriter *w, const LoadSummary *s, const char *unit, double factor)
 {
     json_double(w, arena_printf(r->a, "mean_%s", unit), s->mean * factor);
     for (int i = 0; i < r->o->levels; i++)
         json_double(w, arena_printf(r->a, "q%g_%s", r->o->level[i], unit), s->quantile[i] * factor);
 }
 
-static void json_probabilities(const Report *r, JsonWriter *w, const LoadSummary *s)
+static void json_probabilities(const LoadTable *r, JsonWriter *w, const LoadSummary *s)
 {
     for (int i = 0; i < r->o->thresholds; i++)
         json_double(w, arena_printf(r->a, "p_above_%g", 100 * r->o->above[i]), s->probability[i]);
 }
 
-static void json_link(const Report *r, JsonWriter *w, const TopologyLink *link, const LoadSummary *s)
+static void json_link(const LoadTable *r, JsonWriter *w, const TopologyLink *link, const LoadSummary *s)
 {
     json_object(w, NULL);
     json_string(w, "link", link->name);
@@ -109,7 +113,7 @@ static void json_link(const Report *r, JsonWriter *w, const TopologyLink *link, 
     json_end(w);
 }
 
-static void print_json(const Report *r, const LoadStep *step)
+static void print_json(const LoadTable *r, const LoadStep *step)
 {
     JsonWriter w = json_writer(r->a, 1);
     json_object(&w, NULL);
@@ -146,7 +150,7 @@ static Status parse_format(const char *name, char *separator)
 }
 
 // For people: the fullest step.
-static void say_largest(const Report *r, const LoadStep *step)
+static void say_largest(const LoadTable *r, const LoadStep *step)
 {
     int worst = -1;
     for (int k = 0; k < r->f->steps; k++)
@@ -160,9 +164,19 @@ static void say_largest(const Report *r, const LoadStep *step)
             100 * step[worst].most_often_share);
 }
 
+static Status write_report(Cli *cli, const LoadsForecast *on, const LoadsOptions *o, const char *path)
+{
+    Report r = {0};
+    if (on->f.series) parts_data(&r, cli->perm, on->f.series, o->from.data.data);
+    parts_forecast(&r, cli, &on->f);
+    parts_links(&r, cli, &on->f, &on->net, on->above, on->show.thresholds);
+    return parts_write(&r, cli, NULL, o->from.file, path);
+}
+
 static Status run(Cli *cli, void *values)
 {
-    const LoadsOptions *v = values;
+    const LoadsOptions *v = &((const Values *)values)->loads;
+    const char *report = ((const Values *)values)->report;
     LoadsForecast *on = arena_alloc(cli->perm, sizeof *on);
     char separator = 0;
     TRY(parse_format(v->format, &separator));
@@ -173,10 +187,11 @@ static Status run(Cli *cli, void *values)
         loads_step(&step[k], cli->perm, cli->scratch, &on->net.topology, &on->net.routing, &f->p, k, &on->show);
     FileWriter w;
     TRY(file_open(&w, v->out ? v->out : "-"));
-    const Report r = {f, &on->net.topology, &on->show, w.f, cli->perm};
+    const LoadTable r = {f, &on->net.topology, &on->show, w.f, cli->perm};
     if (separator) print_table(&r, step, separator);
     else print_json(&r, step);
     TRY(file_commit(&w, false));
+    if (report) TRY(write_report(cli, on, v, report));
     say_largest(&r, step);
     paths_say(f);
     return v->out ? manifest_write(cli, v->out) : OK;
@@ -190,7 +205,7 @@ const Verb verb_loads = {
         "are taken over the loads.  Sums of the flows' quantiles would overstate them.  --paths takes the place of\n"
         "--model and --data.",
     OPTIONS(table),
-    .size = sizeof(LoadsOptions),
+    .size = sizeof(Values),
     .defaults = defaults,
     .run = run,
 };

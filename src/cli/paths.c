@@ -30,9 +30,9 @@ Status paths_parse_levels(const char *text, const char *name, double *q, int *n)
     return *n ? OK : USAGE_ERROR("--%s: want levels between 0 and 1, got none", name);
 }
 
-TimeText paths_time(const PathsForecast *f, int k)
+PathsTime paths_time(const PathsForecast *f, int k)
 {
-    TimeText text = {""};
+    PathsTime text = {""};
     if (!f->series || !f->series->time) return text;
     const time_t at = (time_t)(f->series->time[f->t] + (int64_t)k * f->series->slot_seconds);
     struct tm tm;
@@ -62,8 +62,8 @@ static Status choose_row(const PathsOptions *o, PathsForecast *f)
 
 static Status read_series(PathsForecast *f, Cli *cli, const PathsOptions *o)
 {
-    TrafficSeries *s = arena_alloc(cli->perm, sizeof *s);
-    TRY(data_read(cli, &o->data, s));
+    TrafficSeries *s = o->series ? o->series : arena_alloc(cli->perm, sizeof *s);
+    if (!o->series) TRY(data_read(cli, &o->data, s));
     if (f->run) TRY(run_match_nodes(s, f->run->nodes, o->run.model, cli->perm));
     f->series = s;
     return choose_row(o, f);

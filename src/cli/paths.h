@@ -11,6 +11,7 @@ typedef struct PathsOptions {
     RunOptions run;
     const char *file;            // --paths, of the verbs that read it
     int64_t horizon, row, seed;  // 0, -1, -1: not given
+    TrafficSeries *series;       // what --data says, read already; NULL: it is read
 } PathsOptions;
 
 // Their rows of the table of a verb whose values begin with a PathsOptions, S.
@@ -48,8 +49,8 @@ Status paths_forecast(PathsForecast *out, Cli *cli, const PathsOptions *o, bool 
 void paths_say(const PathsForecast *f);
 
 // The time of step k (from 1) as 2004-09-10T23:55:00Z, or "" where it is unknown.
-typedef struct TimeText { char s[32]; } TimeText;
-TimeText paths_time(const PathsForecast *f, int k);
+typedef struct PathsTime { char s[32]; } PathsTime;
+PathsTime paths_time(const PathsForecast *f, int k);
 
 // "--quantiles 0.05,0.5": levels between 0 and 1 -> q, ascending or not; *n <= PATHS_LEVELS.  name: of the option.
 enum { PATHS_LEVELS = 99 };

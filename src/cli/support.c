@@ -114,7 +114,7 @@ static const char *times_beside(const char *data, Arena *a)
 // --paths is written by lead forecast alone.
 static bool is_output(const Cli *cli, const char *option)
 {
-    static const char *const names[] = {"out", "png", "windows-out", "routing-out"};
+    static const char *const names[] = {"out", "png", "windows-out", "routing-out", "report"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(option, names[i]) == 0) return true;
     return !strcmp(option, "paths") && !strcmp(cli->verb->name, "forecast");

@@ -100,8 +100,7 @@ double axis_at(const Axis *a, double v)
 
 static const char PREFIXES[] = " kMGTPE";
 
-// Splits "Mbit/s" into 1e6 and "bit/s".  False for units that take no prefix.
-static bool split_unit(const char *unit, double *factor, const char **base)
+bool axis_unit_split(const char *unit, double *factor, const char **base)
 {
     static const char *const BASES[] = {"bit/s", "B/s", "FLOP/s"};
     for (size_t i = 0; unit && i < sizeof BASES / sizeof *BASES; i++) {
@@ -149,7 +148,7 @@ static void linear_ticks(const Axis *a, int want, Ticks *t)
     double factor = 1, size = fmax(fabs(a->lo), fabs(a->hi));
     const char *base;
     snprintf(t->unit, sizeof t->unit, "%s", a->unit ? a->unit : "");
-    if (split_unit(a->unit, &factor, &base)) {
+    if (axis_unit_split(a->unit, &factor, &base)) {
         int k = prefix_of(size * factor);
         snprintf(t->unit, sizeof t->unit, "%.*s%s", k ? 1 : 0, PREFIXES + k, base);
         factor /= pow(1000, k);
@@ -169,7 +168,7 @@ static void power_text(char *out, size_t size, const Axis *a, double v)
 {
     double factor = 1;
     const char *base;
-    if (split_unit(a->unit, &factor, &base)) {
+    if (axis_unit_split(a->unit, &factor, &base)) {
         int k = prefix_of(fabs(v) * factor);
         snprintf(out, size, "%.6g%.*s", v * factor / pow(1000, k), k ? 1 : 0, PREFIXES + k);
     } else {
@@ -181,7 +180,7 @@ static void power_unit(const Axis *a, Ticks *t)
 {
     double factor;
     const char *base = a->unit ? a->unit : "";
-    split_unit(a->unit, &factor, &base);
+    axis_unit_split(a->unit, &factor, &base);
     snprintf(t->unit, sizeof t->unit, "%s", base);
 }
 

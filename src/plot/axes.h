@@ -51,6 +51,9 @@ typedef struct Ticks {
 // other: side by side on a horizontal axis, one above the other on a vertical one.
 Ticks axis_ticks(const Axis *a, double length, bool horizontal, double text_size);
 
+// Splits "Mbit/s" into 1e6 and "bit/s".  False for units that take no prefix (NULL too): nothing is set.
+bool axis_unit_split(const char *unit, double *factor, const char **base);
+
 // Label and unit, "traffic, Mbit/s"; "" when there is neither.
 const char *axis_title(Arena *arena, const Axis *a, const Ticks *t);
 

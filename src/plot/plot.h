@@ -37,6 +37,10 @@ typedef struct HeatMaps {
     const float *truth, *forecast;   // [n][n], origin x destination; if one is NULL, only the other is drawn
 } HeatMaps;
 
+// The axes that the colours are read from: of both matrices, and of an error [n*n], symmetric about 0.
+Axis heat_maps_axis(const HeatMaps *h);
+Axis heat_maps_error_axis(const HeatMaps *h, const float *error);
+
 Status plot_heat_maps(Arena *arena, const HeatMaps *h, Picture **out);
 
 // ---- fan charts: one flow's history and forecast with its 50 % and 90 % bands

@@ -118,7 +118,7 @@ typedef struct HeatPanel {
     Axis axis;
 } HeatPanel;
 
-static Axis heat_axis(const HeatMaps *h)
+Axis heat_maps_axis(const HeatMaps *h)
 {
     Range r = range_empty();
     int64_t nn = (int64_t)h->n * h->n;
@@ -136,7 +136,7 @@ static Axis heat_axis(const HeatMaps *h)
     return a;
 }
 
-static Axis error_axis(const HeatMaps *h, const float *error)
+Axis heat_maps_error_axis(const HeatMaps *h, const float *error)
 {
     Range r = range_empty();
     range_add_f32(&r, error, (int64_t)h->n * h->n);
@@ -229,14 +229,14 @@ static void heat_panel(Picture *p, Rect map, int n, const HeatPanel *q)
 static int heat_panels(Arena *arena, const HeatMaps *h, HeatPanel panel[3])
 {
     int n = 0;
-    Axis axis = heat_axis(h);
+    Axis axis = heat_maps_axis(h);
     if (h->truth) panel[n++] = (HeatPanel){"truth", h->truth, MAP_SEQUENTIAL, axis};
     if (h->forecast) panel[n++] = (HeatPanel){"forecast", h->forecast, MAP_SEQUENTIAL, axis};
     if (n < 2) return n;
     size_t nn = (size_t)h->n * (size_t)h->n;
     float *error = arena_alloc(arena, nn * sizeof *error);
     for (size_t i = 0; i < nn; i++) error[i] = h->forecast[i] - h->truth[i];
-    panel[n++] = (HeatPanel){"forecast - truth", error, MAP_DIVERGING, error_axis(h, error)};
+    panel[n++] = (HeatPanel){"forecast - truth", error, MAP_DIVERGING, heat_maps_error_axis(h, error)};
     return n;
 }
 
