@@ -19,7 +19,8 @@ typedef struct AlarmSource {
     TrafficRange fitted, learn;  // rows that it was fitted on; rows, later ones, that limits may be learnt from
 } AlarmSource;
 
-// What o->model names, for the series s, which the run may bring into its own order of nodes.  Errors: those of the run.
+// What o->model names, for the series s, which the run may bring into its own order of nodes.  Errors: those of the
+// run.
 Status alarm_open(AlarmSource *src, Cli *cli, const RunOptions *o, TrafficSeries *s);
 
 // Limits from the file, or, where it is not there (or NULL), learnt from at most `most` rows and written to it.

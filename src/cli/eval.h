@@ -29,8 +29,8 @@ typedef struct EvalScores {
     const char *what;            // of the table, in words; NULL: nothing was scored, v asked for windows alone
 } EvalScores;
 
-// What the options ask for (those of one split).  s is brought into the run's order of nodes.  Errors: of usage; those of
-// the run and of eval_plan.
+// What the options ask for (those of one split).  s is brought into the run's order of nodes.  Errors: of usage; those
+// of the run and of eval_plan.
 Status eval_scores(EvalScores *e, Cli *cli, EvalValues *v, TrafficSeries *s);
 
 // Scores run (NULL: none) with a progress bar, and its link loads where there are links.

@@ -106,7 +106,8 @@ static void add_alarms_of(const Alarms *x, const AlarmRow *row, int64_t t, Repor
     const AlarmLimits *l = x->limits;
     ReportAlarms *out = x->out;
     if (row->matrix > l->limit[ALARM_MATRIX] && out->n < MOST_ALARMS)
-        alarm[out->n++] = (ReportAlarm){moment(x, t), "matrix", "the matrix as a whole", NAN, NAN, NAN, NAN, row->matrix,
+        alarm[out->n++] = (ReportAlarm){moment(x, t), "matrix", "the matrix as a whole", NAN, NAN, NAN, NAN,
+                                        row->matrix,
                                         l->limit[ALARM_MATRIX]};
     for (int e = 0; e < alarm_values(l->N) && out->n < MOST_ALARMS; e++) {
         int i;
@@ -191,9 +192,11 @@ const Verb verb_report = {
     .name = "report",
     .summary = "Writes a page to look at: data, forecast, accuracy, links, failures, alarms; one HTML file.",
     .text =
-        "It makes in one go what lead forecast, eval, loads, whatif and alarm make, with charts that show their numbers\n"
+        "It makes in one go what lead forecast, eval, loads, whatif and alarm make, with charts that show their "
+        "numbers\n"
         "where they are pointed at; for links and failures give --topology.  The page needs no network and no script,\n"
-        "and can be printed.  Fewer windows are scored than lead eval scores: a quick look, and the page says how many.\n"
+        "and can be printed.  Fewer windows are scored than lead eval scores: a quick look, and the page says how "
+        "many.\n"
         "A part that cannot be made is left out, and the page says why.",
     OPTIONS(table),
     .size = sizeof(Values),

@@ -37,7 +37,8 @@ static int truth_rows(const PathsForecast *f)
 }
 
 // A chart with room for everything; what is not measured is NaN.
-static FanChart fan_new(const PathsForecast *f, Arena *a, const char *title, const char *unit, float *band[REPORT_LEVELS])
+static FanChart fan_new(const PathsForecast *f, Arena *a, const char *title, const char *unit,
+                        float *band[REPORT_LEVELS])
 {
     const int H = history_rows(f), K = f->steps, n = truth_rows(f);
     float *x = arena_alloc(a, (size_t)(H + (REPORT_LEVELS + 1) * K) * sizeof *x), *truth = x + H;

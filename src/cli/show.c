@@ -6,6 +6,7 @@
 #include "io/file.h"
 #include "io/json.h"
 #include "plot/plot.h"
+#include "traffic/times.h"
 
 // ---- evaluation
 
@@ -244,19 +245,37 @@ static float *rgb_frames(const LeadRun *r, const TrafficSeries *s, int64_t t, in
     return frames;
 }
 
+// The time of the slot `ahead` after row t, as "2004-09-10 14:35 UTC"; "step 3" where there are no times.
+static const char *slot_time(const TrafficSeries *s, int64_t t, int ahead, Arena *a)
+{
+    if (s->time)
+        return arena_printf(a, "%.16s UTC", time_text(s->time[t] + (int64_t)ahead * s->slot_seconds).s);
+    return ahead ? arena_printf(a, "step %d", ahead) : arena_printf(a, "row %lld", (long long)t);
+}
+
+// Captions of n frames from the slot `ahead` after row t on: the time of day, or the step.
+static const char *const *captions(const TrafficSeries *s, int64_t t, int ahead, int n, Arena *a)
+{
+    const char **text = arena_alloc(a, (size_t)(n + 1) * sizeof *text);
+    for (int i = 0; i < n; i++)
+        text[i] = s->time ? arena_printf(a, "%.5s", slot_time(s, t, ahead + i, a) + 11)
+                          : arena_printf(a, "%+d", ahead + i);
+    return text;
+}
+
 static Status film_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int n_truth, const Bands *b,
                        const char *path, Arena *a)
 {
     const int H = r->cfg.history, K = r->cfg.horizon, F = r->stats.F;
     const float *now = s->x + t * F;
     FilmRow row[3] = {
-        {"history", H, rgb_frames(r, s, t, 1 - H, H, now - (int64_t)(H - 1) * F, NULL, a), NULL},
-        {"forecast (mean)", K, rgb_frames(r, s, t, 1, K, b->mean, now, a), NULL},
-        {"what came", n_truth, NULL, NULL},
+        {"history", H, rgb_frames(r, s, t, 1 - H, H, now - (int64_t)(H - 1) * F, NULL, a), captions(s, t, 1 - H, H, a)},
+        {"forecast (mean)", K, rgb_frames(r, s, t, 1, K, b->mean, now, a), captions(s, t, 1, K, a)},
+        {"what came", n_truth, NULL, captions(s, t, 1, n_truth, a)},
     };
     if (n_truth) row[2].frames = rgb_frames(r, s, t, 1, n_truth, now + F, now, a);
     const FilmStrip f = {
-        .title = "Traffic matrices as images (E2)",
+        .title = arena_printf(a, "Traffic matrices as images (E2), forecast from %s", slot_time(s, t, 0, a)),
         .note = show_film_note,
         .n = r->stats.N,
         .n_rows = n_truth ? 3 : 2,
@@ -270,8 +289,10 @@ static Status maps_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int 
                        const char *path, Arena *a)
 {
     const int F = r->stats.F, k = n_truth ? n_truth - 1 : r->cfg.horizon - 1;
-    const HeatMaps h = {.title = arena_printf(a, "Step %d: truth, mean forecast, error", k + 1),
+    const char *what = n_truth ? "What came, mean forecast and error" : "Mean forecast";
+    const HeatMaps h = {.title = arena_printf(a, "%s, %s (step %d)", what, slot_time(s, t, k + 1, a), k + 1),
                         .n = r->stats.N,
+                        .names = s->node,
                         .unit = "kbit/s",
                         .log = true,
                         .truth = n_truth ? s->x + (t + 1 + k) * F : NULL,
@@ -325,8 +346,9 @@ static Status fans_png(const LeadRun *r, const TrafficSeries *s, int64_t t, int 
                           .q95 = out[5]};
     }
     Picture *p;
-    TRY(plot_fan_charts(a, "The largest flows: history, forecast with its 50 % and 90 % bands, and what came", n, c, 2,
-                        &p));
+    const char *title = arena_printf(a, "The largest flows: forecast from %s with its 50 %% and 90 %% bands%s",
+                                     slot_time(s, t, 0, a), n_truth ? ", and what came" : "");
+    TRY(plot_fan_charts(a, title, n, c, 2, &p));
     return picture_write_png(p, path);
 }
 

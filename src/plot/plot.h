@@ -56,7 +56,7 @@ typedef struct FanChart {
     const float *q05, *q25, *q75, *q95;   // quantiles 0.05 .. 0.95, [n_forecast]; a band needs both of its sides
 } FanChart;
 
-// n charts in rows of `columns`; one legend for all.  title may be NULL.
+// n charts in rows of `columns`; one legend for all, with the truth where a chart has any.  title may be NULL.
 Status plot_fan_charts(Arena *arena, const char *title, int n, const FanChart *charts, int columns, Picture **out);
 
 // ---- line charts: loss curves, metrics by horizon, rooflines

@@ -181,22 +181,31 @@ static void fan_chart(Picture *p, Rect r, const FanChart *c)
     picture_unclip(p);
 }
 
+static bool has_truth(const FanChart *c)
+{
+    for (int i = 0; c->truth && i < c->n_forecast; i++)
+        if (isfinite(c->truth[i])) return true;
+    return false;
+}
+
 Status plot_fan_charts(Arena *arena, const char *title, int n, const FanChart *charts, int columns, Picture **out)
 {
     const Key keys[] = {
-        {"history", INK_HISTORY, LOOK_LINE}, {"truth", INK_TRUTH, LOOK_LINE},
-        {"forecast, median", INK_MEDIAN, LOOK_LINE},
+        {"history", INK_HISTORY, LOOK_LINE}, {"forecast, median", INK_MEDIAN, LOOK_LINE},
         {"50 % band", INK_BAND_50, LOOK_LINE}, {"90 % band", INK_BAND_90, LOOK_LINE},
+        {"what came", INK_TRUTH, LOOK_LINE},         // where there is any
     };
+    bool truth = false;
     for (int i = 0; i < n; i++)
         if (charts[i].n_history < 0 || charts[i].n_forecast < 0 || charts[i].n_history + charts[i].n_forecast < 1)
             return ERROR("fan chart %d: want at least one slot, got %d of history and %d of forecast", i,
                          charts[i].n_history, charts[i].n_forecast);
+    for (int i = 0; i < n; i++) truth |= has_truth(&charts[i]);
     Grid g;
     Picture *p = NULL;
     TRY(grid_fit(n, columns, title, LEGEND_LINE + 12, &g));
     TRY(grid_page(arena, &g, title, &p));
-    draw_legend(arena, p, MARGIN, g.top - LEGEND_LINE - 12, p->w - 2 * MARGIN, (int)(sizeof keys / sizeof *keys), keys);
+    draw_legend(arena, p, MARGIN, g.top - LEGEND_LINE - 12, p->w - 2 * MARGIN, truth ? 5 : 4, keys);
     TextStyle right = STYLE_TICK;
     right.align = ALIGN_RIGHT;
     if (charts[0].step_s > 0) picture_text(p, p->w - MARGIN, g.top - LEGEND_LINE + 4, right, "times in UTC");

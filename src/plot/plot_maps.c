@@ -40,7 +40,8 @@ static FilmLayout film_layout(const FilmStrip *f)
             widest = max_int(widest, min_int(text_px(r->captions[k], STYLE_TICK), MAX_SIDE));
     }
     int room = PAGE_W - 2 * MARGIN - l.left;
-    l.columns = min_int(longest, max_int(1, room / (widest + GAP)));
+    const int most = min_int(longest, max_int(1, room / (widest + GAP))), lines = (longest + most - 1) / most;
+    l.columns = (longest + lines - 1) / lines;       // as few lines as there must be, all about as long
     int side = min_int(MAX_SIDE, room / l.columns - GAP);
     l.mag = max_int(1, side / f->n);
     l.cell_w = max_int(widest, l.mag * f->n) + GAP;
@@ -252,6 +253,7 @@ Status plot_heat_maps(Arena *arena, const HeatMaps *h, Picture **out)
     int panel_w = max_int(side, 150) + BAR_GAP + BAR_W + BAR_TEXT + PANEL_GAP;
     int labels_h = l.up ? l.width + 12 : 22;
     int64_t w = (int64_t)left + (int64_t)panel_w * n_panels - PANEL_GAP + MARGIN;
+    w = max_int((int)w, min_int(text_px(h->title, STYLE_PAGE) + 2 * MARGIN + 2, PAGE_W));
     Picture *p = NULL;
     TRY(picture_new(arena, w, (int64_t)top + side + labels_h + 26 + MARGIN, COLOR_PAPER, &p));
     page_title(p, h->title);

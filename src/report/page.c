@@ -39,9 +39,12 @@ void page_figure_end(Page *p) { html_close(&p->h); }
 void page_table(Page *p, const char *caption, const char *heads, int texts)
 {
     Html *h = &p->h;
-    html_open(h, "div", " class=\"scroll\"");
-    html_open(h, "table", "%s", "");
-    if (*caption) html_put(h, "caption", "", "%s", caption);
+    const int id = html_id(h);       // a caption inside a table that scrolls would scroll away with it
+    html_open(h, "p", " class=\"caption\" id=\"t%d\"", id);
+    html_text(h, caption);
+    html_close(h);
+    html_open(h, "div", " class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"t%d\"", id);
+    html_open(h, "table", " aria-labelledby=\"t%d\"", id);
     html_open(h, "thead", "%s", "");
     html_open(h, "tr", "%s", "");
     for (const char *at = heads; *at; texts--) {

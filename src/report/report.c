@@ -1,6 +1,7 @@
 #include "report/report.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "io/file.h"
@@ -69,7 +70,8 @@ static void tile_failures(Page *p, const ReportFailures *f)
     if (!f->n) return;
     const FailureResult *w = &f->result[0];
     if (w->link < 0) return;
-    tile(p, arena_printf(p->a, "Worst failure: %s", w->failure->name), arena_printf(p->a, "%.1f\xc2\xa0%%", 100 * w->mean),
+    tile(p, arena_printf(p->a, "Worst failure: %s", w->failure->name), arena_printf(p->a, "%.1f\xc2\xa0%%",
+                                                                                    100 * w->mean),
          arena_printf(p->a, "then the load of %s", f->t->link[w->link].name));
 }
 
@@ -128,7 +130,7 @@ static double row_total(const TrafficSeries *s, int64_t t)
 }
 
 // The total over the whole span, in bins of equal length; slots of gaps belong to it.
-static void timeline(Page *p, const TrafficSeries *s, int most, const char *class_name, SvgSize size)
+static SvgTimeline timeline(Page *p, const TrafficSeries *s, int most)
 {
     const int64_t first = s->slot[0], span = s->time ? (s->time[s->T - 1] - s->time[0]) / s->slot_seconds + 1 : s->T;
     const int n = span < most ? (int)span : most;
@@ -155,16 +157,41 @@ static void timeline(Page *p, const TrafficSeries *s, int most, const char *clas
         if (!count[i]) low[i] = high[i] = NAN;
     }
     const double t0 = s->time ? (double)s->time[0] : 0;
-    const SvgTimeline line = {.n = n, .t0 = t0, .t1 = t0 + (double)span * (s->time ? s->slot_seconds : 1),
-                              .clock = s->time != NULL, .mean = mean, .low = low, .high = high, .marked = marked,
-                              .unit = "kbit/s"};
-    html_open(&p->h, "div", " class=\"%s\"", class_name);
-    svg_timeline(&p->h, p->a, &line, size);
+    return (SvgTimeline){.n = n, .t0 = t0, .t1 = t0 + (double)span * (s->time ? s->slot_seconds : 1),
+                         .clock = s->time != NULL, .mean = mean, .low = low, .high = high, .marked = marked,
+                         .unit = "kbit/s"};
+}
+
+// Once for wide windows and paper, once for narrow ones, where the text of the first would be too small.
+static void draw_timeline(Page *p, const TrafficSeries *s)
+{
+    const SvgTimeline wide = timeline(p, s, 520), narrow = timeline(p, s, 180);
+    PageKey key[3] = {{"line c0", "total"}};
+    int keys = 1;
+    bool hole = false, marked = false;
+    for (int i = 0; i < wide.n; i++) {
+        hole |= !isfinite(wide.mean[i]);
+        marked |= wide.marked[i] && isfinite(wide.mean[i]);
+    }
+    if (hole) key[keys++] = (PageKey){"hole", "nothing measured, or left out"};
+    if (marked) key[keys++] = (PageKey){"limit", "some rows left out or filled"};
+    page_legend(p, keys, key);
+    html_open(&p->h, "div", " class=\"wide\"");
+    svg_timeline(&p->h, p->a, &wide, (SvgSize){1040, 230});
+    html_close(&p->h);
+    html_open(&p->h, "div", " class=\"narrow\"");
+    svg_timeline(&p->h, p->a, &narrow, (SvgSize){380, 220});
     html_close(&p->h);
 }
 
-static void fact(Page *p, const char *name, const char *text)
+__attribute__((format(printf, 3, 4)))
+static void fact(Page *p, const char *name, const char *fmt, ...)
 {
+    char text[4096];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
     html_put(&p->h, "dt", "", "%s", name);
     html_put(&p->h, "dd", "", "%s", text);
 }
@@ -183,43 +210,45 @@ static void facts_missing(Page *p, const TrafficSeries *s)
     const double cells = (double)s->T * s->N * s->N;
     int64_t out = 0;
     for (int64_t t = 0; t < s->T; t++) out += !s->valid[t];
-    fact(p, "Missing values",
-         r->cells_missing ? arena_printf(p->a, "%lld (%.3g %%), of which %lld were filled; %lld rows were absent and are "
-                                         "made of their neighbours", (long long)r->cells_missing,
-                                         100 * (double)r->cells_missing / cells, (long long)r->cells_filled,
-                                         (long long)r->rows_filled)
-                          : "none");
-    fact(p, "Rows left out", out ? arena_printf(p->a, "%lld of %lld (%.2g %%)", (long long)out, (long long)s->T,
-                                                100 * (double)out / (double)s->T) : "none");
+    if (r->cells_missing)
+        fact(p, "Missing values", "%lld (%.3g %%), of which %lld were filled; %lld rows were absent and are made of their "
+             "neighbours", (long long)r->cells_missing, 100 * (double)r->cells_missing / cells,
+             (long long)r->cells_filled, (long long)r->rows_filled);
+    else fact(p, "Missing values", "none");
+    if (out) fact(p, "Rows left out", "%lld of %lld (%.2g %%)", (long long)out, (long long)s->T,
+                  100 * (double)out / (double)s->T);
+    else fact(p, "Rows left out", "none");
 }
 
-static void facts(Page *p, const ReportData *d)
+static void facts_read(Page *p, const ReportData *d)
 {
     Arena *a = p->a;
     const TrafficSeries *s = d->series;
     const TrafficReading *r = &s->reading;
+    fact(p, "File", "%s", d->name);
+    if (s->time)
+        fact(p, "Span", "%s to %s UTC (%s)", row_text(a, s, 0), row_text(a, s, s->T - 1),
+             length_text(a, (double)(s->time[s->T - 1] - s->time[0] + s->slot_seconds)));
+    else fact(p, "Span", "%lld rows without times", (long long)s->T);
+    fact(p, "Matrices", "%lld of %d \xc3\x97 %d nodes, a slot of %s", (long long)s->T, s->N, s->N,
+         length_text(a, s->slot_seconds));
+    fact(p, "Read as", "%s, %s%s", r->format ? r->format : "in memory", r->unit ? r->unit : "kbit/s",
+         r->unit_assumed ? " (assumed: the file names no unit)" : "");
+}
+
+static void facts_traffic(Page *p, const TrafficSeries *s)
+{
+    Arena *a = p->a;
     TrafficStats st;
     traffic_stats(&st, a, s);
-    html_open(&p->h, "dl", "%s", "");
-    fact(p, "File", d->name);
-    fact(p, "Span", s->time ? arena_printf(a, "%s to %s UTC (%s)", row_text(a, s, 0), row_text(a, s, s->T - 1),
-                                           length_text(a, (double)(s->time[s->T - 1] - s->time[0] + s->slot_seconds)))
-                            : arena_printf(a, "%lld rows without times", (long long)s->T));
-    fact(p, "Matrices", arena_printf(a, "%lld of %d \xc3\x97 %d nodes, a slot of %s", (long long)s->T, s->N, s->N,
-                                     length_text(a, s->slot_seconds)));
-    fact(p, "Read as", arena_printf(a, "%s, %s%s", r->format ? r->format : "in memory", r->unit ? r->unit : "kbit/s",
-                                    r->unit_assumed ? " (assumed: the file names no unit)" : ""));
-    fact(p, "Total", arena_printf(a, "%s on average between different nodes, %s to %s", rate_text(a, st.total_mean_kbps),
-                                  rate_text(a, st.total_min_kbps), rate_text(a, st.total_max_kbps)));
-    fact(p, "Flows", arena_printf(a, "the 10 largest carry %.0f %%; %d are always silent", 100 * st.top10_share,
-                                  st.silent_flows_off));
-    fact(p, "Day and week", arena_printf(a, "busiest at %02d h, quietest at %02d h%s", st.hour_of_peak, st.hour_of_trough,
-                                         isfinite(st.weekend_ratio)
-                                             ? arena_printf(a, "; a weekend day carries %.0f %% of a weekday's",
-                                                            100 * st.weekend_ratio) : ""));
-    facts_missing(p, s);
-    for (int i = 0; i < r->notes.n; i++) fact(p, i ? "" : "Notes of reading", r->notes.line[i]);
-    html_close(&p->h);
+    if (!st.snapshots) return;
+    fact(p, "Total", "%s on average between different nodes, %s to %s", rate_text(a, st.total_mean_kbps),
+         rate_text(a, st.total_min_kbps), rate_text(a, st.total_max_kbps));
+    fact(p, "Flows", "the 10 largest carry %.0f %%; %s silent throughout", 100 * st.top10_share,
+         st.silent_flows_off ? arena_printf(a, "%d of %d are", st.silent_flows_off, s->N * (s->N - 1)) : "none is");
+    fact(p, "Day and week", "busiest at %02d h, quietest at %02d h%s", st.hour_of_peak, st.hour_of_trough,
+         isfinite(st.weekend_ratio) ? arena_printf(a, "; a weekend day carries %.0f %% of a weekday's",
+                                                   100 * st.weekend_ratio) : "");
 }
 
 static void gap_table(Page *p, const TrafficSeries *s)
@@ -264,10 +293,14 @@ void report_data(Page *p, const ReportData *d)
 {
     page_section(p, "data", "The data", "All traffic together over the whole span. The line is the mean of a bin, the "
                  "area its smallest and largest total.");
-    page_legend(p, 3, (PageKey[]){{"line c0", "total"}, {"hole", "nothing measured"}, {"limit", "some rows left out"}});
-    timeline(p, d->series, 520, "wide", (SvgSize){1040, 230});
-    timeline(p, d->series, 180, "narrow", (SvgSize){380, 220});
-    facts(p, d);
+    draw_timeline(p, d->series);
+    html_open(&p->h, "dl", "%s", "");
+    facts_read(p, d);
+    facts_traffic(p, d->series);
+    facts_missing(p, d->series);
+    const TrafficNotes *notes = &d->series->reading.notes;
+    for (int i = 0; i < notes->n; i++) fact(p, i ? "" : "Notes of reading", "%s", notes->line[i]);
+    html_close(&p->h);
     gap_table(p, d->series);
     suspect_table(p, d->series);
     page_section_end(p);
@@ -293,17 +326,21 @@ static void alarm_row(Page *p, const ReportAlarm *a, RateUnit u)
 void report_alarms(Page *p, const ReportAlarms *a)
 {
     double most = 0;
-    page_section(p, "alarms", "Alarms", arena_printf(p->a, "Each of the rows from %s to %s against the forecast that %s "
-                 "makes for it one step before. Limits are learnt from %lld rows, so that %.3g %% of ordinary ones raise "
+    page_section(p, "alarms", "Alarms", arena_printf(p->a, "Each of the rows from %s to %s against the forecast that "
+                                                           "%s "
+                 "makes for it one step before. Limits are learnt from %lld rows, so that %.3g %% of ordinary ones "
+                 "raise "
                  "an alarm (%.2g %% of those did). lead alarm prints all.", a->first, a->last, a->model,
                  (long long)a->learnt, 100 * a->rate, 100 * a->reached));
     html_put(&p->h, "p", "verdict", "%lld of %lld rows raise an alarm.%s", (long long)a->raised, (long long)a->judged,
-             a->skipped ? arena_printf(p->a, " %lld more cannot be judged: a gap, missing values, or too few rows before.",
+             a->skipped ? arena_printf(p->a, " %lld more cannot be judged: a gap, missing values, or too few rows "
+                                             "before.",
                                        (long long)a->skipped) : "");
     for (int i = 0; i < a->n; i++) most = fmax(most, fmax(a->alarm[i].kbps, fmax(a->alarm[i].q95, 0)));
     const RateUnit u = rate_unit(most);
     if (a->n) {
-        page_table(p, arena_printf(p->a, "The newest first; rates in %s. A score above its limit raises the alarm.", u.name),
+        page_table(p, arena_printf(p->a, "The newest first; rates in %s. A score above its limit raises the alarm.",
+                                   u.name),
                    "Time|Kind|Where|Measured|Expected|5 %|95 %|Score|Limit", 3);
         for (int i = 0; i < a->n; i++) alarm_row(p, &a->alarm[i], u);
         page_table_end(p);
@@ -343,7 +380,8 @@ static void body(Page *p, const Report *r)
     if (r->manifest || r->notes) manifest(p, r);
     html_close(&p->h);
     html_open(&p->h, "footer", "%s", "");
-    html_textf(&p->h, "Made by lead. Point at a chart to see its numbers; times are UTC.");
+    html_text(&p->h, "Made by lead; times are UTC.");
+    html_put(&p->h, "span", "screen", " Point at a chart, or tap it, to see its numbers.");
     html_close(&p->h);
 }
 

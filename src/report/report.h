@@ -1,5 +1,5 @@
-// A report to look at: one HTML file that stands alone.  The verbs fill plain structs with what they computed; here it is
-// laid out, with numbers that are rounded and in units that read well.  What is NULL has no section.
+// A report to look at: one HTML file that stands alone.  The verbs fill plain structs with what they computed; here it
+// is laid out, with numbers that are rounded and in units that read well.  What is NULL has no section.
 #ifndef LEAD_REPORT_REPORT_H
 #define LEAD_REPORT_REPORT_H
 

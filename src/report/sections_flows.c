@@ -6,8 +6,9 @@
 
 // ---- the forecast
 
-static const PageKey fan_keys[] = {{"history", "measured"}, {"median", "forecast, median"}, {"band50", "50 % of the paths"},
-                                   {"band90", "90 % of the paths"}, {"truth", "what came"}};
+static const PageKey fan_keys[] = {
+    {"history", "measured"}, {"median", "forecast, median"}, {"band50", "50 % of the paths"},
+    {"band90", "90 % of the paths"}, {"truth", "what came"}};
 
 // What came is in the legend where it is in a chart.
 static void fan_legend(Page *p, const FanChart *fan, int n)
@@ -17,7 +18,8 @@ static void fan_legend(Page *p, const FanChart *fan, int n)
     page_legend(p, truth ? 5 : 4, fan_keys);
 }
 
-static void heat_map(Page *p, const ReportForecast *f, const char *caption, const float *values, ColorMap map, Axis axis)
+static void heat_map(Page *p, const ReportForecast *f, const char *caption, const float *values, ColorMap map,
+                     Axis axis)
 {
     const SvgHeatMap m = {f->N, f->node, values, map, axis};
     page_figure(p, "", caption);
@@ -72,7 +74,8 @@ static void heat_maps(Page *p, const ReportForecast *all)
     for (int64_t i = 0; i < F && f.now; i++) change[i] = f.then[i] - f.now[i];
     const HeatMaps h = {.n = f.N, .names = f.node, .unit = "kbit/s", .log = true, .truth = f.now, .forecast = f.then};
     html_put(&p->h, "p", "soft", "Rows are origins, columns destinations; colours are logarithmic, and zero has the "
-             "darkest%s.", all->N > MOST ? arena_printf(p->a, "; the %d of %d nodes with the most traffic", MOST, all->N)
+             "darkest%s.", all->N > MOST ? arena_printf(p->a, "; the %d of %d nodes with the most traffic", MOST,
+                                                        all->N)
                                          : "");
     html_open(&p->h, "div", " class=\"charts\"");
     if (f.now)
@@ -90,7 +93,8 @@ static void flow_table(Page *p, const ReportForecast *f)
     const RateUnit u = rate_unit(most);
     page_table(p, arena_printf(p->a, "The %d largest flows, %.0f %% of the forecast traffic; %s", f->flows,
                                100 * f->share, u.name),
-               arena_printf(p->a, "Origin|Destination|Measured last|Mean of %d steps|Last step: 5 %%|Median|95 %%|5 to 95 %%",
+               arena_printf(p->a, "Origin|Destination|Measured last|Mean of %d steps|Last step: 5 %%|Median|95 %%|5 to "
+                                  "95 %%",
                             f->steps), 2);
     for (int i = 0; i < f->flows; i++) {
         const ReportFlow *x = &f->flow[i];
@@ -111,8 +115,10 @@ static void flow_table(Page *p, const ReportForecast *f)
 void report_forecast(Page *p, const ReportForecast *f)
 {
     page_section(p, "forecast", "The forecast",
-                 arena_printf(p->a, "By %s: %d sample paths of the %d steps after %s, to %s. Half of the paths run inside "
-                              "the dark band, nine of ten inside the light one.", f->model, f->paths, f->steps, f->from,
+                 arena_printf(p->a, "By %s: %d sample paths of the %d steps after %s, to %s. At every step half of the "
+                                    "paths "
+                              "lie inside the dark band, nine of ten inside the light "
+                              "one.", f->model, f->paths, f->steps, f->from,
                               f->to));
     fan_legend(p, f->fan, f->fans);
     html_open(&p->h, "div", " class=\"charts\"");
@@ -155,7 +161,7 @@ static void eval_chart(Page *p, const EvalTable *t, bool crps, bool legend)
         page_legend(p, t->models, key);
         html_open(&p->h, "div", " class=\"charts\"");
     }
-    page_figure(p, "", crps ? "CRPS by step: the error of the whole distribution" : "RMSE by step: the error of the mean");
+    page_figure(p, "", crps ? "CRPS by step (whole distribution)" : "RMSE by step (point forecast)");
     svg_line_chart(&p->h, p->a, &c, (SvgSize){400, 250});
     page_figure_end(p);
 }
@@ -165,7 +171,8 @@ static void score_table(Page *p, const EvalTable *t)
 {
     page_table(p, "Scores of the scaled flows, each divided by its maximum in the training rows; less is better. The "
                "bands should cover 50 and 90 %: of live flows, all steps.",
-               arena_printf(p->a, "Forecast|RMSE, step 1|step %d|all|CRPS, step 1|step %d|all|50 %% covers|90 %% covers|"
+               arena_printf(p->a, "Forecast|RMSE, step 1|step %d|all|CRPS, step 1|step %d|all|50 %% covers|90 %% "
+                                  "covers|"
                             "RMSE to ridge's|Flows below ridge", t->K, t->K), 1);
     for (int i = 0; i < t->models; i++) {
         const EvalRow *r[3] = {row_at(t, i, 1), row_at(t, i, t->K), row_at(t, i, 0)};
@@ -210,7 +217,8 @@ static void gain_table(Page *p, const EvalTable *t)
             hi = fmax(hi, fmax(fmax(b->crps.high, b->rmse.high), fmax(b->crps.value, b->rmse.value)));
         }
     if (t->best < 0 || !shown) return;
-    page_table(p, arena_printf(p->a, "Gain over %s, the best naive forecast, per cent: above 0 is better. The interval is "
+    page_table(p, arena_printf(p->a, "Gain over %s, the best naive forecast, per cent: above 0 is better. The interval "
+                                     "is "
                                "one of 95 %% over days.", t->model[t->best].name),
                "Forecast|Score|Gain|from|to|", 2);
     for (int i = 0; i < t->models; i++)

@@ -74,8 +74,10 @@ static void link_table(Page *p, const ReportLinks *l)
         if (c > 0) top = fmax(top, 100 * s->quantile[HIGH] / c);
     }
     const RateUnit u = rate_unit(most);
-    page_table(p, arena_printf(p->a, "%s at its fullest step, the fullest first: rates in %s, utilisation and probabilities "
-                               "in %%%s", n < l->t->L ? arena_printf(p->a, "The %d fullest of %d links, each", n, l->t->L)
+    page_table(p, arena_printf(p->a, "%s at its fullest step, the fullest first: rates in %s, utilisation and "
+                                     "probabilities "
+                               "in %%%s", n < l->t->L ? arena_printf(p->a, "The %d fullest of %d links, each", n,
+                                                                     l->t->L)
                                                       : "Every link", u.name,
                                n < l->t->L ? "; lead loads prints all" : ""),
                arena_printf(p->a, "Link|Fullest step|Capacity|Mean load|5 %%|Mean|95 %%|5 to 95 %%%s",
@@ -113,7 +115,8 @@ static void largest_table(Page *p, const ReportLinks *l)
 void report_links(Page *p, const ReportLinks *l)
 {
     page_section(p, "links", "Links",
-                 arena_printf(p->a, "Every sample path is routed by itself over %s (%d links); quantiles and probabilities "
+                 arena_printf(p->a, "Every sample path is routed by itself over %s (%d links); quantiles and "
+                                    "probabilities "
                               "are those of the loads. Per cent of the capacity; a red line marks 100 %%.", l->t->path,
                               l->t->L));
     if (l->fans) {
@@ -164,12 +167,13 @@ void report_failures(Page *p, const ReportFailures *f)
     const int n = f->n < MOST ? f->n : MOST;
     double top = 1;
     page_section(p, "failures", "Failures",
-                 "What fails by itself, the worst first: the largest utilisation over all links and steps after the rest "
+                 "What fails by itself, the worst first: the largest utilisation over all links and steps after the "
+                 "rest "
                  "was routed anew, and demand that is left without a path. The row in bold is the network as it is.");
     for (int i = 0; i < f->n; i++)
         if (isfinite(f->result[i].quantile[HIGH]))
             top = fmax(top, 100 * f->result[i].quantile[HIGH]);
-    page_table(p, n < f->n ? arena_printf(p->a, "The worst %d of %d, and nothing; lead whatif prints all", n, f->n - 1) : "",
+    page_table(p, n < f->n ? arena_printf(p->a, "The worst %d of %d; lead whatif prints all", n, f->n - 1) : "",
                arena_printf(p->a, "Failure|Kind|Then the fullest|Lost demand|5 %%|Mean|95 %%|5 to 95 %%%s",
                             above_heads(p->a, f->o)), 4);
     for (int i = 0; i < f->n; i++)

@@ -20,7 +20,7 @@ const char *const report_style[] = {
     "h2{font-size:1.25rem;line-height:1.25;letter-spacing:-.01em;margin:0 0 .3rem}\n",
     "section{border-top:1px solid var(--line);margin-top:2.5rem;padding-top:1.4rem}\n",
     "p{margin:.35rem 0 .8rem;max-width:46rem}\n",
-    ".soft,figcaption,caption,footer{color:var(--soft)}\n",
+    ".soft,figcaption,.caption,footer{color:var(--soft)}\n",
     ".soft{font-size:.9rem}\n",
     "nav{display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;margin:1rem 0 0;font-size:.9rem}\n",
     "a{color:var(--c0);text-decoration-thickness:1px;text-underline-offset:.18em}\n",
@@ -50,17 +50,18 @@ const char *const report_style[] = {
     ".c0{stroke:var(--c0)}.c1{stroke:var(--c1)}.c2{stroke:var(--c2)}.c3{stroke:var(--c3)}.c4{stroke:var(--c4)}"
     ".c5{stroke:var(--c5)}.c6{stroke:var(--c6)}\n",
     ".hit rect{fill:transparent}.hit circle{fill:var(--c0);opacity:0}.hit:hover rect{fill:var(--hover)}"
-    ".hit:hover circle{opacity:1}\n",
+    ".hit:hover circle,.hit:hover .tip,.cell:hover+.tip{opacity:1}\n",
+    "svg .tip{opacity:0;fill:var(--ink);font-size:11.5px;font-weight:600;pointer-events:none}\n",
     ".cell{stroke:var(--paper);stroke-width:.5}.cell:hover{stroke:var(--ink);stroke-width:1.6}\n",
     ".hole{fill:var(--warn);opacity:.2}.mark{fill:var(--warn)}\n",
     ".legend{display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;font-size:.85rem;color:var(--soft);margin:.6rem 0 .4rem;"
     "padding:0;list-style:none}\n",
     ".legend svg{display:inline-block;width:26px;height:12px;vertical-align:-1px;margin-right:.4rem}\n",
-    ".scroll{overflow-x:auto;margin:1rem 0}\n",
+    ".caption{font-size:.9rem;margin:1.3rem 0 .3rem;max-width:none;break-after:avoid}\n",
+    ".scroll{overflow-x:auto;margin:0 0 1rem}.scroll:focus-visible{outline:2px solid var(--c0)}\n",
     "table{border-collapse:collapse;font-size:.88rem;line-height:1.35;min-width:100%}\n",
-    "caption{text-align:left;font-size:.9rem;padding:0 0 .4rem}\n",
     "th,td{padding:.32rem .7rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}\n",
-    "th{font-weight:600;vertical-align:bottom;border-bottom:1px solid var(--soft)}\n",
+    "th{font-weight:600;vertical-align:bottom;white-space:normal;border-bottom:1px solid var(--soft)}\n",
     "td.w,th.w{text-align:left}td.w{max-width:22rem;overflow:hidden;text-overflow:ellipsis}\n",
     "th:first-child,td:first-child{padding-left:0}\n",
     "tr.strong td{font-weight:600}\n",
@@ -75,10 +76,12 @@ const char *const report_style[] = {
     ".narrow{display:none}\n",
     "@media(max-width:40rem){main,header,footer{padding-left:.9rem;padding-right:.9rem}h1{font-size:1.4rem}"
     ".wide{display:none}.narrow{display:block}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}"
+    "th:first-child,td:first-child{position:sticky;left:0;background:var(--paper)}"
     ".tiles{grid-template-columns:1fr 1fr;gap:.5rem}.tile{padding:.6rem .7rem}.tile b{font-size:1.15rem}}\n",
-    "@media print{@page{margin:14mm}body{font-size:10pt}header{padding-top:0}nav{display:none}"
+    "@media print{@page{margin:14mm}body{font-size:10pt}header{padding-top:0}nav,.screen{display:none}"
     "main,header,footer{max-width:none;padding:0}.scroll{overflow:visible}table{font-size:7.5pt}"
-    "th,td{padding:.15rem .3rem}tr,.tile,.verdict,figure{break-inside:avoid}h2{break-after:avoid}"
+    "th,td{padding:.15rem .3rem}tr,.tile,.verdict,figure{break-inside:avoid}"
+    "h2,.legend,section>.soft{break-after:avoid}"
     ".charts{grid-template-columns:repeat(3,1fr);gap:.8rem}.tiles{grid-template-columns:repeat(3,1fr)}"
     "section{margin-top:1.2rem;padding-top:.8rem}pre{font-size:6.5pt}.range{width:70px;min-width:70px}"
     "*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n",

@@ -10,6 +10,7 @@ typedef struct Plot {
     Html *h;
     Arena *a;
     double x0, y0, w, hgt;       // where the data are drawn
+    double all;                  // width of the chart
     Axis x, y;
 } Plot;
 
@@ -57,6 +58,12 @@ static void text_at(Html *h, double x, double y, const char *class_name, const c
     html_close(h);
 }
 
+static void line_at(Html *h, const char *class_name, double x1, double x2, double y1, double y2)
+{
+    html_empty(h, "line", " x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" class=\"%s\"", x1, x2, y1,
+               y2, class_name);
+}
+
 static double widest(const Ticks *t)
 {
     size_t most = 1;
@@ -70,23 +77,28 @@ static void draw_y_ticks(const Plot *p, const Ticks *t, const char *title)
     for (int i = 0; i < t->n; i++) {
         const double y = at_y(p, t->tick[i].v);
         if (!*t->tick[i].text) continue;
-        html_empty(p->h, "line", " x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" class=\"grid\"", p->x0, p->x0 + p->w,
-                   y, y);
+        line_at(p->h, "grid", p->x0, p->x0 + p->w, y, y);
         text_at(p->h, p->x0 - 6, y + 4, "end", t->tick[i].text);
     }
     if (*title) text_at(p->h, 2, 10, "unit", title);
 }
 
+// x, moved so that a text centred there stays inside the chart.
+static double inside(const Plot *p, double x, const char *text)
+{
+    const double half = 3.2 * (double)strlen(text);
+    return fmin(fmax(x, half), p->all - half);
+}
+
 static void draw_x_ticks(const Plot *p, const Ticks *t, const char *title)
 {
     const double foot = p->y0 + p->hgt;
-    html_empty(p->h, "line", " x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" class=\"axis\"", p->x0, p->x0 + p->w, foot,
-               foot);
+    line_at(p->h, "axis", p->x0, p->x0 + p->w, foot, foot);
     for (int i = 0; i < t->n; i++) {
         const double x = at_x(p, t->tick[i].v);
-        html_empty(p->h, "line", " x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" class=\"axis\"", x, x, foot, foot + 4);
-        if (*t->tick[i].text) text_at(p->h, x, foot + 16, "mid", t->tick[i].text);
-        if (*t->tick[i].below) text_at(p->h, x, foot + 29, "mid", t->tick[i].below);
+        line_at(p->h, "axis", x, x, foot, foot + 4);
+        if (*t->tick[i].text) text_at(p->h, inside(p, x, t->tick[i].text), foot + 16, "mid", t->tick[i].text);
+        if (*t->tick[i].below) text_at(p->h, inside(p, x, t->tick[i].below), foot + 29, "mid", t->tick[i].below);
     }
     if (*title) text_at(p->h, p->x0 + p->w, foot + 30, "unit end", title);
 }
@@ -94,7 +106,7 @@ static void draw_x_ticks(const Plot *p, const Ticks *t, const char *title)
 // Begins the element, draws the axes.  The caller closes it.
 static Plot begin(Html *h, Arena *a, SvgSize size, Axis x, Axis y)
 {
-    Plot p = {.h = h, .a = a, .x = x, .y = y};
+    Plot p = {.h = h, .a = a, .x = x, .y = y, .all = size.w};
     html_open(h, "svg", " viewBox=\"0 0 %.0f %.0f\" role=\"img\"", size.w, size.h);
     p.y0 = 20;
     p.hgt = size.h - p.y0 - 36;
@@ -136,12 +148,15 @@ static void area(const Plot *p, const char *class_name, int n, const double *x, 
     fputs("\"/>", p->h->f);
 }
 
-// A column that shows `text` when pointed at, with a dot at y (NaN: none).
-static void hit(const Plot *p, double x, double width, double y, const char *text)
+// A column that shows `text` when pointed at, with a dot at y (NaN: none), and `tip` in the chart's upper right
+// corner: at once, and where a tap is all there is.
+static void hit(const Plot *p, double x, double width, double y, const char *text, const char *tip)
 {
     html_open(p->h, "g", " class=\"hit\"");
-    html_empty(p->h, "rect", " x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"", x - width / 2, p->y0, width, p->hgt);
+    html_empty(p->h, "rect", " x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"", x - width / 2, p->y0, width,
+               p->hgt);
     if (isfinite(y)) html_empty(p->h, "circle", " cx=\"%.1f\" cy=\"%.1f\" r=\"3\"", x, y);
+    if (*tip) text_at(p->h, p->x0 + p->w, 10, "tip end", tip);
     html_put(p->h, "title", "", "%s", text);
     html_close(p->h);
 }
@@ -173,11 +188,25 @@ static const char *fan_text(Arena *a, const FanChart *c, const Axis *x, int slot
         return arena_printf(a, "%s\nmeasured: %s", when,
                             svg_value_text(a, (double)c->history[c->n_history + slot], c->unit));
     const char *truth = c->truth && isfinite(c->truth[slot])
-                            ? arena_printf(a, "\nmeasured: %s", svg_value_text(a, (double)c->truth[slot], c->unit)) : "";
-    const char *median = c->median ? arena_printf(a, "\nmedian: %s", svg_value_text(a, (double)c->median[slot], c->unit))
+                            ? arena_printf(a, "\nmeasured: %s", svg_value_text(a, (double)c->truth[slot],
+                                                                               c->unit)) : "";
+    const char *median = c->median ? arena_printf(a, "\nmedian: %s", svg_value_text(a, (double)c->median[slot],
+                                                                                    c->unit))
                                    : "";
     return arena_printf(a, "%s%s%s%s%s", when, median, band_text(a, c, "50 % of the paths", c->q25, c->q75, slot),
                         band_text(a, c, "90 % of the paths", c->q05, c->q95, slot), truth);
+}
+
+// The same in one short line.
+static const char *fan_tip(Arena *a, const FanChart *c, const Axis *x, int slot)
+{
+    const double v = slot < 0 ? (double)c->history[c->n_history + slot] : fan_value(c, c->median, slot);
+    const char *when = moment(a, x, fan_time(c, slot)), *value = svg_value_text(a, v, c->unit);
+    const char *time = x->kind == AXIS_TIME ? arena_printf(a, "%.5s", when + 15) : when;
+    return slot < 0 || !c->q05 || !c->q95
+               ? arena_printf(a, "%s  %s", time, value)
+               : arena_printf(a, "%s  %s (%s .. %s)", time, value, svg_value_text(a, (double)c->q05[slot], c->unit),
+                              svg_value_text(a, (double)c->q95[slot], c->unit));
 }
 
 static void fan_hits(const Plot *p, const FanChart *c)
@@ -186,7 +215,8 @@ static void fan_hits(const Plot *p, const FanChart *c)
     for (int i = -c->n_history; i < c->n_forecast; i++) {
         const size_t mark = arena_mark(p->a);
         const double v = i < 0 ? (double)c->history[c->n_history + i] : fan_value(c, c->median, i);
-        if (isfinite(v)) hit(p, at_x(p, fan_time(c, i)), step, at_y(p, v), fan_text(p->a, c, &p->x, i));
+        if (isfinite(v)) hit(p, at_x(p, fan_time(c, i)), step, at_y(p, v), fan_text(p->a, c, &p->x, i),
+                             fan_tip(p->a, c, &p->x, i));
         arena_rewind(p->a, mark);
     }
 }
@@ -234,11 +264,9 @@ void svg_fan_chart(Html *h, Arena *a, const FanChart *c, SvgSize size, double li
     const Plot p = begin(h, a, size, x, axis_fit(AXIS_LINEAR, value, NULL, c->unit));
     const double now = at_x(&p, fan_time(c, -1));
     if (c->n_history > 0)
-        html_empty(h, "line", " x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" class=\"now\"", now, now, p.y0,
-                   p.y0 + p.hgt);
+        line_at(h, "now", now, now, p.y0, p.y0 + p.hgt);
     if (marked)
-        html_empty(h, "line", " x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" class=\"limit\"", p.x0, p.x0 + p.w,
-                   at_y(&p, limit), at_y(&p, limit));
+        line_at(h, "limit", p.x0, p.x0 + p.w, at_y(&p, limit), at_y(&p, limit));
     fan_lines(&p, c);
     fan_hits(&p, c);
     html_close(h);
@@ -291,7 +319,7 @@ void svg_line_chart(Html *h, Arena *a, const LineChart *c, SvgSize size)
             if (c->series[i].strong == (strong == 1)) draw_series(&p, c, i);
     const Series *first = &c->series[0];
     const double step = first->n > 1 ? at_x(&p, first->x[1]) - at_x(&p, first->x[0]) : p.w;
-    for (int k = 0; k < first->n; k++) hit(&p, at_x(&p, first->x[k]), step, NAN, line_text(a, c, k));
+    for (int k = 0; k < first->n; k++) hit(&p, at_x(&p, first->x[k]), step, NAN, line_text(a, c, k), "");
     html_close(h);
     arena_rewind(a, mark);
 }
@@ -369,8 +397,11 @@ void svg_heat_map(Html *h, Arena *a, const SvgHeatMap *m, SvgSize size)
             hex(color, heat_color(m, v));
             html_open(h, "rect", " x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" class=\"cell\"",
                       room + j * cell, room + i * cell, cell, cell, color);
-            html_put(h, "title", "", "%s to %s\n%s", m->names[i], m->names[j], svg_value_text(a, v, m->axis.unit));
+            const char *value = svg_value_text(a, v, m->axis.unit);
+            html_put(h, "title", "", "%s to %s\n%s", m->names[i], m->names[j], value);
             html_close(h);
+            text_at(h, room, room + side + 14, "tip", arena_printf(a, "%s to %s: %s", short_name(a, m->names[i], 12),
+                                                                   short_name(a, m->names[j], 12), value));
             arena_rewind(a, inner);
         }
     heat_bar(h, m, room, room + side + 18, side);
@@ -390,8 +421,9 @@ static void timeline_hit(const Plot *p, const SvgTimeline *t, int i, double from
                                            svg_value_text(p->a, (double)t->low[i], t->unit),
                                            svg_value_text(p->a, (double)t->high[i], t->unit))
                             : arena_printf(p->a, "from %s\nnothing measured, or left out", when);
-    if (t->marked && t->marked[i] && here) text = arena_printf(p->a, "%s\nsome of it left out", text);
-    hit(p, from + width / 2, width, here ? at_y(p, (double)t->mean[i]) : NAN, text);
+    if (t->marked && t->marked[i] && here) text = arena_printf(p->a, "%s\nsome of it left out or filled", text);
+    hit(p, from + width / 2, width, here ? at_y(p, (double)t->mean[i]) : NAN, text,
+        here ? arena_printf(p->a, "%s  %s", when, svg_value_text(p->a, (double)t->mean[i], t->unit)) : when);
 }
 
 void svg_timeline(Html *h, Arena *a, const SvgTimeline *t, SvgSize size)

@@ -1,7 +1,7 @@
-// Charts as SVG inside a page, from the structs that the pictures of src/plot are drawn from.  Sizes are in units of the
-// viewBox, in which text is 11 high; the page scales them.  Pointing at a place shows its numbers: <title> elements and
-// CSS, no script.  Colours are classes of the page's style sheet (report.c), so that they follow light and dark; cells
-// of heat maps have those of src/plot/colormap.h.  Values that are not finite are gaps.
+// Charts as SVG inside a page, from the structs that the pictures of src/plot are drawn from.  Sizes are in units of
+// the viewBox, in which text is 11 high; the page scales them.  Pointing at a place shows its numbers: <title>
+// elements and CSS, no script.  Colours are classes of the page's style sheet (report.c), so that they follow light
+// and dark; cells of heat maps have those of src/plot/colormap.h.  Values that are not finite are gaps.
 #ifndef LEAD_REPORT_SVG_H
 #define LEAD_REPORT_SVG_H
 
@@ -42,8 +42,8 @@ typedef struct SvgTimeline {
 } SvgTimeline;
 void svg_timeline(Html *h, Arena *a, const SvgTimeline *t, SvgSize size);
 
-// A small range beside the numbers of a table: a bar from low to high, a mark at `middle`, on a scale from lo to hi, with
-// a line at `zero` (NaN: none).
+// A small range beside the numbers of a table: a bar from low to high, a mark at `middle`, on a scale from lo to hi,
+// with a line at `zero` (NaN: none).
 void svg_range(Html *h, double low, double middle, double high, double lo, double hi, double zero);
 
 // A value of an axis as text with its unit, three significant digits, in the prefix that reads best: "12.3 Mbit/s".
