@@ -64,7 +64,7 @@ static Status read_series(PathsForecast *f, Cli *cli, const PathsOptions *o)
 {
     TrafficSeries *s = o->series ? o->series : arena_alloc(cli->perm, sizeof *s);
     if (!o->series) TRY(data_read(cli, &o->data, s));
-    if (f->run) TRY(run_match_nodes(s, f->run->nodes, o->run.model, cli->perm));
+    if (f->run && f->run->nodes) TRY(run_match_nodes(s, f->run->nodes, o->run.model, cli->perm));
     f->series = s;
     return choose_row(o, f);
 }
@@ -173,7 +173,7 @@ static Status forecast_run(PathsForecast *f, Cli *cli, const PathsOptions *o)
 {
     Arena *a = cli->perm;
     const char *general;
-    LeadRun *r = f->run = arena_alloc(a, sizeof *r);
+    LeadRun *r = f->run = arena_zalloc(a, sizeof *r);
     TRY(run_is_general(cli, &o->run, &general));
     if (general) TRY(open_general(f, cli, o, general));
     else TRY(open_run(f, cli, o));

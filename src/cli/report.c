@@ -38,7 +38,6 @@ static void defaults(void *values)
 {
     Values *v = values;
     loads_defaults(&v->loads, "50,80,100");
-    v->fail = "all-single";
     v->split = "test";
     v->windows = 60;
     v->alarm_rows = 48;
@@ -158,7 +157,7 @@ static Status add_links(Report *r, Cli *cli, const Values *v, const LoadsForecas
         leave_out(r, cli, "failures", ERROR("a given routing has no other paths; want --topology alone"));
         return OK;
     }
-    return parts_failures(r, cli, &on->f, &on->net, v->fail, on->above, on->show.thresholds);
+    return parts_failures(r, cli, &on->f, &on->net, v->fail ? v->fail : "all-single", on->above, on->show.thresholds);
 }
 
 static Status run(Cli *cli, void *values)
@@ -170,11 +169,13 @@ static Status run(Cli *cli, void *values)
     if (!v->loads.out) return USAGE_ERROR("report: wants --out FILE.html");
     if (strcmp(v->split, "val") && strcmp(v->split, "test"))
         return USAGE_ERROR("--split: want test or val, got '%s'", v->split);
+    if (v->fail && !v->loads.net.topology) return USAGE_ERROR("--fail: wants --topology");
     TRY(file_try(v->loads.out));       // the rest takes long
     TRY(data_read(cli, &v->loads.from.data, s));
     v->loads.from.series = s;
     if (v->loads.net.topology || v->loads.net.routing) {
         TRY(loads_open(on, cli, &v->loads));
+        if (!s->node && v->loads.net.topology) on->f.node = s->node = on->net.topology.node;
         TRY(add_links(&r, cli, v, on));
     } else TRY(paths_forecast(&on->f, cli, &v->loads.from, true));
     parts_data(&r, cli->perm, s, v->loads.from.data.data);
