@@ -322,6 +322,23 @@ static void test_heat(TestLog *log, Arena *a)
     TEST(log, plot_heat_maps(a, &zero, &p).code == 1, "no matrix must be refused");
 }
 
+// The legend names a truth where there is one, and nowhere else.
+static void test_truth_key(TestLog *log, Arena *a)
+{
+    enum { LEGEND = 50 };
+    const float v[3] = {1, 2, 3}, none[3] = {NAN, NAN, NAN}, *truth[3] = {NULL, none, v};
+    Picture *p[3] = {NULL};
+    for (int i = 0; i < 3; i++) {
+        const FanChart c = {.title = "t", .unit = "kbit/s", .n_history = 3, .n_forecast = 3, .history = v, .median = v,
+                            .truth = truth[i]};
+        check_page(log, "truth", plot_fan_charts(a, NULL, 1, &c, 1, &p[i]), &p[i]);
+        if (!p[i]) return;
+    }
+    const size_t legend = (size_t)p[0]->w * LEGEND * 3, all = (size_t)p[0]->w * (size_t)p[0]->h * 3;
+    TEST(log, !memcmp(p[0]->rgb, p[1]->rgb, all), "a truth of no value must be as none");
+    TEST(log, memcmp(p[0]->rgb, p[2]->rgb, legend) != 0, "a truth must be in the legend");
+}
+
 static void test_fan(TestLog *log, Arena *a)
 {
     enum { K = 12, CASES = 9 };
@@ -344,6 +361,7 @@ static void test_fan(TestLog *log, Arena *a)
     FanChart none = {.title = "none"};
     Picture *p = NULL;
     TEST(log, plot_fan_charts(a, NULL, 1, &none, 1, &p).code == 1, "a chart of nothing must be refused");
+    test_truth_key(log, a);
     TEST(log, plot_fan_charts(a, NULL, 0, &none, 1, &p).code == 1, "no chart must be refused");
 }
 

@@ -250,7 +250,7 @@ static void check_flows(TestLog *log, Arena *a, const Doc *d, const char *csv)
     }
 }
 
-static double percent_at(Arena *a, const char *line, int column) { return strtod(field(a, line, '\t', column), NULL); }
+static double value_at(Arena *a, const char *line, int column) { return strtod(field(a, line, '\t', column), NULL); }
 
 // Columns of lead loads: step time link source destination capacity mean q q q mean% q% q% q% p p p.
 static void check_links(TestLog *log, Arena *a, const Doc *d, const char *tsv)
@@ -265,20 +265,24 @@ static void check_links(TestLog *log, Arena *a, const Doc *d, const char *tsv)
                                                                                                              k),
                                        link}, 2);
             if (!TEST(log, line, "no line for step %d of %s", k, link)) return;
-            if (percent_at(a, line, 13) > most) most = percent_at(a, line, 13), best = line;
+            if (value_at(a, line, 13) > most) most = value_at(a, line, 13), best = line;
         }
         const char *when = field(a, best, '\t', 1);
         TEST(log, !strncmp(cell(d, a, table, i, 1), when, 10) && !strncmp(cell(d, a, table, i, 1) + 11, when + 11, 5),
              "%s: want its fullest step at %s, got %s", link, when, cell(d, a, table, i, 1));
-        const int from[] = {11, 10, 13}, to[] = {4, 5, 6};
+        TEST(log, shows(cell(d, a, table, i, 2), value_at(a, best, 5) / 1000) &&
+                      shows(cell(d, a, table, i, 3), value_at(a, best, 6) / 1000), "%s: capacity %s, mean load "
+                                                                                   "%s", link,
+             cell(d, a, table, i, 2), cell(d, a, table, i, 3));
+        const int from[] = {11, 12, 13}, to[] = {4, 5, 6};
         for (int c = 0; c < 3; c++)
-            TEST(log, shows(cell(d, a, table, i, to[c]), percent_at(a, best, from[c])), "%s, column %d: want %g, got "
+            TEST(log, shows(cell(d, a, table, i, to[c]), value_at(a, best, from[c])), "%s, column %d: want %g, got "
                                                                                         "%s",
-                 link, to[c], percent_at(a, best, from[c]), cell(d, a, table, i, to[c]));
+                 link, to[c], value_at(a, best, from[c]), cell(d, a, table, i, to[c]));
         for (int c = 0; c < 3; c++)
-            TEST(log, shows(cell(d, a, table, i, 8 + c), 100 * percent_at(a, best, 14 + c)),
+            TEST(log, shows(cell(d, a, table, i, 8 + c), 100 * value_at(a, best, 14 + c)),
                  "%s, P %d: want %g, got %s",
-                 link, c, 100 * percent_at(a, best, 14 + c), cell(d, a, table, i, 8 + c));
+                 link, c, 100 * value_at(a, best, 14 + c), cell(d, a, table, i, 8 + c));
     }
 }
 
@@ -289,11 +293,11 @@ static void check_failures(TestLog *log, Arena *a, const Doc *d, const char *tsv
     const char *line = strchr(tsv, '\n');
     int i = 0;
     for (line = line ? line + 1 : ""; *line && table >= 0; line = strchr(line, '\n') + 1, i++) {
-        const int from[] = {3, 2, 5, 6, 7, 8}, to[] = {4, 5, 6, 8, 9, 10};
+        const int from[] = {3, 4, 5, 6, 7, 8}, to[] = {4, 5, 6, 8, 9, 10};
         TEST(log, !strcmp(field(a, line, '\t', 1), cell(d, a, table, i, 1)), "row %d: kind %s", i,
              cell(d, a, table, i, 1));
         for (int c = 0; c < 6; c++) {
-            const double want = percent_at(a, line, from[c]) * (c > 2 ? 100 : 1);
+            const double want = value_at(a, line, from[c]) * (c > 2 ? 100 : 1);
             TEST(log, shows(cell(d, a, table, i, to[c]), want), "failure %d, column %d: want %g, got %s", i, to[c],
                  want,
                  cell(d, a, table, i, to[c]));
@@ -318,10 +322,10 @@ static void check_scores(TestLog *log, Arena *a, const Doc *d, const char *data)
         const char *first = line_of(a, r.out, '\t', (const int[]){0, 1}, (const char *const[]){model, "1"}, 2);
         const char *last = line_of(a, r.out, '\t', (const int[]){0, 1}, (const char *const[]){model, "20"}, 2);
         if (!TEST(log, first && last, "%s is not in the table of lead eval", model)) continue;
-        TEST(log, shows(cell(d, a, table, i, 1), percent_at(a, first, 2)) &&
-                      shows(cell(d, a, table, i, 2), percent_at(a, last, 2)) &&
-                      shows(cell(d, a, table, i, 4), percent_at(a, first, 5)) &&
-                      shows(cell(d, a, table, i, 5), percent_at(a, last, 5)),
+        TEST(log, shows(cell(d, a, table, i, 1), value_at(a, first, 2)) &&
+                      shows(cell(d, a, table, i, 2), value_at(a, last, 2)) &&
+                      shows(cell(d, a, table, i, 4), value_at(a, first, 5)) &&
+                      shows(cell(d, a, table, i, 5), value_at(a, last, 5)),
              "%s: RMSE %s %s, CRPS %s %s", model, cell(d, a, table, i, 1), cell(d, a, table, i, 2),
              cell(d, a, table, i, 4), cell(d, a, table, i, 5));
         seen++;

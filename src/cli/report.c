@@ -73,7 +73,12 @@ static Status add_eval(Report *r, Cli *cli, const Values *v, const PathsForecast
 
 // ---- alarms
 
-typedef struct Alarms { ReportAlarms *out; const AlarmSource *src; const AlarmLimits *limits; } Alarms;
+typedef struct Alarms {
+    ReportAlarms *out;
+    ReportAlarm *alarm;          // [MOST_ALARMS] of out
+    const AlarmSource *src;
+    const AlarmLimits *limits;
+} Alarms;
 
 static const char *moment(const Alarms *x, int64_t t)
 {
@@ -100,22 +105,25 @@ static const char *where(const Alarms *x, AlarmKind kind, int i)
 
 enum { MOST_ALARMS = 60 };
 
-static void add_alarms_of(const Alarms *x, const AlarmRow *row, int64_t t, ReportAlarm *alarm)
+static void add_alarm(const Alarms *x, ReportAlarm a)
+{
+    if (x->out->found++ < MOST_ALARMS) x->alarm[x->out->n++] = a;
+}
+
+static void add_alarms_of(const Alarms *x, const AlarmRow *row, int64_t t)
 {
     const AlarmLimits *l = x->limits;
-    ReportAlarms *out = x->out;
-    if (row->matrix > l->limit[ALARM_MATRIX] && out->n < MOST_ALARMS)
-        alarm[out->n++] = (ReportAlarm){moment(x, t), "matrix", "the matrix as a whole", NAN, NAN, NAN, NAN,
-                                        row->matrix,
-                                        l->limit[ALARM_MATRIX]};
-    for (int e = 0; e < alarm_values(l->N) && out->n < MOST_ALARMS; e++) {
+    if (row->matrix > l->limit[ALARM_MATRIX])
+        add_alarm(x, (ReportAlarm){moment(x, t), "matrix", "the matrix as a whole", NAN, NAN, NAN, NAN, row->matrix,
+                                   l->limit[ALARM_MATRIX]});
+    for (int e = 0; e < alarm_values(l->N); e++) {
         int i;
         const AlarmKind kind = alarm_kind(l->N, e, &i);
         const AlarmValue *a = &row->value[e];
         const double score = alarm_relative(l, row, e);
         if (score > l->limit[kind])
-            alarm[out->n++] = (ReportAlarm){moment(x, t), alarm_kinds[kind], where(x, kind, i), (double)a->y,
-                                            (double)a->q50, (double)a->q05, (double)a->q95, score, l->limit[kind]};
+            add_alarm(x, (ReportAlarm){moment(x, t), alarm_kinds[kind], where(x, kind, i), (double)a->y, (double)a->q50,
+                                       (double)a->q05, (double)a->q95, score, l->limit[kind]});
     }
 }
 
@@ -136,13 +144,13 @@ static Status add_alarms(Report *r, Cli *cli, const Values *v, const PathsForeca
     TRY(alarm_score_rows(src, limits.floor, rows, n, row));
     ReportAlarm *alarm = arena_alloc(a, MOST_ALARMS * sizeof *alarm);
     ReportAlarms *out = arena_alloc(a, sizeof *out);
-    const Alarms x = {out, src, &limits};
+    const Alarms x = {out, alarm, src, &limits};
     *out = (ReportAlarms){.model = src->name, .judged = n, .skipped = newest.end - newest.begin - n,
                           .learnt = limits.rows, .rate = limits.rate, .reached = limits.reached,
                           .first = moment(&x, rows[0]), .last = moment(&x, rows[n - 1]), .alarm = alarm};
     for (int64_t i = n - 1; i >= 0; i--) {
         out->raised += alarm_raised(&limits, &row[i]);
-        add_alarms_of(&x, &row[i], rows[i], alarm);
+        add_alarms_of(&x, &row[i], rows[i]);
     }
     r->alarms = out;
     return OK;

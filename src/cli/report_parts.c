@@ -196,7 +196,7 @@ static int fullest(const ReportLinks *l, Arena *a, int most, int *link)
     int n = 0;
     for (int i = 0; i < l->t->L; i++)
         for (int k = 0; k < l->steps && l->t->link[i].capacity_kbps > 0; k++)
-            high[i] = fmax(high[i], l->step[k].link[i].quantile[REPORT_LEVELS - 1] / l->t->link[i].capacity_kbps);
+            high[i] = fmax(high[i], l->step[k].link[i].quantile[REPORT_HIGH] / l->t->link[i].capacity_kbps);
     for (; n < most; n++) {
         int best = -1;
         for (int i = 0; i < l->t->L; i++)

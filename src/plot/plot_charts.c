@@ -155,6 +155,13 @@ static void fan_history(Picture *p, const Frame *f, const FanChart *c)
     arena_rewind(p->arena, mark);
 }
 
+static bool has_truth(const FanChart *c)
+{
+    for (int i = 0; c->truth && i < c->n_forecast; i++)
+        if (isfinite(c->truth[i])) return true;
+    return false;
+}
+
 static void fan_chart(Picture *p, Rect r, const FanChart *c)
 {
     Range time = range_empty(), value = range_empty();
@@ -176,16 +183,9 @@ static void fan_chart(Picture *p, Rect r, const FanChart *c)
     fan_band(p, &f, c, c->q05, c->q95, INK_BAND_90);
     fan_band(p, &f, c, c->q25, c->q75, INK_BAND_50);
     if (c->history) fan_history(p, &f, c);
-    fan_line(p, &f, c, c->truth, INK_TRUTH);
+    if (has_truth(c)) fan_line(p, &f, c, c->truth, INK_TRUTH);
     fan_line(p, &f, c, c->median, INK_MEDIAN);
     picture_unclip(p);
-}
-
-static bool has_truth(const FanChart *c)
-{
-    for (int i = 0; c->truth && i < c->n_forecast; i++)
-        if (isfinite(c->truth[i])) return true;
-    return false;
 }
 
 Status plot_fan_charts(Arena *arena, const char *title, int n, const FanChart *charts, int columns, Picture **out)

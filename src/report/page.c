@@ -36,6 +36,13 @@ void page_figure(Page *p, const char *class_name, const char *caption)
 
 void page_figure_end(Page *p) { html_close(&p->h); }
 
+// The n bytes of a head, its per cent signs kept with their numbers.
+static const char *head_text(Arena *a, const char *text, int n)
+{
+    char *out = arena_printf(a, "%.*s", n, text), *at = strstr(out, " %");
+    return at ? arena_printf(a, "%.*s\xc2\xa0%s", (int)(at - out), out, at + 1) : out;
+}
+
 void page_table(Page *p, const char *caption, const char *heads, int texts)
 {
     Html *h = &p->h;
@@ -49,7 +56,7 @@ void page_table(Page *p, const char *caption, const char *heads, int texts)
     html_open(h, "tr", "%s", "");
     for (const char *at = heads; *at; texts--) {
         const int n = (int)strcspn(at, "|");
-        html_put(h, "th", texts > 0 ? "w" : "", "%.*s", n, at);
+        html_put(h, "th", texts > 0 ? "w" : "", "%s", head_text(p->a, at, n));
         at += n + (at[n] == '|');
     }
     html_close(h);

@@ -52,27 +52,30 @@ static void tile_eval(Page *p, const ReportEval *e)
     }
 }
 
+static const char *percent(Page *p, double share) { return arena_printf(p->a, "%.1f\xc2\xa0%%", 100 * share); }
+
+// Medians: the mean of a few dozen paths can be that of one.
 static void tile_links(Page *p, const ReportLinks *l)
 {
-    int worst = -1;
-    for (int k = 0; k < l->steps; k++)
-        if (l->step[k].most_often >= 0 && (worst < 0 || l->step[k].largest.mean > l->step[worst].largest.mean))
-            worst = k;
-    if (worst < 0) return;
-    const LoadStep *s = &l->step[worst];
-    tile(p, "Fullest link", arena_printf(p->a, "%.1f\xc2\xa0%%", 100 * s->largest.mean),
-         arena_printf(p->a, "mostly %s; in 5 %% of the paths above %.1f %%", l->t->link[s->most_often].name,
-                      100 * s->largest.quantile[REPORT_LEVELS - 1]));
+    const LoadStep *worst = NULL;
+    for (int k = 0; k < l->steps; k++) {
+        const LoadStep *s = &l->step[k];
+        const bool fuller = !worst || s->largest.quantile[REPORT_HIGH] > worst->largest.quantile[REPORT_HIGH];
+        if (s->most_often >= 0 && fuller) worst = s;
+    }
+    if (!worst) return;
+    tile(p, "Fullest link", percent(p, worst->largest.quantile[REPORT_MEDIAN]),
+         arena_printf(p->a, "mostly %s; in 5 %% of the paths above %s", l->t->link[worst->most_often].name,
+                      percent(p, worst->largest.quantile[REPORT_HIGH])));
 }
 
 static void tile_failures(Page *p, const ReportFailures *f)
 {
-    if (!f->n) return;
+    if (!f->n || f->result[0].link < 0) return;
     const FailureResult *w = &f->result[0];
-    if (w->link < 0) return;
-    tile(p, arena_printf(p->a, "Worst failure: %s", w->failure->name), arena_printf(p->a, "%.1f\xc2\xa0%%",
-                                                                                    100 * w->mean),
-         arena_printf(p->a, "then the load of %s", f->t->link[w->link].name));
+    tile(p, arena_printf(p->a, "Worst failure: %s", w->failure->name), percent(p, w->quantile[REPORT_MEDIAN]),
+         arena_printf(p->a, "then the load of %s; in 5 %% of the paths above %s", f->t->link[w->link].name,
+                      percent(p, w->quantile[REPORT_HIGH])));
 }
 
 static void tiles(Page *p, const Report *r)
@@ -211,8 +214,8 @@ static void facts_missing(Page *p, const TrafficSeries *s)
     int64_t out = 0;
     for (int64_t t = 0; t < s->T; t++) out += !s->valid[t];
     if (r->cells_missing)
-        fact(p, "Missing values", "%lld (%.3g %%), of which %lld were filled; %lld rows were absent and are made of their "
-             "neighbours", (long long)r->cells_missing, 100 * (double)r->cells_missing / cells,
+        fact(p, "Missing values", "%lld (%.3g %%), of which %lld were filled; %lld rows were absent and are made of "
+             "their neighbours", (long long)r->cells_missing, 100 * (double)r->cells_missing / cells,
              (long long)r->cells_filled, (long long)r->rows_filled);
     else fact(p, "Missing values", "none");
     if (out) fact(p, "Rows left out", "%lld of %lld (%.2g %%)", (long long)out, (long long)s->T,
@@ -339,7 +342,8 @@ void report_alarms(Page *p, const ReportAlarms *a)
     for (int i = 0; i < a->n; i++) most = fmax(most, fmax(a->alarm[i].kbps, fmax(a->alarm[i].q95, 0)));
     const RateUnit u = rate_unit(most);
     if (a->n) {
-        page_table(p, arena_printf(p->a, "The newest first; rates in %s. A score above its limit raises the alarm.",
+        page_table(p, arena_printf(p->a, "The newest first%s; rates in %s. A score above its limit raises the "
+                                   "alarm.", a->found > a->n ? arena_printf(p->a, ", %d of %d", a->n, a->found) : "",
                                    u.name),
                    "Time|Kind|Where|Measured|Expected|5 %|95 %|Score|Limit", 3);
         for (int i = 0; i < a->n; i++) alarm_row(p, &a->alarm[i], u);

@@ -41,7 +41,7 @@ typedef struct ReportEval {
 } ReportEval;
 
 // The quantile levels of loads and failures, 0.05 .. 0.95.
-enum { REPORT_LEVELS = 5 };
+enum { REPORT_LEVELS = 5, REPORT_MEDIAN = 2, REPORT_HIGH = 4 };
 extern const double report_levels[REPORT_LEVELS];
 
 typedef struct ReportLinks {
@@ -73,8 +73,8 @@ typedef struct ReportAlarms {
     int64_t learnt;
     double rate, reached;
     const char *first, *last;    // times of the rows judged
-    const ReportAlarm *alarm;    // [n]
-    int n;
+    const ReportAlarm *alarm;    // [n], the newest first
+    int n, found;                // of so many
 } ReportAlarms;
 
 typedef struct Report {

@@ -156,8 +156,7 @@ static void eval_chart(Page *p, const EvalTable *t, bool crps, bool legend)
     if (legend) {
         PageKey *key = arena_alloc(p->a, (size_t)t->models * sizeof *key);
         for (int i = 0; i < t->models; i++)
-            key[i] = (PageKey){arena_printf(p->a, "line c%d%s", svg_series_class(&c, i), s[i].strong ? " strong" : ""),
-                               s[i].name};
+            key[i] = (PageKey){svg_series_class(p->a, &c, i), s[i].name};
         page_legend(p, t->models, key);
         html_open(&p->h, "div", " class=\"charts\"");
     }

@@ -4,8 +4,6 @@
 
 #include "report/page.h"
 
-enum { HIGH = REPORT_LEVELS - 1 };       // the 95 % quantile
-
 // ---- loads
 
 // A link at its fullest step.
@@ -26,7 +24,7 @@ static Fullest *fullest_links(Page *p, const ReportLinks *l)
         const double c = l->t->link[i].capacity_kbps;
         f[i] = (Fullest){i, 0, -1};
         for (int k = 0; k < l->steps; k++) {
-            const double q = l->step[k].link[i].quantile[HIGH];
+            const double q = l->step[k].link[i].quantile[REPORT_HIGH];
             if (q > f[i].high) f[i].high = q, f[i].step = k;
         }
         f[i].high = c > 0 ? f[i].high / c : 1e-30 * f[i].high;     // unknown: behind all others
@@ -53,9 +51,10 @@ static void link_row(Page *p, const ReportLinks *l, const Fullest *f, RateUnit u
     page_rate(p, u, c > 0 ? c : NAN);
     page_rate(p, u, s->mean);
     page_number(p, 1, s->quantile[0] * percent);
-    page_number(p, 1, s->mean * percent);
-    page_number(p, 1, s->quantile[HIGH] * percent);
-    page_range(p, s->quantile[0] * percent, s->mean * percent, s->quantile[HIGH] * percent, 0, top,
+    page_number(p, 1, s->quantile[REPORT_MEDIAN] * percent);
+    page_number(p, 1, s->quantile[REPORT_HIGH] * percent);
+    page_range(p, s->quantile[0] * percent, s->quantile[REPORT_MEDIAN] * percent, s->quantile[REPORT_HIGH] * percent,
+               0, top,
                top >= 100 ? 100 : NAN);
     for (int i = 0; i < l->o->thresholds; i++) page_probability(p, s->probability[i]);
     page_row_end(p);
@@ -71,7 +70,7 @@ static void link_table(Page *p, const ReportLinks *l)
         const LoadSummary *s = &l->step[f[i].step].link[f[i].link];
         const double c = l->t->link[f[i].link].capacity_kbps;
         most = fmax(most, fmax(c, s->mean));
-        if (c > 0) top = fmax(top, 100 * s->quantile[HIGH] / c);
+        if (c > 0) top = fmax(top, 100 * s->quantile[REPORT_HIGH] / c);
     }
     const RateUnit u = rate_unit(most);
     page_table(p, arena_printf(p->a, "%s at its fullest step, the fullest first: rates in %s, utilisation and "
@@ -80,7 +79,7 @@ static void link_table(Page *p, const ReportLinks *l)
                                                                      l->t->L)
                                                       : "Every link", u.name,
                                n < l->t->L ? "; lead loads prints all" : ""),
-               arena_printf(p->a, "Link|Fullest step|Capacity|Mean load|5 %%|Mean|95 %%|5 to 95 %%%s",
+               arena_printf(p->a, "Link|Fullest step|Capacity|Mean load|5 %%|Median|95 %%|5 to 95 %%%s",
                             above_heads(p->a, l->o)), 2);
     for (int i = 0; i < n; i++) link_row(p, l, &f[i], u, top);
     page_table_end(p);
@@ -91,9 +90,9 @@ static void largest_table(Page *p, const ReportLinks *l)
 {
     double top = 1;
     if (l->step[0].most_often < 0) return;
-    for (int k = 0; k < l->steps; k++) top = fmax(top, 100 * l->step[k].largest.quantile[HIGH]);
+    for (int k = 0; k < l->steps; k++) top = fmax(top, 100 * l->step[k].largest.quantile[REPORT_HIGH]);
     page_table(p, "The largest utilisation of any link, step by step, %",
-               arena_printf(p->a, "Step|Mostly|in %% of the paths|5 %%|Mean|95 %%|5 to 95 %%%s",
+               arena_printf(p->a, "Step|Mostly|in %% of the paths|5 %%|Median|95 %%|5 to 95 %%%s",
                             above_heads(p->a, l->o)), 2);
     for (int k = 0; k < l->steps; k++) {
         const LoadStep *s = &l->step[k];
@@ -102,9 +101,11 @@ static void largest_table(Page *p, const ReportLinks *l)
         page_word(p, s->most_often < 0 ? "" : l->t->link[s->most_often].name);
         page_number(p, 0, 100 * s->most_often_share);
         page_number(p, 1, 100 * s->largest.quantile[0]);
-        page_number(p, 1, 100 * s->largest.mean);
-        page_number(p, 1, 100 * s->largest.quantile[HIGH]);
-        page_range(p, 100 * s->largest.quantile[0], 100 * s->largest.mean, 100 * s->largest.quantile[HIGH], 0, top,
+        page_number(p, 1, 100 * s->largest.quantile[REPORT_MEDIAN]);
+        page_number(p, 1, 100 * s->largest.quantile[REPORT_HIGH]);
+        page_range(p, 100 * s->largest.quantile[0], 100 * s->largest.quantile[REPORT_MEDIAN],
+                   100 * s->largest.quantile[REPORT_HIGH],
+                   0, top,
                    top >= 100 ? 100 : NAN);
         for (int i = 0; i < l->o->thresholds; i++) page_probability(p, s->largest.probability[i]);
         page_row_end(p);
@@ -154,9 +155,10 @@ static void failure_row(Page *p, const ReportFailures *f, const FailureResult *r
     page_word(p, r->link < 0 ? "" : f->t->link[r->link].name);
     page_word(p, lost_text(p, f, r));
     page_number(p, 1, 100 * r->quantile[0]);
-    page_number(p, 1, 100 * r->mean);
-    page_number(p, 1, 100 * r->quantile[HIGH]);
-    page_range(p, 100 * r->quantile[0], 100 * r->mean, 100 * r->quantile[HIGH], 0, top, top >= 100 ? 100 : NAN);
+    page_number(p, 1, 100 * r->quantile[REPORT_MEDIAN]);
+    page_number(p, 1, 100 * r->quantile[REPORT_HIGH]);
+    page_range(p, 100 * r->quantile[0], 100 * r->quantile[REPORT_MEDIAN], 100 * r->quantile[REPORT_HIGH], 0, top,
+               top >= 100 ? 100 : NAN);
     for (int i = 0; i < f->o->thresholds; i++) page_probability(p, r->probability[i]);
     page_row_end(p);
 }
@@ -171,10 +173,10 @@ void report_failures(Page *p, const ReportFailures *f)
                  "rest "
                  "was routed anew, and demand that is left without a path. The row in bold is the network as it is.");
     for (int i = 0; i < f->n; i++)
-        if (isfinite(f->result[i].quantile[HIGH]))
-            top = fmax(top, 100 * f->result[i].quantile[HIGH]);
+        if (isfinite(f->result[i].quantile[REPORT_HIGH]))
+            top = fmax(top, 100 * f->result[i].quantile[REPORT_HIGH]);
     page_table(p, n < f->n ? arena_printf(p->a, "The worst %d of %d; lead whatif prints all", n, f->n - 1) : "",
-               arena_printf(p->a, "Failure|Kind|Then the fullest|Lost demand|5 %%|Mean|95 %%|5 to 95 %%%s",
+               arena_printf(p->a, "Failure|Kind|Then the fullest|Lost demand|5 %%|Median|95 %%|5 to 95 %%%s",
                             above_heads(p->a, f->o)), 4);
     for (int i = 0; i < f->n; i++)
         if (i < n || f->result[i].failure->kind == FAIL_NOTHING) failure_row(p, f, &f->result[i], top);

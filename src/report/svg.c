@@ -275,11 +275,12 @@ void svg_fan_chart(Html *h, Arena *a, const FanChart *c, SvgSize size, double li
 
 // ---- line chart
 
-int svg_series_class(const LineChart *c, int i)
+const char *svg_series_class(Arena *a, const LineChart *c, int i)
 {
     int weak = 0;
     for (int k = 0; k < i; k++) weak += !c->series[k].strong;
-    return c->series[i].strong ? 0 : 1 + weak % 6;
+    if (c->series[i].strong) return "line c0 strong";
+    return arena_printf(a, "line c%d%s", 1 + weak % 6, weak >= 6 ? " dashed" : "");
 }
 
 static const char *line_text(Arena *a, const LineChart *c, int k)
@@ -299,10 +300,7 @@ static void draw_series(const Plot *p, const LineChart *c, int i)
         x[k] = at_x(p, s->x[k]);
         y[k] = at_y(p, s->y[k]);
     }
-    int before = 0;
-    for (int k = 0; k < i; k++) before += !c->series[k].strong;
-    path(p, arena_printf(p->a, "line c%d%s%s", svg_series_class(c, i), s->strong ? " strong" : "",
-                         !s->strong && before >= 6 ? " dashed" : ""), s->n, x, y);
+    path(p, svg_series_class(p->a, c, i), s->n, x, y);
 }
 
 void svg_line_chart(Html *h, Arena *a, const LineChart *c, SvgSize size)
@@ -444,10 +442,13 @@ void svg_timeline(Html *h, Arena *a, const SvgTimeline *t, SvgSize size)
         mean[i] = at_y(&p, (double)t->mean[i]);
         lo[i] = at_y(&p, (double)t->low[i]);
         hi[i] = at_y(&p, (double)t->high[i]);
-        const bool hole = !isfinite(mean[i]);
-        if (hole || (t->marked && t->marked[i]))
-            html_empty(h, "rect", " x=\"%.1f\" y=\"%.1f\" width=\"%.2f\" height=\"%.1f\" class=\"%s\"",
-                       p.x0 + i * width, hole ? p.y0 : p.y0 + p.hgt - 5, width + 0.2, hole ? p.hgt : 5.0,
+    }
+    for (int i = 0, to; i < t->n; i = to) {      // bins of one hole are one rectangle: seams would show
+        const bool hole = !isfinite(mean[i]), marked = t->marked && t->marked[i];
+        for (to = i + 1; to < t->n && hole && !isfinite(mean[to]);) to++;
+        if (hole || marked)
+            html_empty(h, "rect", " x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" class=\"%s\"",
+                       p.x0 + i * width, hole ? p.y0 : p.y0 + p.hgt - 5, (to - i) * width, hole ? p.hgt : 5.0,
                        hole ? "hole" : "mark");
     }
     area(&p, "band50", t->n, at, lo, hi);

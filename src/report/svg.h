@@ -15,10 +15,10 @@ typedef struct SvgSize { double w, h; } SvgSize;
 // capacity; NaN: none.  Scratch memory comes from a and is given back (all functions here).
 void svg_fan_chart(Html *h, Arena *a, const FanChart *c, SvgSize size, double limit);
 
-// Without title and legend; the i-th series has the class c<i> of svg_series_class.
+// Without title and legend.
 void svg_line_chart(Html *h, Arena *a, const LineChart *c, SvgSize size);
-// The number of the category colour of series i: 0 for the strong one, 1 .. 6 for the others.
-int svg_series_class(const LineChart *c, int i);
+// The class of the line of series i: colour 0, thick, for the strong one, 1 .. 6 for the others, then again dashed.
+const char *svg_series_class(Arena *a, const LineChart *c, int i);
 
 // A matrix [n][n], origin x destination, with a bar that explains its colours.  names [n].
 typedef struct SvgHeatMap {
