@@ -71,9 +71,16 @@ static void test_font(TestLog *log)
             if (equal) TEST(log, false, "characters %u and %u are the same", c, d);
         }
     }
-    const char *text = "a\xc3\xa9\t";
-    TEST(log, font_next(&text) == 'a' && font_next(&text) == 0x7f && font_next(&text) == 0x7f && !font_next(&text),
-         "UTF-8 and control characters must each be one box");
+    const char *text = "a\xe2\x82\xac\t\xff";
+    TEST(log, font_next(&text) == 'a' && font_next(&text) == 0x7f && font_next(&text) == 0x7f &&
+                  font_next(&text) == 0x7f && !font_next(&text),
+         "other UTF-8, control characters and bytes that are none must each be one box");
+    // A, u, n, z, O, L, s with accents, the first and the last that are known, and the two beside them
+    text = "\xc3\x84\xc3\xbc\xc3\xb1\xc5\xbe\xc5\x90\xc5\x81\xc5\x9b\xc3\x80\xc5\xbf\xc2\xbf\xc6\x80";
+    for (const char *want = "AunzOLsAs\x7f\x7f"; *want; want++) {
+        const unsigned c = font_next(&text);
+        TEST(log, c == (unsigned char)*want, "an accented letter: want '%c', got '%c'", *want, (int)c);
+    }
     TEST(log, font_width("", 14) == 0 && font_width("WW", 14) > font_width("ii", 14), "widths");
     TEST(log, fabs(font_width("Mbit", 28) - 2 * font_width("Mbit", 14)) < 1e-9, "width must grow with the size");
 }

@@ -201,12 +201,10 @@ const Verb verb_report = {
     .name = "report",
     .summary = "Writes a page to look at: data, forecast, accuracy, links, failures, alarms; one HTML file.",
     .text =
-        "It makes in one go what lead forecast, eval, loads, whatif and alarm make, with charts that show their "
-        "numbers\n"
-        "where they are pointed at; for links and failures give --topology.  The page needs no network and no script,\n"
-        "and can be printed.  Fewer windows are scored than lead eval scores: a quick look, and the page says how "
-        "many.\n"
-        "A part that cannot be made is left out, and the page says why.",
+        "It makes in one go what lead forecast, eval, loads, whatif and alarm make, with charts that show their\n"
+        "numbers where they are pointed at; for links and failures give --topology.  The page needs no network and\n"
+        "no script, and can be printed.  Fewer windows are scored than lead eval scores: a quick look, and the page\n"
+        "says how many.  A part that cannot be made is left out, and the page says why.",
     OPTIONS(table),
     .size = sizeof(Values),
     .defaults = defaults,

@@ -9,7 +9,7 @@
 #include "links/loads.h"
 #include "links/whatif.h"
 
-enum { FLOW_FANS = 8, LINK_FANS = 5, FLOWS = 15, HISTORY = 48 };
+enum { FLOW_FANS = 8, LINK_FANS = 5, FLOWS = 15, HISTORY = 24 };
 
 void parts_data(Report *r, Arena *a, const TrafficSeries *s, const char *name)
 {

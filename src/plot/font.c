@@ -1,6 +1,10 @@
 #include "plot/font.h"
 
+#include <stdint.h>
+#include <string.h>
+
 #include "tensor/status.h"
+#include "tensor/utf8.h"
 
 // A path is a list of points, two base-36 digits each (x, then y; the baseline is y = 4, capitals end at i = 18, small
 // letters at e = 14, descenders at 0).  A space lifts the pen.  '~' marks the control point of a quadratic curve that
@@ -112,14 +116,22 @@ static const Glyph GLYPHS[] = {
     [BOX] = {8, "040i8i8404"},
 };
 
+// The letters U+00C0 .. U+017F without their accents.
+static const char BASE[] =
+    "AAAAAAACEEEEIIIIDNOOOOOxOUUUUYPsaaaaaaaceeeeiiiidnooooo/ouuuuypy"
+    "AaAaAaCcCcCcCcDdDdEeEeEeEeEeGgGgGgGgHhHhIiIiIiIiIiIiJjKkkLlLlLlL"
+    "lLlNnNnNnnNnOoOoOoOoRrRrRrSsSsSsSsTtTtTtUuUuUuUuUuUuWwYyYZzZzZzs";
+
 unsigned font_next(const char **text)
 {
     unsigned char c = (unsigned char)**text;
+    uint32_t code;
     if (!c) return 0;
     ++*text;
     if (c >= ' ' && c < BOX) return c;
+    const int n = utf8_decode((const unsigned char *)*text - 1, strnlen(*text - 1, 4), &code);
     while (((unsigned char)**text & 0xc0) == 0x80) ++*text;   // the rest of one UTF-8 character
-    return BOX;
+    return n && code >= 0xc0 && code < 0x180 ? (unsigned char)BASE[code - 0xc0] : BOX;
 }
 
 static int digit(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }

@@ -13,8 +13,8 @@ typedef struct FontPoint {
     bool start;      // lifts the pen: this point begins a new stroke
 } FontPoint;
 
-// The next character of *text (UTF-8), which is moved past it; 0 at the end.  Anything that is not printable ASCII
-// comes back as '\x7f', which the font draws as a box.
+// The next character of *text (UTF-8), which is moved past it; 0 at the end.  Latin letters with accents (U+00C0 ..
+// U+017F) come back without them; anything else that is not printable ASCII as '\x7f', which the font draws as a box.
 unsigned font_next(const char **text);
 
 // The strokes of one character as polylines; returns the number of points, at most FONT_MAX_POINTS.

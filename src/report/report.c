@@ -260,7 +260,7 @@ static void gap_table(Page *p, const TrafficSeries *s)
     if (s->n_runs < 2) return;
     const int64_t gaps = s->n_runs - 1;
     page_table(p, gaps > MOST ? arena_printf(p->a, "Gaps: the first %d of %lld", MOST, (long long)gaps) : "Gaps",
-               "Last row before|First row after|Length", 2);
+               "Last row before|First row after|Length", 3);
     for (int64_t i = 1; i < s->n_runs && i <= MOST; i++) {
         const int64_t before = s->runs[i - 1].end - 1, after = s->runs[i].begin;
         page_row(p, false);
@@ -329,16 +329,15 @@ static void alarm_row(Page *p, const ReportAlarm *a, RateUnit u)
 void report_alarms(Page *p, const ReportAlarms *a)
 {
     double most = 0;
-    page_section(p, "alarms", "Alarms", arena_printf(p->a, "Each of the rows from %s to %s against the forecast that "
-                                                           "%s "
-                 "makes for it one step before. Limits are learnt from %lld rows, so that %.3g %% of ordinary ones "
-                 "raise "
-                 "an alarm (%.2g %% of those did). lead alarm prints all.", a->first, a->last, a->model,
-                 (long long)a->learnt, 100 * a->rate, 100 * a->reached));
+    page_section(p, "alarms", "Alarms",
+                 arena_printf(p->a, "Each of the rows from %s to %s against the forecast that %s makes for it one step "
+                              "before. Limits are learnt from %lld rows, so that %.3g %% of ordinary ones raise an "
+                              "alarm (%.2g %% of those did). lead alarm prints all.", a->first, a->last, a->model,
+                              (long long)a->learnt, 100 * a->rate, 100 * a->reached));
+    const char *skipped = a->skipped ? arena_printf(p->a, " %lld more cannot be judged: a gap, missing values, or too "
+                                                    "few rows before.", (long long)a->skipped) : "";
     html_put(&p->h, "p", "verdict", "%lld of %lld rows raise an alarm.%s", (long long)a->raised, (long long)a->judged,
-             a->skipped ? arena_printf(p->a, " %lld more cannot be judged: a gap, missing values, or too few rows "
-                                             "before.",
-                                       (long long)a->skipped) : "");
+             skipped);
     for (int i = 0; i < a->n; i++) most = fmax(most, fmax(a->alarm[i].kbps, fmax(a->alarm[i].q95, 0)));
     const RateUnit u = rate_unit(most);
     if (a->n) {

@@ -93,9 +93,8 @@ static void flow_table(Page *p, const ReportForecast *f)
     const RateUnit u = rate_unit(most);
     page_table(p, arena_printf(p->a, "The %d largest flows, %.0f %% of the forecast traffic; %s", f->flows,
                                100 * f->share, u.name),
-               arena_printf(p->a, "Origin|Destination|Measured last|Mean of %d steps|Last step: 5 %%|Median|95 %%|5 to "
-                                  "95 %%",
-                            f->steps), 2);
+               arena_printf(p->a, "Origin|Destination|Measured last|Mean of %d steps|Last step: 5 %%|Median|95 %%|"
+                            "5 to 95 %%", f->steps), 2);
     for (int i = 0; i < f->flows; i++) {
         const ReportFlow *x = &f->flow[i];
         page_row(p, false);
@@ -116,10 +115,8 @@ void report_forecast(Page *p, const ReportForecast *f)
 {
     page_section(p, "forecast", "The forecast",
                  arena_printf(p->a, "By %s: %d sample paths of the %d steps after %s, to %s. At every step half of the "
-                                    "paths "
-                              "lie inside the dark band, nine of ten inside the light "
-                              "one.", f->model, f->paths, f->steps, f->from,
-                              f->to));
+                              "paths lie inside the inner band, nine of ten inside the outer one.", f->model,
+                              f->paths, f->steps, f->from, f->to));
     fan_legend(p, f->fan, f->fans);
     html_open(&p->h, "div", " class=\"charts\"");
     for (int i = 0; i < f->fans; i++) {
@@ -170,9 +167,8 @@ static void score_table(Page *p, const EvalTable *t)
 {
     page_table(p, "Scores of the scaled flows, each divided by its maximum in the training rows; less is better. The "
                "bands should cover 50 and 90 %: of live flows, all steps.",
-               arena_printf(p->a, "Forecast|RMSE, step 1|step %d|all|CRPS, step 1|step %d|all|50 %% covers|90 %% "
-                                  "covers|"
-                            "RMSE to ridge's|Flows below ridge", t->K, t->K), 1);
+               arena_printf(p->a, "Forecast|RMSE, step 1|step %d|all|CRPS, step 1|step %d|all|50 %% covers|"
+                            "90 %% covers|RMSE to ridge's|Flows below ridge", t->K, t->K), 1);
     for (int i = 0; i < t->models; i++) {
         const EvalRow *r[3] = {row_at(t, i, 1), row_at(t, i, t->K), row_at(t, i, 0)};
         page_row(p, !t->model[i].naive);
@@ -217,9 +213,8 @@ static void gain_table(Page *p, const EvalTable *t)
         }
     if (t->best < 0 || !shown) return;
     page_table(p, arena_printf(p->a, "Gain over %s, the best naive forecast, per cent: above 0 is better. The interval "
-                                     "is "
-                               "one of 95 %% over days.", t->model[t->best].name),
-               "Forecast|Score|Gain|from|to|", 2);
+                               "is one of 95 %% over days.", t->model[t->best].name),
+               "Forecast|Score|Gain|from|to|95 % interval", 2);
     for (int i = 0; i < t->models; i++)
         for (int crps = 1; crps >= 0 && !t->model[i].naive; crps--)
             for (int k = 0; k < 4; k++)

@@ -54,8 +54,7 @@ static void link_row(Page *p, const ReportLinks *l, const Fullest *f, RateUnit u
     page_number(p, 1, s->quantile[REPORT_MEDIAN] * percent);
     page_number(p, 1, s->quantile[REPORT_HIGH] * percent);
     page_range(p, s->quantile[0] * percent, s->quantile[REPORT_MEDIAN] * percent, s->quantile[REPORT_HIGH] * percent,
-               0, top,
-               top >= 100 ? 100 : NAN);
+               0, top, top >= 100 ? 100 : NAN);
     for (int i = 0; i < l->o->thresholds; i++) page_probability(p, s->probability[i]);
     page_row_end(p);
 }
@@ -73,12 +72,10 @@ static void link_table(Page *p, const ReportLinks *l)
         if (c > 0) top = fmax(top, 100 * s->quantile[REPORT_HIGH] / c);
     }
     const RateUnit u = rate_unit(most);
+    const bool cut = n < l->t->L;
+    const char *which = cut ? arena_printf(p->a, "The %d fullest of %d links, each", n, l->t->L) : "Every link";
     page_table(p, arena_printf(p->a, "%s at its fullest step, the fullest first: rates in %s, utilisation and "
-                                     "probabilities "
-                               "in %%%s", n < l->t->L ? arena_printf(p->a, "The %d fullest of %d links, each", n,
-                                                                     l->t->L)
-                                                      : "Every link", u.name,
-                               n < l->t->L ? "; lead loads prints all" : ""),
+                               "probabilities in %%%s", which, u.name, cut ? "; lead loads prints all" : ""),
                arena_printf(p->a, "Link|Fullest step|Capacity|Mean load|5 %%|Median|95 %%|5 to 95 %%%s",
                             above_heads(p->a, l->o)), 2);
     for (int i = 0; i < n; i++) link_row(p, l, &f[i], u, top);
@@ -105,8 +102,7 @@ static void largest_table(Page *p, const ReportLinks *l)
         page_number(p, 1, 100 * s->largest.quantile[REPORT_HIGH]);
         page_range(p, 100 * s->largest.quantile[0], 100 * s->largest.quantile[REPORT_MEDIAN],
                    100 * s->largest.quantile[REPORT_HIGH],
-                   0, top,
-                   top >= 100 ? 100 : NAN);
+                   0, top, top >= 100 ? 100 : NAN);
         for (int i = 0; i < l->o->thresholds; i++) page_probability(p, s->largest.probability[i]);
         page_row_end(p);
     }
@@ -117,9 +113,8 @@ void report_links(Page *p, const ReportLinks *l)
 {
     page_section(p, "links", "Links",
                  arena_printf(p->a, "Every sample path is routed by itself over %s (%d links); quantiles and "
-                                    "probabilities "
-                              "are those of the loads. Per cent of the capacity; a red line marks 100 %%.", l->t->path,
-                              l->t->L));
+                              "probabilities are those of the loads. Per cent of the capacity; a red line marks "
+                              "100 %%.", l->t->path, l->t->L));
     if (l->fans) {
         html_open(&p->h, "div", " class=\"charts\"");
         for (int i = 0; i < l->fans; i++) {
@@ -170,8 +165,8 @@ void report_failures(Page *p, const ReportFailures *f)
     double top = 1;
     page_section(p, "failures", "Failures",
                  "What fails by itself, the worst first: the largest utilisation over all links and steps after the "
-                 "rest "
-                 "was routed anew, and demand that is left without a path. The row in bold is the network as it is.");
+                 "rest was routed anew, and demand that is left without a path. The row in bold is the network as it "
+                 "is.");
     for (int i = 0; i < f->n; i++)
         if (isfinite(f->result[i].quantile[REPORT_HIGH]))
             top = fmax(top, 100 * f->result[i].quantile[REPORT_HIGH]);

@@ -174,27 +174,27 @@ static double fan_value(const FanChart *c, const float *v, int slot)    // slot 
     return v ? (double)v[slot] : NAN;
 }
 
-static const char *band_text(Arena *a, const FanChart *c, const char *name, const float *lo, const float *hi, int k)
+// A line of the text that pointing shows; v NULL or NaN: none.
+static const char *value_line(Arena *a, const FanChart *c, const char *name, const float *v, int k)
 {
-    return lo && hi ? arena_printf(a, "\n%s: %s .. %s", name, svg_value_text(a, (double)lo[k], c->unit),
-                                   svg_value_text(a, (double)hi[k], c->unit))
-                    : "";
+    if (!v || isnan(v[k])) return "";
+    return arena_printf(a, "\n%s: %s", name, svg_value_text(a, (double)v[k], c->unit));
+}
+
+static const char *band_line(Arena *a, const FanChart *c, const char *name, const float *lo, const float *hi, int k)
+{
+    if (!lo || !hi) return "";
+    return arena_printf(a, "%s .. %s", value_line(a, c, name, lo, k), svg_value_text(a, (double)hi[k], c->unit));
 }
 
 static const char *fan_text(Arena *a, const FanChart *c, const Axis *x, int slot)
 {
     const char *when = moment(a, x, fan_time(c, slot));
-    if (slot < 0)
-        return arena_printf(a, "%s\nmeasured: %s", when,
-                            svg_value_text(a, (double)c->history[c->n_history + slot], c->unit));
-    const char *truth = c->truth && isfinite(c->truth[slot])
-                            ? arena_printf(a, "\nmeasured: %s", svg_value_text(a, (double)c->truth[slot],
-                                                                               c->unit)) : "";
-    const char *median = c->median ? arena_printf(a, "\nmedian: %s", svg_value_text(a, (double)c->median[slot],
-                                                                                    c->unit))
-                                   : "";
-    return arena_printf(a, "%s%s%s%s%s", when, median, band_text(a, c, "50 % of the paths", c->q25, c->q75, slot),
-                        band_text(a, c, "90 % of the paths", c->q05, c->q95, slot), truth);
+    if (slot < 0) return arena_printf(a, "%s%s", when, value_line(a, c, "measured", c->history, c->n_history + slot));
+    return arena_printf(a, "%s%s%s%s%s", when, value_line(a, c, "median", c->median, slot),
+                        band_line(a, c, "50 % of the paths", c->q25, c->q75, slot),
+                        band_line(a, c, "90 % of the paths", c->q05, c->q95, slot),
+                        value_line(a, c, "measured", c->truth, slot));
 }
 
 // The same in one short line.
@@ -202,7 +202,7 @@ static const char *fan_tip(Arena *a, const FanChart *c, const Axis *x, int slot)
 {
     const double v = slot < 0 ? (double)c->history[c->n_history + slot] : fan_value(c, c->median, slot);
     const char *when = moment(a, x, fan_time(c, slot)), *value = svg_value_text(a, v, c->unit);
-    const char *time = x->kind == AXIS_TIME ? arena_printf(a, "%.5s", when + 15) : when;
+    const char *time = x->kind == AXIS_TIME && strlen(when) > 15 ? arena_printf(a, "%.5s", when + 15) : when;
     return slot < 0 || !c->q05 || !c->q95
                ? arena_printf(a, "%s  %s", time, value)
                : arena_printf(a, "%s  %s (%s .. %s)", time, value, svg_value_text(a, (double)c->q05[slot], c->unit),
