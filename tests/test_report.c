@@ -439,6 +439,25 @@ static void other_verbs(TestLog *log, Arena *a, const char *dir)
     TEST(log, strstr(alone.text, "step 20") && !strstr(alone.text, "Measured, "), "steps, and nothing measured");
 }
 
+// A page and a table are not mixed on stdout; a page that cannot be written is found before the work.
+static void pages_elsewhere(TestLog *log, Arena *a, const char *dir)
+{
+    const char *const verb[] = {"forecast --model ridge", "eval --naive-only --stride 20",
+                                arena_printf(a, "loads --model ridge --topology %s/net.csv", dir)};
+    for (int i = 0; i < 3; i++) {
+        const char *args = verb[i];
+        Ran r = lead_run(log, a, "%s --data %s/flows.csv --report -", args, dir);
+        TEST(log, r.code == 2 && strstr(r.err, "want --out FILE") && !*r.out, "%s: exit %d: %s", args, r.code, r.err);
+        r = lead_run(log, a, "%s --data %s/flows.csv --report %s/none/r.html --out %s/w.txt", args, dir, dir, dir);
+        struct stat st;
+        TEST(log, r.code == 1 && stat(arena_printf(a, "%s/w.txt", dir), &st), "%s: exit %d: %s", args, r.code, r.err);
+    }
+    const Ran r = lead_run(log, a, "report --model ridge --windows 0 --alarm-rows 0 --data %s/flows.csv --out -", dir);
+    const Doc d = parse(a, r.out, "stdout");
+    TEST(log, r.code == 0 && !d.error, "--out -: exit %d, %s", r.code, d.error ? d.error : "well-formed");
+    sections(log, &d, "data forecast manifest ");
+}
+
 static void truth_or_none(TestLog *log, Arena *a, const char *dir)
 {
     const char *data = arena_printf(a, "%s/flows.csv", dir), *out = arena_printf(a, "%s/t.html", dir);
@@ -578,6 +597,7 @@ void test_report(TestLog *log)
     truth_or_none(log, a, dir);
     if (!log->quick) general_weights(log, a, dir);
     other_verbs(log, a, dir);
+    pages_elsewhere(log, a, dir);
     refusals(log, a, dir);
     left_out(log, a, dir);
     arena_delete(a);

@@ -349,7 +349,7 @@ static Status run(Cli *cli, void *values)
     // scoring takes long: a place that cannot be written is found before it
     if (v->out) TRY(file_try(v->out));
     if (v->png) TRY(file_try(v->png));
-    if (v->report) TRY(file_try(v->report));
+    TRY(parts_try(v->report, v->out));
     TrafficSeries *s = arena_alloc(cli->perm, sizeof *s);
     TRY(data_read(cli, &v->data, s));
     if (v->origins) return eval_origins(cli, v, s);

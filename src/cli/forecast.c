@@ -145,6 +145,7 @@ static Status run(Cli *cli, void *values)
     if (v->paths && !strcmp(v->paths, "-") && (!v->out || !strcmp(v->out, "-")))
         return USAGE_ERROR("--paths -: the table goes to stdout; want --out FILE too");
     for (int g = 0; g < t.groups; g++) draw |= t.group[g] != PATHS_FLOWS;
+    TRY(parts_try(v->report, v->out));
     PathsForecast f;
     if (v->png && v->from.run.model && paths_is_naive(v->from.run.model))
         return USAGE_ERROR("--png: wants a trained run, got --model %s", v->from.run.model);

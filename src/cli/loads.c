@@ -180,6 +180,7 @@ static Status run(Cli *cli, void *values)
     LoadsForecast *on = arena_alloc(cli->perm, sizeof *on);
     char separator = 0;
     TRY(parse_format(v->format, &separator));
+    TRY(parts_try(report, v->out));
     TRY(loads_open(on, cli, v));
     const PathsForecast *f = &on->f;
     LoadStep *step = arena_alloc(cli->perm, (size_t)f->steps * sizeof *step);

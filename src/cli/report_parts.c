@@ -11,6 +11,14 @@
 
 enum { FLOW_FANS = 8, LINK_FANS = 5, FLOWS = 15, HISTORY = 24 };
 
+Status parts_try(const char *report, const char *out)
+{
+    if (!report) return OK;
+    if (!strcmp(report, "-") && (!out || !strcmp(out, "-")))
+        return USAGE_ERROR("--report -: the table goes to stdout; want --out FILE too");
+    return file_try(report);
+}
+
 void parts_data(Report *r, Arena *a, const TrafficSeries *s, const char *name)
 {
     ReportData *d = arena_alloc(a, sizeof *d);

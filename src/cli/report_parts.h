@@ -6,6 +6,10 @@
 #include "cli/network.h"
 #include "report/report.h"
 
+// Before the work of a verb with --report: that the page can be written, and that it is not mixed with the table on
+// stdout.  report NULL: nothing to do.
+Status parts_try(const char *report, const char *out);
+
 void parts_data(Report *r, Arena *a, const TrafficSeries *s, const char *name);
 // Total and largest flows of a forecast that has paths; the numbers are those that lead forecast prints.
 void parts_forecast(Report *r, Cli *cli, const PathsForecast *f);
