@@ -78,8 +78,8 @@ static const struct { const char *verb, *options; } verbs[] = {
                  "aggregate format value"},
     {"loads", DATA "model paths topology routing weights capacity-unit horizon row quantiles above format out report"},
     {"whatif", DATA "model paths topology weights fail grow move optimise routing-out above format out"},
-    {"eval", DATA "model llm naive-only protocol split stride samples sample-steps guidance batch details out png report "
-                  "also also-levels windows-out origins config config-file runs"},
+    {"eval", DATA "model llm naive-only protocol split stride samples sample-steps guidance batch details out png "
+                  "report also also-levels windows-out origins config config-file runs"},
     {"estimate", DATA "topology routing loads prior out split stride"},
     {"alarm", DATA "model rows rate limits learn-rows faults"},
     {"report", DATA "model topology routing weights capacity-unit horizon row samples above fail windows split "
