@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "lead/calibrate.h"
+#include "lead/extend.h"
 #include "lead_world.h"
 
 enum { N = 3, F = N * N, H = 16, K = 4, S = 6, MANY = 4000 };
@@ -143,6 +144,49 @@ static void check_run_falls_back(TestLog *log, Arena *a, const TrafficSeries *s)
     world_delete(w);
 }
 
+// Beyond the run's K steps: its own paths and point stay; later steps are those of the naive forecast, whole paths of it,
+// the i-th largest total at step K going on as the i-th largest.
+static void check_extension(TestLog *log, Arena *a, const TrafficSeries *s)
+{
+    enum { FAR = 9 };
+    const int64_t t = 320;
+    LeadRun r = {.cfg = tiny_lead("none"), .series = s, .stats = {.F = F}};
+    r.cfg.history = H, r.cfg.horizon = K, r.cfg.samples = S, r.cfg.seed = 3;
+    float *mine = floats(a, S * K * F), point[K * F], *far, *far_point, *naive = floats(a, S * FAR * F);
+    float naive_point[FAR * F];
+    for (int i = 0; i < S * K * F; i++) mine[i] = (float)((i * 37) % 101);
+    for (int i = 0; i < K * F; i++) point[i] = (float)i;
+    NaiveKind kind;
+    const Status st = lead_extend(&r, t, FAR, mine, point, &far, &far_point, &kind, a);
+    TEST(log, !st.code && kind == NAIVE_RIDGE_SCALE, "%s", st.msg);
+    if (st.code) return;
+    Fallback f;
+    CHECK(!fallback_fit(&f, a, kind, s, (TrafficRange){0, t + 1}, (TrafficRange){0, t + 1}, H, FAR).code, "no fit");
+    fallback_forecast(&f, a, s, t, S, 3, naive, naive_point);
+    TEST(log, !memcmp(far_point, point, sizeof point) &&
+              !memcmp(far_point + K * F, naive_point + K * F, (FAR - K) * F * sizeof *point), "the point forecast");
+    for (int i = 0; i < S; i++) {
+        int above = 0, found = -1;   // paths whose total at step K is larger than that of path i
+        double total[S], other[S];
+        for (int j = 0; j < S; j++) {
+            total[j] = other[j] = 0;
+            for (int k = 0; k < F; k++) {
+                total[j] += mine[(j * K + K - 1) * F + k];
+                other[j] += naive[(j * FAR + K - 1) * F + k];
+            }
+        }
+        for (int j = 0; j < S; j++) above += total[j] > total[i];
+        const float *path = far + i * FAR * F;
+        TEST(log, !memcmp(path, mine + i * K * F, K * F * sizeof *path), "path %d: the run's steps are others", i);
+        for (int j = 0; j < S; j++)
+            if (!memcmp(path + K * F, naive + (j * FAR + K) * F, (FAR - K) * F * sizeof *path)) found = j;
+        int naive_above = 0;
+        for (int j = 0; found >= 0 && j < S; j++) naive_above += other[j] > other[found];
+        TEST(log, found >= 0 && naive_above == above, "path %d of rank %d goes on as path %d of rank %d", i, above, found,
+             naive_above);
+    }
+}
+
 void test_fallback(TestLog *log)
 {
     Arena *a = arena_new("fallback", (size_t)1 << 30, NULL);
@@ -154,5 +198,6 @@ void test_fallback(TestLog *log)
         check_blind(log, a, &s, kinds[i]);
     }
     check_run_falls_back(log, a, &s);
+    check_extension(log, a, &s);
     arena_delete(a);
 }

@@ -119,14 +119,16 @@ static void ridge_recovers(TestLog *log, Arena *a)
     TEST(log, st.code && strstr(st.msg, "want at least 34 training windows"), "%s", st.msg);
 }
 
-// Normal equations by a second, plain derivation for one flow and horizon, on a series with a gap.
-static void ridge_oracle(TestLog *log, Arena *a)
+// Normal equations by a second, plain derivation for one flow and horizon H of K, on a series with a gap; of the windows
+// each stride-th is one of the fit's.
+static void ridge_oracle(TestLog *log, Arena *a, int days, int K, int H, int stride)
 {
-    enum { F = 9, D = 96, K = 4, H = 3 };
-    TrafficSeries full = make_series(a, 3, 20 * D, 900, 5), s = with_gap(a, &full, (TrafficRange){5 * D, 5 * D + 30});
+    enum { F = 9, D = 96 };
+    TrafficSeries full = make_series(a, 3, days * D, 900, 5), s = with_gap(a, &full, (TrafficRange){5 * D, 5 * D + 30});
     s.valid[900] = 0;
-    const int64_t end = 14 * D;
+    const int64_t end = (days - 6) * D;
     const int f = 5;
+    int windows = 0;
     RidgeModel m;
     Status st = ridge_fit(&m, a, &s, (TrafficRange){0, end}, K, 0.5);
     if (!TEST(log, !st.code, "%s", st.msg)) return;
@@ -136,6 +138,7 @@ static void ridge_oracle(TestLog *log, Arena *a)
         double z[18];
         bool ok = true;
         for (int64_t r = t - 11; r <= t + K; r++) ok = ok && s.valid[r] && s.slot[r] == s.slot[t] + r - t;
+        ok = ok && windows++ % stride == 0;
         for (int h = 1; h <= K && ok; h++)
             for (int d = -1; d <= 1; d++) ok = ok && traffic_row_at(&s, t, h - D + d) >= 0;
         for (int h = 1; h <= K && ok; h++) ok = traffic_row_at(&s, t, h - 7 * D) >= 0;
@@ -457,7 +460,8 @@ void test_traffic_naive(TestLog *log)
     Arena *a = arena_new("test_traffic_naive", (size_t)8 << 30, NULL);
     naive_values(log, a);
     ridge_recovers(log, a);
-    ridge_oracle(log, a);
+    ridge_oracle(log, a, 20, 4, 3, 1);
+    ridge_oracle(log, a, 40, 70, 50, 2);   // many steps: of the windows every second one
     driver(log, a);
     synth_same_bits(log, a);
     synth_statistics(log, a);

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "lead/fallback.h"
+#include "lead/extend.h"
 #include "lead/general.h"
 
 enum { NAIVE_HISTORY = 16, NAIVE_STEPS = 20, NAIVE_PATHS = 100 };   // protocol clean's; lead eval scores naive rows so
@@ -169,6 +169,19 @@ static Status open_run(PathsForecast *f, Cli *cli, const PathsOptions *o)
     return OK;
 }
 
+// Steps beyond those that the run draws.
+static Status go_on(PathsForecast *f, int H, Arena *a)
+{
+    float *x, *point;
+    NaiveKind kind;
+    const int K = f->p.K;
+    TRY(lead_extend(f->run, f->t, H, f->p.x, f->p.point, &x, &point, &kind, a));
+    f->p.x = x, f->p.point = point, f->p.K = H;
+    cli_say("note: the run draws %d steps; steps %d .. %d are those of %s (lead train --horizon %d draws them all)", K,
+            K + 1, H, naive_names[kind], H);
+    return OK;
+}
+
 static Status forecast_run(PathsForecast *f, Cli *cli, const PathsOptions *o)
 {
     Arena *a = cli->perm;
@@ -181,15 +194,12 @@ static Status forecast_run(PathsForecast *f, Cli *cli, const PathsOptions *o)
     // a path can be fed back as often as wanted
     if (r->cfg.horizons == HORIZON_ROLLOUT && o->horizon) r->cfg.horizon = (int)o->horizon;
     const int K = r->cfg.horizon;
-    if (o->horizon > K)
-        return USAGE_ERROR("--horizon: want at most the %d steps that the run was trained for, got %d", K,
-                           (int)o->horizon);
     const size_t KF = (size_t)K * (size_t)r->stats.F;
     float *x = arena_alloc(a, (size_t)r->cfg.samples * KF * sizeof *x), *point = arena_alloc(a, KF * sizeof *point);
     TRY(lead_forecast(r, &f->t, 1, x, point));
     f->p = (TrafficPaths){r->cfg.samples, K, r->stats.N, lead_dist(r), x, point};
     f->model = "lead";
-    return OK;
+    return o->horizon > K ? go_on(f, (int)o->horizon, a) : OK;
 }
 
 // ---- paths from a file

@@ -31,7 +31,7 @@ static const char *const samplers[] = {"ddpm", "ddim", "dpm++2m", NULL};
 
 static const ConfigKey keys[] = {
     INT(history, 2, 512, "matrices that the model sees, one per slot"),
-    INT(horizon, 1, 64, "matrices that the model forecasts, one per slot"),
+    INT(horizon, 1, 10000, "matrices that the model forecasts, one per slot; a long one costs memory"),
     PICK(encoding, encodings, "image of a matrix (E2)"),
     PICK(scale, scales, "scale that maps volumes to [0,1] (E1)"),
     PICK(target, targets, "what the diffusion draws (E7): the next images, or their change from a cheap forecast"),

@@ -40,6 +40,14 @@ static void fit_flows(RidgeModel *m, Arena *a, const TrafficSeries *s, const Rid
     }
 }
 
+// Far ahead the errors of neighbouring windows are nearly the same ones: of K steps every (K/32)-th window is enough,
+// as long as four times RIDGE_FULL_WINDOWS are left.
+static int64_t window_stride(int64_t windows, int K)
+{
+    const int64_t most = windows / (4 * RIDGE_FULL_WINDOWS), stride = K / 32 < most ? K / 32 : most;
+    return stride > 1 ? stride : 1;
+}
+
 Status ridge_fit(RidgeModel *m, Arena *a, const TrafficSeries *s, TrafficRange rows, int K, double lambda)
 {
     *m = (RidgeModel){.F = s->N * s->N, .K = K, .per_day = (int)traffic_slots_per_day(s)};
@@ -52,6 +60,8 @@ Status ridge_fit(RidgeModel *m, Arena *a, const TrafficSeries *s, TrafficRange r
         return ERROR("ridge: want at least %d training windows of %d + %d snapshots, got %lld", RIDGE_MIN_WINDOWS, LAGS,
                      K, (long long)n);
     }
+    const int64_t stride = window_stride(n, K);
+    if (stride > 1) n = traffic_windows(s, a, rows, LAGS, K, stride, &starts);
     float *flowmax = arena_zalloc(a, (size_t)m->F * sizeof *flowmax);
     for (int64_t t = rows.begin; t < rows.end; t++)
         for (int f = 0; s->valid[t] && f < m->F; f++) flowmax[f] = fmaxf(flowmax[f], s->x[t * m->F + f]);
