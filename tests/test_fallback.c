@@ -144,8 +144,8 @@ static void check_run_falls_back(TestLog *log, Arena *a, const TrafficSeries *s)
     world_delete(w);
 }
 
-// Beyond the run's K steps: its own paths and point stay; later steps are those of the naive forecast, whole paths of it,
-// the i-th largest total at step K going on as the i-th largest.
+// Beyond the run's K steps: its own paths and point stay; later steps are those of the naive forecast, whole paths of
+// it, the i-th largest total at step K going on as the i-th largest.
 static void check_extension(TestLog *log, Arena *a, const TrafficSeries *s)
 {
     enum { FAR = 9 };
@@ -182,8 +182,8 @@ static void check_extension(TestLog *log, Arena *a, const TrafficSeries *s)
             if (!memcmp(path + K * F, naive + (j * FAR + K) * F, (FAR - K) * F * sizeof *path)) found = j;
         int naive_above = 0;
         for (int j = 0; found >= 0 && j < S; j++) naive_above += other[j] > other[found];
-        TEST(log, found >= 0 && naive_above == above, "path %d of rank %d goes on as path %d of rank %d", i, above, found,
-             naive_above);
+        TEST(log, found >= 0 && naive_above == above, "path %d of rank %d goes on as path %d of rank %d", i, above,
+             found, naive_above);
     }
 }
 

@@ -119,8 +119,8 @@ static void ridge_recovers(TestLog *log, Arena *a)
     TEST(log, st.code && strstr(st.msg, "want at least 34 training windows"), "%s", st.msg);
 }
 
-// Normal equations by a second, plain derivation for one flow and horizon H of K, on a series with a gap; of the windows
-// each stride-th is one of the fit's.
+// Normal equations by a second, plain derivation for one flow and horizon H of K, on a series with a gap; of the
+// windows each stride-th is one of the fit's.
 static void ridge_oracle(TestLog *log, Arena *a, int days, int K, int H, int stride)
 {
     enum { F = 9, D = 96 };

@@ -1,7 +1,7 @@
-// Forecasts beyond the steps that a run draws [D]: steps K+1 .. H are those of a naive forecast (lead/fallback.h), whose
-// errors grow with the horizon as they were measured.  The paths are joined by rank: the sample path with the i-th
-// largest total of all flows at step K goes on as the naive path that has the i-th largest total there, so that a path
-// that is high stays high.
+// Forecasts beyond the steps that a run draws [D]: steps K+1 .. H are those of a naive forecast (lead/fallback.h), with
+// errors as they were measured that far ahead.  The paths are joined by rank: the sample path with the i-th largest
+// total of all flows at step K goes on as the naive path that has the i-th largest total there, so that a path that is
+// high stays high.
 #ifndef LEAD_LEAD_EXTEND_H
 #define LEAD_LEAD_EXTEND_H
 

@@ -7,7 +7,7 @@
 #include "traffic/metrics.h"
 #include "traffic/scaling.h"
 
-enum { MAX_RESIDUAL_WINDOWS = 4096, MAX_CHOICE_WINDOWS = 2048 };
+enum { MAX_RESIDUAL_WINDOWS = 4096, LEAST_RESIDUAL_WINDOWS = 256, MAX_CHOICE_WINDOWS = 2048 };
 
 const char *const naive_names[NAIVE_KINDS] = {"persistence", "yesterday", "lastweek", "average", "mean",
                                               "ets", "ridge", "ridge-scale"};
@@ -141,7 +141,9 @@ static Status fit_residuals(NaiveModel *m, Arena *a, const TrafficSeries *s, Tra
     if (!all)
         return ERROR("%s: want training windows of %d + %d snapshots, got none in rows %lld .. %lld",
                      naive_names[m->kind], m->history, m->K, (long long)train.begin, (long long)train.end - 1);
-    int64_t n = all < MAX_RESIDUAL_WINDOWS ? all : MAX_RESIDUAL_WINDOWS;
+    const int64_t most = m->K <= 32 ? MAX_RESIDUAL_WINDOWS : MAX_RESIDUAL_WINDOWS * 32 / m->K;
+    const int64_t enough = most > LEAST_RESIDUAL_WINDOWS ? most : LEAST_RESIDUAL_WINDOWS;
+    const int64_t n = all < enough ? all : enough;
     float *r = arena_alloc(a, (size_t)(n * KF) * sizeof *r);   // [KF][n]: sorted in place below
     float *point = arena_alloc(a, (size_t)KF * sizeof *point);
     for (int64_t i = 0; i < n; i++) {

@@ -15,9 +15,9 @@
 // are scored on exactly the same windows.  ("The last day that has a value" would be wrong: in Abilene the rows of
 // 2004-08-21 are a copy of those of 08-19, and 08-20 is missing, so such a rule would copy the answers.)
 // Distribution: forecast + quantiles i/100, i = 1..99, of the residuals (truth - forecast) of up to 4096 training
-// windows, evenly spaced, one set per flow and horizon, cut off at 0.  Residuals of ridge are taken on the rows that it
-// was fitted on (17 coefficients, thousands of windows).  ridge-scale has quantiles of residual / sigma, times the
-// sigma of the forecast.
+// windows, evenly spaced (of K > 32 steps 131072/K, at least 256), one set per flow and horizon, cut off at 0.
+// Residuals of ridge are taken on the rows that it was fitted on (17 coefficients, thousands of windows).  ridge-scale
+// has quantiles of residual / sigma, times the sigma of the forecast.
 #ifndef LEAD_TRAFFIC_NAIVE_H
 #define LEAD_TRAFFIC_NAIVE_H
 

@@ -28,8 +28,8 @@ typedef struct RidgeModel {
     float *coef;             // [RIDGE_FITS][K][F][RIDGE_INPUTS], last = intercept in kbit/s; inputs in kbit/s
 } RidgeModel;
 
-// Fits on the windows (12 rows of history, K targets) wholly inside `rows`, valid and inside one run; from K = 64 on, on
-// every (K/32)-th of them where there are many.
+// Fits on the windows (12 rows of history, K targets) wholly inside `rows`, valid and inside one run; from K = 64 on
+// it takes every (K/32)-th of them where there are many.
 // Scratch memory is taken from a and given back.  Error: fewer than 34 windows.
 Status ridge_fit(RidgeModel *m, Arena *a, const TrafficSeries *s, TrafficRange rows, int K, double lambda);
 
