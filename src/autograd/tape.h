@@ -46,6 +46,15 @@ void *tape_grad(Tape *t, Tensor *y);            // y's gradient buffer, allocate
 typedef Tensor *TapeSegmentFn(void *arg, Tape *t, Tensor *x);
 Tensor *tape_segment(Tape *t, TapeSegmentFn *fn, void *arg, Tensor *x);
 
+// A scope: a part of a forward pass of which only one tensor is read later.  While the tape records, both calls do
+// nothing, as backward reads what the part computed.  Otherwise begin makes room for the result, of the shape that end
+// will be given, and end copies it there and rewinds the step arena: everything else that was made since begin is gone,
+// addresses repeat, and under the address sanitizer reading it is an error.  end may be called again, with a later
+// result of the same shape that takes the place of the first: the state that goes through the blocks of a network.
+typedef struct TapeScope { Tensor *y; size_t mark; } TapeScope;   // y NULL: the tape records
+TapeScope tape_scope_begin(Tape *t, Shape result);
+Tensor *tape_scope_end(Tape *t, const TapeScope *s, Tensor *y);
+
 // Sets the step of the random addresses from here on: rng_step, and its copy on the device, the clock.  Ops that draw
 // random numbers take the clock as their last input and read it when they run (tensor/ops.h), so setting it is all that
 // a recorded step needs to run as another step.

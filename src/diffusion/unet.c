@@ -70,29 +70,42 @@ UNet unet_new(ParamSet *ps, const char *prefix, UNetConfig c)
 
 // ---- forward
 
+// x's shape with c channels.
+static Shape with_channels(const Tensor *x, int64_t c)
+{
+    Shape s = x->shape;
+    s.d[s.n - 1] = c;
+    return s;
+}
+
 static Tensor *res_apply(Tape *t, const ResBlock *r, Tensor *x, Tensor *g, Tensor *temb)
 {
+    const TapeScope scope = tape_scope_begin(t, with_channels(x, shape_last(r->conv2.w->shape)));
     Tensor *h = conv_apply(t, &r->conv1, norm_apply(t, &r->norm1, x, true));
     h = tape_adagn(t, h, linear_apply(t, &r->from_g, g), group_count(shape_last(h->shape)), false);
     h = tape_film(t, h, linear_apply(t, &r->from_t, temb), true);
     h = conv_apply(t, &r->conv2, h);
-    return r->shortcut.w ? linear_into(t, &r->shortcut, x, h, 0) : tape_add(t, h, x);
+    h = r->shortcut.w ? linear_into(t, &r->shortcut, x, h, 0) : tape_add(t, h, x);
+    return tape_scope_end(t, &scope, h);
 }
 
 // Pixels are tokens: [B,N,N,C] is [B,N*N,C].  kv NULL: self-attention.
 static Tensor *attn_apply(Tape *t, const AttnBlock *a, Tensor *x, Tensor *kv)
 {
     const Shape s = x->shape;
+    const TapeScope scope = tape_scope_begin(t, s);
     Tensor *tok = tape_reshape(t, x, SHAPE(s.d[0], s.d[1] * s.d[2], s.d[3]));
     Tensor *n = norm_apply(t, &a->norm, tok, false);
-    return tape_reshape(t, attention_into(t, &a->attn, n, kv ? kv : n, false, tok, 0), s);
+    Tensor *y = attention_into(t, &a->attn, n, kv ? kv : n, false, tok, 0);
+    return tape_scope_end(t, &scope, tape_reshape(t, y, s));
 }
 
 static Tensor *stage_apply(Tape *t, const UNetStage *st, Tensor *x, Tensor *g, Tensor *temb, Tensor *s)
 {
+    const TapeScope scope = tape_scope_begin(t, with_channels(x, shape_last(st->res.conv2.w->shape)));
     x = res_apply(t, &st->res, x, g, temb);
     if (st->self.norm.gamma) x = attn_apply(t, &st->self, x, NULL);
-    return attn_apply(t, &st->cross, x, s);
+    return tape_scope_end(t, &scope, attn_apply(t, &st->cross, x, s));
 }
 
 Tensor *unet_apply(Tape *t, const UNet *u, Tensor *x, Tensor *time, Tensor *g, Tensor *s)
@@ -117,8 +130,9 @@ Tensor *unet_apply(Tape *t, const UNet *u, Tensor *x, Tensor *time, Tensor *g, T
             x = conv_apply(t, &u->up[l], x);
         }
         for (int b = 0; b < c->blocks; b++) {
+            const TapeScope scope = tape_scope_begin(t, skip[l][0]->shape);
             x = tape_concat(t, (Tensor *[]){x, skip[l][c->blocks - 1 - b]}, 2, 3);
-            x = stage_apply(t, &u->dec[l][b], x, g, temb, s);
+            x = tape_scope_end(t, &scope, stage_apply(t, &u->dec[l][b], x, g, temb, s));
         }
     }
     return conv_apply(t, &u->conv_out, norm_apply(t, &u->norm_out, x, true));

@@ -43,11 +43,14 @@ Vision vision_new(ParamSet *ps, const char *prefix, VisionKind kind, int N, int 
 
 static Tensor *block_apply(Tape *t, const VisionBlock *b, Tensor *x)
 {
+    const Shape s = x->shape;
+    const int64_t by = b->conv1.stride, C = shape_last(b->conv1.w->shape);
+    const TapeScope scope = tape_scope_begin(t, SHAPE(s.d[0], (s.d[1] + by - 1) / by, (s.d[2] + by - 1) / by, C));
     Tensor *h = tape_gelu_tanh(t, norm_apply(t, &b->norm1, conv_apply(t, &b->conv1, x), false));
     h = norm_apply(t, &b->norm2, conv_apply(t, &b->conv2, h), false);
     h = tape_gelu_tanh(t, tape_add(t, h, b->shortcut.w ? conv_apply(t, &b->shortcut, x) : x));
     Tensor *a = linear_apply(t, &b->att2, tape_relu(t, linear_apply(t, &b->att1, h)));
-    return tape_mul_rows(t, h, tape_sigmoid(t, a));
+    return tape_scope_end(t, &scope, tape_mul_rows(t, h, tape_sigmoid(t, a)));
 }
 
 Tensor *vision_apply(Tape *t, const Vision *v, Tensor *frames)
@@ -57,7 +60,10 @@ Tensor *vision_apply(Tape *t, const Vision *v, Tensor *frames)
     if (v->kind == VISION_LINEAR) return linear_apply(t, &v->fc1, tape_reshape(t, frames, SHAPE(R, numel(frames) / R)));
     Tensor *w[VISION_MAX_STEM], *b[VISION_MAX_STEM];
     for (int i = 0; i < v->n_stem; i++) w[i] = v->stem[i].w, b[i] = v->stem[i].b;
+    const Shape s = frames->shape;
+    const TapeScope stem = tape_scope_begin(t, SHAPE(R, s.d[1], s.d[2], shape_last(v->fuse.w->shape)));
     Tensor *h = tape_linear_gelu(t, tape_conv2d_multi(t, frames, v->n_stem, w, b), v->fuse.w, v->fuse.b);
+    h = tape_scope_end(t, &stem, h);
     for (int i = 0; i < v->n_stages; i++) h = block_apply(t, &v->stage[i], h);
     Tensor *pooled = tape_concat(t, (Tensor *[]){tape_global_avgpool(t, h), tape_global_maxpool(t, h)}, 2, 1);
     return linear_apply(t, &v->fc2, tape_linear_gelu(t, pooled, v->fc1.w, v->fc1.b));

@@ -153,8 +153,11 @@ Tensor *gpt2_forward_embeds(Tape *t, const Gpt2 *m, Tensor *x, const Gpt2Hook *h
     Tensor *h = tape_add(t, x, tape_slice(t, m->wpe, 0, 0, x->shape.d[1]));
     probe(hook, -1, "embedding", h);
     h = tape_dropout(t, h, m->dropout);
-    for (int l = 0; l < m->c.layers; l++)
+    const TapeScope scope = tape_scope_begin(t, h->shape);
+    for (int l = 0; l < m->c.layers; l++) {
         h = m->recompute ? block_recomputed(t, m, l, h, hook) : block_forward(t, m, l, h, hook, NULL);
+        h = tape_scope_end(t, &scope, h);
+    }
     h = tape_layer_norm(t, h, m->ln_f_w, m->ln_f_b, m->c.eps);
     probe(hook, -1, "ln_f", h);
     return h;
