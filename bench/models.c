@@ -114,12 +114,15 @@ static void round_load(World *w)
 
 // ---- LEAD
 
-static void open_lead(World *w, const char *config)
+static void open_session(World *w, const char *config, bool inference)
 {
     LeadConfig cfg;
     fatal(config_preset(&cfg, config));
-    fatal(session_open(&w->session, &cfg, &(SessionData){.synth_nodes = 12}, w->dev));
+    fatal(session_open(&w->session, &cfg, &(SessionData){.synth_nodes = 12, .inference = inference}, w->dev));
 }
+
+static void open_lead(World *w, const char *config) { open_session(w, config, false); }
+static void open_lead_frozen(World *w, const char *config) { open_session(w, config, true); }
 
 static void round_lead_step(World *w)
 {
@@ -186,17 +189,17 @@ static const ModelRow cpu_rows[] = {
     {"unet", "paper batch 32 fwd+bwd", 0, 0, "paper", open_lead, round_unet, 32, "images"},
     {"lead_step", "image batch 32", 0, 0, "image", open_lead, round_lead_step, 32, "windows"},
     {"lead_step", "paper batch 32", 0, 0, "paper", open_lead, round_lead_step, 32, "windows"},
-    {"lead_forecast", "image 20 steps x 32", 0, 0, "image", open_lead, round_forecast, 32, "samples"},
-    {"lead_forecast", "paper 20 steps x 32", 0, 0, "paper", open_lead, round_forecast, 32, "samples"},
+    {"lead_forecast", "image 20 steps x 32", 0, 0, "image", open_lead_frozen, round_forecast, 32, "samples"},
+    {"lead_forecast", "paper 20 steps x 32", 0, 0, "paper", open_lead_frozen, round_forecast, 32, "samples"},
 };
 // Wanted of a GPU: docs/bench.md.
 static const ModelRow gpu_rows[] = {
     {"lead_step", "image batch 32", 0, 0, "image", open_lead, round_lead_step, 32, "windows"},
     {"lead_step", "paper batch 32", 0, 0, "paper", open_lead, round_lead_step, 32, "windows"},
-    {"lead_sample", "image 20 steps x 1, 50 DDIM", 1, 50, "image", open_lead, round_sample, 1, "samples"},
-    {"lead_sample", "image 20 steps x 32, 50 DDIM", 32, 50, "image", open_lead, round_sample, 32, "samples"},
-    {"lead_sample", "paper 20 steps x 1, 50 DDIM", 1, 50, "paper", open_lead, round_sample, 1, "samples"},
-    {"lead_sample", "paper 20 steps x 32, 50 DDIM", 32, 50, "paper", open_lead, round_sample, 32, "samples"},
+    {"lead_sample", "image 20 steps x 1, 50 DDIM", 1, 50, "image", open_lead_frozen, round_sample, 1, "samples"},
+    {"lead_sample", "image 20 steps x 32, 50 DDIM", 32, 50, "image", open_lead_frozen, round_sample, 32, "samples"},
+    {"lead_sample", "paper 20 steps x 1, 50 DDIM", 1, 50, "paper", open_lead_frozen, round_sample, 1, "samples"},
+    {"lead_sample", "paper 20 steps x 32, 50 DDIM", 32, 50, "paper", open_lead_frozen, round_sample, 32, "samples"},
     {"gpt2_forward", "124M B4 T1024", 4, 1024, NULL, open_frozen, round_forward, 4096, "tokens"},
     {"gpt2_train", "124M B4 T64 AdamW", 4, 64, NULL, open_trainable, round_train, 256, "tokens"},
     {"gpt2_train", "124M B16 T1024 AdamW", 16, 1024, NULL, open_trainable, round_train, 16384, "tokens"},

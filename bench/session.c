@@ -32,7 +32,7 @@ Status session_open(Session *s, const LeadConfig *cfg, const SessionData *data, 
     int64_t *window;
     s->n_windows = traffic_windows(&s->series, s->perm, train, cfg->history, s->stats.Kt, 1, &window);
     s->window = window;
-    paramset_init(&s->ps, s->perm, &s->dev, (uint64_t)cfg->seed, false);
+    paramset_init(&s->ps, s->perm, &s->dev, (uint64_t)cfg->seed, data->inference);
     const LeadShape shape = lead_stats_shape(&s->stats, cfg);
     TRY(lead_model_new(&s->model, &s->ps, cfg, &shape, s->scratch));
     s->optim = (Optim){.lr = cfg->lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = cfg->decay, .clip = cfg->clip,

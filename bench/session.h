@@ -21,7 +21,9 @@ typedef struct Session {
     int64_t n_windows;
 } Session;
 
-typedef struct SessionData { const char *path; int synth_nodes; } SessionData;   // path NULL: synthetic, 8 weeks
+// path NULL: synthetic, 8 weeks.  inference: the parameters alone, as `lead forecast` loads them; no gradients, moments
+// or averages
+typedef struct SessionData { const char *path; int synth_nodes; bool inference; } SessionData;
 
 // dev is copied.  Errors: configuration, data, LLM.
 Status session_open(Session *s, const LeadConfig *cfg, const SessionData *data, Device dev);

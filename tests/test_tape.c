@@ -115,6 +115,36 @@ static void test_dropout(TestLog *log, World *w)
     tape_reset(&w->t);
 }
 
+// A scope keeps its result alone: memory and addresses repeat, a later reader finds other values, and nothing of it
+// happens while the tape records.
+static void test_scopes(TestLog *log, World *w)
+{
+    Tape *t = &w->t;
+    Tensor *x = leaf(w, SHAPE(100, 7), 3, true), *state = x, *inner = NULL;
+    tape_reset(t);
+    t->record = false;
+    const TapeScope scope = tape_scope_begin(t, x->shape);
+    const size_t mark = arena_mark(t->step);
+    for (int i = 0; i < 4; i++) {
+        Tensor *y = tape_scale(t, state, 2, 0);
+        TEST(log, !inner || y->x == inner->x, "pass %d: another address", i);
+        inner = y;
+        state = tape_scope_end(t, &scope, tape_scale(t, y, 1, 1));
+        TEST(log, arena_mark(t->step) == mark, "pass %d: %zu bytes in use, want %zu", i, arena_mark(t->step), mark);
+    }
+    TEST(log, at(state, 699) == 3 * 16 + 15, "the state after four passes is %g, want 63", at(state, 699));
+    tensor_fill(tape_tensor(t, SHAPE(1000, 7)), -1);
+    TEST(log, at(state, 0) == 63, "a result was overwritten by what came after its scope: %g", at(state, 0));
+    t->record = true;
+    tape_reset(t);
+    const TapeScope none = tape_scope_begin(t, x->shape);
+    Tensor *y = tape_scale(t, x, 2, 0);
+    TEST(log, arena_mark(t->step) > 0 && !none.y && tape_scope_end(t, &none, y) == y && at(y, 5) == 6,
+         "a scope of a tape that records changed something");
+    tape_backward(t, tape_sum(t, y));
+    TEST(log, grad_at(x, 5) == 2, "a gradient through a scope: %g, want 2", grad_at(x, 5));
+}
+
 void test_tape(TestLog *log)
 {
     World w;
@@ -123,5 +153,6 @@ void test_tape(TestLog *log)
     test_long_chain(log, &w);
     test_addresses(log, &w);
     test_dropout(log, &w);
+    test_scopes(log, &w);
     close_world(&w);
 }
