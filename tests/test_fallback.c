@@ -187,6 +187,59 @@ static void check_extension(TestLog *log, Arena *a, const TrafficSeries *s)
     }
 }
 
+// Whether a path is one of those that few rows allow: steps h of it are row `base` plus sign times the change of row
+// `from` over min(ahead + h, reach) slots.
+static bool is_path(const TrafficSeries *s, const float *path, int64_t base, int64_t from, float sign, int64_t ahead,
+                    int64_t reach)
+{
+    bool same = true;
+    for (int64_t j = 0; j < K * F && same; j++) {
+        const int64_t k = ahead + 1 + j / F, to = from + (k < reach ? k : reach), f = j % F;
+        const float change = sign != 0 ? sign * (s->x[to * F + f] - s->x[from * F + f]) : 0;
+        same = path[j] == fmaxf(0, s->x[base * F + f] + change);
+    }
+    return same;
+}
+
+// With few rows: half the paths are the last row and a change, half a row; rows after t and rows that are not valid
+// matter to none.
+static void check_brief(TestLog *log, Arena *a, const TrafficSeries *whole)
+{
+    enum { T = 9, GAP = 2, LAST = T - 1 - GAP, PATHS = 300 };
+    TrafficSeries s = traffic_series_newest(whole, a, whole->T - 3 * T);
+    s.T = T;
+    for (int64_t i = 0; i < T; i++) s.valid[i] = i <= LAST;
+    float *x = floats(a, 2 * PATHS * K * F), *again = x + PATHS * K * F, point[K * F];
+    int64_t last;
+    Status st = fallback_brief(&s, a, T - 1, K, PATHS, 7, x, point, &last);
+    TEST(log, !st.code && last == LAST, "%s; last row %lld", st.msg, (long long)last);
+    int stay = 0, change = 0;
+    for (int i = 0; i < PATHS; i++) {
+        bool stays = false, changes = false;
+        for (int64_t from = 0; from <= LAST; from++) {
+            stays |= is_path(&s, x + i * K * F, from, from, 0, GAP, LAST / 2);
+            for (float sign = -1; sign <= 1 && from <= LAST - LAST / 2; sign += 2)
+                changes |= is_path(&s, x + i * K * F, LAST, from, sign, GAP, LAST / 2);
+        }
+        stay += stays, change += changes;
+    }
+    TEST(log, stay + change == PATHS && abs(stay - change) < PATHS / 5, "%d paths stay, %d change, of %d", stay, change,
+         PATHS);
+    double mean = 0;
+    for (int64_t t = 0; t <= LAST; t++) mean += (double)s.x[t * F + 1] / (LAST + 1);
+    const double want = 0.5 * (mean + (double)s.x[LAST * F + 1]), got = (double)point[(K - 1) * F + 1];
+    TEST(log, fabs(got - want) <= 1e-6 * want, "point %g, want %g", got, want);
+    for (int64_t i = (LAST + 1) * F; i < T * F; i++) s.x[i] = 12345;
+    st = fallback_brief(&s, a, T - 1, K, PATHS, 7, again, point, &last);
+    TEST(log, !st.code && !memcmp(x, again, (size_t)(PATHS * K * F) * sizeof *x), "rows left out change the forecast");
+    s.valid[LAST] = s.valid[LAST - 1] = 0;   // now the last is 4 slots old, and changes are known over 2
+    st = fallback_brief(&s, a, T - 1, K, PATHS, 7, again, point, &last);
+    TEST(log, st.code == 1 && strstr(st.msg, "row 4, is 4 slots before row 8, want at most 2"), "'%s'", st.msg);
+    memset(s.valid + 1, 0, T - 1);
+    st = fallback_brief(&s, a, 0, K, PATHS, 7, again, point, &last);
+    TEST(log, st.code == 1 && strstr(st.msg, "at least 2 valid snapshots up to row 0, got 1"), "'%s'", st.msg);
+}
+
 void test_fallback(TestLog *log)
 {
     Arena *a = arena_new("fallback", (size_t)1 << 30, NULL);
@@ -199,5 +252,6 @@ void test_fallback(TestLog *log)
     }
     check_run_falls_back(log, a, &s);
     check_extension(log, a, &s);
+    check_brief(log, a, &s);
     arena_delete(a);
 }

@@ -1,4 +1,5 @@
-// Scopes: what a part of a forward pass computed on its way is forgotten where that part ends, unless backward wants it.
+// Scopes: what a part of a forward pass computed on its way is forgotten where that part ends, unless backward wants
+// it.
 #include "autograd/internal.h"
 
 TapeScope tape_scope_begin(Tape *t, Shape result)

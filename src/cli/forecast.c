@@ -155,6 +155,7 @@ static Status run(Cli *cli, void *values)
     t.step = (int)v->step - 1;
     if (t.step >= f.steps) return USAGE_ERROR("--step: want one of the %d steps, got %d", f.steps, t.step + 1);
     if (v->png) {
+        if (!f.run) return ERROR("--png: wants a run, got too few rows for one");
         TRY(directory_make(v->png));
         TRY(show_window_pngs(f.run, f.series, f.t, f.p.x, v->png, cli->perm));
         TRY(manifest_write(cli, arena_printf(cli->perm, "%s/forecast", v->png)));

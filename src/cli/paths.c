@@ -1,5 +1,6 @@
 #include "cli/paths.h"
 
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -137,22 +138,55 @@ static Status forecast_naive(PathsForecast *f, Cli *cli, const PathsOptions *o, 
 
 // ---- a trained run
 
-// Weights that suit any network: their statistics are fitted on the rows up to the one that is forecast from, after the
-// last part of these has calibrated them.
-static Status open_general(PathsForecast *f, Cli *cli, const PathsOptions *o, const char *file)
+// The newest rows that weights for any network want are from here on the series.
+static void keep_newest(PathsForecast *f, Cli *cli, const char *file)
 {
-    TRY(read_series(f, cli, o));
     const int64_t first = lead_general_first(f->t + 1);
-    if (first) {   // from here on the series begins there
-        TrafficSeries *newest = arena_alloc(cli->perm, sizeof *newest);
-        *newest = traffic_series_newest(f->series, cli->perm, first);
-        cli_say("%s: takes the newest %lld of %lld rows", file, (long long)(f->t + 1 - first), (long long)(f->t + 1));
-        f->series = newest;
-        f->t -= first;
-    }
+    if (!first) return;
+    TrafficSeries *newest = arena_alloc(cli->perm, sizeof *newest);
+    *newest = traffic_series_newest(f->series, cli->perm, first);
+    cli_say("%s: takes the newest %lld of %lld rows", file, (long long)(f->t + 1 - first), (long long)(f->t + 1));
+    f->series = newest;
+    f->t -= first;
+}
+
+// Too few rows for weights that suit any network, as `why` says.
+static Status forecast_brief(PathsForecast *f, Cli *cli, const PathsOptions *o, const LeadConfig *cfg, const char *why)
+{
+    const int S = o->run.samples ? (int)o->run.samples : cfg->samples, K = o->horizon ? (int)o->horizon : cfg->horizon;
+    const size_t KF = (size_t)K * (size_t)(f->series->N * f->series->N);
+    float *x = arena_alloc(cli->perm, (size_t)S * KF * sizeof *x), *point = arena_alloc(cli->perm, KF * sizeof *point);
+    const uint64_t seed = (uint64_t)(o->seed >= 0 ? o->seed : cfg->seed);
+    int64_t last;
+    const Status s = fallback_brief(f->series, cli->perm, f->t, K, S, seed, x, point, &last);
+    if (s.code) return ERROR("%s; %s", why, s.msg);
+    cli_say("note: %s: falls back to row %lld, the last valid one, with the changes and the rows before it; the bands "
+            "are rough", why, (long long)last);
+    f->p = (TrafficPaths){S, K, f->series->N, DIST_SAMPLES, x, point};
+    f->model = "fallback";
+    f->run = NULL;
+    return OK;
+}
+
+// Weights that suit any network: their statistics are fitted on the rows up to the one that is forecast from, after the
+// last part of these has calibrated them, or without that where the rows before it are too few.  *done: the forecast is
+// made, since all rows are.
+static Status open_general(PathsForecast *f, Cli *cli, const PathsOptions *o, const char *file, bool *done)
+{
+    LeadConfig cfg;
+    TRY(read_series(f, cli, o));
+    TRY(lead_general_config(&cfg, file, cli->scratch));
+    keep_newest(f, cli, file);
     const int64_t known = f->t + 1, cut = known - known * 15 / 100;
-    TRY(run_open_general(cli, &o->run, file, f->series, (TrafficRange){0, cut}, (TrafficRange){cut, known}, f->run));
-    return lead_general_refit(f->run, (TrafficRange){0, known});
+    const TrafficRange all = {0, known}, before = {0, cut};
+    Status enough = forecast_history(f->series, f->t, cfg.history);
+    if (!enough.code) enough = lead_general_enough(f->series, all, &cfg, cli->scratch);
+    *done = enough.code != 0;
+    if (*done) return forecast_brief(f, cli, o, &cfg, enough.msg);
+    const bool split = !lead_general_enough(f->series, before, &cfg, cli->scratch).code;
+    TRY(run_open_general(cli, &o->run, file, f->series, split ? before : all,
+                         (TrafficRange){split ? cut : known, known}, f->run));
+    return lead_general_refit(f->run, all);
 }
 
 static Status open_run(PathsForecast *f, Cli *cli, const PathsOptions *o)
@@ -188,8 +222,10 @@ static Status forecast_run(PathsForecast *f, Cli *cli, const PathsOptions *o)
     const char *general;
     LeadRun *r = f->run = arena_zalloc(a, sizeof *r);
     TRY(run_is_general(cli, &o->run, &general));
-    if (general) TRY(open_general(f, cli, o, general));
+    bool done = false;
+    if (general) TRY(open_general(f, cli, o, general, &done));
     else TRY(open_run(f, cli, o));
+    if (done) return OK;
     if (o->seed >= 0) r->cfg.seed = o->seed;
     // a path can be fed back as often as wanted
     if (r->cfg.horizons == HORIZON_ROLLOUT && o->horizon) r->cfg.horizon = (int)o->horizon;
@@ -221,6 +257,21 @@ static Status forecast_file(PathsForecast *f, Cli *cli, const PathsOptions *o)
                                           f->p.N);
 }
 
+// Sums of flows are floats too.
+static Status check_finite(const PathsForecast *f)
+{
+    const int64_t F = (int64_t)f->p.N * f->p.N, KF = f->p.K * F;
+    const float most = FLT_MAX / (float)F;
+    const struct { const float *x; int64_t n; } part[] = {
+        {f->p.point, KF}, {f->p.x, f->p.S * KF}, {f->levels, NAIVE_LEVELS * KF}};
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+        for (int64_t j = 0; part[i].x && j < part[i].n; j++)
+            if (!(part[i].x[j] <= most))
+                return ERROR("forecast: want values of at most %g kbit/s, got %g; --unit tells the unit of the data",
+                             (double)most, (double)part[i].x[j]);
+    return OK;
+}
+
 Status paths_forecast(PathsForecast *f, Cli *cli, const PathsOptions *o, bool draw)
 {
     *f = (PathsForecast){.series = NULL};
@@ -230,7 +281,7 @@ Status paths_forecast(PathsForecast *f, Cli *cli, const PathsOptions *o, bool dr
     else TRY(forecast_run(f, cli, o));
     f->steps = o->horizon ? (int)o->horizon : f->p.K;
     name_nodes(f, cli->perm);
-    return OK;
+    return check_finite(f);
 }
 
 void paths_say(const PathsForecast *f)

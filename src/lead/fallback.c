@@ -1,5 +1,6 @@
 #include "lead/fallback.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -52,4 +53,69 @@ void fallback_forecast(Fallback *f, Arena *a, const TrafficSeries *s, int64_t t,
         }
     }
     arena_rewind(a, mark);
+}
+
+// ---- few rows
+
+// Valid rows up to t, ascending -> out; returns their number.
+static int64_t valid_rows(const TrafficSeries *s, int64_t t, int64_t *out)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i <= t; i++)
+        if (s->valid[i]) out[n++] = i;
+    return n;
+}
+
+// One path, steps `ahead` + 1 .. `ahead` + K after row base: that row plus sign * (the change since row `from`).  Where
+// a row is missing, and beyond `reach` slots, the change is that before.
+static void add_changes(const TrafficSeries *s, int64_t base, int64_t from, float sign, int64_t ahead, int64_t reach,
+                        int K, float *out)
+{
+    const int F = s->N * s->N;
+    int64_t to = from;
+    for (int64_t k = 1; k <= ahead + K; k++) {
+        const int64_t next = k <= reach ? traffic_row_at(s, from, k) : -1;
+        if (next >= 0) to = next;
+        for (int f = 0; f < F && k > ahead; f++) {
+            const float change = sign * (s->x[to * F + f] - s->x[from * F + f]);
+            out[(k - ahead - 1) * F + f] = fminf(FLT_MAX, fmaxf(0, s->x[base * F + f] + change));
+        }
+    }
+}
+
+// Half of row `last`, half of the mean of the n rows -> out [K][F]
+static void between(const TrafficSeries *s, const int64_t *row, int64_t n, int K, float *out)
+{
+    const int F = s->N * s->N;
+    for (int f = 0; f < F; f++) {
+        double sum = 0;
+        for (int64_t i = 0; i < n; i++) sum += (double)s->x[row[i] * F + f];
+        const float mean = (float)(0.5 * (sum / (double)n + (double)s->x[row[n - 1] * F + f]));
+        for (int k = 0; k < K; k++) out[k * F + f] = mean;
+    }
+}
+
+Status fallback_brief(const TrafficSeries *s, Arena *a, int64_t t, int K, int S, uint64_t seed, float *samples,
+                      float *point, int64_t *last)
+{
+    const size_t mark = arena_mark(a), KF = (size_t)K * (size_t)(s->N * s->N);
+    int64_t *row = arena_alloc(a, (size_t)(t + 1) * sizeof *row), n = valid_rows(s, t, row), early = 0;
+    if (n < 2) return ERROR("want at least 2 valid snapshots up to row %lld, got %lld", (long long)t, (long long)n);
+    *last = row[n - 1];
+    const int64_t span = s->slot[*last] - s->slot[row[0]], reach = span < 2 ? 1 : span / 2;
+    const int64_t ahead = s->slot[t] - s->slot[*last], most = reach < K ? reach : K;
+    if (ahead > most)
+        return ERROR("the last valid snapshot, row %lld, is %lld slots before row %lld, want at most %lld (--keep-all "
+                     "takes suspicious ones too)", (long long)*last, (long long)ahead, (long long)t, (long long)most);
+    while (s->slot[row[early]] + reach <= s->slot[*last]) early++;   // so many rows have known changes after them
+    for (int i = 0; i < S; i++) {
+        const uint32_t u = philox_u32(seed, philox_subsequence(SITE_SAMPLE, 0), (uint64_t)(t * S + i));
+        const bool stays = u & 2;
+        const int64_t from = row[(int64_t)((uint64_t)(u >> 2) * (uint64_t)(stays ? n : early) >> 30)];
+        const float sign = stays ? 0 : u & 1 ? 1 : -1;
+        add_changes(s, stays ? from : *last, from, sign, ahead, reach, K, samples + (size_t)i * KF);
+    }
+    between(s, row, n, K, point);
+    arena_rewind(a, mark);
+    return OK;
 }

@@ -24,4 +24,13 @@ Status fallback_fit(Fallback *f, Arena *a, NaiveKind kind, const TrafficSeries *
 void fallback_forecast(Fallback *f, Arena *a, const TrafficSeries *s, int64_t t, int S, uint64_t seed, float *samples,
                        float *point);
 
+// Where there are too few rows for any fit.  Half of the paths, at random, are the last valid row at or before t plus
+// the changes of all flows since one earlier row, with one sign for all; the others stay at one of the rows: what comes
+// may be near the last row or near the usual.  Changes are known over at most half the time that the rows span; beyond,
+// a path stays where it is.  point is half the last row and half the mean of the rows.  samples [S][K][F] and point
+// [K][F], kbit/s; path i depends on (seed, t, i) alone; scratch memory comes from a.  *last: that row.
+// Errors: fewer than 2 valid rows; the last one more than K slots before t, or more than changes are known over.
+Status fallback_brief(const TrafficSeries *s, Arena *a, int64_t t, int K, int S, uint64_t seed, float *samples,
+                      float *point, int64_t *last);
+
 #endif

@@ -137,8 +137,11 @@ static void mean_of_samples(const LeadRun *r, int n, const float *samples, float
 
 Status forecast_history(const TrafficSeries *s, int64_t t, int history)
 {
+    if (t < history - 1)
+        return ERROR("forecast after row %lld: want %d valid consecutive snapshots up to it, the data begin at row 0",
+                     (long long)t, history);
     for (int b = 0; b < history; b++)
-        if (t - b < 0 || traffic_row_at(s, t, -b) != t - b)
+        if (traffic_row_at(s, t, -b) != t - b)
             return ERROR("forecast after row %lld: want %d valid consecutive snapshots up to it, row %lld is "
                          "missing or invalid", (long long)t, history, (long long)t - b);
     return OK;
@@ -175,11 +178,11 @@ Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *poi
     TRY(config_check(&r->cfg));   // sampling keys may have been changed since loading
     r->model.cfg = r->cfg;
     for (int i = 0; i < n; i++) TRY(forecast_history(r->series, t[i], r->cfg.history));
-    if (*r->stats.fallback > 0) return forecast_naive(r, t, n, out, point);
-    const bool direct = r->cfg.horizons == HORIZON_DIRECT, head = r->cfg.point != POINT_SAMPLES;
-    if (direct) forecast_direct(r, t, n, out, head ? point : NULL);
+    const bool naive = *r->stats.fallback > 0, direct = r->cfg.horizons == HORIZON_DIRECT;
+    if (naive) TRY(forecast_naive(r, t, n, out, point));
+    else if (direct) forecast_direct(r, t, n, out, r->cfg.point != POINT_SAMPLES ? point : NULL);
     else forecast_rollout(r, t, n, out);
-    if (point && r->cfg.point != POINT_HEAD) mean_of_samples(r, n, out, point);
+    if (point && !naive && r->cfg.point != POINT_HEAD) mean_of_samples(r, n, out, point);
     const int64_t each = (int64_t)r->cfg.horizon * r->stats.F;
     for (int i = 0; i < n; i++)
         if (!all_finite(out + i * each * r->cfg.samples, each * r->cfg.samples) ||

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lead/record.h"
+#include "traffic/ridge_gram.h"
 
 enum { QUICK_WINDOWS = 32, QUICK_SAMPLES = 8 };   // of the calibration, which shall take a second
 static const char KEY[] = "lead.pretrain";
@@ -64,6 +65,36 @@ int64_t lead_general_first(int64_t end)
 {
     enum { NEWEST = 20000 };
     return end > NEWEST ? end - NEWEST : 0;
+}
+
+static bool has_traffic(const TrafficSeries *s, TrafficRange rows)
+{
+    const int64_t F = (int64_t)s->N * s->N;
+    for (int64_t t = rows.begin; t < rows.end; t++)
+        for (int64_t f = 0; s->valid[t] && f < F; f++)
+            if (s->x[t * F + f] > 0) return true;
+    return false;
+}
+
+static int64_t count_windows(const TrafficSeries *s, TrafficRange rows, int history, int horizon, Arena *scratch)
+{
+    const size_t mark = arena_mark(scratch);
+    int64_t *starts;
+    const int64_t n = traffic_windows(s, scratch, rows, history, horizon, 1, &starts);
+    arena_rewind(scratch, mark);
+    return n;
+}
+
+Status lead_general_enough(const TrafficSeries *s, TrafficRange rows, const LeadConfig *cfg, Arena *scratch)
+{
+    const int K = cfg->horizon, least = lead_uses_ridge(cfg) ? RIDGE_MIN_WINDOWS : 0;
+    const int64_t n = count_windows(s, rows, RIDGE_LAGS, K, scratch);
+    if (n < least || count_windows(s, rows, cfg->history, K, scratch) < 1)
+        return ERROR("rows %lld..%lld hold %lld windows of %d + %d valid consecutive snapshots, want at least %d",
+                     (long long)rows.begin, (long long)rows.end - 1, (long long)n, RIDGE_LAGS, K, RIDGE_MIN_WINDOWS);
+    if (!has_traffic(s, rows))
+        return ERROR("rows %lld..%lld hold no traffic", (long long)rows.begin, (long long)rows.end - 1);
+    return OK;
 }
 
 Status lead_general_load(LeadRun *r, const char *file, const TrafficSeries *s, TrafficRange train, TrafficRange val,

@@ -18,6 +18,10 @@ Status lead_general_config(LeadConfig *cfg, const char *file, Arena *scratch);
 // tells little of the next hours, and a forecast shall not wait for it.
 int64_t lead_general_first(int64_t end);
 
+// Error: such weights have too little to work with in these rows: no traffic, or fewer windows than the base and the
+// statistics are fitted on.  cfg: theirs.
+Status lead_general_enough(const TrafficSeries *s, TrafficRange rows, const LeadConfig *cfg, Arena *scratch);
+
 // Makes a run of the weights in `file` and the series s, which is attached (lead_run_attach): statistics from the rows
 // `train`; spread, weight of the head and fall-back from the rows `val`, which may hold too few windows for that
 // (out->windows = 0).  Errors: those of checkpoint_open and lead_stats_fit; not such weights.
