@@ -74,8 +74,8 @@ static const struct { const char *verb, *options; } verbs[] = {
     {"train", DATA "out resume update from final no-final profile checkpoint-seconds config config-file history "
                    "horizon encoding llm adapter-width lr steps minutes patience seed guidance"},
     {"pretrain", "out networks steps-each resume checkpoint-seconds config"},
-    {"forecast", DATA "model llm horizon samples sample-steps guidance seed quantiles row flow out png report paths "
-                 "aggregate format value"},
+    {"forecast", DATA "model llm horizon samples sample-steps guidance memory seed quantiles row flow out png report "
+                 "paths aggregate format value"},
     {"loads", DATA "model paths topology routing weights capacity-unit horizon row quantiles above format out report"},
     {"whatif", DATA "model paths topology weights fail grow move optimise routing-out above format out"},
     {"eval", DATA "model llm naive-only protocol split stride samples sample-steps guidance batch details out png "

@@ -155,7 +155,7 @@ static void check_files(TestLog *log, Arena *a, const char *file)
     LeadRun r;
     Calibration c;
     const TrafficSeries few = synth_series(log, a, N, 1, 3600);
-    s = lead_general_load(&r, file, &few, (TrafficRange){0, 24}, (TrafficRange){24, 24}, &w->dev, w->perm, w->step,
+    s = lead_general_load(&r, file, &few, (TrafficRange){0, 24}, (TrafficRange){24, 24}, 0, &w->dev, w->perm, w->step,
                           w->scratch, &c);
     TEST(log, s.code == 1 && strstr(s.msg, "windows"), "a day of hours: '%s'", s.msg);
     world_delete(w);
@@ -168,7 +168,7 @@ static void check_refit(TestLog *log, Arena *a, const char *file)
     LeadRun r;
     Calibration c;
     const TrafficSeries s = synth_series(log, a, N, 12, 1800);
-    Status st = lead_general_load(&r, file, &s, (TrafficRange){0, 300}, (TrafficRange){300, 500}, &w->dev, w->perm,
+    Status st = lead_general_load(&r, file, &s, (TrafficRange){0, 300}, (TrafficRange){300, 500}, 0, &w->dev, w->perm,
                                   w->step, w->scratch, &c);
     const float spread = r.stats.spread[1], weight = r.stats.head_weight[2], mean = r.stats.mean[3];
     if (!st.code) st = lead_general_refit(&r, (TrafficRange){0, s.T});

@@ -1,20 +1,21 @@
-// Memory of gradients while backward runs.  Backward reads the gradient of an activation for the last time in the call
-// that made the activation; from then on its memory is free for later gradients.  A new gradient takes its memory from
-// the smallest free block that is large enough.  The order of calls is the same in every step, so addresses repeat from
-// step to step.
+// Memory of gradients while backward runs.  Backward reads an activation and its gradient for the last time in the call
+// that made the activation: its readers came later, so they are through.  From then on the memory of both is free for
+// later gradients.  A new gradient takes its memory from the smallest free block that is large enough.  The order of
+// calls is the same in every step, so addresses repeat from step to step.
 #include "autograd/internal.h"
 
 typedef struct Spare { unsigned char *at; size_t bytes; } Spare;
 
+enum { ALIGN = 256 };   // bytes, as a GPU's allocator aligns
+
 static size_t spare_bytes(const Tensor *x)
 {
-    enum { ALIGN = 256 };   // bytes, as a GPU's allocator aligns
     return (tensor_bytes(x) + ALIGN - 1) / ALIGN * ALIGN;
 }
 
 void gradient_begin(Tape *t)
 {
-    t->spare = arena_alloc(t->step, (size_t)t->n_nodes * sizeof *t->spare);
+    t->spare = arena_alloc(t->step, (size_t)t->n_nodes * (1 + OP_MAX_OUT) * sizeof *t->spare);
     t->n_spare = 0;
 }
 
@@ -33,9 +34,13 @@ void *gradient_take(Tape *t, const Tensor *x)
     return at;
 }
 
-// out: the output of a call that backward has just run, the last to read out->g.  Leaves keep their gradients.
-void gradient_give(Tape *t, Tensor *out)
+void gradient_give(Tape *t, OpCall *c)
 {
+    Tensor *out = c->out[0];
     t->spare[t->n_spare++] = (Spare){out->g, spare_bytes(out)};
     out->g = NULL;
+    for (int j = 0; j < c->n_out; j++) {
+        const size_t bytes = tensor_bytes(c->out[j]) / ALIGN * ALIGN;   // the rest of it may be the next tensor's
+        if (bytes) t->spare[t->n_spare++] = (Spare){c->out[j]->x, bytes};
+    }
 }

@@ -11,10 +11,12 @@ Tensor *tape_grad_owner(Tensor *y);         // the tensor whose gradient y share
 enum { OP_SEGMENT = OP_COUNT };
 void segment_backward(Tape *t, const OpCall *c);
 
-// gradient.c: memory of gradients that nobody reads again, for new ones, while backward runs.
+// gradient.c: memory of activations and gradients that nobody reads again, for new gradients, while backward runs.
 void gradient_begin(Tape *t);                       // backward begins: there is none
 void gradient_end(Tape *t);                         // backward has ended: nothing may be taken any more
 void *gradient_take(Tape *t, const Tensor *x);      // memory for the gradient of x, contents undefined
-void gradient_give(Tape *t, Tensor *out);           // out->g will not be read again: its memory may be taken
+// Backward has run c, the last to read its outputs and the gradient of the first: their memory may be taken.  Leaves
+// keep their gradients.
+void gradient_give(Tape *t, OpCall *c);
 
 #endif

@@ -130,7 +130,7 @@ void tape_backward_from(Tape *t, Tensor *y)
             if (c->in[i] && c->in[i]->needs_grad) tape_grad(t, c->in[i]);
         if (c->op == (OpId)OP_SEGMENT) segment_backward(t, c);
         else call_kernel(t, c, true);
-        if (out != tape_grad_owner(y)) gradient_give(t, out);
+        if (out != tape_grad_owner(y)) gradient_give(t, c);
     }
     gradient_end(t);
 }

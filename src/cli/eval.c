@@ -249,6 +249,7 @@ static Status score(EvalScores *e, Cli *cli, const EvalValues *v, LeadRun *run, 
     const TrafficSplits *split = &e->plan.split;
     e->table = eval_table_new(cli->perm, task, NAIVE_KINDS + 1 + files->n);
     TRY(eval_run(&e->table, cli->perm, task, run, (int)v->batch, e->links));
+    if (run) run_say_memory(run);
     for (int i = 0; i < files->n; i++) {
         const Forecaster f = eval_links_watch(e->links, cli->perm, forecast_file_forecaster(&files->file[i]));
         TRY(evaluate(&e->table, cli->perm, task, &f));

@@ -1,25 +1,41 @@
 #include "cli/run.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "io/file.h"
 #include "lead/general.h"
 
-static void set_options(const RunOptions *o, LeadRun *r)
+// "500M": bytes, in KiB, MiB or GiB.
+static Status memory_parse(const char *text, size_t *bytes)
+{
+    static const char units[] = "KMG";
+    *bytes = 0;
+    if (!text) return OK;
+    char *end;
+    const double n = strtod(text, &end);
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    if (end == text || !unit || end[1] || !(n > 0 && n <= 1e6))
+        return USAGE_ERROR("--memory: want a size such as 500M or 2G, got '%s'", text);
+    *bytes = (size_t)(n * (double)((size_t)1 << 10 * (unit - units + 1)));
+    return OK;
+}
+
+static Status set_options(const RunOptions *o, LeadRun *r)
 {
     if (r->note) fprintf(stderr, "note: %s\n", r->note);
     if (o->samples) r->cfg.samples = (int)o->samples;
     if (o->sample_steps) r->cfg.sample_steps = (int)o->sample_steps;
     if (o->guidance >= 0) r->cfg.guidance = o->guidance;
+    return memory_parse(o->memory, &r->memory);
 }
 
 Status run_open(Cli *cli, const RunOptions *o, LeadWanted wanted, LeadRun *r)
 {
     TRY(lead_run_load(r, o->model, wanted, o->llm, &cli->device, cli->perm, cli->step, cli->scratch));
-    set_options(o, r);
-    return OK;
+    return set_options(o, r);
 }
 
 Status run_is_general(Cli *cli, const RunOptions *o, const char **file)
@@ -41,9 +57,11 @@ Status run_open_general(Cli *cli, const RunOptions *o, const char *file, const T
                         TrafficRange val, LeadRun *r)
 {
     Calibration c;
+    size_t memory;
     if (o->llm) return USAGE_ERROR("--llm: %s has none", file);
-    TRY(lead_general_load(r, file, s, train, val, &cli->device, cli->perm, cli->step, cli->scratch, &c));
-    set_options(o, r);
+    TRY(memory_parse(o->memory, &memory));
+    TRY(lead_general_load(r, file, s, train, val, memory, &cli->device, cli->perm, cli->step, cli->scratch, &c));
+    TRY(set_options(o, r));
     cli_say("%s: weights that suit any network; statistics of rows %lld..%lld, calibrated on %d windows of rows "
             "%lld..%lld", file, (long long)train.begin, (long long)train.end - 1, c.windows, (long long)val.begin,
             (long long)val.end - 1);
@@ -55,6 +73,15 @@ static void say_fallback(const LeadRun *r)
     if (*r->stats.fallback > 0)
         cli_say("%s: forecasts as %s does, since validation found the network no better", r->file,
                 naive_names[(int)*r->stats.fallback - 1]);
+}
+
+void run_say_memory(const LeadRun *r)
+{
+    if (r->memory && r->fit.rows)
+        cli_say("--memory: %lld samples at once, of %d windows with %d each", (long long)r->fit.rows, r->fit.windows,
+                r->cfg.samples);
+    else if (r->memory)
+        cli_say("--memory: no samples of the network were drawn");
 }
 
 void run_say(const LeadRun *r)

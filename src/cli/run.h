@@ -7,7 +7,7 @@
 #include "lead/train.h"
 
 typedef struct RunOptions {
-    const char *model, *llm;
+    const char *model, *llm, *memory;
     int64_t samples, sample_steps;   // 0: the run's
     double guidance;                 // below 0: the run's
 } RunOptions;
@@ -20,7 +20,9 @@ typedef struct RunOptions {
      "sample paths (default: the run's; 32 in the presets)", 2, 4096}, \
     {"sample-steps", OPT_INT, offsetof(S, run.sample_steps), "N", \
      "network calls per sample (default: the run's)", 1, 10000}, \
-    {"guidance", OPT_NUMBER, offsetof(S, run.guidance), "W", "guidance weight (default: the run's)", 0, 100}
+    {"guidance", OPT_NUMBER, offsetof(S, run.guidance), "W", "guidance weight (default: the run's)", 0, 100}, \
+    {"memory", OPT_TEXT, offsetof(S, run.memory), "SIZE", \
+     "draw as many samples at once as fit into SIZE, such as 500M or 2G: the same bits (default: all)", 0, 0}
 
 // Loads o->model and sets the sampling options that were given.
 Status run_open(Cli *cli, const RunOptions *o, LeadWanted wanted, LeadRun *r);
@@ -30,6 +32,8 @@ Status run_is_general(Cli *cli, const RunOptions *o, const char **file);
 // Opens them for s: statistics from the rows `train`, calibrated on the rows `val`; sets the options that were given.
 Status run_open_general(Cli *cli, const RunOptions *o, const char *file, const TrafficSeries *s, TrafficRange train,
                         TrafficRange val, LeadRun *r);
+// Says on stderr how a forecast was cut to fit into --memory; nothing where that was not given.
+void run_say_memory(const LeadRun *r);
 // Says on stderr which weights were loaded and which rows they were fitted on.
 void run_say(const LeadRun *r);
 

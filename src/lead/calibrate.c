@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "lead/memory.h"
+
 enum { FACTORS = 17, BATCH = 8 };
 enum { UNCHANGED = 4 };
 static double factor(int i) { return 1 + 0.05 * (i - UNCHANGED); }   // 0.8 .. 1.6
@@ -122,10 +124,28 @@ static Sums sums_new(const LeadRun *r)
     return (Sums){crps, crps + FACTORS * K, crps + (FACTORS + 1) * K};
 }
 
-static float *samples_new(const LeadRun *r)
+static float *samples_new(const LeadRun *r, int n)
 {
     const size_t each = (size_t)r->cfg.samples * (size_t)r->stats.Kt * (size_t)r->stats.F;
-    return arena_alloc(r->perm, BATCH * each * sizeof(float));
+    return arena_alloc(r->perm, (size_t)n * each * sizeof(float));
+}
+
+static void draw_windows(LeadRun *r, void *arg, const int64_t *t, int n)
+{
+    (void)arg;
+    Sums sums = sums_new(r);
+    add_windows(r, t, n, &sums, samples_new(r, n));
+}
+
+// How many windows are drawn at once, within r->memory.  What a forecast takes is another matter.
+static Status choose_batch(LeadRun *r, int64_t t, int *batch)
+{
+    *batch = BATCH;
+    if (!r->memory) return OK;
+    TRY(lead_memory_fit(r, t, BATCH, draw_windows, NULL));
+    *batch = r->fit.windows;
+    r->fit = (MemoryFit){0};
+    return OK;
 }
 
 double lead_calibrate_rehearse(LeadRun *r, TrafficRange val)
@@ -135,7 +155,7 @@ double lead_calibrate_rehearse(LeadRun *r, TrafficRange val)
     const int windows = find_windows(r, val, CALIBRATE_WINDOWS, &start, &n), few = windows < BATCH ? windows : BATCH;
     for (int i = 0; i < few; i++) start[i] += r->cfg.history - 1;
     Sums sums = sums_new(r);
-    if (windows) add_windows(r, start, few, &sums, samples_new(r));
+    if (windows) add_windows(r, start, few, &sums, samples_new(r, BATCH));
     arena_rewind(r->perm, mark);
     return windows ? (double)few / windows : 0;
 }
@@ -202,10 +222,12 @@ Status lead_calibrate(LeadRun *r, TrafficRange val, int most, Calibration *out)
         return OK;
     }
     for (int i = 0; i < windows; i++) at[i] = start[i * n / windows] + H - 1;
+    int batch;
+    TRY(choose_batch(r, at[0], &batch));
     Sums sums = sums_new(r);
-    float *samples = samples_new(r);
-    for (int i = 0; i < windows; i += BATCH) {
-        const int more = windows - i < BATCH ? windows - i : BATCH;
+    float *samples = samples_new(r, batch);
+    for (int i = 0; i < windows; i += batch) {
+        const int more = windows - i < batch ? windows - i : batch;
         add_windows(r, at + i, more, &sums, samples);
     }
     *out = (Calibration){.windows = windows, .least = INFINITY, .least_weight = 1};

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lead/memory.h"
 #include "lead/record.h"
 #include "nn/run_directory.h"
 #include "tensor/sort.h"
@@ -94,22 +95,23 @@ static void forecast_direct(LeadRun *r, const int64_t *t, int n, float *out, flo
     tensor_get_f32(mean, head, numel(mean));
 }
 
-// rollout: each of the n*S paths is a window of its own, and its samples are fed back on the device.
-static void forecast_rollout(LeadRun *r, const int64_t *t, int n, float *out)
+// rollout: each of the n*S paths is a window of its own, and its samples are fed back on the device.  The R paths from
+// `first` on -> out.
+static void forecast_rollout(LeadRun *r, const int64_t *t, int first, int R, float *out)
 {
     Tape *tape = &r->tape;
-    const int S = r->cfg.samples, K = r->cfg.horizon, R = n * S;
+    const int S = r->cfg.samples, K = r->cfg.horizon;
     const size_t mark = tape->step_mark;
     tape_reset(tape);
     int64_t *at = arena_alloc(tape->step, 2 * (size_t)R * sizeof *at), *row = at + R;
-    for (int i = 0; i < R; i++) at[i] = t[i / S];
+    for (int i = 0; i < R; i++) at[i] = t[(first + i) / S];
     Tensor *rows = lead_data_rows(&r->data, tape->step, at, R);
     Tensor *path = tape_zeros(tape, SHAPE(R, K, r->stats.F));   // kbit/s
     tape->step_mark = arena_mark(tape->step);   // these outlive the steps
     for (int k = 0; k < K; k++) {
         tape_reset(tape);
         // a step's noise has an address of its own
-        for (int i = 0; i < R; i++) row[i] = ((int64_t)k << 40) + at[i] * S + i % S;
+        for (int i = 0; i < R; i++) row[i] = ((int64_t)k << 40) + at[i] * S + (first + i) % S;
         const LeadPath drawn = {k, lead_data_scale(tape, &r->data, path)};
         LeadBatch b = lead_data_batch(tape, &r->data, rows, &drawn, false);
         b.moments = lead_moments(tape, &r->model, &b);
@@ -172,23 +174,50 @@ static bool all_finite(const float *x, int64_t n)
     return true;
 }
 
-Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *point)
+// The network's samples of n windows, r->fit.rows at once.
+static void forecast_network(LeadRun *r, const int64_t *t, int n, float *out, float *point)
 {
-    CHECK(r->series, "lead_forecast: no series is attached");
-    TRY(config_check(&r->cfg));   // sampling keys may have been changed since loading
+    const int all = n * r->cfg.samples, most = r->fit.rows && r->fit.rows < all ? (int)r->fit.rows : all;
+    const int64_t each = (int64_t)r->cfg.horizon * r->stats.F;
     r->model.cfg = r->cfg;
-    for (int i = 0; i < n; i++) TRY(forecast_history(r->series, t[i], r->cfg.history));
-    const bool naive = *r->stats.fallback > 0, direct = r->cfg.horizons == HORIZON_DIRECT;
-    if (naive) TRY(forecast_naive(r, t, n, out, point));
-    else if (direct) forecast_direct(r, t, n, out, r->cfg.point != POINT_SAMPLES ? point : NULL);
-    else forecast_rollout(r, t, n, out);
-    if (point && !naive && r->cfg.point != POINT_HEAD) mean_of_samples(r, n, out, point);
+    r->model.most_rows = most;
+    if (r->cfg.horizons == HORIZON_DIRECT) forecast_direct(r, t, n, out, r->cfg.point != POINT_SAMPLES ? point : NULL);
+    else
+        for (int i = 0; i < all; i += most) forecast_rollout(r, t, i, all - i < most ? all - i : most, out + i * each);
+    if (point && r->cfg.point != POINT_HEAD) mean_of_samples(r, n, out, point);
+}
+
+static void forecast_nowhere(LeadRun *r, void *arg, const int64_t *t, int n)
+{
+    (void)arg;
+    const size_t each = (size_t)r->cfg.horizon * (size_t)r->stats.F;
+    float *out = arena_alloc(r->perm, (size_t)n * (size_t)(r->cfg.samples + 1) * each * sizeof *out);
+    forecast_network(r, t, n, out, out + (size_t)(n * r->cfg.samples) * each);
+}
+
+static Status check_samples(const LeadRun *r, const int64_t *t, int n, const float *out, const float *point)
+{
     const int64_t each = (int64_t)r->cfg.horizon * r->stats.F;
     for (int i = 0; i < n; i++)
         if (!all_finite(out + i * each * r->cfg.samples, each * r->cfg.samples) ||
             (point && !all_finite(point + i * each, each)))
             return ERROR("%s: forecast after row %lld: want finite values, got others", r->file, (long long)t[i]);
     return OK;
+}
+
+Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *point)
+{
+    CHECK(r->series, "lead_forecast: no series is attached");
+    TRY(config_check(&r->cfg));   // sampling keys may have been changed since loading
+    for (int i = 0; i < n; i++) TRY(forecast_history(r->series, t[i], r->cfg.history));
+    const int64_t each = (int64_t)r->cfg.horizon * r->stats.F;
+    const bool naive = *r->stats.fallback > 0;
+    if (naive) TRY(forecast_naive(r, t, n, out, point));
+    else if (r->memory && !r->fit.rows) TRY(lead_memory_fit(r, t[0], n, forecast_nowhere, NULL));
+    for (int i = 0, most = r->memory ? r->fit.windows : n; i < n && !naive; i += most)
+        forecast_network(r, t + i, n - i < most ? n - i : most, out + i * each * r->cfg.samples,
+                         point ? point + i * each : NULL);
+    return check_samples(r, t, n, out, point);
 }
 
 // ---- as a row of the evaluation

@@ -6,6 +6,10 @@
 #include "lead/fallback.h"
 #include "traffic/evaluate.h"
 
+// How a forecast is cut so that it fits into LeadRun.memory (lead/memory.h): so many windows, and samples of all of
+// these, at once.  rows 0: not chosen yet.
+typedef struct MemoryFit { int windows; int64_t rows; } MemoryFit;
+
 typedef struct LeadRun {
     LeadConfig cfg;              // as trained; sampling keys may be changed before forecasting
     LeadStats stats;
@@ -25,6 +29,9 @@ typedef struct LeadRun {
     TrafficRange train, val;     // rows of the training data that the run was fitted and validated on
     const TrafficSeries *series; // that of lead_run_attach
     Fallback fallback;           // fitted when first needed
+    size_t memory;               // bytes that forecasting may take; 0: as many as it wants
+    MemoryFit fit;               // chosen when first needed
+    size_t memory_top[3];        // most bytes that perm, step and scratch held before that
 } LeadRun;
 
 // Which weights of a run directory are wanted.
@@ -45,10 +52,10 @@ Status lead_run_attach(LeadRun *r, const TrafficSeries *s);
 
 // Forecasts the attached series after each of n rows t: samples of rows t+1 .. t+K -> out [n][S][K][F] kbit/s,
 // S = cfg.samples, K = cfg.horizon.  point: the point forecast that cfg.point says, [n][K][F] kbit/s, or NULL.
-// Sample s after row t depends on the data up to t, s, S and the seed, but not on n.
+// Sample s after row t depends on the data up to t, s, S and the seed, but not on n, nor on r->memory.
 // With stats.fallback both are those of that naive forecast, fitted on the rows of the series up to the training's end,
 // or up to t where that is earlier.
-// Errors: config_check's; the cfg.history rows that end with t are not all valid and in one run; a forecast that is not
+// Errors: config_check's; those of lead_memory_fit; the cfg.history rows that end with t are not all valid and in one run; a forecast that is not
 // finite.
 Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *point);
 

@@ -98,10 +98,11 @@ Status lead_general_enough(const TrafficSeries *s, TrafficRange rows, const Lead
 }
 
 Status lead_general_load(LeadRun *r, const char *file, const TrafficSeries *s, TrafficRange train, TrafficRange val,
-                         const Device *dev, Arena *perm, Arena *step, Arena *scratch, Calibration *out)
+                         size_t memory, const Device *dev, Arena *perm, Arena *step, Arena *scratch,
+                         Calibration *out)
 {
     *r = (LeadRun){.perm = perm, .file = file, .general = true, .train = train, .val = val,
-                   .data_path = "synthetic traffic"};
+                   .data_path = "synthetic traffic", .memory = memory};
     SafeFile f;
     TRY(checkpoint_open(&f, perm, file));
     const Status loaded = load_open(r, &f, s, dev, step, scratch);

@@ -24,9 +24,11 @@ Status lead_general_enough(const TrafficSeries *s, TrafficRange rows, const Lead
 
 // Makes a run of the weights in `file` and the series s, which is attached (lead_run_attach): statistics from the rows
 // `train`; spread, weight of the head and fall-back from the rows `val`, which may hold too few windows for that
-// (out->windows = 0).  Errors: those of checkpoint_open and lead_stats_fit; not such weights.
+// (out->windows = 0).  memory: of the run, 0 for no limit.  Errors: those of checkpoint_open, lead_stats_fit and
+// lead_memory_fit; not such weights.
 Status lead_general_load(LeadRun *r, const char *file, const TrafficSeries *s, TrafficRange train, TrafficRange val,
-                         const Device *dev, Arena *perm, Arena *step, Arena *scratch, Calibration *out);
+                         size_t memory, const Device *dev, Arena *perm, Arena *step, Arena *scratch,
+                         Calibration *out);
 
 // The same run with statistics of the rows `all` in their place, calibration kept: for forecasts of what comes next.
 Status lead_general_refit(LeadRun *r, TrafficRange all);

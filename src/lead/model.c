@@ -415,20 +415,25 @@ typedef struct SampleWork {
     SamplerPlan plan;
 } SampleWork;
 
-static void sample_work(void *arg)
+static void sample_rows(const SampleWork *w, const Known *k)
 {
-    const SampleWork *w = arg;
     Tape *t = w->t;
-    const size_t mark = arena_mark(t->step);
-    const Known k = lead_known(t, w->m, w->b, lead_condition(t, w->m, w->b));
     SampleContext ctx = {.m = w->m,
-                         .known = {.c = {repeat_rows(t, k.c.g, w->index), repeat_rows(t, k.c.s, w->index)},
-                                   .planes = lead_has_unet(&w->m->cfg) ? repeat_rows(t, k.planes, w->index) : NULL,
-                                   .flows = repeat_rows(t, k.flows, w->index)}};
+                         .known = {.c = {repeat_rows(t, k->c.g, w->index), repeat_rows(t, k->c.s, w->index)},
+                                   .planes = lead_has_unet(&w->m->cfg) ? repeat_rows(t, k->planes, w->index) : NULL,
+                                   .flows = repeat_rows(t, k->flows, w->index)}};
     if (w->m->cfg.guidance != 1)
         ctx.null = lead_condition_drop(t, w->m, ctx.known.c, tape_zeros(t, SHAPE(numel(w->index))));
     sampler_draw(&w->plan, t, sample_denoise, &ctx);
-    arena_rewind(t->step, mark);
+}
+
+static void sample_work(void *arg)
+{
+    const SampleWork *w = arg;
+    const size_t mark = arena_mark(w->t->step);
+    const Known k = lead_known(w->t, w->m, w->b, lead_condition(w->t, w->m, w->b));
+    sample_rows(w, &k);
+    arena_rewind(w->t->step, mark);
 }
 
 static LeadSamplingKey sampling_key(const SampleWork *w, int B, int S)
@@ -457,24 +462,54 @@ static LeadSamplingKey sampling_key(const SampleWork *w, int B, int S)
 // With an odd number of samples a pair would belong to two windows.
 bool lead_antithetic(const LeadConfig *cfg) { return cfg->antithetic && cfg->samples % 2 == 0; }
 
+static Shape samples_shape(const LeadModel *m, int64_t rows)
+{
+    return SHAPE(rows, m->shape.N, m->shape.N, m->shape.target_channels);
+}
+
+// The n rows of the samples from row `first` on, of S for each window.
+static SampleWork plan_rows(Tape *t, const LeadModel *m, const LeadBatch *b, const int64_t *window, int S,
+                            int64_t first, int64_t n)
+{
+    const LeadConfig *cfg = &m->cfg;
+    const Sampler sampler = {.kind = (SamplerKind)cfg->sampler, .steps = cfg->sample_steps, .eta = cfg->eta,
+                             .clip = cfg->sample_clip, .seed = (uint64_t)cfg->seed,
+                             .antithetic = lead_antithetic(cfg)};
+    int64_t *row = arena_alloc(t->step, (size_t)n * sizeof *row);
+    int32_t *index = arena_alloc(t->step, (size_t)n * sizeof *index);
+    for (int64_t i = 0; i < n; i++) {
+        row[i] = window[(first + i) / S] * S + (first + i) % S;
+        index[i] = (int32_t)((first + i) / S);
+    }
+    return (SampleWork){t, m, b, tape_from_i32(t, SHAPE(n), index),
+                        sampler_plan(&sampler, &m->schedule, (Prediction)cfg->prediction, t, samples_shape(m, n), row)};
+}
+
+// most_rows at a time, conditions once.
+static Tensor *sample_in_parts(Tape *t, const LeadModel *m, const LeadBatch *b, int S, const int64_t *window, int64_t R)
+{
+    Tensor *all = tape_tensor(t, samples_shape(m, R));
+    const size_t outer = arena_mark(t->step), each = tensor_bytes(all) / (size_t)R;
+    const Known k = lead_known(t, m, b, lead_condition(t, m, b));
+    for (int64_t first = 0; first < R; first += m->most_rows) {
+        const size_t mark = arena_mark(t->step);
+        const int64_t n = R - first < m->most_rows ? R - first : m->most_rows;
+        const SampleWork w = plan_rows(t, m, b, window, S, first, n);
+        sample_rows(&w, &k);
+        device_copy(t->dev, (char *)all->x + (size_t)first * each, w.plan.x0->x, (size_t)n * each);
+        arena_rewind(t->step, mark);
+    }
+    arena_rewind(t->step, outer);
+    return all;
+}
+
 Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int S, const int64_t *window,
                     LeadSampling *again)
 {
     CHECK(!t->record, "lead_sample: the tape records; sampling needs no gradients");
-    const LeadConfig *cfg = &m->cfg;
     const int64_t R = (int64_t)B * S;
-    const Sampler sampler = {.kind = (SamplerKind)cfg->sampler, .steps = cfg->sample_steps, .eta = cfg->eta,
-                             .clip = cfg->sample_clip, .seed = (uint64_t)cfg->seed,
-                             .antithetic = lead_antithetic(cfg)};
-    int64_t *row = arena_alloc(t->step, (size_t)R * sizeof *row);
-    int32_t *index = arena_alloc(t->step, (size_t)R * sizeof *index);   // each of the B rows S times in a row
-    for (int64_t i = 0; i < R; i++) {
-        row[i] = window[i / S] * S + i % S;
-        index[i] = (int32_t)(i / S);
-    }
-    const Shape x = SHAPE(R, m->shape.N, m->shape.N, m->shape.target_channels);
-    SampleWork w = {t, m, b, tape_from_i32(t, SHAPE(R), index),
-                    sampler_plan(&sampler, &m->schedule, (Prediction)cfg->prediction, t, x, row)};
+    if (m->most_rows && m->most_rows < R) return sample_in_parts(t, m, b, S, window, R);
+    SampleWork w = plan_rows(t, m, b, window, S, 0, R);
     if (again) {
         const LeadSamplingKey key = sampling_key(&w, B, S);
         if (memcmp(&key, &again->key, sizeof key) != 0) device_repeat_end(t->dev, &again->work);

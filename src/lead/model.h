@@ -39,6 +39,7 @@ typedef struct LeadModel {
     UNet unet;
     FlowHeads heads;
     FlowDenoiser flow;
+    int64_t most_rows;                // samples of all windows that are drawn at once; 0: all.  Changes no bit
 } LeadModel;
 
 typedef struct Condition { Tensor *g, *s; } Condition;   // [B,cond_width], [B,M,cond_width]; NULL: there is none
@@ -94,7 +95,7 @@ typedef struct LeadSampling { LeadSamplingKey key; Repeated work; } LeadSampling
 // numbers from row (window[b] * S + s) of the address (seed, SITE_SAMPLE), so it does not depend on how windows are
 // batched.  With cfg.antithetic and S even, samples 2 i and 2 i + 1 are antithetic (diffusion/sampler.h).
 // again: {0} at first.  Samplings that share it run from one recorded graph, where the device can record and as long as
-// sizes, sampler and the addresses of the batch stay the same.  NULL: not recorded.
+// sizes, sampler and the addresses of the batch stay the same.  NULL: not recorded; nor is one of more than most_rows.
 Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int S, const int64_t *window,
                     LeadSampling *again);
 
