@@ -124,6 +124,19 @@ static void open_session(World *w, const char *config, bool inference)
 static void open_lead(World *w, const char *config) { open_session(w, config, false); }
 static void open_lead_frozen(World *w, const char *config) { open_session(w, config, true); }
 
+// Without the optimiser's moments and averages, which a forward and a backward pass do not need.
+static void open_unet(World *w, const char *config)
+{
+    open_lead(w, config);
+    const ParamSet *ps = &w->session.ps;
+    for (int i = 0; i < ps->n; i++) {
+        const Param *p = ps->p[i];
+        const Tensor *const idle[] = {&p->m, &p->v, &p->ema};
+        for (int k = 0; k < 3; k++)
+            if (idle[k]->x) memory_unused(idle[k]->x, tensor_bytes(idle[k]));
+    }
+}
+
 static void round_lead_step(World *w)
 {
     Session *s = &w->session;
@@ -186,7 +199,7 @@ static const ModelRow cpu_rows[] = {
     {"gpt2_train", "124M B4 T64 AdamW", 4, 64, NULL, open_trainable, round_train, 256, "tokens"},
     {"gpt2_adapters", "124M frozen B4 T64", 4, 64, NULL, open_adapted, round_adapters, 256, "tokens"},
     {"gpt2_load", "124M safetensors", 1, 1, NULL, open_saved, round_load, 0, ""},
-    {"unet", "paper batch 32 fwd+bwd", 0, 0, "paper", open_lead, round_unet, 32, "images"},
+    {"unet", "paper batch 32 fwd+bwd", 0, 0, "paper", open_unet, round_unet, 32, "images"},
     {"lead_step", "image batch 32", 0, 0, "image", open_lead, round_lead_step, 32, "windows"},
     {"lead_step", "paper batch 32", 0, 0, "paper", open_lead, round_lead_step, 32, "windows"},
     {"lead_forecast", "image 20 steps x 32", 0, 0, "image", open_lead_frozen, round_forecast, 32, "samples"},

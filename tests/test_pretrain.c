@@ -11,7 +11,7 @@
 #include "lead/pretrain.h"
 #include "lead_world.h"
 
-enum { N = 4, F = N * N, NETWORKS = 4 };
+enum { N = 4, F = N * N, NETWORKS = 4, MANY = 512 };
 
 static LeadConfig small_config(void)
 {
@@ -89,7 +89,7 @@ static void forecast(TestLog *log, const char *file, const TrafficSeries *s, int
     LeadRun r;
     Calibration c;
     Status st = lead_general_load(&r, file, s, (TrafficRange){0, t * 8 / 10}, (TrafficRange){t * 8 / 10, t + 1},
-                                  &w->dev, w->perm, w->step, w->scratch, &c);
+                                  0, &w->dev, w->perm, w->step, w->scratch, &c);
     TEST(log, !st.code && c.windows >= CALIBRATE_LEAST, "%s (%d windows)", st.msg, c.windows);
     *r.stats.fallback = 0;
     if (!st.code) st = lead_forecast(&r, &t, 1, samples, point);
@@ -180,6 +180,54 @@ static void check_refit(TestLog *log, Arena *a, const char *file)
     world_delete(w);
 }
 
+// Forecasts after three rows with `memory` bytes -> out; the run's choice -> *fit.
+static Status forecast_within(TestLog *log, const char *file, const TrafficSeries *s, size_t memory, float *out,
+                              MemoryFit *fit)
+{
+    World *w = world_new(device_cpu_f32(ISA_SCALAR), false);
+    const int64_t rows[3] = {390, 420, 450};
+    LeadRun r;
+    Calibration c;
+    Status st = lead_general_load(&r, file, s, (TrafficRange){0, 300}, (TrafficRange){300, 380}, memory, &w->dev,
+                                  w->perm, w->step, w->scratch, &c);
+    r.cfg.samples = MANY;
+    if (!st.code) TEST(log, c.windows >= CALIBRATE_LEAST, "%d windows", c.windows);
+    if (!st.code) *r.stats.fallback = 0, st = lead_forecast(&r, rows, 3, out, NULL);
+    *fit = r.fit;
+    world_delete(w);
+    return st;
+}
+
+// A budget changes how much is drawn at once, and no bit.
+static void check_memory(TestLog *log, Arena *a, const char *file)
+{
+    const TrafficSeries s = synth_series(log, a, N, 12, 1800);
+    const size_t n = 3 * MANY * 4 * F;
+    float *all = arena_alloc(a, n * sizeof *all), *parts = arena_alloc(a, n * sizeof *parts);
+    MemoryFit fit;
+    Status st = forecast_within(log, file, &s, 0, all, &fit);
+    TEST(log, !st.code && !fit.rows, "%s", st.msg);
+    st = forecast_within(log, file, &s, 1 << 20, parts, &fit);
+    size_t least = 0;
+    TEST(log, st.code == 1 && sscanf(st.msg, "--memory: want at least %zu MiB", &least) == 1, "'%s'", st.msg);
+    int64_t before = 0;
+    for (size_t more = 0; more <= 20; more += 2) {
+        st = forecast_within(log, file, &s, (least + more) << 20, parts, &fit);
+        if (st.code) {   // the calibration drew fewer samples than the forecast does
+            TEST(log, more < 8 && strstr(st.msg, "want at least"), "%zu MiB: %s", least + more, st.msg);
+            continue;
+        }
+        TEST(log, fit.rows >= before && fit.rows <= 3 * MANY, "%zu MiB: %lld samples at once, fewer MiB: %lld",
+             least + more, (long long)fit.rows, (long long)before);
+        TEST(log, !memcmp(all, parts, n * sizeof *all), "%lld of %d samples at once: other bits", (long long)fit.rows,
+             3 * MANY);
+        if (!before) TEST(log, fit.windows == 1 && fit.rows < MANY, "%d windows of %lld", fit.windows, (long long)fit.rows);
+        before = fit.rows;
+    }
+    TEST(log, fit.windows > 1 && fit.rows == fit.windows * MANY, "the most: %d windows, %lld", fit.windows,
+         (long long)fit.rows);
+}
+
 void test_pretrain(TestLog *log)
 {
     Arena *a = arena_new("files", (size_t)1 << 30, NULL);
@@ -187,5 +235,6 @@ void test_pretrain(TestLog *log)
     check_promises(log, a, file);
     check_files(log, a, file);
     check_refit(log, a, file);
+    check_memory(log, a, file);
     arena_delete(a);
 }

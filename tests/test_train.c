@@ -310,6 +310,12 @@ static void check_forecast(const Bench *b)
                  "%s: the samples after row %lld depend on the others", rollout ? "rollout" : "direct",
                  (long long)rows[i]);
         }
+        float *parts = arena_alloc(w->perm, (size_t)(3 * n) * sizeof *parts);
+        r->memory = SIZE_MAX, r->fit = (MemoryFit){.windows = 2, .rows = 3};
+        s = lead_forecast(r, rows, 3, parts, NULL);
+        TEST(b->log, !s.code && memcmp(parts, together, (size_t)(3 * n) * sizeof *parts) == 0,
+             "%s: drawn three samples at a time, they are others", rollout ? "rollout" : "direct");
+        r->memory = 0;
         TrafficSeries later = b->s;   // the future is not looked at
         later.x = arena_alloc(w->perm, (size_t)(later.T * NODES * NODES) * sizeof *later.x);
         memcpy(later.x, b->s.x, (size_t)(later.T * NODES * NODES) * sizeof *later.x);
