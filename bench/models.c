@@ -124,16 +124,16 @@ static void open_session(World *w, const char *config, bool inference)
 static void open_lead(World *w, const char *config) { open_session(w, config, false); }
 static void open_lead_frozen(World *w, const char *config) { open_session(w, config, true); }
 
-// Without the optimiser's moments and averages, which a forward and a backward pass do not need.
+// Parameters and gradients alone: a forward and a backward pass need no moments and no averages.
 static void open_unet(World *w, const char *config)
 {
-    open_lead(w, config);
-    const ParamSet *ps = &w->session.ps;
+    open_session(w, config, true);
+    ParamSet *ps = &w->session.ps;
     for (int i = 0; i < ps->n; i++) {
-        const Param *p = ps->p[i];
-        const Tensor *const idle[] = {&p->m, &p->v, &p->ema};
-        for (int k = 0; k < 3; k++)
-            if (idle[k]->x) memory_unused(idle[k]->x, tensor_bytes(idle[k]));
+        Tensor *p = &ps->p[i]->t;
+        if (ps->p[i]->frozen) continue;
+        p->needs_grad = true;
+        p->g = device_zalloc(ps->dev, ps->perm, tensor_bytes(p));
     }
 }
 

@@ -55,8 +55,8 @@ Status lead_run_attach(LeadRun *r, const TrafficSeries *s);
 // Sample s after row t depends on the data up to t, s, S and the seed, but not on n, nor on r->memory.
 // With stats.fallback both are those of that naive forecast, fitted on the rows of the series up to the training's end,
 // or up to t where that is earlier.
-// Errors: config_check's; those of lead_memory_fit; the cfg.history rows that end with t are not all valid and in one run; a forecast that is not
-// finite.
+// Errors: config_check's; those of lead_memory_fit; the cfg.history rows that end with t are not all valid and in one
+// run; a forecast that is not finite.
 Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *point);
 
 // The run, with a series attached, as a forecaster of evaluate(), called with `batch` windows.

@@ -1,6 +1,6 @@
 #include "lead/memory.h"
 
-enum { ARENAS = 3 };
+enum { ARENAS = 3, MOST_TRIED = 4 };
 
 // Bytes of the run's arenas; of their device blocks, where values live there.
 typedef struct Held { size_t of[ARENAS]; } Held;
@@ -45,34 +45,39 @@ static Held try_fit(LeadRun *r, int64_t t, MemoryFit fit, MemoryDraw *draw, void
     return held(r, arena_peak, arena_device_peak);
 }
 
-// Bytes of the process when `base` grows `times` times by what `more` has beyond `less`.
-static size_t grown(const Held *top, const Held *base, const Held *less, const Held *more, int64_t times)
+// What sampling n rows takes, without what a forecast does before and after.
+static Held try_rows(LeadRun *r, int64_t t, int n)
+{
+    Tape *tape = &r->tape;
+    const bool direct = r->cfg.horizons == HORIZON_DIRECT;
+    const int B = direct ? 1 : n, S = direct ? n : 1;   // fed back, each path is a window of its own
+    int64_t at[MOST_TRIED];
+    for (int i = 0; i < B; i++) at[i] = t;
+    tape_reset(tape);
+    r->model.most_rows = 0;
+    const int steps = r->model.cfg.sample_steps;
+    r->model.cfg.sample_steps = steps < 2 ? steps : 2;
+    LeadBatch b = lead_data_batch(tape, &r->data, lead_data_rows(&r->data, tape->step, at, B), NULL, false);
+    b.moments = lead_moments(tape, &r->model, &b);
+    arena_reset_peak(tape->step);
+    arena_reset_peak(tape->scratch);
+    arena_reset_peak(r->perm);
+    (void)lead_sample(tape, &r->model, &b, B, S, at, NULL);
+    if (!direct) (void)tape_zeros(tape, SHAPE(2 * n, r->cfg.horizon, r->stats.F));   // the paths, as drawn and scaled
+    r->model.cfg.sample_steps = steps;
+    return held(r, arena_peak, arena_device_peak);
+}
+
+// Bytes of the process when `base` grows by the step from `less` to `more` times / per.
+static size_t grown(const Held *top, const Held *base, const Held *less, const Held *more, int64_t times, int64_t per)
 {
     size_t sum = MEMORY_PROGRAM;
     for (int k = 0; k < ARENAS; k++) {
         const size_t by = more->of[k] > less->of[k] ? more->of[k] - less->of[k] : 0;
-        const size_t now = base->of[k] + (size_t)times * by;
+        const size_t now = base->of[k] + (size_t)times * by / (size_t)per;
         sum += now > top->of[k] ? now : top->of[k];
     }
     return sum;
-}
-
-// The most of 1 .. most, of which one and two take so much, that r->memory holds.
-static int64_t most_of(const LeadRun *r, const Held *top, const Held *one, const Held *two, int64_t most)
-{
-    int64_t n = most;
-    while (n > 1 && grown(top, one, one, two, n - 1) > r->memory) n--;
-    return n;
-}
-
-// A window's samples, all at once, fit: how many windows do?
-static int windows_of(LeadRun *r, int64_t t, int most, const Held *top, MemoryDraw *draw, void *arg)
-{
-    const int S = r->cfg.samples;
-    const Held idle = held(r, arena_mark, arena_device_used), one = try_fit(r, t, fit_of(1, S), draw, arg);
-    if (most == 1 || grown(top, &one, &idle, &one, 1) > r->memory) return 1;
-    const Held two = try_fit(r, t, fit_of(2, 2 * (int64_t)S), draw, arg);
-    return (int)most_of(r, top, &one, &two, most);
 }
 
 Status lead_memory_fit(LeadRun *r, int64_t t, int windows, MemoryDraw *draw, void *arg)
@@ -80,17 +85,20 @@ Status lead_memory_fit(LeadRun *r, int64_t t, int windows, MemoryDraw *draw, voi
     CHECK(r->memory && windows > 0, "lead_memory_fit: %zu bytes, %d windows", r->memory, windows);
     const int S = r->cfg.samples;
     const Held top = top_of(r), one = try_fit(r, t, fit_of(1, 1), draw, arg);
-    const size_t least = grown(&top, &one, &one, &one, 0);
+    const size_t least = grown(&top, &one, &one, &one, 0, 1);
     if (least > r->memory)
         return ERROR("--memory: want at least %zu MiB, which one sample at a time takes, got %zu MiB",
                      (least >> 20) + 1, r->memory >> 20);
-    const Held two = try_fit(r, t, fit_of(1, 2), draw, arg);
-    const int rows = (int)most_of(r, &top, &one, &two, S);
-    r->fit = fit_of(1, rows);
-    if (rows == S) {
-        const int most = windows_of(r, t, windows, &top, draw, arg);
-        r->fit = fit_of(most, (int64_t)most * S);
+    // no row more adds more than this to any part of the forecast
+    const Held few = try_rows(r, t, MOST_TRIED / 2), more = try_rows(r, t, MOST_TRIED);
+    int rows = S, most = 1;
+    while (rows > 1 && grown(&top, &one, &few, &more, rows - 1, MOST_TRIED / 2) > r->memory) rows--;
+    if (rows == S && windows > 1) {   // n windows take at most n times what one does
+        const Held idle = held(r, arena_mark, arena_device_used), whole = try_fit(r, t, fit_of(1, S), draw, arg);
+        most = windows;
+        while (most > 1 && grown(&top, &idle, &idle, &whole, most, 1) > r->memory) most--;
     }
+    r->fit = fit_of(most, (int64_t)most * rows);
     r->model.most_rows = r->fit.rows;
     return OK;
 }

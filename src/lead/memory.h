@@ -1,5 +1,6 @@
-// Forecasts within a stated amount of memory: how many samples are drawn at once, and of how many windows.  A few samples
-// are drawn to see what they take, so nothing is estimated from sizes of layers; what is drawn does not depend on it.
+// Forecasts within a stated amount of memory: how many samples are drawn at once, and of how many windows.  A few
+// samples are drawn to see what they take, so nothing is estimated from sizes of layers; what is drawn does not depend
+// on it.
 #ifndef LEAD_LEAD_MEMORY_H
 #define LEAD_LEAD_MEMORY_H
 
