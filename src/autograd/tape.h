@@ -4,9 +4,9 @@
 //   for each step:  tape_reset(&t);  y = tape_linear(&t, x, w, b);  loss = ...;  tape_backward(&t, loss);
 //
 // Every tape_<op> checks its shapes (a mismatch is a bug: CHECK), allocates outputs in the step arena, runs the
-// device's forward kernel and, when some input needs a gradient, records the call.  Values live until tape_reset.
+// device's forward kernel and, when some input needs a gradient, records the call.  Values live until tape_backward.
 // Gradients: a tensor that needs none has g = NULL and costs nothing.  tape_backward gives each activation a zeroed g
-// and takes it back as soon as every call that reads it has run: its memory serves later gradients.  Leaves (data,
+// and takes it back, and its values, once every call that reads them has run, for later gradients.  Leaves (data,
 // parameters) and the tensor that backward starts from keep theirs.  Parameters bring their own g buffer, to which
 // backward ADDS: zero it before each step.
 #ifndef LEAD_AUTOGRAD_TAPE_H
