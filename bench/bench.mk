@@ -47,6 +47,10 @@ $(BUILD)/bench/ablate: $(BUILD)/bench/ablate.o $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
 .PHONY: ablation
 
+# Samplers and distilled runs.   make build/bench/few_calls; build/bench/few_calls DATA.npy 82 32 RUN@ddim@10 ..
+$(BUILD)/bench/few_calls: $(BUILD)/bench/few_calls.o $(BUILD)/liblead.a
+	$(BENCH_PROGRAM)
+
 # SGEMM and attention from plain loops to the product's kernels: docs/tour/8_ladder.md.   make ladder [BENCH=--quick]
 # The rungs are compiled as the fast kernels are, twice, with instruction-set flags on their files alone.
 LADDER_OBJ := $(BUILD)/bench/rungs/check.o $(if $(SIMD_SRC),$(foreach isa,avx2 avx512,\

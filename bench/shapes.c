@@ -117,6 +117,8 @@ const BenchRow *bench_rows(Arena *a, int *n)
         ROWS(sum, 1024, 1024, ""), ROWS(mean, 1024, 1024, ""), TWO(mse, 32, 12, 20, "loss"),
         {.op = OP_wmse, .label = "32x12x12 C20 loss", .in = {SHAPE(32, 12, 12, 20), SHAPE(32, 12, 12, 20), SHAPE(32)}},
         TWO(huber, 32, 12, 20, "loss"),
+        {.op = OP_crps_pair, .label = "32x144 C20 loss",
+         .in = {SHAPE(32, 144, 20), SHAPE(32, 144, 20), SHAPE(32, 144, 20)}},
         {.op = OP_cross_entropy, .label = "256x50257 GPT-2", .in = {SHAPE(256, 50257), SHAPE(256)}, .i = {50257}},
         // diffusion
         {.op = OP_timestep_embed, .label = "32 -> 128 U-Net", .in = {SHAPE(32)}, .i = {128}},
@@ -229,6 +231,7 @@ void bench_call(Tape *t, const BenchRow *r, Tensor **in)
     case OP_mse: tape_mse(t, a, b); break;
     case OP_wmse: tape_wmse(t, a, b, c); break;
     case OP_huber: tape_huber(t, a, b, 1); break;
+    case OP_crps_pair: tape_crps_pair(t, a, b, c, 1); break;
     case OP_cross_entropy: tape_cross_entropy(t, a, b); break;
     case OP_timestep_embed: tape_timestep_embed(t, a, i[0]); break;
     case OP_q_sample: tape_q_sample(t, a, b, c); break;

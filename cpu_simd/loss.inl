@@ -1,4 +1,5 @@
-// Reductions and losses: sum, mean, sumsq, mse, wmse, huber, cross_entropy.  Formulas: src/tensor/ref/<op>.inl.
+// Reductions and losses: sum, mean, sumsq, mse, wmse, huber, crps_pair,
+// cross_entropy.  Formulas: src/tensor/ref/<op>.inl.
 // Bound by memory.  Sums run in double, in pieces that depend on the shape alone; the pieces are added in order.
 #include "cpu_simd/range.h"
 
@@ -121,6 +122,54 @@ static void huber_back(const OpCall *c, int64_t i, int64_t n)
 
 KERNEL(mse, bwd) { run_ranges(c, numel(c->in[0]), mse_back); }
 KERNEL(huber, bwd) { run_ranges(c, numel(c->in[0]), huber_back); }
+
+// ---- crps_pair
+
+static double pair_weight(const OpCall *c) { return (1 + ((const CrpsPairParams *)c->p)->fair) / 4; }
+
+static inline vd pair_term(vd a, vd b, vd y, vd w)
+{
+    const vd error = vd_add(vd_abs(vd_sub(a, y)), vd_abs(vd_sub(b, y)));
+    return vd_sub(vd_mul(vd_set1(0.5), error), vd_mul(w, vd_abs(vd_sub(a, b))));
+}
+
+static double pair_part(const OpCall *c, int64_t at, int64_t n)
+{
+    const float *a = in_x(c, 0) + at, *b = in_x(c, 1) + at, *y = in_x(c, 2) + at;
+    const vd w = vd_set1(pair_weight(c));
+    vd s[2] = {vd_set1(0), vd_set1(0)};
+    for (int64_t i = 0; i < n; i += VW) {   // terms of zeros are 0
+        const vf va = vload_n(a + i, n - i), vb = vload_n(b + i, n - i), vy = vload_n(y + i, n - i);
+        s[0] = vd_add(s[0], pair_term(vd_low(va), vd_low(vb), vd_low(vy), w));
+        s[1] = vd_add(s[1], pair_term(vd_high(va), vd_high(vb), vd_high(vy), w));
+    }
+    return vd_sum(vd_add(s[0], s[1]));
+}
+
+KERNEL(crps_pair, fwd) { out_x(c, 0)[0] = (float)(sum_pieces(c, pair_part) / (double)numel(c->in[0])); }
+
+// size where a > b, -size where a < b, else 0
+static inline vf signed_size(vf a, vf b, vf size)
+{
+    return vsub(vsel(vlt(b, a), size, vzero()), vsel(vlt(a, b), size, vzero()));
+}
+
+static void pair_back(const OpCall *c, int64_t i0, int64_t i1)
+{
+    const float *a = in_x(c, 0), *b = in_x(c, 1), *y = in_x(c, 2), f = out_g(c, 0)[0] / (float)numel(c->in[0]);
+    float *da = in_g(c, 0), *db = in_g(c, 1), *dy = in_g(c, 2);
+    const vf half = vset1(0.5f), w = vset1((float)pair_weight(c)), vf_f = vset1(f);
+    for (int64_t i = i0; i < i1; i += VW) {
+        const int64_t n = i1 - i;
+        const vf va = vload_n(a + i, n), vb = vload_n(b + i, n), vy = vload_n(y + i, n);
+        const vf ay = signed_size(va, vy, half), by = signed_size(vb, vy, half), ab = signed_size(va, vb, w);
+        if (da) vstore_n(da + i, n, vadd(vload_n(da + i, n), vmul(vf_f, vsub(ay, ab))));
+        if (db) vstore_n(db + i, n, vadd(vload_n(db + i, n), vmul(vf_f, vadd(by, ab))));
+        if (dy) vstore_n(dy + i, n, vsub(vload_n(dy + i, n), vmul(vf_f, vadd(ay, by))));
+    }
+}
+
+KERNEL(crps_pair, bwd) { run_ranges(c, numel(c->in[0]), pair_back); }
 
 // ---- wmse: a piece is a row
 

@@ -1,4 +1,5 @@
-// sum, mean, mse, wmse, huber, sumsq, cross_entropy.  Sums in double: fixed chunks, then one block over their sums.
+// sum, mean, mse, wmse, huber, sumsq, crps_pair, cross_entropy.  Sums in double: fixed chunks, then one block over
+// their sums.
 // Reading 4-byte values, 128 bytes a warp, four in flight a thread: bound by memory.  Expected: 0.85 of the read rate
 // on 64 MB and more (double additions: 1 a value, a quarter of an SM's rate at 4.8 TB/s).  Below 1 MB: two launches.
 #include "kernel.h"
@@ -158,6 +159,57 @@ CUDA_KERNEL(huber, fwd)
 }
 
 CUDA_KERNEL(huber, bwd) { difference_bwd(c, 1, NULL, 4, (float)params<HuberParams>(c)->delta); }
+
+// ---- crps_pair
+
+struct PairTerm {
+    const float *a, *b, *y;
+    double w;
+    __device__ double operator()(int64_t i) const
+    {
+        const double p = (double)a[i], q = (double)b[i], truth = (double)y[i];
+        return 0.5 * (fabs(p - truth) + fabs(q - truth)) - w * fabs(p - q);
+    }
+};
+
+static __device__ __forceinline__ float sgn(float p, float q) { return (float)(p > q) - (float)(p < q); }   // of p - q
+
+// dy (to_y sgn(x - y) + to_z sgn(x - z)) / n
+struct PairSlope {
+    const float *x, *y, *z, *dy;
+    float n, to_y, to_z;
+    template <int W> __device__ Pack<W> at(int64_t i) const
+    {
+        const Pack<W> p = load<W>(x + i), q = load<W>(y + i), r = load<W>(z + i);
+        const float f = *dy / n;
+        Pack<W> g;
+#pragma unroll
+        for (int k = 0; k < W; k++) g.v[k] = f * (to_y * sgn(p.v[k], q.v[k]) + to_z * sgn(p.v[k], r.v[k]));
+        return g;
+    }
+    bool wide() const { return aligned16(x) && aligned16(y) && aligned16(z); }
+};
+
+static double pair_weight(const OpCall *c) { return (1 + params<CrpsPairParams>(c)->fair) / 4; }
+
+CUDA_KERNEL(crps_pair, fwd)
+{
+    const int64_t n = numel(c->in[0]);
+    total(c, n, PairTerm{in_x(c, 0), in_x(c, 1), in_x(c, 2), pair_weight(c)}, (double)n);
+}
+
+CUDA_KERNEL(crps_pair, bwd)
+{
+    const int64_t n = numel(c->in[0]);
+    const float *a = in_x(c, 0), *b = in_x(c, 1), *y = in_x(c, 2), w = (float)pair_weight(c);
+    const PairSlope slope[] = {
+        {a, y, b, out_g(c, 0), (float)n, 0.5f, -w},
+        {b, y, a, out_g(c, 0), (float)n, 0.5f, -w},
+        {y, a, b, out_g(c, 0), (float)n, 0.5f, 0.5f},
+    };
+    for (int j = 0; j < 3; j++)
+        if (in_g(c, j)) map<true>(c, n, in_g(c, j), slope[j], slope[j].wide());
+}
 
 // ---- cross_entropy.  One block a row; its log-sum-exp in one pass, each thread with its own maximum: V = 50,257
 // columns are read once.  A target outside [-1, V) makes loss and gradient NaN (the CPU stops; a kernel cannot).

@@ -413,11 +413,45 @@ struct Decoded {
     }
 };
 
+struct DecodedSlope {   // of Decoded by x, where v lies within its range
+    const float *x, *sigma, *gamma, *low, *high, *location, *log_scale, *dy;
+    int64_t R, F, K, B;
+    template <int W> __device__ Pack<W> at(int64_t i) const
+    {
+        Pack<W> g;
+#pragma unroll
+        for (int w = 0; w < W; w++) g.v[w] = one(i + w);
+        return g;
+    }
+    __device__ float one(int64_t i) const
+    {
+        const int64_t rf = quotient(i, K), k = i - rf * K, r = quotient(rf, F), f = rf - r * F;
+        const int64_t b = quotient(r * B, R), kf = k * F + f, at = (b * F + f) * K + k;
+        const float stretch = log_scale ? expf(log_scale[at]) : 1.0f;
+        float v = x[i];
+        if (location || log_scale) {
+            const float moved = sinhf(gamma[kf] * v) * stretch;
+            v = asinhf(location ? location[at] + moved : moved) / gamma[kf];
+        }
+        if (v < low[kf] || v > high[kf]) return 0.0f;
+        return dy[(r * K + k) * F + f] * sigma[kf] * gamma[kf] * stretch * coshf(gamma[kf] * x[i]);
+    }
+};
+
 CUDA_KERNEL(residual_decode, fwd)
 {
     const Shape x = c->in[0]->shape, u = c->in[1]->shape;
     each(c, Decoded{in_x(c, 0), in_x(c, 1), in_x(c, 2), in_x(c, 3), in_x(c, 4), in_x(c, 5), in_x(c, 6), in_x(c, 7),
                     in_x(c, 8), x.d[0], x.d[1], x.d[2], u.d[0], u.d[1], params<FeatureParams>(c)->history});
+}
+
+CUDA_KERNEL(residual_decode, bwd)
+{
+    const Shape x = c->in[0]->shape;
+    if (!in_g(c, 0)) return;
+    const DecodedSlope f = {in_x(c, 0), in_x(c, 3), in_x(c, 4), in_x(c, 5), in_x(c, 6), in_x(c, 7), in_x(c, 8),
+                            out_g(c, 0), x.d[0], x.d[1], x.d[2], c->in[1]->shape.d[0]};
+    map<true>(c, numel(c->in[0]), in_g(c, 0), f, false);
 }
 
 struct FlowMean {   // of the next matrices, for sum_rows

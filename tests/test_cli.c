@@ -74,12 +74,13 @@ static const struct { const char *verb, *options; } verbs[] = {
     {"train", DATA "out resume update from final no-final profile checkpoint-seconds config config-file history "
                    "horizon encoding llm adapter-width lr steps minutes patience seed guidance"},
     {"pretrain", "out networks steps-each resume checkpoint-seconds config"},
-    {"forecast", DATA "model llm horizon samples sample-steps guidance memory seed quantiles row flow out png report "
-                 "paths aggregate format value"},
+    {"distill", DATA "model llm to teacher-steps steps tune-steps batch learning-rate no-final out"},
+    {"forecast", DATA "model llm horizon samples sampler sample-steps guidance memory seed quantiles row flow out png "
+                 "report paths aggregate format value"},
     {"loads", DATA "model paths topology routing weights capacity-unit horizon row quantiles above format out report"},
     {"whatif", DATA "model paths topology weights fail grow move optimise routing-out above format out"},
-    {"eval", DATA "model llm naive-only protocol split stride samples sample-steps guidance batch details out png "
-                  "report also also-levels windows-out origins config config-file runs"},
+    {"eval", DATA "model llm naive-only protocol split stride samples sampler sample-steps guidance batch details out "
+                  "png report also also-levels windows-out origins config config-file runs"},
     {"estimate", DATA "topology routing loads prior out split stride"},
     {"alarm", DATA "model rows rate limits learn-rows faults"},
     {"report", DATA "model topology routing weights capacity-unit horizon row samples above fail windows split "

@@ -27,6 +27,15 @@ Tensor *tape_huber(Tape *t, Tensor *a, Tensor *b, double delta)
     return tape_op(t, OP_huber, 2, (Tensor *[]){a, b}, 1, &one, &p, sizeof p)->out[0];
 }
 
+Tensor *tape_crps_pair(Tape *t, Tensor *a, Tensor *b, Tensor *y, double fair)
+{
+    check_shape("crps_pair", "b", b, a->shape);
+    check_shape("crps_pair", "y", y, a->shape);
+    CHECK(fair >= 0 && fair <= 1, "crps_pair: want fair in 0..1, got %g", fair);
+    const CrpsPairParams p = {fair};
+    return tape_op(t, OP_crps_pair, 3, (Tensor *[]){a, b, y}, 1, &one, &p, sizeof p)->out[0];
+}
+
 Tensor *tape_cross_entropy(Tape *t, Tensor *logits, Tensor *target)
 {
     check_dims("cross_entropy", "logits", logits, 2);

@@ -142,6 +142,8 @@ Tensor *tape_mse(Tape *t, Tensor *a, Tensor *b);
 // w [P]: weight of each row; sum w (a-b)^2 / numel
 Tensor *tape_wmse(Tape *t, Tensor *a, Tensor *b, Tensor *w);
 Tensor *tape_huber(Tape *t, Tensor *a, Tensor *b, double delta);
+// CRPS of two independent draws a, b against y; fair: 1 the fair score, 0 that of the two as an ensemble, or between
+Tensor *tape_crps_pair(Tape *t, Tensor *a, Tensor *b, Tensor *y, double fair);
 // [R,V], I32 [R], mean over rows; target -1 = ignored
 Tensor *tape_cross_entropy(Tape *t, Tensor *logits, Tensor *target);
 

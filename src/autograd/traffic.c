@@ -251,6 +251,9 @@ Tensor *tape_residual_decode(Tape *t, Tensor *x, Tensor *u, Tensor *base, const 
     check_moments("residual_decode", m, u->shape.d[0], F, K);
     const FeatureParams p = {history};
     const Shape y = SHAPE(R, K, F);
+    const bool data = !(m.location && m.location->needs_grad) && !(m.log_scale && m.log_scale->needs_grad) &&
+                      !u->needs_grad && !(base && base->needs_grad);
+    CHECK(data || !t->record, "residual_decode: only x has a gradient, the other inputs must be data");
     Tensor *const in[] = {x, u, base, unit[0], unit[1], unit[2], unit[3], m.location, m.log_scale};
     return tape_op(t, OP_residual_decode, 9, in, 1, &y, &p, sizeof p)->out[0];
 }

@@ -46,7 +46,7 @@ typedef struct ResidualMoments { Tensor *location, *log_scale; } ResidualMoments
 // The residual (E7).  base as above; sigma, gamma [K,F] -> [B,F,K]
 Tensor *tape_residual_target(Tape *t, Tensor *u, Tensor *base, Tensor *sigma, Tensor *gamma, ResidualMoments m,
                              const ResidualParams *p);
-// The inverse of its shape for drawn samples.  x [R,F,K], R a multiple of B -> [R,K,F] in scale s
+// The inverse of its shape for drawn samples.  x [R,F,K], R a multiple of B -> [R,K,F] in scale s; gradient of x alone
 typedef struct ResidualUnits { Tensor *sigma, *gamma, *low, *high; } ResidualUnits;  // [K,F] each
 Tensor *tape_residual_decode(Tape *t, Tensor *x, Tensor *u, Tensor *base, const ResidualUnits *units,
                              ResidualMoments m, int history);

@@ -213,9 +213,9 @@ static const char *describe(const Cli *cli, const EvalValues *v, const EvalTask 
         text = arena_printf(a, "%s; ridge-daily: half-life %g days%s", text, v->half_life,
                             v->half_life > 0 ? "" : " (none)");
     if (run)
-        text = arena_printf(a, "%s; lead: %s, %lld steps, %d samples, %d network calls, guidance %g", text,
-                            run->file, (long long)run->step, run->cfg.samples, run->cfg.sample_steps,
-                            run->cfg.guidance);
+        text = arena_printf(a, "%s; lead: %s, %lld steps, %d samples, %d network calls of %s, guidance %g",
+                            text, run->file, (long long)run->step, run->cfg.samples, run->cfg.sample_steps,
+                            config_choice(&run->cfg, "sampler"), run->cfg.guidance);
     for (int i = 0; i < files->n; i++)
         text = arena_printf(a, "%s; %s: %s", text, files->file[i].name, files->file[i].path);
     return text;

@@ -52,6 +52,9 @@ static Status find_config(Cli *cli, const EvalValues *v, LeadConfig *cfg)
     const size_t perm = arena_mark(cli->perm), step = arena_mark(cli->step);
     LeadRun run;
     TRY(lead_run_load(&run, v->run.model, LEAD_BEST, v->run.llm, &cli->device, cli->perm, cli->step, cli->scratch));
+    if (run.calls)
+        return USAGE_ERROR("--origins: %s was distilled, and it takes its configuration to train anew; want --model of "
+                           "the run that it was made of, or --config", run.file);
     *cfg = run.cfg;
     arena_rewind(cli->perm, perm);
     arena_rewind(cli->step, step);

@@ -94,7 +94,7 @@ static Status refuse_options(const PathsOptions *o, bool drawn, const char *want
     const struct { bool given; const char *name; } option[] = {
         {o->run.llm, "llm"}, {o->run.memory, "memory"}, {o->run.samples && !drawn, "samples"},
         {o->run.sample_steps, "sample-steps"},
-        {o->run.guidance >= 0, "guidance"}, {o->seed >= 0 && !drawn, "seed"}};
+        {o->run.guidance >= 0, "guidance"}, {o->run.sampler, "sampler"}, {o->seed >= 0 && !drawn, "seed"}};
     for (size_t i = 0; i < sizeof option / sizeof *option; i++)
         if (option[i].given) return USAGE_ERROR("--%s: wants %s, got %s", option[i].name, wants, got);
     return OK;

@@ -29,7 +29,9 @@ static Status set_options(const RunOptions *o, LeadRun *r)
     if (o->samples) r->cfg.samples = (int)o->samples;
     if (o->sample_steps) r->cfg.sample_steps = (int)o->sample_steps;
     if (o->guidance >= 0) r->cfg.guidance = o->guidance;
-    return memory_parse(o->memory, &r->memory);
+    if (o->sampler) TRY(config_set(&r->cfg, "sampler", o->sampler));
+    TRY(memory_parse(o->memory, &r->memory));
+    return lead_run_check(r);
 }
 
 Status run_open(Cli *cli, const RunOptions *o, LeadWanted wanted, LeadRun *r)
@@ -93,6 +95,8 @@ void run_say(const LeadRun *r)
     cli_say("%s: %lld training steps on rows %lld..%lld%s", r->file, (long long)r->step,
             (long long)r->train.begin, (long long)r->train.end - 1,
             r->final ? " (the final fit: all rows of that time)" : "");
+    if (r->calls)
+        cli_say("%s: distilled from %d network calls per sample to %d", r->file, r->teacher_calls, r->calls);
     say_fallback(r);
 }
 
@@ -121,4 +125,65 @@ void run_say_end(const Progress *bar, const TrainEnd *e)
         fprintf(stderr, "; no window fits into the validation rows: nothing was validated, the last step is taken");
     if (!e->final && e->since) fprintf(stderr, ", %lld validations before the last", (long long)e->since);
     fputc('\n', stderr);
+}
+
+void run_say_calibration(const Calibration *c)
+{
+    if (!c->windows)
+        fprintf(stderr, "not calibrated: key calibrate is off, or there are too few validation windows or samples\n");
+    else
+        fprintf(stderr, "calibrated on %d validation windows: samples stretched by %.2f .. %.2f (CRPS %.5f -> %.5f), "
+                "point forecast %.0f .. %.0f %% of the way from the base to the mean head\n", c->windows, c->least,
+                c->most, c->before, c->after, 100 * c->least_weight, 100 * c->most_weight);
+    if (c->fallback)
+        fprintf(stderr, "no better than %s on these data (validation CRPS %.5f, the network's %.5f): this run "
+                "forecasts as %s does\n", c->naive, c->naive_crps, c->after, c->naive);
+    else if (c->windows)
+        fprintf(stderr, "best naive forecast on validation: %s, CRPS %.5f\n", c->naive, c->naive_crps);
+}
+
+// ---- what a run was started with
+
+static Status recall_text(const char **given, const Json *options, const char *name, bool may_move)
+{
+    const Json *j = json_find(options, name);
+    const char *then = j && j->type == JSON_STRING ? j->string : NULL;
+    if (!*given) *given = then;
+    else if (!may_move && (!then || strcmp(*given, then)))
+        return USAGE_ERROR("--%s %s: the run was started with %s", name, *given, then ? then : "none");
+    return OK;
+}
+
+static Status recall_int(int64_t *given, const Json *options, const char *name)
+{
+    const Json *j = json_find(options, name);
+    const int64_t then = j && j->type == JSON_NUMBER ? (int64_t)j->number : 0;
+    if (*given && *given != then)
+        return USAGE_ERROR("--%s %lld: the run was started with %lld", name, (long long)*given, (long long)then);
+    *given = then;
+    return OK;
+}
+
+Status run_recall_data(DataOptions *d, const LeadRecord *r, Arena *a)
+{
+    const Json *manifest;
+    TRY(json_parse(&manifest, a, r->manifest, strlen(r->manifest), r->file));
+    const Json *o = json_find(manifest, "options"), *all = json_find(o, "keep-all");
+    const bool keep_all = all && all->type == JSON_BOOL && all->boolean;
+    TRY(recall_text(&d->data, o, "data", true));
+    TRY(recall_text(&d->times, o, "times", true));
+    TRY(recall_text(&d->gaps, o, "gaps", false));
+    TRY(recall_text(&d->invalid, o, "invalid", false));
+    const struct { const char *name, **given; } texts[] = {
+        {"unit", &d->unit}, {"tz", &d->tz}, {"slot", &d->slot}, {"aggregate", &d->aggregate}, {"fill", &d->fill},
+        {"columns", &d->columns}, {"sampling", &d->sampling}, {"absent", &d->absent}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        TRY(recall_text(texts[i].given, o, texts[i].name, false));
+    TRY(recall_text(&d->map, o, "map", true));
+    TRY(recall_int(&d->slot_seconds, o, "slot-seconds"));
+    TRY(recall_int(&d->calendar_shift, o, "calendar-shift"));
+    if (d->keep_all && !keep_all) return USAGE_ERROR("--keep-all: the run was started without it");
+    d->keep_all = keep_all;
+    if (!d->data) d->data = r->data_path;
+    return OK;
 }

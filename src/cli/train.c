@@ -54,17 +54,7 @@ static void report(void *ctx, const TrainReport *r)
 static void calibrated(void *ctx, const Calibration *c)
 {
     (void)ctx;
-    if (!c->windows)
-        fprintf(stderr, "not calibrated: key calibrate is off, or there are too few validation windows or samples\n");
-    else
-        fprintf(stderr, "calibrated on %d validation windows: samples stretched by %.2f .. %.2f (CRPS %.5f -> %.5f), "
-                "point forecast %.0f .. %.0f %% of the way from the base to the mean head\n", c->windows, c->least,
-                c->most, c->before, c->after, 100 * c->least_weight, 100 * c->most_weight);
-    if (c->fallback)
-        fprintf(stderr, "no better than %s on these data (validation CRPS %.5f, the network's %.5f): this run "
-                "forecasts as %s does\n", c->naive, c->naive_crps, c->after, c->naive);
-    else if (c->windows)
-        fprintf(stderr, "best naive forecast on validation: %s, CRPS %.5f\n", c->naive, c->naive_crps);
+    run_say_calibration(c);
 }
 
 static void note(void *ctx, const char *text)
@@ -76,51 +66,6 @@ static void note(void *ctx, const char *text)
 static void ended(void *ctx, const TrainEnd *e) { run_say_end(ctx, e); }
 
 // ---- --resume: the run says what was given when it was started
-
-static Status recall_text(const char **given, const Json *options, const char *name, bool may_move)
-{
-    const Json *j = json_find(options, name);
-    const char *then = j && j->type == JSON_STRING ? j->string : NULL;
-    if (!*given) *given = then;
-    else if (!may_move && (!then || strcmp(*given, then)))
-        return USAGE_ERROR("--%s %s: the run was started with %s", name, *given, then ? then : "none");
-    return OK;
-}
-
-static Status recall_int(int64_t *given, const Json *options, const char *name)
-{
-    const Json *j = json_find(options, name);
-    const int64_t then = j && j->type == JSON_NUMBER ? (int64_t)j->number : 0;
-    if (*given && *given != then)
-        return USAGE_ERROR("--%s %lld: the run was started with %lld", name, (long long)*given, (long long)then);
-    *given = then;
-    return OK;
-}
-
-// Files may have moved: whether they hold the same traffic is checked by its hash.
-static Status recall_data(DataOptions *d, const LeadRecord *r, Arena *a)
-{
-    const Json *manifest;
-    TRY(json_parse(&manifest, a, r->manifest, strlen(r->manifest), r->file));
-    const Json *o = json_find(manifest, "options"), *all = json_find(o, "keep-all");
-    const bool keep_all = all && all->type == JSON_BOOL && all->boolean;
-    TRY(recall_text(&d->data, o, "data", true));
-    TRY(recall_text(&d->times, o, "times", true));
-    TRY(recall_text(&d->gaps, o, "gaps", false));
-    TRY(recall_text(&d->invalid, o, "invalid", false));
-    const struct { const char *name, **given; } texts[] = {
-        {"unit", &d->unit}, {"tz", &d->tz}, {"slot", &d->slot}, {"aggregate", &d->aggregate}, {"fill", &d->fill},
-        {"columns", &d->columns}, {"sampling", &d->sampling}, {"absent", &d->absent}};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        TRY(recall_text(texts[i].given, o, texts[i].name, false));
-    TRY(recall_text(&d->map, o, "map", true));
-    TRY(recall_int(&d->slot_seconds, o, "slot-seconds"));
-    TRY(recall_int(&d->calendar_shift, o, "calendar-shift"));
-    if (d->keep_all && !keep_all) return USAGE_ERROR("--keep-all: the run was started without it");
-    d->keep_all = keep_all;
-    if (!d->data) d->data = r->data_path;
-    return OK;
-}
 
 static Status recall(Cli *cli, Values *v, const LeadRecord *r)
 {
@@ -136,11 +81,15 @@ static Status recall(Cli *cli, Values *v, const LeadRecord *r)
     if (v->no_final && final) return USAGE_ERROR("--no-final: the run was started with the final fit");
     v->no_final = !final;
     cli->config = c;
-    return recall_data(&v->data, r, cli->perm);
+    return run_recall_data(&v->data, r, cli->perm);
 }
 
 static void say_finished(const LeadRecord *r, const char *dir)
 {
+    if (r->calls) {
+        cli_say("%s: distilled from a finished run; nothing is left to resume", dir);
+        return;
+    }
     cli_say("%s: the run is finished (best step %lld); nothing is left to resume.  "
             "lead train --update %s goes on from it when there are new rows", dir, (long long)r->best_step, dir);
 }
@@ -160,6 +109,9 @@ static void say_update(const LeadConfig *c, const Values *v, const LeadRecord *r
 static Status update(Cli *cli, const Values *v, const LeadRecord *r)
 {
     LeadConfig from = r->cfg, c;
+    if (r->calls)   // training would undo it: the loss is that of a network for every time
+        return USAGE_ERROR("--update: %s was distilled to %d network call%s; want the run that it was made of, then "
+                           "lead distill of its update", v->update, r->calls, r->calls > 1 ? "s" : "");
     if (!*r->start) {   // else r is an update itself, and this one takes as long
         from.steps = (int)((r->best_step + UPDATE_PART - 1) / UPDATE_PART);
         if (from.steps < 1) from.steps = 1;

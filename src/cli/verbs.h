@@ -6,7 +6,7 @@
 
 #define VERBS(X) \
     X(demo) X(data_info) X(data_import) X(data_export) X(data_synth) X(data_render) \
-    X(train) X(pretrain) X(forecast) X(eval) \
+    X(train) X(pretrain) X(distill) X(forecast) X(eval) \
     X(loads) X(whatif) X(estimate) X(alarm) X(report) X(impute) \
     X(gpt2_generate) X(gpt2_logits) X(gpt2_eval) X(gpt2_encode) X(gpt2_decode) X(gpt2_verify) X(gpt2_convert) \
     X(gpt2_train) X(gpt2_merge) X(gpt2_bpe_train) X(gpt2_corpus) X(check) X(ops) X(info)

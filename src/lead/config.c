@@ -253,6 +253,13 @@ const char *config_text(const LeadConfig *c, const ConfigKey *k, char buf[1100])
     return buf;
 }
 
+const char *config_choice(const LeadConfig *c, const char *key)
+{
+    const ConfigKey *k = key_find(key);
+    CHECK(k && k->type == KEY_CHOICE, "config_choice: no choice '%s'", key);
+    return k->choice[*(const int *)(const void *)((const char *)c + k->offset)];
+}
+
 int lead_batch(const LeadConfig *c, int64_t F)
 {
     enum { LEAST = 4 };

@@ -87,6 +87,8 @@ Status config_preset(LeadConfig *c, const char *name);
 Status config_set(LeadConfig *c, const char *key, const char *value);
 // Writes the value of key k to buf, as text that config_set reads back, and returns buf.
 const char *config_text(const LeadConfig *c, const ConfigKey *k, char buf[1100]);
+// The name of the value of key `key`, a choice.
+const char *config_choice(const LeadConfig *c, const char *key);
 // Checks combinations of keys: divisors (agg_heads), sample_steps against diffusion_steps, base ridge against history
 // and rollout.  Errors name the key.
 Status config_check(const LeadConfig *c);

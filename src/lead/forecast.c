@@ -34,6 +34,8 @@ static Status load_open(LeadRun *r, const SafeFile *f, const char *llm, const De
     r->nodes = record.nodes;
     r->step = record.step;
     r->final = record.in_final;
+    r->calls = record.calls;
+    r->teacher_calls = record.teacher_calls;
     r->train = r->final ? record.final : record.train;
     r->val = r->final ? (TrafficRange){record.final.end, record.final.end} : record.val;
     if (llm && strlen(llm) >= sizeof r->cfg.llm)
@@ -174,6 +176,22 @@ static bool all_finite(const float *x, int64_t n)
     return true;
 }
 
+// A distilled network knows the steps that it was taught and no others.
+Status lead_run_check(const LeadRun *r)
+{
+    TRY(config_check(&r->cfg));   // sampling keys may have been changed since loading
+    if (r->calls && r->cfg.sample_steps != r->calls)
+        return USAGE_ERROR("--sample-steps: %s was distilled to draw a sample in %d network call%s; want %d, or the "
+                           "run that it was made of, got %d", r->file, r->calls, r->calls > 1 ? "s" : "", r->calls,
+                           r->cfg.sample_steps);
+    if (r->calls && r->cfg.sampler != SAMPLER_DDIM)
+        return USAGE_ERROR("--sampler: %s was distilled for ddim; want that, or the run that it was made of", r->file);
+    if (r->calls && r->cfg.guidance != 1)
+        return USAGE_ERROR("--guidance: %s was distilled with guidance 1; want that, or the run that it was made of, "
+                           "got %g", r->file, r->cfg.guidance);
+    return OK;
+}
+
 // The network's samples of n windows, r->fit.rows at once.
 static void forecast_network(LeadRun *r, const int64_t *t, int n, float *out, float *point)
 {
@@ -208,7 +226,7 @@ static Status check_samples(const LeadRun *r, const int64_t *t, int n, const flo
 Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *point)
 {
     CHECK(r->series, "lead_forecast: no series is attached");
-    TRY(config_check(&r->cfg));   // sampling keys may have been changed since loading
+    TRY(lead_run_check(r));
     for (int i = 0; i < n; i++) TRY(forecast_history(r->series, t[i], r->cfg.history));
     const int64_t each = (int64_t)r->cfg.horizon * r->stats.F;
     const bool naive = *r->stats.fallback > 0;

@@ -26,6 +26,7 @@ typedef struct LeadRun {
     bool final;                  // .. is of the final fit: it has seen all rows of its training data
     const char *manifest, *data_path;      // of the training, from the checkpoint
     const char *nodes;           // as in LeadRecord
+    int calls, teacher_calls;    // as in LeadRecord; with calls > 0 it draws in so many, no more and no fewer
     TrafficRange train, val;     // rows of the training data that the run was fitted and validated on
     const TrafficSeries *series; // that of lead_run_attach
     Fallback fallback;           // fitted when first needed
@@ -46,6 +47,9 @@ typedef enum LeadWanted { LEAD_BEST, LEAD_NEWEST } LeadWanted;
 Status lead_run_load(LeadRun *r, const char *path, LeadWanted wanted, const char *llm, const Device *dev, Arena *perm,
                      Arena *step, Arena *scratch);
 
+// Error: sampling keys that config_check refuses; or a distilled run whose sampling keys are not its own.
+Status lead_run_check(const LeadRun *r);
+
 // Sets the series to forecast from, and copies it to the device.  The run keeps s, which stays the caller's and must
 // not change.  Error: another N or slot length than the run's.
 Status lead_run_attach(LeadRun *r, const TrafficSeries *s);
@@ -55,7 +59,7 @@ Status lead_run_attach(LeadRun *r, const TrafficSeries *s);
 // Sample s after row t depends on the data up to t, s, S and the seed, but not on n, nor on r->memory.
 // With stats.fallback both are those of that naive forecast, fitted on the rows of the series up to the training's end,
 // or up to t where that is earlier.
-// Errors: config_check's; those of lead_memory_fit; the cfg.history rows that end with t are not all valid and in one
+// Errors: lead_run_check's; those of lead_memory_fit; the cfg.history rows that end with t are not all valid and in one
 // run; a forecast that is not finite.
 Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *point);
 

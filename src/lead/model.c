@@ -284,7 +284,7 @@ Tensor *lead_denoise(Tape *t, const LeadModel *m, Tensor *x, Tensor *time, const
     return y ? tape_add(t, y, v) : v;
 }
 
-static Tensor *implied_x0(Tape *t, const LeadModel *m, Tensor *xt, Tensor *out, Tensor *ab)
+Tensor *lead_implied_x0(Tape *t, const LeadModel *m, Tensor *xt, Tensor *out, Tensor *ab)
 {
     switch ((Prediction)m->cfg.prediction) {
     case PREDICT_V: return tape_convert(t, xt, out, ab, X0_FROM_XT_V);
@@ -337,8 +337,7 @@ static Tensor *add_image_terms(Tape *t, const LeadModel *m, Tensor *loss, Tensor
     return loss;
 }
 
-// What the diffusion draws: the batch's target; with heads what they leave of the residual.
-static Tensor *shape_target(Tape *t, const LeadModel *m, const LeadBatch *b)
+Tensor *lead_shape_target(Tape *t, const LeadModel *m, const LeadBatch *b)
 {
     if (!lead_has_heads(&m->cfg)) return b->target;
     const ResidualParams p = {m->cfg.history, RESIDUAL_SHAPE};
@@ -355,7 +354,7 @@ Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *batch)
         fit = flow_heads_apply(t, &m->heads, flat_planes(t, m, b.context));
         b.moments = settle(t, &b, fit);
     }
-    Tensor *target = shape_target(t, m, &b), *weight = b.weight;
+    Tensor *target = lead_shape_target(t, m, &b), *weight = b.weight;
     const int64_t B = target->shape.d[0], C = shape_last(target->shape);
     // a row of the diffusion is a window, or one flow of it where each is drawn for itself
     const int64_t rows = lead_has_unet(cfg) ? B : numel(target) / C, parts = rows > B ? 1 : B;
@@ -377,7 +376,7 @@ Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *batch)
     if (lead_has_heads(cfg))
         loss = tape_add(t, loss, flow_heads_loss(t, fit, b.moments, b.window, b.base, b.units, cfg->history));
     if (cfg->loss_traffic <= 0 && cfg->loss_pool <= 0 && cfg->loss_sobel <= 0) return loss;
-    return add_image_terms(t, m, loss, implied_x0(t, m, x.xt, out, d.ab), target, weight, d.ab);
+    return add_image_terms(t, m, loss, lead_implied_x0(t, m, x.xt, out, d.ab), target, weight, d.ab);
 }
 
 // ---- sampling

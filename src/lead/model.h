@@ -79,6 +79,11 @@ Known lead_known(Tape *t, const LeadModel *m, const LeadBatch *b, Condition c);
 // be [R F]: one for each flow.
 Tensor *lead_denoise(Tape *t, const LeadModel *m, Tensor *x, Tensor *time, const Known *k);
 
+// The estimate of x0 that the network's output at xt means.  ab: one for each row of xt
+Tensor *lead_implied_x0(Tape *t, const LeadModel *m, Tensor *xt, Tensor *out, Tensor *ab);
+// What the diffusion draws of a batch with b->moments: its target; with heads what they leave of the residual.
+Tensor *lead_shape_target(Tape *t, const LeadModel *m, const LeadBatch *b);
+
 // Training loss of a batch (E7), one value.  Times, noise and condition dropout are drawn at the addresses (seed, site,
 // step of the tape: tape_set_step).
 Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *b);

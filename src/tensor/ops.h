@@ -41,6 +41,7 @@ typedef struct { int axis; int64_t start; } SliceParams;                 // leng
 typedef struct { int perm[MAX_DIMS]; } PermuteParams;                    // out axis i = in axis perm[i]
 typedef struct { int top, bottom, left, right; } Pad2dParams;            // also crop2d
 typedef struct { double delta; } HuberParams;
+typedef struct { double fair; } CrpsPairParams;   // 1 fair, 0 of the pair as an ensemble, or between
 typedef enum ConvertKind {        // E7; a = first input, b = second, ab = alpha_bar of each row
     V_FROM_X0_EPS,                // a = x0, b = eps:   v   = sqrt(ab) b - sqrt(1-ab) a
     X0_FROM_XT_V,                 // a = x_t, b = v:    x0  = sqrt(ab) a - sqrt(1-ab) b

@@ -18,7 +18,7 @@
 
 // Who draws.  Part of every checkpoint's meaning: append, never renumber.
 enum { SITE_INIT = 1, SITE_TIMESTEP, SITE_NOISE, SITE_DROPOUT, SITE_COND_DROP, SITE_SHUFFLE, SITE_SAMPLE, SITE_SYNTH,
-       SITE_TOKEN, SITE_TEST, SITE_BOOTSTRAP, SITE_LEVEL };
+       SITE_TOKEN, SITE_TEST, SITE_BOOTSTRAP, SITE_LEVEL, SITE_DISTILL };
 
 typedef struct { uint32_t v[4]; } Philox4;
 

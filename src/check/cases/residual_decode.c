@@ -14,25 +14,26 @@ static void build(Tape *t, Tensor *const *in, const Case *c)
 enum { BASE = 1, LOCATION = 2, SCALE = 4 };   // inputs that are there
 
 static void shape(CaseList *list, const char *label, int64_t B, int64_t S, int64_t F, int64_t K, int64_t history,
-                  int there, double width)
+                  int there, double width, bool large)
 {
     case_add(list, (Case){.op = OP_residual_decode, .label = label, .n_in = 7, .build = build, .i = {history},
-                          .f = {width},
-                          .in = {{.shape = SHAPE(B * S, F, K)}, {.shape = SHAPE(B, history + 1 + K, F)},
-                                 {.shape = SHAPE(B, K, F), .absent = !(there & BASE)},
-                                 {.shape = SHAPE(K, F), .fill = FILL_POSITIVE},
-                                 {.shape = SHAPE(K, F), .fill = FILL_POSITIVE},
-                                 {.shape = SHAPE(B, F, K), .absent = !(there & LOCATION)},
-                                 {.shape = SHAPE(B, F, K), .absent = !(there & SCALE)}}});
+                          .f = {width}, .large = large,
+                          .in = {{.shape = SHAPE(B * S, F, K)},
+                                 {.shape = SHAPE(B, history + 1 + K, F), .no_grad = true},
+                                 {.shape = SHAPE(B, K, F), .absent = !(there & BASE), .no_grad = true},
+                                 {.shape = SHAPE(K, F), .fill = FILL_POSITIVE, .no_grad = true},
+                                 {.shape = SHAPE(K, F), .fill = FILL_POSITIVE, .no_grad = true},
+                                 {.shape = SHAPE(B, F, K), .absent = !(there & LOCATION), .no_grad = true},
+                                 {.shape = SHAPE(B, F, K), .absent = !(there & SCALE), .no_grad = true}}});
 }
 
 void residual_decode_cases(CaseList *list)
 {
     for (int i = 0; i < VECTOR_EDGES; i++)
-        shape(list, "vector edge", 2, 3, vector_edge[i], 3, 4, BASE | (i % 2 ? LOCATION | SCALE : 0), 4);
-    shape(list, "no base", 3, 1, 9, 2, 3, 0, 4);
-    shape(list, "narrow range", 1, 5, 17, 2, 1, BASE, 0.25);
-    shape(list, "location alone", 2, 2, 9, 3, 2, BASE | LOCATION, 2);
-    shape(list, "scale alone", 2, 2, 9, 3, 2, SCALE, 2);
-    shape(list, "the model's sizes", 2, 8, 144, 20, 16, BASE | LOCATION | SCALE, 4);
+        shape(list, "vector edge", 2, 3, vector_edge[i], 3, 4, BASE | (i % 2 ? LOCATION | SCALE : 0), 4, false);
+    shape(list, "no base", 3, 1, 9, 2, 3, 0, 4, false);
+    shape(list, "narrow range", 1, 5, 17, 2, 1, BASE, 0.25, false);
+    shape(list, "location alone", 2, 2, 9, 3, 2, BASE | LOCATION, 2, false);
+    shape(list, "scale alone", 2, 2, 9, 3, 2, SCALE, 2, false);
+    shape(list, "the model's sizes", 2, 8, 144, 20, 16, BASE | LOCATION | SCALE, 4, true);
 }

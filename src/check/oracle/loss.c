@@ -32,12 +32,29 @@ static long double average(const OpCall *c, long double (*term)(const OpCall *c,
     return total(c, term) / (long double)numel(c->in[0]);
 }
 
+// The larger of two less the smaller is their distance.
+static long double apart(const OpCall *c, int j, int k, int64_t i)
+{
+    const long double p = ((const double *)c->in[j]->x)[i], q = ((const double *)c->in[k]->x)[i];
+    return fmaxl(p, q) - fminl(p, q);
+}
+
+// The fair score, and of the two as an ensemble (its spread: over all four pairs), in their shares.
+static long double pair_score(const OpCall *c, int64_t i)
+{
+    const long double fair = ((const CrpsPairParams *)c->p)->fair;
+    const long double error = (apart(c, 0, 2, i) + apart(c, 1, 2, i)) / 2, spread = apart(c, 0, 1, i);
+    const long double ensemble = error - (0 + spread + spread + 0) / (2 * 2 * 2);
+    return fair * (error - spread / 2) + (1 - fair) * ensemble;
+}
+
 void sum_oracle(const OpCall *c, long double *const *out) { out[0][0] = total(c, value); }
 void sumsq_oracle(const OpCall *c, long double *const *out) { out[0][0] = total(c, square); }
 void mean_oracle(const OpCall *c, long double *const *out) { out[0][0] = average(c, value); }
 void mse_oracle(const OpCall *c, long double *const *out) { out[0][0] = average(c, squared); }
 void wmse_oracle(const OpCall *c, long double *const *out) { out[0][0] = average(c, weighted); }
 void huber_oracle(const OpCall *c, long double *const *out) { out[0][0] = average(c, bent); }
+void crps_pair_oracle(const OpCall *c, long double *const *out) { out[0][0] = average(c, pair_score); }
 
 // Without subtracting the maximum: long double reaches exp(11000).
 void cross_entropy_oracle(const OpCall *c, long double *const *out)
