@@ -2,6 +2,7 @@
 #include "lead/distill.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/run.h"
 #include "cli/verbs.h"
@@ -76,6 +77,9 @@ static Status run(Cli *cli, void *values)
 {
     Values *v = values;
     if (!v->model || !v->out) return USAGE_ERROR("lead distill: wants --model RUN and --out DIR");
+    if (!strcmp(v->model, "pretrained"))
+        return USAGE_ERROR("--model: want a run of lead train, got weights that suit any network: these cannot be "
+                           "distilled yet");
     LeadRecord r;
     TrafficSeries s;
     Progress bar = progress_new();
