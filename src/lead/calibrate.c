@@ -9,13 +9,15 @@ enum { FACTORS = 17, BATCH = 8 };
 enum { UNCHANGED = 4 };
 static double factor(int i) { return 1 + 0.05 * (i - UNCHANGED); }   // 0.8 .. 1.6
 
-// Sum over flows of the CRPS of step k, in scale s, of S sample paths [S][K][F] in kbit/s.
-static double step_crps(const LeadRun *r, const float *samples, const float *truth, int k, float *z)
+// Sum over the flows measured in row t of the CRPS of step k, in scale s, of S sample paths [S][K][F] in kbit/s.
+static double step_crps(const LeadRun *r, const float *samples, int64_t t, int k, float *z)
 {
+    const float *truth = r->series->x + t * r->stats.F;
     const int S = r->cfg.samples, K = r->stats.Kt, F = r->stats.F;
     double sum = 0;
     for (int f = 0; f < F; f++) {
         double within = 0;
+        if (!traffic_seen(r->series, t, f)) continue;
         for (int i = 0; i < S; i++)
             z[i] = scale_forward_flow(&r->stats.scale, f, samples[((int64_t)i * K + k) * F + f]);
         for (int i = 0; i + 1 < S; i += 2) within += fabs((double)z[i] - (double)z[i + 1]);
@@ -43,9 +45,11 @@ static void add_head(LeadRun *r, LeadBatch *b, const int64_t *t, int n, Sums *su
     for (int64_t i = 0; i < (int64_t)n * K * F; i++) {
         const int f = (int)(i % F), k = (int)(i / F % K);
         const TrafficScale *s = &r->stats.scale;
+        const int64_t row = t[i / F / K] + 1 + k;
+        if (!traffic_seen(r->series, row, f)) continue;
         const double from = (double)scale_forward_flow(s, f, base[i]);
         const double h = (double)scale_forward_flow(s, f, head[i]) - from;
-        const float truth = r->series->x[(t[i / F / K] + 1 + k) * F + f];
+        const float truth = r->series->x[row * F + f];
         sums->head_truth[k] += h * ((double)scale_forward_flow(s, f, truth) - from);
         sums->head_head[k] += h * h;
     }
@@ -72,10 +76,8 @@ static void add_windows(LeadRun *r, const int64_t *t, int n, Sums *sums, float *
 #pragma omp parallel for schedule(static)
         for (int k = 0; k < K; k++) {
             float z[4096];   // the most samples that the configuration allows
-            for (int i = 0; i < n; i++) {
-                const float *truth = r->series->x + (t[i] + 1 + k) * F;
-                sums->crps[a * K + k] += step_crps(r, samples + (int64_t)i * S * K * F, truth, k, z);
-            }
+            for (int i = 0; i < n; i++)
+                sums->crps[a * K + k] += step_crps(r, samples + (int64_t)i * S * K * F, t[i] + 1 + k, k, z);
         }
     }
     r->data.spread = NULL;
@@ -160,6 +162,15 @@ double lead_calibrate_rehearse(LeadRun *r, TrafficRange val)
     return windows ? (double)few / windows : 0;
 }
 
+// Measured values in the targets of the forecasts after the rows at[0 .. n).
+static double count_values(const LeadRun *r, const int64_t *at, int n)
+{
+    const int64_t K = r->stats.Kt;
+    int64_t missing = 0;
+    for (int i = 0; i < n; i++) missing += traffic_missing_count(r->series, (TrafficRange){at[i] + 1, at[i] + 1 + K});
+    return (double)(n * K * r->stats.F - missing);
+}
+
 // CRPS in scale s of a naive forecast after the rows at[0 .. n), mean over flows and steps.
 static double naive_crps(const LeadRun *r, NaiveModel *m, const int64_t *at, int n)
 {
@@ -167,6 +178,7 @@ static double naive_crps(const LeadRun *r, NaiveModel *m, const int64_t *at, int
     const int64_t KF = (int64_t)K * F;
     const size_t mark = arena_mark(r->perm);
     float *point = arena_alloc(r->perm, (size_t)((1 + NAIVE_LEVELS) * KF) * sizeof *point), *levels = point + KF;
+    const double values = count_values(r, at, n);
     double sum = 0;
     for (int i = 0; i < n; i++) {
         naive_predict(m, r->series, at[i], point);
@@ -174,10 +186,11 @@ static double naive_crps(const LeadRun *r, NaiveModel *m, const int64_t *at, int
         for (int64_t j = 0; j < KF; j++) {
             const int f = (int)(j % F);
             float z[NAIVE_LEVELS];
+            if (!traffic_seen(r->series, at[i] + 1, j)) continue;
             for (int q = 0; q < NAIVE_LEVELS; q++)
                 z[q] = scale_forward_flow(&r->stats.scale, f, levels[q * KF + j]);
             const float y = scale_forward_flow(&r->stats.scale, f, r->series->x[(at[i] + 1 + j / F) * F + f]);
-            sum += metric_terms(y, y, z, NAIVE_LEVELS, DIST_LEVELS, 0).crps / ((double)n * (double)KF);
+            sum += metric_terms(y, y, z, NAIVE_LEVELS, DIST_LEVELS, 0).crps / values;
         }
     }
     arena_rewind(r->perm, mark);
@@ -210,7 +223,7 @@ static void try_naive(LeadRun *r, TrafficRange val, const int64_t *at, int n, Ca
 Status lead_calibrate(LeadRun *r, TrafficRange val, int most, Calibration *out)
 {
     *out = (Calibration){0};
-    const int K = r->stats.Kt, F = r->stats.F, H = r->cfg.history;
+    const int K = r->stats.Kt, H = r->cfg.history;
     for (int k = 0; k < K; k++) r->stats.spread[k] = r->stats.head_weight[k] = 1;
     r->data.spread = r->data.head_weight = NULL;
     *r->stats.fallback = 0;
@@ -230,6 +243,7 @@ Status lead_calibrate(LeadRun *r, TrafficRange val, int most, Calibration *out)
         const int more = windows - i < batch ? windows - i : batch;
         add_windows(r, at + i, more, &sums, samples);
     }
+    const double values = count_values(r, at, windows);
     *out = (Calibration){.windows = windows, .least = INFINITY, .least_weight = 1};
     for (int k = 0; k < K; k++) {
         const int a = best_factor(sums.crps, K, k);
@@ -239,8 +253,8 @@ Status lead_calibrate(LeadRun *r, TrafficRange val, int most, Calibration *out)
         out->most_weight = fmax(out->most_weight, (double)r->stats.head_weight[k]);
         out->least = fmin(out->least, factor(a));
         out->most = fmax(out->most, factor(a));
-        out->before += sums.crps[UNCHANGED * K + k] / ((double)windows * K * F);
-        out->after += sums.crps[a * K + k] / ((double)windows * K * F);
+        out->before += sums.crps[UNCHANGED * K + k] / values;
+        out->after += sums.crps[a * K + k] / values;
     }
     try_naive(r, val, at, windows, out);
     arena_rewind(r->perm, mark);

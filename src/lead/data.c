@@ -15,6 +15,19 @@ static Tensor *put(Tape *t, Arena *perm, Shape shape, const float *x)
     return y;
 }
 
+// The mask of the series; NULL where nothing is missing.
+static Tensor *put_seen(Tape *t, Arena *perm, const TrafficSeries *s)
+{
+    const int64_t n = s->T * s->N * s->N;
+    if (!traffic_missing_count(s, (TrafficRange){0, s->T})) return NULL;
+    const size_t mark = arena_mark(t->scratch);
+    float *seen = arena_alloc(t->scratch, (size_t)n * sizeof *seen);
+    for (int64_t k = 0; k < n; k++) seen[k] = s->seen[k] != 0;
+    Tensor *y = put(t, perm, SHAPE(s->T, (int64_t)s->N * s->N), seen);
+    arena_rewind(t->scratch, mark);
+    return y;
+}
+
 // Where each row lies in time.  A gap longer than anything that is looked up across it is cut to that length: I32 do.
 static Status put_index(LeadData *d, Tape *t, Arena *perm, const TrafficSeries *s)
 {
@@ -244,6 +257,7 @@ Status lead_data_new(LeadData *d, Tape *t, Arena *perm, const LeadStats *st, con
     const TrafficScaleParams p = scale_params(&st->scale, false);
     tape_run(t, OP_traffic_scale, 4, (Tensor *[]){x, d->flowmax, d->knot_kbps, d->knot_s}, 1, &d->u, &p);
     arena_rewind(t->scratch, series);
+    d->seen = put_seen(t, perm, s);
     if (lead_has_heads(cfg)) d->trust = put(t, perm, SHAPE(F, K), st->trust);
     lead_data_set_calibration(d, t, perm);
     if (!lead_uses_ridge(cfg)) return OK;
@@ -305,6 +319,14 @@ static Tensor *flow_planes(Tape *t, const LeadData *d, Tensor *at, Tensor *u, Te
     return tape_concat(t, planes, d->statistics ? 3 : 2, 2);
 }
 
+// The mask of the targets: [B,F,K], or NULL.
+static Tensor *target_seen(Tape *t, const LeadData *d, const WindowRows *rows)
+{
+    if (!d->seen) return NULL;
+    Tensor *all = tape_embedding(t, d->seen, rows->rows);
+    return tape_permute(t, tape_slice(t, all, 1, d->window.history + 1, d->st->Kt), (int[]){0, 2, 1});
+}
+
 static LeadBatch make_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath *path, bool with_target,
                             Tensor *factor)
 {
@@ -337,6 +359,7 @@ static LeadBatch make_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPa
         out.context = tape_reshape(t, planes, SHAPE(B, N, N, sh.context_channels));
     }
     if (!with_target) return out;
+    out.seen = target_seen(t, d, &rows);
     const Shape target = SHAPE(B, N, N, sh.target_channels);
     out.target = cfg->target == TARGET_LEVEL
                      ? level_target(t, d, out.window, means, e)

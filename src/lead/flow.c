@@ -52,19 +52,22 @@ ResidualMoments flow_heads_apply(Tape *t, const FlowHeads *h, Tensor *planes)
                              h->log_scale.w ? linear_apply(t, &h->log_scale, x) : NULL};
 }
 
+static Tensor *times(Tape *t, Tensor *x, Tensor *factor) { return factor ? tape_mul(t, x, factor) : x; }
+
 Tensor *flow_heads_loss(Tape *t, ResidualMoments fit, ResidualMoments use, Tensor *u, Tensor *base,
-                        const ResidualUnits *units, int history)
+                        const ResidualUnits *units, int history, Tensor *seen)
 {
     Tensor *loss = NULL;
     if (fit.location) {
         const ResidualParams p = {history, RESIDUAL_UNITS};
         Tensor *z = tape_residual_target(t, u, base, units->sigma, units->gamma, (ResidualMoments){0}, &p);
-        loss = tape_huber(t, fit.location, z, HUBER_DELTA);
+        loss = tape_huber(t, times(t, fit.location, seen), times(t, z, seen), HUBER_DELTA);
     }
     if (fit.log_scale) {
         const ResidualParams p = {history, RESIDUAL_LOG_SIZE};
         Tensor *size = tape_residual_target(t, u, base, units->sigma, units->gamma, use, &p);
-        Tensor *term = tape_scale(t, tape_mse(t, fit.log_scale, size), LOG_SCALE_WEIGHT, 0);
+        Tensor *term = tape_mse(t, times(t, fit.log_scale, seen), times(t, size, seen));
+        term = tape_scale(t, term, LOG_SCALE_WEIGHT, 0);
         loss = loss ? tape_add(t, loss, term) : term;
     }
     return loss;

@@ -33,9 +33,10 @@ ResidualMoments flow_heads_apply(Tape *t, const FlowHeads *h, Tensor *planes);
 
 // What the heads are trained on: Huber loss (delta 4) of the location against the residual, and half the squared error
 // of the log scale against the logarithm of the residual's distance from the location.  fit: of flow_heads_apply; use:
-// the same as constants.  u, base, units, history as in tape_residual_target -> one value
+// the same as constants.  u, base, units, history as in tape_residual_target; seen [B,F,K]: 0 where the residual counts
+// nothing, else 1, NULL: all 1 -> one value, the mean over all
 Tensor *flow_heads_loss(Tape *t, ResidualMoments fit, ResidualMoments use, Tensor *u, Tensor *base,
-                        const ResidualUnits *units, int history);
+                        const ResidualUnits *units, int history, Tensor *seen);
 
 FlowDenoiser flow_denoiser_new(ParamSet *ps, const char *prefix, const FlowSizes *s);
 // What the denoiser needs to know of each flow, which is the same for all times and samples.  planes [B,F,C], moments

@@ -319,6 +319,15 @@ static DiffuseTarget diffuse_target(Prediction p)
     return p == PREDICT_EPS ? DIFFUSE_EPS : p == PREDICT_V ? DIFFUSE_V : DIFFUSE_X0;
 }
 
+// x, a value or more for each flow and step, with 0 where the target was not measured: there forecast and target agree.
+static Tensor *only_seen(Tape *t, const LeadBatch *b, Tensor *x)
+{
+    if (!b->seen) return x;
+    const int64_t n = numel(b->seen);
+    Tensor *rows = tape_reshape(t, x, SHAPE(n, numel(x) / n));
+    return tape_reshape(t, tape_mul_rows(t, rows, tape_reshape(t, b->seen, SHAPE(n))), x->shape);
+}
+
 // The terms of the loss that hold the implied x0 to the target: ab weights them, x0 means little in noise.
 static Tensor *add_image_terms(Tape *t, const LeadModel *m, Tensor *loss, Tensor *x0, Tensor *target, Tensor *weight,
                                Tensor *ab)
@@ -372,11 +381,12 @@ Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *batch)
     const Diffused x = tape_diffuse(t, target, d.ab, at, diffuse_target((Prediction)cfg->prediction), t->clock);
     const Known known = lead_known(t, m, &b, c);
     Tensor *out = lead_denoise(t, m, x.xt, d.time, &known);
-    Tensor *loss = tape_wmse(t, out, x.target, d.weight);
+    Tensor *loss = tape_wmse(t, only_seen(t, &b, out), only_seen(t, &b, x.target), d.weight);
     if (lead_has_heads(cfg))
-        loss = tape_add(t, loss, flow_heads_loss(t, fit, b.moments, b.window, b.base, b.units, cfg->history));
+        loss = tape_add(t, loss, flow_heads_loss(t, fit, b.moments, b.window, b.base, b.units, cfg->history, b.seen));
     if (cfg->loss_traffic <= 0 && cfg->loss_pool <= 0 && cfg->loss_sobel <= 0) return loss;
-    return add_image_terms(t, m, loss, lead_implied_x0(t, m, x.xt, out, d.ab), target, weight, d.ab);
+    Tensor *x0 = only_seen(t, &b, lead_implied_x0(t, m, x.xt, out, d.ab));
+    return add_image_terms(t, m, loss, x0, only_seen(t, &b, target), weight, d.ab);
 }
 
 // ---- sampling

@@ -50,12 +50,12 @@ typedef struct Known { Condition c; Tensor *planes, *flows; } Known;
 
 // One batch on the tape.  frames [B,H,N,N,image]; slot and dow (day of the week) I32 [B,H]; context [B,N,N,context] or
 // NULL; target [B,N,N,target], in training only; weight [B,N,N,target], the root of each pixel's traffic share, NULL
-// when loss_traffic = 0.
+// when loss_traffic = 0; seen [B,F,Kt], in training only: 0 where the target was not measured, else 1; NULL: all 1.
 // For decoding: window [B,W,F], the matrices in scale s; base [B,K,F], the cheap forecast, NULL: the last matrix; units
 // of the residual.  With heads: trust [F,K], what location and log scale are multiplied by (0: a flow keeps its base);
 // moments of lead_moments.
 typedef struct LeadBatch {
-    Tensor *frames, *slot, *dow, *context, *target, *weight, *window, *base, *trust;
+    Tensor *frames, *slot, *dow, *context, *target, *weight, *seen, *window, *base, *trust;
     const ResidualUnits *units;
     ResidualMoments moments;
 } LeadBatch;

@@ -63,6 +63,7 @@ static void fit_level(LeadStats *st, const TrafficSeries *s, TrafficRange rows, 
         if (!s->valid[t]) continue;
         scale_forward(&st->scale, row_x(s, t), u);
         for (int f = 0; f < st->F; f++) {
+            if (!traffic_seen(s, t, f)) continue;
             acc[f].sum += (double)u[f];
             acc[f].sum2 += (double)u[f] * (double)u[f];
             acc[f].n++;
@@ -70,7 +71,8 @@ static void fit_level(LeadStats *st, const TrafficSeries *s, TrafficRange rows, 
     }
     double all = 0;
     for (int f = 0; f < st->F; f++) {
-        const double mean = acc[f].sum / acc[f].n, var = acc[f].sum2 / acc[f].n - mean * mean;
+        const double n = acc[f].n > 0 ? acc[f].n : 1;     // none: a flow that was never measured
+        const double mean = acc[f].sum / n, var = acc[f].sum2 / n - mean * mean;
         st->mean[f] = (float)mean;
         st->std[f] = (float)sqrt(var > 0 ? var : 0);
         all += sqrt(var > 0 ? var : 0) / st->F;
@@ -80,7 +82,8 @@ static void fit_level(LeadStats *st, const TrafficSeries *s, TrafficRange rows, 
         if (!(st->std[f] > least)) st->std[f] = least;
 }
 
-// s(X_{t+k}) - s(base_k) of one training window -> d [Kt][F].  online: the daily fits, or NULL.
+// s(X_{t+k}) - s(base_k) of one training window -> d [Kt][F], NaN where X was not measured.  online: the daily fits, or
+// NULL.
 static void window_residual(const LeadStats *st, const RidgeOnline *online, const TrafficSeries *s, int64_t t,
                             float *base, float *u, float *d)
 {
@@ -92,7 +95,7 @@ static void window_residual(const LeadStats *st, const RidgeOnline *online, cons
         float *dk = d + (int64_t)k * st->F;
         scale_forward(&st->scale, row_x(s, t + 1 + k), dk);
         scale_forward(&st->scale, base + (int64_t)k * st->F, u);
-        for (int f = 0; f < st->F; f++) dk[f] -= u[f];
+        for (int f = 0; f < st->F; f++) dk[f] = traffic_seen(s, t + 1 + k, f) ? dk[f] - u[f] : NAN;
     }
 }
 
@@ -102,14 +105,21 @@ static void fit_residual(LeadStats *st, const LeadConfig *cfg, const RidgeOnline
     const int64_t KF = (int64_t)st->Kt * st->F, stride = (n + FIT_WINDOWS - 1) / FIT_WINDOWS;
     float *base = arena_alloc(a, (size_t)KF * sizeof *base), *u = arena_alloc(a, (size_t)st->F * sizeof *u);
     float *d = arena_alloc(a, (size_t)KF * sizeof *d);
-    double *abs_sum = arena_zalloc(a, (size_t)KF * sizeof *abs_sum), count = 0, all = 0;
-    for (int64_t i = 0; i < n; i += stride, count++) {
+    double *abs_sum = arena_zalloc(a, 2 * (size_t)KF * sizeof *abs_sum), *count = abs_sum + KF, all = 0;
+    for (int64_t i = 0; i < n; i += stride) {
         window_residual(st, online, s, starts[i] + cfg->history - 1, base, u, d);
-        for (int64_t j = 0; j < KF; j++) abs_sum[j] += fabs((double)d[j]);
+        for (int64_t j = 0; j < KF; j++) {
+            if (isnan(d[j])) continue;
+            abs_sum[j] += fabs((double)d[j]);
+            count[j]++;
+        }
     }
-    for (int64_t j = 0; j < KF; j++) all += abs_sum[j] / count / (double)KF;
     for (int64_t j = 0; j < KF; j++) {
-        const double sigma = abs_sum[j] / count;
+        if (count[j] == 0) count[j] = 1;                  // never measured
+        all += abs_sum[j] / count[j] / (double)KF;
+    }
+    for (int64_t j = 0; j < KF; j++) {
+        const double sigma = abs_sum[j] / count[j];
         st->sigma[j] = (float)fmax(sigma, fmax(0.01 * all, LEAST_UNIT));
     }
     Moments1 *acc = arena_zalloc(a, (size_t)KF * sizeof *acc);
@@ -118,6 +128,7 @@ static void fit_residual(LeadStats *st, const LeadConfig *cfg, const RidgeOnline
     for (int64_t i = 0; i < n; i += stride) {
         window_residual(st, online, s, starts[i] + cfg->history - 1, base, u, d);
         for (int64_t j = 0; j < KF; j++) {
+            if (isnan(d[j])) continue;
             const float y = asinhf(d[j] / st->sigma[j]);
             acc[j].sum += (double)y;
             acc[j].sum2 += (double)y * (double)y;
@@ -126,7 +137,7 @@ static void fit_residual(LeadStats *st, const LeadConfig *cfg, const RidgeOnline
         }
     }
     for (int64_t j = 0; j < KF; j++) {   // about 0: the mean is part of what the network draws
-        const float g = lead_has_heads(cfg) ? 1 : (float)sqrt(acc[j].sum2 / count);   // heads see to the unit variance
+        const float g = lead_has_heads(cfg) ? 1 : (float)sqrt(acc[j].sum2 / count[j]);   // heads see to the unit variance
         st->gamma[j] = g > 0.05f ? g : 0.05f;
         st->low[j] *= 1.1f / st->gamma[j];
         st->high[j] *= 1.1f / st->gamma[j];
@@ -160,8 +171,9 @@ static float *trust_fit(const TrafficSeries *s, TrafficRange rows, int F, int Kt
     for (int f = 0; f < F; f++) {
         int64_t live = 0, n = 0;
         for (int64_t t = rows.begin; t < rows.end; t++) {
-            n += s->valid[t] != 0;
-            live += s->valid[t] && row_x(s, t)[f] > 0;
+            const bool known = s->valid[t] && traffic_seen(s, t, f);
+            n += known;
+            live += known && row_x(s, t)[f] > 0;
         }
         for (int k = 0; k < Kt && 2 * live >= n; k++) trust[f * Kt + k] = 1;
     }

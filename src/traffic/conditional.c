@@ -20,11 +20,14 @@ static void forget(Conditional *c)
     for (int i = 0; i <= c->K; i++) c->made_at[i] = -1;
 }
 
-// m [F] <- EWMA of |x - y|, of which this is the n-th value.
-static void ewma_add(double *m, const float *x, const float *y, int F, double rate, int64_t n)
+// m [F] <- EWMA of |x - y| of row t, of which this is the n-th value; unchanged where x was not measured.
+static void ewma_add(double *m, const TrafficSeries *s, int64_t t, const float *y, double rate, int64_t n)
 {
+    const int F = s->N * s->N;
+    const float *x = s->x + t * F;
     const double a = fmax(rate, 1 / (double)n);
     for (int f = 0; f < F; f++) {
+        if (n > 1 && !traffic_seen(s, t, f)) continue;
         const double v = fabs((double)x[f] - (double)y[f]);
         m[f] = n == 1 ? v : m[f] + a * (v - m[f]);
     }
@@ -45,19 +48,18 @@ static float *made_after(const Conditional *c, int64_t t)
 static void add_row(Conditional *c, const TrafficSeries *s, int64_t t)
 {
     const int F = c->F;
-    const float *x = s->x + t * F;
     const int64_t before = traffic_row_at(s, t, -1);
     if (before >= 0) {
         c->n_changes++;
         for (int i = 0; i < CONDITIONAL_CHANGES; i++)
-            ewma_add(c->change + i * F, x, s->x + before * F, F, change_rates[i], c->n_changes);
+            ewma_add(c->change + i * F, s, t, s->x + before * F, change_rates[i], c->n_changes);
     }
     for (int h = 1; h <= c->K; h++) {
         const int64_t from = traffic_row_at(s, t, -h);
         if (from < 0 || c->made_at[from % (c->K + 1)] != from) continue;
         c->n_errors[h - 1]++;
         for (int i = 0; i < CONDITIONAL_ERRORS; i++)
-            ewma_add(c->error + (i * c->K + h - 1) * F, x, made_after(c, from) + (h - 1) * F, F, error_rates[i],
+            ewma_add(c->error + (i * c->K + h - 1) * F, s, t, made_after(c, from) + (h - 1) * F, error_rates[i],
                      c->n_errors[h - 1]);
     }
     if (!can_predict(s, t)) return;
@@ -121,14 +123,15 @@ static void solve(const double *G, const double *b, double *w)
     }
 }
 
-// e and the range of log(|r| + e) of one flow and step; work [n].
-static void fit_range(Conditional *c, int64_t k, const float *r, int64_t n, float *work)
+// e and the range of log(|r| + e) of one flow and step, from the residuals that are known; work [all].
+static void fit_range(Conditional *c, int64_t k, const float *r, int64_t all, float *work)
 {
     double mean = 0;
-    for (int64_t i = 0; i < n; i++) {
-        work[i] = fabsf(r[i]);
-        mean += (double)work[i] / (double)n;
-    }
+    int64_t n = 0;
+    for (int64_t i = 0; i < all; i++)
+        if (!isnan(r[i])) work[n++] = fabsf(r[i]);
+    if (!n) work[n++] = 0;
+    for (int64_t i = 0; i < n; i++) mean += (double)work[i] / (double)n;
     sort_f32(work, n);
     c->e[k] = fmax(0.1 * (double)work[n / 2], fmax(0.01 * mean, 0.001));
     c->low[k] = log((double)work[0] + c->e[k]);
@@ -162,6 +165,7 @@ static void add_equations(const Conditional *c, const TrafficSeries *s, const fl
         const double angle = hour(s, c->t, h);
         for (int f = 0; f < c->F; f++) {
             const int64_t k = (int64_t)(h - 1) * c->F + f;
+            if (isnan(r[k * n + i])) continue;
             double z[INPUTS], y = log(fabs((double)r[k * n + i]) + c->e[k]), *g = G[k];
             inputs(c, s, h, f, angle, z);
             for (int p = 0; p < INPUTS; p++) {

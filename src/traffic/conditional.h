@@ -37,8 +37,8 @@ typedef struct Conditional {
 // An unfitted scale of the forecasts of ridge, which it keeps.
 Conditional *conditional_new(Arena *a, const RidgeModel *ridge);
 
-// Fits on the forecasts after rows at[0..n), ascending, whose residuals are r [K][F][n] kbit/s, and divides r by sigma.
-// Scratch memory comes from a.
+// Fits on the forecasts after rows at[0..n), ascending, whose residuals are r [K][F][n] kbit/s (NaN: the truth was not
+// measured), and divides r by sigma.  Scratch memory comes from a.
 void conditional_fit(Conditional *c, Arena *a, const TrafficSeries *s, const int64_t *at, int64_t n, float *r);
 
 // sigma [K][F] kbit/s of the forecast after row t, which has 12 valid rows of one run up to it.  Quick when t is above

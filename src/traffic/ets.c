@@ -20,15 +20,20 @@ typedef struct Smoothed { double level, trend; } Smoothed;
 // phi + .. + phi^g
 static double damped(double phi, double phi_g) { return phi * (1 - phi_g) / (1 - phi); }
 
-// One observation x, gap slots after the one before; *s is the season of its slot.  Returns the error.
+// One observation x (NaN: none), gap slots after the one before; *s is the season of its slot.  Returns the error.
 static double observe(Smoothed *m, double *s, double x, int64_t gap, const double p[ETS_PARAMETERS])
 {
     const double phi_g = gap == 1 ? p[ETS_PHI] : pow(p[ETS_PHI], (double)gap);
-    const double level = m->level + damped(p[ETS_PHI], phi_g) * m->trend, e = x - level - *s;
+    const double level = m->level + damped(p[ETS_PHI], phi_g) * m->trend, e = isnan(x) ? 0 : x - level - *s;
     m->level = level + p[ETS_ALPHA] * e;
     m->trend = phi_g * m->trend + p[ETS_ALPHA] * p[ETS_BETA] * e;
     *s += p[ETS_GAMMA] * e;
     return e;
+}
+
+static double measured(const TrafficSeries *s, int64_t t, int f)
+{
+    return traffic_seen(s, t, f) ? (double)s->x[t * s->N * s->N + f] : NAN;
 }
 
 static int slot_of(const TrafficSeries *s, int64_t t, int64_t ahead)
@@ -148,7 +153,7 @@ void ets_fit(EtsModel *m, Arena *a, const TrafficSeries *s, TrafficRange train)
 #pragma omp parallel for schedule(dynamic, 1)
     for (int f = 0; f < F; f++) {
         double *x = space + (size_t)omp_get_thread_num() * each, *season = x + ETS_SEARCH_ROWS, *work = season + D;
-        for (int64_t i = 0; i < r.n; i++) x[i] = (double)s->x[r.t[i] * F + f];
+        for (int64_t i = 0; i < r.n; i++) x[i] = i ? measured(s, r.t[i], f) : (double)s->x[r.t[i] * F + f];
         for (int d = 0; d < D; d++) season[d] = m->start[d * F + f];
         search(&r, x, season, D, work, m->season, m->parameter[f]);
     }
@@ -175,7 +180,7 @@ static void go_to(EtsModel *m, const TrafficSeries *s, int64_t t)
             double *season = m->now + (int64_t)slot_of(s, u, 0) * m->F;
             for (int f = 0; f < m->F; f++) {
                 Smoothed v = {m->level[f], m->trend[f]};
-                observe(&v, &season[f], (double)s->x[u * m->F + f], s->slot[u] - s->slot[last], m->parameter[f]);
+                observe(&v, &season[f], measured(s, u, f), s->slot[u] - s->slot[last], m->parameter[f]);
                 m->level[f] = v.level;
                 m->trend[f] = v.trend;
             }

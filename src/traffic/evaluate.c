@@ -31,14 +31,21 @@ static void number_days(EvalTable *table, Arena *a, const EvalTask *task)
     }
 }
 
-// Adds 1 to count [F] of each flow above 0, for each valid row begin .. end-1; returns the number of those rows.
-static int64_t count_traffic(int64_t *count, const TrafficSeries *s, int64_t begin, int64_t end)
+// How often a flow was measured in some rows, and above 0.
+typedef struct FlowCount { int64_t measured, above; } FlowCount;
+
+// Adds the valid rows begin .. end-1 to count [F]; returns their number.
+static int64_t count_traffic(FlowCount *count, const TrafficSeries *s, int64_t begin, int64_t end)
 {
     const int F = s->N * s->N;
     int64_t rows = 0;
     for (int64_t t = begin; t < end; t++) {
         if (!s->valid[t]) continue;
-        for (int f = 0; f < F; f++) count[f] += s->x[t * F + f] > 0;
+        for (int f = 0; f < F; f++) {
+            if (!traffic_seen(s, t, f)) continue;
+            count[f].measured++;
+            count[f].above += s->x[t * F + f] > 0;
+        }
         rows++;
     }
     return rows;
@@ -49,17 +56,18 @@ static void find_live(EvalTable *table, Arena *a, const EvalTask *task)
     const int F = table->F;
     table->live = arena_zalloc(a, (size_t)F);
     const size_t mark = arena_mark(a);
-    int64_t *scored = arena_zalloc(a, 2 * (size_t)F * sizeof *scored), *fitted = scored + F, rows = 0;
+    FlowCount *scored = arena_zalloc(a, 2 * (size_t)F * sizeof *scored), *fitted = scored + F;
     for (int64_t i = 0, done = 0; i < task->n_windows; i++) {   // the rows of overlapping windows once
         const int64_t begin = task->starts[i] + task->history, end = begin + task->K;
-        rows += count_traffic(scored, task->series, begin > done ? begin : done, end);
+        count_traffic(scored, task->series, begin > done ? begin : done, end);
+        table->missing += traffic_missing_count(task->series, (TrafficRange){begin, end});
         done = end;
     }
     const bool known = count_traffic(fitted, task->series, task->fitted.begin, task->fitted.end) > 0;
     for (int f = 0; f < F; f++) {
-        if (!scored[f]) table->silent_scored++;
-        else if (known && !fitted[f]) table->silent_fitted++;
-        else if (2 * scored[f] < rows) table->seldom++;
+        if (!scored[f].above) table->silent_scored++;
+        else if (known && !fitted[f].above) table->silent_fitted++;
+        else if (2 * scored[f].above < scored[f].measured) table->seldom++;
         else table->live[f] = 1;
         table->n_live += table->live[f];
     }
@@ -199,8 +207,7 @@ void eval_compare(EvalTable *t, Arena *a)
             MetricBeside *b = &scaled_row(t, i, h)->beside;
             flows_of(t, m, h, flow);
             days_of(t, m, h, day);
-            *b = metric_beside(flow, ridge ? ridge_flow : NULL, t->live, t->F, t->windows * (h ? 1 : t->K),
-                               m->distribution);
+            *b = metric_beside(flow, ridge ? ridge_flow : NULL, t->live, t->F, m->distribution);
             if (best) metric_gains(b, day, best_day, draws, t->days, m->distribution);
         }
     }
@@ -217,6 +224,7 @@ static double linear_unit(const TrafficScale *k, int flow)
 }
 
 typedef struct WindowView {
+    int64_t row;                     // of the truth
     const float *y, *point, *dist;   // [F], [F], first sample of this horizon; samples are `stride` apart
     int64_t stride;
     float *z, *z_scaled;             // [S] work space
@@ -229,6 +237,8 @@ static void score_flow(MetricSums sums[SPACES], MetricFlow *flow, const EvalTask
 {
     const TrafficScale *k = task->scale;
     double unit = linear_unit(k, f), within_scaled = 0;
+    memset(flow, 0, sizeof *flow);
+    if (!traffic_seen(task->series, v->row, f)) return;
     for (int i = 0; i < fc->S; i++) v->z[i] = v->dist[i * v->stride + f];
     if (!(unit > 0)) {
         for (int i = 0; i < fc->S; i++) v->z_scaled[i] = scale_forward_flow(k, f, v->z[i]);
@@ -245,8 +255,17 @@ static void score_flow(MetricSums sums[SPACES], MetricFlow *flow, const EvalTask
         unit = 1;
     }
     metric_sums_add(&sums[SCALED], &terms, unit, task->mape_above_scaled, fc->kind);
-    memset(flow, 0, sizeof *flow);
     metric_flow_add(flow, &terms, unit);
+}
+
+// Whether all values that a sum adds up were measured.
+static bool sum_seen(const TrafficSeries *s, int64_t row, int space, int n)
+{
+    const int N = s->N, first = space == DESTINATIONS ? n : space == ORIGINS ? n * N : 0;
+    const int step = space == DESTINATIONS ? N : 1, count = space == TOTAL ? N * N : N;
+    for (int i = 0; i < count; i++)
+        if (!traffic_seen(s, row, first + i * step)) return false;
+    return true;
 }
 
 static void score_sums(MetricSums sums[SPACES], const EvalTask *task, const Forecaster *fc, const WindowView *v)
@@ -255,6 +274,7 @@ static void score_sums(MetricSums sums[SPACES], const EvalTask *task, const Fore
     const DistKind kind = S ? fc->kind : DIST_NONE;
     for (int space = ORIGINS; space <= TOTAL; space++)
         for (int n = 0; n < (space == TOTAL ? 1 : N); n++) {
+            if (!sum_seen(task->series, v->row, space, n)) continue;
             for (int i = 0; i < S; i++) v->z[i] = paths_sum(v->dist + i * v->stride, N, (PathsGroup)space, n);
             const double within = metric_within_pairs(v->z, S);
             sort_f32(v->z, S);
@@ -265,14 +285,33 @@ static void score_sums(MetricSums sums[SPACES], const EvalTask *task, const Fore
         }
 }
 
-// Energy score of one horizon, of whole matrices.
-static void score_energy(MetricSums sums[SPACES], const EvalTask *task, const Forecaster *fc, const WindowView *v,
-                         int F, float *scaled)
+// Puts the measured ones of the F values x side by side -> out.
+static int64_t take_seen(const EvalTask *task, int64_t row, const float *x, float *out)
 {
-    sums[KBPS].energy += metric_energy(v->y, v->dist, fc->S, v->stride, F, fc->kind == DIST_PAIRS);
-    for (int i = 0; i < fc->S; i++) scale_forward(task->scale, v->dist + i * v->stride, scaled + (int64_t)i * F);
-    scale_forward(task->scale, v->y, scaled + (int64_t)fc->S * F);
-    sums[SCALED].energy += metric_energy(scaled + (int64_t)fc->S * F, scaled, fc->S, F, F, fc->kind == DIST_PAIRS);
+    int64_t n = 0;
+    for (int f = 0; f < task->scale->F; f++)
+        if (traffic_seen(task->series, row, f)) out[n++] = x[f];
+    return n;
+}
+
+// Energy score of one horizon, of matrices without what was not measured.  work [S+1][F].
+static void score_energy(MetricSums sums[SPACES], const EvalTask *task, const Forecaster *fc, const WindowView *v,
+                         float *work)
+{
+    const int F = task->scale->F;
+    const bool pairs = fc->kind == DIST_PAIRS;
+    float *truth = work + (int64_t)fc->S * F;
+    int64_t n = 0;
+    for (int i = 0; i < fc->S; i++) take_seen(task, v->row, v->dist + i * v->stride, work + (int64_t)i * F);
+    n = take_seen(task, v->row, v->y, truth);
+    if (!n) return;
+    sums[KBPS].energy += metric_energy(truth, work, fc->S, F, (int)n, pairs);
+    for (int i = 0; i <= fc->S; i++) {
+        float *to = work + (int64_t)i * F;
+        scale_forward(task->scale, i < fc->S ? v->dist + i * v->stride : v->y, to);
+        take_seen(task, v->row, to, to);
+    }
+    sums[SCALED].energy += metric_energy(truth, work, fc->S, F, (int)n, pairs);
     sums[KBPS].energy_windows++;
     sums[SCALED].energy_windows++;
 }
@@ -284,12 +323,12 @@ static void score_window(MetricSums (*sums)[SPACES], MetricFlow *flow, const Eva
     const int F = task->scale->F;
     memset(sums, 0, (size_t)task->K * sizeof *sums);
     for (int h = 0; h < task->K; h++) {
-        WindowView v = {.y = task->series->x + (last + 1 + h) * F, .point = point + (int64_t)h * F,
-                        .dist = dist + (int64_t)h * F, .stride = (int64_t)task->K * F, .z = work,
+        WindowView v = {.row = last + 1 + h, .y = task->series->x + (last + 1 + h) * F,
+                        .point = point + (int64_t)h * F, .dist = dist + (int64_t)h * F, .stride = (int64_t)task->K * F, .z = work,
                         .z_scaled = work + fc->S};
         for (int f = 0; f < F; f++) score_flow(sums[h], flow + (int64_t)h * F + f, task, fc, &v, f);
         score_sums(sums[h], task, fc, &v);
-        if (drawn(fc->kind)) score_energy(sums[h], task, fc, &v, F, work + 2 * fc->S);
+        if (drawn(fc->kind)) score_energy(sums[h], task, fc, &v, work + 2 * fc->S);
         for (int p = 0; p < SPACES; p++) sums[h][p].windows = 1;
     }
 }

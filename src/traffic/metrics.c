@@ -153,6 +153,7 @@ MetricResult metric_sums_result(const MetricSums *m)
 void metric_flow_add(MetricFlow *m, const MetricTerms *v, double unit)
 {
     const double e = fabs(v->error * unit), clipped = e > METRIC_CLIP ? METRIC_CLIP : e;   // NaN stays NaN
+    m->n++;
     m->se += e * e;
     m->se_clipped += clipped * clipped;
     m->crps += v->crps * unit;
@@ -162,6 +163,7 @@ void metric_flow_add(MetricFlow *m, const MetricTerms *v, double unit)
 
 void metric_flow_merge(MetricFlow *into, const MetricFlow *from)
 {
+    into->n += from->n;
     into->se += from->se;
     into->se_clipped += from->se_clipped;
     into->crps += from->crps;
@@ -169,14 +171,15 @@ void metric_flow_merge(MetricFlow *into, const MetricFlow *from)
     into->in90 += from->in90;
 }
 
-MetricBeside metric_beside(const MetricFlow *m, const MetricFlow *ref, const uint8_t *live, int F, int64_t n,
-                           bool distribution)
+MetricBeside metric_beside(const MetricFlow *m, const MetricFlow *ref, const uint8_t *live, int F, bool distribution)
 {
-    double clipped = 0, logs = 0, ratios = 0, better = 0, flows = 0, in50 = 0, in90 = 0;
+    double clipped = 0, logs = 0, ratios = 0, better = 0, flows = 0, in50 = 0, in90 = 0, values = 0, of_live = 0;
     for (int f = 0; f < F; f++) {
         clipped += m[f].se_clipped;
+        values += (double)m[f].n;
         if (!live[f]) continue;
         flows++;
+        of_live += (double)m[f].n;
         in50 += (double)m[f].in50;
         in90 += (double)m[f].in90;
         if (!ref) continue;
@@ -185,9 +188,9 @@ MetricBeside metric_beside(const MetricFlow *m, const MetricFlow *ref, const uin
         logs += 0.5 * log(m[f].se / ref[f].se);
         ratios++;
     }
-    const double covered = flows > 0 && distribution ? flows * (double)n : NAN;
+    const double covered = of_live > 0 && distribution ? of_live : NAN;
     return (MetricBeside){
-        .rmse_clipped = sqrt(clipped / ((double)n * F)), .ratio = ratios > 0 ? exp(logs / ratios) : NAN,
+        .rmse_clipped = sqrt(clipped / values), .ratio = ratios > 0 ? exp(logs / ratios) : NAN,
         .improved = ref && flows > 0 ? better / flows : NAN, .cover50_live = in50 / covered,
         .cover90_live = in90 / covered, .rmse = {NAN, NAN, NAN}, .crps = {NAN, NAN, NAN},
     };

@@ -24,6 +24,8 @@
 //                  each other.  A flow silent in both truth and forecast counts as covered.
 //   energy         1/S sum ||z_i - y|| - 1/(S(S-1)) sum_{i<j} ||z_i - z_j|| over whole matrices (fair), samples only;
 //                  pairs: as for crps
+// A truth that was not measured (series.h) is in none of them.  A matrix with such values counts in the energy score
+// without them; a sum that would hold one is not scored.
 // A metric that was never accumulated is NaN, never 0.  NaN in a forecast makes its metrics NaN.
 //
 // Beside them, in the scaled space, scores that a few large or silent flows cannot decide:
@@ -97,8 +99,8 @@ MetricResult metric_sums_result(const MetricSums *m);
 #define METRIC_CLIP 0.2
 enum { METRIC_RESAMPLES = 2000 };
 
-// Scaled sums of one flow over all windows; of all windows and flows of one day.
-typedef struct MetricFlow { double se, se_clipped, crps; int64_t in50, in90; } MetricFlow;
+// Scaled sums of one flow over all windows, of n values; of all windows and flows of one day.
+typedef struct MetricFlow { double se, se_clipped, crps; int64_t n, in50, in90; } MetricFlow;
 typedef struct MetricDay { double se, crps; } MetricDay;
 typedef struct MetricGain { double value, low, high; } MetricGain;   // per cent; above 0 is better
 
@@ -111,10 +113,9 @@ typedef struct MetricBeside {
 void metric_flow_add(MetricFlow *m, const MetricTerms *v, double unit);
 void metric_flow_merge(MetricFlow *into, const MetricFlow *from);
 
-// Everything but the gains of m [F], each flow with n values, beside ref [F] (NULL: no ratio).  live [F].
-// distribution: false for point forecasts, which cover nothing.
-MetricBeside metric_beside(const MetricFlow *m, const MetricFlow *ref, const uint8_t *live, int F, int64_t n,
-                           bool distribution);
+// Everything but the gains of m [F] beside ref [F] (NULL: no ratio).  live [F].  distribution: false for point
+// forecasts, which cover nothing.
+MetricBeside metric_beside(const MetricFlow *m, const MetricFlow *ref, const uint8_t *live, int F, bool distribution);
 
 // How often resample r draws each of n days -> draws [METRIC_RESAMPLES][n].
 void metric_draw_days(uint16_t *draws, int n);

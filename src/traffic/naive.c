@@ -95,6 +95,7 @@ static double average_error(const TrafficSeries *s, const int64_t *starts, int64
             double mean = 0;
             for (int l = 0; l < w; l++) mean += (double)s->x[(t - l) * F + f] / w;
             for (int h = 1; h <= K; h++) {
+                if (!traffic_seen(s, t + h, f)) continue;
                 double e = ((double)s->x[(t + h) * F + f] - mean) / (unit[f] > 0 ? (double)unit[f] : 1);
                 sum += e * e;
             }
@@ -126,11 +127,21 @@ static int choose_average(Arena *a, const TrafficSeries *s, TrafficRange train, 
     return best;
 }
 
-void naive_levels(float *v, int64_t n, float *out, int64_t stride)
+void naive_levels(float *v, int64_t all, float *out, int64_t stride)
 {
+    int64_t n = 0;
+    for (int64_t i = 0; i < all; i++)
+        if (!isnan(v[i])) v[n++] = v[i];
     sort_f32(v, n);
     for (int64_t q = 0; q < NAIVE_LEVELS; q++)
-        out[q * stride] = (float)metric_quantile(v, (int)n, (double)(q + 1) / (NAIVE_LEVELS + 1), 6);
+        out[q * stride] = n ? (float)metric_quantile(v, (int)n, (double)(q + 1) / (NAIVE_LEVELS + 1), 6) : 0;
+}
+
+void naive_residuals(const TrafficSeries *s, int64_t t, int K, const float *point, float *out, int64_t stride)
+{
+    const int64_t KF = (int64_t)K * s->N * s->N;
+    const float *truth = s->x + (t + 1) * s->N * s->N;
+    for (int64_t k = 0; k < KF; k++) out[k * stride] = traffic_seen(s, t + 1, k) ? truth[k] - point[k] : NAN;
 }
 
 // Quantiles of the residuals of some training windows; NAIVE_RIDGE_SCALE: fits the scale and divides by it first.
@@ -149,7 +160,7 @@ static Status fit_residuals(NaiveModel *m, Arena *a, const TrafficSeries *s, Tra
     for (int64_t i = 0; i < n; i++) {
         t[i] = t[i * all / n] + m->history - 1;   // i * all / n >= i: not overwritten yet
         naive_predict(m, s, t[i], point);
-        for (int64_t k = 0; k < KF; k++) r[k * n + i] = s->x[(t[i] + 1) * m->F + k] - point[k];
+        naive_residuals(s, t[i], m->K, point, r + i, n);
     }
     if (m->kind == NAIVE_RIDGE_SCALE) conditional_fit(m->scale, a, s, t, n, r);
 #pragma omp parallel for schedule(static)

@@ -58,7 +58,11 @@ void naive_predict(NaiveModel *m, const TrafficSeries *s, int64_t t, float *out)
 // dist [NAIVE_LEVELS][K][F] kbit/s around point [K][F], the forecast after row t.
 void naive_spread(NaiveModel *m, const TrafficSeries *s, int64_t t, const float *point, float *dist);
 bool naive_has_state(NaiveKind kind);
-// Sorts the n residuals v of one flow and step; their quantile i/100 goes to out[(i - 1) * stride].
+// The K F residuals of the forecast `point` after row t, residual k -> out[k * stride]; NaN where the truth was not
+// measured.
+void naive_residuals(const TrafficSeries *s, int64_t t, int K, const float *point, float *out, int64_t stride);
+// Sorts the n residuals v of one flow and step, those that are not NaN; their quantile i/100 goes to
+// out[(i - 1) * stride], 0 where there is none.
 void naive_levels(float *v, int64_t n, float *out, int64_t stride);
 
 // False when, at every window, yesterday falls back to persistence, or lastweek to yesterday.

@@ -31,8 +31,9 @@ static void fit_flows(RidgeModel *m, Arena *a, const TrafficSeries *s, const Rid
         double (*w)[INPUTS] = (double (*)[INPUTS])(x + x_size + gram_size + col_size);
         double unit = flowmax[f] > 0 ? (double)flowmax[f] : 1;
         for (int64_t t = 0; t < s->T; t++) x[t] = (double)s->x[t * m->F + f] / unit;
-        ridge_gram_fill(gram, r, x, m->K, col);
-        ridge_solve((const RidgeGram *)gram, m->K, r->n_season, lambda, w);
+        const RidgeFlow flow = ridge_flow(s, f, x);
+        const bool common = ridge_gram_fill(gram, r, &flow, m->K, col);
+        ridge_solve((const RidgeGram *)gram, m->K, r->n_season, lambda, common, w);
         for (int h = 0; h < m->K; h++) {
             w[h][ONE] *= unit;
             for (int i = 0; i < INPUTS; i++) coef_at(m, fit, h, f)[i] = (float)w[h][i];

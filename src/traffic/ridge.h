@@ -10,7 +10,8 @@
 // it was not revised for that.)  Forecasts below 0 become 0.
 // Yesterday and last week are looked up by time, across gaps.  Where one is missing (gap, invalid snapshot, start of
 // the data) a second fit without last week, or a third with the 12 lags alone, takes over: three fits, each on all
-// training windows that have its inputs.  A fit with fewer than 340 windows is replaced by the next smaller one.
+// training windows that have its inputs.  A value that was not measured (series.h) is no target; as an input its
+// estimate stands for it.  A fit with fewer than 340 windows is replaced by the next smaller one.
 // The fit is plain least squares, bursts included, as befits a reference.  Fitting on values clipped at each flow's
 // 99 % quantile (forecasting from unclipped ones) was measured on every 7th test window of protocol clean: in that
 // scale the MSE falls by 0.3 .. 1.9 % on Abilene; on GEANT it rises by 10 % at step 1 and falls by 0.3 % later; the MAE

@@ -70,10 +70,54 @@ static void gram_add(RidgeGram gram, double (*col)[BLOCK], const int *list, int 
         }
 }
 
-void ridge_gram_fill(RidgeGram *gram, const RidgeRows *r, const double *x, int K, double (*col)[BLOCK])
+RidgeFlow ridge_flow(const TrafficSeries *s, int f, double *x)
+{
+    return (RidgeFlow){x, s->seen ? s->seen + f : NULL, (int64_t)s->N * s->N};
+}
+
+static bool seen_at(const RidgeFlow *flow, int64_t t) { return !flow->seen || flow->seen[t * flow->stride]; }
+
+// The windows at .. at+n-1 whose target at horizon h was measured -> of; returns how many.
+static int rows_seen(const RidgeRows *r, const RidgeFlow *flow, int64_t at, int n, int h, int64_t of[BLOCK])
+{
+    int rows = 0;
+    for (int i = 0; i < n; i++)
+        if (seen_at(flow, r->t[at + i] + h)) of[rows++] = at + i;
+    return rows;
+}
+
+static void fill_lags(double (*col)[BLOCK], const RidgeRows *r, const double *x, const int64_t *of, int rows)
+{
+    for (int i = 0; i < rows; i++) {
+        for (int l = 0; l < LAGS; l++) col[l][i] = x[r->t[of[i]] - l];
+        col[ONE][i] = 1;
+    }
+}
+
+static void fill_horizon(double (*col)[BLOCK], const RidgeRows *r, const double *x, const int64_t *of, int rows, int h,
+                         int K)
+{
+    for (int i = 0; i < rows; i++) {
+        const int64_t *season = r->season + (of[i] * K + h - 1) * RIDGE_SEASON;
+        for (int k = 0; k < r->n_season; k++) col[LAGS + k][i] = x[season[k]];
+        col[TARGET][i] = x[r->t[of[i]] + h];
+    }
+}
+
+// Whether all targets of these windows were measured.
+static bool block_seen(const RidgeRows *r, const RidgeFlow *flow, int64_t at, int n, int K)
+{
+    for (int i = 0; flow->seen && i < n; i++)
+        for (int h = 1; h <= K; h++)
+            if (!seen_at(flow, r->t[at + i] + h)) return false;
+    return true;
+}
+
+bool ridge_gram_fill(RidgeGram *gram, const RidgeRows *r, const RidgeFlow *flow, int K, double (*col)[BLOCK])
 {
     RidgeGram common = {{0}};
     int list[COLS], n_common = 0;
+    bool whole = true;
     for (int i = 0; i < LAGS; i++) list[n_common++] = i;
     list[n_common++] = ONE;
     int n = n_common;
@@ -81,24 +125,22 @@ void ridge_gram_fill(RidgeGram *gram, const RidgeRows *r, const double *x, int K
     list[n++] = TARGET;
     memset(gram, 0, (size_t)K * sizeof *gram);
     for (int64_t at = 0; at < r->n; at += BLOCK) {
-        int rows = (int)(r->n - at < BLOCK ? r->n - at : BLOCK);
-        for (int i = 0; i < rows; i++) {
-            for (int l = 0; l < LAGS; l++) col[l][i] = x[r->t[at + i] - l];
-            col[ONE][i] = 1;
-        }
-        gram_add(common, col, list, 0, n_common, rows);
+        int64_t of[BLOCK];
+        const int most = (int)(r->n - at < BLOCK ? r->n - at : BLOCK);
+        const bool seen = block_seen(r, flow, at, most, K);
         for (int h = 1; h <= K; h++) {
-            for (int i = 0; i < rows; i++) {
-                const int64_t *season = r->season + ((at + i) * K + h - 1) * RIDGE_SEASON;
-                for (int k = 0; k < r->n_season; k++) col[LAGS + k][i] = x[season[k]];
-                col[TARGET][i] = x[r->t[at + i] + h];
-            }
-            gram_add(gram[h - 1], col, list, n_common, n, rows);
+            const int rows = rows_seen(r, flow, at, most, h, of);
+            if (h == 1 || !seen) fill_lags(col, r, flow->x, of, rows);
+            if (h == 1 && seen) gram_add(common, col, list, 0, n_common, rows);
+            fill_horizon(col, r, flow->x, of, rows, h, K);
+            gram_add(gram[h - 1], col, list, seen ? n_common : 0, n, rows);
         }
+        whole = whole && seen;
     }
     for (int h = 0; h < K; h++)
         for (int i = 0; i < n_common; i++)
-            for (int j = 0; j <= i; j++) gram[h][list[i]][list[j]] = common[list[i]][list[j]];
+            for (int j = 0; j <= i; j++) gram[h][list[i]][list[j]] += common[list[i]][list[j]];
+    return whole;
 }
 
 // Rows from..to-1 of the Cholesky factor of (G + lambda I) over the inputs of list.
@@ -130,17 +172,17 @@ static void substitute(const RidgeGram gram, const int *list, int n, double L[IN
     }
 }
 
-void ridge_solve(const RidgeGram *gram, int K, int n_season, double lambda, double (*w)[INPUTS])
+void ridge_solve(const RidgeGram *gram, int K, int n_season, double lambda, bool common, double (*w)[INPUTS])
 {
     int list[INPUTS], n = 0;
     double L[INPUTS][INPUTS];
     for (int i = 0; i < LAGS; i++) list[n++] = i;
     list[n++] = ONE;
-    factor_rows(gram[0], list, 0, n, lambda, L);
-    const int common = n;
+    if (common) factor_rows(gram[0], list, 0, n, lambda, L);
+    const int from = common ? n : 0;
     for (int i = 0; i < n_season; i++) list[n++] = LAGS + i;
     for (int h = 0; h < K; h++) {
-        factor_rows(gram[h], list, common, n, lambda, L);
+        factor_rows(gram[h], list, from, n, lambda, L);
         substitute(gram[h], list, n, L, w[h]);
     }
 }

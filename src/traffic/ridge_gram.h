@@ -35,11 +35,21 @@ RidgeRows ridge_rows_find(const TrafficSeries *s, Arena *a, const int64_t *start
 // order lags, intercept, seasonal inputs, target.
 typedef double RidgeGram[RIDGE_COLS][RIDGE_COLS];
 
-// gram[0..K) of one flow x [T] for all horizons; the block of lags and intercept is common to them.
-void ridge_gram_fill(RidgeGram *gram, const RidgeRows *r, const double *x, int K, double (*col)[RIDGE_BLOCK]);
+// One flow: its values, [T] in any unit, estimates among them; and where they were measured, seen[t * stride], NULL:
+// everywhere.
+typedef struct RidgeFlow {
+    double *x;
+    const uint8_t *seen;
+    int64_t stride;
+} RidgeFlow;
+RidgeFlow ridge_flow(const TrafficSeries *s, int f, double *x);
+
+// gram[0..K) of one flow for all horizons.  A window whose target was not measured is left out at that horizon.  True:
+// none was, so that the block of lags and intercept is common to the horizons.
+bool ridge_gram_fill(RidgeGram *gram, const RidgeRows *r, const RidgeFlow *flow, int K, double (*col)[RIDGE_BLOCK]);
 
 // (G + lambda I) w = g for each horizon by Cholesky, lambda on all inputs but the intercept, w zero at inputs not in
-// use.  The rows of the factor that belong to lags and intercept are common to the horizons.
-void ridge_solve(const RidgeGram *gram, int K, int n_season, double lambda, double (*w)[RIDGE_INPUTS]);
+// use.  common: the rows of the factor that belong to lags and intercept are common to the horizons.
+void ridge_solve(const RidgeGram *gram, int K, int n_season, double lambda, bool common, double (*w)[RIDGE_INPUTS]);
 
 #endif

@@ -92,6 +92,8 @@ static Plan plan_new(RidgeOnline *m, const TrafficSeries *s, TrafficRange wanted
 
 typedef struct Work {
     double *x;                           // [T] the flow, kbit/s
+    RidgeFlow flow;
+    bool common[RIDGE_FITS];             // of the sums: ridge_gram_fill
     RidgeGram *day, *sum[RIDGE_FITS];    // [K] each: of one day, of all days so far
     double (*col)[RIDGE_BLOCK];
     double (*w)[RIDGE_INPUTS];           // [K]
@@ -107,17 +109,18 @@ static Work work_new(Arena *a, const TrafficSeries *s, int K)
     return w;
 }
 
-// sum = kept sum + the day's new windows.
-static void add_day(const RidgeRows *all, int64_t from, int64_t to, int K, double kept, RidgeGram *sum, Work *w)
+// sum = kept sum + the day's new windows.  True: their horizons have a common block.
+static bool add_day(const RidgeRows *all, int64_t from, int64_t to, int K, double kept, RidgeGram *sum, Work *w)
 {
     RidgeRows r = *all;
     r.n = to - from;
     r.t += from;
     r.season += from * K * RIDGE_SEASON;
-    ridge_gram_fill(w->day, &r, w->x, K, w->col);
+    const bool common = ridge_gram_fill(w->day, &r, &w->flow, K, w->col);
     double *to_sum = &sum[0][0][0];
     const double *day = &w->day[0][0][0];
     for (int64_t i = 0; i < (int64_t)K * RIDGE_COLS * RIDGE_COLS; i++) to_sum[i] = kept * to_sum[i] + day[i];
+    return common;
 }
 
 static float *coef_of(const RidgeOnline *m, int64_t model, int fit)
@@ -130,7 +133,8 @@ static void solve_flow(const Plan *p, RidgeOnline *m, const Update *u, int f, do
 {
     for (int fit = RIDGE_FITS - 1; fit >= 0; fit--) {
         if (u->fit[fit] == fit)
-            ridge_solve((const RidgeGram *)w->sum[fit], m->K, ridge_season_inputs[fit], p->lambda * unit * unit, w->w);
+            ridge_solve((const RidgeGram *)w->sum[fit], m->K, ridge_season_inputs[fit], p->lambda * unit * unit,
+                        w->common[fit], w->w);
         float *out = coef_of(m, u->model, fit) + (int64_t)f * RIDGE_INPUTS;    // else w is still that of fit + 1
         for (int h = 0; h < m->K; h++, out += (int64_t)m->F * RIDGE_INPUTS)
             for (int i = 0; i < RIDGE_INPUTS; i++) out[i] = (float)w->w[h][i];
@@ -143,10 +147,14 @@ static void fit_flow(const Plan *p, RidgeOnline *m, int f, Work *w)
     double max = 0;
     int64_t seen = 0;
     for (int64_t t = 0; t < s->T; t++) w->x[t] = (double)s->x[t * m->F + f];
-    for (int fit = 0; fit < RIDGE_FITS; fit++) memset(w->sum[fit], 0, (size_t)m->K * sizeof(RidgeGram));
+    w->flow = ridge_flow(s, f, w->x);
+    for (int fit = 0; fit < RIDGE_FITS; fit++) {
+        memset(w->sum[fit], 0, (size_t)m->K * sizeof(RidgeGram));
+        w->common[fit] = true;
+    }
     for (const Update *u = p->update; u < p->update + p->n; u++) {
         for (int fit = 0; fit < RIDGE_FITS; fit++)
-            add_day(&p->rows[fit], u->from[fit], u->to[fit], m->K, p->kept, w->sum[fit], w);
+            if (!add_day(&p->rows[fit], u->from[fit], u->to[fit], m->K, p->kept, w->sum[fit], w)) w->common[fit] = false;
         for (; seen < u->end; seen++)
             if (s->valid[seen]) max = fmax(max, w->x[seen]);
         if (u->model >= 0) solve_flow(p, m, u, f, max > 0 ? max : 1, w);

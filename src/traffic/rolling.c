@@ -32,7 +32,7 @@ static Status fit_levels(Daily *d, const TrafficSeries *s, int64_t t)
         const int64_t from = d->last[past - n + i];
         float *r = d->residual + i * KF;
         forecast(d, s, from, r);
-        for (int64_t k = 0; k < KF; k++) r[k] = s->x[(from + 1) * F + k] - r[k];
+        naive_residuals(s, from, (int)K, r, r, 1);
     }
 #pragma omp parallel for schedule(static)
     for (int64_t k = 0; k < KF; k++) {

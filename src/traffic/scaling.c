@@ -39,7 +39,7 @@ static float *sorted_positive(Arena *a, const TrafficSeries *s, TrafficRange row
     *n = 0;
     for (int64_t t = rows.begin; t < rows.end; t++)
         for (int64_t f = 0; s->valid[t] && f < F; f++)
-            if (s->x[t * F + f] > 0) v[(*n)++] = s->x[t * F + f];
+            if (s->x[t * F + f] > 0 && traffic_seen(s, t, f)) v[(*n)++] = s->x[t * F + f];
     qsort(v, (size_t)*n, sizeof *v, compare_float);
     return v;
 }
@@ -50,7 +50,7 @@ static void fit_flowmax(TrafficScale *k, Arena *a, const TrafficSeries *s, Traff
     k->flowmax_kbps = arena_zalloc(a, (size_t)k->F * sizeof *k->flowmax_kbps);
     for (int64_t t = rows.begin; t < rows.end; t++)
         for (int f = 0; s->valid[t] && f < k->F; f++)
-            k->flowmax_kbps[f] = fmaxf(k->flowmax_kbps[f], s->x[t * k->F + f]);
+            if (traffic_seen(s, t, f)) k->flowmax_kbps[f] = fmaxf(k->flowmax_kbps[f], s->x[t * k->F + f]);
     size_t mark = arena_mark(a);
     float *sorted = arena_alloc(a, (size_t)k->F * sizeof *sorted);
     for (int f = 0; f < k->F; f++) {

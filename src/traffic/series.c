@@ -117,16 +117,6 @@ void series_mask(TrafficSeries *s, Arena *a)
     }
 }
 
-void series_seal(TrafficSeries *s)
-{
-    const int64_t F = (int64_t)s->N * s->N;
-    for (int64_t k = 0; s->seen && k < s->T * F; k++) {
-        if (s->seen[k] || !isnan(s->x[k])) continue;
-        s->x[k] = 0;
-        s->valid[k / F] = 0;
-    }
-}
-
 Status traffic_series_init(TrafficSeries *s, Arena *a, const char *name, int N, int64_t T, float *x, int64_t *time,
                            const TrafficReadOptions *o)
 {
@@ -137,7 +127,7 @@ Status traffic_series_init(TrafficSeries *s, Arena *a, const char *name, int N, 
     TRY(series_marks(&r.mark, a, name, T, o));
     TRY(series_open(s, a, name, &r, o));
     series_mask(s, a);
-    series_seal(s);
+    traffic_series_estimate(s, a);
     return OK;
 }
 
@@ -161,7 +151,7 @@ TrafficSeries traffic_series_flatten(const TrafficSeries *s, Arena *a)
     for (int64_t t = 0; t < s->T; t++) flat.slot[t] = t;
     flat.valid = arena_alloc(a, (size_t)s->T);
     for (int64_t t = 0; t < s->T; t++)               // a row that has nothing to look at stays out
-        flat.valid[t] = s->valid[t] || !s->seen || !memchr(s->seen + t * s->N * s->N, 0, (size_t)s->N * (size_t)s->N);
+        flat.valid[t] = s->valid[t] || traffic_row_seen(s, t);
     flat.n_runs = 1;
     flat.runs = arena_alloc(a, sizeof *flat.runs);
     flat.runs[0] = (TrafficRange){0, s->T};

@@ -35,7 +35,8 @@ typedef struct TrafficReading {
     const char *format, *unit, *zone;    // NULL: nothing to say
     bool unit_assumed;                   // neither the file nor an option names it
     int64_t cells_missing;               // NaN, empty, NA, or of an absent row that was filled
-    int64_t cells_filled;                // of these
+    int64_t cells_filled;                // of these, in short holes
+    int64_t cells_estimated;             // of these, in longer ones, in rows that are used
     int64_t rows_filled;                 // absent from the file, made of their neighbours
     int64_t rows_moved, rows_repeated;   // out of order in the file; equal to one before, left out
     int64_t rows_shifted, shift_max_s;   // not on the grid of slots, by up to
@@ -49,11 +50,12 @@ typedef struct TrafficSeries {
     int64_t T;                   // snapshots, >= 2
     int slot_seconds;            // length of a slot, s
     int64_t calendar_shift_s;    // added to the times before hour and weekday are computed (GEANT: 10681200)
-    float *x;                    // [T][N][N] kbit/s; filled where a hole is short, 0 where a value is missing
+    float *x;                    // [T][N][N] kbit/s; filled where a hole is short, an estimate where a value is missing
     int64_t *time;               // [T] start of the snapshot, Unix s; NULL = unknown (calendar starts Monday 00:00)
     int64_t *slot;               // [T]
-    uint8_t *valid;              // [T] 0 as well: a value is missing and was not filled
-    uint8_t *seen;               // [T][N][N] 1 = measured, 0 = missing, filled or not; NULL = all measured
+    uint8_t *valid;              // [T] 0 as well: nearly all values are missing and were not filled
+    uint8_t *seen;               // [T][N][N] 1 = measured; 0 = missing: an input at most, never a target; NULL = all
+                                 // measured
     uint8_t *measured;           // [T] 0 = the file has no such row, filled: never a target; NULL = it has all
     int64_t n_runs;
     TrafficRange *runs;          // [n_runs]
@@ -72,6 +74,7 @@ typedef struct TrafficReadOptions {
     const int64_t *invalid;      // rows of the file to leave out
     int64_t n_invalid;
     int fill;                    // holes of at most so many slots are filled; 0 = none
+    bool keep_missing;           // what is not filled stays NaN, to be written again; else it is estimated
     const char *tz;              // zone of times without one; NULL = UTC
     const char *unit;            // of the values (unit.h); NULL = what the file says, else kbit/s
     int resample_seconds;        // 0 = slots stay as they are
@@ -97,8 +100,8 @@ Status traffic_series_from_table(TrafficSeries *s, Arena *a, const char *name, T
                                  const TrafficReadOptions *o);
 
 // Makes a series of values already in memory: x [T][N][N] and time [T] (or NULL) are kept, not copied.  Checks the
-// values and builds slot, runs, valid and seen (NaN: missing; it becomes 0 and its row invalid).  Of the options it
-// heeds slot_seconds, calendar_shift_s, gaps.  Errors as above, beginning with `name`; times that do not increase.
+// values and builds slot, runs, valid and seen (NaN: missing, and estimated).  Of the options it heeds slot_seconds,
+// calendar_shift_s, gaps.  Errors as above, beginning with `name`; times that do not increase.
 Status traffic_series_init(TrafficSeries *s, Arena *a, const char *name, int N, int64_t T, float *x, int64_t *time,
                            const TrafficReadOptions *o);
 
@@ -106,6 +109,26 @@ Status traffic_series_init(TrafficSeries *s, Arena *a, const char *name, int N, 
 // the value a day before, times the level around the hole over the level there a day before; a straight line where that
 // is not known.  s->x is NaN and s->seen 0 where a value is missing; longer holes stay so.  Counts in s->reading.
 void traffic_series_fill(TrafficSeries *s, Arena *a, int most);
+
+// What is missing still (NaN) becomes an estimate, made of earlier rows alone, so that it may be the input of a
+// forecast:
+//   w x_last + (1 - w) x_day,   w = 2^(-age / 4 h)
+// x_last: the flow's last measured value, age slots before; x_day: the value one day before, measured or estimated,
+// or two .. seven days where that row is absent.  One of the two where there is only one; 0 where nothing was measured
+// yet.  The half-life was chosen on the training rows of Abilene among 0.5 .. 8 h, for ages of 5 min .. 1 day.
+// A row of whose off-diagonal values less than a tenth is known says too little: it becomes invalid, its missing
+// values 0.
+void traffic_series_estimate(TrafficSeries *s, Arena *a);
+
+// Whether x[t][f] was measured.
+static inline bool traffic_seen(const TrafficSeries *s, int64_t t, int64_t f)
+{
+    return !s->seen || s->seen[t * s->N * s->N + f];
+}
+// The same of all values of row t.
+bool traffic_row_seen(const TrafficSeries *s, int64_t t);
+// Values of the rows begin .. end-1 that were not measured.
+int64_t traffic_missing_count(const TrafficSeries *s, TrafficRange rows);
 
 // One printed block: format, size, names, span, slot, unit, what is missing and what was mended.
 void traffic_reading_print(const TrafficSeries *s, FILE *out);

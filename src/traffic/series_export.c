@@ -27,10 +27,7 @@ bool export_format_of(ExportFormat *f, const char *path)
     return false;
 }
 
-static bool missing(const TrafficSeries *s, int64_t k)
-{
-    return s->seen && !s->seen[k] && !s->valid[k / ((int64_t)s->N * s->N)] && !(s->x[k] > 0);
-}
+static bool missing(const TrafficSeries *s, int64_t k) { return isnan(s->x[k]); }
 
 static void put_time(FILE *f, const TrafficSeries *s, int64_t t)
 {
@@ -121,7 +118,7 @@ Status traffic_series_export(const TrafficSeries *s, Arena *a, const char *path,
     if (format == EXPORT_CSV || format == EXPORT_LONG) return export_table(s, path, format, rows);
     if (format != EXPORT_NPZ && format != EXPORT_NPY) return export_rows(s, path, format, rows);
     part.T = rows.end - rows.begin;
-    part.x = (float *)traffic_values_with_gaps(s, a) + rows.begin * F;
+    part.x = s->x + rows.begin * F;
     part.time = s->time ? s->time + rows.begin : NULL;
     part.valid = s->valid + rows.begin;
     part.seen = s->seen ? s->seen + rows.begin * F : NULL;

@@ -1,5 +1,6 @@
-// Short holes of single flows; the rule is at traffic_series_fill (series.h).
+// Holes of single flows: the short ones are filled, what is missing still is estimated.  The rules are in series.h.
 #include <math.h>
+#include <string.h>
 
 #include "traffic/series.h"
 
@@ -70,5 +71,75 @@ void traffic_series_fill(TrafficSeries *s, Arena *a, int most)
     const size_t mark = arena_mark(a);
     int64_t *last = arena_alloc(a, (size_t)s->N * (size_t)s->N * sizeof *last);
     for (int64_t r = 0; r < s->n_runs; r++) fill_run(s, s->runs[r], most, last);
+    arena_rewind(a, mark);
+}
+
+// ---- estimates -----------------------------------------------------------------------------------------------------
+
+static const double HALF_LIFE_S = 4 * 3600;
+
+bool traffic_row_seen(const TrafficSeries *s, int64_t t)
+{
+    const int64_t F = (int64_t)s->N * s->N;
+    return !s->seen || !memchr(s->seen + t * F, 0, (size_t)F);
+}
+
+int64_t traffic_missing_count(const TrafficSeries *s, TrafficRange rows)
+{
+    const int64_t F = (int64_t)s->N * s->N;
+    int64_t n = 0;
+    for (int64_t k = rows.begin * F; s->seen && k < rows.end * F; k++) n += !s->seen[k];
+    return n;
+}
+
+// Whether enough of row t is known to look at it.
+static bool says_enough(const TrafficSeries *s, int64_t t)
+{
+    const int N = s->N;
+    const float *x = s->x + t * N * N;
+    int64_t known = 0;
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < N; j++) known += i != j && !isnan(x[i * N + j]);
+    return 10 * known >= (int64_t)N * (N - 1);
+}
+
+// The row one day before t, or of the least number of days, up to a week, that has one; -1: none.
+static int64_t days_before(const TrafficSeries *s, int64_t t)
+{
+    const int64_t D = traffic_slots_per_day(s);
+    int64_t row = -1;
+    for (int day = 1; day <= 7 && row < 0; day++) row = traffic_row_at(s, t, -day * D);
+    return row;
+}
+
+// last: the row in which the flow was measured before, -1: none.
+static float estimate(const TrafficSeries *s, int64_t t, int64_t day, int64_t f, int64_t last)
+{
+    if (last < 0) return 0;
+    if (day < 0) return (float)value(s, last, f);
+    const double w = exp2(-(double)(s->slot[t] - s->slot[last]) * s->slot_seconds / HALF_LIFE_S);
+    return (float)(w * value(s, last, f) + (1 - w) * value(s, day, f));
+}
+
+void traffic_series_estimate(TrafficSeries *s, Arena *a)
+{
+    if (!s->seen) return;
+    const size_t mark = arena_mark(a);
+    const int64_t F = (int64_t)s->N * s->N;
+    int64_t *last = arena_alloc(a, (size_t)F * sizeof *last);
+    for (int64_t f = 0; f < F; f++) last[f] = -1;
+    for (int64_t t = 0; t < s->T; t++) {
+        const bool whole = traffic_row_seen(s, t);
+        if (!whole && !says_enough(s, t)) s->valid[t] = 0;
+        const int64_t day = whole ? -1 : days_before(s, t);
+        for (int64_t f = 0; f < F; f++) {
+            float *x = &s->x[t * F + f];
+            if (s->seen[t * F + f]) last[f] = s->valid[t] ? t : last[f];
+            else if (isnan(*x)) {
+                *x = s->valid[t] ? estimate(s, t, day, f, last[f]) : 0;
+                s->reading.cells_estimated += s->valid[t];
+            }
+        }
+    }
     arena_rewind(a, mark);
 }

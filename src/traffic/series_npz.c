@@ -129,15 +129,6 @@ static uint32_t *wide_text(Arena *a, const char *const *text, int64_t n, char ty
     return out;
 }
 
-const float *traffic_values_with_gaps(const TrafficSeries *s, Arena *a)
-{
-    const int64_t F = (int64_t)s->N * s->N;
-    if (!s->seen) return s->x;
-    float *x = arena_alloc(a, (size_t)(s->T * F) * sizeof *x);
-    for (int64_t k = 0; k < s->T * F; k++) x[k] = s->seen[k] || (s->valid[k / F] || s->x[k] > 0) ? s->x[k] : NAN;
-    return x;
-}
-
 void traffic_npz_put(NpzWriter *w, const TrafficSeries *s, Arena *a)
 {
     const size_t cells = (size_t)s->T * (size_t)s->N * (size_t)s->N;
@@ -145,7 +136,7 @@ void traffic_npz_put(NpzWriter *w, const TrafficSeries *s, Arena *a)
     const char *const unit = "kbit/s";
     char type[24];
     size_t bytes;
-    npz_put(w, "values", "<f4", dims, 3, traffic_values_with_gaps(s, a), cells * sizeof *s->x);
+    npz_put(w, "values", "<f4", dims, 3, s->x, cells * sizeof *s->x);
     if (s->time) npz_put(w, "times", "<i8", dims, 1, s->time, (size_t)s->T * sizeof *s->time);
     if (s->node) {
         const uint32_t *names = wide_text(a, s->node, s->N, type, &bytes);

@@ -71,7 +71,7 @@ Status traffic_series_from_table(TrafficSeries *s, Arena *a, const char *name, T
     s->node = t->node;
     series_mask(s, a);
     if (o->fill) traffic_series_fill(s, a, o->fill);
-    series_seal(s);
+    if (!o->keep_missing) traffic_series_estimate(s, a);
     return OK;
 }
 

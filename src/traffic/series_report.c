@@ -23,8 +23,9 @@ static void print_size(const TrafficSeries *s, FILE *out)
         if (!s->valid[t]) continue;
         rows++;
         for (int64_t f = 0; f < F; f++) {
-            sum += (double)s->x[t * F + f];
-            largest = fmaxf(largest, s->x[t * F + f]);
+            const float x = s->x[t * F + f];
+            sum += isnan(x) ? 0 : (double)x;
+            largest = fmaxf(largest, x);                       // that of two of which one is NaN is the other
         }
     }
     fprintf(out, "; on average %.3g Gbit/s in all, the largest flow ever %.3g Gbit/s\n",
@@ -55,11 +56,11 @@ void traffic_reading_print(const TrafficSeries *s, FILE *out)
                 "averaged\n", (long long)r->rows_shifted, (long long)r->shift_max_s, (long long)r->rows_merged);
     if (r->cells_missing) {
         int64_t out_rows = 0;
-        for (int64_t t = 0; t < s->T; t++)
-            out_rows += !s->valid[t] && s->seen && memchr(s->seen + t * s->N * s->N, 0, (size_t)s->N * (size_t)s->N);
-        fprintf(out, "  missing  %lld values, %.3g %%; %lld filled, %lld of them in %lld absent rows (never scored); "
-                "%lld rows left out\n", (long long)r->cells_missing, 100 * (double)r->cells_missing / cells,
-                (long long)r->cells_filled, (long long)(r->rows_filled * s->N * s->N), (long long)r->rows_filled,
+        for (int64_t t = 0; t < s->T; t++) out_rows += !s->valid[t] && !traffic_row_seen(s, t);
+        fprintf(out, "  missing  %lld values, %.3g %%: inputs at most, never trained on or scored; %lld filled, %lld of "
+                "them in %lld absent rows; %lld estimated; %lld rows left out\n", (long long)r->cells_missing,
+                100 * (double)r->cells_missing / cells, (long long)r->cells_filled,
+                (long long)(r->rows_filled * s->N * s->N), (long long)r->rows_filled, (long long)r->cells_estimated,
                 (long long)out_rows);
     }
     for (int i = 0; i < r->notes.n; i++) fprintf(out, "  note     %s\n", r->notes.line[i]);

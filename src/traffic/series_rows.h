@@ -34,7 +34,4 @@ void series_add_rows(SeriesRows *r, Arena *a, int64_t most, TrafficReading *did)
 Status series_open(TrafficSeries *s, Arena *a, const char *name, const SeriesRows *r, const TrafficReadOptions *o);
 // Builds s->seen when a value is missing (NaN) or, in an invalid row, is none.
 void series_mask(TrafficSeries *s, Arena *a);
-// What is missing still becomes 0, which no sum minds, and its row invalid.
-void series_seal(TrafficSeries *s);
-
 #endif

@@ -53,13 +53,13 @@ static RankWindow rank_window(Arena *a, const double *x, int64_t n)
     return w;
 }
 
-// Total of a snapshot; *whole: no value of it is missing.
+// Total of a snapshot; *whole: each of its values is known or estimated.
 static double row_total(const TrafficSeries *s, int64_t t, bool *whole)
 {
     const int64_t F = (int64_t)s->N * s->N;
     double total = 0;
     for (int64_t f = 0; f < F; f++) total += (double)s->x[t * F + f];
-    *whole = s->valid[t] || !s->seen || !memchr(s->seen + t * F, 0, (size_t)F);
+    *whole = s->valid[t] || traffic_row_seen(s, t);
     return total;
 }
 
