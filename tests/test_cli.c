@@ -64,7 +64,7 @@ static bool exists(const char *path)
 static const struct { const char *verb, *options; } verbs[] = {
 #define DATA "data times gaps invalid slot-seconds slot aggregate fill unit tz calendar-shift columns sampling map " \
              "absent " \
-             "keep-all "
+             "capacity drop-suspicious keep-all "
     {"demo", "out days windows config unet-base"},
     {"data info", DATA},
     {"data import", DATA "out"},

@@ -56,9 +56,14 @@ static void fills(TestLog *log, Arena *a)
     TEST(log, s.x[4 * 40 + 2] == season && s.valid[40] && s.valid[41], "season %g want %g", (double)s.x[4 * 40 + 2],
          (double)season);
     TEST(log, s.x[4 * 71 + 3] == last && s.valid[71], "the end %g want %g", (double)s.x[4 * 71 + 3], (double)last);
-    TEST(log, !s.valid[50] && !s.valid[53] && s.valid[54] && s.x[4 * 51] == 0, "a long hole was filled");
-    TEST(log, s.reading.cells_missing == 8 && s.reading.cells_filled == 4, "%" PRId64 " missing, %" PRId64 " filled",
-         s.reading.cells_missing, s.reading.cells_filled);
+    TEST(log, s.valid[50] && s.valid[53] && !s.seen[4 * 51] && s.x[4 * 51] > 0, "a long hole is not estimated");
+    TEST(log, s.reading.cells_missing == 8 && s.reading.cells_filled == 4 && s.reading.cells_estimated == 4,
+         "%" PRId64 " missing, %" PRId64 " filled", s.reading.cells_missing, s.reading.cells_filled);
+    t = made(a, 3 * DAY);
+    for (int64_t k = 50; k < 54; k++)
+        for (int f = 0; f < 4; f++) t.x[4 * k + f] = NAN;
+    st = traffic_series_from_table(&s, a, "t", &t, &(TrafficReadOptions){.fill = 3});
+    TEST(log, !st.code && !s.valid[50] && !s.valid[53] && s.valid[54] && s.x[4 * 51] == 0, "an empty row is used");
     int64_t *start, n = traffic_windows(&s, a, (TrafficRange){0, s.T}, 4, 2, 1, &start);
     TEST(log, n == 72 - 5 - 9, "%" PRId64 " windows", n);                // none that holds a row of 50 .. 53
     TrafficSeries flat = traffic_series_flatten(&s, a);
@@ -336,13 +341,14 @@ static void exports(TestLog *log, Arena *a)
     for (int64_t k = 0; k < 4 * t.T; k++) t.x[k] *= 1.0123f;
     t.x[9] = NAN;
     t.node = nodes;
-    Status st = traffic_series_from_table(&s, a, "t", &t, NULL);
+    const TrafficReadOptions o = {.keep_missing = true};
+    Status st = traffic_series_from_table(&s, a, "t", &t, &o);
     for (size_t i = 0; !st.code && i < sizeof to / sizeof *to; i++) {
         const char *path = arena_printf(a, "%s/%s", log->tmp, to[i].name);
         ExportFormat f;
         TEST(log, export_format_of(&f, path) && f == to[i].f, "%s", path);
         Status done = traffic_series_export(&s, a, path, f, (TrafficRange){0, s.T});
-        if (!done.code) done = traffic_series_read(&r, a, path, NULL);
+        if (!done.code) done = traffic_series_read(&r, a, path, &o);
         if (f == EXPORT_NPY) r.node = s.node;                            // it has no place for names
         TEST(log, !done.code && equal(&s, &r), "%s: %s", path, done.msg);
     }

@@ -280,11 +280,11 @@ static void suspects(TestLog *log, Arena *a)
     TEST(log, n == 6 && list[2].high && !list[0].high, "%" PRId64 " suspects", n);
     TEST(log, traffic_suspects_mark(&s, a) == 6 && !s.valid[201] && s.valid[203], "marking");
     for (int64_t k = 0; k < 24 * 4; k++) s.x[100 * 4 + k] = s.x[76 * 4 + k] = (float)(k * k % 31);
-    TrafficRange *same;
+    TrafficRepeat *same;
     for (int64_t t = 0; t < 76; t++) s.x[4 * t] = (float)t;   // the rest does not repeat itself
     for (int64_t t = 124; t < 400; t++) s.x[4 * t] = (float)t;
-    n = traffic_duplicates_find(&s, a, &same);
-    TEST(log, n == 1 && same[0].begin == 100 && same[0].end == 124, "%" PRId64 " repeated blocks", n);
+    n = traffic_repeats_find(&s, a, &same);
+    TEST(log, n == 1 && same[0].rows.begin == 100 && same[0].rows.end == 124 && same[0].from == 76, "%" PRId64 " repeated blocks", n);
 }
 
 // ---- real data -----------------------------------------------------------------------------------------------------
@@ -304,10 +304,10 @@ static void real_abilene(TestLog *log, Arena *a)
     TrafficSuspect *list;
     int64_t n = traffic_suspects_find(&s, a, &list);
     TEST(log, n == 1 && list[0].row == 47429 && list[0].high, "%" PRId64 " suspects in Abilene", n);
-    TrafficRange *same;
-    n = traffic_duplicates_find(&s, a, &same);
+    TrafficRepeat *same;
+    n = traffic_repeats_find(&s, a, &same);
     TEST(log,
-         n == 3 && same[0].begin == 18144 && same[1].begin == 34272 && same[2].begin == 42048 && same[2].end == 42336,
+         n == 3 && same[0].rows.begin == 18144 && same[1].rows.begin == 34272 && same[2].rows.begin == 42048 && same[2].rows.end == 42336,
          "%" PRId64 " repeated blocks in Abilene", n);
     if (log->quick) return;
     traffic_suspects_mark(&s, a);

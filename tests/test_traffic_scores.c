@@ -241,7 +241,7 @@ static void gains_at_the_edge(TestLog *log)
     metric_flow_add(&m, &(MetricTerms){.error = NAN}, 1);
     TEST(log, isnan(m.se) && isnan(m.se_clipped), "a NaN error was clipped to 0.2");
     const uint8_t live[1] = {0};
-    const MetricBeside none = metric_beside(&m, NULL, live, 1, 1, true);
+    const MetricBeside none = metric_beside(&m, NULL, live, 1, true);
     TEST(log, isnan(none.ratio) && isnan(none.improved) && isnan(none.cover50_live), "scores of no live flow");
 }
 

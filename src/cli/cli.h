@@ -102,9 +102,9 @@ void progress_show(Progress *p, int64_t done, int64_t total, double eta_seconds,
 // The data options shared by the verbs that read traffic.
 typedef struct DataOptions {
     const char *data, *times, *gaps, *invalid;
-    const char *unit, *tz, *slot, *aggregate, *fill, *columns, *sampling, *map, *absent;   // NULL: not given
+    const char *unit, *tz, *slot, *aggregate, *fill, *columns, *sampling, *map, *absent, *capacity;   // NULL: not given
     int64_t slot_seconds, calendar_shift;
-    bool keep_all;
+    bool keep_all, drop_suspicious;
 } DataOptions;
 #define DATA_OPTIONS(S) \
     {"data", OPT_TEXT, offsetof(S, data.data), "FILE", \
@@ -135,11 +135,17 @@ typedef struct DataOptions {
      "nodes of a long table's routers or prefixes, a pair a line", 0, 0}, \
     {"absent", OPT_TEXT, offsetof(S, data.absent), "WHAT", \
      "pairs that a slot of a long table does not list: zero or missing (default: zero for bytes)", 0, 0}, \
-    {"keep-all", OPT_FLAG, offsetof(S, data.keep_all), NULL, "use suspicious snapshots too", 0, 0}
-// Reads the series and, unless keep_all, marks suspicious snapshots as invalid; reports on stderr what it found.
+    {"capacity", OPT_TEXT, offsetof(S, data.capacity), "V", \
+     "a value beyond V, such as 10Gbit/s (kbit/s without a unit), is missing", 0, 0}, \
+    {"drop-suspicious", OPT_FLAG, offsetof(S, data.drop_suspicious), NULL, \
+     "leave suspicious snapshots out: far above or below those of the days around", 0, 0}, \
+    {"keep-all", OPT_FLAG, offsetof(S, data.keep_all), NULL, \
+     "use suspicious snapshots too, which is what happens without --drop-suspicious", 0, 0}
+// Reads the series and, with drop_suspicious, marks suspicious snapshots as invalid; reports on stderr what it found.
 // Errors: those of traffic_series_read; rows that cannot be parsed or are not in the file; other options with no sense.
 Status data_read(Cli *cli, const DataOptions *o, TrafficSeries *s);
-// The same with another number of slots to fill where --fill is not given.
-Status data_read_filled(Cli *cli, const DataOptions *o, int fill, TrafficSeries *s);
+// The same to write the series again: nothing is filled unless --fill is given, what is missing is NaN in s->x, and
+// suspicious snapshots are not looked for.
+Status data_read_to_write(Cli *cli, const DataOptions *o, TrafficSeries *s);
 
 #endif

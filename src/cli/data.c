@@ -18,7 +18,6 @@ static const Option info_table[] = {DATA_OPTIONS(InfoValues)};
 static Status info_run(Cli *cli, void *values)
 {
     InfoValues *v = values;
-    v->data.keep_all = true;   // the report finds suspicious snapshots itself
     TrafficSeries s;
     TRY(data_read(cli, &v->data, &s));
     traffic_info_print(&s, v->data.data ? v->data.data : cli->positional, cli->perm, stdout);
@@ -27,7 +26,7 @@ static Status info_run(Cli *cli, void *values)
 
 const Verb verb_data_info = {
     .name = "data info",
-    .summary = "Reports shape, span, gaps, zeros, quantiles, autocorrelation, suspicious snapshots.",
+    .summary = "Reports shape, span, gaps, zeros, quantiles, autocorrelation, suspicious snapshots, faults.",
     .positional = "[FILE]", OPTIONS(info_table), .size = sizeof(InfoValues), .run = info_run,
 };
 

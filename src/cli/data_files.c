@@ -18,9 +18,8 @@ static Status import_run(Cli *cli, void *values)
 {
     ImportValues *v = values;
     if (!v->out) return USAGE_ERROR("lead data import: wants --out FILE.npz");
-    v->data.keep_all = true;     // suspicious ones are found again where the series is used
     TrafficSeries s;
-    TRY(data_read_filled(cli, &v->data, 0, &s));
+    TRY(data_read_to_write(cli, &v->data, &s));
     TRY(traffic_npz_write(&s, cli->perm, v->out));
     return manifest_write(cli, v->out);
 }
@@ -69,9 +68,8 @@ static Status export_run(Cli *cli, void *values)
     ExportFormat format;
     if (!v->out) return USAGE_ERROR("lead data export: wants --out FILE");
     TRY(choose_format(v, &format));
-    v->data.keep_all = true;
     TrafficSeries s;
-    TRY(data_read_filled(cli, &v->data, 0, &s));
+    TRY(data_read_to_write(cli, &v->data, &s));
     const TrafficRange rows = {v->row < 0 ? 0 : v->row,
                                v->count ? (v->row < 0 ? 0 : v->row) + v->count : v->row < 0 ? s.T : v->row + 1};
     if (rows.end > s.T)

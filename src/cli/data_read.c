@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "io/number.h"
 #include "traffic/times.h"
+#include "traffic/unit.h"
 
 // "12,40-50": sorted or not; rows are checked by who uses them.
 static Status parse_rows(const char *text, const char *name, Arena *a, int64_t **rows, int64_t *n)
@@ -53,6 +54,17 @@ static Status parse_choice(const char *text, const char *name, const char *const
                        choice[n - 1], text);
 }
 
+static Status parse_capacity(const char *text, double *kbps)
+{
+    const char *end = text + strlen(text), *rest = number_parse(text, end, '.', kbps);
+    TrafficUnit unit = {1, 1};
+    while (rest && *rest == ' ') rest++;
+    if (!rest || (rest < end && !unit_parse(rest, (size_t)(end - rest), &unit)) || unit.seconds == 0 || !(*kbps > 0))
+        return USAGE_ERROR("--capacity: want a rate such as 10Gbit/s, got '%s'", text);
+    *kbps *= unit_kbps(&unit, 1);
+    return OK;
+}
+
 static Status read_options(TrafficReadOptions *r, const DataOptions *o, int fill, Arena *a)
 {
     static const char *const aggregates[] = {"mean", "max", "p95"}, *const absents[] = {"zero", "missing"};
@@ -68,6 +80,7 @@ static Status read_options(TrafficReadOptions *r, const DataOptions *o, int fill
     r->invalid = rows;
     if (o->fill) TRY(parse_number(o->fill, "fill", 0, 1e6, &v));
     r->fill = (int)v;
+    if (o->capacity) TRY(parse_capacity(o->capacity, &r->capacity_kbps));
     if (o->sampling) TRY(parse_number(o->sampling, "sampling", 1e-9, 1e12, &r->sampling));
     if (o->slot && (!duration_parse(o->slot, strlen(o->slot), &slot) || slot > DAY_SECONDS))
         return USAGE_ERROR("--slot: want a time such as 15m, 1h or 1d (at most a day), got '%s'", o->slot);
@@ -98,26 +111,49 @@ static void say_reading(const TrafficSeries *s)
     free(text);
 }
 
-Status data_read_filled(Cli *cli, const DataOptions *o, int fill, TrafficSeries *s)
+// Finds suspicious snapshots, names them, and leaves them out where that was asked for.
+static void say_suspects(const DataOptions *o, TrafficSeries *s, Arena *a)
+{
+    enum { SHOWN = 12 };
+    const size_t mark = arena_mark(a);
+    TrafficSuspect *list;
+    const int64_t n = traffic_suspects_find(s, a, &list);
+    char rows[SHOWN * 24] = "";
+    for (int64_t i = 0; i < n && i < SHOWN; i++)
+        snprintf(rows + strlen(rows), sizeof rows - strlen(rows), "%s%lld", i ? ", " : "", (long long)list[i].row);
+    if (n)
+        cli_say("  suspect  %lld snapshots (rows %s%s) %s; lead data info says why", (long long)n, rows,
+                n > SHOWN ? ", .." : "", o->drop_suspicious ? "left out" : "kept (--drop-suspicious leaves them out)");
+    if (o->drop_suspicious) traffic_suspects_mark(s, a);
+    arena_rewind(a, mark);
+}
+
+static Status read_data(Cli *cli, const DataOptions *o, int fill, bool to_write, TrafficSeries *s)
 {
     const char *path = o->data ? o->data : cli->positional;
     if (!path) return USAGE_ERROR("lead %s: wants --data FILE", cli->verb->name);
+    if (o->keep_all && o->drop_suspicious) return USAGE_ERROR("--drop-suspicious: --keep-all says otherwise");
     TrafficReadOptions r;
     TRY(read_options(&r, o, fill, cli->perm));
+    r.keep_missing = to_write;
     const bool several = !o->data && cli->n_paths > 1;
     TRY(traffic_series_read_all(s, cli->perm, several ? cli->paths : &path, several ? cli->n_paths : 1, &r));
-    char left_out[64] = "";
-    if (!o->keep_all)
-        snprintf(left_out, sizeof left_out, ", %lld suspicious left out",
-                 (long long)traffic_suspects_mark(s, cli->perm));
-    cli_say("%s: %lld snapshots of %d x %d, %d s each, %lld runs%s", path, (long long)s->T, s->N, s->N, s->slot_seconds,
-            (long long)s->n_runs, left_out);
+    cli_say("%s: %lld snapshots of %d x %d, %d s each, %lld runs", path, (long long)s->T, s->N, s->N, s->slot_seconds,
+            (long long)s->n_runs);
     say_reading(s);
+    if (!to_write) say_suspects(o, s, cli->perm);
     return OK;
 }
 
 Status data_read(Cli *cli, const DataOptions *o, TrafficSeries *s)
 {
     enum { FILL = 3 };
-    return data_read_filled(cli, o, FILL, s);
+    return read_data(cli, o, FILL, false, s);
+}
+
+Status data_read_to_write(Cli *cli, const DataOptions *o, TrafficSeries *s)
+{
+    if (o->drop_suspicious)
+        return USAGE_ERROR("--drop-suspicious: suspicious snapshots are found again where the series is used");
+    return read_data(cli, o, 0, true, s);
 }

@@ -75,5 +75,9 @@ void eval_links_print(const EvalLinks *e, FILE *out)
 {
     fprintf(out, "# link loads and the largest utilisation, per cent of the capacity: %s, %d directed links; ridge and "
             "persistence with %d sample paths\n", e->net.topology.path, e->net.topology.L, e->paths);
+    const int64_t missing = traffic_missing_count(e->plan->task.series, e->plan->scored);
+    if (missing)
+        fprintf(out, "# %lld values of the scored rows were not measured: in the true loads their estimates stand for "
+                "them\n", (long long)missing);
     link_score_print(&e->score, out);
 }

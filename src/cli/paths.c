@@ -57,7 +57,12 @@ static Status choose_row(const PathsOptions *o, PathsForecast *f)
     if (o->row >= f->series->T)
         return USAGE_ERROR("--row: want a row of the data, 0..%lld, got %lld", (long long)f->series->T - 1,
                            (long long)o->row);
-    f->t = o->row >= 0 ? o->row : f->series->T - 1;
+    const int64_t last = f->series->T - 1;
+    f->t = o->row >= 0 ? o->row : last;
+    while (o->row < 0 && f->t > 0 && !f->series->valid[f->t]) f->t--;
+    if (o->row < 0 && f->t < last)
+        fprintf(stderr, "note: rows %lld..%lld are left out, so the forecast is of what comes after row %lld\n",
+                (long long)f->t + 1, (long long)last, (long long)f->t);
     return OK;
 }
 

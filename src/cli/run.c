@@ -168,22 +168,25 @@ Status run_recall_data(DataOptions *d, const LeadRecord *r, Arena *a)
 {
     const Json *manifest;
     TRY(json_parse(&manifest, a, r->manifest, strlen(r->manifest), r->file));
-    const Json *o = json_find(manifest, "options"), *all = json_find(o, "keep-all");
-    const bool keep_all = all && all->type == JSON_BOOL && all->boolean;
+    const Json *o = json_find(manifest, "options"), *drop = json_find(o, "drop-suspicious"), *all = drop;
+    if (!drop) all = json_find(o, "keep-all");         // a run of before 2026-12 left them out unless that was given
+    const bool yes = all && all->type == JSON_BOOL && all->boolean, dropped = drop ? yes : !yes;
     TRY(recall_text(&d->data, o, "data", true));
     TRY(recall_text(&d->times, o, "times", true));
     TRY(recall_text(&d->gaps, o, "gaps", false));
     TRY(recall_text(&d->invalid, o, "invalid", false));
     const struct { const char *name, **given; } texts[] = {
         {"unit", &d->unit}, {"tz", &d->tz}, {"slot", &d->slot}, {"aggregate", &d->aggregate}, {"fill", &d->fill},
-        {"columns", &d->columns}, {"sampling", &d->sampling}, {"absent", &d->absent}};
+        {"columns", &d->columns}, {"sampling", &d->sampling}, {"absent", &d->absent},
+        {"capacity", &d->capacity}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         TRY(recall_text(texts[i].given, o, texts[i].name, false));
     TRY(recall_text(&d->map, o, "map", true));
     TRY(recall_int(&d->slot_seconds, o, "slot-seconds"));
     TRY(recall_int(&d->calendar_shift, o, "calendar-shift"));
-    if (d->keep_all && !keep_all) return USAGE_ERROR("--keep-all: the run was started without it");
-    d->keep_all = keep_all;
+    if (d->keep_all && dropped) return USAGE_ERROR("--keep-all: the run was started without suspicious snapshots");
+    if (d->drop_suspicious && !dropped) return USAGE_ERROR("--drop-suspicious: the run was started without it");
+    d->drop_suspicious = dropped;
     if (!d->data) d->data = r->data_path;
     return OK;
 }

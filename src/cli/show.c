@@ -144,6 +144,9 @@ const char *show_basis(const EvalTable *t, Arena *a)
     if (t->n_live < t->F)
         text = arena_printf(a, "%s (%d silent in the scored rows, %d more in the fitted ones, %d above 0 in less than "
                             "half of the scored)", text, t->silent_scored, t->silent_fitted, t->seldom);
+    if (t->missing)
+        text = arena_printf(a, "%s; %lld of the %lld values to be forecast were not measured, and are not scored", text,
+                            (long long)t->missing, (long long)t->target_values);
     if (t->best < 0) return text;
     return arena_printf(a, "%s; best naive forecast, that with the least CRPS over all steps: %s", text,
                         t->model[t->best].name);

@@ -319,15 +319,6 @@ static DiffuseTarget diffuse_target(Prediction p)
     return p == PREDICT_EPS ? DIFFUSE_EPS : p == PREDICT_V ? DIFFUSE_V : DIFFUSE_X0;
 }
 
-// x, a value or more for each flow and step, with 0 where the target was not measured: there forecast and target agree.
-static Tensor *only_seen(Tape *t, const LeadBatch *b, Tensor *x)
-{
-    if (!b->seen) return x;
-    const int64_t n = numel(b->seen);
-    Tensor *rows = tape_reshape(t, x, SHAPE(n, numel(x) / n));
-    return tape_reshape(t, tape_mul_rows(t, rows, tape_reshape(t, b->seen, SHAPE(n))), x->shape);
-}
-
 // The terms of the loss that hold the implied x0 to the target: ab weights them, x0 means little in noise.
 static Tensor *add_image_terms(Tape *t, const LeadModel *m, Tensor *loss, Tensor *x0, Tensor *target, Tensor *weight,
                                Tensor *ab)
@@ -344,6 +335,15 @@ static Tensor *add_image_terms(Tape *t, const LeadModel *m, Tensor *loss, Tensor
         loss = add_term(t, loss, cfg->loss_sobel, tape_wmse(t, tape_reshape(t, a, s), tape_reshape(t, z, s), ab));
     }
     return loss;
+}
+
+// x, a value or more for each flow and step, with 0 where the target was not measured: there forecast and target agree.
+static Tensor *only_seen(Tape *t, const LeadBatch *b, Tensor *x)
+{
+    if (!b->seen) return x;
+    const int64_t n = numel(b->seen);
+    Tensor *rows = tape_reshape(t, x, SHAPE(n, numel(x) / n));
+    return tape_reshape(t, tape_mul_rows(t, rows, tape_reshape(t, b->seen, SHAPE(n))), x->shape);
 }
 
 Tensor *lead_shape_target(Tape *t, const LeadModel *m, const LeadBatch *b)
@@ -363,7 +363,7 @@ Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *batch)
         fit = flow_heads_apply(t, &m->heads, flat_planes(t, m, b.context));
         b.moments = settle(t, &b, fit);
     }
-    Tensor *target = lead_shape_target(t, m, &b), *weight = b.weight;
+    Tensor *target = only_seen(t, &b, lead_shape_target(t, m, &b)), *weight = b.weight;
     const int64_t B = target->shape.d[0], C = shape_last(target->shape);
     // a row of the diffusion is a window, or one flow of it where each is drawn for itself
     const int64_t rows = lead_has_unet(cfg) ? B : numel(target) / C, parts = rows > B ? 1 : B;
@@ -386,7 +386,7 @@ Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *batch)
         loss = tape_add(t, loss, flow_heads_loss(t, fit, b.moments, b.window, b.base, b.units, cfg->history, b.seen));
     if (cfg->loss_traffic <= 0 && cfg->loss_pool <= 0 && cfg->loss_sobel <= 0) return loss;
     Tensor *x0 = only_seen(t, &b, lead_implied_x0(t, m, x.xt, out, d.ab));
-    return add_image_terms(t, m, loss, x0, only_seen(t, &b, target), weight, d.ab);
+    return add_image_terms(t, m, loss, x0, target, weight, d.ab);
 }
 
 // ---- sampling

@@ -59,8 +59,9 @@ static void find_live(EvalTable *table, Arena *a, const EvalTask *task)
     FlowCount *scored = arena_zalloc(a, 2 * (size_t)F * sizeof *scored), *fitted = scored + F;
     for (int64_t i = 0, done = 0; i < task->n_windows; i++) {   // the rows of overlapping windows once
         const int64_t begin = task->starts[i] + task->history, end = begin + task->K;
-        count_traffic(scored, task->series, begin > done ? begin : done, end);
-        table->missing += traffic_missing_count(task->series, (TrafficRange){begin, end});
+        const TrafficRange fresh = {begin > done ? begin : done, end};
+        table->target_values += count_traffic(scored, task->series, fresh.begin, end) * F;
+        table->missing += traffic_missing_count(task->series, fresh);
         done = end;
     }
     const bool known = count_traffic(fitted, task->series, task->fitted.begin, task->fitted.end) > 0;

@@ -46,7 +46,8 @@ typedef struct EvalTable {
     EvalModel *model;            // in the order in which they were scored
     int K, F, days;              // days: calendar days on which the scored forecasts begin
     int64_t windows;
-    int64_t missing;             // values in the rows of their targets that were not measured: nothing is scored there
+    int64_t target_values, missing;   // values in the rows that are targets; those that were not measured, which count
+                                 // in no score
     int *day;                    // [windows] 0 .. days-1
     uint8_t *live;               // [F], as metrics.h defines
     int n_live, silent_scored, silent_fitted, seldom;   // flows: live; silent in the scored rows; else silent in the

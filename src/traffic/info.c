@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "traffic/faults.h"
+
 const double stats_levels[STATS_QUANTILES] = {0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 1};
 const int stats_lag_seconds[STATS_LAGS] = {0, 3600, 86400, 7 * 86400};
 
@@ -198,13 +200,19 @@ static void print_rows(const TrafficSeries *s, Arena *a, FILE *out)
         fprintf(out, "  %8lld  %s  %s, %.3g x normal\n", (long long)list[i].row, label_of(s, list[i].row, b),
                 suspect_kind(&list[i]), list[i].ratio);
     if (n > 100) fprintf(out, "  and %lld more\n", (long long)n - 100);
-    TrafficRange *same;
-    n = traffic_duplicates_find(s, a, &same);
-    int64_t D = traffic_slots_per_day(s);
-    fprintf(out, "repeated     %lld blocks (information only)\n", (long long)n);
-    for (int64_t i = 0; i < n; i++)
-        fprintf(out, "  %lld - %lld repeat %lld - %lld\n", (long long)same[i].begin, (long long)same[i].end - 1,
-                (long long)(same[i].begin - D), (long long)(same[i].end - 1 - D));
+    TrafficFault *fault;
+    n = traffic_faults_find(s, a, &fault);
+    fprintf(out, "faults       %lld (information only; nothing is left out for them)", (long long)n);
+    const char *before = ":";
+    for (int kind = 0; kind < FAULT_KINDS; kind++) {
+        int of = 0;
+        for (int64_t i = 0; i < n; i++) of += fault[i].kind == (FaultKind)kind;
+        if (!of) continue;
+        fprintf(out, "%s %d %s", before, of, fault_names[kind]);
+        before = ",";
+    }
+    fputc('\n', out);
+    traffic_faults_print(s, fault, n, 20, out);
 }
 
 static void print_stats(const TrafficStats *st, FILE *out)

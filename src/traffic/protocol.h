@@ -1,6 +1,6 @@
 // The protocol of an evaluation (E9): on which rows models are fitted, and which windows are scored in which scale.
-// Protocol clean:         series with suspicious snapshots marked, splits 70/15/15, history 16, scale from the
-//   training rows.
+// Protocol clean:         the series as it was read (--drop-suspicious leaves suspicious snapshots out), splits
+//   70/15/15, history 16, scale from the training rows.
 // Protocol rolling:       splits, windows and scale of clean, but a forecast may use every row before its own day (that
 //   of its last known row): ridge is fitted again each day (ridge_online.h), and its residuals are those of the days
 //   before (rolling.h).  The frozen ridge of clean is the row to compare with.

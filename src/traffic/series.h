@@ -7,8 +7,10 @@
 //
 // The rule for suspicious snapshots.  Let r_t = total_t / median of the totals of the snapshots t-D .. t+D (D = slots
 // of one day, clipped at the ends of the file).  r_t > 5: corrupt; r_t < 1/3: nearly empty; up to 3 snapshots between
-// two corrupt ones: corrupt as well (a broken block).  The three constants were chosen once, by looking at Abilene and
-// GEANT as a whole; they are the same for training and test rows, and nothing is fitted.  The rule looks one day ahead,
+// two corrupt ones: corrupt as well (a broken block).  What recurs is neither (a nightly backup of six times the load, a
+// network that is idle at night): where in most of the slots 1, 2 and 3 days before and after, or 7 and 14, r is at
+// least half as far (twice, below 1), within a slot.  The three constants were chosen once, by looking at Abilene and
+// GEANT as a whole; they are the same for training and test rows, and nothing is fitted.  The rule looks days ahead,
 // so it judges the measurement afterwards, and no forecast may use it: its only effect is that windows with such a
 // snapshot are neither trained on nor scored, for every model alike.  Callers print the count; a caller that wants all
 // rows does not mark them.
@@ -37,6 +39,8 @@ typedef struct TrafficReading {
     int64_t cells_missing;               // NaN, empty, NA, or of an absent row that was filled
     int64_t cells_filled;                // of these, in short holes
     int64_t cells_estimated;             // of these, in longer ones, in rows that are used
+    int64_t cells_beyond;                // of these, beyond capacity_kbps
+    double capacity_kbps;
     int64_t rows_filled;                 // absent from the file, made of their neighbours
     int64_t rows_moved, rows_repeated;   // out of order in the file; equal to one before, left out
     int64_t rows_shifted, shift_max_s;   // not on the grid of slots, by up to
@@ -74,6 +78,7 @@ typedef struct TrafficReadOptions {
     const int64_t *invalid;      // rows of the file to leave out
     int64_t n_invalid;
     int fill;                    // holes of at most so many slots are filled; 0 = none
+    double capacity_kbps;        // values beyond it are missing; 0 = none
     bool keep_missing;           // what is not filled stays NaN, to be written again; else it is estimated
     const char *tz;              // zone of times without one; NULL = UTC
     const char *unit;            // of the values (unit.h); NULL = what the file says, else kbit/s
@@ -186,12 +191,13 @@ int64_t traffic_suspects_find(const TrafficSeries *s, Arena *a, TrafficSuspect *
 // traffic_suspects_find + traffic_series_mark_invalid; returns the number marked.
 int64_t traffic_suspects_mark(TrafficSeries *s, Arena *a);
 
-// Blocks of at least half a day whose rows equal, bit for bit, the rows one day (by index) earlier: rows
-// begin .. end-1 repeat begin-D .. end-1-D.  Information only.
-int64_t traffic_duplicates_find(const TrafficSeries *s, Arena *a, TrafficRange **out);
+// Blocks of at least half a day whose rows equal, bit for bit, earlier ones, at least half a day (by index) before; not
+// all 0.  Information only.
+typedef struct TrafficRepeat { TrafficRange rows; int64_t from; } TrafficRepeat;   // from: the first of the earlier ones
+int64_t traffic_repeats_find(const TrafficSeries *s, Arena *a, TrafficRepeat **out);
 
 typedef enum TrafficProtocol {
-    PROTOCOL_CLEAN,              // 70 / 15 / 15 in time, suspicious snapshots left out, statistics from training rows
+    PROTOCOL_CLEAN,              // 70 / 15 / 15 in time, statistics from training rows
     PROTOCOL_ROLLING,            // the splits of clean; a forecast may use every row before its own day
     PROTOCOL_FLOW_BY_FLOW,       // 70 / 10 / 20 in time, nothing left out, every flow divided by its all-time maximum
 } TrafficProtocol;

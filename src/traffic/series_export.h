@@ -19,8 +19,8 @@ extern const char *const export_names[EXPORT_FORMATS];   // "csv", "long", ..
 
 // The format that a file's name ends in; false: none.
 bool export_format_of(ExportFormat *f, const char *path);
-// Writes these rows, whole or not at all.  Errors: a missing value where the format has none; a format of one snapshot
-// and several rows; those of formats.h; no file.
+// Writes these rows of a series that was read to be written (keep_missing), whole or not at all.  Errors: a missing
+// value where the format has none; a format of one snapshot and several rows; those of formats.h; no file.
 Status traffic_series_export(const TrafficSeries *s, Arena *a, const char *path, ExportFormat format,
                              TrafficRange rows);
 

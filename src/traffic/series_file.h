@@ -20,8 +20,6 @@ Status traffic_times_of(int64_t **time, Arena *a, const NpyView *v, int64_t T, c
 
 Status traffic_npz_read(TrafficTable *t, Arena *a, const void *bytes, size_t size, const char *path,
                         TrafficNotes *notes);
-// x with NaN where no value was measured or filled; x itself when there is no such place.
-const float *traffic_values_with_gaps(const TrafficSeries *s, Arena *a);
 void traffic_npz_put(NpzWriter *w, const TrafficSeries *s, Arena *a);   // its arrays, between npz_begin and npz_end
 Status traffic_npz_write(const TrafficSeries *s, Arena *a, const char *path);
 

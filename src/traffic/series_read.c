@@ -47,6 +47,18 @@ static void convert(SeriesRows *r, double kbps)
     for (int64_t k = 0; k < n; k++) r->x[k] = (float)((double)r->x[k] * kbps);
 }
 
+// What no link can carry was not measured.
+static void drop_beyond(SeriesRows *r, double capacity_kbps, TrafficReading *did)
+{
+    const int64_t n = r->T * r->N * r->N;
+    did->capacity_kbps = capacity_kbps;
+    for (int64_t k = 0; capacity_kbps > 0 && k < n; k++) {
+        if (!((double)r->x[k] > capacity_kbps)) continue;
+        r->x[k] = NAN;
+        did->cells_beyond++;
+    }
+}
+
 Status traffic_series_from_table(TrafficSeries *s, Arena *a, const char *name, TrafficTable *t,
                                  const TrafficReadOptions *o)
 {
@@ -64,6 +76,7 @@ Status traffic_series_from_table(TrafficSeries *s, Arena *a, const char *name, T
     double kbps = 1;
     TRY(read_unit(&did, &kbps, a, name, t, o, r.slot_seconds));
     convert(&r, kbps);
+    drop_beyond(&r, o->capacity_kbps, &did);
     TRY(series_resample(&r, a, name, o, &did));
     if (o->fill) series_add_rows(&r, a, o->fill, &did);
     TRY(series_open(s, a, name, &r, o));

@@ -54,6 +54,9 @@ void traffic_reading_print(const TrafficSeries *s, FILE *out)
     if (r->rows_shifted)
         fprintf(out, "  jitter   %lld rows off the full slot by up to %lld s, put on it; %lld second ones in a slot "
                 "averaged\n", (long long)r->rows_shifted, (long long)r->shift_max_s, (long long)r->rows_merged);
+    if (r->capacity_kbps > 0)
+        fprintf(out, "  capacity %lld values beyond %.6g kbit/s: taken as missing\n", (long long)r->cells_beyond,
+                r->capacity_kbps);
     if (r->cells_missing) {
         int64_t out_rows = 0;
         for (int64_t t = 0; t < s->T; t++) out_rows += !s->valid[t] && !traffic_row_seen(s, t);

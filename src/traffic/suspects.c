@@ -84,6 +84,30 @@ static void centred_ratios(const TrafficSeries *s, Arena *a, double *ratio)
     }
 }
 
+// Whether r is at least half as far from 1 in most of the slots so many days before and after row t, of which there is
+// one at least.
+static bool recurs_every(const TrafficSeries *s, const double *ratio, int64_t t, bool high, const int *days, int n)
+{
+    const int64_t D = traffic_slots_per_day(s);
+    int there = 0, alike = 0;
+    for (int i = 0; i < 2 * n; i++) {
+        const int64_t at = traffic_row_at(s, t, (i % 2 ? -1 : 1) * days[i / 2] * D);
+        if (at < 0) continue;
+        there++;
+        for (int64_t u = at - 1; u <= at + 1; u++)
+            if (u >= 0 && u < s->T && (high ? ratio[u] >= ratio[t] / 2 : ratio[u] <= 2 * ratio[t])) {
+                alike++;
+                break;
+            }
+    }
+    return 2 * alike > there;
+}
+
+static bool recurs(const TrafficSeries *s, const double *ratio, int64_t t, bool high)
+{
+    return recurs_every(s, ratio, t, high, (int[]){1, 2, 3}, 3) || recurs_every(s, ratio, t, high, (int[]){7, 14}, 2);
+}
+
 int64_t traffic_suspects_find(const TrafficSeries *s, Arena *a, TrafficSuspect **out)
 {
     enum { BRIDGE = 3 };
@@ -94,6 +118,7 @@ int64_t traffic_suspects_find(const TrafficSeries *s, Arena *a, TrafficSuspect *
     int64_t n = 0, last_high = -1;
     for (int64_t t = 0; t < s->T; t++) {
         bool high = ratio[t] > 5, low = ratio[t] < 1.0 / 3;
+        if ((high || low) && recurs(s, ratio, t, high)) high = low = false;
         if (high && last_high >= 0 && s->slot[t] - s->slot[last_high] <= BRIDGE + 1) {
             while (n && (*out)[n - 1].row > last_high) n--;   // a low one inside is listed again as part of the block
             for (int64_t u = last_high + 1; u < t; u++) (*out)[n++] = (TrafficSuspect){u, ratio[u], true};
@@ -115,16 +140,64 @@ int64_t traffic_suspects_mark(TrafficSeries *s, Arena *a)
     return n;
 }
 
-int64_t traffic_duplicates_find(const TrafficSeries *s, Arena *a, TrafficRange **out)
+// ---- repeated rows -------------------------------------------------------------------------------------------------
+
+typedef struct RowHash { uint64_t hash; int64_t row; } RowHash;
+
+static int compare_hashes(const void *p, const void *q)
 {
-    int64_t F = (int64_t)s->N * s->N, D = traffic_slots_per_day(s), n = 0, begin = -1;
-    *out = arena_alloc(a, (size_t)(2 * s->T / (D + 1) + 2) * sizeof **out);
-    for (int64_t t = D; t <= s->T; t++) {
-        bool same = t < s->T && !memcmp(s->x + t * F, s->x + (t - D) * F, (size_t)F * sizeof *s->x);
-        if (same && begin < 0) begin = t;
-        if (!same && begin >= 0 && 2 * (t - begin) >= D) (*out)[n++] = (TrafficRange){begin, t};
-        if (!same) begin = -1;
-    }
-    return n;
+    const RowHash *a = p, *b = q;
+    return a->hash != b->hash ? (a->hash > b->hash) - (a->hash < b->hash) : (a->row > b->row) - (a->row < b->row);
 }
 
+// FNV-1a over the values of a row; 0 where all are 0.
+static uint64_t row_hash(const TrafficSeries *s, int64_t t)
+{
+    const int64_t F = (int64_t)s->N * s->N;
+    uint64_t h = 0xcbf29ce484222325u;
+    bool any = false;
+    for (int64_t f = 0; f < F; f++) {
+        uint32_t bits;
+        memcpy(&bits, &s->x[t * F + f], sizeof bits);
+        any = any || s->x[t * F + f] != 0;
+        h = (h ^ bits) * 0x100000001b3u;
+    }
+    return any ? h : 0;
+}
+
+// For each row the newest earlier one, at least `least` rows before, with the same values; -1: none.
+static int64_t *earlier_rows(const TrafficSeries *s, Arena *a, int64_t least, const RowHash *sorted)
+{
+    int64_t *earlier = arena_alloc(a, (size_t)s->T * sizeof *earlier);
+    for (int64_t begin = 0, end; begin < s->T; begin = end) {      // rows of one hash, in order
+        for (end = begin + 1; end < s->T && sorted[end].hash == sorted[begin].hash; end++) {}
+        for (int64_t i = begin, j = begin; i < end; i++) {
+            while (sorted[j].row + least <= sorted[i].row) j++;
+            earlier[sorted[i].row] = j > begin && sorted[i].hash ? sorted[j - 1].row : -1;
+        }
+    }
+    return earlier;
+}
+
+int64_t traffic_repeats_find(const TrafficSeries *s, Arena *a, TrafficRepeat **out)
+{
+    const int64_t F = (int64_t)s->N * s->N, D = traffic_slots_per_day(s), least = D > 1 ? (D + 1) / 2 : 1;
+    *out = arena_alloc(a, (size_t)(s->T / least + 1) * sizeof **out);
+    const size_t mark = arena_mark(a);
+    RowHash *sorted = arena_alloc(a, (size_t)s->T * sizeof *sorted);
+    for (int64_t t = 0; t < s->T; t++) sorted[t] = (RowHash){row_hash(s, t), t};
+    qsort(sorted, (size_t)s->T, sizeof *sorted, compare_hashes);
+    const int64_t *earlier = earlier_rows(s, a, least, sorted);
+    int64_t n = 0;
+    for (int64_t t = 0, end; t < s->T; t = end) {
+        const int64_t lag = t - earlier[t];
+        end = t + 1;
+        if (earlier[t] < 0) continue;
+        for (end = t; end < s->T; end++)
+            if (memcmp(s->x + end * F, s->x + (end - lag) * F, (size_t)F * sizeof *s->x)) break;
+        if (end - t >= least) (*out)[n++] = (TrafficRepeat){{t, end}, earlier[t]};
+        end = end > t ? end : t + 1;
+    }
+    arena_rewind(a, mark);
+    return n;
+}
