@@ -22,11 +22,12 @@ mkdir -p "$dir"
 for seed in 1 2 3; do
     run=$dir/$base.$seed
     [ -e "$run/best.safetensors" ] && [ ! -e "$run/checkpoint.safetensors" ] ||
-        "$lead" train --drop-suspicious --config small --no-final --base "$base" --seed "$seed" --data "$data" --out "$run" "$@" >&2
+        "$lead" train --drop-suspicious --config small --no-final --base "$base" --seed "$seed" --data "$data" \
+            --out "$run" "$@" >&2
     table=$run.$protocol.$split.$stride.tsv
     # shellcheck disable=SC2086
-    [ -e "$table" ] || "$lead" eval --drop-suspicious --model "$run" --data "$data" --split "$split" --stride "$stride" \
-        --protocol "$protocol" --out "$table" $data_options >/dev/null
+    [ -e "$table" ] || "$lead" eval --drop-suspicious --model "$run" --data "$data" --split "$split" \
+        --stride "$stride" --protocol "$protocol" --out "$table" $data_options >/dev/null
 done
 echo "$data, protocol $protocol, split $split, every $stride. window, 3 seeds: mean (least .. most)"
 awk -F '\t' '

@@ -311,7 +311,8 @@ static Tensor *loss_of_heads(Tape *t, void *ctx)
     const GradientCase *c = ctx;
     const LeadBatch *b = &c->x->b;
     Tensor *planes = tape_reshape(t, b->context, SHAPE(B, F, c->x->m->shape.context_channels));
-    return flow_heads_loss(t, flow_heads_apply(t, &c->x->m->heads, planes), c->use, b->window, b->base, b->units, H, NULL);
+    return flow_heads_loss(t, flow_heads_apply(t, &c->x->m->heads, planes), c->use, b->window, b->base, b->units, H,
+                           NULL);
 }
 
 // prefix: of the parameters whose gradient is checked

@@ -353,8 +353,8 @@ static void forecasts_at_the_end(TestLog *log, Arena *a)
     for (int64_t k = 0; k < s.T * F; k++)
         if (!s.seen[k]) x[k] = NAN;
     const char *data = scratch_npy(log, a, "ragged.npy", 1,
-                                   arena_printf(a, "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d, %d), }\n",
-                                                20 * D, N, N), x, (size_t)(s.T * F) * sizeof *x, 0);
+                                   arena_printf(a, "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d, %d), "
+                                                "}\n", 20 * D, N, N), x, (size_t)(s.T * F) * sizeof *x, 0);
     const char *models[] = {"ridge", "persistence", "ets", "ridge-scale"};
     for (int i = 0; i < 4; i++) {
         const Ran r = lead_run(log, a, "forecast --slot-seconds 3600 --fill 0 --data %s --model %s --horizon 2", data,
@@ -369,7 +369,8 @@ static void forecasts_at_the_end(TestLog *log, Arena *a)
     const Ran e = lead_run(log, a, "eval --naive-only --slot-seconds 3600 --data %s", data);
     TEST(log, e.code == 0 && strstr(e.err, "were not measured, and are not scored"), "exit %d, %s", e.code, e.err);
     const Ran c = lead_run(log, a, "data info --slot-seconds 3600 --capacity 1Mbit/s --data %s", data);
-    TEST(log, c.code == 0 && strstr(c.err, "values beyond 1000 kbit/s: taken as missing"), "exit %d, %s", c.code, c.err);
+    TEST(log, c.code == 0 && strstr(c.err, "values beyond 1000 kbit/s: taken as missing"), "exit %d, %s",
+         c.code, c.err);
     const char *bad[] = {"10furlongs", "-3", "x", "3B"};
     for (int i = 0; i < 4; i++) {
         const Ran b = lead_run(log, a, "data info --capacity %s --data %s", bad[i], data);

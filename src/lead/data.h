@@ -53,8 +53,8 @@ Tensor *lead_data_rows(const LeadData *d, Arena *a, const int64_t *at, int64_t B
 typedef struct LeadPath { int n; Tensor *u; } LeadPath;
 
 // Makes one batch on the tape, of the windows whose last known rows are at, I32 [B].  with_target (training): the next
-// Kt rows must exist and be valid; what of them was not measured counts nothing (LeadBatch.seen).  Missing values of the
-// past enter as the series has them, filled or estimated.  path: NULL, or R = B.
+// Kt rows must exist and be valid; what of them was not measured counts nothing (LeadBatch.seen).  Missing values of
+// the past enter as the series has them, filled or estimated.  path: NULL, or R = B.
 LeadBatch lead_data_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPath *path, bool with_target);
 
 // A batch to train on, of the windows at, as they would be had each flow f always carried factor_f times its traffic in

@@ -82,8 +82,8 @@ static void fit_level(LeadStats *st, const TrafficSeries *s, TrafficRange rows, 
         if (!(st->std[f] > least)) st->std[f] = least;
 }
 
-// s(X_{t+k}) - s(base_k) of one training window -> d [Kt][F], NaN where X was not measured.  online: the daily fits, or
-// NULL.
+// s(X_{t+k}) - s(base_k) of one training window -> d [Kt][F], NaN where X was not measured.  online: the daily fits,
+// or NULL.
 static void window_residual(const LeadStats *st, const RidgeOnline *online, const TrafficSeries *s, int64_t t,
                             float *base, float *u, float *d)
 {

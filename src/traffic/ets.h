@@ -3,9 +3,9 @@
 //   one step ahead, from slot t to t+1:   y = l + phi b + s[slot],   e = x - y
 //   l <- l + phi b + alpha e      b <- phi b + alpha beta e      s[slot] <- s[slot] + gamma e
 //   h steps ahead:   l + (phi + .. + phi^h) b + s[slot of t+h], at least 0
-// A gap of g slots is passed as g steps without an observation, a value that was not measured as one.  It begins at the first valid row, with l = x - s,
-// b = 0, and s = the training means of the slots of the day minus their mean; with fewer than two days of training rows
-// there is no season (s = 0, gamma = 0).
+// A gap of g slots is passed as g steps without an observation, a value that was not measured as one.  It
+// begins at the first valid row, with l = x - s, b = 0, and s = the training means of the slots of the day minus their
+// mean; with fewer than two days of training rows there is no season (s = 0, gamma = 0).
 // alpha, beta, gamma, phi: the least sum of e^2 over the last ETS_SEARCH_ROWS valid training rows, by going through the
 // four in turn, each over the grid of ets.c, from alpha 0.5, beta 0, gamma 0.01, phi 0.9, until none changes.
 #ifndef LEAD_TRAFFIC_ETS_H

@@ -325,8 +325,8 @@ static void score_window(MetricSums (*sums)[SPACES], MetricFlow *flow, const Eva
     memset(sums, 0, (size_t)task->K * sizeof *sums);
     for (int h = 0; h < task->K; h++) {
         WindowView v = {.row = last + 1 + h, .y = task->series->x + (last + 1 + h) * F,
-                        .point = point + (int64_t)h * F, .dist = dist + (int64_t)h * F, .stride = (int64_t)task->K * F, .z = work,
-                        .z_scaled = work + fc->S};
+                        .point = point + (int64_t)h * F, .dist = dist + (int64_t)h * F, .stride = (int64_t)task->K * F,
+                        .z = work, .z_scaled = work + fc->S};
         for (int f = 0; f < F; f++) score_flow(sums[h], flow + (int64_t)h * F + f, task, fc, &v, f);
         score_sums(sums[h], task, fc, &v);
         if (drawn(fc->kind)) score_energy(sums[h], task, fc, &v, work + 2 * fc->S);

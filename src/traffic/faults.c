@@ -423,8 +423,9 @@ static void print_who(const TrafficSeries *s, const TrafficFault *f, FILE *out)
 static const char *unit_guess(double factor)
 {
     static const struct { double factor; const char *text; } guess[] = {
-        {8, "bits for bytes"}, {1000, "a prefix, such as k for M"}, {1e6, "two prefixes"}, {300, "5 minutes for seconds"},
-        {60, "minutes for seconds"}, {3600, "hours for seconds"}, {900, "15 minutes for seconds"},
+        {8, "bits for bytes"}, {1000, "a prefix, such as k for M"}, {1e6, "two prefixes"},
+        {300, "5 minutes for seconds"}, {60, "minutes for seconds"}, {3600, "hours for seconds"},
+        {900, "15 minutes for seconds"},
         {2400, "bits of 5 minutes for bytes of seconds"}, {125, "kbit for bytes"}};
     const double f = factor < 1 ? 1 / factor : factor;
     for (size_t i = 0; i < sizeof guess / sizeof *guess; i++)

@@ -8,17 +8,17 @@
 //   spike, drop   rows with |log y| of at least log 8 and 6 sigma, up to 3 others between two of them taken along, for
 //                 less than half a day.  Up to 2 rows: a counter that was reset or wrapped.  A flow with more than 4 of
 //                 them is bursty: none is named
-//   level         the median of y over half a day changes at a row by at least a factor of 3 (6, unless it is a unit), at
-//                 least 90 % of y on each side lie on their side of the geometric mean of the two, and y itself jumps
-//                 there by half that factor (in logarithms).  It lasts until the opposite change, or to the end
+//   level         the median of y over half a day changes at a row by at least a factor of 3 (6, unless it is a unit),
+//                 at least 90 % of y on each side lie on their side of the geometric mean of the two, and y itself
+//                 jumps there by half that factor (in logarithms).  It lasts until the opposite change, or to the end
 //   unit          the level of at least 80 % of the live flows changes in one row by a common factor
 //   stuck         the same value above 0 at least 6 times in a row, as often as chance explains less than once in 1000
 //                 such series, by how often neighbouring values of the flow are equal and how often it has that value
-//   dark          nothing of a node is measured, or all of it is 0, in at least 3 rows of a run, while other nodes send;
-//                 only a node that is usually there (in half of the rows)
+//   dark          nothing of a node is measured, or all of it is 0, in at least 3 rows of a run, while other nodes
+//                 send; only a node that is usually there (in half of the rows)
 //   repeated      rows equal to earlier ones, bit for bit, for at least half a day
-// The constants were chosen by reason.  A burst of traffic that comes once looks like a fault, and is named as one.  A series of less than three days has
-// no normal level: spikes, drops, levels and units are not looked for.
+// The constants were chosen by reason.  A burst of traffic that comes once looks like a fault, and is named as one.  A
+// series of less than three days has no normal level: spikes, drops, levels and units are not looked for.
 #ifndef LEAD_TRAFFIC_FAULTS_H
 #define LEAD_TRAFFIC_FAULTS_H
 

@@ -1,5 +1,6 @@
 // The report of `lead data info FILE` about a series: shape, span, gaps, zeros, quantiles, autocorrelation, calendar,
-// suspicious snapshots, faults of flows and nodes (faults.h).  Statistics leave out invalid snapshots; "off" means off-diagonal entries.
+// suspicious snapshots, faults of flows and nodes (faults.h).  Statistics leave out invalid snapshots; "off" means
+// off-diagonal entries.
 #ifndef LEAD_TRAFFIC_INFO_H
 #define LEAD_TRAFFIC_INFO_H
 

@@ -154,7 +154,8 @@ static void fit_flow(const Plan *p, RidgeOnline *m, int f, Work *w)
     }
     for (const Update *u = p->update; u < p->update + p->n; u++) {
         for (int fit = 0; fit < RIDGE_FITS; fit++)
-            if (!add_day(&p->rows[fit], u->from[fit], u->to[fit], m->K, p->kept, w->sum[fit], w)) w->common[fit] = false;
+            if (!add_day(&p->rows[fit], u->from[fit], u->to[fit], m->K, p->kept, w->sum[fit], w))
+                w->common[fit] = false;
         for (; seen < u->end; seen++)
             if (s->valid[seen]) max = fmax(max, w->x[seen]);
         if (u->model >= 0) solve_flow(p, m, u, f, max > 0 ? max : 1, w);

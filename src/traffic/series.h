@@ -7,13 +7,13 @@
 //
 // The rule for suspicious snapshots.  Let r_t = total_t / median of the totals of the snapshots t-D .. t+D (D = slots
 // of one day, clipped at the ends of the file).  r_t > 5: corrupt; r_t < 1/3: nearly empty; up to 3 snapshots between
-// two corrupt ones: corrupt as well (a broken block).  What recurs is neither (a nightly backup of six times the load, a
-// network that is idle at night): where in most of the slots 1, 2 and 3 days before and after, or 7 and 14, r is at
-// least half as far (twice, below 1), within a slot.  The three constants were chosen once, by looking at Abilene and
-// GEANT as a whole; they are the same for training and test rows, and nothing is fitted.  The rule looks days ahead,
-// so it judges the measurement afterwards, and no forecast may use it: its only effect is that windows with such a
-// snapshot are neither trained on nor scored, for every model alike.  Callers print the count; a caller that wants all
-// rows does not mark them.
+// two corrupt ones: corrupt as well (a broken block).  What recurs is neither (a nightly backup of six times the load,
+// a network that is idle at night): where in most of the slots 1, 2 and 3 days before and after, or 7 and 14, give or
+// take a slot, r is at least half as high (twice as low, at most).  The constants were chosen once, by looking at
+// Abilene and GEANT as a whole; they are the same for training and test rows, and nothing is fitted.  The rule looks
+// days ahead, so it judges the measurement afterwards, and no forecast may use it: its only effect, where a caller
+// marks such snapshots invalid, is that windows with one are neither trained on nor scored, for every model alike.
+// Callers print the count.
 // A centred median is needed: after a long burst the median of the past day alone calls normal traffic "nearly empty".
 #ifndef LEAD_TRAFFIC_SERIES_H
 #define LEAD_TRAFFIC_SERIES_H
@@ -193,7 +193,10 @@ int64_t traffic_suspects_mark(TrafficSeries *s, Arena *a);
 
 // Blocks of at least half a day whose rows equal, bit for bit, earlier ones, at least half a day (by index) before; not
 // all 0.  Information only.
-typedef struct TrafficRepeat { TrafficRange rows; int64_t from; } TrafficRepeat;   // from: the first of the earlier ones
+typedef struct TrafficRepeat {
+    TrafficRange rows;
+    int64_t from;                // the first of the earlier ones
+} TrafficRepeat;
 int64_t traffic_repeats_find(const TrafficSeries *s, Arena *a, TrafficRepeat **out);
 
 typedef enum TrafficProtocol {

@@ -60,8 +60,8 @@ void traffic_reading_print(const TrafficSeries *s, FILE *out)
     if (r->cells_missing) {
         int64_t out_rows = 0;
         for (int64_t t = 0; t < s->T; t++) out_rows += !s->valid[t] && !traffic_row_seen(s, t);
-        fprintf(out, "  missing  %lld values, %.3g %%: inputs at most, never trained on or scored; %lld filled, %lld of "
-                "them in %lld absent rows; %lld estimated; %lld rows left out\n", (long long)r->cells_missing,
+        fprintf(out, "  missing  %lld values, %.3g %%: inputs at most, never trained on or scored; %lld filled, %lld "
+                "of them in %lld absent rows; %lld estimated; %lld rows left out\n", (long long)r->cells_missing,
                 100 * (double)r->cells_missing / cells, (long long)r->cells_filled,
                 (long long)(r->rows_filled * s->N * s->N), (long long)r->rows_filled, (long long)r->cells_estimated,
                 (long long)out_rows);
