@@ -175,7 +175,7 @@ static float *trust_fit(const TrafficSeries *s, TrafficRange rows, int F, int Kt
             n += known;
             live += known && row_x(s, t)[f] > 0;
         }
-        for (int k = 0; k < Kt && 2 * live >= n; k++) trust[f * Kt + k] = 1;
+        for (int k = 0; k < Kt && n > 0 && 2 * live >= n; k++) trust[f * Kt + k] = 1;
     }
     return trust;
 }

@@ -19,7 +19,7 @@ typedef struct Work {
     int64_t D, F;
     int64_t *by_slot, *slot_end;  // [T] usable rows in the order of their slots of the day; [D] where each slot ends
     uint8_t *dark;                // [T][N]
-    float *y, *part;              // [T]: y of the flow, NaN where not measured; scratch
+    float *y, *day, *part;        // [T]: y of the flow, NaN where not measured; medians of its days; scratch
     bool *live;                   // [F]: above 0 in at least half of its rows
     int64_t n, room;
     TrafficFault *fault;
@@ -117,6 +117,21 @@ static bool usable(const Work *w, int64_t t, int64_t f)
     return !w->dark[t * N + f / N] && !w->dark[t * N + f % N];
 }
 
+// w->day of flow f: the median of the day of each row, NaN where it is 0 or nothing is known.
+static void find_days(Work *w, int64_t f)
+{
+    const TrafficSeries *s = w->s;
+    for (int64_t begin = 0, end; begin < s->T; begin = end) {
+        const int64_t day = traffic_day(s, begin);
+        int64_t n = 0;
+        for (end = begin; end < s->T && traffic_day(s, end) == day; end++)
+            if (usable(w, end, f)) w->part[n++] = flow_x(w, end)[f];
+        sort_f32(w->part, n);
+        const float median = n ? quantile(w->part, n, 0.5) : 0;
+        for (int64_t t = begin; t < end; t++) w->day[t] = median > 0 ? median : NAN;
+    }
+}
+
 // Fills w->y of flow f; false where it has no normal level: silent in half of its rows.
 static bool flow_open(Work *w, int64_t f)
 {
@@ -129,12 +144,14 @@ static bool flow_open(Work *w, int64_t f)
     const float median = n ? quantile(w->part, n, 0.5) : 0;
     w->live[f] = median > 0;
     if (!w->live[f]) return false;
+    find_days(w, f);
     for (int64_t d = 0, begin = 0; d < w->D; begin = w->slot_end[d++]) {
         n = 0;
         for (int64_t i = begin; i < w->slot_end[d]; i++)
-            if (usable(w, w->by_slot[i], f)) w->part[n++] = flow_x(w, w->by_slot[i])[f];
+            if (usable(w, w->by_slot[i], f) && !isnan(w->day[w->by_slot[i]]))
+                w->part[n++] = flow_x(w, w->by_slot[i])[f] / w->day[w->by_slot[i]];
         sort_f32(w->part, n);
-        const float level = fmaxf(n ? quantile(w->part, n, 0.5) : 0, median / 4);
+        const float level = median * fmaxf(n ? quantile(w->part, n, 0.5) : 1, 0.25f);
         for (int64_t i = begin; i < w->slot_end[d]; i++) {
             const int64_t t = w->by_slot[i];
             w->y[t] = usable(w, t, f) ? flow_x(w, t)[f] / level : NAN;
@@ -359,12 +376,13 @@ static void join_all(Work *w)
     qsort(w->fault, (size_t)w->n, sizeof *w->fault, compare_faults);
     for (int64_t i = 0, end; i < w->n; i = end) {
         const TrafficFault *f = &w->fault[i];
-        for (end = i + 1; end < w->n && f->kind != FAULT_DARK; end++) {
+        const bool alone = f->kind == FAULT_DARK || f->kind == FAULT_REPEATED;
+        for (end = i + 1; end < w->n && !alone; end++) {
             const TrafficFault *g = &w->fault[end];
             if (g->kind != f->kind || g->rows.begin != f->rows.begin || g->rows.end != f->rows.end) break;
         }
         TrafficFault one = *f;
-        if (f->kind == FAULT_DARK || join(w, f, end - i, live, &one)) w->fault[n++] = one;
+        if (alone || join(w, f, end - i, live, &one)) w->fault[n++] = one;
     }
     w->n = n;
 }
@@ -377,6 +395,7 @@ int64_t traffic_faults_find(const TrafficSeries *s, Arena *a, TrafficFault **out
     w.dark = arena_zalloc(a, T * (size_t)s->N);
     w.y = arena_alloc(a, T * sizeof *w.y);
     w.part = arena_alloc(a, T * sizeof *w.part);
+    w.day = arena_alloc(a, T * sizeof *w.day);
     w.live = arena_zalloc(a, (size_t)w.F * sizeof *w.live);
     sort_by_slot(&w);
     find_dark(&w);

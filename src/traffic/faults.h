@@ -2,9 +2,10 @@
 // out for them.  All judge a flow by itself, so a small flow counts as much as a large one; the same fault of several
 // flows in the same rows is one.
 //
-//   normal level  of flow f in row t: the median of f over all rows in the same slot of the day, at least a quarter of
-//                 the median over all rows; y = x / normal level.  What recurs at its hour (a nightly backup of six
-//                 times the load) is normal.  sigma: 1.4826 x the median |log y - its median|
+//   normal level  of flow f in row t: the median of f over all rows, times what is usual in the slot of the day, the
+//                 median over the days of f / its median on that day, at least a quarter; y = x / normal level.  What
+//                 recurs at its hour (a nightly backup of six times the load) is normal.  sigma: 1.4826 x the median
+//                 |log y - its median|
 //   spike, drop   rows with |log y| of at least log 8 and 6 sigma, up to 3 others between two of them taken along, for
 //                 less than half a day.  Up to 2 rows: a counter that was reset or wrapped.  A flow with more than 4 of
 //                 them is bursty: none is named
