@@ -137,7 +137,7 @@ static void fit_residual(LeadStats *st, const LeadConfig *cfg, const RidgeOnline
         }
     }
     for (int64_t j = 0; j < KF; j++) {   // about 0: the mean is part of what the network draws
-        const float g = lead_has_heads(cfg) ? 1 : (float)sqrt(acc[j].sum2 / count[j]);   // heads see to the unit variance
+        const float g = lead_has_heads(cfg) ? 1 : (float)sqrt(acc[j].sum2 / count[j]);   // heads see to unit variance
         st->gamma[j] = g > 0.05f ? g : 0.05f;
         st->low[j] *= 1.1f / st->gamma[j];
         st->high[j] *= 1.1f / st->gamma[j];
