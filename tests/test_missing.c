@@ -266,6 +266,37 @@ static void ridge(TestLog *log, Arena *a)
     TEST(log, worst < 1e-5 * size, "the normal equations are off by %g of %g", worst, size);
 }
 
+static bool never(int64_t t, int f) { return f == 6 || (f == 5 && t < 10 * D) || some(t, f); }
+
+// A flow that was never measured, and one of half of the rows: all that is fitted is finite, and forecasts 0 of the
+// first.
+static void never_measured(TestLog *log, Arena *a)
+{
+    const TrafficSeries s = punched(a, never, 3);
+    for (int kind = 0; kind < NAIVE_KINDS; kind++) {
+        NaiveModel m;
+        float point[K * F], *levels = arena_alloc(a, NAIVE_LEVELS * K * F * sizeof *levels);
+        const Status st = naive_fit(&m, a, (NaiveKind)kind, &s, (TrafficRange){0, 14 * D}, (TrafficRange){14 * D, 17 * D},
+                                    H, K, NULL);
+        if (!TEST(log, !st.code, "%s", st.msg)) continue;
+        naive_predict(&m, &s, 18 * D, point);
+        naive_spread(&m, &s, 18 * D, point, levels);
+        bool finite = true;
+        for (int k = 0; k < K * F; k++) finite &= isfinite(point[k]);
+        for (int k = 0; k < NAIVE_LEVELS * K * F; k++) finite &= isfinite(levels[k]);
+        TEST(log, finite && point[6] == 0 && point[5] > 0, "%s: %g and %g", naive_names[kind], (double)point[6],
+             (double)point[5]);
+    }
+    LeadConfig cfg = tiny_lead(tiny_llm(log, a));
+    TEST(log, !config_preset(&cfg, "small").code, "no preset small");
+    cfg.horizon = K;
+    const LeadStats st = fitted(log, a, &s, &cfg);
+    for (int k = 0; k < K * F; k++)
+        TEST(log, isfinite(st.sigma[k]) && st.sigma[k] > 0 && isfinite(st.low[k]) && isfinite(st.high[k]), "sigma %g",
+             (double)st.sigma[k]);
+    TEST(log, isfinite(st.mean[6]) && st.std[6] > 0 && st.trust[6 * K] == 0 && st.trust[5 * K] == 1, "level, trust");
+}
+
 // Daily fits of a series with holes: the last day's, with all weights 1, is the one of all rows before it.
 static void ridge_every_day(TestLog *log, Arena *a)
 {
@@ -388,6 +419,7 @@ void test_missing(TestLog *log)
     a_dark_node_costs_the_others_nothing(log, a);
     scores(log, a);
     ridge(log, a);
+    never_measured(log, a);
     ridge_every_day(log, a);
     losses(log, a, false);
     losses(log, a, true);

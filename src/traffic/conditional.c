@@ -105,9 +105,10 @@ static double hour(const TrafficSeries *s, int64_t t, int h)
 static void solve(const double *G, const double *b, double *w)
 {
     double L[INPUTS][INPUTS], y[INPUTS];
+    const bool none = G[GRAM - 1] == 0;      // no residual: a flow that was never measured
     for (int i = 0; i < INPUTS; i++) {
         for (int j = 0; j <= i; j++) {
-            double v = G[i * (i + 1) / 2 + j] + (i == j && i != ONE ? CONDITIONAL_LAMBDA : 0);
+            double v = G[i * (i + 1) / 2 + j] + (i == j && (none || i != ONE) ? CONDITIONAL_LAMBDA : 0);
             for (int k = 0; k < j; k++) v -= L[i][k] * L[j][k];
             CHECK(i != j || v > 0, "conditional scale: pivot %d is %g", i, v);   // lambda makes it positive
             L[i][j] = i == j ? sqrt(v) : v / L[j][j];

@@ -147,9 +147,10 @@ bool ridge_gram_fill(RidgeGram *gram, const RidgeRows *r, const RidgeFlow *flow,
 static void factor_rows(const RidgeGram gram, const int *list, int from, int to, double lambda,
                         double L[INPUTS][INPUTS])
 {
+    const bool none = gram[ONE][ONE] == 0;      // no window: a flow that was never measured, whose forecast is 0
     for (int i = from; i < to; i++)
         for (int j = 0; j <= i; j++) {
-            double v = gram[list[i]][list[j]] + (i == j && list[i] != ONE ? lambda : 0);
+            double v = gram[list[i]][list[j]] + (i == j && (none || list[i] != ONE) ? lambda : 0);
             for (int k = 0; k < j; k++) v -= L[i][k] * L[j][k];
             CHECK(i != j || v > 0, "ridge: pivot %d is %g", i, v);   // lambda > 0 makes it positive
             L[i][j] = i == j ? sqrt(v) : v / L[j][j];
