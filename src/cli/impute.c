@@ -139,9 +139,8 @@ static Status run(Cli *cli, void *values)
     o.hidden = (int)v->hidden;
     o.rounds = (int)v->rounds;
     o.window = v->window;
-    v->data.keep_all = true;
     TrafficSeries read, s;
-    TRY(data_read_filled(cli, &v->data, 0, &read));
+    TRY(data_read_to_write(cli, &v->data, &read));
     int64_t added;
     TRY(impute_open(&s, cli->perm, &read, v->rows < 0 ? traffic_slots_per_day(&read) : v->rows, &added));
     if (added) cli_say("impute: %lld rows added for slots that the data lack", (long long)added);
