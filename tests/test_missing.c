@@ -276,8 +276,8 @@ static void never_measured(TestLog *log, Arena *a)
     for (int kind = 0; kind < NAIVE_KINDS; kind++) {
         NaiveModel m;
         float point[K * F], *levels = arena_alloc(a, NAIVE_LEVELS * K * F * sizeof *levels);
-        const Status st = naive_fit(&m, a, (NaiveKind)kind, &s, (TrafficRange){0, 14 * D}, (TrafficRange){14 * D, 17 * D},
-                                    H, K, NULL);
+        const Status st = naive_fit(&m, a, (NaiveKind)kind, &s, (TrafficRange){0, 14 * D},
+                                    (TrafficRange){14 * D, 17 * D}, H, K, NULL);
         if (!TEST(log, !st.code, "%s", st.msg)) continue;
         naive_predict(&m, &s, 18 * D, point);
         naive_spread(&m, &s, 18 * D, point, levels);
