@@ -173,6 +173,12 @@ static Tensor *decode(Tape *t, const LeadModel *m, const LeadBatch *b, Tensor *x
     return tape_relu(t, tape_residual_decode(t, z, b->window, b->base, b->units, b->moments, m->cfg.history));
 }
 
+// x [B,K,F] with 0 where the truth was not measured: there both samples equal it.
+static Tensor *only_seen(Tape *t, const LeadBatch *b, Tensor *x)
+{
+    return b->seen ? tape_mul(t, x, tape_permute(t, b->seen, (int[]){0, 2, 1})) : x;
+}
+
 Tensor *distill_crps(Tape *t, const LeadModel *student, const LeadBatch *batch, int calls)
 {
     const LeadBatch b = with_moments(t, student, batch);
@@ -181,7 +187,7 @@ Tensor *distill_crps(Tape *t, const LeadModel *student, const LeadBatch *batch, 
     Tensor *truth = tape_slice(t, b.window, 1, student->cfg.history + 1, student->cfg.horizon);
     Tensor *one = decode(t, student, &b, draw(t, student, &known, b.target->shape, &p, 0));
     Tensor *two = decode(t, student, &b, draw(t, student, &known, b.target->shape, &p, 1));
-    return tape_crps_pair(t, one, two, truth, DISTILL_FAIR);
+    return tape_crps_pair(t, only_seen(t, &b, one), only_seen(t, &b, two), only_seen(t, &b, truth), DISTILL_FAIR);
 }
 
 // ---- one stage
