@@ -13,14 +13,21 @@ given    = $(if $(findstring command line,$(origin $1)),$($1))
 
 # -ffp-contract=off: a*b+c rounds twice unless the source says fma, so every build draws the same random bits.
 # -fno-math-errno only drops the errno store of sqrt and friends; it changes no value.
-WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
+# -ffile-prefix-map: the same bytes, whatever directory it is built in (in quotes, so that no list of flags names it).
+# -fPIC: one build is both libraries; without interposition its calls are as fast as others.
+# Warnings are errors where WERROR=1 says so, for those who change the code; another compiler's are no reason to fail.
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+           $(if $(call given,WERROR),-Werror)
 CFLAGS  ?= -O2 -g
-override CFLAGS += -std=c11 $(WARN) -ffp-contract=off -fno-math-errno -fopenmp -D_GNU_SOURCE -Isrc -I. -MMD -MP $(EXTRA)
+override CFLAGS += -std=c11 $(WARN) -ffp-contract=off -fno-math-errno -fopenmp -fPIC -fno-semantic-interposition \
+                   '-ffile-prefix-map=$(CURDIR)=.' \
+                   -D_GNU_SOURCE -Isrc -I. -MMD -MP $(EXTRA)
 LDLIBS  := -lm
 # What a result was made with: goes into the manifest (src/cli/support.c).
 # SOURCES: a hash of everything that the program is compiled from.
 SOURCES = $(shell cat $(sort $(SRC) $(CLI) $(REF) $(SIMD_SRC) $(SIMD_BF16) $(wildcard src/*/*.[hd]* src/*/*/*.h cuda/*)) | sha256sum | cut -c 1-64)
-MADE_BY = -DLEAD_COMMIT='"$(COMMIT)"' -DLEAD_SOURCES='"$(SOURCES)"' -DLEAD_FLAGS='"$(filter -O% -m% -f% -std=%,$(CFLAGS))"'
+MADE_BY = -DLEAD_VERSION='"$(VERSION)"' -DLEAD_COMMIT='"$(COMMIT)"' -DLEAD_SOURCES='"$(SOURCES)"' \
+          -DLEAD_FLAGS='"$(filter -O% -m% -f% -std=%,$(CFLAGS))"'
 
 # Reference kernels stay scalar, so that a speed-up is an honest one.
 REFFLAGS := -fno-tree-vectorize
@@ -82,14 +89,17 @@ help:
 	@echo "make ablation      what each idea of LEAD is worth: DATA=x.npy OUT=dir"
 	@echo "make ladder        SGEMM and attention from plain loops to the product's kernels; BENCH=--quick: seconds"
 	@echo "make twin          the whole model against its second derivation in PyTorch; QUICK=1: small sizes"
+	@echo "make install       program, library, headers, models, man pages, completions; PREFIX=/usr/local DESTDIR=dir"
+	@echo "make uninstall     takes them away again; make deb: a Debian package, below build"
 	@echo "make clean         removes build"
 	@echo "Words count on make's command line, not in the environment.  BUILD=directory: where things are built"
+	@echo "WERROR=1: warnings are errors, for those who change the code.  CC=clang and CFLAGS=-O3 work too"
 
 # q, not r: check/cases/linear.o must not replace autograd/linear.o.
 $(BUILD)/liblead.a: $(OBJ)
 	@rm -f $@
 	@echo "  AR $@"
-	@ar qcs $@ $(OBJ)
+	@ar qcsD $@ $(OBJ)
 
 $(BUILD)/lead: $(CLI:%.c=$(BUILD)/%.o) $(BUILD)/liblead.a
 	@echo "  LD $@"
@@ -143,4 +153,5 @@ comma := ,
 include cuda/cuda.mk
 include tests/tests.mk
 include docs/tour/tour.mk
+include packaging/install.mk
 -include bench/bench.mk

@@ -1,4 +1,4 @@
-// lead check, lead ops, lead info
+// lead check, lead ops
 #include <omp.h>
 #include <string.h>
 
@@ -106,20 +106,4 @@ static Status ops_verb(Cli *cli, void *values)
 const Verb verb_ops = {
     .name = "ops", .summary = "Prints the coverage matrix: op by variant.",
     .run = ops_verb, .looks = true,
-};
-
-// ---- info
-
-static Status info_verb(Cli *cli, void *values)
-{
-    (void)values;
-    printf("%s", manifest_json(cli, cli->perm));
-    printf("cpu instruction sets: %s; device: %s; threads: %d\n", isa_name(isa_detect()), cli->device.name,
-           omp_get_max_threads());
-    return OK;
-}
-
-const Verb verb_info = {
-    .name = "info", .summary = "Prints version, compiler, instruction sets, threads.",
-    .run = info_verb, .looks = true,
 };

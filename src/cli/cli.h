@@ -64,18 +64,40 @@ struct Verb {
 
 // Options that every verb has.
 typedef struct CommonOptions {
-    bool help, exact, no_graph;
+    bool help, version, exact, no_graph;
     int64_t threads;
     const char *isa, *device, *math, *manifest;
 } CommonOptions;
 
-// Parses argv[0..argc), the arguments after the verb's words, into *common and values.  With --help it prints the help
-// and sets common->help.  Errors: of usage, which name the option.
+// Whether --help or -h is among the arguments after the verb's words, wherever: also where a value is wanted, and beside
+// what is wrong.  A value of that name is written --text=-h.
+bool options_ask_help(int argc, char **argv);
+// Parses argv[0..argc), the arguments after the verb's words, into *common and values.  Errors: of usage, which name the
+// option.
 Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptions *common, void *values);
 // Sets in *c what the command line says about the configuration: --config, --config-file, keys; nothing else changes.
 // Errors: those of config_preset, config_set and of reading the file.
 Status options_config(Cli *cli, LeadConfig *c);
+// Takes what the command line does not say from the manifest (manifest_json) of the command that began the run: every
+// option of the verb but those named in `except`, which ends in NULL.  where: the file, for messages.  Texts live in
+// cli->perm.  Error: a value that the option would refuse.
+Status options_recall(Cli *cli, void *values, const char *manifest, const char *const *except, const char *where);
 void options_help(const Verb *v, FILE *out);
+
+// What --help, the man pages and the shells' completions say of an option.  Pointers are valid during the call.
+typedef enum OptionPart { OPTION_OWN, OPTION_COMMON, OPTION_KEY } OptionPart;
+typedef struct OptionRow {
+    OptionPart part;             // of the verb; of every verb; about the configuration
+    const char *name, *meta;     // "data", "FILE" or NULL
+    const char *help;
+    bool takes_value;
+    const char *const *choice;   // the values, NULL at the end; NULL: any
+} OptionRow;
+// Calls row for each option of v, in the order of --help.
+void options_each(const Verb *v, void (*row)(void *ctx, const OptionRow *r), void *ctx);
+
+// "lead 0.1 (commit 2aecbeb50649)"
+const char *cli_version(void);
 
 // JSON that says how a result was made: verb, options, seed, commit, compiler, flags, device, time.
 const char *manifest_json(const Cli *cli, Arena *a);

@@ -57,7 +57,7 @@ static void synth_values(void *values)
 static Status synth_run(Cli *cli, void *values)
 {
     const SynthValues *v = values;
-    if (!v->out) return USAGE_ERROR("lead data synth: wants --out FILE.npy");
+    if (!v->out) return USAGE_ERROR("data synth: wants --out FILE.npy");
     SynthOptions o = synth_defaults();
     o.N = (int)v->nodes;
     o.T = v->days * 86400 / v->slot_seconds;
@@ -128,7 +128,7 @@ static Status film(Cli *cli, const TrafficSeries *s, int64_t row, int n, Picture
 static Status render_run(Cli *cli, void *values)
 {
     RenderValues *v = values;
-    if (!v->out) return USAGE_ERROR("lead data render: wants --out FILE.png");
+    if (!v->out) return USAGE_ERROR("data render: wants --out FILE.png");
     TrafficSeries s;
     TRY(data_read(cli, &v->data, &s));
     if (v->row + v->count > s.T)

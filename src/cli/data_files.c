@@ -17,7 +17,7 @@ static const Option import_table[] = {
 static Status import_run(Cli *cli, void *values)
 {
     ImportValues *v = values;
-    if (!v->out) return USAGE_ERROR("lead data import: wants --out FILE.npz");
+    if (!v->out) return USAGE_ERROR("data import: wants --out FILE.npz");
     TrafficSeries s;
     TRY(data_read_to_write(cli, &v->data, &s));
     TRY(traffic_npz_write(&s, cli->perm, v->out));
@@ -66,7 +66,7 @@ static Status export_run(Cli *cli, void *values)
 {
     ExportValues *v = values;
     ExportFormat format;
-    if (!v->out) return USAGE_ERROR("lead data export: wants --out FILE");
+    if (!v->out) return USAGE_ERROR("data export: wants --out FILE");
     TRY(choose_format(v, &format));
     TrafficSeries s;
     TRY(data_read_to_write(cli, &v->data, &s));

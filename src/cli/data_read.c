@@ -131,7 +131,9 @@ static void say_suspects(const DataOptions *o, TrafficSeries *s, Arena *a)
 static Status read_data(Cli *cli, const DataOptions *o, int fill, bool to_write, TrafficSeries *s)
 {
     const char *path = o->data ? o->data : cli->positional;
-    if (!path) return USAGE_ERROR("lead %s: wants --data FILE", cli->verb->name);
+    if (!path) return USAGE_ERROR("%s: wants --data FILE", cli->verb->name);
+    if (o->data && cli->positional)
+        return USAGE_ERROR("%s: wants one of '%s' and --data %s, got both", cli->verb->name, cli->positional, o->data);
     if (o->keep_all && o->drop_suspicious) return USAGE_ERROR("--drop-suspicious: --keep-all says otherwise");
     TrafficReadOptions r;
     TRY(read_options(&r, o, fill, cli->perm));

@@ -196,7 +196,7 @@ static Status check_options(EvalValues *v)
     if (v->naive_only) v->run.model = NULL;
     const bool scores = v->naive_only || v->run.model || v->origins || v->also;
     if (!scores && (!v->windows_out || v->out || v->png || v->report))
-        return USAGE_ERROR("lead eval: wants --model RUN, --naive-only, --also NAME=F.npy or --windows-out FILE");
+        return USAGE_ERROR("eval: wants --model RUN, --naive-only, --also NAME=F.npy or --windows-out FILE");
     if (fbf && v->data.drop_suspicious)
         return USAGE_ERROR("--drop-suspicious: protocol flow-by-flow leaves nothing out");
     return OK;

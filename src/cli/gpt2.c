@@ -194,7 +194,7 @@ typedef struct Prompt { Model model; int32_t *ids; int64_t n; } Prompt;
 static Status open_prompt(Cli *cli, const PromptValues *v, Prompt *p)
 {
     if (!v->tokens == !v->text)
-        return USAGE_ERROR("lead %s: wants either --tokens IDS or --text TEXT", cli->verb->name);
+        return USAGE_ERROR("%s: wants either --tokens IDS or --text TEXT", cli->verb->name);
     TRY(model_open(cli, &v->model, &p->model));
     if (v->tokens) {
         if (p->model.no_bpe.code) cli_say("note: tokens stay numbers: %s", p->model.no_bpe.msg);
@@ -378,7 +378,7 @@ static Status generate_run(Cli *cli, void *values)
 {
     const PromptValues *v = values;
     if (v->beams > 1 && (v->temperature > 0 || v->samples > 1))
-        return USAGE_ERROR("lead gpt2 generate: --beams goes with neither --temperature nor --samples");
+        return USAGE_ERROR("gpt2 generate: --beams goes with neither --temperature nor --samples");
     Prompt p = {0};
     TRY(open_prompt(cli, v, &p));
     if (v->beams > 1) return beam_run(cli, v, &p);

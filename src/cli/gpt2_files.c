@@ -57,7 +57,7 @@ static Status verify_run(Cli *cli, void *values)
 {
     (void)values;
     const char *path = cli->positional;
-    if (!path) return USAGE_ERROR("lead gpt2 verify: wants a directory, or a file of safetensors");
+    if (!path) return USAGE_ERROR("gpt2 verify: wants a directory, or a file of safetensors");
     struct stat st;
     if (!stat(path, &st) && S_ISDIR(st.st_mode)) path = arena_printf(cli->perm, "%s/model.safetensors", path);
     SafeFile f;
@@ -107,7 +107,7 @@ static Status convert_run(Cli *cli, void *values)
 {
     const ConvertValues *v = values;
     const char *from = cli->positional, *to = cli->positional2;
-    if (!from || !to) return USAGE_ERROR("lead gpt2 convert: wants FROM and TO");
+    if (!from || !to) return USAGE_ERROR("gpt2 convert: wants FROM and TO");
     const bool bf16 = !strcmp(v->type, "bf16");
     if (!bf16 && strcmp(v->type, "f32")) return USAGE_ERROR("--dtype: want f32 or bf16, got '%s'", v->type);
     ParamSet ps;

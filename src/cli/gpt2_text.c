@@ -46,7 +46,7 @@ static bool eval_window(void *arg, int64_t tokens)
 static Status eval_run(Cli *cli, void *values)
 {
     const EvalValues *v = values;
-    if (!cli->positional) return USAGE_ERROR("lead gpt2 eval: wants the name of a text file");
+    if (!cli->positional) return USAGE_ERROR("gpt2 eval: wants the name of a text file");
     Model m;
     TRY(model_open(cli, &v->model, &m));
     const int64_t V = m.m->c.vocab, context = v->context ? v->context : m.m->c.positions;
@@ -88,7 +88,7 @@ static const Option token_table[] = {
 
 static Status open_tokens(Cli *cli, const TokenValues *v, Bpe **b, char **text, size_t *n)
 {
-    if (!v->tokenizer) return USAGE_ERROR("lead %s: wants --tokenizer DIR", cli->verb->name);
+    if (!v->tokenizer) return USAGE_ERROR("%s: wants --tokenizer DIR", cli->verb->name);
     TRY(gpt2_tokenizer(cli, v->tokenizer, NULL, b, NULL));
     return read_all(cli->perm, cli->positional, text, n);
 }

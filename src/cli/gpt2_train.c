@@ -8,6 +8,7 @@
 #include "tensor/clock.h"
 #include "traffic/corpus.h"
 #include "llm/train_run.h"
+#include "nn/run_directory.h"
 #include "io/file.h"
 
 // ---- train
@@ -110,9 +111,9 @@ static Status train_model(Cli *cli, const TrainValues *v, Gpt2Run *r)
 {
     const bool frozen = v->lora || v->adapters;
     if (v->llm && v->size)
-        return USAGE_ERROR("lead gpt2 train: wants --llm (a model to start from) or --size (a new one)");
+        return USAGE_ERROR("gpt2 train: wants --llm (a model to start from) or --size (a new one)");
     if (frozen && !v->llm)
-        return USAGE_ERROR("lead gpt2 train: --lora and --adapters want --llm DIR, the frozen model");
+        return USAGE_ERROR("gpt2 train: --lora and --adapters want --llm DIR, the frozen model");
     Bpe *bpe;
     TRY(gpt2_tokenizer(cli, v->tokenizer, v->llm, &bpe, &r->tokenizer));
     r->bpe = bpe;
@@ -182,10 +183,25 @@ static void train_note(void *arg, const char *text)
     fprintf(stderr, "note: %s\n", text);
 }
 
+// --resume: what was given when the run was started, and is not given now.
+static Status recall(Cli *cli, TrainValues *v)
+{
+    static const char *const not_recalled[] = {"out", "resume", "allow-other-bits", "profile", "stop-after", NULL};
+    static const char *const names[] = {RUN_CHECKPOINT};
+    const char *manifest;
+    SafeFile f;
+    TRY(run_directory_read(&f, cli->perm, v->out, names, 1));
+    Status s = checkpoint_meta(&f, "gpt2.manifest", &manifest);
+    if (!s.code) s = options_recall(cli, v, manifest, not_recalled, f.path);
+    safetensors_close(&f);
+    return s;
+}
+
 static Status train_run(Cli *cli, void *values)
 {
-    const TrainValues *v = values;
-    if (!v->data || !v->out) return USAGE_ERROR("lead gpt2 train: wants --data FILE and --out DIR");
+    TrainValues *v = values;
+    if (v->out && v->resume) TRY(recall(cli, v));
+    if (!v->data || !v->out) return USAGE_ERROR("gpt2 train: wants --data FILE and --out DIR");
     ParamSet ps;
     paramset_init(&ps, cli->perm, &cli->device, (uint64_t)v->seed, false);
     ps.no_ema = true;
@@ -212,7 +228,7 @@ static Status train_run(Cli *cli, void *values)
     if (v->profile) t.profile = profile_new(cli);
     TRY(gpt2_run(&r, &t));
     if (t.profile) profile_print(t.profile);
-    if (r.optim.step < r.optim.total) fprintf(stderr, "stopped; go on with the same command and --resume\n");
+    if (r.optim.step < r.optim.total) cli_say("stopped; go on with: lead gpt2 train --out %s --resume", v->out);
     return OK;
 }
 
@@ -236,7 +252,7 @@ static const Option merge_table[] = {
 static Status merge_run(Cli *cli, void *values)
 {
     const MergeValues *v = values;
-    if (!v->llm || !v->adapter || !v->out) return USAGE_ERROR("lead gpt2 merge: wants --llm, --adapter and --out");
+    if (!v->llm || !v->adapter || !v->out) return USAGE_ERROR("gpt2 merge: wants --llm, --adapter and --out");
     ParamSet ps;
     Gpt2 *m;
     AdapterSet *s;
@@ -287,7 +303,7 @@ static size_t without_markers(char *out, const char *text, size_t n)
 static Status bpe_run(Cli *cli, void *values)
 {
     const BpeValues *v = values;
-    if (!v->data || !v->out) return USAGE_ERROR("lead gpt2 bpe-train: wants --data FILE and --out DIR");
+    if (!v->data || !v->out) return USAGE_ERROR("gpt2 bpe-train: wants --data FILE and --out DIR");
     TRY(directory_make(v->out));
     FileMap f;
     TRY(file_map(&f, v->data));
@@ -326,7 +342,7 @@ static Status corpus_run(Cli *cli, void *values)
 {
     (void)cli;
     const CorpusValues *v = values;
-    if (!v->out) return USAGE_ERROR("lead gpt2 corpus: wants --out FILE");
+    if (!v->out) return USAGE_ERROR("gpt2 corpus: wants --out FILE");
     FileWriter w;
     TRY(file_open(&w, v->out));
     char text[CORPUS_DOCUMENT_MAX];

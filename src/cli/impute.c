@@ -132,7 +132,7 @@ static Status run(Cli *cli, void *values)
     ImputeOptions o = impute_defaults();
     double q[PATHS_LEVELS];
     if (v->score && v->out) return USAGE_ERROR("--score: fills nothing and prints to stdout; wants no --out");
-    if (!v->score && !v->out) return USAGE_ERROR("lead impute: wants --out FILE.npz, or --score");
+    if (!v->score && !v->out) return USAGE_ERROR("impute: wants --out FILE.npz, or --score");
     TRY(choose_method(v, &o.method));
     TRY(read_levels(v, q, &o.levels));
     o.level = q;

@@ -77,9 +77,15 @@ static void print_help(FILE *out)
 {
     fprintf(out,
             "lead: forecasts network traffic matrices with a frozen GPT-2, adapters and conditional diffusion (LEAD,\n"
-            "arXiv 2601.21437), written from scratch in C.\n\nusage: lead VERB [options]      lead VERB --help\n\n");
+            "arXiv 2601.21437), written from scratch in C.\n\n"
+            "usage: lead VERB [options]      lead VERB --help      lead --version\n\n");
     for (int i = 0; i < N_VERBS; i++) fprintf(out, "  %-20s %s\n", verbs[i]->name, verbs[i]->summary);
-    fprintf(out, "\nstdout is for programs, stderr for people.  Exit 0 done, 1 failed, 2 usage.\n");
+    fprintf(out, "\nstdout is for programs, stderr for people.  Exit 0 done, 1 failed, 2 usage, 3 alarm (lead alarm).\n");
+}
+
+static bool asks_help(const char *word)
+{
+    return !strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help");
 }
 
 // The verb whose words open argv; *words = how many they are.
@@ -147,21 +153,42 @@ static int finish(Status s)
     return s.code ? fail(s) : 0;
 }
 
+// What is said without a verb, or with words that are none; the exit status.
+static int without_verb(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return 2;
+    }
+    const bool more = argc > 2 && argv[2][0] != '-';
+    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+        if (argc > 2) return fail(USAGE_ERROR("%s: unexpected argument '%s'", argv[1], argv[2]));
+        printf("%s\n", cli_version());
+    } else if (asks_help(argv[1])) print_help(stdout);
+    else if (argc == 2 && list_group(argv[1], stderr)) return fail(USAGE_ERROR("%s: wants one of these verbs", argv[1]));
+    else if (argc == 2 || !asks_help(argv[2]) || !list_group(argv[1], stdout))
+        return fail(USAGE_ERROR("unknown verb '%s%s%s'; lead --help lists them", argv[1], more ? " " : "",
+                                more ? argv[2] : ""));
+    return finish(OK);
+}
+
 int main(int argc, char **argv)
 {
     hold_standard_files();
     wait_passively(argv);
-    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
-        print_help(argc < 2 ? stderr : stdout);
-        return argc < 2 ? 2 : finish(OK);
+    char *help_of[64] = {argv[0]};
+    if (argc > 2 && argc < 63 && !strcmp(argv[1], "help")) {   // lead help VERB is lead VERB --help
+        memcpy(help_of + 1, argv + 2, (size_t)(argc - 2) * sizeof *argv);
+        help_of[argc - 1] = "--help";
+        argv = help_of;
     }
     int words = 0;
-    const Verb *v = find_verb(argc - 1, argv + 1, &words);
-    if (!v && argc == 3 && !strcmp(argv[2], "--help") && list_group(argv[1], stdout)) return 0;
-    if (!v)
-        return fail(USAGE_ERROR("unknown verb '%s%s%s'; lead --help lists them", argv[1],
-                                argc > 2 && argv[2][0] != '-' ? " " : "",
-                                argc > 2 && argv[2][0] != '-' ? argv[2] : ""));
+    const Verb *v = argc > 1 ? find_verb(argc - 1, argv + 1, &words) : NULL;
+    if (!v) return without_verb(argc, argv);
+    if (options_ask_help(argc - 1 - words, argv + 1 + words)) {
+        options_help(v, stdout);
+        return finish(OK);
+    }
     Cli cli = {.verb = v, .stop = &stop_flag};
     cli.perm = arena_new("perm", (size_t)64 << 30, give_up);
     cli.step = arena_new("step", (size_t)64 << 30, give_up);
@@ -172,8 +199,8 @@ int main(int argc, char **argv)
     if (v->defaults) v->defaults(values);
     CommonOptions common = {0};
     Status s = options_parse(&cli, v, argc - 1 - words, argv + 1 + words, &common, values);
-    if (!s.code && common.help) {
-        options_help(v, stdout);
+    if (!s.code && common.version) {
+        printf("%s\n", cli_version());
         return finish(OK);
     }
     cli.option = v->option;

@@ -8,7 +8,8 @@
 #include "io/file.h"
 
 static const Option common_table[] = {
-    {"help", OPT_FLAG, offsetof(CommonOptions, help), NULL, "this text", 0, 0},
+    {"help", OPT_FLAG, offsetof(CommonOptions, help), NULL, "this text (also -h, anywhere)", 0, 0},
+    {"version", OPT_FLAG, offsetof(CommonOptions, version), NULL, "print the version and end", 0, 0},
     {"threads", OPT_INT, offsetof(CommonOptions, threads), "N", "worker threads (default: one per core)", 1, 1024},
     {"device", OPT_TEXT, offsetof(CommonOptions, device), "DEVICE", "cpu, or cuda (build/lead-cuda only) [cpu]", 0, 0},
     {"math", OPT_TEXT, offsetof(CommonOptions, math), "KIND",
@@ -23,6 +24,13 @@ static const Option common_table[] = {
      "write how the output was made (options, commit, device) to FILE, as JSON", 0, 0},
 };
 enum { N_COMMON = (int)(sizeof common_table / sizeof *common_table) };
+
+bool options_ask_help(int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++)
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return true;
+    return false;
+}
 
 static bool same_name(const char *option, const char *given, size_t len)
 {
@@ -172,19 +180,122 @@ Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptio
             const char **place = v->positional && !cli->positional    ? &cli->positional
                                  : v->positional2 && !cli->positional2 ? &cli->positional2
                                                                        : NULL;
-            if (!place) return USAGE_ERROR("lead %s: unexpected argument '%s'", v->name, argv[i]);
+            if (!place) return USAGE_ERROR("%s: unexpected argument '%s'", v->name, argv[i]);
             *place = argv[i];
         }
     return OK;
 }
 
-static void help_line(FILE *out, const char *name, const char *meta, const char *help)
+// ---- what the command that began a run said
+
+static bool is_given(const Cli *cli, const char *name)
 {
-    char left[80];
-    snprintf(left, sizeof left, "--%s%s%s", name, meta ? " " : "", meta ? meta : "");
-    for (char *p = left; *p; p++)
+    for (int i = 0; i < cli->argc; i++) {
+        const Option *o;
+        bool own;
+        Given g;
+        if (strncmp(cli->argv[i], "--", 2) || !cli->argv[i][2]) continue;
+        if (read_option(cli->verb, cli->argc, cli->argv, &i, &o, &own, &g).code) return false;   // options_parse said so
+        if (same_name(name, g.name, g.len)) return true;
+    }
+    return false;
+}
+
+static bool is_listed(const char *const *list, const char *name)
+{
+    while (*list && strcmp(*list, name)) list++;
+    return *list != NULL;
+}
+
+static Status recall(const Option *o, void *values, const Json *then, const char *where, Arena *a)
+{
+    void *at = (char *)values + o->offset;
+    const bool text = o->type == OPT_TEXT || o->type == OPT_LIST;
+    // what was not given then is the default, which may lie outside the option's range
+    if (o->type == OPT_NUMBER && then->type == JSON_NUMBER && then->number == *(double *)at) return OK;
+    if (o->type == OPT_INT && then->type == JSON_NUMBER && then->is_int && then->n == *(int64_t *)at) return OK;
+    if (o->type == OPT_FLAG && then->type == JSON_BOOL) *(bool *)at = then->boolean;
+    else if (text && then->type == JSON_STRING) *(const char **)at = arena_printf(a, "%s", then->string);
+    else if (o->type == OPT_NUMBER && then->type == JSON_NUMBER && then->number >= o->min && then->number <= o->max)
+        *(double *)at = then->number;
+    else if (o->type == OPT_INT && then->type == JSON_NUMBER && then->is_int && (double)then->n >= o->min && (double)then->n <= o->max)
+        *(int64_t *)at = then->n;
+    else return ERROR("%s: --%s of the command that began the run: got %s", where, o->name, json_describe(then).s);
+    return OK;
+}
+
+Status options_recall(Cli *cli, void *values, const char *manifest, const char *const *except, const char *where)
+{
+    const Json *root;
+    TRY(json_parse(&root, cli->perm, manifest, strlen(manifest), where));
+    const Json *options = json_find(root, "options");
+    for (int i = 0; i < cli->verb->n_options; i++) {
+        const Option *o = &cli->verb->option[i];
+        const Json *then = json_find(options, o->name);
+        if (then && !is_listed(except, o->name) && !is_given(cli, o->name))
+            TRY(recall(o, values, then, where, cli->perm));
+    }
+    return OK;
+}
+
+// ---- help
+
+static void each(const Option *table, int n, OptionPart part, void (*row)(void *ctx, const OptionRow *r), void *ctx)
+{
+    for (int i = 0; i < n; i++)
+        row(ctx, &(OptionRow){part, table[i].name, table[i].meta, table[i].help, table[i].type != OPT_FLAG, NULL});
+}
+
+// The name of a key as an option: '-' for '_'.
+static const char *dashes(char *to, size_t size, const char *name)
+{
+    snprintf(to, size, "%s", name);
+    for (char *p = to; *p; p++)
         if (*p == '_') *p = '-';
-    fprintf(out, "  %-24s %s\n", left, help);
+    return to;
+}
+
+static void each_key(const char *preset, void (*row)(void *ctx, const OptionRow *r), void *ctx)
+{
+    LeadConfig c;
+    int n;
+    const ConfigKey *k = config_keys(&n);
+    const Status s = config_preset(&c, preset);
+    CHECK(!s.code, "preset %s: %s", preset, s.msg);
+    for (int i = 0; i < n; i++) {
+        char text[1100], line[1400], name[80], names[256] = "";
+        for (int j = 0; k[i].choice && k[i].choice[j]; j++) {
+            const size_t at = strlen(names);
+            snprintf(names + at, sizeof names - at, "%s%s", j ? "|" : ": ", k[i].choice[j]);
+        }
+        snprintf(line, sizeof line, "%s%s [%s]", k[i].help, names, config_text(&c, &k[i], text));
+        row(ctx, &(OptionRow){OPTION_KEY, dashes(name, sizeof name, k[i].name), NULL, line, true, k[i].choice});
+    }
+}
+
+void options_each(const Verb *v, void (*row)(void *ctx, const OptionRow *r), void *ctx)
+{
+    static const char *const presets[] = {"small", "image", "paper", "pretrained", "demo", "tiny", NULL};
+    each(v->option, v->n_options, OPTION_OWN, row, ctx);
+    each(common_table, N_COMMON, OPTION_COMMON, row, ctx);
+    if (!v->preset) return;
+    row(ctx, &(OptionRow){OPTION_KEY, "config", "NAME", "small, image, paper, pretrained, demo or tiny", true, presets});
+    row(ctx, &(OptionRow){OPTION_KEY, "config-file", "FILE", "a JSON object of keys", true, NULL});
+    each_key(v->preset, row, ctx);
+}
+
+typedef struct Help { FILE *out; const char *preset; bool keys; } Help;
+
+static void help_row(void *ctx, const OptionRow *r)
+{
+    Help *h = ctx;
+    char left[80];
+    if (r->part == OPTION_KEY && !h->keys)
+        fprintf(h->out, "\nconfiguration (--config gives all, each key can be set by itself; value of `%s` in brackets):\n",
+                h->preset);
+    h->keys = r->part == OPTION_KEY;
+    snprintf(left, sizeof left, "--%s%s%s", r->name, r->meta ? " " : "", r->meta ? r->meta : "");
+    fprintf(h->out, "  %-24s %s\n", left, r->help);
 }
 
 void options_help(const Verb *v, FILE *out)
@@ -194,24 +305,5 @@ void options_help(const Verb *v, FILE *out)
             v->summary);
     if (v->text) fprintf(out, "%s\n", v->text);
     fprintf(out, "\noptions:\n");
-    for (int i = 0; i < v->n_options; i++) help_line(out, v->option[i].name, v->option[i].meta, v->option[i].help);
-    for (int i = 0; i < N_COMMON; i++) help_line(out, common_table[i].name, common_table[i].meta, common_table[i].help);
-    if (!v->preset) return;
-    fprintf(out, "\nconfiguration (--config gives all, each key can be set by itself; value of `%s` in brackets):\n",
-            v->preset);
-    help_line(out, "config", "NAME", "paper, small, demo or tiny");
-    help_line(out, "config-file", "FILE", "a JSON object of keys");
-    LeadConfig preset;
-    const Status s = config_preset(&preset, v->preset);
-    int n;
-    const ConfigKey *k = config_keys(&n);
-    for (int i = 0; i < n && !s.code; i++) {
-        char text[1100], line[1400], names[256] = "";
-        for (int c = 0; k[i].choice && k[i].choice[c]; c++) {
-            const size_t at = strlen(names);
-            snprintf(names + at, sizeof names - at, "%s%s", c ? "|" : ": ", k[i].choice[c]);
-        }
-        snprintf(line, sizeof line, "%s%s [%s]", k[i].help, names, config_text(&preset, &k[i], text));
-        help_line(out, k[i].name, NULL, line);
-    }
+    options_each(v, help_row, &(Help){out, v->preset, false});
 }

@@ -3,6 +3,8 @@
 #include "cli/run.h"
 #include "cli/verbs.h"
 #include "lead/pretrain.h"
+#include "lead/record.h"
+#include "nn/checkpoint.h"
 
 typedef struct Values {
     const char *out;
@@ -39,10 +41,26 @@ static void note(void *ctx, const char *text)
     cli_say("note: %s", text);
 }
 
+// --resume: options and configuration with which it was begun, where none are given now.
+static Status recall(Cli *cli, Values *v)
+{
+    static const char *const not_recalled[] = {"out", "resume", NULL};
+    const char *manifest;
+    SafeFile f;
+    TRY(checkpoint_open(&f, cli->perm, arena_printf(cli->perm, "%s.unfinished", v->out)));
+    Status s = checkpoint_meta(&f, "lead.manifest", &manifest);
+    if (!s.code) s = lead_record_config(&cli->config, cli->perm, &f);
+    if (!s.code) s = options_config(cli, &cli->config);
+    if (!s.code) s = options_recall(cli, v, manifest, not_recalled, f.path);
+    safetensors_close(&f);
+    return s;
+}
+
 static Status run(Cli *cli, void *values)
 {
-    const Values *v = values;
-    if (!v->out) return USAGE_ERROR("lead pretrain: wants --out FILE");
+    Values *v = values;
+    if (!v->out) return USAGE_ERROR("pretrain: wants --out FILE");
+    if (v->resume) TRY(recall(cli, v));
     Progress bar = progress_new();
     Arena *network = arena_new("network", (size_t)1 << 38, NULL);
     const PretrainOptions o = {.out = v->out, .resume = v->resume, .manifest = manifest_json(cli, cli->perm),
@@ -52,7 +70,7 @@ static Status run(Cli *cli, void *values)
     const Status s = lead_pretrain(&cli->config, &o, &cli->device, cli->perm, network, cli->step, cli->scratch);
     arena_delete(network);
     TRY(s);
-    if (*cli->stop) fprintf(stderr, "stopped; go on with the same command and --resume\n");
+    if (*cli->stop) cli_say("stopped; go on with: lead pretrain --out %s --resume", v->out);
     return OK;
 }
 

@@ -25,11 +25,18 @@
 #define LEAD_FLAGS ""
 #endif
 
+#ifndef LEAD_VERSION
+#define LEAD_VERSION "unknown"
+#endif
+
+const char *cli_version(void) { return "lead " LEAD_VERSION " (commit " LEAD_COMMIT ")"; }
+
 void manifest_put(const Cli *cli, JsonWriter *w, const char *key)
 {
     json_object(w, key);
     json_string(w, "program", "lead");
     json_string(w, "verb", cli->verb->name);
+    json_string(w, "version", LEAD_VERSION);
     json_string(w, "commit", LEAD_COMMIT);
     json_string(w, "compiler", __VERSION__);
     json_string(w, "flags", LEAD_FLAGS);

@@ -179,7 +179,7 @@ static void note_first_fit(const LeadConfig *c, const TrafficSeries *s, TrafficR
 static Status run(Cli *cli, void *values)
 {
     Values *v = values;
-    if (!v->out) return USAGE_ERROR("lead train: wants --out DIR");
+    if (!v->out) return USAGE_ERROR("train: wants --out DIR");
     if (v->final && v->no_final) return USAGE_ERROR("--final: want one of --final and --no-final, got both");
     if (v->resume && v->update) return USAGE_ERROR("--update: want one of --update and --resume, got both");
     if (v->allow_other_bits && !v->resume) return USAGE_ERROR("--allow-other-bits: wants --resume");

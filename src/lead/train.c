@@ -388,6 +388,17 @@ static Status load_best(Trainer *tr)
     return s;
 }
 
+// How good the run is beside the best naive forecast, for those who ask later (lead info RUN).
+static Status log_calibration(Trainer *tr, const Calibration *c)
+{
+    char line[300];
+    if (!c->windows) return OK;
+    snprintf(line, sizeof line,
+             "{\"calibrated\":%d,\"crps_before\":%.9g,\"crps\":%.9g,\"naive\":\"%s\",\"naive_crps\":%.9g,\"fallback\":%s}\n",
+             c->windows, c->before, c->after, c->naive, c->naive_crps, c->fallback ? "true" : "false");
+    return run_log_line(&tr->log, line);
+}
+
 // Calibrates the best weights on the validation rows and stores the result with them.
 static Status calibrate(Trainer *tr)
 {
@@ -396,6 +407,7 @@ static Status calibrate(Trainer *tr)
     Calibration c;
     TRY(lead_calibrate(&r, tr->o->val, CALIBRATE_WINDOWS, &c));
     if (tr->o->calibrated) tr->o->calibrated(tr->o->ctx, &c);
+    TRY(log_calibration(tr, &c));
     const int64_t done = tr->optim.step;
     tr->optim.step = tr->best_step;
     const Status s = c.windows ? trainer_save(tr, RUN_BEST, true) : OK;
