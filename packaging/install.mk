@@ -35,4 +35,7 @@ deb: all $(BUILD)/$(SONAME) $(BUILD)/pages
 	@$(STAGE)
 	@BUILD='$(BUILD)' VERSION='$(VERSION)' LIBDIR='$(LIBDIR)' sh packaging/deb.sh '$(BUILD)/stage'
 
+# What the tests install is built by their make, with its compiler and flags.
+test: $(BUILD)/$(SONAME) $(BUILD)/pages
+
 .PHONY: install uninstall deb

@@ -30,15 +30,6 @@ static void finish(FILE *f, const char *path)
     exit(1);
 }
 
-// Text with a backslash before each character of `special`, and a word in place of each line's end.
-static void escaped(FILE *out, const char *text, const char *special, const char *newline)
-{
-    for (const char *p = text; *p; p++) {
-        if (*p == '\n') fputs(newline, out);
-        else fprintf(out, "%s%c", strchr(special, *p) ? "\\" : "", *p);
-    }
-}
-
 // ---- man pages
 
 // Text for troff: what begins a line may be a request, a plain '-' is a hyphen.
@@ -120,7 +111,8 @@ static void man_verb(FILE *out, const char *version, const Verb *v)
 static void man_lead(FILE *out, const char *version)
 {
     man_head(out, version, NULL, "forecasts network traffic matrices.");
-    fputs(".SH SYNOPSIS\n.B lead\n.I VERB\n[options]\n.br\n.B lead\n.I VERB\n.B \\-\\-help\n.br\n.B lead \\-\\-version\n"
+    fputs(".SH SYNOPSIS\n.B lead\n.I VERB\n[options]\n.br\n.B lead\n.I VERB\n.B \\-\\-help\n.br\n"
+          ".B lead \\-\\-version\n"
           ".SH DESCRIPTION\nlead forecasts traffic matrices, which say how much each node of a network sends to each "
           "other, and says how sure it is.\nEach verb has a page of its own: lead train is described in\n"
           ".BR lead\\-train (1).\n.SH VERBS\n", out);
@@ -135,7 +127,7 @@ static void man_lead(FILE *out, const char *version)
           "data, memory, or a check that did not pass\n.TP\n2\nwrong usage\n.TP\n3\nlead alarm: at least one alarm\n"
           ".SH ENVIRONMENT\n.TP\nLEAD_ISA\nhighest instruction set to use: scalar, avx2 or avx512\n.TP\n"
           "OMP_NUM_THREADS, OMP_WAIT_POLICY\nthreads, and whether they wait passively, which is the default here\n"
-          ".SH FILES\n.TP\n../share/lead, seen from the program\nthe models that come with it\n", out);
+          ".SH FILES\n.TP\n\\&../share/lead, seen from the program\nthe models that come with it\n", out);
 }
 
 static void man_pages(const char *version, const char *dir)
@@ -214,8 +206,8 @@ static void bash(FILE *out)
     }
     fputs("    esac\n    if [ \"$COMP_CWORD\" -eq 1 ]; then words='", out);
     words(out, NULL);
-    fputs("--help --version'\n    elif [ \"$COMP_CWORD\" -ge \"$at\" ]; then\n    words=\n    case $cur in -*) case $verb in\n",
-          out);
+    fputs("--help --version'\n    elif [ \"$COMP_CWORD\" -ge \"$at\" ]; then\n    words=\n"
+          "    case $cur in -*) case $verb in\n", out);
     for (int i = 0; i < N_VERBS; i++) {
         fprintf(out, "    '%s') words='", verbs[i]->name);
         options_each(verbs[i], bash_option, out);
@@ -228,10 +220,19 @@ static void bash(FILE *out)
           "}\ncomplete -o default -F _lead lead\n", out);
 }
 
+// A description of _arguments, within quotes.
+static void zsh_text(FILE *out, const char *text)
+{
+    for (const char *p = text; *p; p++) {
+        if (*p == '\'') fputs("'\\''", out);
+        else fprintf(out, "%s%c", strchr("[]:\\", *p) ? "\\" : "", *p == '\n' ? ' ' : *p);
+    }
+}
+
 static void zsh_row(void *ctx, const OptionRow *r)
 {
-    fprintf(ctx, " \\\n        $'--%s[", r->name);
-    escaped(ctx, r->help, "[]:\\'", " ");
+    fprintf(ctx, " \\\n        '--%s[", r->name);
+    zsh_text(ctx, r->help);
     fputc(']', ctx);
     if (r->takes_value) {
         fprintf(ctx, ":%s:", r->meta ? r->meta : "value");
@@ -246,8 +247,8 @@ static void zsh_row(void *ctx, const OptionRow *r)
 static void zsh(FILE *out)
 {
     char word[64];
-    fputs("#compdef lead\n# zsh completion for lead; made by packaging/pages.c\n_lead() {\n    local verb=$words[2] at=2\n"
-          "    case $verb in\n", out);
+    fputs("#compdef lead\n# zsh completion for lead; made by packaging/pages.c\n_lead() {\n"
+          "    local verb=$words[2] at=2\n    case $verb in\n", out);
     for (int i = 0; i < N_VERBS; i++) {
         if (!group_at(i, word)) continue;
         fprintf(out, "    %s) at=3; if (( CURRENT == 3 )); then compadd -- ", word);
@@ -256,7 +257,8 @@ static void zsh(FILE *out)
     }
     fputs("    esac\n    if (( CURRENT == 2 )); then compadd -- ", out);
     words(out, NULL);
-    fputs("--help --version; return; fi\n    shift $(( at - 1 )) words\n    (( CURRENT -= at - 1 ))\n    case $verb in\n", out);
+    fputs("--help --version; return; fi\n    shift $(( at - 1 )) words\n    (( CURRENT -= at - 1 ))\n"
+          "    case $verb in\n", out);
     for (int i = 0; i < N_VERBS; i++) {
         fprintf(out, "    '%s') _arguments", verbs[i]->name);
         options_each(verbs[i], zsh_row, out);
@@ -269,8 +271,9 @@ static void fish_row(void *ctx, const OptionRow *r)
 {
     const Choices *c = ctx;
     fprintf(c->out, "complete -c lead -n '__lead_verb \"%s\"' -l %s -d '", c->verb, r->name);
-    escaped(c->out, r->help, "\\'", " ");
-    fputs("'", c->out);
+    for (const char *p = r->help; *p; p++)
+        fprintf(c->out, "%s%c", strchr("\\'", *p) ? "\\" : "", *p == '\n' ? ' ' : *p);
+    fputc('\'', c->out);
     if (r->takes_value) fputs(r->choice ? " -x -a '" : " -r", c->out);
     for (int i = 0; r->choice && r->choice[i]; i++) fprintf(c->out, "%s ", r->choice[i]);
     fputs(r->choice ? "'\n" : "\n", c->out);
@@ -279,8 +282,8 @@ static void fish_row(void *ctx, const OptionRow *r)
 static void fish(FILE *out)
 {
     char word[64];
-    fputs("# fish completion for lead; made by packaging/pages.c\nfunction __lead_verb\n    set -l w (commandline -opc)\n"
-          "    set -l verb \"$w[2]\"\n    contains -- \"$verb\"", out);
+    fputs("# fish completion for lead; made by packaging/pages.c\nfunction __lead_verb\n"
+          "    set -l w (commandline -opc)\n    set -l verb \"$w[2]\"\n    contains -- \"$verb\"", out);
     for (int i = 0; i < N_VERBS; i++)
         if (group_at(i, word)) fprintf(out, " %s", word);
     fputs("; and set verb \"$verb $w[3]\"\n    test \"$verb\" = \"$argv[1]\"\nend\n"

@@ -15,7 +15,7 @@ rm -rf "$1"
 to=$1$PREFIX lib=$1$PREFIX/$LIBDIR
 share=$to/share
 doc=$share/doc/lead
-mkdir -p "$to/bin" "$lib/pkgconfig" "$to/include/lead" "$share/lead" "$share/man/man1" "$doc/docs" \
+mkdir -p "$to/bin" "$lib/pkgconfig" "$to/include/lead" "$share/lead" "$share/man/man1" "$doc/docs" "$doc/examples" \
     "$share/bash-completion/completions" "$share/zsh/site-functions" "$share/fish/vendor_completions.d"
 
 $STRIP -o "$to/bin/lead" "$BUILD/lead"
@@ -52,6 +52,7 @@ EOF
 done
 cp README.md LICENSE "$doc"
 cp docs/*.md "$doc/docs"
+cp packaging/nightly.sh "$doc/examples"
 "$BUILD/pages" "$VERSION" man "$share/man/man1"
 "$BUILD/pages" "$VERSION" bash "$share/bash-completion/completions/lead"
 "$BUILD/pages" "$VERSION" zsh "$share/zsh/site-functions/_lead"

@@ -69,4 +69,22 @@ static inline Ran lead_run(TestLog *log, Arena *a, const char *fmt, ...)
     return (Ran){code, slurp(a, out), slurp(a, err)};
 }
 
+// Runs a command of the shell; what it said on both, and its exit status.
+static inline Ran shell_run(TestLog *log, Arena *a, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static inline Ran shell_run(TestLog *log, Arena *a, const char *fmt, ...)
+{
+    char cmd[8192];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(cmd, sizeof cmd, fmt, ap);
+    va_end(ap);
+    const char *out = arena_printf(a, "%s/shell.out", log->tmp);
+    fflush(stdout);
+    const int status = system(arena_printf(a, "{ %s; } > '%s' 2>&1 < /dev/null", cmd, out));
+    return (Ran){WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), slurp(a, out), ""};
+}
+
+// A make that knows nothing of the one that runs this test, with an environment in which its words mean something else.
+#define MAKE "env -u MAKEFLAGS -u MAKELEVEL BUILD=x AREA=x OP=x WORD=x CUDA=/usr/local/cuda SIMD=y QUICK=x make"
+
 #endif

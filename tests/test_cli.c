@@ -32,6 +32,7 @@ static void expect_refusal(const Cli *c, Ran r, int code, const char *want, bool
     TEST(c->log, r.code == code, "lead %s: exit %d, want %d: %s", args, r.code, code, r.err);
     const int lines = count_lines(r.err, "") - (info ? count_lines(r.err, "  ") : 0);
     const int errors = count_lines(r.err, "lead: ");
+    TEST(c->log, !strstr(r.err, "lead: lead"), "lead %s: a name said twice: '%s'", args, r.err);
     TEST(c->log, errors == 1 && (lines == 1 || (info && lines == 2 && strstr(r.err, "snapshots"))),
          "lead %s: want one line on stderr, got '%s'", args, r.err);
     TEST(c->log, strstr(r.err, want) != NULL, "lead %s: want '%s' in '%s'", args, want, r.err);
@@ -120,6 +121,24 @@ static void check_help(const Cli *c)
             TEST(c->log, strstr(r.out, arena_printf(c->a, "\n  --%s ", o)), "lead %s --help does not list --%s",
                  verbs[i].verb, o);
     }
+    // wherever it stands, also where a value is wanted and beside what is wrong
+    static const char *const asks[] = {"-h", "help", "train -h", "train --out x -h", "train --out -h",
+                                       "train -h --bogus 3",
+                                       "train x y -h", "help train", "data info -h", "data -h", "data --help",
+                                       "help data", "gpt2 train --lr x --help"};
+    for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
+        const Ran r = lead_run(c->log, c->a, "%s", asks[i]);
+        TEST(c->log, r.code == 0 && !*r.err && strstr(r.out, "  "), "lead %s: exit %d, %s", asks[i], r.code, r.err);
+    }
+    static const char *const version[] = {"--version", "-V", "train --version", "data info --version"};
+    for (size_t i = 0; i < sizeof version / sizeof *version; i++) {
+        const Ran r = lead_run(c->log, c->a, "%s", version[i]);
+        TEST(c->log, r.code == 0 && !*r.err && !strncmp(r.out, "lead 0", 6) && strstr(r.out, "commit") &&
+             count_lines(r.out, "") == 1, "lead %s: exit %d, '%s'", version[i], r.code, r.out);
+    }
+    const Ran group = lead_run(c->log, c->a, "data");
+    TEST(c->log, group.code == 2 && !*group.out && strstr(group.err, "data import") &&
+         strstr(group.err, "\nlead: data: "), "lead data: exit %d, %s", group.code, group.err);
     const Ran none = lead_run(c->log, c->a, " ");
     TEST(c->log, none.code == 2 && !*none.out && strstr(none.err, "usage"), "lead without a verb: exit %d", none.code);
 }
@@ -155,6 +174,13 @@ static void check_usage(const Cli *c)
         {"eval --threads 0 --naive-only --data x", "--threads"},
         {"ops --isa mmx", "mmx"},
         {"ops extra", "extra"},
+        {"--version extra", "extra"},
+        {"help nothing", "nothing"},
+        {"nothing -h", "nothing"},
+        {"data info a b", "'b'"},
+        {"data info a --data b", "got both"},
+        {"train x", "'x'"},
+        {"info a b", "'b'"},
         {"data synth", "--out"},
         {"data synth --nodes 1 --out x.npy", "--nodes"},
         {"data synth --nodes 1e99 --out x.npy", "--nodes"},
@@ -752,6 +778,17 @@ static void check_info(const Cli *c)
     TEST(c->log, ops.code == 0 && count_lines(ops.out, "") == 1 + OP_COUNT, "lead ops: %d lines",
          count_lines(ops.out, ""));
     TEST(c->log, info.code == 0 && strstr(info.out, "\"commit\"") && strstr(info.out, "threads"), "lead info");
+    const Ran run = lead_run(c->log, c->a, "info %s", c->run);
+    static const char *const says[] = {"lead train, finished", "rows 0..", "320 rows of 4 x 4, 10800 s each",
+                                       "traffic.npy", "best step ", "validation   loss ", "made  ",
+                                       "samples; denoiser unet"};
+    for (size_t i = 0; i < sizeof says / sizeof *says; i++)
+        TEST(c->log, run.code == 0 && strstr(run.out, says[i]), "lead info RUN: exit %d, want '%s' in %s", run.code,
+             says[i], run.out);
+    const Ran general = lead_run(c->log, c->a, "info pretrained");
+    TEST(c->log, general.code == 0 && strstr(general.out, "lead pretrain"), "lead info pretrained: %s", general.err);
+    refused(c, 1, "nowhere", "info nowhere");
+    refused(c, 1, "lead pretrain", arena_printf(c->a, "info %s/model.safetensors", c->llm));
     const Ran check = lead_run(c->log, c->a, "check --op add");
     TEST(c->log, check.code == 0 && strstr(check.out, "add"), "lead check --op add: %s", check.err);
     TEST(c->log, lead_run(c->log, c->a, "check --op nothing").code == 1, "lead check of an unknown op passes");

@@ -9,23 +9,6 @@
 #include "tensor/device.h"
 
 #define ALL "README.md CONTRIBUTING.md docs/*.md docs/tour/*.md data/gpt2-small/README.md bench/RESULTS.md"
-// A make that knows nothing of the one that runs this test, with an environment in which its words mean something else.
-#define MAKE "env -u MAKEFLAGS -u MAKELEVEL BUILD=x AREA=x OP=x WORD=x CUDA=/usr/local/cuda SIMD=y QUICK=x make"
-
-// Runs a command; what it said, and its exit status.
-static Ran sh(TestLog *log, Arena *a, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-static Ran sh(TestLog *log, Arena *a, const char *fmt, ...)
-{
-    char cmd[8192];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(cmd, sizeof cmd, fmt, ap);
-    va_end(ap);
-    const char *out = arena_printf(a, "%s/docs.out", log->tmp);
-    fflush(stdout);
-    const int status = system(arena_printf(a, "{ %s; } > '%s' 2>&1 < /dev/null", cmd, out));
-    return (Ran){WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), slurp(a, out), ""};
-}
 
 static const char *document(TestLog *log, Arena *a, const char *name, const char *text)
 {
@@ -39,7 +22,7 @@ static const char *document(TestLog *log, Arena *a, const char *name, const char
 static void line(TestLog *log, Arena *a, const char *text, const char *why)
 {
     const char *doc = document(log, a, "line.md", arena_printf(a, "A line.\n\n%s\n", text));
-    const Ran r = sh(log, a, "sh tests/docs/check.sh '%s' '%s'", log->lead, doc);
+    const Ran r = shell_run(log, a, "sh tests/docs/check.sh '%s' '%s'", log->lead, doc);
     if (why) TEST(log, r.code == 1 && strstr(r.out, why), "%s: want '%s', exit %d: %s", text, why, r.code, r.out);
     else TEST(log, r.code == 0, "%s: exit %d: %s", text, r.code, r.out);
 }
@@ -74,7 +57,7 @@ static void test_checker(TestLog *log, Arena *a)
     line(log, a, "a span `without an end\n\nA paragraph.", "a backtick without its partner");
     line(log, a, "```c\nTensor *y = tape_opp(t, a);\n```", "nowhere in the code: tape_opp");
     line(log, a, "Nothing.", "0 commands, 0 paths, 0 names");
-    TEST(log, sh(log, a, "sh tests/docs/check.sh '%s' nowhere.md", log->lead).code == 1,
+    TEST(log, shell_run(log, a, "sh tests/docs/check.sh '%s' nowhere.md", log->lead).code == 1,
          "a document that is not there");
 
     mkdir(arena_printf(a, "%s/docs", log->tmp), 0777);
@@ -87,7 +70,7 @@ static void test_checker(TestLog *log, Arena *a)
         {"docs/cli.md", "/^| `eval` /d", "lacks eval"},
     };
     for (size_t i = 0; i < sizeof page / sizeof *page; i++) {
-        const Ran r = sh(log, a, "sed '%s' '%s' > '%s/%s' && sh tests/docs/check.sh '%s' '%s/%s'", page[i].edit,
+        const Ran r = shell_run(log, a, "sed '%s' '%s' > '%s/%s' && sh tests/docs/check.sh '%s' '%s/%s'", page[i].edit,
                          page[i].name, log->tmp, page[i].name, log->lead, log->tmp, page[i].name);
         TEST(log, r.code == 1 && strstr(r.out, page[i].why), "%s: want '%s', exit %d: %s", page[i].edit, page[i].why,
              r.code, r.out);
@@ -97,15 +80,16 @@ static void test_checker(TestLog *log, Arena *a)
 // Every target in `make help`, and what it says exists.
 static void test_help(TestLog *log, Arena *a)
 {
-    const Ran help = sh(log, a, MAKE " -s help");
+    const Ran help = shell_run(log, a, MAKE " -s help");
     TEST(log, help.code == 0, "%s", help.out);
     const char *doc = arena_printf(a, "%s/help.md", log->tmp);
-    const Ran r = sh(log, a, MAKE " -s help | grep -oE 'make [a-z-]+|[A-Z_]+=[^ ;:]*' | sed 's/.*/`&`/' > '%s' && "
-                     "sh tests/docs/check.sh '%s' '%s'", doc, log->lead, doc);
+    const Ran r = shell_run(log, a, MAKE " -s help | grep -oE 'make [a-z-]+|[A-Z_]+=[^ ;:]*' | sed 's/.*/`&`/' "
+                                       "> '%s' && sh tests/docs/check.sh '%s' '%s'", doc, log->lead, doc);
     TEST(log, r.code == 0, "make help: %s", r.out);
     const Ran all =
-        sh(log, a,
-           "sed -n 's/^\\.PHONY: //p' Makefile tests/tests.mk docs/tour/tour.mk cuda/cuda.mk bench/bench.mk | "
+        shell_run(log, a,
+           "sed -n 's/^\\.PHONY: //p' Makefile tests/tests.mk docs/tour/tour.mk cuda/cuda.mk bench/bench.mk "
+           "packaging/install.mk | "
            "tr ' ' '\\n' | sort -u");
     int n = 0;
     char *copy = arena_printf(a, "%s", all.out), *save;
@@ -123,12 +107,12 @@ static void test_help(TestLog *log, Arena *a)
 // Every make command of the documents, without doing it.
 static void test_make(TestLog *log, Arena *a)
 {
-    const Ran list = sh(log, a, "sh tests/docs/check.sh --make-commands " ALL);
+    const Ran list = shell_run(log, a, "sh tests/docs/check.sh --make-commands " ALL);
     int n = 0;
     char *copy = arena_printf(a, "%s", list.out), *save;
     for (char *c = strtok_r(copy, "\n", &save); c; c = strtok_r(NULL, "\n", &save)) {
         if (!strncmp(c, "make test AREA", strlen("make test AREA"))) continue;   // the areas exist; the rule is one
-        const Ran r = sh(log, a, MAKE " -n%s", c + strlen("make"));
+        const Ran r = shell_run(log, a, MAKE " -n%s", c + strlen("make"));
         TEST(log, r.code == 0, "%s: exit %d: %s", c, r.code, r.out);
         n++;
     }
@@ -151,7 +135,7 @@ static void test_make(TestLog *log, Arena *a)
         {"checker MISSING=ok BUILD=none", "--unresolved-symbols=ignore-all", NULL},
     };
     for (size_t i = 0; i < sizeof rule / sizeof *rule; i++) {
-        const Ran r = sh(log, a, MAKE " -n %s", rule[i].args);
+        const Ran r = shell_run(log, a, MAKE " -n %s", rule[i].args);
         TEST(log, r.code == 0 && strstr(r.out, rule[i].want) && !(rule[i].not && strstr(r.out, rule[i].not)),
              "make %s: want '%s', exit %d: %s", rule[i].args, rule[i].want, r.code, r.out);
     }
@@ -165,7 +149,7 @@ static void test_refused(TestLog *log, Arena *a)
         {"SIMD=1 CUDA=1", "got both"},         {"SIMD=0", "want CUDA=1 or SIMD=1"},
     };
     for (size_t i = 0; i < sizeof call / sizeof *call; i++) {
-        const Ran r = sh(log, a, MAKE " -n mutants %s", call[i].args);
+        const Ran r = shell_run(log, a, MAKE " -n mutants %s", call[i].args);
         TEST(log, r.code == 2 && strstr(r.out, call[i].why), "make mutants %s: exit %d: %s", call[i].args, r.code,
              r.out);
     }
@@ -184,11 +168,11 @@ static void test_mutants_run(TestLog *log, Arena *a)
             test_skip(log, "skipped: mutants of SIMD kernels want a CPU with AVX2");
             continue;
         }
-        const Ran r = sh(log, a, MAKE " -s mutants BUILD='%s' %s", build, run[i].args);
+        const Ran r = shell_run(log, a, MAKE " -s mutants BUILD='%s' %s", build, run[i].args);
         TEST(log, r.code == 0 && strstr(r.out, run[i].want), "make mutants %s: exit %d: %s", run[i].args, r.code,
              r.out);
     }
-    const Ran none = sh(log, a, MAKE " -s mutants BUILD='%s' OP='relu multiply'", build);
+    const Ran none = shell_run(log, a, MAKE " -s mutants BUILD='%s' OP='relu multiply'", build);
     TEST(log, none.code != 0 && strstr(none.out, "no op multiply"), "make mutants OP='relu multiply': %s", none.out);
 }
 
@@ -196,7 +180,7 @@ void test_docs(TestLog *log)
 {
     Arena *a = arena_new("docs", (size_t)1 << 30, NULL);
     CHECK(a, "no address space");
-    const Ran all = sh(log, a, "sh tests/docs/check.sh '%s' " ALL, log->lead);
+    const Ran all = shell_run(log, a, "sh tests/docs/check.sh '%s' " ALL, log->lead);
     printf("%s", all.out);
     TEST(log, all.code == 0, "a document names what is not there");
     test_checker(log, a);
@@ -206,11 +190,11 @@ void test_docs(TestLog *log)
     if (log->quick) test_skip(log, "skipped: the documents' commands run without sanitizers, in the full suite");
     else {
         const Ran wrong =
-            sh(log, a, "sh tests/docs/run.sh '%s' '%s' '%s'", log->lead, log->tmp,
+            shell_run(log, a, "sh tests/docs/run.sh '%s' '%s' '%s'", log->lead, log->tmp,
                document(log, a, "wrong.md", "```\nbuild/lead info\nbuild/lead train --data nowhere.npy\n```\n"));
         TEST(log, wrong.code == 1 && strstr(wrong.out, "2 commands run, 1 failed"), "a command that fails: %s",
              wrong.out);
-        const Ran r = sh(log, a, "sh tests/docs/run.sh '%s' '%s' " ALL, log->lead, log->tmp);
+        const Ran r = shell_run(log, a, "sh tests/docs/run.sh '%s' '%s' " ALL, log->lead, log->tmp);
         printf("%s", r.out);
         TEST(log, r.code == 0, "a command of a document fails");
         test_mutants_run(log, a);

@@ -330,6 +330,35 @@ static void npz(TestLog *log, Arena *a)
     TEST(log, st.code && strstr(st.msg, "ZIP64"), "%s", st.msg);
 }
 
+// A deflated array of any length and content is read back: inflating needs bytes that come behind some streams.
+static void npz_lengths(TestLog *log, Arena *a)
+{
+    enum { LONGEST = 200, SEEDS = 5 };
+    int deflated = 0;
+    for (int64_t n = 1; n <= LONGEST; n++)
+        for (uint32_t seed = 1; seed <= SEEDS; seed++) {
+            int32_t x[LONGEST];
+            for (uint32_t i = 0, r = seed * 7919 + (uint32_t)n; i < n; i++, r = r * 1664525 + 1013904223)
+                x[i] = (int32_t)(r >> 24) % 26 + 97;
+            const char *path = arena_printf(a, "%s/n.npz", log->tmp);
+            NpzWriter w;
+            NpzFile f;
+            NpyView v;
+            char *bytes;
+            size_t size;
+            Status st = npz_begin(&w, path);
+            if (!st.code) npz_put(&w, "x", "<i4", &n, 1, x, (size_t)n * 4);
+            if (!st.code) st = npz_end(&w);
+            if (!st.code) st = file_read(&bytes, &size, a, path, SIZE_MAX / 2);
+            if (!st.code) st = npz_open(&f, a, bytes, size, path);
+            if (!st.code) st = npz_read(&v, a, &f, &f.member[0]);
+            deflated += !st.code && f.member[0].deflated;
+            TEST(log, !st.code && v.count == n && !memcmp(v.data, x, (size_t)n * 4), "%" PRId64 " numbers, seed %u: %s", n,
+                 seed, st.msg);
+        }
+    TEST(log, deflated > LONGEST, "%d were deflated", deflated);
+}
+
 static void exports(TestLog *log, Arena *a)
 {
     static const char *const nodes[] = {"A,1", "B"};
@@ -431,6 +460,7 @@ void test_series(TestLog *log)
     npy_types(log, a);
     npy_times(log, a);
     npz(log, a);
+    npz_lengths(log, a);
     exports(log, a);
     numbers(log);
     names(log, a);

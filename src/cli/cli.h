@@ -69,11 +69,11 @@ typedef struct CommonOptions {
     const char *isa, *device, *math, *manifest;
 } CommonOptions;
 
-// Whether --help or -h is among the arguments after the verb's words, wherever: also where a value is wanted, and beside
-// what is wrong.  A value of that name is written --text=-h.
+// Whether --help or -h is among the arguments after the verb's words, wherever: also where a value is wanted, and
+// beside what is wrong.  A value of that name is written --text=-h.
 bool options_ask_help(int argc, char **argv);
-// Parses argv[0..argc), the arguments after the verb's words, into *common and values.  Errors: of usage, which name the
-// option.
+// Parses argv[0..argc), the arguments after the verb's words, into *common and values.  Errors: of usage, which name
+// the option.
 Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptions *common, void *values);
 // Sets in *c what the command line says about the configuration: --config, --config-file, keys; nothing else changes.
 // Errors: those of config_preset, config_set and of reading the file.

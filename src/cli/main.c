@@ -80,7 +80,7 @@ static void print_help(FILE *out)
             "arXiv 2601.21437), written from scratch in C.\n\n"
             "usage: lead VERB [options]      lead VERB --help      lead --version\n\n");
     for (int i = 0; i < N_VERBS; i++) fprintf(out, "  %-20s %s\n", verbs[i]->name, verbs[i]->summary);
-    fprintf(out, "\nstdout is for programs, stderr for people.  Exit 0 done, 1 failed, 2 usage, 3 alarm (lead alarm).\n");
+    fprintf(out, "\nstdout is for programs, stderr for people.  Exit 0 done, 1 failed, 2 usage, 3 an alarm.\n");
 }
 
 static bool asks_help(const char *word)
@@ -165,7 +165,8 @@ static int without_verb(int argc, char **argv)
         if (argc > 2) return fail(USAGE_ERROR("%s: unexpected argument '%s'", argv[1], argv[2]));
         printf("%s\n", cli_version());
     } else if (asks_help(argv[1])) print_help(stdout);
-    else if (argc == 2 && list_group(argv[1], stderr)) return fail(USAGE_ERROR("%s: wants one of these verbs", argv[1]));
+    else if (argc == 2 && list_group(argv[1], stderr))
+        return fail(USAGE_ERROR("%s: wants one of these verbs", argv[1]));
     else if (argc == 2 || !asks_help(argv[2]) || !list_group(argv[1], stdout))
         return fail(USAGE_ERROR("unknown verb '%s%s%s'; lead --help lists them", argv[1], more ? " " : "",
                                 more ? argv[2] : ""));

@@ -188,6 +188,7 @@ Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptio
 
 // ---- what the command that began a run said
 
+// options_parse has found the arguments right.
 static bool is_given(const Cli *cli, const char *name)
 {
     for (int i = 0; i < cli->argc; i++) {
@@ -195,7 +196,7 @@ static bool is_given(const Cli *cli, const char *name)
         bool own;
         Given g;
         if (strncmp(cli->argv[i], "--", 2) || !cli->argv[i][2]) continue;
-        if (read_option(cli->verb, cli->argc, cli->argv, &i, &o, &own, &g).code) return false;   // options_parse said so
+        if (read_option(cli->verb, cli->argc, cli->argv, &i, &o, &own, &g).code) return false;
         if (same_name(name, g.name, g.len)) return true;
     }
     return false;
@@ -218,7 +219,8 @@ static Status recall(const Option *o, void *values, const Json *then, const char
     else if (text && then->type == JSON_STRING) *(const char **)at = arena_printf(a, "%s", then->string);
     else if (o->type == OPT_NUMBER && then->type == JSON_NUMBER && then->number >= o->min && then->number <= o->max)
         *(double *)at = then->number;
-    else if (o->type == OPT_INT && then->type == JSON_NUMBER && then->is_int && (double)then->n >= o->min && (double)then->n <= o->max)
+    else if (o->type == OPT_INT && then->type == JSON_NUMBER && then->is_int && then->number >= o->min &&
+             then->number <= o->max)
         *(int64_t *)at = then->n;
     else return ERROR("%s: --%s of the command that began the run: got %s", where, o->name, json_describe(then).s);
     return OK;
@@ -279,7 +281,8 @@ void options_each(const Verb *v, void (*row)(void *ctx, const OptionRow *r), voi
     each(v->option, v->n_options, OPTION_OWN, row, ctx);
     each(common_table, N_COMMON, OPTION_COMMON, row, ctx);
     if (!v->preset) return;
-    row(ctx, &(OptionRow){OPTION_KEY, "config", "NAME", "small, image, paper, pretrained, demo or tiny", true, presets});
+    row(ctx, &(OptionRow){OPTION_KEY, "config", "NAME", "small, image, paper, pretrained, demo or tiny", true,
+                          presets});
     row(ctx, &(OptionRow){OPTION_KEY, "config-file", "FILE", "a JSON object of keys", true, NULL});
     each_key(v->preset, row, ctx);
 }
@@ -291,8 +294,8 @@ static void help_row(void *ctx, const OptionRow *r)
     Help *h = ctx;
     char left[80];
     if (r->part == OPTION_KEY && !h->keys)
-        fprintf(h->out, "\nconfiguration (--config gives all, each key can be set by itself; value of `%s` in brackets):\n",
-                h->preset);
+        fprintf(h->out, "\nconfiguration (--config gives all, each key can be set by itself; value of `%s` in "
+                "brackets):\n", h->preset);
     h->keys = r->part == OPTION_KEY;
     snprintf(left, sizeof left, "--%s%s%s", r->name, r->meta ? " " : "", r->meta ? r->meta : "");
     fprintf(h->out, "  %-24s %s\n", left, r->help);

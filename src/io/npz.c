@@ -95,7 +95,8 @@ Status npz_read(NpyView *v, Arena *a, const NpzFile *f, const NpzMember *m)
     if (m->deflated) {
         unsigned char *out = arena_alloc(a, m->size + 1);
         size_t written = 0, used = 0;
-        const size_t n = m->packed + (m->data + m->packed < f->end);
+        // stb reads up to two bytes ahead of what it needs, and finds the stream damaged where they are missing
+        const size_t behind = (size_t)(f->end - (m->data + m->packed)), n = m->packed + (behind < 2 ? behind : 2);
         const InflateResult r = inflate_raw(out, m->size, &written, m->data, n, &used);
         if (r == INFLATE_FULL || (r == INFLATE_OK && written != m->size))
             return ERROR("%s: damaged: want %zu bytes, got %s", name, m->size, r == INFLATE_OK ? "fewer" : "more");

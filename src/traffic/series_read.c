@@ -221,20 +221,31 @@ Status traffic_source_read(TrafficTable *t, Arena *a, const TextSource *s, const
 
 // ---- any file ------------------------------------------------------------------------------------------------------
 
-typedef struct OtherArg { const TrafficReadOptions *o; TrafficNotes *notes; } OtherArg;
+typedef struct OtherArg { const TrafficReadOptions *o; TrafficNotes *notes; Arena *notes_arena; } OtherArg;
+
+static bool has_note(const TrafficNotes *notes, const char *line)
+{
+    int i = 0;
+    while (i < notes->n && strcmp(notes->line[i], line)) i++;
+    return i < notes->n;
+}
 
 static Status read_other(TrafficTable *out, Arena *a, const char *path, char *bytes, size_t size, void *arg)
 {
     const OtherArg *other = arg;
     const TextSource source = {.path = path, .bytes = bytes, .size = size};
-    return traffic_source_read(out, a, &source, other->o, other->notes);
+    TrafficNotes mine = {.n = 0};   // of one file of several; a lives no longer than its table
+    TRY(traffic_source_read(out, a, &source, other->o, &mine));
+    for (int i = 0; i < mine.n; i++)
+        if (!has_note(other->notes, mine.line[i])) traffic_note(other->notes, other->notes_arena, "%s", mine.line[i]);
+    return OK;
 }
 
 static Status read_formats(TrafficTable *t, Arena *a, const char *const *paths, int n, const TrafficReadOptions *o,
                            TrafficNotes *notes)
 {
     TableNotes lines = {.n = 0};
-    OtherArg arg = {o, notes};
+    OtherArg arg = {o, notes, a};
     const TableReadOptions how = {.other = read_other, .other_arg = &arg, .tz = o->tz};
     TRY(traffic_table_read(t, &lines, a, paths, n, &how));
     for (int i = 0; i < lines.n; i++) traffic_note(notes, a, "%s", lines.line[i]);
