@@ -235,8 +235,9 @@ static void check_builds(const World *w)
     for (int i = 0; i < 2; i++)
         works(w, NULL, TEXT("mkdir -p '%s/%s' && cp -r Makefile src cuda cpu_simd tests docs packaging bench "
                             "'%s/%s' && cd '%s/%s' && " MAKE " -s BUILD=b b/src/cli/support.o "
-                            "b/src/tensor/ref/add.f32.o b/src/nn/optim.o && ar qcsD b/x.a b/src/*/*.o b/src/tensor/ref/*.o", tmp, place[i], tmp,
-                            place[i], tmp, place[i]));
+                            "b/src/tensor/ref/add.f32.o b/src/nn/optim.o && "
+                            "ar qcsD b/x.a b/src/*/*.o b/src/tensor/ref/*.o", tmp, place[i], tmp, place[i], tmp,
+                            place[i]));
     works(w, NULL, TEXT("cmp '%s/here/b/x.a' '%s/there/too/b/x.a'", tmp, tmp));
     static const char *const other[] = {"CC=clang", "CFLAGS=-O3", "CC=clang CFLAGS=-O3"};
     for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
@@ -245,8 +246,8 @@ static void check_builds(const World *w)
             continue;
         }
         works(w, NULL, TEXT(MAKE " -s %s BUILD='%s/b%zu' '%s/b%zu/src/cli/options.o' "
-                            "'%s/b%zu/src/tensor/ref/add.f32.o' '%s/b%zu/src/traffic/times.o'", other[i], tmp, i, tmp, i, tmp, i,
-                            tmp, i));
+                            "'%s/b%zu/src/tensor/ref/add.f32.o' '%s/b%zu/src/traffic/times.o'", other[i], tmp, i, tmp,
+                            i, tmp, i, tmp, i));
     }
 }
 

@@ -353,8 +353,8 @@ static void npz_lengths(TestLog *log, Arena *a)
             if (!st.code) st = npz_open(&f, a, bytes, size, path);
             if (!st.code) st = npz_read(&v, a, &f, &f.member[0]);
             deflated += !st.code && f.member[0].deflated;
-            TEST(log, !st.code && v.count == n && !memcmp(v.data, x, (size_t)n * 4), "%" PRId64 " numbers, seed %u: %s", n,
-                 seed, st.msg);
+            TEST(log, !st.code && v.count == n && !memcmp(v.data, x, (size_t)n * 4), "%" PRId64 " numbers, seed %u: %s",
+                 n, seed, st.msg);
         }
     TEST(log, deflated > LONGEST, "%d were deflated", deflated);
 }

@@ -394,7 +394,8 @@ static Status log_calibration(Trainer *tr, const Calibration *c)
     char line[300];
     if (!c->windows) return OK;
     snprintf(line, sizeof line,
-             "{\"calibrated\":%d,\"crps_before\":%.9g,\"crps\":%.9g,\"naive\":\"%s\",\"naive_crps\":%.9g,\"fallback\":%s}\n",
+             "{\"calibrated\":%d,\"crps_before\":%.9g,\"crps\":%.9g,\"naive\":\"%s\",\"naive_crps\":%.9g,"
+             "\"fallback\":%s}\n",
              c->windows, c->before, c->after, c->naive, c->naive_crps, c->fallback ? "true" : "false");
     return run_log_line(&tr->log, line);
 }

@@ -113,7 +113,7 @@ function make_command(s, n, w, at,    i, name, plain) {
 function lead_command(s, n, w, at,    i, k, m, verb, first, alt) {
     first = w[at + 1]
     sub(/[:,.]+$/, "", first)
-    if (at == n || first == "" || first ~ /^--help/ || placeholder(first)) return
+    if (at == n || first == "" || first ~ /^--(help|version)/ || first == "help" || placeholder(first)) return
     if (at + 1 == n && first in groups) return
     m = split(first in groups ? w[at + 2] : first, alt, "|")      # gpt2 generate|logits|eval
     for (k = 1; k <= m; k++) {
