@@ -52,5 +52,5 @@ Description: forecasts of network traffic matrices, with their uncertainty
 EOF
 find "$stage" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 deb=$BUILD/lead_${VERSION}_$arch.deb
-dpkg-deb --root-owner-group -Zxz --build "$stage" "$deb" > /dev/null
+dpkg-deb --root-owner-group -Zgzip --build "$stage" "$deb" > /dev/null
 echo "$deb"

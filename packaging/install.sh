@@ -31,7 +31,7 @@ done
 sed -n 's/^f //p' "$old" | while IFS= read -r f; do
     grep -qxF "f $f" "$new" || rm -f "$dest$f"
 done
-cp "$new" "$dest$record.new" && mv -f "$dest$record.new" "$dest$record"
+cat "$new" > "$dest$record.new" && mv -f "$dest$record.new" "$dest$record"
 # So that programs find the shared library.
 [ -n "$dest" ] || [ "$(id -u)" != 0 ] || ! command -v ldconfig > /dev/null || ldconfig
 echo "installed $(grep -c '^f ' "$new") files below $dest${record%/share/lead/*}"

@@ -4,6 +4,7 @@
 # DIR holds flows/, the collector's files, and net.csv, the network.  There come series.npz, run/ (the night before's:
 # run.previous/), forecast.csv, loads.tsv, limits.json and alarms.jsonl.  More options of lead data import and
 # lead train stand in the variables IMPORT and TRAIN; ROWS: how many new rows alarms are looked for in [288].
+# FLOWS names other files than flows.
 # Exit: 0 done, 3 done and alarms were raised, 1 a step failed and its result is still that of the night before,
 # 75 another nightly.sh is at work in DIR.
 set -u
@@ -15,7 +16,7 @@ say() { echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) nightly: $*"; }
 give_up() { say "$* failed"; exit 1; }
 
 say "import"
-lead data import flows --out series.npz ${IMPORT-} || give_up "lead data import"
+lead data import ${FLOWS-flows} --out series.npz ${IMPORT-} || give_up "lead data import"
 
 if [ -d run ]; then      # before the training, so that the new matrices are judged by forecasts that knew none of them
     say "alarm"

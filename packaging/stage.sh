@@ -26,7 +26,7 @@ chmod 644 "$lib/liblead.a" "$lib/liblead.so.$VERSION"
 ln -s "liblead.so.$VERSION" "$lib/liblead.so"
 
 # Headers say "tensor/tape.h", as in src.  Those of single modules stay out.
-find src -name '*.h' ! -path 'src/cli/*' ! -name internal.h ! -name '*_parts.h' -o -name ops.def | sort |
+find src -name '*.h' ! -path 'src/cli/*' ! -name internal.h ! -name '*_parts.h' ! -path 'src/tensor/ref*' -o -name ops.def | sort |
 while IFS= read -r h; do
     at=$to/include/lead/${h#src/}
     mkdir -p "${at%/*}"
