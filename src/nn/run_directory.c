@@ -57,7 +57,7 @@ Status run_directory_read(SafeFile *f, Arena *a, const char *dir, const char *co
         TRY(holds(dir, names[i], &there, a));
         if (there) return checkpoint_open(f, a, arena_printf(a, "%s/%s", dir, names[i]));
     }
-    return ERROR("%s: want a run, %s or %s, found none", dir, names[0], names[n - 1]);
+    return ERROR("%s: want a run, %s%s%s, found none", dir, names[0], n > 1 ? " or " : "", n > 1 ? names[n - 1] : "");
 }
 
 static Status check_state(const char *dir, bool resume, Arena *scratch)
