@@ -788,7 +788,7 @@ static void check_info(const Cli *c)
     const Ran general = lead_run(c->log, c->a, "info pretrained");
     TEST(c->log, general.code == 0 && strstr(general.out, "lead pretrain"), "lead info pretrained: %s", general.err);
     refused(c, 1, "nowhere", "info nowhere");
-    refused(c, 1, "lead pretrain", arena_printf(c->a, "info %s/model.safetensors", c->llm));
+    refused(c, 1, "lead.format", arena_printf(c->a, "info %s/model.safetensors", c->llm));
     const Ran check = lead_run(c->log, c->a, "check --op add");
     TEST(c->log, check.code == 0 && strstr(check.out, "add"), "lead check --op add: %s", check.err);
     TEST(c->log, lead_run(c->log, c->a, "check --op nothing").code == 1, "lead check of an unknown op passes");

@@ -289,7 +289,7 @@ static void check_night(const World *w)
     works(w, NULL, TEXT("mv '%s/later/2024-01-18.csv' '%s/d/flows'", at, at));
     works(w, "2 runs", TEXT("{ %s || test $? = 3; }", night(w, "")));
     works(w, NULL, TEXT("cd '%s/d/flows' && { cat 2024-01-18.csv && sed -n 's/,3,0,/,4,0,/p' 2024-01-18.csv; } > x && "
-                        "mv x 2024-01-18.csv && printf '3,4,600,10\\n4,3,600,10\\n' >> ../net.csv", at));
+                        "mv x 2024-01-18.csv && printf '3,4,600,10,\\n4,3,600,10,\\n' >> ../net.csv", at));
     works(w, "training anew",
           TEXT("awk 'FNR > 1 || NR == 1' '%s'/d/flows/*.csv > '%s/d/all.csv' && { %s || test $? = 3; }", at, at,
                night(w, "FLOWS=all.csv IMPORT='--absent zero'")));
