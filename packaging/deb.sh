@@ -13,8 +13,9 @@ mkdir -p "$work/debian"
 printf 'Source: lead\nPackage: lead\nArchitecture: any\n' > "$work/debian/control"
 abs=$(realpath "$stage")
 if command -v dpkg-shlibdeps > /dev/null; then
-    depends=$(cd "$work" && dpkg-shlibdeps -O "$abs/usr/bin/lead" "$abs/usr/$LIBDIR/liblead.so.$VERSION" |
+    depends=$(cd "$work" && dpkg-shlibdeps -O "$abs/usr/bin/lead" "$abs/usr/$LIBDIR/liblead.so.$VERSION" 2> log |
         sed -n 's/^shlibs:Depends=//p')
+    [ -n "$depends" ] || { cat "$work/log" >&2; exit 1; }
 else
     depends="libc6, libgomp1"
     echo "deb: no dpkg-shlibdeps (package dpkg-dev): depends on $depends of any version"
