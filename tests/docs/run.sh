@@ -13,7 +13,7 @@ furnish() {
         cp -r gpt2 tok && build/lead data synth --nodes 4 --days 15 --slot-seconds 1800 --out traffic.npy &&
         cp traffic.npy abilene.npy && cp traffic.npy shifted/abilene.npy && cp times.npy shifted &&
         sed -n '/^    source,destination/,/^$/s/^    //p' "$root/docs/links.md" > net.csv &&
-        mkdir flows && build/lead data export traffic.npy --format long --out flows/all.csv &&
+        mkdir flows && build/lead data export traffic.npy --format long --out all.csv && mv all.csv flows &&
         build/lead gpt2 corpus --documents 500 --out book.txt
 }
 
