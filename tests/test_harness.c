@@ -94,10 +94,21 @@ static void fwd_forgets_last(const OpCall *c)
     y[numel(c->out[0]) - 1] = keep;
 }
 
-static void fwd_by_threads(const OpCall *c)
+static void by_threads(const OpCall *c, int threads)
 {
     linear_fwd_f64(c);
-    if (omp_get_max_threads() == 3) ((double *)c->out[0]->x)[0] += 1e-15;
+    if (omp_get_max_threads() == threads) ((double *)c->out[0]->x)[0] += 1e-15;
+}
+
+static void fwd_by_2_threads(const OpCall *c) { by_threads(c, 2); }
+static void fwd_by_threads(const OpCall *c) { by_threads(c, 3); }
+static void fwd_by_7_threads(const OpCall *c) { by_threads(c, 7); }
+
+// Another gradient when the tape calls than when the replay does: of the tape's device the op is the harness's.
+static void bwd_by_tape(const OpCall *c)
+{
+    linear_bwd_f64(c);
+    if (grad(c, 0) && c->out[0]->dev->fwd[OP_linear] != linear_fwd_f64) grad(c, 0)[0] += 1e-12;
 }
 
 // ---- wrong fast variants of linear, f32
@@ -106,6 +117,25 @@ static void fast_coarse(const OpCall *c)
 {
     linear_fwd_f32(c);
     for (int64_t i = 0; i < numel(c->out[0]); i++) ((float *)c->out[0]->x)[i] *= 1.0001f;
+}
+
+static void fast_slightly(const OpCall *c)   // 30 ulps of the largest value
+{
+    linear_fwd_f32(c);
+    for (int64_t i = 0; i < numel(c->out[0]); i++) ((float *)c->out[0]->x)[i] *= 1.000004f;
+}
+
+static void fast_by_threads(const OpCall *c)
+{
+    linear_fwd_f32(c);
+    float *y = c->out[0]->x;
+    if (omp_get_max_threads() == 3) y[0] = nextafterf(y[0], 100);
+}
+
+static void plain_coarse(const OpCall *c)
+{
+    linear_fwd_f32(c);
+    for (int64_t i = 0; i < numel(c->out[0]); i++) ((float *)c->out[0]->x)[i] *= 1.01f;
 }
 
 static void fast_nan(const OpCall *c)
@@ -142,6 +172,12 @@ static void upsample_wrong(const OpCall *c)
     for (int64_t i = 0; i < numel(c->out[0]); i++) ((double *)c->out[0]->x)[i] += 0.25;
 }
 
+static void upsample_slightly(const OpCall *c)
+{
+    upsample2_fwd_f64(c);
+    for (int64_t i = 0; i < numel(c->out[0]); i++) ((double *)c->out[0]->x)[i] += 1e-9;
+}
+
 // ---- cases
 
 static void build_linear(Tape *t, Tensor *const *in, const Case *c)
@@ -166,6 +202,11 @@ static void add_linear(CaseList *list, void (*build)(Tape *, Tensor *const *, co
 
 static void linear_one(CaseList *list) { add_linear(list, build_linear, false); }
 static void linear_large(CaseList *list) { add_linear(list, build_linear, true); }
+static void linear_both(CaseList *list)
+{
+    linear_one(list);
+    linear_large(list);
+}
 static void linear_twice(CaseList *list) { add_linear(list, build_twice, false); }
 static void linear_nothing(CaseList *list) { add_linear(list, build_nothing, false); }
 static void linear_none(CaseList *list) { (void)list; }
@@ -196,7 +237,8 @@ static void say(void *ctx, const char *message)
 typedef struct Plant {
     const char *what, *noticed;      // noticed: part of the failure message that must come
     OpId op;
-    Kernel *fwd64, *bwd64, *fast_fwd, *fast_bwd;
+    Kernel *fwd64, *bwd64, *fast_fwd, *fast_bwd, *plain_fwd;
+    bool no_backward;
 } Plant;
 
 static CheckRow run(const Plant *p, CaseMaker *make, bool quick, Said *said)
@@ -208,6 +250,8 @@ static CheckRow run(const Plant *p, CaseMaker *make, bool quick, Said *said)
     Device fast = d.f32[ISA_SCALAR];   // a second f32 device: a faster variant
     if (p->fwd64) d.f64.fwd[p->op] = p->fwd64;
     if (p->bwd64) d.f64.bwd[p->op] = p->bwd64;
+    if (p->plain_fwd) d.f32[ISA_SCALAR].fwd[p->op] = p->plain_fwd;
+    if (p->no_backward) d.f64.bwd[p->op] = NULL;
     if (p->fast_fwd) fast.fwd[p->op] = p->fast_fwd;
     if (p->fast_bwd) fast.bwd[p->op] = p->fast_bwd;
     o.f32[o.n_f32++] = &fast;
@@ -235,12 +279,20 @@ static void test_plants(TestLog *log)
         {"a spoilt input", "changed input", OP_linear, .fwd64 = fwd_spoils_input},
         {"an element not written", "out 0 is not finite", OP_linear, .fwd64 = fwd_forgets_last},
         {"bits by threads", "3 threads changes the bits", OP_linear, .fwd64 = fwd_by_threads},
+        {"bits by 2 threads", "2 threads changes the bits", OP_linear, .fwd64 = fwd_by_2_threads},
+        {"bits by 7 threads", "7 threads changes the bits", OP_linear, .fwd64 = fwd_by_7_threads},
+        {"a variant's bits by threads", "3 threads changes the bits", OP_linear, .fast_fwd = fast_by_threads},
+        {"another gradient by the tape", "tape_backward gives another gradient", OP_linear, .bwd64 = bwd_by_tape},
+        {"a coarse plain kernel", "out 0 errs by", OP_linear, .plain_fwd = plain_coarse},
+        {"a backward kernel that is missing", "a kernel is missing", OP_linear, .no_backward = true},
+        {"a slightly coarse variant", "out 0 errs by", OP_linear, .fast_fwd = fast_slightly},
         {"a coarse variant", "out 0 errs by", OP_linear, .fast_fwd = fast_coarse},
         {"a NaN variant", "out 0 errs by", OP_linear, .fast_fwd = fast_nan},
         {"an inexact variant", "small integers is not exact", OP_linear, .fast_fwd = fast_inexact},
         {"an unaligned variant", "offset 1: out 0 errs by", OP_linear, .fast_fwd = fast_unaligned},
         {"a variant without bias gradient", "grad 2 errs by", OP_linear, .fast_bwd = fast_bwd_drops_bias},
         {"a wrong forward", "away from the oracle", OP_upsample2, .fwd64 = upsample_wrong},
+        {"a slightly wrong forward", "away from the oracle", OP_upsample2, .fwd64 = upsample_slightly},
     };
     for (int i = 0; i < (int)(sizeof plants / sizeof *plants); i++) {
         const Plant *p = &plants[i];
@@ -262,6 +314,8 @@ static void test_runs(TestLog *log)
     TEST(log, run(&(Plant){.op = OP_randn}, linear_none, false, &said).failures > 0,
          "zero cases of an op without gradient passed");
     TEST(log, run(&right, NULL, false, &said).failures > 0, "no cases at all passed");
+    TEST(log, run(&right, linear_both, false, &said).cases == 2, "large cases are left out");
+    TEST(log, run(&right, linear_both, true, &said).cases == 1, "large cases are not left out of a quick run");
     TEST(log, run(&right, linear_large, true, &said).failures > 0, "an op whose cases are all left out passed");
     TEST(log, run(&right, linear_large, false, &said).failures > 0, "an op without a gradient check passed");
     TEST(log, run(&right, linear_twice, false, &said).failures > 0, "a case that calls its op twice passed");

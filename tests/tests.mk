@@ -20,6 +20,7 @@ layers:
 
 $(BUILD)/tests/run: $(TEST_OBJ) $(EMULATE_OBJ) $(FAULT_OBJ) $(BUILD)/liblead.a
 	$(CC) $(CFLAGS) $(TEST_LINK) -o $@ $(TEST_OBJ) $(EMULATE_OBJ) $(FAULT_OBJ) $(LADDER_OBJ) $(BUILD)/liblead.a $(LDLIBS)
+	@echo $(TEST_OBJ) $(EMULATE_OBJ) $(FAULT_OBJ) $(LADDER_OBJ) > $@.objects   # for tests/mutants/listed.sh model
 
 # The program with --device cuda emulated.
 $(BUILD)/tests/lead-emulated: $(CLI:%.c=$(BUILD)/%.o) $(EMULATE_OBJ) $(BUILD)/tests/emulate/device_emulated.o $(BUILD)/liblead.a
@@ -43,25 +44,28 @@ $(BUILD)/tests/checker: $(BUILD)/tests/mutants/checker.o $(EMULATE_OBJ) $(BUILD)
 	$(CC) $(CFLAGS) $(TEST_LINK) -Wl,--dynamic-list=tests/mutants/exports.txt -o $@ $(BUILD)/tests/mutants/checker.o $(EMULATE_OBJ) $(BUILD)/liblead.a -ldl $(LDLIBS)
 
 # Mutants of the harness itself and of every reference kernel (minutes); OP="linear add": of those kernels alone.
-# CUDA=1: of the CUDA kernels, SIMD=1: of the AVX2 and AVX-512 kernels instead (WORD=gemm: those with that word in their row).
+# CUDA=1: of the CUDA kernels, SIMD=1: of the AVX2 and AVX-512 kernels, MODEL=1: of what is composed of them, from the model
+# to the program, instead (WORD=gemm: those with that word in their row).
 # `make test` takes a sample of them (test_mutants).
 ifneq ($(filter mutants,$(MAKECMDGOALS)),)
-KERNELS := $(strip $(if $(call given,CUDA),CUDA) $(if $(call given,SIMD),SIMD))
-ifeq ($(KERNELS),CUDA SIMD)
-$(error mutants: want CUDA=1 or SIMD=1, got both)
+KERNELS := $(strip $(foreach k,CUDA SIMD MODEL,$(if $(call given,$k),$k)))
+ifneq ($(word 2,$(KERNELS)),)
+$(error mutants: want one of CUDA=1, SIMD=1 and MODEL=1, got $(KERNELS))
 endif
-ifneq ($(filter-out 1,$(call given,CUDA) $(call given,SIMD)),)
-$(error mutants: want CUDA=1 or SIMD=1, got $(call given,CUDA)$(call given,SIMD))
+ifneq ($(filter-out 1,$(call given,CUDA) $(call given,SIMD) $(call given,MODEL)),)
+$(error mutants: want CUDA=1, SIMD=1 or MODEL=1, got $(call given,CUDA)$(call given,SIMD)$(call given,MODEL))
 endif
 ifneq ($(and $(KERNELS),$(call given,OP)),)
 $(error mutants: OP chooses reference kernels; with $(KERNELS)=1 give WORD)
 endif
 ifneq ($(if $(KERNELS),,$(call given,WORD)),)
-$(error mutants: WORD chooses rows of the lists of SIMD=1 and CUDA=1; reference kernels are chosen by OP)
+$(error mutants: WORD chooses rows of the lists of SIMD=1, CUDA=1 and MODEL=1; reference kernels are chosen by OP)
 endif
 endif
-mutants: $(BUILD)/tests/checker
-ifneq ($(call given,CUDA)$(call given,SIMD),)
+mutants: $(if $(call given,MODEL),$(BUILD)/tests/run $(BUILD)/lead,$(BUILD)/tests/checker)
+ifneq ($(call given,MODEL),)
+	sh tests/mutants/listed.sh model $(BUILD)/tests/run 1 "$(call given,WORD)"
+else ifneq ($(call given,CUDA)$(call given,SIMD),)
 	sh tests/mutants/listed.sh $(if $(call given,CUDA),cuda,simd) $(BUILD)/tests/checker 1 "$(call given,WORD)"
 else
 	$(if $(call given,OP),,sh tests/mutants/harness.sh $(BUILD))
