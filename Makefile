@@ -76,7 +76,7 @@ help:
 	@echo "make asan          quick tests under the address and undefined-behaviour sanitizers"
 	@echo "make layers        who may include whom"
 	@echo "make mutants       wrong kernels that the checks must notice; OP=\"linear add\": of some ops; SIMD=1, CUDA=1: those"
-	@echo "                   kernels, WORD=gemm: of some rows of their list"
+	@echo "                   kernels, MODEL=1: wrong lines above them; WORD=gemm: of some rows of their list"
 	@echo "make checker       build/tests/checker, the checks of one op; MISSING=ok: although kernels are missing"
 	@echo "make fuzz          libFuzzer programs of the readers of files; make fuzz-run TARGET=json [RUNS=1000000]"
 	@echo "make cuda          build/lead-cuda, where nvcc is; CUDA_ARCH=90: for one GPU"

@@ -125,6 +125,8 @@ static void test_make(TestLog *log, Arena *a)
         {"mutants SIMD=1", "listed.sh simd build/tests/checker 1 \"\"\n", "run.sh"},
         {"mutants SIMD=1 WORD=gemm", "listed.sh simd build/tests/checker 1 \"gemm\"\n", "run.sh"},
         {"mutants CUDA=1", "listed.sh cuda build/tests/checker 1 \"\"\n", "run.sh"},
+        {"mutants MODEL=1", "listed.sh model build/tests/run 1 \"\"\n", "run.sh"},
+        {"mutants MODEL=1 WORD=sampler", "listed.sh model build/tests/run 1 \"sampler\"\n", "run.sh"},
         {"test", "build/tests/run  \n", NULL},
         {"test AREA='ops tape' QUICK=1", "build/tests/run ops tape --quick\n", NULL},
         {"cuda-emulate", "build/tests/run cuda_emulate \n", NULL},
@@ -146,7 +148,7 @@ static void test_refused(TestLog *log, Arena *a)
 {
     static const struct { const char *args, *why; } call[] = {
         {"WORD=gemm", "WORD chooses rows"},    {"SIMD=1 OP=add", "give WORD"}, {"CUDA=1 OP=add", "give WORD"},
-        {"SIMD=1 CUDA=1", "got both"},         {"SIMD=0", "want CUDA=1 or SIMD=1"},
+        {"SIMD=1 CUDA=1", "got CUDA SIMD"},    {"SIMD=0", "want CUDA=1, SIMD=1"},  {"MODEL=1 OP=add", "give WORD"},
     };
     for (size_t i = 0; i < sizeof call / sizeof *call; i++) {
         const Ran r = shell_run(log, a, MAKE " -n mutants %s", call[i].args);

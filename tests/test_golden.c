@@ -39,7 +39,8 @@ static const struct { const char *name, *set; } variants[] = {
     {"grey-log", "encoding=grey scale=log schedule=linear prediction=epsilon vision=single conditions=sequence "
                  "loss_pool=0.5"},
     {"max-random", "scale=max schedule=scaled-linear prediction=x0 sampler=ddim eta=0.5 llm_kind=random vision=linear"},
-    {"rollout", "scale=quantile horizons=rollout llm_kind=attention horizon=3 conditions=global antithetic=false"},
+    {"rollout", "scale=quantile horizons=rollout llm_kind=attention lr=0.1 horizon=3 conditions=global "
+                "antithetic=false"},
     {"nothing", "llm_kind=none vision=none pixel_condition=false calibrate=false samples=5 sample_clip=1.5"},
     {"no-conditions", "conditions=none adapter_width=0 unet_levels=1 sampler=ddpm lora_rank=1 lora_targets=all lr=0.3"},
     {"lora-all", "adapter_width=0 lora_rank=2 lora_targets=all agg_layers=2 enc_stages=3 unet_levels=3 tokens=2"},
@@ -364,6 +365,9 @@ static void check_refusals(const Bench *b)
         LeadConfig c = b->cfg;
         TEST(b->log, config_set(&c, value[i][0], value[i][1]).code != 0, "%s %s is accepted", value[i][0], value[i][1]);
     }
+    TEST(b->log, !forecast_history(&b->s, 343, 13).code && forecast_history(&b->s, 342, 13).code &&
+         !forecast_history(&b->s, 12, 13).code && forecast_history(&b->s, 11, 13).code,
+         "a forecast looks back further than the rows that are there, or not as far");
     LeadConfig c = b->cfg;
     ok(b, config_set(&c, "antithetic", "false"));
     TEST(b->log, !c.antithetic, "antithetic false is true");

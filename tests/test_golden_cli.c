@@ -74,6 +74,11 @@ static const Command gpt2_commands[] = {
       "--val-windows 2", "--val-share 0.5", "--stop-after 2"}},
     {"gpt2 train --data %/c.txt --layers 1 --width 8 --heads 2 --positions 16 --tokenizer %/tok --steps 6 --batch 2 "
      "--val-every 0 --lr 0.02 --out %/m2", "m2/log.jsonl", {"--val %/tok/vocab.json", "--val-every 1"}},
+    {"gpt2 train --data %/c.txt --layers 1 --width 8 --heads 2 --positions 16 --steps 6 --batch 2 --stop-after 2 "
+     "--out %/st",
+     NULL, {NULL}},
+    {"gpt2 train --data %/c.txt --layers 1 --width 8 --heads 2 --positions 16 --steps 6 --batch 2 --stop-after 2 "
+     "--out %/st --resume", "st/log.jsonl", {NULL}},
     {"gpt2 train --data %/c.txt --llm %/m --lora 2 --steps 4 --batch 2 --lr 0.05 --out %/l", "l/log.jsonl",
      {"--lora 3", "--lora-alpha 2", "--lora-targets all", "--lora-targets c_attn,mlp.c_proj", "--adapters 3"}},
     {"gpt2 train --data %/c.txt --llm %/m --adapters 3 --steps 4 --batch 2 --lr 0.05 --out %/ad", "ad/log.jsonl",

@@ -73,6 +73,7 @@ static void make(Bench *b)
         traffic_calendar(s, t, 0, &slot, &day);
         s->x[t * F + 5] = 0;
         if (t % 3) s->x[t * F + 7] = 0;
+        if (t < 760) s->x[t * F + 6] = 0;   // silent until after the rows that everything is fitted on
         if (day == 2 && slot == 5) s->valid[t] = 0;
         if (t == 300 || t == 304 || t == 650) for (int f = 0; f < F; f++) s->x[t * F + f] *= 9;
         if (t == 400) for (int f = 0; f < F; f++) s->x[t * F + f] *= 4.5f;
@@ -111,6 +112,60 @@ static void put_series(Bench *b)
         golden_put(&b->g, " windows %lld\n", (long long)traffic_windows(&s, b->a, p.train, HISTORY, K, 3, &starts));
         for (int i = 0; i < 5; i++) golden_put(&b->g, " %lld", (long long)starts[7 * i]);
         golden_put(&b->g, "\n");
+    }
+}
+
+// Steps of a day and more, where yesterday's value at the hour of the forecast is not known yet; and a series too short
+// for last week.
+static void put_long_steps(Bench *b)
+{
+    enum { STEPS = 8 };
+    static const int h[] = {1, 5, 6, 7, 12, 13, 42};
+    const TrafficSeries s = make_series(b->a, 2, 60 * 6, 4 * 3600, 8), few = make_series(b->a, 2, 6 * 24, 3600, 8);
+    for (int i = 0; i < 7; i++)
+        for (int margin = 0; margin < 2; margin++)
+            golden_put(&b->g, "season %d %lld %lld\n", h[i], (long long)traffic_season_offset(&s, h[i], false, margin),
+                       (long long)traffic_season_offset(&s, h[i], true, margin));
+    RidgeModel m;
+    float x[STEPS * 4];
+    ok(b, ridge_fit(&m, b->a, &s, (TrafficRange){0, 300}, STEPS, RIDGE_LAMBDA));
+    for (int64_t t = 50; t < s.T; t += 61) {
+        ridge_predict(&m, &s, t, x);
+        put_values(b, "day", x + 20, 12);
+    }
+    EvalPlan p;
+    const EvalPlanOptions o = {.K = 2, .stride = 3};
+    ok(b, eval_plan(&p, b->a, &few, &o));
+    EvalTable t = eval_table_new(b->a, &p.task, NAIVE_KINDS);
+    ok(b, evaluate_naive(&t, b->a, &p.task, p.split.train, p.split.val));
+    golden_put(&b->g, "models %d left out %u\n", t.models, t.left_out);
+}
+
+// Traffic that grows, and whose day changes: every parameter of exponential smoothing counts.
+static void put_smoothing(Bench *b)
+{
+    enum { ROWS = 24 * 20 };
+    float *x = arena_alloc(b->a, ROWS * 4 * sizeof *x), out[K * 4];
+    for (int t = 0; t < ROWS; t++)
+        for (int f = 0; f < 4; f++) {
+            const double grows = f == 2 ? 0.03 : f == 1 ? 0.01 : -0.001;
+            const double wave = 30 * cos((t + 3 * f) * 0.2617993877991494) * (1 + t * grows);
+            const double noise = (double)philox_normal(4, philox_subsequence(SITE_TEST, (uint32_t)f), (uint64_t)t);
+            x[t * 4 + f] = (float)(900 + (f < 2 ? t * (t / 100 % 2 ? 2 : 0.4) : 0) + wave + (f < 3 ? 3 : 12) * noise);
+        }
+    const TrafficReadOptions hours = {.slot_seconds = 3600};
+    TrafficSeries s;
+    EtsModel m;
+    ok(b, traffic_series_init(&s, b->a, "growing", 2, ROWS, x, NULL, &hours));
+    s.valid[400] = 0;
+    ets_fit(&m, b->a, &s, (TrafficRange){0, 380});
+    for (int f = 0; f < 4; f++)
+        golden_put(&b->g, "smoothing %g %g %g %g\n", m.parameter[f][0], m.parameter[f][1], m.parameter[f][2],
+                   m.parameter[f][3]);
+    for (int64_t t = 390; t < ROWS; t += 13) {
+        if (!s.valid[t]) continue;
+        ets_predict(&m, &s, t, K, out);
+        put_values(b, "grown", out, K * 4);
     }
 }
 
@@ -330,8 +385,8 @@ static void put_alarms(Bench *b)
 
 void test_golden_traffic(TestLog *log)
 {
-    static void (*const part[])(Bench *) = {put_units, put_all_synth, put_series, put_scales, put_part_means, put_naive,
-                                            put_online, put_drawn, put_alarms};
+    static void (*const part[])(Bench *) = {put_units, put_all_synth, put_series, put_long_steps, put_smoothing,
+                                            put_scales, put_part_means, put_naive, put_online, put_drawn, put_alarms};
     static const EvalPlanOptions plan[] = {{.stride = 2}, {.stride = 2, .validation = true},
                                            {.stride = 4, .origin = 60}, {.stride = 4, .protocol = PROTOCOL_ROLLING},
                                            {.stride = 5, .protocol = PROTOCOL_FLOW_BY_FLOW}};

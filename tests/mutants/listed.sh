@@ -125,7 +125,7 @@ exit 1
 END
 if [ $kind = model ]; then   # all files of the list in one program, every area that is named
     sh "$tmp/copy" "$tmp/same" .
-    sh "$tmp/build" "$tmp/same" $(cut -f 1 "$tmp/list" | sort -u) > "$tmp/log" 2>&1 &&
+    sh "$tmp/build" "$tmp/same" $(cut -f 1 "$tmp/list" | sed 's/\.[ch]$//' | sort -u) > "$tmp/log" 2>&1 &&
         sh "$tmp/check" "$tmp/same" "$(cut -f 2 "$tmp/list" | tr ' ' '\n' | sort -u | tr '\n' ' ')" > "$tmp/log" 2>&1 ||
         { cat "$tmp/log"; echo "model mutants: the unchanged sources do not pass"; exit 1; }
     rm -rf "$tmp/same"
