@@ -1,5 +1,5 @@
-// Mutants, a fixed sample: each 60th of those of `make mutants`, some of the CUDA kernels' sums and barriers, and all
-// of those of the harness itself.
+// Mutants, a fixed sample: each 60th of those of `make mutants`, some of the CUDA kernels' sums and barriers, all of those
+// of the harness itself, and some of what is composed of the kernels.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +33,11 @@ void test_mutants(TestLog *log)
     TEST(log, script(log, cmd), "a mutant of a kernel lives");
     snprintf(cmd, sizeof cmd, "sh tests/mutants/listed.sh cuda '%s/tests/checker' 3 kernel.h", build);
     TEST(log, script(log, cmd), "a mutant of a CUDA kernel lives");
+    static const char *const above[] = {"12 golden_llm", "28 golden_traffic"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(cmd, sizeof cmd, "sh tests/mutants/listed.sh model '%s/tests/run' %s", build, above[i]);
+        TEST(log, script(log, cmd), "a mutant above the kernels lives");
+    }
     if (isa_detect() == ISA_AVX512) {
         snprintf(cmd, sizeof cmd, "sh tests/mutants/listed.sh simd '%s/tests/checker' 12", build);
         TEST(log, script(log, cmd), "a mutant of a SIMD kernel lives");
