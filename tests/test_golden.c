@@ -282,7 +282,7 @@ static void pretrain(Bench *b)
     ok(b, lead_pretrain(&b->cfg, &o, &b->rig->dev, b->rig->perm, network, b->rig->step, b->rig->scratch));
     arena_delete(network);
     arena_rewind(b->rig->step, 0);
-    ok(b, lead_general_load(&r, file, &b->s, split.train, split.val, &b->rig->dev, b->rig->perm, b->rig->step,
+    ok(b, lead_general_load(&r, file, &b->s, split.train, split.val, 0, &b->rig->dev, b->rig->perm, b->rig->step,
                             b->rig->scratch, &c));
     if (b->log->failed) return;
     put_calibration(b, &c);
