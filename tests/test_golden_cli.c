@@ -166,6 +166,7 @@ static const char *said(const Bench *b, const char *args, const char *shows)
     const Ran r = lead_run(b->log, b->a, "%s --threads 1 --isa scalar", in_directory(b, args));
     fprintf(out, "exit %d\n", r.code);
     add_text(b, out, r.out);
+    fprintf(out, "stderr\n");
     add_text(b, out, r.err);
     const char *at = shows ? arena_printf(b->a, "%s/%s", b->log->tmp, shows) : NULL;
     if (shows && strstr(shows, ".npy")) {
@@ -198,6 +199,7 @@ static void put_some(Bench *b, const char *text)
     enum { BEGINNING = 16, EACH = 17 };
     for (int line = 0; *text; line++) {
         const size_t n = strcspn(text, "\n");
+        if (!strncmp(text, "stderr\n", 7)) line = 0;
         if (line < BEGINNING || line % EACH == 0) golden_put(&b->g, "%.*s\n", (int)n, text);
         text += n + (text[n] == '\n');
     }

@@ -75,7 +75,7 @@ static void make(Bench *b)
         if (t % 3) s->x[t * F + 7] = 0;
         if (t < 760) s->x[t * F + 6] = 0;   // silent until after the rows that everything is fitted on
         if (day == 2 && slot == 5) s->valid[t] = 0;
-        if (t == 300 || t == 304 || t == 650) for (int f = 0; f < F; f++) s->x[t * F + f] *= 9;
+        if (t == 300 || t == 304 || t == 310 || t == 650) for (int f = 0; f < F; f++) s->x[t * F + f] *= 9;
         if (t == 400) for (int f = 0; f < F; f++) s->x[t * F + f] *= 4.5f;
         if (t == 410) for (int f = 0; f < F; f++) s->x[t * F + f] *= 0.28f;
         if (t == 420) for (int f = 0; f < F; f++) s->x[t * F + f] *= 0.05f;
