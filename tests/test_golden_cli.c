@@ -25,7 +25,7 @@ static const Command data_commands[] = {
      {"--row 600", "--quantiles 0.1,0.9", "--flow 3:0", "--format csv-wide", "--format nixtla", "--format jsonl",
       "--format nixtla-wide", "--format csv-wide --value q0.9", "--horizon 3", "--model persistence",
       "--model yesterday", "--model lastweek", "--model average", "--model mean", "--model ets", "--model ridge-scale",
-      "--gaps 400", "--invalid 300-340", "--slot 2h", "--slot 2h --aggregate max", "--unit Mbit/s", "--keep-all"}},
+      "--gaps 400", "--invalid 300-340", "--slot 2h", "--slot 2h --aggregate max", "--unit Mbit/s"}},
     {"forecast --data %/d/x.npy --model mean --horizon 2 --flow 0:1", NULL, {"--calendar-shift 7200"}},
     {"forecast --data %/d/x.npy --model ridge --horizon 2 --aggregate origins,destinations,total", NULL,
      {"--samples 20", "--seed 7", "--aggregate total"}},

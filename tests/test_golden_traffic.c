@@ -87,13 +87,14 @@ static void put_series(Bench *b)
 {
     TrafficSeries s = b->s;
     TrafficSuspect *suspect;
-    TrafficRange *same;
+    TrafficRepeat *same;
     TrafficStats st;
-    const int64_t n = traffic_suspects_find(&s, b->a, &suspect), m = traffic_duplicates_find(&s, b->a, &same);
+    const int64_t n = traffic_suspects_find(&s, b->a, &suspect), m = traffic_repeats_find(&s, b->a, &same);
     for (int64_t i = 0; i < n; i++)
         golden_put(&b->g, "suspect %lld %.9g %d\n", (long long)suspect[i].row, suspect[i].ratio, suspect[i].high);
     for (int64_t i = 0; i < m; i++)
-        golden_put(&b->g, "repeated %lld %lld\n", (long long)same[i].begin, (long long)same[i].end);
+        golden_put(&b->g, "repeated %lld %lld %lld\n", (long long)same[i].rows.begin, (long long)same[i].rows.end,
+                   (long long)same[i].from);
     traffic_stats(&st, b->a, &s);
     golden_put(&b->g, "statistics %lld zeros %.9g %.9g silent %d diagonal %.9g\n", (long long)st.snapshots,
                st.zero_share_off, st.zero_share_diag, st.silent_flows_off, st.diag_share);
