@@ -72,7 +72,8 @@ static inline void golden_compare(TestLog *log, const char *path, const char *go
     TEST(log, bad == 0, "%s: %d lines of %d differ; GOLDEN=write where that is meant", path, bad, line - 1);
 }
 
-// GOLDEN=first, where only whether the text differs matters: whether what is put so far does, and so the rest is in vain.
+// GOLDEN=first, where only whether the text differs matters: whether what is put so far does, and so the rest is in
+// vain.
 static inline bool golden_in_vain(Golden *g, const char *name, double relative, double absolute)
 {
     const char *mode = getenv("GOLDEN");

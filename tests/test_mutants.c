@@ -1,5 +1,5 @@
-// Mutants, a fixed sample: each 60th of those of `make mutants`, some of the CUDA kernels' sums and barriers, all of those
-// of the harness itself, and some of what is composed of the kernels.
+// Mutants, a fixed sample: each 60th of those of `make mutants`, some of the CUDA kernels' sums and barriers, all of
+// those of the harness itself, and some of what is composed of the kernels.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -72,13 +72,13 @@ static const Odd table[] = {
     {"tiny", MOST_ROWS, 3, tiny, weights, NULL},
     {"below-normal-numbers", MOST_ROWS, 3, below_normal, weights, NULL},
     {"one-flow-huge", 200, 3, wide, weights, NULL},
-    {"nothing-measured-at-the-end", 100, 3, ends_early, "falls back to row 94", NULL},
-    {"ended-long-ago", 100, 3, ended_long_ago, "", "the last valid snapshot, row 49, is 50 slots before row 99"},
-    {"nothing-measured", 100, 3, no_number, "", "want at least 2 valid snapshots up to row 99, got 0"},
+    {"nothing-measured-at-the-end", 100, 3, ends_early, "the forecast is of what comes after row 94", NULL},
+    {"ended-long-ago", 100, 3, ended_long_ago, "rows 50..99 are left out", NULL},
+    {"nothing-measured", 100, 3, no_number, "", "want at least 2 valid snapshots up to row 0, got 0"},
     {"negative", 100, 3, negative, "", "want finite values >= 0"},
     {"infinite", 100, 3, infinite, "", "want finite values >= 0"},
     {"spike", 200, 3, spike, weights, NULL},
-    {"spike-at-the-end", 200, 3, spike_last, falls, NULL},
+    {"spike-at-the-end", 200, 3, spike_last, "(rows 199) kept", NULL},
 };
 
 static const char *write_odd(TestLog *log, Arena *a, const Odd *o)
