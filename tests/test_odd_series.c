@@ -39,6 +39,7 @@ static double infinite(int64_t t, int64_t f, int64_t rows)
     return t == 40 && f == 1 ? INFINITY : usual(t, f);
 }
 static double spike(int64_t t, int64_t f, int64_t rows) { return usual(t, f) * (t == rows / 2 && f == 1 ? 1e6 : 1); }
+static double burst(int64_t t, int64_t f, int64_t rows) { return usual(t, f) * (t == rows / 2 ? 20 : 1); }
 static double spike_last(int64_t t, int64_t f, int64_t rows)
 {
     return usual(t, f) * (t == rows - 1 && f == 1 ? 1e6 : 1);
@@ -78,7 +79,8 @@ static const Odd table[] = {
     {"negative", 100, 3, negative, "", "want finite values >= 0"},
     {"infinite", 100, 3, infinite, "", "want finite values >= 0"},
     {"spike", 200, 3, spike, weights, NULL},
-    {"spike-at-the-end", 200, 3, spike_last, "(rows 199) kept", NULL},
+    {"burst", 200, 3, burst, "(rows 100) kept (--drop-suspicious leaves them out)", NULL},
+    {"spike-at-the-end", 200, 3, spike_last, "(rows 199) of more than 100 times the usual total left out", NULL},
 };
 
 static const char *write_odd(TestLog *log, Arena *a, const Odd *o)

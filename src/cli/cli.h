@@ -162,8 +162,9 @@ typedef struct DataOptions {
     {"drop-suspicious", OPT_FLAG, offsetof(S, data.drop_suspicious), NULL, \
      "leave suspicious snapshots out: far above or below those of the days around", 0, 0}, \
     {"keep-all", OPT_FLAG, offsetof(S, data.keep_all), NULL, \
-     "use suspicious snapshots too, which is what happens without --drop-suspicious", 0, 0}
-// Reads the series and, with drop_suspicious, marks suspicious snapshots as invalid; reports on stderr what it found.
+     "keep even snapshots of more than 100 times the usual total, which are left out otherwise", 0, 0}
+// Reads the series and marks impossible snapshots as invalid (TRAFFIC_IMPOSSIBLE; not with keep_all), with
+// drop_suspicious all suspicious ones; reports on stderr what it found.
 // Errors: those of traffic_series_read; rows that cannot be parsed or are not in the file; other options with no sense.
 Status data_read(Cli *cli, const DataOptions *o, TrafficSeries *s);
 // The same to write the series again: nothing is filled unless --fill is given, what is missing is NaN in s->x, and

@@ -111,20 +111,34 @@ static void say_reading(const TrafficSeries *s)
     free(text);
 }
 
-// Finds suspicious snapshots, names them, and leaves them out where that was asked for.
-static void say_suspects(const DataOptions *o, TrafficSeries *s, Arena *a)
+// Names those of the suspicious snapshots that are, or are not, impossible.
+static void say_rows(const TrafficSuspect *list, int64_t n, bool impossible, const char *what)
 {
     enum { SHOWN = 12 };
+    char rows[SHOWN * 24] = "";
+    int64_t found = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if ((list[i].ratio >= TRAFFIC_IMPOSSIBLE) != impossible) continue;
+        if (found++ < SHOWN)
+            snprintf(rows + strlen(rows), sizeof rows - strlen(rows), "%s%lld", found > 1 ? ", " : "",
+                     (long long)list[i].row);
+    }
+    if (found)
+        cli_say("  suspect  %lld snapshots (rows %s%s) %s", (long long)found, rows, found > SHOWN ? ", .." : "", what);
+}
+
+// Finds suspicious snapshots, names them, and leaves out those that are impossible, or all where that was asked for.
+static void say_suspects(const DataOptions *o, TrafficSeries *s, Arena *a)
+{
     const size_t mark = arena_mark(a);
     TrafficSuspect *list;
     const int64_t n = traffic_suspects_find(s, a, &list);
-    char rows[SHOWN * 24] = "";
-    for (int64_t i = 0; i < n && i < SHOWN; i++)
-        snprintf(rows + strlen(rows), sizeof rows - strlen(rows), "%s%lld", i ? ", " : "", (long long)list[i].row);
-    if (n)
-        cli_say("  suspect  %lld snapshots (rows %s%s) %s; lead data info says why", (long long)n, rows,
-                n > SHOWN ? ", .." : "", o->drop_suspicious ? "left out" : "kept (--drop-suspicious leaves them out)");
-    if (o->drop_suspicious) traffic_suspects_mark(s, a);
+    for (int64_t i = 0; i < n; i++)
+        if (o->drop_suspicious || (!o->keep_all && list[i].ratio >= TRAFFIC_IMPOSSIBLE)) s->valid[list[i].row] = 0;
+    say_rows(list, n, true, o->keep_all ? "of more than 100 times the usual total kept; lead data info says more"
+                                        : "of more than 100 times the usual total left out (--keep-all keeps them)");
+    say_rows(list, n, false, o->drop_suspicious ? "left out; lead data info says why"
+                                                : "kept (--drop-suspicious leaves them out); lead data info says why");
     arena_rewind(a, mark);
 }
 

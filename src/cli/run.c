@@ -171,6 +171,8 @@ Status run_recall_data(DataOptions *d, const LeadRecord *r, Arena *a)
     const Json *o = json_find(manifest, "options"), *drop = json_find(o, "drop-suspicious"), *all = drop;
     if (!drop) all = json_find(o, "keep-all");         // a run of before 2026-12 left them out unless that was given
     const bool yes = all && all->type == JSON_BOOL && all->boolean, dropped = drop ? yes : !yes;
+    const Json *keep = json_find(o, "keep-all");
+    const bool kept = keep && keep->type == JSON_BOOL && keep->boolean;
     TRY(recall_text(&d->data, o, "data", true));
     TRY(recall_text(&d->times, o, "times", true));
     TRY(recall_text(&d->gaps, o, "gaps", false));
@@ -184,9 +186,9 @@ Status run_recall_data(DataOptions *d, const LeadRecord *r, Arena *a)
     TRY(recall_text(&d->map, o, "map", true));
     TRY(recall_int(&d->slot_seconds, o, "slot-seconds"));
     TRY(recall_int(&d->calendar_shift, o, "calendar-shift"));
-    if (d->keep_all && dropped) return USAGE_ERROR("--keep-all: the run was started without suspicious snapshots");
+    if (d->keep_all && !kept) return USAGE_ERROR("--keep-all: the run was started without it");
     if (d->drop_suspicious && !dropped) return USAGE_ERROR("--drop-suspicious: the run was started without it");
-    d->drop_suspicious = dropped;
+    d->drop_suspicious = dropped, d->keep_all = kept;
     if (!d->data) d->data = r->data_path;
     return OK;
 }

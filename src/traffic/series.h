@@ -186,6 +186,10 @@ typedef struct TrafficSuspect {
     bool high;                   // corrupt: far too high, or inside a block of such; else nearly empty
 } TrafficSuspect;
 
+// A snapshot with at least so many times the usual total is no traffic, whatever happened: it is left out unless all
+// shall be kept.  (Corrupt ones of Abilene and GEANT: 7 .. 38 and 3,000 .. 33,000 times.)
+#define TRAFFIC_IMPOSSIBLE 100.0
+
 // Finds all suspicious snapshots by the rule above, in row order; returns their number.  The result lives in a.
 int64_t traffic_suspects_find(const TrafficSeries *s, Arena *a, TrafficSuspect **out);
 // traffic_suspects_find + traffic_series_mark_invalid; returns the number marked.
