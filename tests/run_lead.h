@@ -3,6 +3,7 @@
 #define LEAD_TESTS_RUN_LEAD_H
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -42,6 +43,7 @@ static inline pid_t lead_start(TestLog *log, Arena *a, const char *out_path, con
     fflush(stdout);
     const pid_t pid = fork();
     if (pid != 0) return pid;
+    signal(SIGHUP, SIG_DFL);   // where the tests run below nohup it is ignored, and would be here
     const int in = open("/dev/null", O_RDONLY), out = open(out_path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
     const int err = open(err_path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
     if (in < 0 || out < 0 || err < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(99);
