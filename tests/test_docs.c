@@ -187,10 +187,10 @@ void test_docs(TestLog *log)
     TEST(log, all.code == 0, "a document names what is not there");
     test_checker(log, a);
     test_help(log, a);
-    test_make(log, a);
-    test_refused(log, a);
     if (log->quick) test_skip(log, "skipped: the documents' commands run without sanitizers, in the full suite");
     else {
+        test_make(log, a);
+        test_refused(log, a);
         const Ran wrong =
             shell_run(log, a, "sh tests/docs/run.sh '%s' '%s' '%s'", log->lead, log->tmp,
                document(log, a, "wrong.md", "```\nbuild/lead info\nbuild/lead train --data nowhere.npy\n```\n"));
