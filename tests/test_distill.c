@@ -309,6 +309,6 @@ void test_distill(TestLog *log)
     check_gradients(log, "CRPS of 2 calls", x, crps_loss, 2, 2);
     world_delete(x->w);
     omp_set_num_threads(threads);
-    check_distilled(log, a);
+    if (!log->quick) check_distilled(log, a);   // trainings: minutes under the sanitizers
     arena_delete(a);
 }
