@@ -25,7 +25,7 @@ override CFLAGS += -std=c11 $(WARN) -ffp-contract=off -fno-math-errno -fopenmp -
 LDLIBS  := -lm
 # What a result was made with: goes into the manifest (src/cli/support.c).
 # SOURCES: a hash of everything that the program is compiled from.
-SOURCES = $(shell cat $(sort $(SRC) $(CLI) $(REF) $(SIMD_SRC) $(SIMD_BF16) $(wildcard src/*/*.[hd]* src/*/*/*.h cuda/*)) | sha256sum | cut -c 1-64)
+SOURCES = $(shell cat $(sort $(SRC) $(CLI) $(REF) $(SIMD_SRC) $(SIMD_BF16) $(wildcard src/*/*.[hd]* src/*/*.inl src/*/*/*.h cuda/*)) | sha256sum | cut -c 1-64)
 MADE_BY = -DLEAD_VERSION='"$(VERSION)"' -DLEAD_COMMIT='"$(COMMIT)"' -DLEAD_SOURCES='"$(SOURCES)"' \
           -DLEAD_FLAGS='"$(filter -O% -m% -f% -std=%,$(CFLAGS))"'
 

@@ -11,6 +11,7 @@ set -u
 cd "${1:?want a directory}" || exit 1
 exec 9> nightly.lock
 flock -n 9 || exit 75
+[ -d run ] || [ ! -d run.previous ] || mv run.previous run     # a night was cut off between the two moves below
 alarm=0
 say() { echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) nightly: $*"; }
 give_up() { say "$* failed"; exit 1; }
@@ -26,6 +27,7 @@ fi
 
 rm -rf run.next          # of a night that was cut off
 if [ ! -d run ]; then
+    rm -f limits.json    # of a run that is no more
     say "first training"
     lead train --data series.npz --out run.next ${TRAIN-} || give_up "lead train"
 else
@@ -37,6 +39,7 @@ else
         rm -f limits.json        # they belonged to the run before
     }
 fi
+[ ! -e run.next/checkpoint.safetensors ] || give_up "lead train, which was stopped,"
 rm -rf run.previous
 [ ! -d run ] || mv run run.previous
 mv run.next run

@@ -9,6 +9,7 @@
 
 #include "check/check.h"
 #include "llm/gpt2.h"
+#include "tests/test.h"
 
 typedef struct World {
     Device dev;
@@ -45,6 +46,26 @@ static inline void world_delete(World *w)
     arena_delete(w->step);
     arena_delete(w->scratch);
     arena_delete(w->perm);
+}
+
+// Checks the gradients of a module's loss with respect to x[0..n) against central differences; then none may be zero
+// everywhere: that would prove nothing.
+static inline void module_gradients(TestLog *log, const char *what, World *w, ModuleLoss *loss, void *ctx,
+                                    Tensor *const *x, int n)
+{
+    const ModuleReport r = check_module_gradient(&w->dev, loss, ctx, x, n);
+    TEST(log, n > 0 && r.wrong == 0 && r.worst <= GRADIENT_TOL,
+         "%s: %ld of %ld derivatives are wrong, worst %.2g at %s[%lld]: %.12g, want %.12g", what, r.wrong, r.elements,
+         r.worst, r.worst_name, (long long)r.worst_at, r.analytic, r.numeric);
+    for (int i = 0; i < n; i++) {
+        const double *g = x[i]->g;
+        double largest = 0;
+        for (int64_t k = 0; k < numel(x[i]); k++) largest = check_fold(largest, fabs(g[k]));
+        // a bias of the keys or of the pooling scores shifts all scores of a softmax alike: zero by mathematics
+        const char *name = x[i]->name, *keys = strstr(name, ".k.bias");
+        if ((keys && !keys[7]) || strcmp(name, "cond.pool.bias") == 0) continue;
+        TEST(log, largest > 1e-9, "%s: the gradient of %s is zero everywhere", what, name);
+    }
 }
 
 static inline Gpt2Config tiny_config(void)

@@ -267,22 +267,6 @@ static void test_missing(TestLog *log, Arena *a)
     }
 }
 
-// Recorded steps beside single launches, rollout, and the base that is refitted every day.
-static void test_recorded(TestLog *log, Arena *a, const TrafficSeries *s, LeadConfig few, const Device *cpu,
-                          const Device *fenced, const Device *gpu, const Device *each)
-{
-    few.sample_steps = 3, few.steps = 13;   // no validation: one look at the losses on the way
-    test_gpt2(log, each, gpu, a, true);
-    test_lead(log, each, gpu, a, s, few, "recorded", true, false);
-    test_nan(log, gpu, s, few);
-    few.horizons = HORIZON_ROLLOUT, few.sampler = SAMPLER_DPMPP2M, few.steps = 2;
-    test_lead(log, cpu, fenced, a, s, few, "rollout", true, true);
-    test_lead(log, each, gpu, a, s, few, "recorded-rollout", true, false);
-    few.horizons = HORIZON_DIRECT, few.base = BASE_RIDGE_ONLINE, few.history = 12;
-    test_lead(log, cpu, fenced, a, s, few, "ridge-online", true, true);
-    test_lead(log, each, gpu, a, s, few, "recorded-ridge-online", true, false);
-}
-
 void test_device(TestLog *log)
 {
     Arena *a = arena_new("keep", (size_t)1 << 30, NULL);
@@ -304,8 +288,18 @@ void test_device(TestLog *log)
     test_lead(log, &cpu, &fenced, a, &s, cfg, "direct", true, true);
     test_gpt2(log, &cpu, &gpu, a, false);
     test_lead(log, &cpu, &gpu, a, &s, cfg, "emulated", false, true);
+    LeadConfig few = cfg;
+    few.sample_steps = 3, few.steps = 13;   // no validation: one look at the losses on the way
+    test_gpt2(log, &each, &gpu, a, true);
+    test_lead(log, &each, &gpu, a, &s, few, "recorded", true, false);
+    test_nan(log, &gpu, &s, few);
     test_first_step(log, &cpu, &s, &cfg);
     test_missing(log, a);
-    if (!log->quick) test_recorded(log, a, &s, cfg, &cpu, &fenced, &gpu, &each);
+    few.horizons = HORIZON_ROLLOUT, few.sampler = SAMPLER_DPMPP2M, few.steps = 2;
+    test_lead(log, &cpu, &fenced, a, &s, few, "rollout", true, true);
+    test_lead(log, &each, &gpu, a, &s, few, "recorded-rollout", true, false);
+    few.horizons = HORIZON_DIRECT, few.base = BASE_RIDGE_ONLINE, few.history = 12;
+    test_lead(log, &cpu, &fenced, a, &s, few, "ridge-online", true, true);
+    test_lead(log, &each, &gpu, a, &s, few, "recorded-ridge-online", true, false);
     arena_delete(a);
 }

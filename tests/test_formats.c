@@ -5,7 +5,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "io/file.h"
@@ -663,56 +662,6 @@ static void through_the_program(TestLog *log, Arena *a)
          "%d %s", r.code, r.err);
 }
 
-// ---- memory --------------------------------------------------------------------------------------------------------
-
-// The most memory that the program takes, KiB.
-static long peak_of(TestLog *log, Arena *a, const char *args)
-{
-    struct rusage usage;
-    int status;
-    const char *none = arena_printf(a, "%s/none", log->tmp);
-    const pid_t pid = lead_start(log, a, none, none, args);
-    const bool ran = wait4(pid, &status, 0, &usage) == pid && WIFEXITED(status) && !WEXITSTATUS(status);
-    TEST(log, ran, "%s: %s", args, slurp(a, none));
-    return usage.ru_maxrss;
-}
-
-// T rows of 12 x 12: a .hist, an X file or JSON lines.
-static void put_large(FILE *f, int kind, int T)
-{
-    for (int t = 0; t < T; t++)
-        for (int k = 0; k < 144; k++) {
-            const int v = 1000 + (37 * t + 11 * k) % 9000;
-            if (kind == 0) fprintf(f, "%d%c", v, k < 143 ? ' ' : '\n');
-            if (kind == 1) fprintf(f, "%d.5 %d %d %d %d%c", v, v, v, v, v, k < 143 ? ' ' : '\n');
-            if (kind == 2)
-                fprintf(f, "{\"time\":%d,\"src\":\"n%d\",\"dst\":\"n%d\",\"kbps\":%d}\n", 1078099200 + 300 * t,
-                        k / 12, k % 12, v);
-        }
-}
-
-// Beyond what a file of two rows takes: twice the series, and some pieces of what is read.
-static void memory(TestLog *log, Arena *a)
-{
-    enum { KINDS = 3, PIECES = 3072 };
-    static const char *const name[KINDS] = {"large.hist", "X", "large.jsonl"};
-    static const int rows[KINDS] = {12000, 2500, 2500};
-    for (int kind = 0; kind < KINDS; kind++) {
-        long peak[2];
-        for (int large = 0; large < 2; large++) {
-            const char *path = arena_printf(a, "%s/%s", log->tmp, name[kind]);
-            FILE *f = fopen(path, "w");
-            if (!TEST(log, f, "cannot write %s", path)) return;
-            put_large(f, kind, large ? rows[kind] : 2);
-            fclose(f);
-            peak[large] = peak_of(log, a, arena_printf(a, "data import %s --out %s/m.npz", path, log->tmp));
-        }
-        const long series = rows[kind] * 144L * 4 / 1024, bound = 2 * series + PIECES;
-        TEST(log, peak[1] - peak[0] <= bound, "%s: %ld KiB above %ld for a series of %ld, want %ld", name[kind],
-             peak[1] - peak[0], peak[0], series, bound);
-    }
-}
-
 void test_formats(TestLog *log)
 {
     Arena *a = arena_new("test formats", (size_t)1 << 34, NULL), *scratch = arena_new("scratch", (size_t)1 << 30, NULL);
@@ -730,7 +679,6 @@ void test_formats(TestLog *log)
     writers(log, a);
     writers_refuse(log, a);
     through_the_program(log, a);
-    if (!log->quick) memory(log, a);                          // sanitizers take memory of their own
     arena_delete(a);
     arena_delete(scratch);
 }

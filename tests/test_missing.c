@@ -45,8 +45,10 @@ static double plain_estimate(const float *m, double *whole, int64_t t, int f)
 {
     int64_t last = t - 1;
     while (last >= 0 && isnan(m[last * F + f])) last--;
+    int64_t first = 0;
+    while (first < t && isnan(m[first * F + f])) first++;        // before it there is nothing to repeat
     if (last < 0) return 0;
-    if (t < D) return (double)m[last * F + f];
+    if (t - D < first) return (double)m[last * F + f];
     const double w = pow(0.5, (double)(t - last) / 4);           // slots of an hour
     return w * (double)m[last * F + f] + (1 - w) * whole[(t - D) * F + f];
 }
@@ -297,6 +299,37 @@ static void never_measured(TestLog *log, Arena *a)
     TEST(log, isfinite(st.mean[6]) && st.std[6] > 0 && st.trust[6 * K] == 0 && st.trust[5 * K] == 1, "level, trust");
 }
 
+static bool first_days(int64_t t, int f) { return f == 5 && t < 10 * D; }
+
+// What is fitted on a flow that was first measured after ten days is fitted on what came then: means of slots and of
+// parts of the week.
+static void measured_late(TestLog *log, Arena *a)
+{
+    const TrafficRange rows = {0, 18 * D};
+    const TrafficSeries s = punched(a, first_days, 0);
+    TrafficScale k;
+    SlotMeans m;
+    const Status st = scale_fit(&k, a, &s, rows, SCALE_FLOWMAX);
+    TEST(log, !st.code, "%s", st.msg);
+    slot_means_fit(&m, a, &s, rows, &k);
+    const float *part = part_means_fit(a, &s, rows, &k);
+    double sum[F] = {0}, mean[F] = {0}, parts[F] = {0};
+    int64_t n[F] = {0};
+    for (int64_t t = 0; t < rows.end; t++)
+        for (int f = 0; f < F; f++) {
+            if (!traffic_seen(&s, t, f)) continue;
+            sum[f] += (double)scale_forward_flow(&k, f, s.x[t * F + f]);
+            n[f]++;
+        }
+    for (int64_t i = 0; i < (int64_t)m.n_slots * F; i++) mean[i % F] += (double)m.mean[i] / m.n_slots;
+    for (int64_t i = 0; i < 2 * D * F; i++) parts[i % F] += (double)part[i] / (2 * D);
+    for (int f = 0; f < F; f++) {     // the weeks are not whole: means of means agree within the weekend's share
+        const double want = sum[f] / (double)n[f];
+        TEST(log, want > 0 && fabs(mean[f] / want - 1) < 0.1 && fabs(parts[f] / want - 1) < 0.2,
+             "flow %d: mean %g, of slots %g, of parts of the week %g", f, want, mean[f], parts[f]);
+    }
+}
+
 // Daily fits of a series with holes: the last day's, with all weights 1, is the one of all rows before it.
 static void ridge_every_day(TestLog *log, Arena *a)
 {
@@ -420,6 +453,7 @@ void test_missing(TestLog *log)
     scores(log, a);
     ridge(log, a);
     never_measured(log, a);
+    measured_late(log, a);
     ridge_every_day(log, a);
     losses(log, a, false);
     losses(log, a, true);

@@ -27,24 +27,6 @@ static Inputs all_of(const World *w, int n_extra, Tensor *const *extra)
     return in;
 }
 
-// Checks all gradients; then no tensor may have a gradient of zeros everywhere: that would prove nothing.
-static void check_gradients(TestLog *log, const char *what, World *w, ModuleLoss *loss, void *ctx, const Inputs *in)
-{
-    const ModuleReport r = check_module_gradient(&w->dev, loss, ctx, in->x, in->n);
-    TEST(log, r.wrong == 0 && r.worst <= GRADIENT_TOL,
-         "%s: %ld of %ld derivatives are wrong, worst %.2g at %s[%lld]: %.12g, want %.12g", what, r.wrong, r.elements,
-         r.worst, r.worst_name, (long long)r.worst_at, r.analytic, r.numeric);
-    for (int i = 0; i < in->n; i++) {
-        const double *g = in->x[i]->g;
-        double largest = 0;
-        for (int64_t k = 0; k < numel(in->x[i]); k++) largest = check_fold(largest, fabs(g[k]));
-        // a bias of the keys or of the pooling scores shifts all scores of a softmax alike: zero by mathematics
-        const char *name = in->x[i]->name, *keys = strstr(name, ".k.bias");
-        if ((keys && !keys[7]) || strcmp(name, "cond.pool.bias") == 0) continue;
-        TEST(log, largest > 1e-9, "%s: the gradient of %s is zero everywhere", what, name);
-    }
-}
-
 // sum of y * r, r fixed and random: a cotangent that no symmetry hides from.
 static Tensor *dot(Tape *t, Tensor *y, uint32_t id)
 {
@@ -70,7 +52,8 @@ static void check_vision(TestLog *log, int N, int channels, int stages)
     world_randomise(w, 0.2);
     c.frames = with_grad(w, normal_tensor(w, SHAPE(2, N, N, channels), 1));
     const Inputs in = all_of(w, 1, &c.frames);
-    check_gradients(log, N == 5 ? "vision, N = 5" : "vision, N = 16 with the 7x7 stem", w, vision_loss, &c, &in);
+    module_gradients(log, N == 5 ? "vision, N = 5" : "vision, N = 16 with the 7x7 stem", w, vision_loss, &c, in.x,
+                     in.n);
     world_delete(w);
 }
 
@@ -96,7 +79,7 @@ static void check_aggregator(TestLog *log)
     tensor_set_i32(c.slot, (int32_t[]){0, 1, 0, 1, 0, 1, 0, 1, 0}, 9);
     tensor_set_i32(c.dow, (int32_t[]){0, 1, 2, 3, 4, 5, 6, 0, 1}, 9);
     const Inputs in = all_of(w, 1, &c.f);
-    check_gradients(log, "aggregator", w, agg_loss, &c, &in);
+    module_gradients(log, "aggregator", w, agg_loss, &c, in.x, in.n);
     world_delete(w);
 }
 
@@ -130,7 +113,7 @@ static void check_unet(TestLog *log, int N, int levels, int blocks)
     c.time = tensor_new(w->perm, &w->dev, REAL, SHAPE(2), "time");
     tensor_set_f64(c.time, (double[]){3, 700}, 2);
     const Inputs in = all_of(w, 3, (Tensor *[]){c.x, c.g, c.s});
-    check_gradients(log, N == 5 ? "U-Net, N = 5" : "U-Net, N = 4", w, unet_loss, &c, &in);
+    module_gradients(log, N == 5 ? "U-Net, N = 5" : "U-Net, N = 4", w, unet_loss, &c, in.x, in.n);
     world_delete(w);
 }
 
@@ -187,7 +170,7 @@ static void check_lead(TestLog *log, const Choice *ch, const char *llm)
             if (strncmp(in.x[i]->name, "unet.", 5) && strcmp(in.x[i]->name, "pixel")) in.x[n++] = in.x[i];
         in.n = n;
     }
-    check_gradients(log, ch->name, w, lead_case_loss, &c, &in);
+    module_gradients(log, ch->name, w, lead_case_loss, &c, in.x, in.n);
     world_delete(w);
 }
 

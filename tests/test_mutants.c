@@ -1,4 +1,4 @@
-// Mutants, a fixed sample: each 90th of those of `make mutants`, some of the CUDA kernels' sums and barriers, all of
+// Mutants, a fixed sample: each 60th of those of `make mutants`, some of the CUDA kernels' sums and barriers, all of
 // those of the harness itself, and some of what is composed of the kernels.
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ void test_mutants(TestLog *log)
     }
     snprintf(cmd, sizeof cmd, "sh tests/mutants/harness.sh '%s'", build);
     TEST(log, script(log, cmd), "a mutant of the harness lives");
-    snprintf(cmd, sizeof cmd, "sh tests/mutants/run.sh '%s/tests/checker' 90", build);
+    snprintf(cmd, sizeof cmd, "sh tests/mutants/run.sh '%s/tests/checker' 60", build);
     TEST(log, script(log, cmd), "a mutant of a kernel lives");
     snprintf(cmd, sizeof cmd, "sh tests/mutants/listed.sh cuda '%s/tests/checker' 3 kernel.h", build);
     TEST(log, script(log, cmd), "a mutant of a CUDA kernel lives");

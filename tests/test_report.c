@@ -510,6 +510,22 @@ static void left_out(TestLog *log, Arena *a, const char *dir)
     sections(log, &d, "data forecast manifest ");
     TEST(log, strstr(d.text, "Left out: accuracy") && strstr(d.text, "Left out: alarms") &&
                   strstr(r.err, "left out of the report: accuracy"), "the page and stderr must say what is missing");
+    const Ran bare = lead_run(log, a, "report --samples 4 --data %s --out %s", data, out);   // a forecast without a run
+    TEST(log, bare.code == 0, "without --model: exit %d: %s", bare.code, bare.err);
+}
+
+// Weights for any network forecast from the newest 20,000 rows; alarms are those of the end of all.
+static void newest_rows(TestLog *log, Arena *a, const char *dir)
+{
+    const char *data = arena_printf(a, "%s/long.npy", dir), *out = arena_printf(a, "%s/l.html", dir);
+    const Ran made = lead_run(log, a, "data synth --nodes 3 --days 75 --out %s", data);      // from 2024-01-01 on
+    const Ran r = lead_run(log, a, "report --samples 2 --windows 0 --alarm-rows 4 --learn-rows 50 --data %s --out %s",
+                           data, out);
+    if (!TEST(log, made.code == 0 && r.code == 0, "exit %d: %s%s", r.code, made.err, r.err)) return;
+    const Doc d = page(log, a, out);
+    const int in = section(&d, "alarms");
+    TEST(log, in >= 0 && strstr(text_of(&d, a, in), "2024-03-15 23:55"), "alarms: want those of the last rows, got %s",
+         in >= 0 ? text_of(&d, a, in) : "none");
 }
 
 // ---- the parts
@@ -596,6 +612,7 @@ void test_report(TestLog *log)
     whole_report(log, a, dir);
     truth_or_none(log, a, dir);
     if (!log->quick) general_weights(log, a, dir);
+    if (!log->quick) newest_rows(log, a, dir);
     other_verbs(log, a, dir);
     pages_elsewhere(log, a, dir);
     refusals(log, a, dir);

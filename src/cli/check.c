@@ -6,6 +6,7 @@
 #include "check/oracle.h"
 #include "cli/audit.h"
 #include "cli/verbs.h"
+#include "io/file.h"
 
 // ---- check
 
@@ -39,6 +40,7 @@ static int golden_print(const GoldenRun run[GOLDEN_RUNS])
 static Status check_verb(Cli *cli, void *values)
 {
     const CheckValues *v = values;
+    if (v->report) TRY(file_try(v->report));     // before the long work
     Devices *d = arena_alloc(cli->perm, sizeof *d);
     CheckReport *report = arena_alloc(cli->perm, sizeof *report);
     CheckOptions o;

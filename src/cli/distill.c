@@ -76,7 +76,7 @@ static void calibrated(void *ctx, int calls, const Calibration *c)
 static Status run(Cli *cli, void *values)
 {
     Values *v = values;
-    if (!v->model || !v->out) return USAGE_ERROR("lead distill: wants --model RUN and --out DIR");
+    if (!v->model || !v->out) return USAGE_ERROR("distill: wants --model RUN and --out DIR");
     if (!strcmp(v->model, "pretrained"))
         return USAGE_ERROR("--model: want a run of lead train, got weights that suit any network: these cannot be "
                            "distilled yet");

@@ -5,6 +5,7 @@
 
 #include "cli/paths.h"
 #include "cli/verbs.h"
+#include "io/file.h"
 #include "traffic/impute.h"
 
 typedef struct Values {
@@ -140,6 +141,7 @@ static Status run(Cli *cli, void *values)
     o.rounds = (int)v->rounds;
     o.window = v->window;
     TrafficSeries read, s;
+    if (v->out) TRY(file_try(v->out));      // before the long work
     TRY(data_read_to_write(cli, &v->data, &read));
     int64_t added;
     TRY(impute_open(&s, cli->perm, &read, v->rows < 0 ? traffic_slots_per_day(&read) : v->rows, &added));

@@ -127,19 +127,8 @@ static Status say_scores(const char *dir, Arena *a)
     size_t size;
     if (file_absent(path)) return OK;
     TRY(file_read(&text, &size, a, path, (size_t)1 << 26));
-    if (text[0] == '#') say("eval.tsv", "%.*s", (int)strcspn(text + 2, "\n"), text + 2);
+    if (!strncmp(text, "# ", 2)) say("eval.tsv", "%.*s", (int)strcspn(text + 2, "\n"), text + 2);
     return OK;
-}
-
-// The value of a key of the configuration.
-static const char *key_text(const LeadConfig *c, const char *name, Arena *a)
-{
-    int n, i = 0;
-    char text[1100];
-    const ConfigKey *k = config_keys(&n);
-    while (i < n && strcmp(k[i].name, name)) i++;
-    CHECK(i < n, "no key %s", name);
-    return arena_printf(a, "%s", config_text(c, &k[i], text));
 }
 
 static Status say_run(const char *dir, RunState state, Arena *a)
@@ -161,7 +150,7 @@ static Status say_run(const char *dir, RunState state, Arena *a)
         final ? arena_printf(a, "; final fit on rows %s", rows_text(r.final, a)) : "");
     say("steps", "best step %lld of %lld%s", (long long)r.best_step, (long long)r.total, ended_text(log.train, a));
     say("forecasts", "%d steps from %d rows, %d samples; denoiser %s, base %s", r.cfg.horizon, r.cfg.history,
-        r.cfg.samples, key_text(&r.cfg, "denoiser", a), key_text(&r.cfg, "base", a));
+        r.cfg.samples, config_choice(&r.cfg, "denoiser"), config_choice(&r.cfg, "base"));
     say_quality(&log);
     return say_scores(dir, a);
 }

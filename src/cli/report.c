@@ -80,12 +80,7 @@ typedef struct Alarms {
     const AlarmLimits *limits;
 } Alarms;
 
-static const char *moment(const Alarms *x, int64_t t)
-{
-    Arena *a = x->src->cli->perm;
-    const TrafficSeries *s = x->src->s;
-    return s->time ? arena_printf(a, "%s", time_text(s->time[t]).s) : arena_printf(a, "row %lld", (long long)t);
-}
+static const char *moment(const Alarms *x, int64_t t) { return traffic_row_text(x->src->s, t, x->src->cli->perm); }
 
 static const char *node(const Alarms *x, int i)
 {
@@ -133,11 +128,13 @@ static Status add_alarms(Report *r, Cli *cli, const Values *v, const PathsForeca
     AlarmSource *src = arena_alloc(a, sizeof *src);
     AlarmLimits limits;
     RunOptions o = v->loads.from.run;
-    if (f->run && f->run->general) o.model = "ridge";      // such weights are calibrated on the rows to be judged
+    // weights for any network are calibrated on the rows to be judged, and few rows are forecast without a model
+    if (f->run ? f->run->general : !o.model || !paths_is_naive(o.model)) o.model = "ridge";
     TRY(alarm_open(src, cli, &o, s));
     TRY(alarm_limits(&limits, src, v->limits, v->rate, v->learn_rows));
     int64_t *rows;
-    const TrafficRange newest = {f->t + 1 > v->alarm_rows ? f->t + 1 - v->alarm_rows : 0, f->t + 1};
+    const int64_t end = f->t + 1 + s->T - f->series->T;    // the forecast's series may be the newest part of s
+    const TrafficRange newest = {end > v->alarm_rows ? end - v->alarm_rows : 0, end};
     const int64_t n = alarm_rows(src, newest, INT64_MAX, &rows);
     if (!n) return ERROR("none of the newest %lld rows can be judged", (long long)(newest.end - newest.begin));
     AlarmRow *row = arena_alloc(a, (size_t)n * sizeof *row);

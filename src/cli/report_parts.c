@@ -197,25 +197,6 @@ static FanChart fan_of_link(const PathsForecast *f, Arena *a, const Network *net
     return c;
 }
 
-// The fullest links of known capacity, by the largest 95 % quantile -> link [most]; their number.
-static int fullest(const ReportLinks *l, Arena *a, int most, int *link)
-{
-    double *high = arena_zalloc(a, (size_t)l->t->L * sizeof *high);
-    int n = 0;
-    for (int i = 0; i < l->t->L; i++)
-        for (int k = 0; k < l->steps && l->t->link[i].capacity_kbps > 0; k++)
-            high[i] = fmax(high[i], l->step[k].link[i].quantile[REPORT_HIGH] / l->t->link[i].capacity_kbps);
-    for (; n < most; n++) {
-        int best = -1;
-        for (int i = 0; i < l->t->L; i++)
-            if (high[i] > 0 && (best < 0 || high[i] > high[best])) best = i;
-        if (best < 0) break;
-        high[best] = 0;
-        link[n] = best;
-    }
-    return n;
-}
-
 void parts_links(Report *r, Cli *cli, const PathsForecast *f, const Network *net, const double *above, int n)
 {
     Arena *a = cli->perm;
@@ -230,13 +211,15 @@ void parts_links(Report *r, Cli *cli, const PathsForecast *f, const Network *net
     }
     ReportLinks *out = arena_alloc(a, sizeof *out);
     FanChart *fan = arena_alloc(a, (1 + LINK_FANS) * sizeof *fan);
-    int link[LINK_FANS];
     *out = (ReportLinks){&net->topology, step, K, time, o, fan, 0};
-    const int links = fullest(out, a, LINK_FANS, link);
     if (step[0].most_often >= 0)
         fan[out->fans++] = fan_of_link(f, a, net, step, -1, "The largest utilisation of any link");
-    for (int i = 0; i < links; i++)
-        fan[out->fans++] = fan_of_link(f, a, net, step, link[i], net->topology.link[link[i]].name);
+    const ReportFullest *full = report_fullest(out, a);
+    for (int i = 0; i < LINK_FANS && i < net->topology.L; i++) {
+        const int link = full[i].link;
+        if (net->topology.link[link].capacity_kbps > 0 && full[i].high > 0)
+            fan[out->fans++] = fan_of_link(f, a, net, step, link, net->topology.link[link].name);
+    }
     r->links = out;
 }
 

@@ -301,7 +301,7 @@ static Status log_step(const Distiller *d, Stage *g, bool tuning, double loss)
     if (d->o->report) d->o->report(d->o->ctx, &r);
     if (op->step % EVERY && op->step < op->total) return OK;
     char line[200];
-    snprintf(line, sizeof line, "{\"distil\":%d,\"phase\":\"%s\",\"step\":%lld,\"total\":%lld,\"loss\":%.9g,"
+    snprintf(line, sizeof line, "{\"distill\":%d,\"phase\":\"%s\",\"step\":%lld,\"total\":%lld,\"loss\":%.9g,"
              "\"smooth_loss\":%.9g%s}\n", g->calls, tuning ? "crps" : "steps", (long long)op->step,
              (long long)op->total, loss, g->smooth, g->final ? ",\"final\":true" : "");
     return run_log_line(&g->log, line);

@@ -106,7 +106,8 @@ Status fallback_brief(const TrafficSeries *s, Arena *a, int64_t t, int K, int S,
     const int64_t ahead = s->slot[t] - s->slot[*last], most = reach < K ? reach : K;
     if (ahead > most)
         return ERROR("the last valid snapshot, row %lld, is %lld slots before row %lld, want at most %lld (--keep-all "
-                     "takes suspicious ones too)", (long long)*last, (long long)ahead, (long long)t, (long long)most);
+                     "takes those of 100 times the usual total too)", (long long)*last, (long long)ahead,
+                     (long long)t, (long long)most);
     while (s->slot[row[early]] + reach <= s->slot[*last]) early++;   // so many rows have known changes after them
     for (int i = 0; i < S; i++) {
         const uint32_t u = philox_u32(seed, philox_subsequence(SITE_SAMPLE, 0), (uint64_t)(t * S + i));

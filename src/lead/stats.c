@@ -153,6 +153,7 @@ static float *node_unit_fit(const TrafficSeries *s, TrafficRange rows, Arena *a)
         if (!s->valid[t] || traffic_row_at(s, t, -1) != t - 1) continue;
         memset(change, 0, (size_t)V * sizeof *change);
         for (int f = 0; f < N * N; f++) {
+            if (!traffic_seen(s, t, f) || !traffic_seen(s, t - 1, f)) continue;
             const double d = (double)row_x(s, t)[f] - (double)row_x(s, t - 1)[f];
             change[f / N] += d, change[N + f % N] += d, change[2 * N] += d;
         }

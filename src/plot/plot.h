@@ -56,6 +56,11 @@ typedef struct FanChart {
     const float *q05, *q25, *q75, *q95;   // quantiles 0.05 .. 0.95, [n_forecast]; a band needs both of its sides
 } FanChart;
 
+// Where slot 0, the first forecast, or another lies on the axis of time: Unix seconds, or without a clock slots ahead.
+double fan_time(const FanChart *c, int slot);
+// What the two axes must show.
+void fan_ranges(const FanChart *c, Range *time, Range *value);
+
 // n charts in rows of `columns`; one legend for all, with the truth where a chart has any.  title may be NULL.
 Status plot_fan_charts(Arena *arena, const char *title, int n, const FanChart *charts, int columns, Picture **out);
 

@@ -94,9 +94,19 @@ static Rect grid_cell(const Grid *g, int i)
 
 // ---- fan charts
 
-static double fan_time(const FanChart *c, int slot)    // slot 0 = the first forecast
+double fan_time(const FanChart *c, int slot)
 {
     return c->step_s > 0 ? c->t0 + (c->n_history + slot) * c->step_s : slot + 1;
+}
+
+void fan_ranges(const FanChart *c, Range *time, Range *value)
+{
+    *time = *value = range_empty();
+    range_add(time, fan_time(c, c->n_history > 0 ? -c->n_history : 0));
+    range_add(time, fan_time(c, c->n_forecast - 1));
+    range_add_f32(value, c->history, c->n_history);
+    const float *const all[] = {c->truth, c->median, c->q05, c->q25, c->q75, c->q95};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) range_add_f32(value, all[i], c->n_forecast);
 }
 
 // The last known value, where forecasts set out from; NaN when there is none.
@@ -164,12 +174,8 @@ static bool has_truth(const FanChart *c)
 
 static void fan_chart(Picture *p, Rect r, const FanChart *c)
 {
-    Range time = range_empty(), value = range_empty();
-    range_add(&time, fan_time(c, c->n_history > 0 ? -c->n_history : 0));
-    range_add(&time, fan_time(c, c->n_forecast - 1));
-    range_add_f32(&value, c->history, c->n_history);
-    const float *const all[] = {c->truth, c->median, c->q05, c->q25, c->q75, c->q95};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) range_add_f32(&value, all[i], c->n_forecast);
+    Range time, value;
+    fan_ranges(c, &time, &value);
     bool clock = c->step_s > 0;
     Axis x = axis_fit(clock ? AXIS_TIME : AXIS_WHOLE, time, clock ? NULL : "slots ahead", NULL);
     Frame f = plot_axes(p, r, c->title, x, axis_fit(AXIS_LINEAR, value, NULL, c->unit));

@@ -119,11 +119,6 @@ static void top(Page *p, const Report *r)
 
 // ---- the data
 
-static const char *row_text(Arena *a, const TrafficSeries *s, int64_t t)
-{
-    return s->time ? arena_printf(a, "%s", time_text(s->time[t]).s) : arena_printf(a, "row %lld", (long long)t);
-}
-
 static double row_total(const TrafficSeries *s, int64_t t)
 {
     const int64_t F = (int64_t)s->N * s->N;
@@ -230,7 +225,7 @@ static void facts_read(Page *p, const ReportData *d)
     const TrafficReading *r = &s->reading;
     fact(p, "File", "%s", d->name);
     if (s->time)
-        fact(p, "Span", "%s to %s UTC (%s)", row_text(a, s, 0), row_text(a, s, s->T - 1),
+        fact(p, "Span", "%s to %s UTC (%s)", traffic_row_text(s, 0, a), traffic_row_text(s, s->T - 1, a),
              length_text(a, (double)(s->time[s->T - 1] - s->time[0] + s->slot_seconds)));
     else fact(p, "Span", "%lld rows without times", (long long)s->T);
     fact(p, "Matrices", "%lld of %d \xc3\x97 %d nodes, a slot of %s", (long long)s->T, s->N, s->N,
@@ -264,8 +259,8 @@ static void gap_table(Page *p, const TrafficSeries *s)
     for (int64_t i = 1; i < s->n_runs && i <= MOST; i++) {
         const int64_t before = s->runs[i - 1].end - 1, after = s->runs[i].begin;
         page_row(p, false);
-        page_word(p, row_text(p->a, s, before));
-        page_word(p, row_text(p->a, s, after));
+        page_word(p, traffic_row_text(s, before, p->a));
+        page_word(p, traffic_row_text(s, after, p->a));
         page_word(p, s->time ? length_text(p->a, (double)(s->time[after] - s->time[before] - s->slot_seconds))
                              : "unknown");
         page_row_end(p);
@@ -284,7 +279,7 @@ static void suspect_table(Page *p, const TrafficSeries *s)
                "Row|What|Times the usual", 2);
     for (int64_t i = 0; i < n && i < MOST; i++) {
         page_row(p, false);
-        page_word(p, row_text(p->a, s, list[i].row));
+        page_word(p, traffic_row_text(s, list[i].row, p->a));
         page_word(p, list[i].high ? "far too high, or inside a block of such" : "nearly empty");
         page_number(p, 2, list[i].ratio);
         page_row_end(p);

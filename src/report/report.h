@@ -54,6 +54,11 @@ typedef struct ReportLinks {
     int fans;
 } ReportLinks;
 
+// A link at the step at which its 95 % quantile is the largest.
+typedef struct ReportFullest { int link, step; double high; } ReportFullest;
+// Every link, the fullest first; high as a share of the capacity (links of unknown capacity come last).
+ReportFullest *report_fullest(const ReportLinks *l, Arena *a);
+
 typedef struct ReportFailures {
     const Topology *t;
     const FailureResult *result; // [n], the worst first

@@ -6,23 +6,18 @@
 
 // ---- loads
 
-// A link at its fullest step.
-typedef struct Fullest { int link, step; double high; } Fullest;
-
 static int by_high(const void *p, const void *q)
 {
-    const Fullest *a = p, *b = q;
+    const ReportFullest *a = p, *b = q;
     return a->high < b->high ? 1 : a->high > b->high ? -1 : a->link - b->link;
 }
 
-// Every link with the step at which its 95 % quantile is the largest, the fullest link first; per cent of the capacity,
-// or kbit/s where that is unknown.
-static Fullest *fullest_links(Page *p, const ReportLinks *l)
+ReportFullest *report_fullest(const ReportLinks *l, Arena *a)
 {
-    Fullest *f = arena_alloc(p->a, (size_t)l->t->L * sizeof *f);
+    ReportFullest *f = arena_alloc(a, (size_t)l->t->L * sizeof *f);
     for (int i = 0; i < l->t->L; i++) {
         const double c = l->t->link[i].capacity_kbps;
-        f[i] = (Fullest){i, 0, -1};
+        f[i] = (ReportFullest){i, 0, -1};
         for (int k = 0; k < l->steps; k++) {
             const double q = l->step[k].link[i].quantile[REPORT_HIGH];
             if (q > f[i].high) f[i].high = q, f[i].step = k;
@@ -40,7 +35,7 @@ static const char *above_heads(Arena *a, const LoadOptions *o)
     return text;
 }
 
-static void link_row(Page *p, const ReportLinks *l, const Fullest *f, RateUnit u, double top)
+static void link_row(Page *p, const ReportLinks *l, const ReportFullest *f, RateUnit u, double top)
 {
     const TopologyLink *link = &l->t->link[f->link];
     const LoadSummary *s = &l->step[f->step].link[f->link];
@@ -63,7 +58,7 @@ static void link_table(Page *p, const ReportLinks *l)
 {
     enum { MOST = 60 };
     const int n = l->t->L < MOST ? l->t->L : MOST;
-    const Fullest *f = fullest_links(p, l);
+    const ReportFullest *f = report_fullest(l, p->a);
     double most = 0, top = 1;
     for (int i = 0; i < l->t->L; i++) {
         const LoadSummary *s = &l->step[f[i].step].link[f[i].link];

@@ -163,11 +163,6 @@ static void hit(const Plot *p, double x, double width, double y, const char *tex
 
 // ---- fan chart
 
-static double fan_time(const FanChart *c, int slot)      // slot 0 = the first forecast
-{
-    return c->step_s > 0 ? c->t0 + (c->n_history + slot) * c->step_s : slot + 1;
-}
-
 static double fan_value(const FanChart *c, const float *v, int slot)    // slot -1: the last measured value
 {
     if (slot < 0) return c->history && c->n_history > 0 ? (double)c->history[c->n_history - 1] : NAN;
@@ -251,12 +246,8 @@ static void fan_lines(const Plot *p, const FanChart *c)
 void svg_fan_chart(Html *h, Arena *a, const FanChart *c, SvgSize size, double limit)
 {
     const size_t mark = arena_mark(a);
-    Range time = range_empty(), value = range_empty();
-    range_add(&time, fan_time(c, c->n_history > 0 ? -c->n_history : 0));
-    range_add(&time, fan_time(c, c->n_forecast - 1));
-    range_add_f32(&value, c->history, c->n_history);
-    const float *const all[] = {c->truth, c->median, c->q05, c->q25, c->q75, c->q95};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) range_add_f32(&value, all[i], c->n_forecast);
+    Range time, value;
+    fan_ranges(c, &time, &value);
     const bool marked = isfinite(limit) && limit <= 4 * value.hi;     // a line far above would flatten the rest
     if (marked) range_add(&value, limit);
     const bool clock = c->step_s > 0;

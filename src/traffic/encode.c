@@ -15,11 +15,12 @@ EncodeGains encode_gains_fit(Arena *a, const TrafficSeries *s, TrafficRange rows
         scale_forward(k, s->x + (t - 1) * F, prev);
         const float *mean = slot_means_at(m, s, t, 0);
         for (int64_t f = 0; f < F; f++) {
+            if (!traffic_seen(s, t, f) || !traffic_seen(s, t - 1, f)) continue;
             double d = (double)now[f] - (double)prev[f], e = (double)now[f] - (double)mean[f];
             change += d * d;
             deviation += e * e;
+            pairs++;
         }
-        pairs += (double)F;
     }
     arena_rewind(a, mark);
     double rms_g = pairs > 0 ? sqrt(change / pairs) : 0, rms_b = pairs > 0 ? sqrt(deviation / pairs) : 0;

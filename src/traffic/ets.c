@@ -114,24 +114,28 @@ static void fit_season(EtsModel *m, Arena *a, const TrafficSeries *s, TrafficRan
 {
     const int F = m->F, D = m->per_day;
     const size_t mark = arena_mark(a);
-    int64_t *count = arena_zalloc(a, (size_t)D * sizeof *count), used = 0, seen = 0;
+    int32_t *count = arena_zalloc(a, (size_t)D * (size_t)F * sizeof *count);
+    int64_t *seen = arena_zalloc(a, (size_t)F * sizeof *seen), used = 0;     // slots with values of the flow; rows
     double *mean = arena_zalloc(a, (size_t)F * sizeof *mean);
     for (int64_t t = train.begin; t < train.end; t++) {
         if (!s->valid[t]) continue;
         const int slot = slot_of(s, t, 0);
-        for (int f = 0; f < F; f++) m->start[slot * F + f] += (double)s->x[t * F + f];
-        count[slot]++;
+        for (int f = 0; f < F; f++) {
+            if (!traffic_seen(s, t, f)) continue;
+            m->start[slot * F + f] += (double)s->x[t * F + f];
+            count[slot * F + f]++;
+        }
         used++;
     }
     m->season = used >= 2 * D;
-    for (int d = 0; d < D; d++) seen += count[d] > 0;
-    for (int d = 0; d < D; d++)
-        for (int f = 0; f < F && count[d]; f++) {
-            m->start[d * F + f] /= (double)count[d];
-            mean[f] += m->start[d * F + f] / (double)seen;
-        }
-    for (int d = 0; d < D; d++)
-        for (int f = 0; f < F && count[d]; f++) m->start[d * F + f] -= mean[f];
+    for (int64_t i = 0; i < (int64_t)D * F; i++) seen[i % F] += count[i] > 0;
+    for (int64_t i = 0; i < (int64_t)D * F; i++) {
+        if (!count[i]) continue;
+        m->start[i] /= (double)count[i];
+        mean[i % F] += m->start[i] / (double)seen[i % F];
+    }
+    for (int64_t i = 0; i < (int64_t)D * F; i++)
+        if (count[i]) m->start[i] -= mean[i % F];
     if (!m->season) memset(m->start, 0, (size_t)D * (size_t)F * sizeof *m->start);
     arena_rewind(a, mark);
 }

@@ -274,7 +274,7 @@ static void find_bursts(Work *w, int flow, double limit, bool high)
             if (beyond(w, u, limit, high)) end = u + 1;
         if (2 * (end - t) >= w->D && w->D > 1) continue;
         add(w, (TrafficFault){.kind = high ? FAULT_SPIKE : FAULT_DROP, .rows = {t, end}, .flows = 1, .flow = flow,
-                              .node = -1, .factor = (double)w->y[(t + end) / 2]});
+                              .node = -1, .factor = (double)w->y[t]});
         if (w->n - before > MOST_BURSTS) {
             w->n = before;      // bursty
             return;
@@ -309,8 +309,8 @@ static void find_stuck(Work *w, int flow)
     for (int64_t t = 1, end; t < T; t = end) {
         for (end = t; end < T && same(w, end, flow); end++) {}
         const int64_t pairs = end - t;
-        const double often = pairs >= STUCK_PAIRS ? fmax(p, share_of_value(w, t, flow)) : 1;
-        if ((double)T * pow(often, (double)pairs) < CHANCE)
+        if (pairs >= STUCK_PAIRS && (double)T * pow(p, (double)pairs) < CHANCE &&
+            (double)T * pow(share_of_value(w, t, flow), (double)pairs) < CHANCE)
             add(w, (TrafficFault){.kind = FAULT_STUCK, .rows = {t - 1, end}, .flows = 1, .flow = flow, .node = -1});
         end += pairs == 0;
     }
@@ -372,7 +372,7 @@ static bool join(Work *w, const TrafficFault *f, int64_t n, int64_t live, Traffi
 static void join_all(Work *w)
 {
     int64_t n = 0, live = 0;
-    for (int64_t f = 0; f < w->F; f++) live += w->live[f] && f / w->s->N != f % w->s->N;
+    for (int64_t f = 0; f < w->F; f++) live += w->live[f];
     qsort(w->fault, (size_t)w->n, sizeof *w->fault, compare_faults);
     for (int64_t i = 0, end; i < w->n; i = end) {
         const TrafficFault *f = &w->fault[i];
@@ -385,6 +385,7 @@ static void join_all(Work *w)
         if (alone || join(w, f, end - i, live, &one)) w->fault[n++] = one;
     }
     w->n = n;
+    qsort(w->fault, (size_t)n, sizeof *w->fault, compare_faults);      // a level may have become a unit
 }
 
 int64_t traffic_faults_find(const TrafficSeries *s, Arena *a, TrafficFault **out)

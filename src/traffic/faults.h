@@ -36,7 +36,7 @@ typedef struct TrafficFault {
     int flows;                   // how many have it in these rows; 0: whole rows
     int flow;                    // the first of them
     int node;                    // FAULT_DARK; else the node that all of them belong to, -1: none
-    double factor;               // of the normal level (drop, spike: the middle row's; level, unit: after / before)
+    double factor;               // of the normal level (drop, spike: the first row's; level, unit: after / before)
     int64_t from;                // FAULT_REPEATED: the first of the rows that are repeated
 } TrafficFault;
 

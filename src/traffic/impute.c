@@ -19,13 +19,6 @@ ImputeOptions impute_defaults(void)
 
 // ---- the series ----------------------------------------------------------------------------------------------------
 
-// A row that was left out as asked has no value that may be looked at; one that only lacks values has the others.
-static bool left_out(const TrafficSeries *s, int64_t t)
-{
-    const size_t F = (size_t)s->N * (size_t)s->N;
-    return !s->valid[t] && !(s->seen && memchr(s->seen + (size_t)t * F, 0, F));
-}
-
 Status impute_open(TrafficSeries *out, Arena *a, const TrafficSeries *s, int64_t most, int64_t *rows)
 {
     const int64_t F = (int64_t)s->N * s->N;
@@ -33,9 +26,7 @@ Status impute_open(TrafficSeries *out, Arena *a, const TrafficSeries *s, int64_t
     TrafficReading did = s->reading;
     SeriesRows r = {.N = s->N, .T = s->T, .slot_seconds = s->slot_seconds};
     r.x = arena_alloc(a, (size_t)(s->T * F) * sizeof *r.x);
-    for (int64_t k = 0; k < s->T * F; k++) r.x[k] = !s->seen || s->seen[k] ? s->x[k] : NAN;
-    for (int64_t t = 0; t < s->T; t++)
-        for (int64_t f = 0; f < F && left_out(s, t); f++) r.x[t * F + f] = NAN;
+    for (int64_t k = 0; k < s->T * F; k++) r.x[k] = s->valid[k / F] && (!s->seen || s->seen[k]) ? s->x[k] : NAN;
     r.mark = arena_zalloc(a, (size_t)s->T);
     for (int64_t i = 0; i < s->n_runs && !s->time; i++) r.mark[s->runs[i].begin] = i ? ROW_BORDER : 0;
     if (s->time) {

@@ -195,19 +195,21 @@ static int slot_index(const SlotMeans *m, const TrafficSeries *s, int64_t t, int
     return m->n_slots > m->per_day ? weekday * m->per_day + of_day : of_day;
 }
 
-// Slots never seen take the mean of all slots `period` apart that were (their sums and counts).
-static void fill_empty_slots(SlotMeans *m, const double *sum, const int64_t *count, int period)
+// Slots in which a flow was never measured take its mean over all slots `period` apart in which it was (their sums and
+// counts).
+static void fill_empty_slots(SlotMeans *m, const double *sum, const int32_t *count, int period)
 {
-    for (int first = 0; first < period; first++) {
-        int64_t total = 0, empty = 0;
-        for (int j = first; j < m->n_slots; j += period) total += count[j], empty += count[j] == 0;
-        for (int f = 0; total && empty && f < m->F; f++) {
+    for (int first = 0; first < period; first++)
+        for (int f = 0; f < m->F; f++) {
+            int64_t total = 0, empty = 0;
             double v = 0;
-            for (int j = first; j < m->n_slots; j += period) v += sum[(int64_t)j * m->F + f];
-            for (int j = first; j < m->n_slots; j += period)
-                if (!count[j]) m->mean[(int64_t)j * m->F + f] = (float)(v / (double)total);
+            for (int64_t j = first; j < m->n_slots; j += period) {
+                total += count[j * m->F + f], empty += count[j * m->F + f] == 0;
+                v += sum[j * m->F + f];
+            }
+            for (int64_t j = first; total && empty && j < m->n_slots; j += period)
+                if (!count[j * m->F + f]) m->mean[j * m->F + f] = (float)(v / (double)total);
         }
-    }
 }
 
 void slot_means_fit(SlotMeans *m, Arena *a, const TrafficSeries *s, TrafficRange rows, const TrafficScale *k)
@@ -219,17 +221,18 @@ void slot_means_fit(SlotMeans *m, Arena *a, const TrafficSeries *s, TrafficRange
     m->mean = arena_zalloc(a, (size_t)m->n_slots * (size_t)m->F * sizeof *m->mean);
     size_t mark = arena_mark(a);
     double *sum = arena_zalloc(a, (size_t)m->n_slots * (size_t)m->F * sizeof *sum);
-    int64_t *count = arena_zalloc(a, (size_t)m->n_slots * sizeof *count);
+    int32_t *count = arena_zalloc(a, (size_t)m->n_slots * (size_t)m->F * sizeof *count);
     for (int64_t t = rows.begin; t < rows.end; t++) {
         if (!s->valid[t]) continue;
         int64_t i = slot_index(m, s, t, 0);
-        count[i]++;
-        for (int f = 0; f < m->F; f++)
+        for (int f = 0; f < m->F; f++) {
+            if (!traffic_seen(s, t, f)) continue;
             sum[i * m->F + f] += (double)scale_forward_flow(k, f, s->x[t * m->F + f]);
+            count[i * m->F + f]++;
+        }
     }
-    for (int64_t i = 0; i < m->n_slots; i++)
-        for (int f = 0; count[i] && f < m->F; f++)
-            m->mean[i * m->F + f] = (float)(sum[i * m->F + f] / (double)count[i]);
+    for (int64_t i = 0; i < (int64_t)m->n_slots * m->F; i++)
+        if (count[i]) m->mean[i] = (float)(sum[i] / (double)count[i]);
     fill_empty_slots(m, sum, count, 1);                       // first the flow's mean,
     fill_empty_slots(m, sum, count, m->per_day);              // then, where there is one, that of the slot of the day
     arena_rewind(a, mark);
@@ -276,17 +279,19 @@ static void add_row(double *to, const double *from, int F)
 // Sums and counts of the slots within `around` of each slot, by part of the week.
 typedef struct NearSums {
     const double *sum;           // [PARTS * D][F]
-    const int64_t *count;        // [PARTS * D]
+    const int32_t *count;        // [PARTS * D][F]
     int D, F, around;
     double *near;                // [PARTS][F]
-    int64_t n[PARTS];
+    int64_t *n;                  // [PARTS][F]
 } NearSums;
 
 static void near_add(NearSums *s, int part, int slot, double sign)
 {
     const int64_t at = (int64_t)part * s->D + (slot % s->D + s->D) % s->D;
-    for (int f = 0; f < s->F; f++) s->near[(int64_t)part * s->F + f] += sign * s->sum[at * s->F + f];
-    s->n[part] += sign > 0 ? s->count[at] : -s->count[at];
+    for (int f = 0; f < s->F; f++) {
+        s->near[(int64_t)part * s->F + f] += sign * s->sum[at * s->F + f];
+        s->n[(int64_t)part * s->F + f] += sign > 0 ? s->count[at * s->F + f] : -s->count[at * s->F + f];
+    }
 }
 
 // Those around slot i.  Where many slots are near, each slot takes the sums of the one before it, less one slot and
@@ -296,8 +301,8 @@ static void near_move(NearSums *s, int i)
     enum { FEW = 30 };
     const bool anew = i == 0 || s->around <= FEW;
     if (anew) memset(s->near, 0, PARTS * (size_t)s->F * sizeof *s->near);
+    if (anew) memset(s->n, 0, PARTS * (size_t)s->F * sizeof *s->n);
     for (int part = 0; part < PARTS; part++) {
-        if (anew) s->n[part] = 0;
         for (int j = anew ? -s->around : s->around; j <= s->around; j++) near_add(s, part, i + j, 1);
         if (!anew) near_add(s, part, i - s->around - 1, -1);
     }
@@ -310,28 +315,34 @@ float *part_means_fit(Arena *a, const TrafficSeries *s, TrafficRange rows, const
     const size_t mark = arena_mark(a);
     double *sum = arena_zalloc(a, (size_t)(PARTS * D + 1) * (size_t)F * sizeof *sum);
     double *all = sum + (int64_t)PARTS * D * F;
-    int64_t *count = arena_zalloc(a, (size_t)(PARTS * D) * sizeof *count), used = 0;
+    int32_t *count = arena_zalloc(a, (size_t)(PARTS * D) * (size_t)F * sizeof *count);
+    int64_t *used = arena_zalloc(a, (size_t)F * sizeof *used);
     for (int64_t t = rows.begin; t < rows.end; t++) {
         if (!s->valid[t]) continue;
         int slot, day;
         traffic_calendar(s, t, 0, &slot, &day);
         const int64_t i = (day < WORKING_DAYS ? 0 : D) + slot;
-        for (int f = 0; f < F; f++) sum[i * F + f] += (double)scale_forward_flow(k, f, s->x[t * F + f]);
-        count[i]++;
-        used++;
+        for (int f = 0; f < F; f++) {
+            if (!traffic_seen(s, t, f)) continue;
+            sum[i * F + f] += (double)scale_forward_flow(k, f, s->x[t * F + f]);
+            count[i * F + f]++;
+            used[f]++;
+        }
     }
     for (int64_t i = 0; i < PARTS * D; i++) add_row(all, sum + i * F, F);
     NearSums near = {.sum = sum, .count = count, .D = D, .F = F, .around = around};
     near.near = arena_alloc(a, PARTS * (size_t)F * sizeof *near.near);
+    near.n = arena_alloc(a, PARTS * (size_t)F * sizeof *near.n);
     for (int i = 0; i < D; i++) {
         near_move(&near, i);
-        for (int part = 0; part < PARTS; part++) {
-            const int from = near.n[part] ? part : 1 - part;        // its own part of the week, or the other one
-            const int64_t n = near.n[from];
-            for (int f = 0; f < F && used; f++)
+        for (int part = 0; part < PARTS; part++)
+            for (int f = 0; f < F; f++) {
+                if (!used[f]) continue;
+                const int from = near.n[part * F + f] ? part : 1 - part;   // its own part of the week, or the other one
+                const int64_t n = near.n[from * F + f];
                 mean[((int64_t)part * D + i) * F + f] =
-                    (float)(n ? near.near[(int64_t)from * F + f] / (double)n : all[f] / (double)used);
-        }
+                    (float)(n ? near.near[(int64_t)from * F + f] / (double)n : all[f] / (double)used[f]);
+            }
     }
     arena_rewind(a, mark);
     return mean;

@@ -180,6 +180,9 @@ void traffic_calendar(const TrafficSeries *s, int64_t t, int64_t ahead, int *slo
 // of slots_per_day slots take its place; without times, the calendar begins at row 0.
 int64_t traffic_day(const TrafficSeries *s, int64_t t);
 
+// The time of row t, or "row 12" where times are unknown.
+const char *traffic_row_text(const TrafficSeries *s, int64_t t, Arena *a);
+
 typedef struct TrafficSuspect {
     int64_t row;
     double ratio;                // r_t

@@ -126,17 +126,19 @@ void traffic_series_estimate(TrafficSeries *s, Arena *a)
     if (!s->seen) return;
     const size_t mark = arena_mark(a);
     const int64_t F = (int64_t)s->N * s->N;
-    int64_t *last = arena_alloc(a, (size_t)F * sizeof *last);
-    for (int64_t f = 0; f < F; f++) last[f] = -1;
+    int64_t *last = arena_alloc(a, 2 * (size_t)F * sizeof *last), *first = last + F;   // rows that measured the flow
+    for (int64_t f = 0; f < F; f++) last[f] = first[f] = -1;
     for (int64_t t = 0; t < s->T; t++) {
         const bool whole = traffic_row_seen(s, t);
         if (!whole && !says_enough(s, t)) s->valid[t] = 0;
         const int64_t day = whole ? -1 : days_before(s, t);
         for (int64_t f = 0; f < F; f++) {
             float *x = &s->x[t * F + f];
-            if (s->seen[t * F + f]) last[f] = s->valid[t] ? t : last[f];
-            else if (isnan(*x)) {
-                *x = s->valid[t] ? estimate(s, t, day, f, last[f]) : 0;
+            if (s->seen[t * F + f]) {
+                if (s->valid[t]) last[f] = t;
+                if (first[f] < 0) first[f] = last[f];
+            } else if (isnan(*x)) {
+                *x = s->valid[t] ? estimate(s, t, day >= first[f] ? day : -1, f, last[f]) : 0;
                 s->reading.cells_estimated += s->valid[t];
             }
         }

@@ -68,3 +68,8 @@ void traffic_reading_print(const TrafficSeries *s, FILE *out)
     }
     for (int i = 0; i < r->notes.n; i++) fprintf(out, "  note     %s\n", r->notes.line[i]);
 }
+
+const char *traffic_row_text(const TrafficSeries *s, int64_t t, Arena *a)
+{
+    return s->time ? arena_printf(a, "%s", time_text(s->time[t]).s) : arena_printf(a, "row %lld", (long long)t);
+}

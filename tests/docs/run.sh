@@ -11,7 +11,8 @@ shift 2
 furnish() {
     mkdir build t shifted holes && ln -s "$lead" build/lead && ln -s "$root/data" data && cp -r data/gpt2-small gpt2 &&
         cp -r gpt2 tok && build/lead data synth --nodes 4 --days 15 --slot-seconds 1800 --out traffic.npy &&
-        cp traffic.npy abilene.npy && cp traffic.npy shifted/abilene.npy && cp times.npy shifted &&
+        cp traffic.npy abilene.npy && cp traffic.npy geant.npy &&
+        cp traffic.npy shifted/abilene.npy && cp times.npy shifted &&
         cp traffic.npy holes/abilene.npy && cp times.npy holes &&
         sed -n '/^    source,destination/,/^$/s/^    //p' "$root/docs/links.md" > net.csv &&
         mkdir flows && build/lead data export traffic.npy --format long --out all.csv && mv all.csv flows &&
