@@ -14,8 +14,9 @@ tmp=$(mktemp -d "${TMPDIR:-/tmp}/mutants.XXXXXX") || exit 1
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
 jobs=$(nproc 2>/dev/null || echo 1)
+version=$(sed -n 's/^VERSION := //p' Makefile)
 build=$(dirname "$checker")/..
-export kind sources checker build tmp here OMP_WAIT_POLICY=passive GOLDEN=first
+export version kind sources checker build tmp here OMP_WAIT_POLICY=passive GOLDEN=first
 
 # copy DIR: the sources
 cat > "$tmp/copy" <<'END'
@@ -31,7 +32,7 @@ for file; do
     source=$dir/src/$file.c object=$dir/$(echo "$file" | tr / -).o
     [ -f "$source" ] || source=src/$file.c
     ${CC:-gcc} -std=c11 -O1 -w -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -fopenmp -I"$dir/src" -Isrc -I. \
-        -DLEAD_COMMIT='"mutant"' -DLEAD_FLAGS='""' -c "$source" -o "$object" || exit 1
+        -DLEAD_VERSION="\"$version\"" -DLEAD_COMMIT='"mutant"' -DLEAD_FLAGS='""' -c "$source" -o "$object" || exit 1
     case $file in
     cli/*) cli=$(echo "$cli" | tr ' ' '\n' | grep -vxF "$build/src/$file.o") && cli="$cli $object" ;;
     *) library="$library $object" ;;
