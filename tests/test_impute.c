@@ -484,6 +484,27 @@ static void system_fills(TestLog *log, Arena *a)
              r[m].crps, r[IMPUTE_SEASONAL].crps, r[m].cover90);
 }
 
+// A flow that is missing for half of a window is filled from its neighbours all the same.
+static void long_hole(TestLog *log, Arena *a)
+{
+    TrafficSeries s = wave(a);
+    enum { FROM = 300, TO = 650 };
+    double error[2] = {0};
+    for (int k = 0; k < 2; k++) {
+        TrafficSeries holed = s;
+        holed.x = arena_alloc(a, (size_t)(s.T * 4) * sizeof *s.x);
+        memcpy(holed.x, s.x, (size_t)(s.T * 4) * sizeof *s.x);
+        for (int64_t t = FROM; t < TO; t++) holed.x[4 * t + 2] = NAN;
+        ImputeOptions o = with_method(k ? IMPUTE_SEASONAL : IMPUTE_LDS);
+        o.window = 700;
+        o.hidden = 2;
+        Imputation got;
+        traffic_impute(&got, a, &holed, &o);
+        for (int64_t i = 0; i < got.n; i++) error[k] += fabs((double)(got.mean[i] - s.x[got.cell[i]]));
+    }
+    TEST(log, error[0] < 0.5 * error[1], "a hole of half a window: error %g, seasonal %g", error[0], error[1]);
+}
+
 // A flow that is silent, one of which a window knows nothing, a series of few rows.
 static void odd_series(TestLog *log, Arena *a)
 {
@@ -630,6 +651,7 @@ void test_impute(TestLog *log)
     profile(log, a);
     outages(log, a);
     system_fills(log, a);
+    long_hole(log, a);
     odd_series(log, a);
     absent(log, a);
     command(log, a);

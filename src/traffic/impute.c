@@ -160,12 +160,15 @@ static void impute_last(Imputation *out, Arena *a, const TrafficSeries *s, const
         if (!isnan(s->x[k])) last[k % F] = k / F;
         else if (k == out->cell[i]) from[i++] = last[k % F];
     }
+    int64_t *next = arena_alloc(a, (size_t)out->n * sizeof *next), *of_flow = arena_alloc(a, (size_t)F * sizeof *of_flow);
+    for (int64_t f = 0; f < F; f++) of_flow[f] = -1;                     // the missing values of each flow, as a list
+    for (int64_t i = out->n - 1; i >= 0; i--) {
+        next[i] = of_flow[out->cell[i] % F];
+        of_flow[out->cell[i] % F] = i;
+    }
     for (int64_t f = 0; f < F; f++) {
-        bool made = false;
-        for (int64_t i = 0; i < out->n; i++) {
-            if (out->cell[i] % F != f) continue;
-            if (!made) last_tables(table, s, f);
-            made = true;
+        if (of_flow[f] >= 0) last_tables(table, s, f);
+        for (int64_t i = of_flow[f]; i >= 0; i = next[i]) {
             const int64_t age = s->slot[out->cell[i] / F] - s->slot[from[i]];
             put_around(out, o, i, (double)s->x[from[i] * F + f], table[age_class(age < 0 ? -age : age)]);
         }

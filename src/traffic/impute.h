@@ -12,7 +12,8 @@
 //                of a node in a row, are missing, a collector was dark: these say nothing about load
 // The mean of the last two is that of a normal y.  Their quantiles lie as far from the middle, in computed standard
 // deviations, as known values do that are hidden for that: those half a window away from what is missing, which makes
-// holes of the same kind; as far as the normal distribution's where these are too few.
+// holes of the same kind, of each flow at most a quarter of what is known; as far as the normal distribution's where
+// these are too few.
 #ifndef LEAD_TRAFFIC_IMPUTE_H
 #define LEAD_TRAFFIC_IMPUTE_H
 

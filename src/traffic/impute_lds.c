@@ -5,7 +5,7 @@
 #include "traffic/impute.h"
 #include "traffic/lds_channel.h"
 
-enum { FLOW_ROUNDS = 10, FEWEST_HIDDEN = 200, FEWEST_VALUES = 20 };
+enum { FLOW_ROUNDS = 10, FEWEST_HIDDEN = 200, FEWEST_VALUES = 20, HIDDEN_PART = 4 };
 static const double WIDEST = 2;                          // no value is above WIDEST x the flow's largest
 
 typedef struct Work {
@@ -79,14 +79,26 @@ static bool dark(const TrafficSeries *s, int64_t t, int64_t i, int64_t j)
     return from || to;
 }
 
+// Which known values of flow f are hidden: those half a window away from what is missing, but never more than one in
+// HIDDEN_PART, so that a flow with a hole of half a window keeps most of what is known of it.
+static void hide(Window *v, const Work *w, int64_t f)
+{
+    const float *x = w->s->x + v->rows.begin * w->F + f;
+    int64_t known = 0, hidden = 0;
+    for (int64_t t = 0; t < v->T; t++) known += !isnan(x[t * w->F]);
+    for (int64_t t = 0; t < v->T; t++) {
+        const bool mirror = !isnan(x[t * w->F]) && isnan(x[(t + v->T / 2) % v->T * w->F]);
+        v->hidden[t * w->F + f] = mirror && hidden < known / HIDDEN_PART;
+        hidden += v->hidden[t * w->F + f];
+    }
+}
+
 // Of all that is missing the channel explains where holes begin: how long a hole lasts says nothing of its load.
 static void read_cell(Window *v, const Work *w, int64_t k, bool channel)
 {
     const int64_t at = v->rows.begin * w->F + k, t = at / w->F, f = at % w->F;
-    const int64_t moved = v->rows.begin * w->F + (k + v->T / 2 * w->F) % (v->T * w->F);
     const float x = w->s->x[at];
     v->offset[k] = w->profile[impute_profile_row(w->s, t) * w->F + f];
-    v->hidden[k] = !isnan(x) && isnan(w->s->x[moved]);
     v->y[k] = v->hidden[k] ? (double)NAN : scaled(w, x, f) - v->offset[k];
     v->tau[k] = isnan(v->y[k]) ? 0 : (double)INFINITY;
     v->applies[k] = channel && isnan(x) && !v->first[k / w->F] && !isnan(w->s->x[at - w->F]) &&
@@ -110,6 +122,7 @@ static Window window_new(const Work *w, TrafficRange core)
         const int64_t row = v.rows.begin + t;
         v.first[t] = !row || w->s->slot[row] != w->s->slot[row - 1] + 1;
     }
+    for (int64_t f = 0; f < w->F; f++) hide(&v, w, f);
     for (size_t k = 0; k < cells; k++) read_cell(&v, w, (int64_t)k, w->o->method == IMPUTE_LDS_DROPOUT);
     v.d = (LdsData){.T = v.T, .y = v.y, .tau = v.tau, .first = v.first};
     return v;
@@ -133,13 +146,14 @@ static bool fill_by_season(Window *v, const Work *w, int64_t f)
     return n < FEWEST_VALUES;
 }
 
-// A system of its own for what all others left of flow f; its result goes to mean and deviation.
+// A system of its own for what all others left of flow f; its result goes to mean and deviation.  The mean stays within
+// what the window knows of the flow: neighbours that were extreme together do not carry it further.
 static void fill_flow(Window *v, const Work *w, const Lds *all, const LdsPath *path, int64_t f)
 {
     const size_t mark = arena_mark(w->a), bytes = (size_t)v->T * sizeof(double);
     Lds flow = lds_new(w->a, 1, 1), one = *all;
     double *y = arena_alloc(w->a, bytes), *tau = arena_alloc(w->a, bytes), *common = arena_alloc(w->a, bytes),
-           *variance = arena_alloc(w->a, bytes), none = 0;
+           *variance = arena_alloc(w->a, bytes), none = 0, least = INFINITY, most = -INFINITY;
     const LdsData blank = {.T = v->T, .y = memset(arena_alloc(w->a, bytes), 0xFF, bytes)};     // all NaN
     one.F = 1;
     one.C = all->C + f * all->K;
@@ -148,6 +162,9 @@ static void fill_flow(Window *v, const Work *w, const Lds *all, const LdsPath *p
         lds_value(&one, &blank, path, t, 0, &common[t], &variance[t]);
         y[t] = v->y[t * w->F + f] - common[t];
         tau[t] = v->tau[t * w->F + f];
+        if (!isinf(tau[t])) continue;
+        least = fmin(least, v->y[t * w->F + f]);
+        most = fmax(most, v->y[t * w->F + f]);
     }
     const LdsData d = {.T = v->T, .y = y, .tau = tau, .first = v->first};
     LdsPath p = lds_path_new(w->a, 1, v->T);
@@ -157,7 +174,7 @@ static void fill_flow(Window *v, const Work *w, const Lds *all, const LdsPath *p
         double mean, spread;
         if (!wanted(v, w, t * w->F + f)) continue;
         lds_value(&flow, &d, &p, t, 0, &mean, &spread);
-        v->mean[t * w->F + f] = common[t] + mean;
+        v->mean[t * w->F + f] = fmin(fmax(common[t] + mean, least), most);
         v->deviation[t * w->F + f] = sqrt(spread + variance[t]);
     }
     arena_rewind(w->a, mark);
@@ -217,25 +234,31 @@ static void put_cell(Imputation *out, const Work *w, const Window *v, const Band
     impute_put(out, w->o, i, mean, z);
 }
 
+// Fits the window's systems to what is known and not hidden; -> mean and deviation of what is hidden or to be filled.
+static void fit_window(Window *v, const Work *w, Imputation *out)
+{
+    const int K = w->o->hidden < w->F ? w->o->hidden : (int)w->F;
+    Lds all = lds_new(w->a, K, (int)w->F);
+    LdsPath path = lds_path_new(w->a, K, v->T);
+    lds_start(&all, w->a, &v->d, 1);
+    if (w->o->method == IMPUTE_LDS_DROPOUT) {
+        LdsChannel c = {.offset = v->offset, .applies = v->applies, .y = v->y, .tau = v->tau};
+        c.xi = arena_alloc(w->a, (size_t)(v->T * w->F) * sizeof *c.xi);
+        channel_start(&c, v->T * w->F);
+        channel_fit(&c, &all, w->a, &v->d, &path, w->o->rounds);
+        out->a += c.a;
+        out->b += c.b;
+    } else lds_fit(&all, w->a, &v->d, &path, w->o->rounds);
+    for (int64_t f = 0; f < w->F; f++)
+        if (!fill_by_season(v, w, f)) fill_flow(v, w, &all, &path, f);
+}
+
 // Fills the cells first .. last-1, which lie in the core.
 static void fill_window(Imputation *out, const Work *w, TrafficRange core, int64_t first, int64_t last)
 {
     const size_t mark = arena_mark(w->a);
     Window v = window_new(w, core);
-    const int K = w->o->hidden < w->F ? w->o->hidden : (int)w->F;
-    Lds all = lds_new(w->a, K, (int)w->F);
-    LdsPath path = lds_path_new(w->a, K, v.T);
-    lds_start(&all, w->a, &v.d, 1);
-    if (w->o->method == IMPUTE_LDS_DROPOUT) {
-        LdsChannel c = {.offset = v.offset, .applies = v.applies, .y = v.y, .tau = v.tau};
-        c.xi = arena_alloc(w->a, (size_t)(v.T * w->F) * sizeof *c.xi);
-        channel_start(&c, v.T * w->F);
-        channel_fit(&c, &all, w->a, &v.d, &path, w->o->rounds);
-        out->a += c.a;
-        out->b += c.b;
-    } else lds_fit(&all, w->a, &v.d, &path, w->o->rounds);
-    for (int64_t f = 0; f < w->F; f++)
-        if (!fill_by_season(&v, w, f)) fill_flow(&v, w, &all, &path, f);
+    fit_window(&v, w, out);
     const Bands bands = fit_bands(&v, w);
     for (int64_t i = first; i < last; i++) put_cell(out, w, &v, &bands, i);
     arena_rewind(w->a, mark);

@@ -300,47 +300,61 @@ double lds_fit(Lds *m, Arena *a, const LdsData *d, LdsPath *p, int rounds)
 
 // ---- a start for EM ------------------------------------------------------------------------------------------------
 
-static double measured(const LdsData *d, int64_t k) { return isinf(precision(d, k)) ? d->y[k] : 0; }
+static bool measured(const LdsData *d, int64_t k) { return isinf(precision(d, k)) != 0; }
 
-// Z [T][K] of C: least squares, then each of its columns to unit variance; returns nothing that is not finite.
+// Inverts the sum of what was measured, m [K][K], made regular by a hundredth of what all together would give.
+static void invert_part(double *m, double all, int K)
+{
+    for (int i = 0; i < K; i++) m[i * K + i] += 0.01 * all + 1e-9;
+    spd_invert(m, K);
+}
+
+// to [K][K] += x x'.
+static void add_square(double *to, const double *x, int K)
+{
+    for (int i = 0; i < K; i++)
+        for (int j = 0; j < K; j++) to[i * K + j] += x[i] * x[j];
+}
+
+// Z [T][K] of C: for each row least squares over the series that were measured in it; then each column to unit variance.
 static void states_of(double *Z, const Lds *m, const LdsData *d)
 {
     const int K = m->K, F = m->F;
-    double gram[SQUARE] = {0}, h[LDS_MOST], scale[LDS_MOST] = {0};
-    for (int f = 0; f < F; f++)
-        for (int i = 0; i < K; i++)
-            for (int j = 0; j < K; j++) gram[i * K + j] += m->C[f * K + i] * m->C[f * K + j];
-    for (int i = 0; i < K; i++) gram[i * K + i] = gram[i * K + i] * (1 + 1e-6) + 1e-9;
-    spd_invert(gram, K);
+    double scale[LDS_MOST] = {0};
+    const double all = dot(m->C, m->C, F * K) / K;
     for (int64_t t = 0; t < d->T; t++) {
-        memset(h, 0, sizeof h);
-        for (int f = 0; f < F; f++)
-            for (int i = 0; i < K; i++) h[i] += m->C[f * K + i] * measured(d, t * F + f);
+        double gram[SQUARE] = {0}, h[LDS_MOST] = {0};
+        for (int f = 0; f < F; f++) {
+            if (!measured(d, t * F + f)) continue;
+            add_square(gram, m->C + f * K, K);
+            for (int i = 0; i < K; i++) h[i] += m->C[f * K + i] * d->y[t * F + f];
+        }
+        invert_part(gram, all, K);
         times_vector(Z + t * K, gram, h, K);
         for (int i = 0; i < K; i++) scale[i] += Z[t * K + i] * Z[t * K + i] / (double)d->T;
     }
     for (int64_t k = 0; k < d->T * K; k++) Z[k] /= sqrt(scale[k % K]) + 1e-9;
 }
 
-// C of Z, and what remains as R.
+// C of Z, for each series over the rows in which it was measured, and what remains as R.
 static void loadings_of(Lds *m, const LdsData *d, const double *Z)
 {
     const int K = m->K, F = m->F;
-    double gram[SQUARE] = {0};
-    for (int64_t t = 0; t < d->T; t++)
-        for (int i = 0; i < K; i++)
-            for (int j = 0; j < K; j++) gram[i * K + j] += Z[t * K + i] * Z[t * K + j];
-    for (int i = 0; i < K; i++) gram[i * K + i] = gram[i * K + i] * (1 + 1e-6) + 1e-9;
-    spd_invert(gram, K);
     for (int f = 0; f < F; f++) {
-        double h[LDS_MOST] = {0}, yy = 0;
+        double gram[SQUARE] = {0}, h[LDS_MOST] = {0}, yy = 0;
+        int64_t n = 0;
         for (int64_t t = 0; t < d->T; t++) {
-            const double y = measured(d, t * F + f);
+            if (!measured(d, t * F + f)) continue;
+            const double y = d->y[t * F + f];
+            n++;
             yy += y * y;
+            add_square(gram, Z + t * K, K);
             for (int i = 0; i < K; i++) h[i] += y * Z[t * K + i];
         }
+        invert_part(gram, (double)n, K);   // each column of Z has unit variance
         times_vector(m->C + f * K, gram, h, K);
-        m->R[f] = fmax((yy - dot(m->C + f * K, h, K)) / (double)d->T, 1e-3 * yy / (double)d->T + LEAST_NOISE);
+        const double mean = n ? yy / (double)n : 0, left = n ? (yy - dot(m->C + f * K, h, K)) / (double)n : 0;
+        m->R[f] = fmax(left, 1e-3 * mean + LEAST_NOISE);
     }
 }
 

@@ -32,7 +32,8 @@ for file; do
     source=$dir/src/$file.c object=$dir/$(echo "$file" | tr / -).o
     [ -f "$source" ] || source=src/$file.c
     ${CC:-gcc} -std=c11 -O1 -w -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -fopenmp -I"$dir/src" -Isrc -I. \
-        -DLEAD_VERSION="\"$version\"" -DLEAD_COMMIT='"mutant"' -DLEAD_FLAGS='""' -c "$source" -o "$object" || exit 1
+        -DLEAD_VERSION="\"$version\"" -DLEAD_COMMIT='"mutant"' -DLEAD_SOURCES="\"$(printf %064d 0)\"" -DLEAD_FLAGS='""' \
+        -c "$source" -o "$object" || exit 1
     case $file in
     cli/*) cli=$(echo "$cli" | tr ' ' '\n' | grep -vxF "$build/src/$file.o") && cli="$cli $object" ;;
     *) library="$library $object" ;;
