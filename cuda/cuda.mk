@@ -1,5 +1,8 @@
 # CUDA.  make cuda: build/lead-cuda (where nvcc is); make cuda-emulate: every kernel on the host, part of make test.
+# CUDA_ARCH: machine code for these GPUs, and the last one's PTX, which the driver compiles for newer ones (Blackwell)
+# when the program starts; one architecture alone is for that GPU and brings no PTX.
 CUDA_ARCH ?= 80 90
+PTX_ARCH   = $(if $(word 2,$(CUDA_ARCH)),$(lastword $(CUDA_ARCH)))
 NVCC      ?= nvcc
 CU        := $(wildcard cuda/*.cu)
 CU_SM90   := $(wildcard cuda/*_sm90.cu)
@@ -9,7 +12,7 @@ CU_EMU    := $(filter-out cuda/device.cu,$(CU))
 # very bits of the CPU: no contraction there.
 NVCCFLAGS := -std=c++17 -O3 -lineinfo -Werror all-warnings -Xcompiler -Wall,-Wextra,-fopenmp -Isrc -Icuda -MMD -MP
 GENCODE    = $(if $(findstring _sm90.cu,$<),-gencode arch=compute_90a$(comma)code=sm_90a, \
-             $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a)$(comma)code=sm_$(a)))
+             $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a)$(comma)code=[sm_$(a)$(if $(filter $a,$(PTX_ARCH)),$(comma)compute_$(a))]))
 
 $(BUILD)/cuda/%.o: cuda/%.cu
 	@mkdir -p $(@D)
@@ -33,9 +36,13 @@ cuda-report: cuda
 EMULATE_OBJ   := $(CU_EMU:cuda/%.cu=$(BUILD)/emulate/%.o) $(BUILD)/emulate/emulate.o $(BUILD)/emulate/hopper.o \
                  $(BUILD)/tests/emulate/fence.o
 FAULT_OBJ     := $(BUILD)/emulate/faults.o
+# Products and sums are contracted as by nvcc (but in random.cu), so that the checks see roundings of its kind; a CPU
+# without fused multiply-add cannot.
+HOST_FMA      := $(if $(filter x86_64,$(shell uname -m)),$(if $(shell grep -m1 -ow fma /proc/cpuinfo),-mfma,none))
+EMULATE_FMA    = $(if $(filter none,$(HOST_FMA))$(findstring random.cu,$<),-ffp-contract=off,-ffp-contract=fast $(HOST_FMA))
 EMULATE_FLAGS  = $(filter -O% -g -fsanitize% -fno-sanitize% -fno-omit%,$(CFLAGS)) -std=c++17 -DLEAD_CUDA_EMULATE -Wall \
                  -Wextra -Wshadow -Werror -Wno-unknown-pragmas -Wno-unused-function -fno-exceptions -fno-rtti \
-                 -fno-threadsafe-statics -ffp-contract=off -fno-math-errno -fopenmp -Isrc -Icuda -Itests/emulate \
+                 -fno-threadsafe-statics $(EMULATE_FMA) -fno-math-errno -fopenmp -Isrc -Icuda -Itests/emulate \
                  -MMD -MP
 
 $(BUILD)/emulate/%.o: cuda/%.cu

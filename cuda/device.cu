@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STAGE_BYTES = 16 << 20 };   // each half of the pinned memory
+enum { STAGE_BYTES = 16 << 20,   // each half of the pinned memory
+       ALLOWED = 64 };           // kernels with dynamic shared memory
 
 typedef struct Gpu {
     cudaStream_t stream;
@@ -26,6 +27,8 @@ typedef struct Gpu {
     bool recording;
     const char *wgmma;             // LEAD_WGMMA; NULL: off
     decltype(&cuTensorMapEncodeTiled) encode;   // the driver's; with wgmma
+    struct { const void *kernel; size_t shared; } allowed[ALLOWED];   // shared: dynamic bytes that it may have
+    int n_allowed;
 } Gpu;
 
 static Gpu *gpu_of(const Device *d) { return static_cast<Gpu *>(d->state); }
@@ -117,12 +120,26 @@ void cuda_launch(const OpCall *c, const void *kernel, dim3 grid, dim3 block, siz
     const Device *d = device_of(c);
     const Gpu *g = gpu_of(d);
     const char *op = op_info(c->op)->name;
-    if (shared > 48 << 10)
-        check(d, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared), op);
     check(d, cudaLaunchKernel(kernel, grid, block, args, shared, g->stream), op);
     cudaStreamCaptureStatus recording = cudaStreamCaptureStatusNone;
     if (g->sync) check(d, cudaStreamIsCapturing(g->stream, &recording), op);
     if (g->sync && recording == cudaStreamCaptureStatusNone) check(d, cudaStreamSynchronize(g->stream), op);
+}
+
+// Asks the runtime once for a kernel and size: the call takes longer than the launch.
+void cuda_allow_shared(const OpCall *c, const void *kernel, size_t shared)
+{
+    const Device *d = device_of(c);
+    Gpu *g = gpu_of(d);
+    int i = 0;
+    while (i < g->n_allowed && g->allowed[i].kernel != kernel) i++;
+    if (i < g->n_allowed && shared <= g->allowed[i].shared) return;
+    CHECK(i < ALLOWED, "cuda: more than %d kernels with dynamic shared memory", (int)ALLOWED);
+    check(d, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared),
+          op_info(c->op)->name);
+    g->allowed[i].kernel = kernel;
+    g->allowed[i].shared = shared;
+    if (i == g->n_allowed) g->n_allowed++;
 }
 
 int cuda_multiprocessors(const OpCall *c) { return gpu_of(device_of(c))->multiprocessors; }

@@ -89,7 +89,8 @@ struct Step {
         Pack<W> b = {};
         if (z) b = load<W>(z + i);
 #pragma unroll
-        for (int k = 0; k < W; k++) r.v[k] = fx * r.v[k] + fd * a.v[k] + fz * b.v[k];
+        for (int k = 0; k < W; k++)   // no contraction: where the terms cancel it would be ulps away from the reference
+            r.v[k] = __fadd_rn(__fadd_rn(__fmul_rn(fx, r.v[k]), __fmul_rn(fd, a.v[k])), __fmul_rn(fz, b.v[k]));
         return r;
     }
 };

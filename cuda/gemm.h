@@ -33,7 +33,8 @@
 // (put_slab), so that whole lines are written.
 //
 // --math tf32, bf16 (mma_kernel): the same tiles in f32, rounded when a fragment is read; m16n8k8 (k16) products of the
-// tensor cores, sums in f32.  Only for W = 4.  A warp reads 24 words for 16 products of 1,024 (8 of 2,048)
+// tensor cores, sums in f32.  An operand that is not fit for W = 4 arrives in copies of 4 bytes (GPT-2's head of 50,257
+// columns: its gradient's rows); the other one's stay wide.  A warp reads 24 words for 16 products of 1,024 (8 of 2,048)
 // multiplications:
 // bound by shared memory.  Expected: 180 TFLOP/s at 4096^3, 3 to 4 times the f32 kernel, not the tensor cores' ceiling.
 //
@@ -123,9 +124,17 @@ static __device__ __forceinline__ void tile_place(int64_t tile, int64_t tiles_m,
 template <int ROWS, bool RUNS> struct Tile {
     enum { LD = RUNS ? 0 + GEMM_K + 4 : ROWS + 8, SIZE = LD * (RUNS ? ROWS : 0 + GEMM_K) };
 
+    template <int THREADS, class Op>
+    static __device__ __forceinline__ void fetch(float *to, const Op &op, bool wide, int64_t b, int32_t row0,
+                                                 int32_t k0, int32_t k_end)
+    {
+        if (wide) fetch_runs<4, THREADS>(to, op, b, row0, k0, k_end);
+        else fetch_runs<1, THREADS>(to, op, b, row0, k0, k_end);
+    }
+
     template <int W, int THREADS, class Op>
-    static __device__ __forceinline__ void fetch(float *to, const Op &op, int64_t b, int32_t row0, int32_t k0,
-                                                 int32_t k_end)
+    static __device__ __forceinline__ void fetch_runs(float *to, const Op &op, int64_t b, int32_t row0, int32_t k0,
+                                                      int32_t k_end)
     {
         enum { CHUNKS = ROWS * GEMM_K / W, ACROSS = (RUNS ? GEMM_K : ROWS) / W };
 #pragma unroll 1   // addresses one at a time: unrolled, they fill the registers and the sums spill
@@ -189,9 +198,10 @@ template <int BM, int BN> static __device__ __forceinline__ Part3 part_of(const 
 }
 
 // Calls step(a, b) for each GEMM_K values of k with the operands' tiles in shared memory; the next ones are on their
-// way.
-template <int WM, int WN, int W, class A, class B, class Step>
-static __device__ __forceinline__ void for_tiles(const Part3 &at, const A &a, const B &b, Step step)
+// way.  wide_a, wide_b: that operand's copies are of 16 bytes.
+template <int WM, int WN, class A, class B, class Step>
+static __device__ __forceinline__ void for_tiles(const Part3 &at, const A &a, const B &b, bool wide_a, bool wide_b,
+                                                 Step step)
 {
     enum { THREADS = WM * WN * 32 };
     typedef Tile<64 * WM, A::K_RUNS> TileA;
@@ -199,16 +209,16 @@ static __device__ __forceinline__ void for_tiles(const Part3 &at, const A &a, co
     SHARED(float4, shared_a, [2][TileA::SIZE / 4]);
     SHARED(float4, shared_b, [2][TileB::SIZE / 4]);
     const int steps = (int)((at.k_end - at.k_begin + GEMM_K - 1) / GEMM_K);
-    TileA::template fetch<W, THREADS>((float *)shared_a[0], a, at.batch, at.m0, at.k_begin, at.k_end);
-    TileB::template fetch<W, THREADS>((float *)shared_b[0], b, at.batch, at.n0, at.k_begin, at.k_end);
+    TileA::template fetch<THREADS>((float *)shared_a[0], a, wide_a, at.batch, at.m0, at.k_begin, at.k_end);
+    TileB::template fetch<THREADS>((float *)shared_b[0], b, wide_b, at.batch, at.n0, at.k_begin, at.k_end);
     copy_async_commit();
     for (int i = 0; i < steps; i++) {
         copy_async_wait<0>();
         __syncthreads();   // this step's tiles are there, and nobody reads the other buffers any more
         if (i + 1 < steps) {
             const int32_t k0 = at.k_begin + (i + 1) * GEMM_K;
-            TileA::template fetch<W, THREADS>((float *)shared_a[(i + 1) % 2], a, at.batch, at.m0, k0, at.k_end);
-            TileB::template fetch<W, THREADS>((float *)shared_b[(i + 1) % 2], b, at.batch, at.n0, k0, at.k_end);
+            TileA::template fetch<THREADS>((float *)shared_a[(i + 1) % 2], a, wide_a, at.batch, at.m0, k0, at.k_end);
+            TileB::template fetch<THREADS>((float *)shared_b[(i + 1) % 2], b, wide_b, at.batch, at.n0, k0, at.k_end);
             copy_async_commit();
         }
         step((const float *)shared_a[i % 2], (const float *)shared_b[i % 2]);
@@ -250,7 +260,7 @@ gemm_kernel(GemmSizes s, A a, B b, Epilogue e, bool wide_out)
     const int warp = (int)threadIdx.x / 32, lane_m = (int)threadIdx.x % 8, lane_n = (int)threadIdx.x % 32 / 8;
     const int row0 = warp / WN * 64, col0 = warp % WN * 32;
     float sum[8][8] = {};
-    for_tiles<WM, WN, W>(at, a, b, [&](const float *sa, const float *sb) {
+    for_tiles<WM, WN>(at, a, b, W == 4, W == 4, [&](const float *sa, const float *sb) {
 #pragma unroll
         for (int k = 0; k < GEMM_K; k += KU) {
             float fa[KU][8], fb[KU][8];
@@ -289,7 +299,7 @@ template <class T> static __device__ __forceinline__ uint32_t tf32_of(const floa
 
 template <bool BF16, int WM, int WN, class A, class B>
 static __global__ void __launch_bounds__(WM *WN * 32, WM *WN == 4 ? 3 : 6)
-mma_kernel(GemmSizes s, A a, B b, Epilogue e, bool wide_out)
+mma_kernel(GemmSizes s, A a, B b, Epilogue e, bool wide_out, bool wide_a, bool wide_b)
 {
     enum { BM = 64 * WM, BN = 32 * WN, DEPTH = BF16 ? 16 : 8 };
     typedef Tile<BM, A::K_RUNS> TileA;
@@ -299,7 +309,7 @@ mma_kernel(GemmSizes s, A a, B b, Epilogue e, bool wide_out)
     const int warp = (int)threadIdx.x / 32, g = (int)threadIdx.x % 32 / 4, t = (int)threadIdx.x % 4;
     const int row0 = warp / WN * 64, col0 = warp % WN * 32;
     float sum[4][4][4] = {};   // 16 rows, 8 columns, the fragment
-    for_tiles<WM, WN, 4>(at, a, b, [&](const float *sa, const float *sb) {
+    for_tiles<WM, WN>(at, a, b, wide_a, wide_b, [&](const float *sa, const float *sb) {
 #pragma unroll
         for (int k = 0; k < GEMM_K; k += DEPTH) {
             uint32_t fa[4][4], fb[4][2];
@@ -384,12 +394,15 @@ static void gemm_tiles(const OpCall *c, GemmSizes s, const A &a, const B &b, con
     gemm_split(&s, tiles, GEMM_K);
     float *part = s.splits > 1 ? scratch_of<float>(c, (size_t)(s.splits * s.batch * s.M * s.N)) : NULL;
     const Epilogue first = e.of_splits(part, s.N);
-    const bool wide = a.wide() && b.wide();
-    auto *kernel = gemm_kernel<WM, WN, 1, A, B>;
-    if (wide && math_of(c) == MATH_BF16) kernel = mma_kernel<true, WM, WN, A, B>;
-    else if (wide && math_of(c) == MATH_TF32) kernel = mma_kernel<false, WM, WN, A, B>;
-    else if (wide) kernel = gemm_kernel<WM, WN, 4, A, B>;
-    launch(c, kernel, blocks_of(tiles * s.splits), WM * WN * 32, 0, s, a, b, first, first.wide(s.N));
+    const bool wide_a = a.wide(), wide_b = b.wide(), wide_out = first.wide(s.N);
+    const unsigned blocks = blocks_of(tiles * s.splits);
+    if (math_of(c) == MATH_FP32) {
+        auto *kernel = wide_a && wide_b ? gemm_kernel<WM, WN, 4, A, B> : gemm_kernel<WM, WN, 1, A, B>;
+        launch(c, kernel, blocks, WM * WN * 32, 0, s, a, b, first, wide_out);
+    } else {
+        auto *kernel = math_of(c) == MATH_BF16 ? mma_kernel<true, WM, WN, A, B> : mma_kernel<false, WM, WN, A, B>;
+        launch(c, kernel, blocks, WM * WN * 32, 0, s, a, b, first, wide_out, wide_a, wide_b);
+    }
     if (part) gemm_reduce(c, s, part, e);
 }
 

@@ -135,14 +135,23 @@ static __device__ __forceinline__ void mbarrier_arrive_expect(uint64_t *b, unsig
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;"
                  ::"r"(shared_address(b)), "r"(bytes) : "memory");
 }
-// A phase that never ends (a bug) stops the kernel with an error after seconds, instead of hanging the GPU.
+// A phase that never ends (a bug) stops the kernel with an error after 2 s by the GPU's clock, instead of hanging it.
+static __device__ __forceinline__ uint64_t nanoseconds()
+{
+    uint64_t t;
+    asm volatile("mov.u64 %0, %globaltimer;" : "=l"(t));
+    return t;
+}
 static __device__ __forceinline__ void mbarrier_wait(uint64_t *b, unsigned parity)
 {
-    unsigned ended = 0;
-    for (unsigned tries = 0; !ended; tries++) {
+    uint64_t start = 0;
+    for (;;) {
+        unsigned ended;
         asm volatile("{\n.reg .pred p;\nmbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}"
                      : "=r"(ended) : "r"(shared_address(b)), "r"(parity) : "memory");
-        if (tries == 1u << 26) __trap();
+        if (ended) return;
+        if (!start) start = nanoseconds();
+        else if (nanoseconds() - start > 2000000000u) __trap();
     }
 }
 static __device__ __forceinline__ void tma_load(void *to, const TensorMap *map, uint64_t *b, int c0, int c1, int c2)

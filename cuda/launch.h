@@ -57,11 +57,24 @@ extern "C" {
 #ifndef LEAD_CUDA_EMULATE
 // cuda/device.cu.  Errors carry the op's name; see LEAD_SYNC there.
 void cuda_launch(const OpCall *c, const void *kernel, dim3 grid, dim3 block, size_t shared, void **args);
+void cuda_allow_shared(const OpCall *c, const void *kernel, size_t shared);
 int cuda_multiprocessors(const OpCall *c);
 int cuda_capability(const OpCall *c);   // 80, 90, ..
 #endif
 
 template <class P> struct SameType { typedef P type; };
+
+// A kernel's static and dynamic shared memory may together exceed 48 KiB only once the kernel has been allowed so many
+// dynamic bytes.  What is static is known to the compiler alone, so every kernel with dynamic memory is.
+static inline void allow_shared(const OpCall *c, const void *kernel, size_t shared)
+{
+#ifdef LEAD_CUDA_EMULATE
+    (void)c;
+    emulate_allow_shared(kernel, shared);
+#else
+    cuda_allow_shared(c, kernel, shared);
+#endif
+}
 
 // Runs kernel<<<grid, block, shared>>>(args..) after the calls before it.  An empty grid is no call.  shared: bytes of
 // SHARED_DYNAMIC, up to 227 KiB on sm_90, 163 KiB on sm_80.
@@ -70,11 +83,14 @@ static inline void launch(const OpCall *c, void (*kernel)(P...), dim3 grid, dim3
                           typename SameType<P>::type... args)
 {
     if (!grid.x || !grid.y || !grid.z) return;
+    const void *symbol = reinterpret_cast<const void *>(kernel);
+    if (shared) allow_shared(c, symbol, shared);
 #ifdef LEAD_CUDA_EMULATE
-    emulate_call(op_info(c->op)->name, grid, block, shared, [=] { kernel(args...); });   // by value: it may be recorded
+    // arguments by value: the call may be recorded
+    emulate_call(op_info(c->op)->name, symbol, grid, block, shared, [=] { kernel(args...); });
 #else
     void *list[] = {(void *)&args..., NULL};
-    cuda_launch(c, reinterpret_cast<const void *>(kernel), grid, block, shared, list);
+    cuda_launch(c, symbol, grid, block, shared, list);
 #endif
 }
 

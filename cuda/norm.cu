@@ -29,6 +29,8 @@ static __global__ void layer_norm_kernel(int64_t rows, int64_t C, float eps, con
     }
 }
 
+// h is rounded by itself (__fmul_rn): contracted into h - mh it would be exact there and rounded in mh, and rstd, up to
+// eps^-1/2 = 316, would multiply the difference where rows have one value.  The same below in group_norm_dx_kernel.
 template <int TEAM>
 static __global__ void layer_norm_dx_kernel(int64_t rows, int64_t C, const float *x, const float *gamma,
                                             const float *mean, const float *rstd, const float *dy, float *dx)
@@ -40,14 +42,14 @@ static __global__ void layer_norm_dx_kernel(int64_t rows, int64_t C, const float
     const float m = mine ? mean[t.row] : 0, s = mine ? rstd[t.row] : 0;
     float mh = 0, mhx = 0;
     for (int64_t i = t.lane; i < n; i += TEAM) {
-        const float h = dy[at + i] * gamma[i];
+        const float h = __fmul_rn(dy[at + i], gamma[i]);
         mh += h;
         mhx += h * ((x[at + i] - m) * s);
     }
     mh = team_sum<TEAM>(mh, shared) / (float)C;
     mhx = team_sum<TEAM>(mhx, shared) / (float)C;
     for (int64_t i = t.lane; i < n; i += TEAM)
-        dx[at + i] += s * (dy[at + i] * gamma[i] - mh - (x[at + i] - m) * s * mhx);
+        dx[at + i] += s * (__fmul_rn(dy[at + i], gamma[i]) - mh - (x[at + i] - m) * s * mhx);
 }
 
 struct LayerNormAffine {   // dy xhat, dy
@@ -170,7 +172,7 @@ static __global__ void group_norm_dx_kernel(int64_t groups, int64_t size, Groups
     int64_t i;
     for (int64_t j = t.lane; j < n; j += TEAM) {
         const int64_t at = g.at(j, &i);
-        const float xhat = (x[at] - m) * s, h = a.dz(g.n, i, xhat, dy[at]) * a.factor(g.n, i);
+        const float xhat = (x[at] - m) * s, h = __fmul_rn(a.dz(g.n, i, xhat, dy[at]), a.factor(g.n, i));
         mh += h;
         mhx += h * xhat;
     }
@@ -178,7 +180,7 @@ static __global__ void group_norm_dx_kernel(int64_t groups, int64_t size, Groups
     mhx = team_sum<TEAM>(mhx, shared) / (float)size;
     for (int64_t j = t.lane; j < n; j += TEAM) {
         const int64_t at = g.at(j, &i);
-        const float xhat = (x[at] - m) * s, h = a.dz(g.n, i, xhat, dy[at]) * a.factor(g.n, i);
+        const float xhat = (x[at] - m) * s, h = __fmul_rn(a.dz(g.n, i, xhat, dy[at]), a.factor(g.n, i));
         dx[at] += s * (h - mh - xhat * mhx);
     }
 }

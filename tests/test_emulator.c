@@ -22,7 +22,7 @@ static float expected(Fault f, int i)
     if (f == FAULT_NONE_MIRROR || f == FAULT_NO_BARRIER) return (float)(N - 1 - i);
     if (f == FAULT_NONE_ASYNC || f == FAULT_NO_WAIT) return source[(i + 1) % N];
     if (f == FAULT_NONE_WARPS) return 496 + 11 + (float)(i % 8 ? i % 32 - 1 : i % 32);
-    if (f == FAULT_UNWRITTEN) return 1;
+    if (f == FAULT_UNWRITTEN || f == FAULT_NONE_SHARED) return 1;
     float sum = 0;   // products
     for (int k = 0; k < 16; k++) sum += (float)(i / 8 - k) * (float)(k + 2 * (i % 8));
     return sum;
@@ -145,8 +145,9 @@ static void test_hopper(TestLog *log, const char *path)
 
 void test_emulator(TestLog *log)
 {
-    static const Fault right[] = {FAULT_NONE_MIRROR, FAULT_NONE_ASYNC, FAULT_NONE_WARPS, FAULT_NONE_PRODUCTS};
-    for (int i = 0; i < 4; i++)
+    static const Fault right[] = {FAULT_NONE_MIRROR, FAULT_NONE_ASYNC, FAULT_NONE_WARPS, FAULT_NONE_PRODUCTS,
+                                  FAULT_NONE_SHARED};
+    for (int i = 0; i < 5; i++)
         TEST(log, right_orders(right[i]) == 4, "kernel %d is right in %d of 4 orders", right[i],
              right_orders(right[i]));
     static const Fault wrong[] = {FAULT_NO_BARRIER, FAULT_UNWRITTEN, FAULT_NO_WAIT};
@@ -159,6 +160,7 @@ void test_emulator(TestLog *log)
         {FAULT_OVERRUN, "wrote behind"},
         {FAULT_LARGE_BLOCK, "want a block"},
         {FAULT_LARGE_GRID, "too large"},
+        {FAULT_NOT_ALLOWED, "must be allowed"},
     };
     char path[600];
     snprintf(path, sizeof path, "%s/emulator.log", log->tmp);
@@ -167,7 +169,7 @@ void test_emulator(TestLog *log)
 #else
     const bool asan = false;
 #endif
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         const bool dies = aborts(fatal[i].f, false, path);
         // a sanitizer stops an overrun before the red zones are looked at, with its own message and exit
         if (asan && fatal[i].f == FAULT_OVERRUN)

@@ -6,7 +6,8 @@
 //   shared      0xFF bytes (NaN) when a block starts; red zones around each variable, checked when the block ends and,
 //               with AddressSanitizer, at each access
 //   errors      a barrier that some threads miss or that they reach at another line, a warp operation whose lanes have
-//               gone elsewhere, shared memory overrun, grids beyond the hardware's limits: a message and abort()
+//               gone elsewhere, shared memory overrun, more than 48 KiB of it, static and dynamic, in a kernel that was
+//               not allowed so many dynamic bytes, grids beyond the hardware's limits: a message and abort()
 //   sm_90a      barriers with byte counts, tensor copies, wgmma: hopper.cc
 //   copy_async  takes place when it is waited for; until then the target is NaN
 //   recording   kernels and copies are kept and run later (tensor/graph.h)
@@ -36,7 +37,9 @@ extern dim3 threadIdx, blockIdx, blockDim, gridDim;   // of the running thread; 
 // ---- host side
 
 // Runs the threads of all blocks.  window(true) is called before and window(false) after: see fence.h; may be NULL.
-void emulate_run(const char *op, dim3 grid, dim3 block, size_t shared, void (*thread)(void *), void *arg);
+void emulate_run(const char *op, const void *kernel, dim3 grid, dim3 block, size_t shared, void (*thread)(void *),
+                 void *arg);
+void emulate_allow_shared(const void *kernel, size_t dynamic);   // cudaFuncSetAttribute
 extern "C" void emulate_window(void (*window)(bool open));
 
 // Recorded work: between begin and end kernels (with their arguments), copies and clearings are kept instead of done;
@@ -51,16 +54,18 @@ void emulate_record_run(void *graph);
 void emulate_record_free(void *graph);
 int64_t emulate_record_nodes(void *graph);
 }
-void emulate_record_kernel(const char *op, dim3 grid, dim3 block, size_t shared, void (*thread)(void *),
-                           const void *arg, size_t bytes);
+void emulate_record_kernel(const char *op, const void *kernel, dim3 grid, dim3 block, size_t shared,
+                           void (*thread)(void *), const void *arg, size_t bytes);
 
 template <class Body> static void emulate_thread(void *body) { (*static_cast<Body *>(body))(); }
 
-template <class Body> static void emulate_call(const char *op, dim3 grid, dim3 block, size_t shared, Body body)
+template <class Body>
+static void emulate_call(const char *op, const void *kernel, dim3 grid, dim3 block, size_t shared, Body body)
 {
     static_assert(__is_trivially_copyable(Body), "a kernel's arguments are plain values");
-    if (emulate_recording()) emulate_record_kernel(op, grid, block, shared, emulate_thread<Body>, &body, sizeof body);
-    else emulate_run(op, grid, block, shared, emulate_thread<Body>, &body);
+    if (emulate_recording())
+        emulate_record_kernel(op, kernel, grid, block, shared, emulate_thread<Body>, &body, sizeof body);
+    else emulate_run(op, kernel, grid, block, shared, emulate_thread<Body>, &body);
 }
 
 // ---- device side: memory, barriers, warps
@@ -107,6 +112,8 @@ void emulate_wgmma_commit(const char *file, int line);
 void emulate_wgmma_wait(int newest, const char *file, int line);
 void emulate_registers(int n, bool take, const char *file, int line);
 extern "C" long emulate_wgmma_count(void);   // products of a warp since the program began
+extern "C" long emulate_mma_count(void);     // those of cuda/mma.h
+extern "C" bool emulate_contracts(void);     // a b + c rounds once, as nvcc has it
 
 #define EMULATE_SITE const char *file = __builtin_FILE(), int line = __builtin_LINE()
 
@@ -214,8 +221,18 @@ static inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 static inline float __frcp_rn(float x) { return 1.0f / x; }
 static inline float __fsqrt_rn(float x) { return sqrtf(x); }
 static inline float __fdiv_rn(float a, float b) { return a / b; }
-static inline float __fmul_rn(float a, float b) { return a * b; }
-static inline float __fadd_rn(float a, float b) { return a + b; }
+// Rounded by themselves: the compiler may not contract across.
+static inline float emulate_rounded(float v)
+{
+#ifdef __x86_64__
+    asm("" : "+x"(v));
+#else
+    asm("" : "+m"(v));
+#endif
+    return v;
+}
+static inline float __fmul_rn(float a, float b) { return emulate_rounded(a * b); }
+static inline float __fadd_rn(float a, float b) { return emulate_rounded(a + b); }
 static inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
 static inline int __popc(unsigned v) { return __builtin_popcount(v); }
 static inline int __clz(int v) { return v ? __builtin_clz((unsigned)v) : 32; }

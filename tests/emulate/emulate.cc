@@ -16,6 +16,7 @@ dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 enum { THREADS = 1024, STACK = 256 << 10, VARIABLES = 64, COPIES = 64 };
 enum { SHARED_BYTES = 163 << 10, SHARED_SM90 = 227 << 10, RED_ZONE = 64 };
+enum { UNASKED = 48 << 10, KERNELS = 128 };   // shared memory of a kernel that nothing was allowed; with dynamic memory
 
 typedef enum State { NEW, READY, AT_BARRIER, AT_WARP, AT_CONDITION, DONE } State;
 
@@ -57,6 +58,8 @@ static struct {
     Variable variable[VARIABLES];
     int n_variables;
     size_t shared, dynamic;
+    const void *kernel;
+    struct { const void *kernel; size_t dynamic; } allowed[KERNELS];
     bool sm90;                        // the kernel is compiled for sm_90a
     alignas(1024) unsigned char memory[SHARED_SM90 + VARIABLES * 2 * RED_ZONE];
 } e;
@@ -298,6 +301,22 @@ void emulate_ballot(void *const post[32], unsigned mask)
 
 // ---- shared memory
 
+void emulate_allow_shared(const void *kernel, size_t dynamic)
+{
+    int i = 0;
+    while (i < KERNELS && e.allowed[i].kernel && e.allowed[i].kernel != kernel) i++;
+    if (i == KERNELS) fail("more than %d kernels with dynamic shared memory", KERNELS);
+    e.allowed[i].kernel = kernel;
+    e.allowed[i].dynamic = dynamic;
+}
+
+static size_t dynamic_allowed()
+{
+    for (int i = 0; i < KERNELS && e.allowed[i].kernel; i++)
+        if (e.allowed[i].kernel == e.kernel) return e.allowed[i].dynamic;
+    return 0;
+}
+
 static void shared_access(size_t at, size_t bytes, bool allowed)
 {
     (void)at, (void)bytes, (void)allowed;
@@ -361,6 +380,9 @@ static void shared_end()
         sum += v->bytes;
     }
     if (sum > shared_limit()) fail("%zu bytes of shared memory, the hardware has %zu", sum, shared_limit());
+    if (sum > UNASKED && e.dynamic > dynamic_allowed())
+        fail("%zu bytes of shared memory: above %d a kernel must be allowed its %zu dynamic ones, got %zu", sum,
+             UNASKED, e.dynamic, dynamic_allowed());
     memset(e.memory, 0xFF, used);
     shared_access(0, used, false);
 }
@@ -392,6 +414,14 @@ void emulate_copy_wait(int newest)
     t->n_copies = kept;
 }
 
+// Whether products and sums of the kernels are contracted, as nvcc contracts them (cuda/cuda.mk).
+extern "C" bool emulate_contracts(void)
+{
+    volatile float v = 0x1.001p0f;
+    const float x = v;
+    return x * x - 0x1.002p0f != 0;   // the product's last bit, 2^-24, is rounded off when it is rounded by itself
+}
+
 // ---- tensor cores; layouts: cuda/mma.h
 
 typedef struct Mma { float *d; const uint32_t *a, *b; } Mma;
@@ -399,9 +429,13 @@ typedef struct Mma { float *d; const uint32_t *a, *b; } Mma;
 static float tf32_value(uint32_t bits) { return __uint_as_float(bits & ~0x1FFFu); }   // the unit ignores the low bits
 static float bf16_value(uint32_t pair, int high) { return __uint_as_float(high ? pair & 0xFFFF0000u : pair << 16); }
 
+static long products;
+extern "C" long emulate_mma_count(void) { return products; }
+
 // d += A B with A [16,K], B [K,8]: products summed in double, rounded once.
 static void multiply(void *const post[32], int K, const float *A, const float *B)
 {
+    products++;
     for (int row = 0; row < 16; row++) {
         float *d[8];
         double sum[8];
@@ -541,10 +575,12 @@ static void run_block()
     shared_end();
 }
 
-void emulate_run(const char *op, dim3 grid, dim3 block, size_t shared, void (*thread)(void *), void *arg)
+void emulate_run(const char *op, const void *kernel, dim3 grid, dim3 block, size_t shared, void (*thread)(void *),
+                 void *arg)
 {
     const int how = omp_get_max_threads();
     e.op = op;
+    e.kernel = kernel;
     e.body = thread;
     e.arg = arg;
     e.n = (int)block.x;
@@ -574,6 +610,8 @@ void emulate_run(const char *op, dim3 grid, dim3 block, size_t shared, void (*th
 typedef struct Node {
     struct Node *next;
     const char *op;                   // NULL: a copy
+    const void *kernel;
+    bool sm90;
     dim3 grid, block;
     size_t shared;
     void (*thread)(void *);
@@ -620,11 +658,13 @@ static Node *node_new(size_t arg_bytes)
     return n;
 }
 
-void emulate_record_kernel(const char *op, dim3 grid, dim3 block, size_t shared, void (*thread)(void *),
-                           const void *arg, size_t bytes)
+void emulate_record_kernel(const char *op, const void *kernel, dim3 grid, dim3 block, size_t shared,
+                           void (*thread)(void *), const void *arg, size_t bytes)
 {
     Node *n = node_new(bytes);
     n->op = op;
+    n->kernel = kernel;
+    n->sm90 = e.sm90;
     n->grid = grid;
     n->block = block;
     n->shared = shared;
@@ -646,7 +686,9 @@ extern "C" void emulate_record_run(void *graph)
     if (recording) fail("recorded work is run while other work is recorded");
     for (Node *n = static_cast<Graph *>(graph)->first; n; n = n->next) {
         if (n->op) {
-            emulate_run(n->op, n->grid, n->block, n->shared, n->thread, n->arg);
+            e.sm90 = n->sm90;
+            emulate_run(n->op, n->kernel, n->grid, n->block, n->shared, n->thread, n->arg);
+            e.sm90 = false;
             continue;
         }
         if (e.window) e.window(true);

@@ -9,7 +9,7 @@ static const int N = 128;
 
 static void run(void (*kernel)(float *), float *y, int blocks = 2)
 {
-    emulate_call("test", dim3((unsigned)blocks), dim3(N), 0, [=] { kernel(y); });
+    emulate_call("test", NULL, dim3((unsigned)blocks), dim3(N), 0, [=] { kernel(y); });
 }
 
 // y[i] = the value of the mirrored thread: wrong in some order of threads without the barrier.
@@ -103,6 +103,22 @@ static void products(float *y)
     }
 }
 
+// 16 KiB of static and 40 KiB of dynamic shared memory, neither of which would need asking for by itself.
+static void both_shared(float *y)
+{
+    SHARED(float, tile, [4096]);
+    SHARED_DYNAMIC(float, more);
+    tile[threadIdx.x] = more[threadIdx.x] = 1;
+    y[threadIdx.x] = tile[threadIdx.x];
+}
+
+static void run_shared(float *y, bool allowed)
+{
+    const void *kernel = reinterpret_cast<const void *>(both_shared);
+    emulate_allow_shared(kernel, allowed ? 40 << 10 : 0);
+    emulate_call("test", kernel, dim3(1), dim3(N), 40 << 10, [=] { both_shared(y); });
+}
+
 extern "C" void fault_run(Fault f, float *y)
 {
     switch (f) {
@@ -110,6 +126,8 @@ extern "C" void fault_run(Fault f, float *y)
     case FAULT_NONE_ASYNC: return run(async_copy<true>, y);
     case FAULT_NONE_WARPS: return run(warps, y);
     case FAULT_NONE_PRODUCTS: return run(products, y, 1);
+    case FAULT_NONE_SHARED: return run_shared(y, true);
+    case FAULT_NOT_ALLOWED: return run_shared(y, false);
     case FAULT_NO_BARRIER: return run(mirror<false>, y);
     case FAULT_UNWRITTEN: return run(unwritten, y);
     case FAULT_NO_WAIT: return run(async_copy<false>, y);
@@ -117,8 +135,8 @@ extern "C" void fault_run(Fault f, float *y)
     case FAULT_TWO_BARRIERS: return run(two_barriers, y);
     case FAULT_MISSING_LANE: return run(missing_lane, y);
     case FAULT_OVERRUN: return run(overrun, y);
-    case FAULT_LARGE_BLOCK: return emulate_call("test", dim3(1), dim3(2048), 0, [=] { y[0] = 1; });
-    case FAULT_LARGE_GRID: return emulate_call("test", dim3(1, 70000), dim3(32), 0, [=] { y[0] = 1; });
+    case FAULT_LARGE_BLOCK: return emulate_call("test", NULL, dim3(1), dim3(2048), 0, [=] { y[0] = 1; });
+    case FAULT_LARGE_GRID: return emulate_call("test", NULL, dim3(1, 70000), dim3(32), 0, [=] { y[0] = 1; });
     }
 }
 
@@ -181,6 +199,6 @@ extern "C" void hopper_run(HopperFault f, const HopperProduct *p)
                        ? (p->across_b ? product_kernel<true, true, true> : product_kernel<true, true, false>)
                        : (p->across_b ? product_kernel<true, false, true> : product_kernel<true, false, false>);
     emulate_sm90(f != HOPPER_NOT_SM90);
-    emulate_call("test", dim3(1), dim3(128), 3 * 8192 + 4096, [=] { kernel(f, p); });
+    emulate_call("test", NULL, dim3(1), dim3(128), 3 * 8192 + 4096, [=] { kernel(f, p); });
     emulate_sm90(false);
 }

@@ -6,9 +6,10 @@ enum { FAULT_THREADS = 128 };
 
 typedef enum Fault {
     FAULT_NONE_MIRROR, FAULT_NONE_ASYNC, FAULT_NONE_WARPS, FAULT_NONE_PRODUCTS,   // right: the values are known
+    FAULT_NONE_SHARED,
     FAULT_NO_BARRIER, FAULT_UNWRITTEN, FAULT_NO_WAIT,                             // other values, or NaN
     FAULT_DIVERGENT, FAULT_TWO_BARRIERS, FAULT_MISSING_LANE, FAULT_OVERRUN,       // a message and abort
-    FAULT_LARGE_BLOCK, FAULT_LARGE_GRID,
+    FAULT_LARGE_BLOCK, FAULT_LARGE_GRID, FAULT_NOT_ALLOWED,
 } Fault;
 
 // A wrong way to use the machinery of cuda/hopper.h; each aborts with the words beside it.
