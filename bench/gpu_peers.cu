@@ -288,7 +288,7 @@ static bool layout(GpuPeers *p, cublasLtMatrixLayout_t *l, cudaDataType type, bo
 
 static double cublaslt_seconds(GpuPeers *p, const Product &g)
 {
-    enum { PROPOSALS = 8 };
+    enum { PROPOSALS = 3 };
     const float one = 1, beta = g.add ? 1.0f : 0.0f;
     const cudaDataType type = p->math == MATH_BF16 ? CUDA_R_16BF : CUDA_R_32F;
     const cublasComputeType_t compute = p->math == MATH_TF32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;

@@ -55,7 +55,7 @@ static void round_train(World *w)
     const Gpt2TrainOptions o = {.batch = w->B, .context = w->T, .accumulate = 1, .in_order = true};
     Gpt2TrainProgress p;
     const Tokens tokens = {w->token, w->B * w->T + 1};
-    fatal(gpt2_train_step(&w->tape, w->gpt2, NULL, &w->ps, &w->optim, tokens, &o, NULL, &p));
+    fatal(gpt2_train_step(&w->tape, w->gpt2, NULL, &w->ps, &w->optim, tokens, &o, &w->gpt2_step, &p));
 }
 
 // Loss: the mean square of the last hidden state; gradients reach the embedded tokens and every adapter.
@@ -137,15 +137,25 @@ static void open_unet(World *w, const char *config)
     }
 }
 
+typedef struct StepWork { Session *s; Tensor *rows; } StepWork;
+
+static void lead_step_work(void *ctx)
+{
+    const StepWork *w = ctx;
+    LeadBatch b;
+    tape_backward(&w->s->tape, session_loss_of(w->s, w->rows, &b));
+    optim_update(&w->s->optim, &w->s->tape, &w->s->ps);
+}
+
+// As lead train runs it: clock, rows and rates go to the device, the rest is recorded where it can be.
 static void round_lead_step(World *w)
 {
     Session *s = &w->session;
     s->tape.record = s->tape.training = true;
     s->tape.profile = w->tape.profile;
-    LeadBatch b;
-    Tensor *l = session_loss(s, w->n_steps++, &b);
-    tape_backward(&s->tape, l);
-    optim_step(&s->optim, &s->tape, &s->ps);
+    optim_rates(&s->optim, &s->ps);
+    StepWork work = {s, session_rows(s, s->optim.step++)};
+    device_repeat(&s->dev, &w->lead_step, lead_step_work, &work);
 }
 
 // One U-Net step of a batch: forward, backward to every parameter and both conditions; no optimiser.
@@ -179,7 +189,7 @@ static void draw_samples(World *w, int samples, int calls)
     const int64_t window = s->window[0] + s->cfg.history - 1;
     s->model.cfg.sample_steps = calls;
     const LeadBatch b = lead_data_batch(t, &s->data, lead_data_rows(&s->data, t->step, &window, 1), NULL, false);
-    lead_sample(t, &s->model, &b, 1, samples, &window, NULL);
+    lead_sample(t, &s->model, &b, 1, samples, &window, t->profile ? NULL : &w->sampling);
 }
 
 static void round_forecast(World *w) { draw_samples(w, 32, 20); }
@@ -256,6 +266,9 @@ void world_close(World *w)
         }
         rmdir(w->dir);
     }
+    device_repeat_end(w->session.perm ? &w->session.dev : &w->dev, &w->lead_step);
+    device_repeat_end(w->session.perm ? &w->session.dev : &w->dev, &w->sampling.work);
+    device_repeat_end(&w->dev, &w->gpt2_step.work);
     session_close(&w->session);
     Arena *const a[] = {w->scratch, w->step, w->perm};
     for (int i = 0; i < 3; i++) {

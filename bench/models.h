@@ -22,7 +22,9 @@ typedef struct World {
     int32_t *token;
     const char *dir;           // of weights on disk
     Session session;
-    int64_t n_steps;
+    Repeated lead_step;        // recorded where the device can, as a user's steps, samples and micro-batches are
+    LeadSampling sampling;
+    Gpt2Recorded gpt2_step;
 } World;
 
 typedef struct ModelRow {

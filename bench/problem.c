@@ -19,14 +19,24 @@ static void capture(const OpCall *c)
 
 // ---- inputs
 
+// Each value from a hash of its place, so that all threads fill large tensors.
+static uint32_t hash_of(uint32_t seed, int64_t i)
+{
+    uint32_t h = (uint32_t)i * 2654435761u + seed * 0x9E3779B9u;
+    h = (h ^ h >> 15) * 2246822519u;
+    h = (h ^ h >> 13) * 3266489917u;
+    return h ^ h >> 16;
+}
+
 static void fill(Tensor *x, BenchFill how, int below, uint32_t seed)
 {
     float *v = x->x;
-    for (int64_t i = 0, n = numel(x); i < n; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        if (how == FILL_INDEX) ((int32_t *)x->x)[i] = (int32_t)((uint64_t)seed * (uint64_t)below >> 32);
-        else if (how == FILL_SIGNED) v[i] = (float)(int32_t)seed * 0x1p-31f;
-        else v[i] = (float)(seed >> 8) * 0x1p-24f * (how == FILL_TIME ? 999.0f : 0.9f) + (how == FILL_TIME ? 1 : 0.05f);
+#pragma omp parallel for if (numel(x) > 1 << 16)
+    for (int64_t i = 0; i < numel(x); i++) {
+        const uint32_t h = hash_of(seed, i);
+        if (how == FILL_INDEX) ((int32_t *)x->x)[i] = (int32_t)((uint64_t)h * (uint64_t)below >> 32);
+        else if (how == FILL_SIGNED) v[i] = (float)(int32_t)h * 0x1p-31f;
+        else v[i] = (float)(h >> 8) * 0x1p-24f * (how == FILL_TIME ? 999.0f : 0.9f) + (how == FILL_TIME ? 1 : 0.05f);
     }
 }
 

@@ -1,9 +1,9 @@
 """PyTorch on a GPU at the shapes of `build/bench/gpu` (bench/shapes.c, models.c), to be joined by op, shape and pass.
 
-    python3 bench/peers/gpu_peers.py OUT.tsv [--math bf16 tf32] [--quick] [--device cuda]
+    python3 bench/peers/gpu_peers.py OUT.tsv [--math bf16 tf32] [--rows lead_step linear ..] [--quick] [--device cuda]
 
 Rows: scaled_dot_product_attention, conv2d, linear, norms, softmax (CUDA-graph replays, so that launch gaps do not count),
-then the twin's training step (lead_twin.py on the batch that dump_step writes, where build/gpu/bench/dump_step or
+then the twin's training step (lead_twin.py on the batch that dump_step writes, where .gpu/dump_step or
 $DUMP_STEP is), eager and, last because it compiles for long, under torch.compile; GPT-2 124M forward and training.
 Each row is written as soon as it is known; an error is a row too.  --device cpu --quick tries the program itself.
 """
@@ -170,10 +170,11 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("out")
     ap.add_argument("--math", nargs="+", default=["bf16", "tf32"], choices=["fp32", "tf32", "bf16"])
+    ap.add_argument("--rows", nargs="+", help="only these ops and models")
     ap.add_argument("--device", default="cuda")
     ap.add_argument("--quick", action="store_true", help="the two smallest rows of an op, the preset tiny, no GPT-2")
     args = ap.parse_args()
-    os.environ.setdefault("DUMP_STEP", next((p for p in ("build/gpu/bench/dump_step", "build/bench/dump_step")
+    os.environ.setdefault("DUMP_STEP", next((p for p in (".gpu/dump_step", "build/bench/dump_step")
                                              if os.path.exists(p)), "build/bench/dump_step"))
     torch.set_default_device(args.device)
     torch.backends.cudnn.benchmark = True
@@ -183,6 +184,8 @@ def main():
     with open(args.out, "w") as out:
         def row(math, op, label, which, make, record=True, rate=0):
             nonlocal failed
+            if args.rows and op not in args.rows:
+                return
             try:
                 s = timer(make(), record)
                 text = f"{s * 1e6:.3f}\t" + (f"{rate / s:.1f}" if rate else "-")
