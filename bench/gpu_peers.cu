@@ -19,7 +19,9 @@
 #endif
 
 #include "bench/gpu_peers.h"
+extern "C" {
 #include "tensor/clock.h"
+}
 
 #define CUBLAS_FUNCTIONS(X) \
     X(cublasCreate_v2) X(cublasSetStream_v2) X(cublasSetMathMode) X(cublasGetVersion_v2) X(cublasSetWorkspace_v2)

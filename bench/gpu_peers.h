@@ -1,7 +1,7 @@
 // Other people's GPU kernels beside ours, in build/bench/gpu alone: cuBLAS, cuBLASLt and cuDNN are opened while it runs
 // and never linked.  What is missing says so: a header when the bench was built, a library or a symbol now.
 //   cublas     cublasGemmStridedBatchedEx: matmul, linear and their gradients
-//   cublaslt   the fastest of up to 8 of cublasLtMatmul's proposals; linear_gelu and linear_add forward with bias and
+//   cublaslt   the fastest of up to 3 of cublasLtMatmul's proposals; linear_gelu and linear_add forward with bias and
 //              GELU or residual fused
 //   cudnn      convolutions, the fastest algorithm that cudnnFindConvolution.. finds, channels last
 // Random operands of their own.  With --math bf16 these lie in memory as bf16 and results as f32 (cuDNN: as bf16),
