@@ -83,6 +83,9 @@ $(BUILD)/bench/gpu_peers.o: bench/gpu_peers.cu
 $(BUILD)/bench/gpu: $(GPU_OBJ) $(BUILD)/bench/gpu_peers.o $(CUDA_OBJ) $(BUILD)/liblead.a
 	@echo "  NVLINK $@"
 	@$(NVCC) -Xcompiler -fopenmp -o $@ $^ -ldl $(LDLIBS)
+$(BUILD)/tests/gpu-audit: $(GPU_OBJ) $(BUILD)/bench/gpu_peers.o $(CUDA_OBJ) $(BUILD)/tests/launch/runtime.o $(BUILD)/liblead.a
+	@echo "  LD $@"
+	@$(CXX) -fopenmp -o $@ $^ -ldl $(LDLIBS)   # cuda/cuda.mk, lead-audit
 $(BUILD)/bench/gpu-emulated: $(GPU_OBJ) $(EMULATE_OBJ) $(BUILD)/tests/emulate/device_emulated.o $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
 cuda-check: $(BUILD)/bench/gpu $(BUILD)/lead-cuda

@@ -217,6 +217,7 @@ static const ModelRow cpu_rows[] = {
 };
 // Wanted of a GPU: docs/bench.md.
 static const ModelRow gpu_rows[] = {
+    {"lead_step", "small batch 32", 0, 0, "small", open_lead, round_lead_step, 32, "windows"},
     {"lead_step", "image batch 32", 0, 0, "image", open_lead, round_lead_step, 32, "windows"},
     {"lead_step", "paper batch 32", 0, 0, "paper", open_lead, round_lead_step, 32, "windows"},
     {"lead_sample", "image 20 steps x 1, 50 DDIM", 1, 50, "image", open_lead_frozen, round_sample, 1, "samples"},

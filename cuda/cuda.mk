@@ -28,6 +28,20 @@ $(BUILD)/lead-cuda: $(CLI:%.c=$(BUILD)/%.o) $(CUDA_OBJ) $(BUILD)/liblead.a
 	@echo "  NVLINK $@"
 	@$(NVCC) -Xcompiler -fopenmp -o $@ $^ $(LDLIBS)
 
+# The host program and the bench as nvcc compiled them, on a stand-in for the CUDA runtime that runs no kernel and looks
+# at every call (tests/launch/runtime.cc): make test AREA=cuda_launch.
+$(BUILD)/tests/launch/%.o: tests/launch/%.cc
+	@mkdir -p $(@D)
+	@echo "  NVCC $@"
+	@$(NVCC) -x c++ -std=c++17 -O1 -Xcompiler -Wall,-Wextra,-Werror -c -o $@ $<
+$(BUILD)/tests/lead-audit: $(CLI:%.c=$(BUILD)/%.o) $(CUDA_OBJ) $(BUILD)/tests/launch/runtime.o $(BUILD)/liblead.a
+	@echo "  LD $@"
+	@$(CXX) -fopenmp -o $@ $^ $(LDLIBS)
+$(BUILD)/tests/launch/faults: $(BUILD)/tests/launch/faults.o $(BUILD)/tests/launch/runtime.o
+	@$(CXX) -o $@ $^
+LAUNCH_AUDIT = $(if $(filter cuda_launch,$(call given,AREA)),$(if $(shell command -v $(NVCC)), \
+               $(BUILD)/tests/lead-audit $(BUILD)/tests/gpu-audit $(BUILD)/tests/launch/faults))
+
 # Registers, spills and shared memory of every kernel; a spill fails.
 cuda-report: cuda
 	@sh tests/tools/cuda_report.sh $(BUILD)

@@ -77,6 +77,41 @@ static void test_replay(TestLog *log)
     TEST(log, memcmp(sums[0], sums[1], sizeof sums[0]) == 0 && sums[0][3] != 0, "replayed: another log");
 }
 
+// ---- how many nodes
+
+enum { DEEP = 7 };
+
+static void deep_sum(void *ctx)
+{
+    Rig *r = ctx;
+    tape_reset(&r->t);
+    r->t.record = true;
+    Tensor *y = tape_scale(&r->t, r->x, 2, 0);
+    for (int i = 1; i < DEEP; i++) y = tape_scale(&r->t, y, 2, 0);
+    tape_backward(&r->t, tape_sum(&r->t, y));
+}
+
+// The gradients of all activations are cleared at once: DEEP calls and a sum, forward and backward, one clearing, and
+// the loss's own gradient, cleared and set.
+static void test_nodes(TestLog *log)
+{
+    Rig r;
+    rig_open(&r);
+    Repeated work = {0};
+    r.x->needs_grad = true;
+    r.x->g = device_zalloc(&r.dev, r.a[0], tensor_bytes(r.x));
+    tape_init(&r.t, &r.dev, r.a[0], r.a[1]);
+    for (int i = 0; i < 3; i++) device_repeat(&r.dev, &work, deep_sum, &r);
+    float g[N];
+    device_get(&r.dev, g, r.x->g, sizeof g);
+    const int64_t nodes = device_graph_nodes(&r.dev, work.graph);
+    TEST(log, nodes == 2 * (DEEP + 1) + 3, "%lld nodes", (long long)nodes);
+    TEST(log, g[0] == 3 << DEEP && g[N - 1] == 3 << DEEP, "three times 2^%d: got %g, %g", DEEP, (double)g[0],
+         (double)g[N - 1]);
+    device_repeat_end(&r.dev, &work);
+    rig_close(&r);
+}
+
 // ---- what the host must not do meanwhile
 
 static void put(void *ctx)
@@ -116,5 +151,6 @@ static void test_host(TestLog *log)
 void test_graph(TestLog *log)
 {
     test_replay(log);
+    test_nodes(log);
     test_host(log);
 }

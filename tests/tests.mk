@@ -5,7 +5,7 @@ TEST_AREAS := $(patsubst tests/test_%.c,%,$(sort $(wildcard tests/test_*.c)))
 TEST_OBJ   := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(wildcard tests/*.c) tests/fuzz/targets.c tests/fuzz/traffic.c tests/fuzz/series.c tests/fuzz/seeds.c)
 TEST_LINK  := $(if $(call given,MISSING),-no-pie -Wl$(comma)--unresolved-symbols=ignore-all)
 
-test: $(if $(CLI),all) $(BUILD)/tests/run $(BUILD)/tests/checker $(if $(CLI),$(BUILD)/tests/lead-emulated)
+test: $(if $(CLI),all) $(BUILD)/tests/run $(BUILD)/tests/checker $(if $(CLI),$(BUILD)/tests/lead-emulated) $(LAUNCH_AUDIT)
 	$(BUILD)/tests/run $(call given,AREA) $(if $(call given,QUICK),--quick)
 
 # The quick tests under the sanitizers, in a build of their own.  Leaks: arenas are never freed one by one, and

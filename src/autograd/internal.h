@@ -14,7 +14,7 @@ void segment_backward(Tape *t, const OpCall *c);
 // gradient.c: memory of activations and gradients that nobody reads again, for new gradients, while backward runs.
 void gradient_begin(Tape *t);                       // backward begins: there is none
 void gradient_end(Tape *t);                         // backward has ended: nothing may be taken any more
-void *gradient_take(Tape *t, const Tensor *x);      // memory for the gradient of x, contents undefined
+void *gradient_take(Tape *t, const Tensor *x);      // zeros for the gradient of x
 // Backward has run c, the last to read its outputs and the gradient of the first: their memory may be taken.  Leaves
 // keep their gradients.
 void gradient_give(Tape *t, OpCall *c);

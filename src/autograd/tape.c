@@ -111,10 +111,7 @@ Tensor *tape_grad_owner(Tensor *y)
 void *tape_grad(Tape *t, Tensor *y)
 {
     Tensor *owner = tape_grad_owner(y);
-    if (!owner->g) {
-        owner->g = gradient_take(t, owner);
-        device_zero(t->dev, owner->g, tensor_bytes(owner));
-    }
+    if (!owner->g) owner->g = gradient_take(t, owner);
     return y->g = owner->g;
 }
 

@@ -29,6 +29,8 @@ typedef struct Tape {
     void *one;               // the real number 1 on the device: backward starts from it
     uint32_t n_dropout;      // dropout calls since tape_reset: the per-call counter of their addresses
     struct Spare *spare;     // during backward: memory of gradients that nobody reads again, for new ones
+    unsigned char *zeros;    // and, on a GPU, n_zeros bytes that were cleared at once
+    size_t n_zeros;
     int n_spare;
     size_t step_mark;        // tape_reset rewinds the step arena to here
     struct Profile *profile; // measures every kernel of training (autograd/profile.h); NULL: off
