@@ -93,8 +93,8 @@ static void test_programs(Audit *t)
     TEST(t->log, made.code == 0, "%s", made.err);
     RUN(((Wanted){.nodes = 10000}), "train --data %s/t.npy --device cuda --config small --steps 3 --minutes 0 --math tf32 --no-final "
         "--out %s/small", tmp, tmp);
-    // the presets' steps and samples, at full size; their nodes are held, so that launches do not creep in
-    RUN(((Wanted){.bench = true, .nodes = 10000}), "models --math tf32 lead_step");
+    // the presets' steps, at full size: their nodes are held, so that launches do not creep in; then their samples
+    RUN(((Wanted){.bench = true, .nodes = 215 + 2375 + 2745}), "models --math tf32 lead_step");   // small, image, paper
     RUN(((Wanted){.bench = true, .nodes = 1000000}), "models --math bf16 lead_sample");
     RUN(plain, "forecast --model %s/small --data %s/t.npy --device cuda --samples 4 --out %s/f.csv", tmp, tmp, tmp);
     RUN(plain, "eval --model %s/small --data %s/t.npy --device cuda --samples 4 --out %s/e.tsv", tmp, tmp, tmp);

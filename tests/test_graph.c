@@ -79,37 +79,46 @@ static void test_replay(TestLog *log)
 
 // ---- how many nodes
 
-enum { DEEP = 7 };
+typedef struct Deep { Rig r; int n; } Deep;
 
 static void deep_sum(void *ctx)
 {
-    Rig *r = ctx;
-    tape_reset(&r->t);
-    r->t.record = true;
-    Tensor *y = tape_scale(&r->t, r->x, 2, 0);
-    for (int i = 1; i < DEEP; i++) y = tape_scale(&r->t, y, 2, 0);
-    tape_backward(&r->t, tape_sum(&r->t, y));
+    Deep *d = ctx;
+    Tape *t = &d->r.t;
+    tape_reset(t);
+    t->record = true;
+    Tensor *y = d->r.x;
+    for (int i = 0; i < d->n; i++) y = tape_scale(t, y, 2, 0);
+    tape_backward(t, tape_sum(t, y));
 }
 
-// The gradients of all activations are cleared at once: DEEP calls and a sum, forward and backward, one clearing, and
-// the loss's own gradient, cleared and set.
+// The nodes of a step of n calls and a sum; *g: the gradient of x after three of them, which add.
+static int64_t nodes_of(int n, float *g)
+{
+    Deep d = {.n = n};
+    Repeated work = {0};
+    rig_open(&d.r);
+    d.r.x->needs_grad = true;
+    d.r.x->g = device_zalloc(&d.r.dev, d.r.a[0], tensor_bytes(d.r.x));
+    tape_init(&d.r.t, &d.r.dev, d.r.a[0], d.r.a[1]);
+    for (int i = 0; i < 3; i++) device_repeat(&d.r.dev, &work, deep_sum, &d);
+    float all[N];
+    device_get(&d.r.dev, all, d.r.x->g, sizeof all);
+    *g = all[N - 1];
+    const int64_t nodes = device_graph_nodes(&d.r.dev, work.graph);
+    device_repeat_end(&d.r.dev, &work);
+    rig_close(&d.r);
+    return nodes;
+}
+
+// A further call costs two nodes, forward and backward: its gradient is cleared together with all others.
 static void test_nodes(TestLog *log)
 {
-    Rig r;
-    rig_open(&r);
-    Repeated work = {0};
-    r.x->needs_grad = true;
-    r.x->g = device_zalloc(&r.dev, r.a[0], tensor_bytes(r.x));
-    tape_init(&r.t, &r.dev, r.a[0], r.a[1]);
-    for (int i = 0; i < 3; i++) device_repeat(&r.dev, &work, deep_sum, &r);
-    float g[N];
-    device_get(&r.dev, g, r.x->g, sizeof g);
-    const int64_t nodes = device_graph_nodes(&r.dev, work.graph);
-    TEST(log, nodes == 2 * (DEEP + 1) + 3, "%lld nodes", (long long)nodes);
-    TEST(log, g[0] == 3 << DEEP && g[N - 1] == 3 << DEEP, "three times 2^%d: got %g, %g", DEEP, (double)g[0],
-         (double)g[N - 1]);
-    device_repeat_end(&r.dev, &work);
-    rig_close(&r);
+    float g[2];
+    const int64_t few = nodes_of(3, &g[0]), many = nodes_of(10, &g[1]);
+    TEST(log, many - few == 2 * 7, "%lld nodes with 3 calls, %lld with 10", (long long)few, (long long)many);
+    TEST(log, g[0] == 3 << 3 && g[1] == 3 << 10, "want three times 2^3 and 2^10, got %g and %g", (double)g[0],
+         (double)g[1]);
 }
 
 // ---- what the host must not do meanwhile
