@@ -34,7 +34,7 @@
 //
 // --math tf32, bf16 (mma_kernel): the same tiles in f32, rounded when a fragment is read; m16n8k8 (k16) products of the
 // tensor cores, sums in f32.  An operand that is not fit for W = 4 arrives in copies of 4 bytes (GPT-2's head of 50,257
-// columns: its gradient's rows); the other one's stay wide.  A warp reads 24 words for 16 products of 1,024 (8 of 2,048)
+// columns: its gradient's rows); the other's stay wide.  A warp reads 24 words for 16 products of 1,024 (8 of 2,048)
 // multiplications:
 // bound by shared memory.  Expected: 180 TFLOP/s at 4096^3, 3 to 4 times the f32 kernel, not the tensor cores' ceiling.
 //

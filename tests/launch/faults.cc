@@ -1,15 +1,16 @@
 // Wrong calls of the CUDA runtime, each of which tests/launch/runtime.cc must name: faults N makes the N-th of them.
 //   faults        how many there are
 //   faults 0      right calls: no violation
-// Its kernel is a symbol without code; LEAD_AUDIT_LOGS holds a log that gives it 200 registers and 16 KiB of shared memory.
+// Its kernel is a symbol without code; LEAD_AUDIT_LOGS holds a log that gives it 200 registers and 16 KiB of shared
+// memory.
 #include <cuda.h>
 #include <cuda_runtime.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-extern "C" void __cudaRegisterFunction(void **, const char *, char *, const char *, int, uint3 *, uint3 *, dim3 *, dim3 *,
-                                       int *);
+extern "C" void __cudaRegisterFunction(void **, const char *, char *, const char *, int, uint3 *, uint3 *, dim3 *,
+                                       dim3 *, int *);
 
 static const char kernel = 0, unknown = 0;   // host symbols
 static cudaStream_t stream;

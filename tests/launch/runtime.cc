@@ -113,9 +113,9 @@ static void report_end()
     long used = 0;
     for (const auto &k : a->kernel) used += k.second.launched;
     FILE *f = report();
-    fprintf(f, "audit: %ld launches of %ld kernels, %ld asked for shared memory, %ld copies, %ld graphs of %ld nodes, %ld "
-               "replays, %ld tensor maps, %ld violations\n", a->launches, used, a->asked, a->copies, a->graphs, a->nodes,
-            a->replays, a->maps, a->violations);
+    fprintf(f, "audit: %ld launches of %ld kernels, %ld asked for shared memory, %ld copies, %ld graphs of %ld nodes, "
+               "%ld replays, %ld tensor maps, %ld violations\n", a->launches, used, a->asked, a->copies, a->graphs,
+            a->nodes, a->replays, a->maps, a->violations);
     report_close(f);
 }
 
@@ -178,7 +178,7 @@ static cudaError_t launch_check(const Kernel *k, dim3 grid, dim3 block, size_t s
     const char *n = k->name.c_str();
     const long threads = (long)block.x * block.y * block.z;
     if (k->registers < 0)
-        return wrong(cudaErrorNoKernelImageForDevice, "%s: no machine code for sm_%d among the logs", n, (int)CAPABILITY);
+        return wrong(cudaErrorNoKernelImageForDevice, "%s: no machine code for sm_%d in the logs", n, (int)CAPABILITY);
     if (threads < 1 || threads > 1024 || block.x > 1024 || block.y > 1024 || block.z > 64)
         return wrong(cudaErrorInvalidConfiguration, "%s: a block of %u x %u x %u", n, block.x, block.y, block.z);
     if (!grid.x || !grid.y || !grid.z || grid.x > 0x7FFFFFFFu || grid.y > 65535 || grid.z > 65535)
@@ -188,8 +188,8 @@ static cudaError_t launch_check(const Kernel *k, dim3 grid, dim3 block, size_t s
     if (shared + (size_t)k->shared > SHARED_ASKED)
         return wrong(cudaErrorInvalidValue, "%s: %zu + %d bytes of shared memory", n, shared, k->shared);
     if (shared + (size_t)k->shared > SHARED_FREE && shared > k->allowed)
-        return wrong(cudaErrorInvalidValue, "%s: %zu dynamic + %d static bytes of shared memory, allowed %zu", n, shared,
-                     k->shared, k->allowed);
+        return wrong(cudaErrorInvalidValue, "%s: %zu dynamic + %d static bytes of shared memory, allowed %zu", n,
+                     shared, k->shared, k->allowed);
     return cudaSuccess;
 }
 
@@ -204,8 +204,8 @@ static Stream *stream_of(cudaStream_t s, const char *what)
 static cudaError_t not_recording(const char *what)
 {
     const Audit *a = audit();
-    return a->stream && a->stream->recording ? wrong(cudaErrorStreamCaptureUnsupported, "%s while work is recorded", what)
-                                             : cudaSuccess;
+    if (!a->stream || !a->stream->recording) return cudaSuccess;
+    return wrong(cudaErrorStreamCaptureUnsupported, "%s while work is recorded", what);
 }
 
 static const Kernel copies = {};
@@ -222,7 +222,8 @@ cudaError_t cudaLaunchKernel(const void *host, dim3 grid, dim3 block, void **arg
     if (e) return e;
     if (stream->recording) {
         if (!k->launched)
-            return wrong(cudaErrorStreamCaptureUnsupported, "%s: first launched while work is recorded", k->name.c_str());
+            return wrong(cudaErrorStreamCaptureUnsupported, "%s: first launched while work is recorded",
+                         k->name.c_str());
         Node n = {k, grid, block, shared, {0}};
         if (k->name.find("GemmSizes") != std::string::npos && args) memcpy(n.word, args[0], sizeof n.word);
         stream->recording->node.push_back(n);
@@ -261,7 +262,8 @@ static cudaError_t allocate(void **p, size_t bytes, bool pinned)
 {
     const cudaError_t e = not_recording(pinned ? "cudaMallocHost" : "cudaMalloc");
     if (e) return e;
-    void *m = mmap(nullptr, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *m = mmap(nullptr, bytes ? bytes : 1, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (m == MAP_FAILED) return audit()->error = cudaErrorMemoryAllocation;
     audit()->block[static_cast<const char *>(m)] = Block{bytes, pinned};
     *p = m;
@@ -349,7 +351,8 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned)
 
 cudaError_t cudaStreamSynchronize(cudaStream_t s)
 {
-    return stream_of(s, "cudaStreamSynchronize") ? not_recording("cudaStreamSynchronize") : cudaErrorInvalidResourceHandle;
+    if (!stream_of(s, "cudaStreamSynchronize")) return cudaErrorInvalidResourceHandle;
+    return not_recording("cudaStreamSynchronize");
 }
 
 cudaError_t cudaStreamIsCapturing(cudaStream_t s, cudaStreamCaptureStatus *status)
@@ -474,8 +477,8 @@ static CUresult encode(CUtensorMap *map, CUtensorMapDataType type, cuuint32_t ra
     }
     if (box[0] * value % 16 || (swizzle == CU_TENSOR_MAP_SWIZZLE_128B && box[0] * value > 128))
         return bad_map("want rows of a box in 16 bytes, at most 128", box[0] * value);
-    const cuuint64_t bytes = rank > 1 ? stride[rank - 2] * (dim[rank - 1] - 1) + (rank > 2 ? stride[0] * (dim[1] - 1) : 0) +
-                                            value * dim[0] : value * dim[0];
+    cuuint64_t bytes = value * dim[0];
+    for (cuuint32_t i = 0; i + 1 < rank; i++) bytes += stride[i] * (dim[i + 1] - 1);
     const Block *b = block_of(x, bytes, &whole);
     if (!b || b->pinned || !whole) return bad_map("want a tensor inside device memory", bytes);
     return CUDA_SUCCESS;
@@ -496,7 +499,8 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char *name, void **f, unsigne
     return entry_point(name, f, found);
 }
 #else
-cudaError_t cudaGetDriverEntryPoint(const char *name, void **f, unsigned long long, cudaDriverEntryPointQueryResult *found)
+cudaError_t cudaGetDriverEntryPoint(const char *name, void **f, unsigned long long,
+                                    cudaDriverEntryPointQueryResult *found)
 {
     return entry_point(name, f, found);
 }
