@@ -104,6 +104,10 @@ const BenchRow *bench_rows(Arena *a, int *n)
         ATTENTION(8, 529, 64, 128, 8, false, "pixels"), ATTENTION(32, 9, 9, 512, 8, false, "U-Net"),
         {.op = OP_attention, .label = "1x1x1024 D768 heads 12 cached", .i = {12, true, 1024},
          .in = {SHAPE(1, 1, 768), SHAPE(1, 1024, 768), SHAPE(1, 1024, 768)}},
+        // state spaces
+        {.op = OP_selective_scan, .label = "144x16 C128 N16 MamNet",
+         .in = {SHAPE(144, 16, 128), SHAPE(144, 16, 128), SHAPE(128, 16), SHAPE(144, 16, 16), SHAPE(144, 16, 16),
+                SHAPE(128)}},
         // shape
         {.op = OP_embedding, .label = "256 of 50257x768 GPT-2", .in = {SHAPE(50257, 768), SHAPE(256)}, .i = {50257}},
         {.op = OP_concat, .label = "2 x 32x12x12 C128 U-Net", .i = {3},
@@ -219,6 +223,7 @@ void bench_call(Tape *t, const BenchRow *r, Tensor **in)
         if (i[2]) tape_attention_cached(t, a, b, c, i[0], i[2]);
         else tape_attention(t, a, b, c, i[0], i[1]);
         break;
+    case OP_selective_scan: tape_selective_scan(t, a, b, c, d, in[4], in[5]); break;
     case OP_embedding: tape_embedding(t, a, b); break;
     case OP_concat: tape_concat(t, (Tensor *[]){a, b}, 2, i[0]); break;
     case OP_slice: tape_slice(t, a, i[0], i[1], i[2]); break;
@@ -249,7 +254,7 @@ BenchFill bench_fill(const BenchRow *r, int k, int *below)
 {
     *below = r->i[0];
     if (k == 1 && (r->op == OP_embedding || r->op == OP_cross_entropy)) return FILL_INDEX;
-    if (k == 1 && r->op == OP_diffuse) return FILL_UNIT;
+    if (k == 1 && (r->op == OP_diffuse || r->op == OP_selective_scan)) return FILL_UNIT;
     if (k == 2 && (r->op == OP_q_sample || r->op == OP_convert || r->op == OP_wmse)) return FILL_UNIT;
     return r->op == OP_timestep_embed ? FILL_TIME : FILL_SIGNED;
 }

@@ -4,7 +4,7 @@
 
 #include "autograd/tape.h"
 
-enum { BENCH_MAX_IN = 5 };
+enum { BENCH_MAX_IN = 6 };
 
 // in: shapes of the inputs; n = 0: there is none.  i, d: the call's own numbers, see bench_call.
 typedef struct BenchRow {

@@ -56,6 +56,15 @@ def wmse(a, b, w):
     return (w * (a - b).square().flatten(1).mean(1)).mean()
 
 
+def selective_scan(x, delta, a, b, c, d):   # Mamba's reference: a step of the recurrence at a time
+    keep, put = torch.exp(delta[..., None] * a), (delta * x)[..., None] * b[:, :, None]
+    h, y = torch.zeros_like(put[:, 0]), []
+    for t in range(x.shape[1]):
+        h = keep[:, t] * h + put[:, t]
+        y.append((h * c[:, t, None]).sum(-1))
+    return torch.stack(y, 1) + x * d
+
+
 def v_target(x0, eps, ab):
     ab = ab[:, None, None, None]
     return ab.sqrt() * eps - (1 - ab).sqrt() * x0
@@ -140,6 +149,9 @@ def make_torch(op, i, d, s):
         q, k, v = (rand(*t).requires_grad_() for t in s)
         causal = i[1] and not i[2]   # one query against the whole cache sees all of it
         return lambda: attention(q, k, v, i[0], causal), [q, k, v]
+    if op == "selective_scan":
+        x, delta, a, b, c, d = (rand(*t).requires_grad_() for t in s)
+        return lambda: selective_scan(x, delta, a, b, c, d), [x, delta, a, b, c, d]
     if op == "embedding":
         table, at = rand(*s[0]).requires_grad_(), torch.randint(0, s[0][0], s[1])
         return lambda: F.embedding(at, table), [table]

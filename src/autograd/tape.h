@@ -128,6 +128,11 @@ Tensor *tape_attention_cached(Tape *t, Tensor *q, Tensor *k, Tensor *v, int head
 // cache[:, start : start + T] = x, in place: cache [N,L,D], x [N,T,D].  Never recorded.
 void tape_cache_put(Tape *t, Tensor *cache, Tensor *x, int64_t start);
 
+// ---- scan.c
+// Mamba's state space of N states a channel: x, delta [B,T,C], decay [C,N] (negative: states fade), in, out [B,T,N],
+// skip [C] -> [B,T,C].   h_t = exp(delta_t decay) h_{t-1} + delta_t in_t x_t,  y_t = out_t h_t + skip x_t
+Tensor *tape_selective_scan(Tape *t, Tensor *x, Tensor *delta, Tensor *decay, Tensor *in, Tensor *out, Tensor *skip);
+
 // ---- shape.c
 Tensor *tape_reshape(Tape *t, Tensor *x, Shape s);                          // a view: same numel, shares x and g
 Tensor *tape_embedding(Tape *t, Tensor *table, Tensor *idx);                // [V,D], I32 [..] -> [..,D]

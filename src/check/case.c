@@ -41,6 +41,7 @@ void fill_f64(double *x, int64_t n, Fill fill, uint64_t seed, uint32_t step)
         if (fill == FILL_WIDE) x[i] = 30 * (double)philox_normal(seed, sub, (uint64_t)i);
         if (fill == FILL_UNIT) x[i] = 0.02 + 0.96 * u;
         if (fill == FILL_POSITIVE) x[i] = 0.5 + 1.5 * u;
+        if (fill == FILL_NEGATIVE) x[i] = -0.5 - 1.5 * u;
         if (fill == FILL_STEPS) x[i] = (double)(draw % 1000);
         x[i] = (double)(float)x[i];   // the same value on every device
     }

@@ -13,6 +13,7 @@ typedef enum Fill {
     FILL_WIDE,        // 30 times that: saturates sigmoid and tanh, overflows a careless exp
     FILL_UNIT,        // uniform in (0.02, 0.98): alpha_bar, probabilities
     FILL_POSITIVE,    // uniform in (0.5, 2): second moments, weights
+    FILL_NEGATIVE,    // uniform in (-2, -0.5): rates of decay
     FILL_DISTINCT,    // a shuffled grid with gaps >> 1e-5: maxima and kinks (relu, huber, max pooling) stay in place
     FILL_INDEX,       // I32, uniform in [0, limit)
     FILL_STEPS,       // integers in [0, 1000): diffusion times

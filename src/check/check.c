@@ -281,7 +281,7 @@ static bool keeps_nan(OpId op)
     case OP_global_maxpool: case OP_global_avgpool: case OP_softmax: case OP_attention: case OP_layer_norm:
     case OP_group_norm: case OP_adagn: case OP_film: case OP_sum: case OP_mean: case OP_mse: case OP_huber:
     case OP_crps_pair: case OP_sumsq: case OP_add: case OP_scale: case OP_linear: case OP_linear_gelu:
-    case OP_linear_silu: case OP_linear_add:
+    case OP_linear_silu: case OP_linear_add: case OP_selective_scan:
         return true;
     default:
         return false;
