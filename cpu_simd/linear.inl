@@ -2,6 +2,7 @@
 // Formulas and shapes: src/tensor/ref/<op>.inl
 #include "cpu_simd/gemm.h"
 #include "cpu_simd/linear_bf16.h"
+#include "cpu_simd/linear_nf4.h"
 #include "cpu_simd/range.h"
 
 typedef struct LinearDims { int64_t M, K, N; } LinearDims;
@@ -19,8 +20,10 @@ static void linear_product(const OpCall *c, float *y, Epilogue epilogue)
         return;
     }
     const LinearDims d = linear_dims(c);
+    const bool nf4 = c->in[1]->layout == LAYOUT_NF4;
     const Gemm g = {.M = d.M, .N = d.N, .K = d.K, .a = in_x(c, 0), .ra = d.K, .ca = 1,
-                    .b = in_x(c, 1), .rb = d.N, .cb = 1,
+                    .b = nf4 ? NULL : in_x(c, 1), .rb = d.N, .cb = 1,
+                    .fetch_b = nf4 ? nf4_fetch : NULL, .ctx = c->in[1],
                     .packed = c->in[1]->layout == LAYOUT_PANELS ? in_x(c, 1) : NULL, .c = y, .rc = d.N, .cc = 1,
                     .alpha = 1, .bias = in_x(c, 2), .epilogue = epilogue};
     gemm(&g, c->scratch);
@@ -30,7 +33,12 @@ static void linear_gradients(const OpCall *c, const float *dy)
 {
     const LinearDims d = linear_dims(c);
     CHECK(c->in[1]->layout != LAYOUT_PANELS_BF16, "linear: no gradient through bf16 weights");
-    if (in_g(c, 0)) {   // dX += dY W^T
+    if (in_g(c, 0) && c->in[1]->layout == LAYOUT_NF4) {
+        const Gemm g = {.M = d.M, .N = d.K, .K = d.N, .a = dy, .ra = d.N, .ca = 1, .rb = d.K, .cb = 1,
+                        .fetch_b = nf4_fetch_transposed, .ctx = c->in[1],
+                        .c = in_g(c, 0), .rc = d.K, .cc = 1, .alpha = 1, .add = true};
+        gemm(&g, c->scratch);
+    } else if (in_g(c, 0)) {   // dX += dY W^T
         const Gemm g = {.M = d.M, .N = d.K, .K = d.N, .a = dy, .ra = d.N, .ca = 1, .b = in_x(c, 1), .rb = 1, .cb = d.N,
                         .transposed = c->in[1]->layout == LAYOUT_PANELS ? in_x(c, 1) : NULL,
                         .c = in_g(c, 0), .rc = d.K, .cc = 1, .alpha = 1, .add = true};

@@ -18,6 +18,7 @@
 //   vsilu, vgelu_tanh    and their derivatives, _grad
 //   vexp, vtanh, vsigmoid, vsoftplus, vnormal_cdfs   error bounds in ulp at their definitions; measured by
 //                        tests/test_vec.c
+//   vbook, vbook_at(b,i) 16 floats, and those of the indices i; vbytes: VW bytes as indices; vshift4; vfloat
 //   vd                   VW / 2 doubles; vd_low, vd_high: the halves of a vf as such; vd_load: VW / 2 floats
 #ifndef LEAD_CPU_SIMD_VEC_H
 #define LEAD_CPU_SIMD_VEC_H
@@ -91,6 +92,14 @@ static inline vf vrecip(vf a)
     return vfma(vfnma(a, r, vset1(1.0f)), r, r);
 }
 
+// 16 floats to choose from; of an index the lower 4 bits count.
+typedef vf vbook;
+static inline vbook vbook_load(const float *p) { return vload(p); }
+static inline vf vbook_at(vbook b, vi i) { return _mm512_permutexvar_ps(i, b); }
+static inline vi vbytes(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
+static inline vi vshift4(vi a) { return _mm512_srli_epi32(a, 4); }
+static inline vf vfloat(vi a) { return _mm512_cvtepi32_ps(a); }
+
 typedef __m512d vd;
 static inline vd vd_low(vf v) { return _mm512_cvtps_pd(_mm512_castps512_ps256(v)); }
 static inline vd vd_high(vf v) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1)); }
@@ -157,6 +166,17 @@ static inline float vmaxall(vf v)
     x = _mm_max_ps(x, _mm_movehl_ps(x, x));
     return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
 }
+
+typedef struct { vf low, high; } vbook;
+static inline vbook vbook_load(const float *p) { return (vbook){vload(p), vload(p + 8)}; }
+static inline vf vbook_at(vbook b, vi i)   // bit 3 becomes the sign, by which blendv chooses
+{
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(b.low, i), _mm256_permutevar8x32_ps(b.high, i),
+                            _mm256_castsi256_ps(_mm256_slli_epi32(i, 28)));
+}
+static inline vi vbytes(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
+static inline vi vshift4(vi a) { return _mm256_srli_epi32(a, 4); }
+static inline vf vfloat(vi a) { return _mm256_cvtepi32_ps(a); }
 
 typedef __m256d vd;
 static inline vd vd_low(vf v) { return _mm256_cvtps_pd(_mm256_castps256_ps128(v)); }

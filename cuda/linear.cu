@@ -184,6 +184,8 @@ CUDA_KERNEL(matmul, bwd)
 
 // cuda/linear_bf16.cu; false: the weight is not in bf16.
 bool linear_bf16(const OpCall *c, const Epilogue &e);
+// cuda/linear_nf4.cu: the weight in rows.
+const float *linear_weight(const OpCall *c);
 
 // r: NULL, or what is added; h: NULL, or where x w + b goes when y is an activation of it.
 static void linear_fwd(const OpCall *c, float *h, const float *r, Act act)
@@ -191,7 +193,7 @@ static void linear_fwd(const OpCall *c, float *h, const float *r, Act act)
     const int64_t K = c->in[1]->shape.d[0], N = c->in[1]->shape.d[1], M = numel(c->in[0]) / K;
     const Epilogue e = {out_x(c, 0), h, in_x(c, 2), 1, false, M, N, r, act};
     if (linear_bf16(c, e)) return;
-    product(c, 1, M, N, K, Matrix<true>{in_x(c, 0), K, 0, M, K}, Matrix<false>{in_x(c, 1), N, 0, N, K}, e);
+    product(c, 1, M, N, K, Matrix<true>{in_x(c, 0), K, 0, M, K}, Matrix<false>{linear_weight(c), N, 0, N, K}, e);
 }
 
 struct Columns {
@@ -203,9 +205,9 @@ struct Columns {
 static void linear_bwd(const OpCall *c, const float *dy)
 {
     const int64_t K = c->in[1]->shape.d[0], N = c->in[1]->shape.d[1], M = numel(c->in[0]) / K;
-    const float *x = in_x(c, 0), *w = in_x(c, 1);
-    CHECK(c->in[1]->layout == LAYOUT_ROWS, "linear: no gradient through bf16 weights");
-    if (in_g(c, 0)) contract(c, 1, Side{dy, M, N, false}, Side{w, K, N, false}, in_g(c, 0), 1, true);
+    const float *x = in_x(c, 0);
+    CHECK(c->in[1]->layout != LAYOUT_COLUMNS_BF16, "linear: no gradient through bf16 weights");
+    if (in_g(c, 0)) contract(c, 1, Side{dy, M, N, false}, Side{linear_weight(c), K, N, false}, in_g(c, 0), 1, true);
     if (in_g(c, 1)) contract(c, 1, Side{x, K, M, true}, Side{dy, N, M, true}, in_g(c, 1), 1, true);
     if (in_g(c, 2)) sum_columns<1>(c, 1, M, N, Columns{dy, N}, {{in_g(c, 2)}, 0, 1, false});
 }

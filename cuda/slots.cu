@@ -9,5 +9,5 @@ extern "C" void device_cuda_slots(Device *d)
 #define OP(name, family, diff, sf, sb, cf, cb, ulps, flops) SLOT_##cf(fwd, name) SLOT_##cb(bwd, name)
 #include "tensor/ops.def"
 #undef OP
-    d->bf16_columns = true;
+    d->bf16_columns = d->nf4 = true;
 }

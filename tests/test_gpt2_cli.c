@@ -217,7 +217,7 @@ static void verbs(const Bench *b)
         snprintf(ids + strlen(ids), sizeof ids - strlen(ids), ",%lld", token);
     }
     r = lead_run(b->log, a, "gpt2 generate --llm %s --tokens 1 --llm-weights f16", b->model);
-    TEST(b->log, r.code == 2 && strstr(r.err, "--llm-weights: want f32 or bf16, got 'f16'"), "exit %d: %s", r.code,
+    TEST(b->log, r.code == 2 && strstr(r.err, "--llm-weights: want f32, bf16 or nf4, got 'f16'"), "exit %d: %s", r.code,
          r.err);
     const Ran half = lead_run(b->log, a, "gpt2 generate --llm %s --tokens 1,2 --n 3 --llm-weights bf16", b->model);
     TEST(b->log, half.code == 0 && strstr(half.err, "rounded to bf16") && strstr(half.err, "(bf16)"),

@@ -68,15 +68,32 @@ static Status open_tokenizer(Cli *cli, const ModelOptions *o, Model *m)
     return OK;
 }
 
+void nf4_say(const Gpt2 *m)
+{
+    double bytes = 0, weights = 0;
+    for (int l = 0; l < m->c.layers; l++) {
+        const Gpt2Block *b = &m->block[l];
+        const Tensor *const w[] = {b->c_attn.w, b->c_proj.w, b->mlp_fc.w, b->mlp_proj.w};
+        for (int i = 0; i < 4; i++) {
+            bytes += (double)tensor_bytes(w[i]);
+            weights += (double)numel(w[i]);
+        }
+    }
+    const bool packed = m->block[0].c_attn.w->layout == LAYOUT_NF4;
+    fprintf(stderr, "weights: projections rounded to NF4, %.2f MB for %.0f weights, %.2f bits each%s\n", bytes * 1e-6,
+            weights, 8 * bytes / weights, packed ? "" : ": this device's kernels want whole floats");
+}
+
 Status model_open(Cli *cli, const ModelOptions *o, Model *m)
 {
     *m = (Model){0};
-    const bool bf16 = o->weights && !strcmp(o->weights, "bf16");
-    if (o->weights && !bf16 && strcmp(o->weights, "f32"))
-        return USAGE_ERROR("--llm-weights: want f32 or bf16, got '%s'", o->weights);
+    const bool bf16 = o->weights && !strcmp(o->weights, "bf16"), nf4 = o->weights && !strcmp(o->weights, "nf4");
+    if (o->weights && !bf16 && !nf4 && strcmp(o->weights, "f32"))
+        return USAGE_ERROR("--llm-weights: want f32, bf16 or nf4, got '%s'", o->weights);
+    const Gpt2Flags packed = bf16 ? GPT2_BF16 : nf4 ? GPT2_NF4 : 0;
     const double t0 = clock_seconds();
     paramset_init(&m->ps, cli->perm, &cli->device, 0, true);
-    TRY(gpt2_load(&m->m, &m->ps, "", o->llm, GPT2_FROZEN | GPT2_BLANK | (bf16 ? GPT2_BF16 : 0), cli->scratch));
+    TRY(gpt2_load(&m->m, &m->ps, "", o->llm, GPT2_FROZEN | GPT2_BLANK | packed, cli->scratch));
     if (m->m->note) cli_say("note: %s", m->m->note);
     if (o->adapter) {
         AdapterSet *s;
@@ -84,7 +101,9 @@ Status model_open(Cli *cli, const ModelOptions *o, Model *m)
         if (s) m->hook = adapter_hook(s);
     }
     if (bf16) gpt2_pack_bf16(m->m, cli->perm);
+    else if (nf4) gpt2_pack_nf4(m->m, cli->perm);
     else gpt2_pack(m->m, cli->perm);
+    if (nf4) nf4_say(m->m);
     if (bf16) fprintf(stderr, "weights: projections and head rounded to bf16\n");
     m->load_seconds = clock_seconds() - t0;
     TRY(open_tokenizer(cli, o, m));
@@ -344,7 +363,7 @@ static void report_speed(const Gpt2Speed *s, const Model *m)
     double weights = m->m->head_bf16 ? (double)tensor_bytes(m->m->head_bf16) : 0;
     for (int i = 0; i < m->ps.n; i++) weights += (double)tensor_bytes(&m->ps.p[i]->t);
     fprintf(stderr, "peak memory %.0f MB, weights %.0f MB%s\n", (double)u.ru_maxrss * 1024e-6, weights * 1e-6,
-            m->m->head_bf16 ? " (bf16)" : "");
+            m->m->head_bf16 ? " (bf16)" : m->m->block[0].c_attn.w->layout == LAYOUT_NF4 ? " (nf4)" : "");
 }
 
 static void say_window(const Prompt *p, const int64_t *n_out, int64_t rows)

@@ -15,7 +15,8 @@ typedef struct ModelOptions { const char *llm, *adapter, *tokenizer, *weights; }
     {"tokenizer", OPT_TEXT, offsetof(S, model.tokenizer), "DIR", \
      "tokenizer.json, or vocab.json (encoder.json) and merges.txt (vocab.bpe) [those in the --llm DIR]", 0, 0}, \
     {"llm-weights", OPT_TEXT, offsetof(S, model.weights), "TYPE", \
-     "f32, or bf16 (projections and head rounded to 8 bits: half the memory, faster) [f32]", 0, 0}
+     "f32, bf16 (projections and head rounded to 8 bits: half the memory, faster) or nf4 (projections rounded to 4 " \
+     "bits) [f32]", 0, 0}
 
 typedef struct Model {
     ParamSet ps;
@@ -27,6 +28,8 @@ typedef struct Model {
     double load_seconds;
 } Model;
 
+// Says how many bits a weight of the projections in NF4 takes.
+void nf4_say(const Gpt2 *m);
 // Loads the model, its adapters and its vocabulary for inference.
 Status model_open(Cli *cli, const ModelOptions *o, Model *m);
 // Loads the tokeniser in `dir`.  With dir NULL it takes the one in the model's directory llm; if there is none,

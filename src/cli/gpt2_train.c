@@ -14,7 +14,7 @@
 // ---- train
 
 typedef struct TrainValues {
-    const char *data, *val, *llm, *size, *tokenizer, *out, *lora_targets;
+    const char *data, *val, *llm, *size, *tokenizer, *out, *lora_targets, *weights;
     int64_t layers, width, heads, positions, vocab, lora, adapters, steps, warmup, batch, context, accumulate, seed;
     int64_t val_every, val_windows, stop_after;
     double val_share, lr, beta1, beta2, decay, clip, floor, dropout, attention_dropout, lora_alpha, checkpoint_seconds;
@@ -46,6 +46,8 @@ static const Option train_table[] = {
     TEXT("lora-targets", lora_targets, "LIST", "all, or some of c_attn,c_proj,mlp.c_fc,mlp.c_proj [c_attn]"),
     INT("adapters", adapters, 0, 1 << 20,
         "train causal bottleneck adapters of width N on the frozen --llm; 0 = none [0]"),
+    TEXT("llm-weights", weights, "TYPE",
+         "of the frozen --llm under --lora and --adapters: f32, or nf4 (projections in 4 bits: QLoRA) [f32]"),
     INT("steps", steps, 0, 1e9, "training steps; 0 = save the model as it starts [1000]"),
     INT("batch", batch, 1, 1e6, "windows per micro-batch [8]"),
     INT("context", context, 1, 1 << 20, "tokens per window [the model's positions, at most 256]"),
@@ -114,11 +116,16 @@ static Status train_model(Cli *cli, const TrainValues *v, Gpt2Run *r)
         return USAGE_ERROR("gpt2 train: wants --llm (a model to start from) or --size (a new one)");
     if (frozen && !v->llm)
         return USAGE_ERROR("gpt2 train: --lora and --adapters want --llm DIR, the frozen model");
+    const bool nf4 = v->weights && !strcmp(v->weights, "nf4");
+    if (v->weights && !nf4 && strcmp(v->weights, "f32"))
+        return USAGE_ERROR("--llm-weights: want f32 or nf4, got '%s'", v->weights);
+    if (nf4 && !frozen) return USAGE_ERROR("--llm-weights nf4: wants --lora or --adapters: 4 bits are not trained");
     Bpe *bpe;
     TRY(gpt2_tokenizer(cli, v->tokenizer, v->llm, &bpe, &r->tokenizer));
     r->bpe = bpe;
     if (v->llm) {
-        TRY(gpt2_load(&r->m, r->ps, "", v->llm, (frozen ? GPT2_FROZEN : GPT2_TRAINABLE) | GPT2_BLANK, cli->scratch));
+        const Gpt2Flags kind = !frozen ? GPT2_TRAINABLE : nf4 ? GPT2_FROZEN | GPT2_NF4 : GPT2_FROZEN;
+        TRY(gpt2_load(&r->m, r->ps, "", v->llm, kind | GPT2_BLANK, cli->scratch));
         r->base = v->llm;
         if (r->m->note) cli_say("note: %s", r->m->note);
         if (!tokens_is_bin(v->data)) TRY(text_check(bpe, OK, v->llm, r->m->c.vocab));
@@ -128,6 +135,10 @@ static Status train_model(Cli *cli, const TrainValues *v, Gpt2Run *r)
         r->m = gpt2_new(r->ps, "", &c, GPT2_TRAINABLE);
     }
     if (bpe) TRY(tokenizer_check(bpe, r->m->c.vocab));
+    if (nf4) {
+        gpt2_pack_nf4(r->m, cli->perm);
+        nf4_say(r->m);
+    }
     r->m->dropout = v->dropout;
     r->m->attention_dropout = v->attention_dropout;
     r->m->recompute = v->recompute;

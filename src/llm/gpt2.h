@@ -78,6 +78,7 @@ typedef enum Gpt2Flags {
     GPT2_FROZEN = 1,
     GPT2_BLANK = 2,              // zeros instead of random initial values: the weights come from a file or checkpoint
     GPT2_BF16 = 4,               // for gpt2_pack_bf16 later: frozen projections are made bf16 where the device reads it
+    GPT2_NF4 = 8,                // the same for gpt2_pack_nf4
 } Gpt2Flags;
 
 enum { GPT2_MAX_LAYERS = 4096, GPT2_MAX_WIDTH = 1 << 20, GPT2_MAX_VOCAB = 1 << 28 };
@@ -114,6 +115,9 @@ void gpt2_pack(Gpt2 *m, Arena *a);
 // The same rounded to bf16 (tensor/pack.h), and a bf16 copy of the head as well; the lookup of token embeddings still
 // reads wte.  For inference only: no gradient flows through such a model.
 void gpt2_pack_bf16(Gpt2 *m, Arena *a);
+// The frozen projections in NF4 (tensor/nf4.h): 4.13 bits a weight.  Gradients flow through them, to LoRA and adapters.
+// The embeddings and the head stay as they are.
+void gpt2_pack_nf4(Gpt2 *m, Arena *a);
 // Writes DIR/config.json and DIR/model.safetensors (F32, names with "transformer."), each whole or not at all.
 // DIR is made when it is missing.  Errors: those of directory_make and safetensors_write.
 Status gpt2_save(const Gpt2 *m, const char *dir, Arena *scratch);

@@ -1,6 +1,6 @@
 // The list of GPT-2's tensors, and a model of registered parameters.  Contract: gpt2.h.
 #include "llm/gpt2_weights.h"
-#include "tensor/pack.h"
+#include "tensor/nf4.h"
 
 #include <math.h>
 
@@ -78,8 +78,9 @@ Gpt2 *gpt2_new_on(ParamSet *ps, const char *prefix, const Gpt2Config *c, Gpt2Fla
         // decay for matrices only; the two embeddings are the first rows
         const bool matrix = w->shape.n == 2 && i >= 2;
         const ParamFlags plain = matrix ? PARAM_PLAIN : PARAM_NO_DECAY;
-        const bool bf16 = matrix && flags & GPT2_BF16 && w->slot != &m->head_w;
-        const ParamFlags frozen = bf16 ? PARAM_FROZEN | PARAM_BF16 : PARAM_FROZEN;
+        const bool projection = matrix && w->slot != &m->head_w;
+        const ParamFlags packed = flags & GPT2_BF16 ? PARAM_BF16 : flags & GPT2_NF4 ? PARAM_NF4 : PARAM_PLAIN;
+        const ParamFlags frozen = projection ? PARAM_FROZEN | packed : PARAM_FROZEN;
         *w->slot = values && values[i] ? param_add_view(ps, prefix, w->name, w->shape, values[i])
                                        : param_add(ps, prefix, w->name, w->shape, flags & GPT2_BLANK ? zeros : w->init,
                                                    flags & GPT2_FROZEN ? frozen : plain);
@@ -103,6 +104,8 @@ static void pack_blocks(Gpt2 *m, Arena *a, void (*pack)(Tensor *w, Arena *a))
 }
 
 void gpt2_pack(Gpt2 *m, Arena *a) { pack_blocks(m, a, tensor_pack); }
+
+void gpt2_pack_nf4(Gpt2 *m, Arena *a) { pack_blocks(m, a, tensor_pack_nf4); }
 
 void gpt2_pack_bf16(Gpt2 *m, Arena *a)
 {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "io/sha256.h"
-#include "tensor/pack.h"
+#include "tensor/nf4.h"
 #include "tensor/philox.h"
 
 void paramset_init(ParamSet *ps, Arena *perm, const Device *dev, uint64_t seed, bool inference)
@@ -75,7 +75,9 @@ Tensor *param_add(ParamSet *ps, const char *prefix, const char *name, Shape shap
     const char *full;
     Param *p = register_param(ps, prefix, name, &full);
     const bool columns = flags & PARAM_BF16 && ps->dev->bf16_columns;
-    p->t = columns ? *tensor_new_columns(ps->perm, ps->dev, shape, full)
+    const bool nf4 = flags & PARAM_NF4 && nf4_read_by(ps->dev);
+    p->t = nf4     ? *tensor_new_nf4(ps->perm, ps->dev, shape, full)
+         : columns ? *tensor_new_columns(ps->perm, ps->dev, shape, full)
                    : *tensor_new(ps->perm, ps->dev, REAL, shape, full);
     p->frozen = flags & PARAM_FROZEN;
     p->decay = !(flags & PARAM_NO_DECAY);

@@ -38,6 +38,7 @@ typedef enum ParamFlags {
     PARAM_FROZEN = 1,
     PARAM_NO_DECAY = 2,
     PARAM_BF16 = 4,      // a frozen matrix, stored in bf16 columns where the device reads them (tensor/pack.h)
+    PARAM_NF4 = 8,       // the same in NF4 (tensor/nf4.h)
 } ParamFlags;
 
 void paramset_init(ParamSet *ps, Arena *perm, const Device *dev, uint64_t seed, bool inference);

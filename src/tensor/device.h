@@ -39,6 +39,7 @@ typedef struct Device {
     bool bf16_columns;           // linear reads LAYOUT_COLUMNS_BF16 (pack.h)
     bool exact;                  // integers give exact results: no Winograd convolution
     bool no_graph;               // nothing is recorded: every kernel is launched by itself
+    bool nf4;                    // a GPU whose linear reads LAYOUT_NF4 (nf4.h); CPUs with AVX2 do too
     ArenaFull *fail;             // gets one line when what is called has no kernel; must not return.  NULL: CHECK
     Isa isa;                     // highest instruction set in use
     Kernel *fwd[OP_COUNT];

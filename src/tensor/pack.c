@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "tensor/device.h"
+#include "tensor/nf4.h"
 
-static void check_frozen(const Tensor *w, const char *who)
+void tensor_check_frozen(const Tensor *w, const char *who)
 {
     CHECK(w->dtype == REAL && w->shape.n == 2 && !w->needs_grad && !w->g && !w->view_of && w->layout == LAYOUT_ROWS,
           "%s: %s is no frozen matrix in rows", who, w->name ? w->name : "?");
@@ -14,7 +15,7 @@ static bool reads_panels(const Device *d) { return !d->memory && d->real_size ==
 
 void tensor_pack(Tensor *w, Arena *a)
 {
-    check_frozen(w, "tensor_pack");
+    tensor_check_frozen(w, "tensor_pack");
     const int64_t K = w->shape.d[0], N = w->shape.d[1];
     if (!reads_panels(w->dev) || N % PANEL) return;
     const float *x = w->x;
@@ -56,6 +57,10 @@ enum { PART = 4096 };   // values on their way between host and device
 
 void columns_put(Tensor *w, ColumnValues from)
 {
+    if (w->layout == LAYOUT_NF4) {
+        nf4_put(w, from);
+        return;
+    }
     const int64_t K = w->shape.d[0], ld = column_length(K), all = w->shape.d[1] * ld;
     uint16_t part[PART];
     for (int64_t i = 0, m, n = 0, k = 0; i < all; i += m) {
@@ -70,6 +75,10 @@ void columns_put(Tensor *w, ColumnValues from)
 
 void columns_get(const Tensor *w, ColumnValues to)
 {
+    if (w->layout == LAYOUT_NF4) {
+        nf4_get(w, to);
+        return;
+    }
     const int64_t K = w->shape.d[0], ld = column_length(K), all = w->shape.d[1] * ld;
     uint16_t part[PART];
     for (int64_t i = 0, m, n = 0, k = 0; i < all; i += m) {
@@ -100,7 +109,7 @@ static void pack_columns(Tensor *w, Arena *a)
 void tensor_pack_bf16(Tensor *w, Arena *a)
 {
     if (is_bf16(w)) return;
-    check_frozen(w, "tensor_pack_bf16");
+    tensor_check_frozen(w, "tensor_pack_bf16");
     if (w->dev->bf16_columns) {
         pack_columns(w, a);
         return;
@@ -123,7 +132,7 @@ void tensor_pack_bf16(Tensor *w, Arena *a)
 
 Tensor *tensor_transposed_bf16(const Tensor *x, Arena *a)
 {
-    check_frozen(x, "tensor_transposed_bf16");
+    tensor_check_frozen(x, "tensor_transposed_bf16");
     const int64_t N = x->shape.d[0], K = x->shape.d[1];
     if (reads_panels(x->dev)) {
         Tensor *w = arena_alloc(a, sizeof *w);

@@ -5,6 +5,7 @@
 //   LAYOUT_PANELS_BF16  [ceil(N/PANEL)][ceil(K/2)][PANEL][2] bf16, zeros beyond K and N: half the bytes; two terms lie
 //                       together as the dot products of AVX512-BF16 take them.  Rounded to nearest even
 //   LAYOUT_COLUMNS_BF16 [N][K rounded up to 8] bf16, zeros beyond K: 16 bytes hold 8 terms of one column
+//   LAYOUT_NF4          4 bits a weight (tensor/nf4.h), on both
 // The packed values are the only ones.  There is no second copy that could be stale: tensor_set_* writes and
 // tensor_get_* reads through the layout, ops other than linear and its fused forms refuse such a tensor (tape.c), and
 // what has a gradient is never packed, so no optimiser meets one.  Products with LAYOUT_PANELS have the same bits as
@@ -39,7 +40,12 @@ Tensor *tensor_transposed_bf16(const Tensor *x, Arena *a);
 // A matrix that is bf16 columns from the start, values undefined: its f32 values never take device memory.
 Tensor *tensor_new_columns(Arena *a, const struct Device *dev, Shape shape, const char *name);
 
-// All values of w, in columns, from host memory, and back: value (k,n) at x[k rk + n rn], float or, when wide, double.
+// A bug unless w is what the functions above and tensor_pack_nf4 want; `who` begins the message.
+void tensor_check_frozen(const Tensor *w, const char *who);
+
+// Layouts whose values go in and out all at once.
+static inline bool moves_whole(const Tensor *w) { return w->layout == LAYOUT_COLUMNS_BF16 || w->layout == LAYOUT_NF4; }
+// All values of such a w from host memory, and back: value (k,n) at x[k rk + n rn], float or, when wide, double.
 typedef struct ColumnValues { void *x; bool wide; int64_t rk, rn; } ColumnValues;
 void columns_put(Tensor *w, ColumnValues from);
 void columns_get(const Tensor *w, ColumnValues to);

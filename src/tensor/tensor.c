@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tensor/device.h"
+#include "tensor/nf4.h"
 
 Shape shape_make(int n, const int64_t *d)
 {
@@ -53,6 +54,7 @@ static size_t value_size(const Tensor *t) { return t->dtype == I32 ? sizeof(int3
 size_t tensor_bytes(const Tensor *t)
 {
     if (t->layout == LAYOUT_COLUMNS_BF16) return bf16_column_bytes(t->shape);
+    if (t->layout == LAYOUT_NF4) return nf4_bytes(t->shape);
     return t->layout == LAYOUT_PANELS_BF16 ? bf16_panel_bytes(t->shape) : (size_t)numel(t) * value_size(t);
 }
 
@@ -75,7 +77,7 @@ static void check_access(const Tensor *t, DType dtype, int64_t n)
 enum { PART = 4096 };
 static int64_t part_length(int64_t left) { return left < PART ? left : PART; }
 
-// Row order of a matrix in columns, in host memory.
+// Row order of a matrix that moves whole, in host memory.
 static ColumnValues in_rows(const Tensor *t, const void *x, bool wide)
 {
     return (ColumnValues){.x = (void *)(uintptr_t)x, .wide = wide, .rk = t->shape.d[1], .rn = 1};
@@ -84,7 +86,7 @@ static ColumnValues in_rows(const Tensor *t, const void *x, bool wide)
 void tensor_set_f32(Tensor *t, const float *src, int64_t n)
 {
     check_access(t, REAL, n);
-    if (t->layout == LAYOUT_COLUMNS_BF16) {
+    if (moves_whole(t)) {
         columns_put(t, in_rows(t, src, false));
         return;
     }
@@ -107,7 +109,7 @@ void tensor_set_f32(Tensor *t, const float *src, int64_t n)
 void tensor_set_f64(Tensor *t, const double *src, int64_t n)
 {
     check_access(t, REAL, n);
-    if (t->layout == LAYOUT_COLUMNS_BF16) {
+    if (moves_whole(t)) {
         columns_put(t, in_rows(t, src, true));
         return;
     }
@@ -136,7 +138,7 @@ void tensor_set_i32(Tensor *t, const int32_t *src, int64_t n)
 void tensor_get_f32(const Tensor *t, float *dst, int64_t n)
 {
     check_access(t, REAL, n);
-    if (t->layout == LAYOUT_COLUMNS_BF16) {
+    if (moves_whole(t)) {
         columns_get(t, in_rows(t, dst, false));
         return;
     }
@@ -163,7 +165,7 @@ static void get_f64(const Tensor *t, const void *src, double *dst, int64_t n)
         memset(dst, 0, (size_t)n * sizeof(double));
         return;
     }
-    if (t->layout == LAYOUT_COLUMNS_BF16) {
+    if (moves_whole(t)) {
         columns_get(t, in_rows(t, dst, true));
         return;
     }
@@ -200,7 +202,7 @@ void tensor_fill(Tensor *t, double value)
         device_zero(t->dev, t->x, tensor_bytes(t));
         return;
     }
-    if (t->layout == LAYOUT_COLUMNS_BF16) {
+    if (moves_whole(t)) {
         columns_put(t, (ColumnValues){.x = &value, .wide = true});
         return;
     }

@@ -31,7 +31,8 @@ const char *shape_text(Shape s, char buf[96]);     // "[2,3,4]", for messages; r
 typedef enum DType { REAL = 0, I32 = 1 } DType;
 
 // How the values lie: row after row, or, of a frozen matrix, as products read them (tensor/pack.h).
-typedef enum Layout { LAYOUT_ROWS = 0, LAYOUT_PANELS = 1, LAYOUT_PANELS_BF16 = 2, LAYOUT_COLUMNS_BF16 = 3 } Layout;
+typedef enum Layout { LAYOUT_ROWS = 0, LAYOUT_PANELS = 1, LAYOUT_PANELS_BF16 = 2, LAYOUT_COLUMNS_BF16 = 3,
+                       LAYOUT_NF4 = 4 } Layout;
 
 struct Device;
 
