@@ -70,9 +70,12 @@ static double plain_scale(Plain p, int64_t block, int64_t n, double *bound)
 static void test_values(TestLog *log, const char *name, Plain p, const float *got)
 {
     double beyond = 0, farther = 0, largest = 0;
-    for (int64_t i = 0; i < p.K * p.N; i++) {
-        double bound, nearest = INFINITY;
-        const double scale = plain_scale(p, i / p.N / 64, i % p.N, &bound), x = (double)p.x[i];
+    double bound = 0, scale = 0;
+    for (int64_t j = 0; j < p.K * p.N; j++) {   // column by column
+        const int64_t k = j % p.K, i = k * p.N + j / p.K;
+        if (k % 64 == 0) scale = plain_scale(p, k / 64, j / p.K, &bound);
+        const double x = (double)p.x[i];
+        double nearest = INFINITY;
         for (int c = 0; c < 16; c++) nearest = fmin(nearest, fabs(x - (double)book[c] * scale));
         const double error = fabs(x - (double)got[i]);
         beyond = check_fold(beyond, error / bound);
