@@ -25,7 +25,7 @@ override CFLAGS += -std=c11 $(WARN) -ffp-contract=off -fno-math-errno -fopenmp -
 LDLIBS  := -lm
 # What a result was made with: goes into the manifest (src/cli/support.c).
 # SOURCES: a hash of everything that the program is compiled from.
-SOURCES = $(shell cat $(sort $(SRC) $(CLI) $(REF) $(SIMD_SRC) $(SIMD_BF16) $(wildcard src/*/*.[hd]* src/*/*.inl src/*/*/*.h cuda/*)) | sha256sum | cut -c 1-64)
+SOURCES = $(shell cat $(sort $(SRC) $(CLI) $(REF) $(SIMD_SRC) $(SIMD_BF16) $(wildcard src/*/*.[hd]* src/*/*.inl src/*/*/*.h cuda/* mpi/*)) | sha256sum | cut -c 1-64)
 MADE_BY = -DLEAD_VERSION='"$(VERSION)"' -DLEAD_COMMIT='"$(COMMIT)"' -DLEAD_SOURCES='"$(SOURCES)"' \
           -DLEAD_FLAGS='"$(filter -O% -m% -f% -std=%,$(CFLAGS))"'
 
@@ -80,6 +80,7 @@ help:
 	@echo "make checker       build/tests/checker, the checks of one op; MISSING=ok: although kernels are missing"
 	@echo "make fuzz          libFuzzer programs of the readers of files; make fuzz-run TARGET=json [RUNS=1000000]"
 	@echo "make cuda          build/lead-cuda, where nvcc is; CUDA_ARCH=90: for one GPU"
+	@echo "make mpi           build/lead-mpi, for mpirun, where mpicc is"
 	@echo "make cuda-emulate  the CUDA kernels run and checked on the host"
 	@echo "make cuda-report   registers, spills, shared memory of every CUDA kernel"
 	@echo "make cuda-check    the GPU against the CPU; make cuda-bench: its speed"
@@ -154,4 +155,5 @@ include cuda/cuda.mk
 include tests/tests.mk
 include docs/tour/tour.mk
 include packaging/install.mk
+include packaging/mpi.mk
 -include bench/bench.mk

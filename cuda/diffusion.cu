@@ -131,17 +131,17 @@ static __global__ void diffusion_times_kernel(RandomAddress at, int64_t parts, d
                                               const float *ab, const float *weight, int64_t T, int64_t B, float *time,
                                               float *ab_b, float *weight_b, float *keep)
 {
-    const int64_t b = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x;
-    if (b >= B) return;
+    const int64_t i = (int64_t)blockIdx.x * MAP_BLOCK + threadIdx.x, b = i + (int64_t)at.offset;
+    if (i >= B) return;
     const uint32_t step = at.step + clock_value(clock);
     const float u = philox_unit(philox_u32(at.seed, philox_subsequence(SITE_TIMESTEP, step), (uint64_t)b));
     const float v = philox_unit(philox_u32(at.seed, philox_subsequence(SITE_COND_DROP, step), (uint64_t)b));
     const double place = ((double)(b % parts) + (double)u) / (double)parts;
     const int64_t drawn = 1 + (int64_t)(place * (double)T), t = drawn > T ? T : drawn;
-    time[b] = (float)t;
-    ab_b[b] = ab[t];
-    weight_b[b] = weight[t];
-    keep[b] = (double)v >= drop ? 1.0f : 0.0f;
+    time[i] = (float)t;
+    ab_b[i] = ab[t];
+    weight_b[i] = weight[t];
+    keep[i] = (double)v >= drop ? 1.0f : 0.0f;
 }
 
 CUDA_KERNEL(diffusion_times, fwd)

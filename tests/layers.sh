@@ -5,13 +5,13 @@
 # Exit 1 on a violation, on a file outside the known modules, and when no file or no include was read.
 #   tests/layers.sh [root]     root defaults to the current directory
 cd "${1:-.}" || exit 1
-find src cuda cpu_simd bench docs tests -type f \( -name '*.[ch]' -o -name '*.inl' -o -name '*.def' -o -name '*.cu' \
+find src cuda cpu_simd mpi bench docs tests -type f \( -name '*.[ch]' -o -name '*.inl' -o -name '*.def' -o -name '*.cu' \
     -o -name '*.cuh' -o -name '*.cc' \) 2>/dev/null | sort | xargs awk '
 BEGIN {
     # module -> modules it may include besides itself
     base = "tensor"
     may["tensor"] = ""
-    may["cuda"] = may["cpu_simd"] = may["autograd"] = may["io"] = base
+    may["cuda"] = may["cpu_simd"] = may["mpi"] = may["autograd"] = may["io"] = base
     may["plot"] = may["traffic"] = "io " base
     may["nn"] = "autograd io " base
     may["llm"] = may["diffusion"] = "nn autograd io " base

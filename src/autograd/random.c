@@ -5,7 +5,12 @@ Tensor *tape_dropout(Tape *t, Tensor *a, double p)
 {
     CHECK(p >= 0 && p < 1, "dropout: want 0 <= p < 1, got %g", p);
     if (!t->training || p == 0) return a;
-    const RandomAddress at = {.seed = t->seed, .site = SITE_DROPOUT, .offset = (uint64_t)t->n_dropout++ << 40};
+    const RowPart w = t->part;
+    CHECK(!w.of || (w.n > 0 && numel(a) % w.n == 0), "dropout: %lld values for %lld rows", (long long)numel(a),
+          (long long)w.n);
+    const int64_t before = w.of ? numel(a) / w.n * w.begin : 0;   // values of other ranks' rows
+    const RandomAddress at = {.seed = t->seed, .site = SITE_DROPOUT,
+                              .offset = ((uint64_t)t->n_dropout++ << 40) + (uint64_t)before};
     const DropoutParams d = {at, p};
     return tape_op(t, OP_dropout, 2, (Tensor *[]){a, t->clock}, 1, &a->shape, &d, sizeof d)->out[0];
 }

@@ -15,6 +15,7 @@
 #include "tensor/device.h"
 #include "tensor/ops.h"
 #include "tensor/philox.h"
+#include "tensor/ranks.h"
 
 typedef struct Tape {
     const Device *dev;
@@ -27,6 +28,8 @@ typedef struct Tape {
     uint32_t rng_step;       // the clock's value; tape_set_step sets both
     Tensor *clock;           // I32 [1] in the step arena, kept by tape_reset: the step, where kernels find it
     void *one;               // the real number 1 on the device: backward starts from it
+    RowPart part;            // of a batch that is divided among ranks: the rows that this tape has; of = 0: all of them.
+                             // What is drawn for a row is drawn where the whole batch would have it drawn
     uint32_t n_dropout;      // dropout calls since tape_reset: the per-call counter of their addresses
     struct Spare *spare;     // during backward: memory of gradients that nobody reads again, for new ones
     unsigned char *zeros;    // and, on a GPU, n_zeros bytes that were cleared at once
@@ -87,7 +90,8 @@ Tensor *tape_sigmoid(Tape *t, Tensor *a);
 Tensor *tape_tanh(Tape *t, Tensor *a);
 Tensor *tape_softplus(Tape *t, Tensor *a);
 Tensor *tape_clamp(Tape *t, Tensor *a, double limit);     // into [-limit, limit]; no gradient
-Tensor *tape_dropout(Tape *t, Tensor *a, double p);       // a itself when not training or p = 0
+// a itself when not training or p = 0.  With a part, a's values belong to the rows of the part in equal shares, in order
+Tensor *tape_dropout(Tape *t, Tensor *a, double p);
 
 // ---- linear.c
 // [M,K][K,N] or batched [B,M,K][B,K,N]
@@ -169,7 +173,7 @@ Tensor *tape_randn_clock(Tape *t, Shape s, RandomAddress at, int64_t row0);   //
 Tensor *tape_randn_rows(Tape *t, Shape s, RandomAddress at, Tensor *row);
 // The times of a training batch.  clock: I32 [1] that is added to at.step, or NULL.  ab (alpha_bar) and weight (of the
 // loss) [T+1] -> time, and ab and weight at it, and keep (0 in a share `drop` of the rows, else 1), [B] each.  Row b
-// draws from part b mod parts of that many equal parts of all times.
+// draws from part b mod parts of that many equal parts of all times.  at.offset: rows of the whole batch before row 0.
 typedef struct DiffusionTimes { Tensor *time, *ab, *weight, *keep; } DiffusionTimes;
 DiffusionTimes tape_diffusion_times(Tape *t, Tensor *ab, Tensor *weight, int64_t B, int64_t parts, RandomAddress at,
                                     double drop, Tensor *clock);

@@ -58,6 +58,7 @@ struct Verb {
     bool stops;                  // the verb looks at cli->stop now and then.  In others Ctrl-C ends the process; their
                                  // output files are whole or absent
     bool looks;                  // the verb runs no model: a device that lacks kernels will do
+    bool ranks;                  // the verb divides its work among the ranks of mpirun (tensor/ranks.h)
 };
 
 #define OPTIONS(table) .option = (table), .n_options = (int)(sizeof(table) / sizeof *(table))

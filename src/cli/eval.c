@@ -367,5 +367,5 @@ const Verb verb_eval = {
             "forecasts of your own: lead eval --windows-out W.tsv, make one for each line, --also mine=G.npy.\n"
             "Of a run directory it loads best.safetensors, which was fitted on the training rows alone, and never the\n"
             "final fit (final.safetensors), which has seen the rows that are scored.",
-    OPTIONS(table), .size = sizeof(EvalValues), .defaults = defaults, .run = run,
+    OPTIONS(table), .size = sizeof(EvalValues), .defaults = defaults, .run = run, .ranks = true,
 };

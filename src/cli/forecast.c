@@ -190,5 +190,5 @@ const Verb verb_forecast = {
     OPTIONS(table),
     .size = sizeof(Values),
     .defaults = defaults,
-    .run = run,
+    .run = run, .ranks = true,
 };

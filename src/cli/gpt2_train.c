@@ -247,6 +247,7 @@ const Verb verb_gpt2_train = {
     .name = "gpt2 train",
     .summary = "Trains GPT-2, new or from given weights: all of it, or LoRA and adapters on it.",
     OPTIONS(train_table), .size = sizeof(TrainValues), .defaults = train_defaults, .run = train_run, .stops = true,
+    .ranks = true,
 };
 
 // ---- merge

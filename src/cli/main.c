@@ -9,6 +9,7 @@
 
 #include "cli/verbs.h"
 #include "io/file.h"
+#include "tensor/ranks.h"
 
 static volatile sig_atomic_t stop_flag;   // the one mutable global: a signal handler has no other way to tell us
 
@@ -63,6 +64,7 @@ static void wait_passively(char **argv)
 static void give_up(const char *msg)
 {
     fprintf(stderr, "lead: %s\n", msg);
+    ranks_abort(1);
     exit(1);
 }
 
@@ -173,10 +175,15 @@ static int without_verb(int argc, char **argv)
     return finish(OK);
 }
 
-int main(int argc, char **argv)
+// Verbs that know nothing of ranks would do all of their work, and write all of their files, several times.
+static Status check_ranks(const Verb *v)
 {
-    hold_standard_files();
-    wait_passively(argv);
+    if (ranks_count() == 1 || v->ranks) return OK;
+    return USAGE_ERROR("%s: runs in one process, want mpirun -n 1, got %d", v->name, ranks_count());
+}
+
+static int run_program(int argc, char **argv)
+{
     char *help_of[64] = {argv[0]};
     if (argc > 2 && argc < 63 && !strcmp(argv[1], "help")) {   // lead help VERB is lead VERB --help
         memcpy(help_of + 1, argv + 2, (size_t)(argc - 2) * sizeof *argv);
@@ -207,6 +214,7 @@ int main(int argc, char **argv)
     cli.option = v->option;
     cli.n_options = v->n_options;
     cli.values = values;
+    if (!s.code) s = check_ranks(v);
     if (!s.code) s = outputs_check(&cli, common.manifest);
     if (!s.code) s = make_device(&cli, &common);
     if (s.code) return fail(s);
@@ -217,4 +225,12 @@ int main(int argc, char **argv)
         s = file_write(common.manifest, text, strlen(text));
     }
     return finish(s);
+}
+
+int main(int argc, char **argv)
+{
+    hold_standard_files();
+    wait_passively(argv);
+    ranks_begin(&argc, &argv);
+    return ranks_end(run_program(argc, argv));
 }

@@ -6,6 +6,7 @@
 #include "cli/show.h"
 #include "lead/train.h"
 #include "nn/run_directory.h"
+#include "tensor/ranks.h"
 
 enum { MOST_ORIGINS = 32, MOST_ROWS = NAIVE_KINDS + 1 };
 
@@ -22,6 +23,11 @@ typedef struct Origins {
     Ratios ratio[MOST_ROWS][MOST_ORIGINS];
     FILE *out;                   // --out, or NULL
 } Origins;
+
+// What one origin gave: rows of the table and lines for people, n bytes of each; ratios.
+enum { TEXTS = 2 };
+typedef struct Found { size_t n[TEXTS]; Ratios ratio[MOST_ROWS]; } Found;
+typedef struct Said { char *text[TEXTS]; FILE *f[TEXTS]; Found found; } Said;
 
 static Status parse(Origins *o, const char *text)
 {
@@ -125,16 +131,16 @@ static Status train(Origins *o, const EvalPlan *plan, const char *dir, LeadRun *
     return config_check(&run->cfg);
 }
 
-static void keep_ratios(Origins *o, int at, const EvalTable *t)
+static void keep_ratios(const Origins *o, Ratios ratio[MOST_ROWS], const EvalTable *t)
 {
     const EvalRow *ridge = eval_table_find(t, naive_names[NAIVE_RIDGE], "scaled", 0);
     for (int i = 0; i < MOST_ROWS; i++) {
         const EvalRow *r = eval_table_find(t, o->name[i], "scaled", 0);
-        o->ratio[i][at] = r ? (Ratios){r->r.rmse / ridge->r.rmse, r->r.crps / ridge->r.crps} : (Ratios){NAN, NAN};
+        ratio[i] = r ? (Ratios){r->r.rmse / ridge->r.rmse, r->r.crps / ridge->r.crps} : (Ratios){NAN, NAN};
     }
 }
 
-static Status score_origin(Origins *o, int at)
+static Status score_origin(Origins *o, int at, Said *said)
 {
     Arena *a = o->cli->perm;
     const int percent = o->percent[at];
@@ -159,9 +165,9 @@ static Status score_origin(Origins *o, int at)
         "horizon %d, stride %lld%s%s", percent, (long long)plan.split.train.end - 1, (long long)plan.scored.end - 1,
         plan.task.history, plan.task.K, (long long)o->v->stride, dir ? "; lead: " : "", dir ? dir : "");
     const char *comment = show_findings(&t, what, a);
-    eval_print(&t, comment, o->v->details, percent, at == 0, o->out ? o->out : stdout);
-    show_scores(&t, what, stderr, a);
-    keep_ratios(o, at, &t);
+    eval_print(&t, comment, o->v->details, percent, at == 0, said->f[0]);
+    show_scores(&t, what, said->f[1], a);
+    keep_ratios(o, said->found.ratio, &t);
     return OK;
 }
 
@@ -181,13 +187,58 @@ static void show_summary(const Origins *o, bool crps)
     }
 }
 
+static Status score_one(Origins *o, int at, Said *said)
+{
+    const size_t perm = arena_mark(o->cli->perm), step = arena_mark(o->cli->step);
+    for (int i = 0; i < TEXTS; i++) {
+        said->f[i] = open_memstream(&said->text[i], &said->found.n[i]);
+        if (!said->f[i]) return ERROR("--origins: out of memory");
+    }
+    const Status s = score_origin(o, at, said);
+    for (int i = 0; i < TEXTS; i++) fclose(said->f[i]);
+    arena_rewind(o->cli->perm, perm);
+    arena_rewind(o->cli->step, step);
+    return s;
+}
+
+// Prints what each rank found at its origin of the round that begins with origin k, and keeps the ratios.
+static void print_round(Origins *o, int k, const Said *said)
+{
+    Arena *a = o->cli->scratch;
+    FILE *const to[TEXTS] = {o->out ? o->out : stdout, stderr};
+    const Device host = {.real_size = sizeof(double)};
+    const int R = ranks_count(), self = ranks_self();
+    const size_t mark = arena_mark(a);
+    Found *all = arena_alloc(a, (size_t)R * sizeof *all);
+    size_t most = 1;
+    all[self] = said->found;
+    ranks_gather(&host, all, R, sizeof *all, a);
+    for (int r = 0; r < R; r++)
+        for (int i = 0; i < TEXTS; i++) most = all[r].n[i] > most ? all[r].n[i] : most;
+    char *text = arena_alloc(a, (size_t)R * TEXTS * most);
+    for (int i = 0; i < TEXTS; i++)
+        if (all[self].n[i]) memcpy(text + (size_t)(self * TEXTS + i) * most, said->text[i], all[self].n[i]);
+    ranks_gather(&host, text, R, TEXTS * most, a);
+    for (int r = 0; r < R && k + r < o->n; r++) {
+        for (int i = 0; i < TEXTS; i++) fwrite(text + (size_t)(r * TEXTS + i) * most, 1, all[r].n[i], to[i]);
+        for (int i = 0; i < MOST_ROWS; i++) o->ratio[i][k + r] = all[r].ratio[i];
+    }
+    arena_rewind(a, mark);
+}
+
+// Each rank takes one origin of a round for itself alone.
 static Status score_all(Origins *o)
 {
-    for (int k = 0; k < o->n; k++) {
-        const size_t perm = arena_mark(o->cli->perm), step = arena_mark(o->cli->step);
-        TRY(score_origin(o, k));
-        arena_rewind(o->cli->perm, perm);
-        arena_rewind(o->cli->step, step);
+    const int R = ranks_count(), self = ranks_self();
+    for (int k = 0; k < o->n; k += R) {
+        Said said = {.text = {NULL}};
+        ranks_alone(true);
+        Status s = k + self < o->n ? score_one(o, k + self, &said) : OK;
+        ranks_alone(false);
+        s = ranks_agree(s);
+        if (!s.code) print_round(o, k, &said);
+        for (int i = 0; i < TEXTS; i++) free(said.text[i]);
+        TRY(s);
     }
     show_summary(o, false);
     show_summary(o, true);

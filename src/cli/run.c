@@ -7,6 +7,7 @@
 
 #include "io/file.h"
 #include "lead/general.h"
+#include "tensor/ranks.h"
 
 // "500M": bytes, in KiB, MiB or GiB.
 static Status memory_parse(const char *text, size_t *bytes)
@@ -14,6 +15,7 @@ static Status memory_parse(const char *text, size_t *bytes)
     static const char units[] = "KMG";
     *bytes = 0;
     if (!text) return OK;
+    if (ranks_count() > 1) return USAGE_ERROR("--memory: wants one process, got %d ranks", ranks_count());
     char *end;
     const double n = strtod(text, &end);
     const char *unit = *end ? strchr(units, *end) : NULL;

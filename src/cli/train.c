@@ -235,5 +235,5 @@ const Verb verb_train = {
     .summary = "Trains LEAD on a traffic series: on the first 70 % of the rows, validating on the next 15 %.",
     .text = "Then, for forecasts, it fits the same number of steps on all rows (final.safetensors); lead eval never\n"
             "uses that fit.",
-    OPTIONS(table), .size = sizeof(Values), .preset = "small", .run = run, .stops = true,
+    OPTIONS(table), .size = sizeof(Values), .preset = "small", .run = run, .ranks = true, .stops = true,
 };

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tensor/ranks.h"
+
 static const char *kind_name(mode_t mode)
 {
     return S_ISDIR(mode) ? "a directory" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
@@ -136,6 +138,7 @@ Status file_open(FileWriter *w, const char *path)
     w->f = NULL;
     w->saved_errno = 0;
     w->direct = false;
+    if (!ranks_first()) path = "/dev/null";
     size_t len = strlen(path);
     if (len == 0) return ERROR("want the name of an output file, got an empty name");
     if (len >= sizeof w->path) return ERROR("%.100s...: the name has %zu bytes, at most %d are possible", path, len,
@@ -246,6 +249,7 @@ Status file_commit(FileWriter *w, bool keep_previous)
 Status file_try(const char *path)
 {
     struct stat st;   // opening a pipe may wait for its reader
+    if (!ranks_first()) return OK;
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
         return access(path, W_OK) ? ERROR("%s: cannot write: %s", path, strerror(errno)) : OK;
     FileWriter w;

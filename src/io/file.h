@@ -39,7 +39,7 @@ void file_unmap(FileMap *m);
 // An output file in the making.  Bytes go to a temporary file in the target's directory; file_commit renames it to the
 // target in one step, so that a reader sees the old file or the new one, never a part.
 // A symbolic link is followed.  A target that is a device or a pipe (/dev/stdout, /dev/full) is written directly; so is
-// stdout, whose name is "-".
+// stdout, whose name is "-".  Of several ranks only the first writes: in the others what is put goes nowhere.
 typedef struct FileWriter {
     FILE *f;                 // for fprintf; NULL when closed
     int saved_errno;         // of the first write that failed

@@ -366,8 +366,10 @@ Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *batch)
     Tensor *target = only_seen(t, &b, lead_shape_target(t, m, &b)), *weight = b.weight;
     const int64_t B = target->shape.d[0], C = shape_last(target->shape);
     // a row of the diffusion is a window, or one flow of it where each is drawn for itself
-    const int64_t rows = lead_has_unet(cfg) ? B : numel(target) / C, parts = rows > B ? 1 : B;
-    const RandomAddress at = {.seed = (uint64_t)cfg->seed, .site = SITE_NOISE};   // the clock is the step
+    const int64_t rows = lead_has_unet(cfg) ? B : numel(target) / C, whole = t->part.of ? t->part.of : B;
+    const int64_t parts = rows > B ? 1 : whole, before = rows / B * t->part.begin;
+    RandomAddress at = {.seed = (uint64_t)cfg->seed, .site = SITE_NOISE};   // the clock is the step
+    at.offset = (uint64_t)before;
     const DiffusionTimes d = tape_diffusion_times(t, m->ab, m->min_snr, rows, parts, at, cfg->cond_drop, t->clock);
     Condition c = lead_condition(t, m, &b);
     if (cfg->cond_drop > 0 && lead_uses_llm(cfg)) {
@@ -378,6 +380,7 @@ Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *batch)
         target = tape_reshape(t, target, SHAPE(rows, C));
         if (weight) weight = tape_reshape(t, weight, SHAPE(rows, C));
     }
+    at.offset *= (uint64_t)((numel(target) / rows + 3) / 4 * 4);   // a row's draws (ref/randn.inl)
     const Diffused x = tape_diffuse(t, target, d.ab, at, diffuse_target((Prediction)cfg->prediction), t->clock);
     const Known known = lead_known(t, m, &b, c);
     Tensor *out = lead_denoise(t, m, x.xt, d.time, &known);
@@ -494,21 +497,23 @@ static SampleWork plan_rows(Tape *t, const LeadModel *m, const LeadBatch *b, con
                         sampler_plan(&sampler, &m->schedule, (Prediction)cfg->prediction, t, samples_shape(m, n), row)};
 }
 
-// most_rows at a time, conditions once.
-static Tensor *sample_in_parts(Tape *t, const LeadModel *m, const LeadBatch *b, int S, const int64_t *window, int64_t R)
+// This rank's rows, `most` at a time, conditions once; then those of the other ranks.
+static Tensor *sample_in_parts(Tape *t, const LeadModel *m, const LeadBatch *b, int S, const int64_t *window,
+                               RowPart own, int64_t most)
 {
-    Tensor *all = tape_tensor(t, samples_shape(m, R));
-    const size_t outer = arena_mark(t->step), each = tensor_bytes(all) / (size_t)R;
+    Tensor *all = tape_tensor(t, samples_shape(m, own.of));
+    const size_t outer = arena_mark(t->step), each = tensor_bytes(all) / (size_t)own.of;
     const Known k = lead_known(t, m, b, lead_condition(t, m, b));
-    for (int64_t first = 0; first < R; first += m->most_rows) {
+    for (int64_t first = own.begin, end = own.begin + own.n; first < end; first += most) {
         const size_t mark = arena_mark(t->step);
-        const int64_t n = R - first < m->most_rows ? R - first : m->most_rows;
+        const int64_t n = end - first < most ? end - first : most;
         const SampleWork w = plan_rows(t, m, b, window, S, first, n);
         sample_rows(&w, &k);
         device_copy(t->dev, (char *)all->x + (size_t)first * each, w.plan.x0->x, (size_t)n * each);
         arena_rewind(t->step, mark);
     }
     arena_rewind(t->step, outer);
+    ranks_gather(t->dev, all->x, own.of, each, t->scratch);
     return all;
 }
 
@@ -517,7 +522,9 @@ Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int 
 {
     CHECK(!t->record, "lead_sample: the tape records; sampling needs no gradients");
     const int64_t R = (int64_t)B * S;
-    if (m->most_rows && m->most_rows < R) return sample_in_parts(t, m, b, S, window, R);
+    const RowPart own = ranks_part(R);
+    const int64_t most = m->most_rows && m->most_rows < own.n ? m->most_rows : own.n;
+    if (most < R) return sample_in_parts(t, m, b, S, window, own, most);
     SampleWork w = plan_rows(t, m, b, window, S, 0, R);
     if (again) {
         const LeadSamplingKey key = sampling_key(&w, B, S);

@@ -17,8 +17,8 @@ static int validations(const Trainer *tr) { return tr->n_val > 0 ? VALIDATIONS :
 static LeadBatch shuffled_batch(Trainer *tr)
 {
     Tape *t = &tr->tape;
-    const RandomAddress at = {.seed = (uint64_t)tr->cfg->seed, .site = SITE_SHUFFLE};
-    Tensor *windows = tape_draw_windows(t, tr->train, lead_batch(tr->cfg, tr->stats.F), at, t->clock);
+    const RandomAddress at = {.seed = (uint64_t)tr->cfg->seed, .site = SITE_SHUFFLE, .offset = (uint64_t)tr->part.begin};
+    Tensor *windows = tape_draw_windows(t, tr->train, tr->part.n, at, t->clock);
     return lead_data_training_batch(t, &tr->data, windows, lead_data_factor(t, &tr->data));
 }
 
@@ -29,6 +29,16 @@ static double loss_value(Tensor *loss)
     return v;
 }
 
+// The loss of all ranks' rows, and its gradient: each rank adds its share.  Both have the same bits on every rank.
+static Tensor *whole_loss(Tape *t, ParamSet *ps, Tensor *l, RowPart part)
+{
+    if (part.n < part.of) l = tape_scale(t, l, (double)part.n / (double)part.of, 0);
+    tape_backward(t, l);
+    ranks_sum(t->dev, ps->flat.g.x, numel(&ps->flat.g), t->scratch);
+    ranks_sum(t->dev, l->x, 1, t->scratch);
+    return l;
+}
+
 // The whole step on the device.  It reads the number of the step from the clock and the rates from the optimiser's
 // tensor, so it may be recorded.
 static void step_work(void *ctx)
@@ -37,10 +47,11 @@ static void step_work(void *ctx)
     Tape *t = &tr->tape;
     tape_reset(t);
     t->record = t->training = true;
+    t->part = tr->part;
     paramset_zero_grad(&tr->ps);
     const LeadBatch b = shuffled_batch(tr);
-    Tensor *l = lead_loss(t, &tr->model, &b);
-    tape_backward(t, l);
+    Tensor *l = whole_loss(t, &tr->ps, lead_loss(t, &tr->model, &b), tr->part);
+    t->part = (RowPart){0};
     optim_update(&tr->optim, t, &tr->ps);
     tape_log_put(t, tr->losses, (Tensor *[]){l, tr->optim.sumsq}, 2);
 }
@@ -50,7 +61,7 @@ static void train_step(Trainer *tr)
     tape_set_step(&tr->tape, (uint32_t)tr->optim.step);
     optim_rates(&tr->optim, &tr->ps);
     const double before = clock_seconds();
-    if (tr->tape.profile) step_work(tr);   // which waits after each op
+    if (tr->tape.profile || ranks_count() > 1) step_work(tr);   // which waits after each op, or for others
     else device_repeat(tr->tape.dev, &tr->work, step_work, tr);
     if (tr->tape.profile) tr->tape.profile->steps += clock_seconds() - before;
     tr->optim.step++;
@@ -60,15 +71,19 @@ static void train_step(Trainer *tr)
 static double validation_loss(Trainer *tr)
 {
     Tape *t = &tr->tape;
-    double sum = 0;
+    double sum = 0, loss[VAL_BATCHES] = {0};
+    const RowPart own = ranks_part(VAL_BATCHES);
     paramset_swap_ema(&tr->ps);
     for (int v = 0; v < VAL_BATCHES; v++) {
+        if (v < own.begin || v >= own.begin + own.n) continue;
         tape_reset(t);
         t->record = t->training = false;
         const LeadBatch b = lead_data_batch(t, &tr->data, tr->val[v], NULL, true);
         tape_set_step(t, 0xF0000000u + (unsigned)v);
-        sum += loss_value(lead_loss(t, &tr->model, &b));
+        loss[v] = loss_value(lead_loss(t, &tr->model, &b));
     }
+    ranks_gather(&(Device){.real_size = sizeof *loss}, loss, VAL_BATCHES, sizeof *loss, t->scratch);
+    for (int v = 0; v < VAL_BATCHES; v++) sum += loss[v];
     paramset_swap_ema(&tr->ps);
     return sum / VAL_BATCHES;
 }
@@ -173,7 +188,7 @@ static Status save_and_stop(Trainer *tr, const Status *why)
                  saved.code ? "which could not be saved" : "which is saved");
 }
 
-static bool stop_asked(const Trainer *tr) { return tr->o->stop && *tr->o->stop; }
+static bool stop_asked(const Trainer *tr) { return ranks_any(tr->o->stop && *tr->o->stop); }
 
 // Reads the losses of the steps since the last call, in order, updates the smooth loss and reports every step but the
 // newest, which *r describes on return.  A loss that is not finite stops the run before anything is written.
@@ -310,6 +325,9 @@ static Status setup(Trainer *tr)
     tr->tape.seed = (uint64_t)cfg->seed;
     tr->tape.profile = tr->o->profile;
     TRY(put_data(tr, perm));
+    tr->part = ranks_part(lead_batch(cfg, tr->stats.F));
+    if (tr->part.of < ranks_count())
+        return ERROR("ranks: want at most the %lld windows of a batch, got %d", (long long)tr->part.of, ranks_count());
     tr->fit_seconds = trainer_now(tr) - before;
     return OK;
 }
@@ -443,12 +461,11 @@ static Status fit(Trainer *tr, bool final, bool resume, bool *whole)
     tr->final = final;
     tr->out_of_time = false;
     tr->next_plan = tr->cfg->minutes > 0 && tr->next_plan >= 0 ? SPEED_STEPS : -1;
-    Status st = setup(tr);
-    if (!st.code) st = trainer_load(tr, resume);
-    if (st.code) return st;
+    TRY(setup(tr));
+    TRY(ranks_agree(trainer_load(tr, resume)));
     if (!tr->log.fd) {
         TRY(trainer_try_saving(tr));
-        TRY(file_write(trainer_path(tr, "config.json"), tr->config_json, strlen(tr->config_json)));
+        TRY(ranks_agree(file_write(trainer_path(tr, "config.json"), tr->config_json, strlen(tr->config_json))));
         TRY(run_log_open(&tr->log, tr->o->out, tr->o->resume, tr->scratch));
     }
     rehearse_calibration(tr);
@@ -471,6 +488,14 @@ static Status fits(Trainer *tr, const LeadRecord *r)
     return whole ? run_directory_finish(tr->o->out, tr->scratch) : OK;
 }
 
+// Whether all ranks train the same, and give the same bits: they never compare parameters.
+static Status ranks_alike(const Trainer *tr)
+{
+    TRY(ranks_check_alike(tr->bits, strlen(tr->bits), "compiler and instruction set"));
+    TRY(ranks_check_alike(tr->config_json, strlen(tr->config_json), "configuration"));
+    return ranks_check_alike(tr->data_hash, strlen(tr->data_hash), "traffic");
+}
+
 // In the directory, which is locked.
 static Status train(Trainer *tr)
 {
@@ -488,7 +513,8 @@ static Status train(Trainer *tr)
     tr->config_json = json_text(&w, NULL);
     tr->data_hash = lead_data_hash(tr->s, tr->perm);
     tr->series = lead_series_text(tr->s, tr->s->T, tr->perm);
-    const Status st = fits(tr, &r);
+    Status st = ranks_alike(tr);
+    if (!st.code) st = fits(tr, &r);
     if (!tr->log.fd) {
         if (!o->resume) (void)run_directory_finish(o->out, tr->scratch);   // nothing was begun
         return st;

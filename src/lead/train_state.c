@@ -11,7 +11,8 @@
 #include "lead/general.h"
 #include "tensor/clock.h"
 
-double trainer_now(const Trainer *tr) { return tr->o->clock ? tr->o->clock() : clock_seconds(); }
+// Rank 0's, for all ranks: plans depend on it.
+double trainer_now(const Trainer *tr) { return ranks_same(tr->o->clock ? tr->o->clock() : clock_seconds()); }
 
 void trainer_note(const Trainer *tr, const char *text)
 {
@@ -211,7 +212,7 @@ static Status copy_given(Trainer *tr, bool final, const char *to)
     const size_t mark = arena_mark(tr->scratch);
     TRY(open_given(tr, final, &f, tr->scratch));
     trainer_note(tr, f.note);
-    const Status s = file_write(trainer_path(tr, to), f.map.data, f.map.size);
+    const Status s = ranks_agree(file_write(trainer_path(tr, to), f.map.data, f.map.size));
     safetensors_close(&f);
     arena_rewind(tr->scratch, mark);
     return s;
@@ -264,7 +265,7 @@ static Status load_start_file(Trainer *tr, const SafeFile *f)
 static Status put_back(Trainer *tr, const SafeFile *f, const char *name)
 {
     trainer_note(tr, f->note);
-    if (!checkpoint_is_previous(f) || !rename(f->path, trainer_path(tr, name))) return OK;
+    if (!ranks_first() || !checkpoint_is_previous(f) || !rename(f->path, trainer_path(tr, name))) return OK;
     return ERROR("%s: cannot rename: %s", f->path, strerror(errno));
 }
 

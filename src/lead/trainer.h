@@ -37,6 +37,7 @@ typedef struct Trainer {
     Optim optim;
     Tape tape;
     LeadData data;
+    RowPart part;                       // this rank's rows of the batch
     Repeated work;                      // the step on the device
     Tensor *losses;                     // [LOG_STEPS,2]: loss and the gradient's sum of squares of the last steps
     int64_t read;                       // steps whose losses the host has seen

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tensor/ranks.h"
+
 // Version 1 stored no SHA-256.
 static const char *const format_key = "lead.format", *const format_value = "checkpoint 2";
 static const char *const format_old = "checkpoint 1";
@@ -40,8 +42,8 @@ static SafeTensor stat_tensor(const StatArray *s, Arena *a)
 }
 
 // Every state of the trainable parameters, or with weights the one that inference reads; and the statistics.
-static Status save(const char *path, const ParamSet *ps, bool weights, const SafeMeta *meta, int n_meta,
-                   const StatArray *stat, int n_stat, Arena *scratch)
+static Status write_file(const char *path, const ParamSet *ps, bool weights, const SafeMeta *meta, int n_meta,
+                         const StatArray *stat, int n_stat, Arena *scratch)
 {
     const int first = weights ? weights_state(ps) : 0, last = weights ? first + 1 : n_state(ps);
     const size_t mark = arena_mark(scratch);
@@ -68,6 +70,13 @@ static Status save(const char *path, const ParamSet *ps, bool weights, const Saf
     return s;
 }
 
+// All ranks hold the same values: the first writes them.
+static Status save(const char *path, const ParamSet *ps, bool weights, const SafeMeta *meta, int n_meta,
+                   const StatArray *stat, int n_stat, Arena *scratch)
+{
+    return ranks_agree(ranks_first() ? write_file(path, ps, weights, meta, n_meta, stat, n_stat, scratch) : OK);
+}
+
 Status checkpoint_save(const char *path, const ParamSet *ps, const SafeMeta *meta, int n_meta, const StatArray *stat,
                        int n_stat, Arena *scratch)
 {
@@ -87,7 +96,7 @@ Status checkpoint_try(const char *path, const SafeMeta *meta, int n_meta)
         return ERROR("%.100s..: want a path of at most %zu bytes, got %zu", path, sizeof longest - strlen(PREV) - 1,
                      strlen(path));
     TRY(safetensors_check_meta(meta, n_meta, path));
-    return file_try(path);
+    return ranks_agree(file_try(path));
 }
 
 static Status check_format(SafeFile *f, Arena *a)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "io/file.h"
+#include "tensor/ranks.h"
 
 #define LOCK "lock"
 #define LOG "log.jsonl"
@@ -185,9 +186,8 @@ void run_directory_close(RunDirectory *d)
     if (d->made) (void)rmdir(d->path);   // only one that is still empty goes
 }
 
-Status run_directory_open(RunDirectory *d, const char *dir, bool resume, Arena *a)
+static Status take(RunDirectory *d, const char *dir, bool resume, Arena *a)
 {
-    *d = (RunDirectory){.path = dir, .lock = -1};
     bool there;
     if (strlen(dir) + 64 >= PATH_MAX)
         return ERROR("%.100s..: want a path of less than %d bytes, got %zu", dir, PATH_MAX - 64, strlen(dir));
@@ -201,6 +201,12 @@ Status run_directory_open(RunDirectory *d, const char *dir, bool resume, Arena *
     if (!s.code) remove_temporaries(dir, a);
     else run_directory_close(d);
     return s;
+}
+
+Status run_directory_open(RunDirectory *d, const char *dir, bool resume, Arena *a)
+{
+    *d = (RunDirectory){.path = dir, .lock = -1};
+    return ranks_agree(ranks_first() ? take(d, dir, resume, a) : OK);
 }
 
 // ---- removing
@@ -217,7 +223,7 @@ static Status remove_file(const char *dir, const char *name, Arena *scratch)
     return OK;
 }
 
-Status run_directory_finish(const char *dir, Arena *scratch)
+static Status finish(const char *dir, Arena *scratch)
 {
     TRY(remove_file(dir, RUN_START, scratch));
     TRY(remove_file(dir, RUN_START_FINAL, scratch));
@@ -226,6 +232,11 @@ Status run_directory_finish(const char *dir, Arena *scratch)
     TRY(file_exists(arena_printf(scratch, "%s/" RUN_FINAL, dir), &final));
     const char *prev = arena_printf(scratch, "%s/" RUN_BEST ".prev", dir);
     return !final || !unlink(prev) || errno == ENOENT ? OK : ERROR("%s: cannot remove: %s", prev, strerror(errno));
+}
+
+Status run_directory_finish(const char *dir, Arena *scratch)
+{
+    return ranks_agree(ranks_first() ? finish(dir, scratch) : OK);
 }
 
 Status run_directory_remove(const char *dir, Arena *scratch)
@@ -252,7 +263,7 @@ static Status cut_last_line(int fd, const char *dir)
     return end < 0 || ftruncate(fd, end) ? ERROR("%s/" LOG ": cannot write: %s", dir, strerror(errno)) : OK;
 }
 
-Status run_log_open(RunLog *log, const char *dir, bool resume, Arena *scratch)
+static Status open_log(RunLog *log, const char *dir, bool resume, Arena *scratch)
 {
     const size_t mark = arena_mark(scratch);
     const char *path = arena_printf(scratch, "%s/" LOG, dir);
@@ -263,7 +274,13 @@ Status run_log_open(RunLog *log, const char *dir, bool resume, Arena *scratch)
     return cut_last_line(fd, dir);
 }
 
-Status run_log_line(RunLog *log, const char *text)
+Status run_log_open(RunLog *log, const char *dir, bool resume, Arena *scratch)
+{
+    *log = (RunLog){-1, dir};
+    return ranks_agree(ranks_first() ? open_log(log, dir, resume, scratch) : OK);
+}
+
+static Status add_line(const RunLog *log, const char *text)
 {
     const size_t n = strlen(text);
     size_t done = 0;
@@ -280,10 +297,15 @@ Status run_log_line(RunLog *log, const char *text)
     return ERROR("%s/" LOG ": cannot write: %s", log->dir, strerror(err));
 }
 
+Status run_log_line(RunLog *log, const char *text)
+{
+    return ranks_agree(ranks_first() ? add_line(log, text) : OK);
+}
+
 Status run_log_close(RunLog *log)
 {
     const int fd = log->fd;
     log->fd = 0;
-    if (fd && close(fd)) return ERROR("%s/" LOG ": write failed: %s", log->dir, strerror(errno));
+    if (fd > 0 && close(fd)) return ERROR("%s/" LOG ": write failed: %s", log->dir, strerror(errno));
     return OK;
 }

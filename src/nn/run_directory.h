@@ -34,6 +34,9 @@ typedef struct RunDirectory {
     const char *note;    // for people: the file system has no locks.  NULL: it has
 } RunDirectory;
 
+// Of several ranks (tensor/ranks.h) the first alone makes, locks, writes and removes what is described here; the others
+// wait for it, and get its errors.
+
 // Makes dir when it is missing, and locks it until run_directory_close or the end of the process, so that no other
 // process writes the same run; readers need no lock.  Then removes temporary files of ours (io/file.h) that processes
 // left which are no more.  dir and the note (in a) must outlive d.
@@ -55,7 +58,7 @@ Status run_directory_finish(const char *dir, Arena *scratch);
 Status run_directory_remove(const char *dir, Arena *scratch);
 
 // Opens dir/log.jsonl, and empties it unless resume; a last line that was cut off goes.  dir must outlive the log.
-typedef struct RunLog { int fd; const char *dir; } RunLog;   // fd 0: closed
+typedef struct RunLog { int fd; const char *dir; } RunLog;   // fd 0: closed; -1: the first rank writes it
 Status run_log_open(RunLog *log, const char *dir, bool resume, Arena *scratch);
 // Adds a line, whole or not at all: a full disk leaves no part of it.  text ends in a newline.
 Status run_log_line(RunLog *log, const char *text);

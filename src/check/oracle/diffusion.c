@@ -76,11 +76,12 @@ static uint32_t step_of(RandomAddress at, const OpCall *c)
 void diffusion_times_oracle(const OpCall *c, long double *const *out)
 {
     const DiffusionTimesParams *p = c->p;
-    const int64_t T = numel(c->in[0]) - 1, B = numel(c->out[0]);
+    const int64_t T = numel(c->in[0]) - 1, B = numel(c->out[0]), first = (int64_t)p->at.offset;
     for (int64_t b = 0; b < B; b++) {
-        const uint32_t u = philox_u32(p->at.seed, philox_subsequence(SITE_TIMESTEP, step_of(p->at, c)), (uint64_t)b);
-        const uint32_t v = philox_u32(p->at.seed, philox_subsequence(SITE_COND_DROP, step_of(p->at, c)), (uint64_t)b);
-        const int64_t part = b - b / p->parts * p->parts;
+        const uint64_t draw = (uint64_t)(first + b);
+        const uint32_t u = philox_u32(p->at.seed, philox_subsequence(SITE_TIMESTEP, step_of(p->at, c)), draw);
+        const uint32_t v = philox_u32(p->at.seed, philox_subsequence(SITE_COND_DROP, step_of(p->at, c)), draw);
+        const int64_t part = first + b - (first + b) / p->parts * p->parts;
         const long double place = ((long double)part + philox_unit(u)) / (long double)p->parts;
         int64_t t = 1;
         while (t < T && (long double)t / (long double)T <= place) t++;

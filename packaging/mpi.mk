@@ -1,0 +1,18 @@
+# make mpi: build/lead-mpi, the same program over several processes (docs/parallel.md), where mpicc is.
+MPICC ?= mpicc
+
+mpi: $(BUILD)/lead-mpi
+
+$(BUILD)/mpi/%.o: mpi/%.c
+	@mkdir -p $(@D)
+	@command -v $(MPICC) >/dev/null || { echo "make mpi: want $(MPICC) (Debian packages libopenmpi-dev openmpi-bin), found none" >&2; exit 1; }
+	@echo "  MPICC $@"
+	@OMPI_CC="$(CC)" MPICH_CC="$(CC)" $(MPICC) $(CFLAGS) -c -o $@ $<
+
+# Its object stands before the library, whose ranks.o is then not wanted.
+$(BUILD)/lead-mpi: $(CLI:%.c=$(BUILD)/%.o) $(BUILD)/mpi/ranks_mpi.o $(BUILD)/liblead.a
+	@echo "  MPILD $@"
+	@OMPI_CC="$(CC)" MPICH_CC="$(CC)" $(MPICC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: mpi
+-include $(BUILD)/mpi/ranks_mpi.d
