@@ -37,7 +37,7 @@ static int whole(int64_t n)
     return (int)n;
 }
 
-// sum[0..n) = x_0 + x_1 + .. of the ranks' rows x [count,n], in this order.
+// sum[0..n) = x_0 + x_1 + .. of the ranks' values x [count,n], in this order.
 #define ADD_IN_ORDER(type)                                             \
     static void add_##type(type *sum, const type *x, int64_t n)        \
     {                                                                  \
@@ -52,17 +52,25 @@ ADD_IN_ORDER(double)
 
 static MPI_Datatype real_type(size_t size) { return size == sizeof(float) ? MPI_FLOAT : MPI_DOUBLE; }
 
-// Values at .. at + PIECE of every rank's part: each rank sends them to whoever adds them up.  counts, offsets: [4][R]
-static void reduce_piece(char *x, int64_t n, int64_t at, size_t size, char *got, int *counts)
+// The values of rank r's rows, of `width` each.
+static RowPart values_of(int64_t n, int64_t width, int r)
+{
+    const RowPart p = row_part(n, r, count);
+    return (RowPart){p.begin * width, p.n * width, n * width};
+}
+
+static int64_t at_most(int64_t n, int64_t most) { return n < 0 ? 0 : n < most ? n : most; }
+
+// Values at .. at + PIECE of every rank's part: each rank sends them to whoever adds them up.  counts: [4][R]
+static void reduce_piece(char *x, int64_t n, int64_t width, int64_t at, size_t size, char *got, int *counts)
 {
     int *send = counts, *from = counts + count, *receive = from + count, *to = receive + count;
-    const RowPart own = row_part(n, self, count);
-    const int64_t mine = own.n - at < 0 ? 0 : own.n - at < PIECE ? own.n - at : PIECE;
+    const RowPart own = values_of(n, width, self);
+    const int64_t mine = at_most(own.n - at, PIECE);
     for (int r = 0; r < count; r++) {
-        const RowPart p = row_part(n, r, count);
-        const int64_t left = p.n - at < 0 ? 0 : p.n - at;
-        send[r] = (int)(left < PIECE ? left : PIECE);
-        from[r] = left ? whole(p.begin + at) : 0;
+        const RowPart p = values_of(n, width, r);
+        send[r] = (int)at_most(p.n - at, PIECE);
+        from[r] = send[r] ? whole(p.begin + at) : 0;
         receive[r] = (int)mine;
         to[r] = whole(r * mine);
     }
@@ -72,17 +80,20 @@ static void reduce_piece(char *x, int64_t n, int64_t at, size_t size, char *got,
     else add_double((double *)(void *)sum, (const double *)(const void *)got, mine);
 }
 
-static void reduce_host(char *x, int64_t n, size_t size, Arena *scratch)
+static void reduce_host(char *x, int64_t n, int64_t width, size_t size, Arena *scratch)
 {
-    const int64_t most = (n + count - 1) / count;
+    const int64_t most = (n + count - 1) / count * width;
     int *counts = arena_alloc(scratch, 4 * (size_t)count * sizeof *counts);
-    char *got = arena_alloc(scratch, (size_t)count * (size_t)(most < PIECE ? most : PIECE) * size + 1);
-    for (int64_t at = 0; at < most; at += PIECE) reduce_piece(x, n, at, size, got, counts);
+    char *got = arena_alloc(scratch, (size_t)count * (size_t)at_most(most, PIECE) * size + 1);
+    for (int64_t at = 0; at < most; at += PIECE) reduce_piece(x, n, width, at, size, got, counts);
 }
 
-static void gather_host(char *x, int64_t n, size_t bytes, Arena *scratch)
+typedef enum Receivers { ALL_RANKS, FIRST_RANK } Receivers;
+
+static void gather_host(char *x, int64_t n, size_t bytes, Receivers to, Arena *scratch)
 {
     int *counts = arena_alloc(scratch, 2 * (size_t)count * sizeof *counts), *from = counts + count;
+    const RowPart own = row_part(n, self, count);
     MPI_Datatype row;
     for (int r = 0; r < count; r++) {
         const RowPart p = row_part(n, r, count);
@@ -91,36 +102,66 @@ static void gather_host(char *x, int64_t n, size_t bytes, Arena *scratch)
     }
     MPI_Type_contiguous(whole((int64_t)bytes), MPI_BYTE, &row);
     MPI_Type_commit(&row);
-    MPI_Allgatherv(MPI_IN_PLACE, 0, row, x, counts, from, row, comm);
+    if (to == ALL_RANKS) MPI_Allgatherv(MPI_IN_PLACE, 0, row, x, counts, from, row, comm);
+    else
+        MPI_Gatherv(self ? x + (size_t)own.begin * bytes : MPI_IN_PLACE, whole(own.n), row, x, counts, from, row, 0,
+                    comm);
     MPI_Type_free(&row);
 }
 
-// The values where MPI can reach them: x itself, or a copy on the host that takes its place afterwards.
-static void on_host(const Device *d, void *x, int64_t n, size_t bytes, bool reduce, bool gather, Arena *scratch)
+// The n values of `size` bytes where MPI can reach them: x itself, or a copy on the host.
+static char *on_host(const Device *d, void *x, int64_t n, size_t size, Arena *scratch)
+{
+    if (!d->memory) return x;
+    char *copy = arena_alloc(scratch, (size_t)n * size);
+    device_get(d, copy, x, (size_t)n * size);
+    return copy;
+}
+
+static void put_back(const Device *d, void *x, const char *copy, int64_t n, size_t size)
+{
+    if (d->memory) device_put(d, x, copy, (size_t)n * size);
+}
+
+void ranks_reduce(const Device *d, void *x, int64_t n, int64_t width, Arena *scratch)
 {
     if (count == 1) return;
-    const size_t mark = arena_mark(scratch), all = (size_t)n * bytes;
-    char *at = d->memory ? arena_alloc(scratch, all) : x;
-    if (d->memory) device_get(d, at, x, all);
-    if (reduce) reduce_host(at, n, bytes, scratch);
-    if (gather) gather_host(at, n, bytes, scratch);
-    if (d->memory) device_put(d, x, at, all);
+    const size_t mark = arena_mark(scratch);
+    char *at = on_host(d, x, n * width, d->real_size, scratch);
+    reduce_host(at, n, width, d->real_size, scratch);
+    put_back(d, x, at, n * width, d->real_size);
     arena_rewind(scratch, mark);
 }
 
-void ranks_reduce(const Device *d, void *x, int64_t n, Arena *scratch)
+static void gather(const Device *d, void *x, int64_t n, size_t bytes, Receivers to, Arena *scratch)
 {
-    on_host(d, x, n, d->real_size, true, false, scratch);
+    if (count == 1) return;
+    const size_t mark = arena_mark(scratch);
+    char *at = on_host(d, x, n, bytes, scratch);
+    gather_host(at, n, bytes, to, scratch);
+    if (to == ALL_RANKS || self == 0) put_back(d, x, at, n, bytes);
+    arena_rewind(scratch, mark);
 }
 
 void ranks_gather(const Device *d, void *x, int64_t n, size_t bytes, Arena *scratch)
 {
-    on_host(d, x, n, bytes, false, true, scratch);
+    gather(d, x, n, bytes, ALL_RANKS, scratch);
+}
+
+void ranks_gather_first(const Device *d, void *x, int64_t n, size_t bytes, Arena *scratch)
+{
+    gather(d, x, n, bytes, FIRST_RANK, scratch);
 }
 
 void ranks_sum(const Device *d, void *x, int64_t n, Arena *scratch)
 {
-    on_host(d, x, n, d->real_size, true, true, scratch);
+    if (count == 1) return;
+    const size_t mark = arena_mark(scratch);
+    char *at = on_host(d, x, n, d->real_size, scratch);
+    reduce_host(at, n, 1, d->real_size, scratch);
+    gather_host(at, n, d->real_size, ALL_RANKS, scratch);
+    put_back(d, x, at, n, d->real_size);
+    arena_rewind(scratch, mark);
 }
 
 // ---- agreement

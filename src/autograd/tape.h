@@ -28,8 +28,8 @@ typedef struct Tape {
     uint32_t rng_step;       // the clock's value; tape_set_step sets both
     Tensor *clock;           // I32 [1] in the step arena, kept by tape_reset: the step, where kernels find it
     void *one;               // the real number 1 on the device: backward starts from it
-    RowPart part;            // of a batch that is divided among ranks: the rows that this tape has; of = 0: all of them.
-                             // What is drawn for a row is drawn where the whole batch would have it drawn
+    RowPart part;            // of a batch that is divided among ranks: this tape's rows; of = 0: it has all of them.
+                             // What is drawn for a row has the address that it has in the whole batch
     uint32_t n_dropout;      // dropout calls since tape_reset: the per-call counter of their addresses
     struct Spare *spare;     // during backward: memory of gradients that nobody reads again, for new ones
     unsigned char *zeros;    // and, on a GPU, n_zeros bytes that were cleared at once
@@ -90,7 +90,7 @@ Tensor *tape_sigmoid(Tape *t, Tensor *a);
 Tensor *tape_tanh(Tape *t, Tensor *a);
 Tensor *tape_softplus(Tape *t, Tensor *a);
 Tensor *tape_clamp(Tape *t, Tensor *a, double limit);     // into [-limit, limit]; no gradient
-// a itself when not training or p = 0.  With a part, a's values belong to the rows of the part in equal shares, in order
+// a itself when not training or p = 0.  With a part, the values belong to its rows, equally many to each, in order
 Tensor *tape_dropout(Tape *t, Tensor *a, double p);
 
 // ---- linear.c

@@ -36,6 +36,7 @@ static void watch_signals(bool stops)
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
     if (signal(SIGHUP, on_hangup) == SIG_IGN) signal(SIGHUP, SIG_IGN);
+    if (ranks_count() > 1) signal(SIGUSR1, on_hangup);   // mpirun passes it on at once, SIGINT only after a while
 }
 
 // A closed descriptor 0, 1 or 2 would be that of the next file opened, and messages would go into it.  What is written

@@ -97,8 +97,9 @@ typedef struct LeadSamplingKey { int B, S; double guidance; Sampler sampler; con
 typedef struct LeadSampling { LeadSamplingKey key; Repeated work; } LeadSampling;
 
 // Draws S samples for each of the B windows -> [B*S,N,N,target], row b*S + s.  Sample s of window b draws its random
-// numbers from row (window[b] * S + s) of the address (seed, SITE_SAMPLE), so it does not depend on how windows are
-// batched, nor on the number of ranks, which share the rows.  With cfg.antithetic and S even, samples 2 i and 2 i + 1 are antithetic (diffusion/sampler.h).
+// numbers from row (window[b] * S + s) of the address (seed, SITE_SAMPLE), so it depends neither on how windows are
+// batched nor on how many ranks share the rows.  With cfg.antithetic and S even, samples 2 i and 2 i + 1 are antithetic
+// (diffusion/sampler.h).
 // again: {0} at first.  Samplings that share it run from one recorded graph, where the device can record and as long as
 // sizes, sampler and the addresses of the batch stay the same.  NULL: not recorded; nor is one of more than most_rows.
 Tensor *lead_sample(Tape *t, const LeadModel *m, const LeadBatch *b, int B, int S, const int64_t *window,

@@ -17,7 +17,8 @@ static int validations(const Trainer *tr) { return tr->n_val > 0 ? VALIDATIONS :
 static LeadBatch shuffled_batch(Trainer *tr)
 {
     Tape *t = &tr->tape;
-    const RandomAddress at = {.seed = (uint64_t)tr->cfg->seed, .site = SITE_SHUFFLE, .offset = (uint64_t)tr->part.begin};
+    const RandomAddress at = {.seed = (uint64_t)tr->cfg->seed, .site = SITE_SHUFFLE,
+                              .offset = (uint64_t)tr->part.begin};
     Tensor *windows = tape_draw_windows(t, tr->train, tr->part.n, at, t->clock);
     return lead_data_training_batch(t, &tr->data, windows, lead_data_factor(t, &tr->data));
 }

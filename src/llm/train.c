@@ -45,7 +45,7 @@ typedef struct MicroWork {
     const Gpt2 *m;
     const Gpt2Hook *hook;
     Windows w;
-    int64_t accumulate;
+    double share;      // of the step's windows
     Tensor *loss;      // where micro_work leaves it
 } MicroWork;
 
@@ -54,17 +54,18 @@ static void micro_work(void *ctx)
     MicroWork *k = ctx;
     Tensor *loss = window_loss(k->t, k->m, k->hook, k->w);
     *k->loss = *loss;
-    tape_backward(k->t, k->accumulate > 1 ? tape_scale(k->t, loss, 1 / (double)k->accumulate, 0) : loss);
+    tape_backward(k->t, k->share < 1 ? tape_scale(k->t, loss, k->share, 0) : loss);
 }
 
 Status gpt2_train_step(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *ps, Optim *o, Tokens data,
                        const Gpt2TrainOptions *opt, Gpt2Recorded *again, Gpt2TrainProgress *p)
 {
     const int64_t N = opt->batch, T = opt->context, A = opt->accumulate, places = data.n - T;
-    CHECK(N >= 1 && T >= 1 && A >= 1 && T <= m->c.positions, "gpt2_train: batch %lld, context %lld, accumulate %lld",
-          (long long)N, (long long)T, (long long)A);
+    CHECK(N >= ranks_count() && T >= 1 && A >= 1 && T <= m->c.positions,
+          "gpt2_train: batch %lld, context %lld, accumulate %lld", (long long)N, (long long)T, (long long)A);
     if (places < 1)
         return ERROR("training data: want more than %lld tokens, got %lld", (long long)T, (long long)data.n);
+    const RowPart own = ranks_part(N);
     *p = (Gpt2TrainProgress){.steps = o->total, .lr = optim_lr(o, o->step)};
     paramset_lay_out(ps);   // before anything is recorded
     paramset_zero_grad(ps);
@@ -73,14 +74,19 @@ Status gpt2_train_step(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *p
     for (int64_t k = 0; k < A; k++) {
         tape_reset(t);
         tape_set_step(t, (uint32_t)(o->step * A + k));
-        int64_t *start = arena_alloc(t->step, (size_t)N * sizeof *start);
-        for (int64_t i = 0; i < N; i++) start[i] = window_start(opt, o->step, k * N + i, places);
+        if (own.n < N) t->part = own;
+        int64_t *start = arena_alloc(t->step, (size_t)own.n * sizeof *start);
+        for (int64_t i = 0; i < own.n; i++) start[i] = window_start(opt, o->step, k * N + own.begin + i, places);
         Tensor loss;
-        MicroWork work = {t, m, hook, put_windows(t, data.id, start, N, T), A, again ? &again->loss : &loss};
+        const double share = own.n < N ? (double)own.n / (double)(N * A) : 1 / (double)A;
+        MicroWork work = {t, m, hook, put_windows(t, data.id, start, own.n, T), share, again ? &again->loss : &loss};
         if (again && !t->profile) device_repeat(t->dev, &again->work, micro_work, &work);
         else micro_work(&work);
-        p->loss += scalar(work.loss) / (double)A;
+        p->loss += own.n < N ? scalar(work.loss) * share : scalar(work.loss) / (double)A;
     }
+    t->part = (RowPart){0};
+    ranks_sum(&(Device){.real_size = sizeof p->loss}, &p->loss, 1, t->scratch);
+    o->sharded = own.n < N;
     p->grad_norm = optim_step(o, t, ps);
     if (!isfinite(p->loss) || !isfinite(p->grad_norm))
         return ERROR("step %lld: want a finite loss and gradient, got loss %g, gradient norm %g", (long long)o->step,
@@ -115,13 +121,18 @@ double gpt2_text_loss(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, Tokens data,
     const int64_t all = (data.n - 1) / context;
     if (windows == 0 || windows > all) windows = all;
     CHECK(windows >= 1, "gpt2_text_loss: %lld tokens, windows of %lld", (long long)data.n, (long long)context);
-    double sum = 0;
-    for (int64_t w = 0; w < windows; w += BATCH) {
+    const RowPart own = ranks_part((windows + BATCH - 1) / BATCH);
+    const size_t mark = arena_mark(t->scratch);
+    double sum = 0, *loss = arena_alloc(t->scratch, (size_t)own.of * sizeof *loss);
+    for (int64_t b = own.begin; b < own.begin + own.n; b++) {
         int64_t start[BATCH], N = 0;
-        for (; N < BATCH && w + N < windows; N++) start[N] = (w + N) * context;
+        for (; N < BATCH && b * BATCH + N < windows; N++) start[N] = (b * BATCH + N) * context;
         tape_reset(t);
-        sum += (double)N * scalar(window_loss(t, m, hook, put_windows(t, data.id, start, N, context)));
+        loss[b] = (double)N * scalar(window_loss(t, m, hook, put_windows(t, data.id, start, N, context)));
     }
+    ranks_gather(&(Device){.real_size = sizeof *loss}, loss, own.of, sizeof *loss, t->scratch);
+    for (int64_t b = 0; b < own.of; b++) sum += loss[b];
+    arena_rewind(t->scratch, mark);
     t->record = record;
     t->training = training;
     return sum / (double)windows;

@@ -32,7 +32,9 @@ typedef bool Gpt2TrainFn(void *arg, const Gpt2TrainProgress *p);
 // A micro-batch, recorded as a graph where the device can record; {0} at first.  loss: where the graph leaves its loss.
 typedef struct Gpt2Recorded { Repeated work; Tensor loss; } Gpt2Recorded;
 
-// One step.  hook: adapters, or NULL.  again: shared by steps with the same arguments; NULL: nothing is recorded.
+// One step.  Of several ranks each takes its part of every micro-batch and updates its part of the parameters
+// (Optim.sharded); all get the same bits, which depend on the number of ranks.
+// hook: adapters, or NULL.  again: shared by steps with the same arguments; NULL: nothing is recorded.
 // Errors: data of context tokens or fewer; a loss or gradient that is not finite (the parameters then stay as before).
 // Fills *p except for seconds.
 Status gpt2_train_step(Tape *t, const Gpt2 *m, const Gpt2Hook *hook, ParamSet *ps, Optim *o, Tokens data,

@@ -81,7 +81,9 @@ static Status save_checkpoint(State *s)
     const size_t mark = arena_mark(a);
     SafeMeta meta[N_META];
     describe(s, meta);
+    optim_collect(&s->r->optim, s->r->ps, a);
     const Status st = checkpoint_save(checkpoint_path(s), s->r->ps, meta, N_META, NULL, 0, a);
+    optim_release(&s->r->optim, s->r->ps);
     arena_rewind(a, mark);
     s->saved = clock_seconds();
     return st;
@@ -121,7 +123,7 @@ static Status resume(State *s)
     Status st = load_checkpoint(s, &f);
     if (f.note && s->r->note) s->r->note(s->r->arg, f.note);
     // the whole file takes the place of the damaged one, which the next save would else keep as the previous
-    if (!st.code && checkpoint_is_previous(&f) && rename(f.path, checkpoint_path(s)))
+    if (!st.code && ranks_first() && checkpoint_is_previous(&f) && rename(f.path, checkpoint_path(s)))
         st = ERROR("%s: cannot rename: %s", f.path, strerror(errno));
     safetensors_close(&f);
     if (!st.code) arena_rewind(a, mark);
@@ -171,8 +173,9 @@ static bool after_step(void *arg, const Gpt2TrainProgress *p)
     const bool stop = r->stop_after && p->step - s->first >= r->stop_after, last = p->step == p->steps;
     const double val_loss = last || (r->val_every && p->step % r->val_every == 0) ? validate(s) : NAN;
     s->failed = write_log(s, p, val_loss);
-    const bool go_on = !r->progress || r->progress(r->arg, p, val_loss);
-    if (!s->failed.code && clock_seconds() - s->saved > r->checkpoint_seconds) s->failed = save_checkpoint(s);
+    const bool go_on = !ranks_any(r->progress && !r->progress(r->arg, p, val_loss));
+    if (!s->failed.code && ranks_same(clock_seconds() - s->saved) > r->checkpoint_seconds)
+        s->failed = save_checkpoint(s);
     return go_on && !stop && !s->failed.code;
 }
 
@@ -197,7 +200,9 @@ static Status train(State *s)
 static Status run(State *s)
 {
     Gpt2Run *r = s->r;
-    if (r->resume) TRY(resume(s));
+    TRY(ranks_check_alike(s->bits, strlen(s->bits), "compiler and instruction set"));
+    TRY(ranks_check_alike(s->identity, strlen(s->identity), "options, data and weights"));
+    if (r->resume) TRY(ranks_agree(resume(s)));
     TRY(try_saving(s));
     TRY(run_log_open(&s->log, r->out, r->resume, r->ps->perm));
     const Status st = train(s), closed = run_log_close(&s->log);
@@ -209,6 +214,9 @@ Status gpt2_run(Gpt2Run *r, Tape *t)
     Arena *perm = r->ps->perm;
     State s = {.r = r, .t = t, .failed = OK, .bits = checkpoint_bits(r->ps->dev, perm)};
     RunDirectory dir;
+    if (r->opt.batch < ranks_count())
+        return ERROR("ranks: want at most the %lld windows of a micro-batch, got %d", (long long)r->opt.batch,
+                     ranks_count());
     if (r->adapters) s.hook = adapter_hook(r->adapters);
     if (r->lora.rank || r->adapters) s.base_hash = paramset_frozen_hash(r->ps, perm);
     s.identity = identity_json(r, s.base_hash, perm);

@@ -35,9 +35,9 @@ typedef struct Gpt2Run {
 } Gpt2Run;
 
 // One process at a time trains in a directory (nn/run_directory.h).
-// Errors: the directory cannot be used, or another process uses it; its checkpoint is of another run (other options,
-// data or base), gives other bits here (other_bits), or holds a value that no run writes; a loss or
-// gradient that is not finite; a file cannot be written.
+// Errors: more ranks than windows in a micro-batch; the directory cannot be used, or another process uses it; its
+// checkpoint is of another run (other options, data or base), gives other bits here (other_bits), or holds a value that
+// no run writes; a loss or gradient that is not finite; a file cannot be written.
 Status gpt2_run(Gpt2Run *r, Tape *t);
 
 #endif

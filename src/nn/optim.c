@@ -37,16 +37,63 @@ void optim_rates(Optim *o, ParamSet *ps)
                                         1 - (warm < o->ema ? warm : o->ema)}, 4);
 }
 
+// The rows of PARAM_FLAT_UNIT values that this rank updates.
+static RowPart own_rows(const Optim *o, const ParamFlat *f)
+{
+    const int64_t rows = numel(&f->x) / PARAM_FLAT_UNIT;
+    return o->sharded ? ranks_part(rows) : (RowPart){0, rows, rows};
+}
+
+// Those of a flat tensor.
+static Tensor own_values(const Tensor *x, RowPart p)
+{
+    Tensor y = *x;
+    y.shape = SHAPE(p.n * PARAM_FLAT_UNIT);
+    if (x->x) y.x = (char *)x->x + (size_t)(p.begin * PARAM_FLAT_UNIT) * x->dev->real_size;
+    return y;
+}
+
 void optim_update(const Optim *o, Tape *t, ParamSet *ps)
 {
     ParamFlat *f = &ps->flat;
     CHECK(!ps->swapped && o->rates, "optim_update: the averages stand in for the parameters, or there are no rates");
-    tape_run(t, OP_sumsq, 1, (Tensor *[]){&f->g}, 1, (Tensor *[]){o->sumsq}, NULL);
+    CHECK(!o->sharded || ps->no_ema, "optim_update: averages cannot be sharded");
+    const RowPart p = own_rows(o, f);
+    if (o->sharded) ranks_reduce(t->dev, f->g.x, p.of, PARAM_FLAT_UNIT, t->scratch);
+    Tensor x = own_values(&f->x, p), g = own_values(&f->g, p), m = own_values(&f->m, p), v = own_values(&f->v, p);
+    tape_run(t, OP_sumsq, 1, (Tensor *[]){&g}, 1, (Tensor *[]){o->sumsq}, NULL);
+    if (o->sharded) ranks_sum(t->dev, o->sumsq->x, 1, t->scratch);
     Tensor *e = ps->no_ema ? NULL : &f->ema;
+    const int64_t decayed = f->decayed - p.begin * PARAM_FLAT_UNIT, most = numel(&x);
     const AdamwParams a = {.beta1 = o->beta1, .beta2 = o->beta2, .eps = o->eps, .decay = o->decay, .clip = o->clip,
-                           .decayed = f->decayed};
-    tape_run(t, OP_adamw, 7, (Tensor *[]){&f->x, &f->g, &f->m, &f->v, o->rates, o->sumsq, e}, e ? 4 : 3,
-             (Tensor *[]){&f->x, &f->m, &f->v, e}, &a);
+                           .decayed = decayed < 0 ? 0 : decayed < most ? decayed : most};
+    tape_run(t, OP_adamw, 7, (Tensor *[]){&x, &g, &m, &v, o->rates, o->sumsq, e}, e ? 4 : 3,
+             (Tensor *[]){&x, &m, &v, e}, &a);
+    if (o->sharded) ranks_gather(t->dev, f->x.x, p.of, PARAM_FLAT_UNIT * t->dev->real_size, t->scratch);
+}
+
+void optim_collect(const Optim *o, ParamSet *ps, Arena *scratch)
+{
+    ParamFlat *f = &ps->flat;
+    if (!o->sharded || !f->x.x) return;
+    const size_t bytes = PARAM_FLAT_UNIT * ps->dev->real_size;
+    ranks_gather_first(ps->dev, f->m.x, own_rows(o, f).of, bytes, scratch);
+    ranks_gather_first(ps->dev, f->v.x, own_rows(o, f).of, bytes, scratch);
+}
+
+// What no rank reads again: zeros from now on.
+void optim_release(const Optim *o, ParamSet *ps)
+{
+    ParamFlat *f = &ps->flat;
+    if (!o->sharded || !f->x.x || ps->dev->memory) return;
+    const RowPart p = own_rows(o, f);
+    const size_t bytes = PARAM_FLAT_UNIT * ps->dev->real_size, begin = (size_t)p.begin * bytes,
+                 end = begin + (size_t)p.n * bytes, all = (size_t)p.of * bytes;
+    for (int i = 0; i < 2; i++) {
+        char *x = i ? f->v.x : f->m.x;
+        memory_unused(x, begin);
+        memory_unused(x + end, all - end);
+    }
 }
 
 double optim_norm(const Optim *o)

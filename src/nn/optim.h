@@ -27,6 +27,8 @@ typedef struct Optim {
     double done;                           // u at that step
     double floor;                          // share of lr
     int64_t step;                          // steps done
+    bool sharded;                          // of several ranks each keeps the moments of its part of the values
+                                           // (ZeRO-1: Rajbhandari et al. 2020).  Wants parameters without EMA
     Tensor *rates, *sumsq;                 // [4], [1] on the device, in ps->perm; made by the first optim_rates
 } Optim;
 
@@ -38,8 +40,12 @@ void optim_replan(Optim *o, int64_t total);
 // Copies the four numbers of step o->step to the device.  The first call also lays ps out (paramset_lay_out).
 void optim_rates(Optim *o, ParamSet *ps);
 // One update of ps from its gradients, with those numbers.  If the gradient's norm is not finite, nothing changes.
-// A bug while values and EMA are swapped, or before optim_rates.
+// A bug while values and EMA are swapped, or before optim_rates.  Sharded: from the sum of the ranks' gradients, which
+// are of no use afterwards; each rank updates its part and gets the parts of the others.
 void optim_update(const Optim *o, Tape *t, ParamSet *ps);
+// Sharded: rank 0 gets all moments, for a checkpoint / every rank gives back the memory of those that are not its own.
+void optim_collect(const Optim *o, ParamSet *ps, Arena *scratch);
+void optim_release(const Optim *o, ParamSet *ps);
 // The gradient's global norm before clipping, from the last update.  Waits for the device.
 double optim_norm(const Optim *o);
 

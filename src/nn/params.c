@@ -124,9 +124,10 @@ void paramset_zero_grad(ParamSet *ps)
 
 // ---- paramset_lay_out
 
-enum { FLAT_UNIT = 64 };   // values: 256 bytes of f32, so that every parameter stays aligned as arenas align
-
-static int64_t flat_values(const Param *p) { return (numel(&p->t) + FLAT_UNIT - 1) / FLAT_UNIT * FLAT_UNIT; }
+static int64_t flat_values(const Param *p)
+{
+    return (numel(&p->t) + PARAM_FLAT_UNIT - 1) / PARAM_FLAT_UNIT * PARAM_FLAT_UNIT;
+}
 
 static Tensor flat_tensor(ParamSet *ps, int64_t n, const char *name)
 {

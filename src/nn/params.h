@@ -16,8 +16,10 @@ typedef struct Param {
     bool frozen, decay;  // decay: weight decay applies (matrices and kernels; not biases, norms, embeddings)
 } Param;
 
-// The trainable parameters in one piece: those with weight decay first, each beginning at a multiple of 64 values, with
-// zeros in between.  decayed: the number of values at the front that weight decay applies to.
+// The trainable parameters in one piece: those with weight decay first, each beginning at a multiple of PARAM_FLAT_UNIT
+// values (256 bytes of f32, so that every parameter stays aligned as arenas align), with zeros in between.
+// decayed: the number of values at the front that weight decay applies to.
+enum { PARAM_FLAT_UNIT = 64 };
 typedef struct ParamFlat { Tensor x, g, m, v, ema; int64_t decayed; } ParamFlat;
 
 typedef struct ParamSet {

@@ -1,13 +1,21 @@
-// One rank: what build/lead links.  build/lead-mpi links mpi/ranks_mpi.c in front of the library, so that this object is
-// not taken from it.
+// One rank: what build/lead links.  build/lead-mpi links mpi/ranks_mpi.c in front of the library, so that this object
+// is not taken from it.
 #include "tensor/ranks.h"
 
 int ranks_count(void) { return 1; }
 int ranks_self(void) { return 0; }
 
-void ranks_reduce(const Device *d, void *x, int64_t n, Arena *scratch) { (void)d, (void)x, (void)n, (void)scratch; }
+void ranks_reduce(const Device *d, void *x, int64_t n, int64_t width, Arena *scratch)
+{
+    (void)d, (void)x, (void)n, (void)width, (void)scratch;
+}
 
 void ranks_gather(const Device *d, void *x, int64_t n, size_t bytes, Arena *scratch)
+{
+    (void)d, (void)x, (void)n, (void)bytes, (void)scratch;
+}
+
+void ranks_gather_first(const Device *d, void *x, int64_t n, size_t bytes, Arena *scratch)
 {
     (void)d, (void)x, (void)n, (void)bytes, (void)scratch;
 }

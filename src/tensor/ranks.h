@@ -21,12 +21,15 @@ static inline RowPart row_part(int64_t of, int part, int parts)
 }
 static inline RowPart ranks_part(int64_t of) { return row_part(of, ranks_self(), ranks_count()); }
 
-// x: n real numbers of device d.  Afterwards this rank's part of them (ranks_part(n)) is the sum over all ranks, added
-// in the order of ranks: the same bits for the same number of ranks, whatever the network does.  The rest: undefined.
-void ranks_reduce(const Device *d, void *x, int64_t n, Arena *scratch);
+// x: n rows of `width` real numbers of device d.  Afterwards this rank's part of the rows (ranks_part(n)) is the sum
+// over all ranks, added in the order of ranks: the same bits for the same number of ranks, whatever the network does.
+// The rest: undefined.
+void ranks_reduce(const Device *d, void *x, int64_t n, int64_t width, Arena *scratch);
 // x: n rows of `bytes` bytes each, of which each rank has computed its part.  Afterwards all ranks hold all.
 void ranks_gather(const Device *d, void *x, int64_t n, size_t bytes, Arena *scratch);
-// Both: x becomes the sum, with the same bits on every rank.
+// The same, but rank 0 alone holds all afterwards: the others' memory is not touched.
+void ranks_gather_first(const Device *d, void *x, int64_t n, size_t bytes, Arena *scratch);
+// x: n real numbers.  They become their sums over all ranks, in that order, with the same bits on every rank.
 void ranks_sum(const Device *d, void *x, int64_t n, Arena *scratch);
 
 double ranks_same(double x);    // rank 0's
