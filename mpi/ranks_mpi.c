@@ -213,9 +213,12 @@ static void tell(void)
     if (text[n - 1] != '\n') text[n++] = '\n';
     ssize_t line = n - 1;
     while (line > 0 && text[line - 1] != '\n') line--;
-    char rank[] = "rank 0000: ";
-    for (int i = 8, r = self; i > 4; i--, r /= 10) rank[i] = (char)('0' + r % 10);
-    if (write(told, rank, sizeof rank - 1) < 0 || write(told, text + line, (size_t)(n - line)) < 0) {}
+    char rank[] = "rank 0000000000: ";
+    int at = (int)sizeof rank - 3;
+    for (int r = self; r; r /= 10) rank[at--] = (char)('0' + r % 10);
+    memcpy(rank + at - 4, "rank ", 5);
+    if (write(told, rank + at - 4, sizeof rank - 1 - (size_t)(at - 4)) < 0 ||
+        write(told, text + line, (size_t)(n - line)) < 0) {}
 }
 
 static void on_abort(int sig)
