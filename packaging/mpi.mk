@@ -19,5 +19,12 @@ ifneq ($(if $(call given,QUICK),,$(shell command -v $(MPICC))),)
 test: $(BUILD)/lead-mpi
 endif
 
-.PHONY: mpi
+# What the sums over ranks cost: RANKS=2.
+$(BUILD)/bench/ranks: $(BUILD)/bench/ranks.o $(BUILD)/mpi/ranks_mpi.o $(BUILD)/liblead.a
+	@echo "  MPILD $@"
+	@OMPI_CC="$(CC)" MPICH_CC="$(CC)" $(MPICC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+bench-ranks: $(BUILD)/bench/ranks
+	mpirun --oversubscribe -n $(or $(call given,RANKS),2) $(BUILD)/bench/ranks
+
+.PHONY: mpi bench-ranks
 -include $(BUILD)/mpi/ranks_mpi.d

@@ -8,7 +8,7 @@
 here=$(dirname "$0")
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/docs.XXXXXX") || exit 1
 trap 'rm -rf "$tmp"' EXIT
-mk="Makefile tests/tests.mk docs/tour/tour.mk cuda/cuda.mk bench/bench.mk packaging/install.mk"
+mk="Makefile tests/tests.mk docs/tour/tour.mk cuda/cuda.mk bench/bench.mk packaging/install.mk packaging/mpi.mk"
 [ "$1" = --make-commands ] && list=1 || list= lead=$1
 shift
 for f; do [ -f "$f" ] || { echo "docs: no file $f"; exit 1; }; done
@@ -20,9 +20,9 @@ for f; do [ -f "$f" ] || { echo "docs: no file $f"; exit 1; }; done
     sed -n 's/^FUZZ_TARGETS := //p' tests/tests.mk | tr ' ' '\n' | sed 's/^/fuzz	/'
     for t in tests/test_*.c; do t=${t#tests/test_}; echo "area	${t%.c}"; done
     sed -n 's/^OP(\([a-z0-9_]*\), *\([a-z0-9]*\), *\([YN]\),.*/op	\1	\3	\2/p' src/tensor/ops.def
-    find Makefile *.md LICENSE .ci src cuda cpu_simd bench tests docs data packaging 2>/dev/null | sed 's/^/file	/'
+    find Makefile *.md LICENSE .ci src cuda cpu_simd mpi bench tests docs data packaging 2>/dev/null | sed 's/^/file	/'
     # words of the code, its scripts and data; not of this test, whose errors are made up
-    find Makefile src cuda cpu_simd bench tests data docs packaging .ci -type f ! -path 'tests/docs/*' ! -name test_docs.c \
+    find Makefile src cuda cpu_simd mpi bench tests data docs packaging .ci -type f ! -path 'tests/docs/*' ! -name test_docs.c \
         ! -name '*.md' ! -name '*.safetensors' | xargs grep -ohaE '[A-Za-z_][A-Za-z0-9_]*' | sort -u | sed 's/^/word	/'
     # options of the programs beside lead
     grep -ohE -- '--[a-z][a-z0-9-]*' bench/*.c bench/peers/* tests/main.c tests/mutants/*.c tests/tools/* | sort -u |
