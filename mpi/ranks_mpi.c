@@ -214,7 +214,7 @@ static void tell(void)
     ssize_t line = n - 1;
     while (line > 0 && text[line - 1] != '\n') line--;
     char rank[] = "rank 0000000000: ";
-    int at = (int)sizeof rank - 3;
+    int at = (int)sizeof rank - 4;
     for (int r = self; r; r /= 10) rank[at--] = (char)('0' + r % 10);
     memcpy(rank + at - 4, "rank ", 5);
     if (write(told, rank + at - 4, sizeof rank - 1 - (size_t)(at - 4)) < 0 ||
