@@ -18,8 +18,9 @@ BEGIN {
     may["check"] = "autograd " base
     may["links"] = "traffic io " base
     may["report"] = "links traffic plot io " base
-    may["lead"] = "llm diffusion traffic nn autograd io " base
-    may["cli"] = may["docs"] = "report links lead check llm diffusion traffic plot nn autograd io " base
+    may["rivals"] = "llm nn autograd io " base
+    may["lead"] = "rivals llm diffusion traffic nn autograd io " base
+    may["cli"] = may["docs"] = "report links lead rivals check llm diffusion traffic plot nn autograd io " base
     may["bench"] = may["cli"] " cpu_simd"     # the rungs of bench/ladder are kernels over vec.h
     may["tests"] = may["bench"] " bench"      # tests reach the vector functions of vec.h, and the rungs, themselves
     for (m in may) {

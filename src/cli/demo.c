@@ -111,8 +111,10 @@ static Status run(Cli *cli, void *values)
     TRY(traffic_series_write(&s, data, NULL));
     cli_say("%s: %lld matrices, %d days", data, (long long)s.T, (int)v->days);
 
-    say(arena_printf(a, "2. training configuration %s (%s, conditional diffusion)", cli->config_name,
-                     lead_uses_llm(&cli->config) ? "frozen GPT-2 with adapters" : "networks over flows"));
+    const char *parts = lead_uses_llm(&cli->config) ? "frozen GPT-2 with adapters, conditional diffusion"
+                                                    : "networks over flows, conditional diffusion";
+    if (cli->config.model) parts = config_choice(&cli->config, "model");
+    say(arena_printf(a, "2. training configuration %s (%s)", cli->config_name, parts));
     const TrafficSplits split = traffic_splits(s.T, PROTOCOL_CLEAN);
     TRY(train(cli, &s, split, data, dir));
     if (*cli->stop) return OK;

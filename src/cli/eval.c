@@ -127,7 +127,8 @@ typedef struct Files { int n; ForecastFile file[MOST_FILES]; } Files;
 
 static bool is_row_name(const char *name, const Files *f)
 {
-    bool taken = strcmp(name, "lead") == 0 || strcmp(name, ROLLING_NAME) == 0;
+    bool taken = strcmp(name, ROLLING_NAME) == 0;
+    for (int k = 0; rival_names[k]; k++) taken |= strcmp(name, rival_names[k]) == 0;
     for (int k = 0; k < NAIVE_KINDS; k++) taken |= strcmp(name, naive_names[k]) == 0;
     for (int i = 0; i < f->n; i++) taken |= strcmp(name, f->file[i].name) == 0;
     return taken;
@@ -213,7 +214,11 @@ static const char *describe(const Cli *cli, const EvalValues *v, const EvalTask 
     if (v->which == PROTOCOL_ROLLING)
         text = arena_printf(a, "%s; ridge-daily: half-life %g days%s", text, v->half_life,
                             v->half_life > 0 ? "" : " (none)");
-    if (run)
+    if (run && run->cfg.model)
+        text = arena_printf(a, "%s; %s: %s, %lld steps, target %s, %d samples of its validation errors", text,
+                            rival_names[run->cfg.model], run->file, (long long)run->step,
+                            config_choice(&run->cfg, "rival_target"), run->cfg.samples);
+    else if (run)
         text = arena_printf(a, "%s; lead: %s, %lld steps, %d samples, %d network calls of %s, guidance %g",
                             text, run->file, (long long)run->step, run->cfg.samples, run->cfg.sample_steps,
                             config_choice(&run->cfg, "sampler"), run->cfg.guidance);

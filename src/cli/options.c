@@ -100,16 +100,17 @@ static bool is_config_key(const char *name, size_t len)
     return false;
 }
 
-// The order of the arguments does not matter: pass 0 reads the preset and the verb's own options, pass 1 the file,
-// pass 2 single keys.
-enum { PASSES = 3 };
+// The order of the arguments does not matter: pass 0 reads the preset and the verb's own options, pass 1 the
+// model, pass 2 the file, pass 3 single keys.
+enum { PASSES = 4 };
 
 // What an option says about the configuration.
 static Status set_config(Cli *cli, LeadConfig *c, const Given *g, int pass)
 {
     if (same_name("config", g->name, g->len)) return pass == 0 ? config_preset(c, g->value) : OK;
-    if (same_name("config-file", g->name, g->len)) return pass == 1 ? read_config_file(c, g->value, cli->perm) : OK;
-    if (pass != 2 || !is_config_key(g->name, g->len)) return OK;
+    if (same_name("config-file", g->name, g->len)) return pass == 2 ? read_config_file(c, g->value, cli->perm) : OK;
+    if (pass == 1 && same_name("model", g->name, g->len)) return config_model(c, g->value);
+    if (pass != 3 || !is_config_key(g->name, g->len)) return OK;
     return config_set(c, arena_printf(cli->perm, "%.*s", (int)g->len, g->name), g->value);
 }
 

@@ -131,7 +131,9 @@ void run_say_end(const Progress *bar, const TrainEnd *e)
 
 void run_say_calibration(const Calibration *c)
 {
-    if (!c->windows)
+    if (c->rival)
+        fprintf(stderr, "errors fitted on validation windows: CRPS %.5f there\n", c->after);
+    else if (!c->windows)
         fprintf(stderr, "not calibrated: key calibrate is off, or there are too few validation windows or samples\n");
     else
         fprintf(stderr, "calibrated on %d validation windows: samples stretched by %.2f .. %.2f (CRPS %.5f -> %.5f), "

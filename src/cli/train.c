@@ -147,6 +147,8 @@ static Status from(Cli *cli, Values *v)
     c.batch = preset.batch, c.batch_flows = preset.batch_flows, c.ema = preset.ema, c.patience = preset.patience;
     c.lr = preset.lr, c.warmup = preset.warmup, c.minutes = preset.minutes, c.seed = preset.seed;
     TRY(options_config(cli, &c));
+    if (c.model) return USAGE_ERROR("--from: %s holds weights of LEAD; want model lead, got %s", v->from,
+                                    rival_names[c.model]);
     cli->config = c;
     cli_say("begins with %s: %d steps", v->from, c.steps);
     return OK;

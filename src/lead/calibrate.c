@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lead/memory.h"
+#include "lead/rival.h"
 
 enum { FACTORS = 17, BATCH = 8 };
 enum { UNCHANGED = 4 };
@@ -152,6 +153,7 @@ static Status choose_batch(LeadRun *r, int64_t t, int *batch)
 
 double lead_calibrate_rehearse(LeadRun *r, TrafficRange val)
 {
+    if (r->model.rival) return lead_rival_rehearse(r, val);
     const size_t mark = arena_mark(r->perm);
     int64_t *start, n;
     const int windows = find_windows(r, val, CALIBRATE_WINDOWS, &start, &n), few = windows < BATCH ? windows : BATCH;
@@ -220,8 +222,41 @@ static void try_naive(LeadRun *r, TrafficRange val, const int64_t *at, int n, Ca
     if (!out->fallback) *r->stats.fallback = 0;
 }
 
+// The errors of another model, in place of all that.  The CRPS is on rows that the distribution was fitted on.
+static Status calibrate_rival(LeadRun *r, TrafficRange val, int most, Calibration *out)
+{
+    const int K = r->stats.Kt, S = r->cfg.samples;
+    const size_t mark = arena_mark(r->perm);
+    int64_t at[CALIBRATE_WINDOWS];
+    const int windows = lead_rival_windows(r, val, at, most);
+    *out = (Calibration){.rival = true, .windows = windows, .least = 1, .most = 1};
+    TRY(lead_rival_calibrate(r, val));
+    lead_rival_attach(r);
+    const double values = count_values(r, at, windows);
+    float *samples = samples_new(r, 1);
+    double *crps = arena_zalloc(r->perm, (size_t)K * sizeof *crps);
+    for (int i = 0; i < windows; i++) {
+        TRY(lead_rival_forecast(r, at + i, 1, samples, NULL));
+#pragma omp parallel for schedule(static)
+        for (int k = 0; k < K; k++) {
+            float z[4096];
+            CHECK(S <= 4096, "calibrate: %d samples", S);
+            crps[k] += step_crps(r, samples, at[i] + 1 + k, k, z);
+        }
+    }
+    for (int k = 0; k < K; k++) out->after += crps[k] / values;
+    out->before = out->after;
+    try_naive(r, val, at, windows, out);
+    *r->stats.fallback = 0;   // its row is its own
+    out->fallback = false;
+    r->rival_scale = NULL;   // it lay here
+    arena_rewind(r->perm, mark);
+    return OK;
+}
+
 Status lead_calibrate(LeadRun *r, TrafficRange val, int most, Calibration *out)
 {
+    if (r->model.rival) return calibrate_rival(r, val, most, out);
     *out = (Calibration){0};
     const int K = r->stats.Kt, H = r->cfg.history;
     for (int k = 0; k < K; k++) r->stats.spread[k] = r->stats.head_weight[k] = 1;

@@ -13,6 +13,7 @@ enum { CALIBRATE_WINDOWS = 128, CALIBRATE_LEAST = 8 };   // windows that are dra
 // If the naive forecast of least CRPS on these windows (traffic/naive.h, fitted on the training rows) is better than
 // the network by more than a hundredth, the run forecasts with it (LeadStats.fallback, lead/fallback.h).
 typedef struct Calibration {
+    bool rival;                  // of another model: its errors were fitted (lead/rival.h), nothing was stretched
     int windows;                 // 0: too few, nothing was changed
     double least, most;          // the factors' range over the steps
     double least_weight, most_weight;      // of w

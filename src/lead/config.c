@@ -108,6 +108,12 @@ static const ConfigKey keys[] = {
     {"calibrate", KEY_BOOL, AT(calibrate), 0, 1, NULL,
      "after training, fit the width of the samples and the weight of the mean head on validation"},
     PICK(point, points, "point forecast: mean of the samples, of the mean head, or half of each"),
+    PICK(model, rival_names, "what is trained: LEAD, or a published forecaster with its authors' settings (docs/rivals.md)"),
+    PICK(rival_target, rival_targets,
+         "other models than lead: forecast the residual of ridge, or levels as published"),
+    PICK(rival_loss, rival_losses,
+         "other models than lead: loss; auto = Huber's for residual, the published one for levels"),
+    INT(rival_width, 0, 4096, "other models than lead: hidden width; 0 = as published"),
 };
 
 const ConfigKey *config_keys(int *n)
@@ -166,6 +172,24 @@ Status config_preset(LeadConfig *c, const char *name)
     c->base = BASE_LAST;
     if (strcmp(name, "tiny") == 0) return OK;
     return USAGE_ERROR("config: want paper, image, small, pretrained, demo or tiny, got '%s'", name);
+}
+
+// ---- another model
+
+Status config_model(LeadConfig *c, const char *name)
+{
+    const int before = c->model;
+    TRY(config_set(c, "model", name));
+    const Rival *r = rival_at(c->model);
+    if (!r || c->model == before) return OK;
+    c->conditions = CONDITIONS_NONE, c->denoiser = DENOISER_FLOW;
+    c->flow_context = c->pixel_condition = c->mean_head = c->scale_head = false;
+    c->target = TARGET_RESIDUAL, c->base = BASE_RIDGE, c->horizons = HORIZON_DIRECT, c->point = POINT_SAMPLES;
+    c->calibrate = true, c->level_jitter = 0;
+    c->lr = r->lr, c->decay = r->decay, c->dropout = r->dropout, c->batch = r->batch;
+    if (r->clip > 0) c->clip = r->clip;
+    if (c->history < RIDGE_LAGS) c->history = RIDGE_LAGS;
+    return OK;
 }
 
 // ---- one key
@@ -278,9 +302,26 @@ const ConfigKey *config_difference(const LeadConfig *a, const LeadConfig *b)
     return NULL;
 }
 
+// A rival forecasts points by itself; the distribution about them is that of calibration (lead/rival.h).
+static Status check_rival(const LeadConfig *c)
+{
+    const char *name = rival_names[c->model];
+    if (c->history < RIDGE_LAGS)
+        return USAGE_ERROR("history: the ridge forecast wants at least %d, got %d", RIDGE_LAGS, c->history);
+    if (c->flow_context || c->pixel_condition || lead_has_heads(c) || lead_uses_llm(c) || c->level_jitter > 0)
+        return USAGE_ERROR("model: %s wants flow_context, pixel_condition, mean_head, scale_head off, conditions none "
+                           "and level_jitter 0, as --model %s sets them, got others", name, name);
+    if (c->target != TARGET_RESIDUAL || c->base != BASE_RIDGE || c->horizons != HORIZON_DIRECT || !c->calibrate ||
+        c->point != POINT_SAMPLES)
+        return USAGE_ERROR("model: %s wants target residual, base ridge, horizons direct, calibrate true and point "
+                           "samples, as --model %s sets them, got others (levels: rival_target)", name, name);
+    return OK;
+}
+
 Status config_check(const LeadConfig *c)
 {
     const bool ridge = c->base != BASE_LAST && c->target == TARGET_RESIDUAL;
+    if (c->model) return check_rival(c);
     if (c->enc_width % c->agg_heads)
         return USAGE_ERROR("agg_heads: want a divisor of enc_width = %d, got %d", c->enc_width, c->agg_heads);
     if (c->unet_base % 2) return USAGE_ERROR("unet_base: want an even number, got %d", c->unet_base);

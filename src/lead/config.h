@@ -7,6 +7,7 @@
 #include "diffusion/unet.h"
 #include "io/json.h"
 #include "lead/vision.h"
+#include "rivals/rival.h"
 #include "traffic/scaling.h"
 
 typedef enum Encoding { ENCODING_RGB, ENCODING_GREY } Encoding;
@@ -54,6 +55,9 @@ typedef struct LeadConfig {
     bool antithetic;
     bool calibrate;                                 // lead/calibrate.h
     int point;                       // PointKind
+    // a published forecaster in place of all that: which one, 0 = LEAD (rivals/rival.h); RivalTarget, RivalLoss
+    int model, rival_target, rival_loss;
+    int rival_width;                 // hidden width; 0 = as published
 } LeadConfig;
 
 // Windows per training step of a network of F flows: batch, but no more than batch_flows / F, and at least 4.
@@ -82,6 +86,9 @@ const ConfigKey *config_keys(int *n);
 // same parts in small sizes, half an hour on 2 cores), "small" (networks over flows alone, minutes), "demo" (a minute),
 // "tiny" (tests: the parts of paper).  Error: another name.
 Status config_preset(LeadConfig *c, const char *name);
+// Makes c a configuration of that model (rival_names): what its authors trained it with, and LEAD's own parts off.  Does
+// nothing when it is one already.  Error: another name.
+Status config_model(LeadConfig *c, const char *name);
 // Sets one key by name ('-' and '_' are the same).  Errors: an unknown key, a value of another type or out of range:
 // "unet_base: want an integer in 8..512, got 'x'".
 Status config_set(LeadConfig *c, const char *key, const char *value);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "lead/rival.h"
+
 // ---- on the device
 
 // Half-lives of the moving averages of flow_context: of the values, and of their |changes|.
@@ -220,6 +222,8 @@ static Tensor *scaled(Tape *t, const LeadData *d, Tensor *x, bool inverse)
 
 Tensor *lead_data_scale(Tape *t, const LeadData *d, Tensor *x) { return scaled(t, d, x, false); }
 
+Tensor *lead_data_volumes(Tape *t, const LeadData *d, Tensor *x) { return scaled(t, d, x, true); }
+
 static Tensor *ridge_base(Tape *t, const LeadData *d, WindowRows rows)
 {
     return lead_data_scale(t, d, tape_ridge(t, d->x, d->coef, rows, d->model, d->cfg->history));
@@ -260,6 +264,7 @@ Status lead_data_new(LeadData *d, Tape *t, Arena *perm, const LeadStats *st, con
     d->seen = put_seen(t, perm, s);
     if (lead_has_heads(cfg)) d->trust = put(t, perm, SHAPE(F, K), st->trust);
     lead_data_set_calibration(d, t, perm);
+    if (cfg->model) d->rival = lead_rival_units(t, perm, st);
     if (!lead_uses_ridge(cfg)) return OK;
     d->x = x;
     put_ridge(d, t, perm, s);
@@ -348,6 +353,13 @@ static LeadBatch make_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPa
     Tensor *u = times(t, tape_embedding(t, table, rows.rows), factor);
     LeadBatch out = {.slot = when.slot, .dow = when.day, .window = u,
                      .trust = d->trust, .units = &d->units};
+    if (cfg->model) {
+        out.base = times(t, ridge_base(t, d, rows), factor);
+        if (with_target) out.seen = target_seen(t, d, &rows);
+        if (with_target && cfg->rival_target == RIVAL_LEVELS) out.levels = lead_rival_levels(t, d, u);
+        out.rival = lead_rival_input(t, d, at, rows.rows, &out);
+        return out;
+    }
     Tensor *means = tape_embedding(t, d->means, when.mean);
     const EncodeParams e = {(double)st->gains.k_g, (double)st->gains.k_b, 1, H, sh.image_channels};
     out.frames = tape_reshape(t, tape_encode_image(t, out.window, means, &e), SHAPE(B, H, N, N, e.channels));

@@ -15,6 +15,9 @@
 #include "autograd/traffic.h"
 #include "lead/stats.h"
 
+// Between scale s and units of a flow's own spread, (u - mean)/std: [F] each; the mean negative; 1/std.
+typedef struct RivalUnits { Tensor *mean, *std, *minus_mean, *per_std; } RivalUnits;
+
 // A series and its statistics, copied to the device once.  Ops alone make batches from them (autograd/traffic.h), so a
 // training step reads nothing from the host.  st and cfg belong to the caller and must outlive the LeadData.
 typedef struct LeadData {
@@ -32,6 +35,7 @@ typedef struct LeadData {
     Tensor *sums, *sums_before, *sums_mean, *node_unit;   // .. [T,2N+1] three times, [2N+1]
     Tensor *level;                         // [2,F]: mean, std
     Tensor *statistics;                    // [F,FLOW_STATISTICS], or NULL
+    RivalUnits rival;                      // another model only (lead/rival.h)
     ResidualUnits units;                   // [Kt,F]
     Tensor *trust;                         // [F,Kt], heads only
     Tensor *spread, *head_weight;          // [Kt]; NULL: all 1
@@ -78,7 +82,8 @@ void lead_data_set_calibration(LeadData *d, Tape *t, Arena *perm);
 // Stretches the S samples of each window about their mean by the statistics' spread.  x as above.
 Tensor *lead_data_spread(Tape *t, const LeadData *d, Tensor *x, int S);
 
-// kbit/s -> scale s, [..,F].
+// kbit/s -> scale s, and back: [..,F].
 Tensor *lead_data_scale(Tape *t, const LeadData *d, Tensor *x);
+Tensor *lead_data_volumes(Tape *t, const LeadData *d, Tensor *x);
 
 #endif

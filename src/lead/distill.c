@@ -223,6 +223,8 @@ typedef struct Stage {
 static Status check_suits(const LeadRun *r)
 {
     const LeadConfig *c = &r->cfg;
+    if (c->model) return ERROR("%s: model %s draws no noise that could be distilled; want a run of LEAD", r->file,
+                               rival_names[c->model]);
     if (c->target != TARGET_RESIDUAL || c->horizons != HORIZON_DIRECT || c->prediction == PREDICT_EPS ||
         c->guidance != 1)
         return ERROR("%s: distillation wants target residual, horizons direct, prediction v or x0, guidance 1",

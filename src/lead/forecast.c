@@ -7,6 +7,7 @@
 
 #include "lead/memory.h"
 #include "lead/record.h"
+#include "lead/rival.h"
 #include "nn/run_directory.h"
 #include "tensor/sort.h"
 
@@ -77,6 +78,7 @@ Status lead_run_attach(LeadRun *r, const TrafficSeries *s)
         return ERROR("data: want slots of %d s as the model was trained on, got %d s", r->stats.slot_seconds,
                      s->slot_seconds);
     r->series = s;
+    if (r->model.rival) lead_rival_attach(r);
     return lead_data_new(&r->data, &r->tape, r->perm, &r->stats, &r->cfg, s);
 }
 
@@ -230,6 +232,10 @@ Status lead_forecast(LeadRun *r, const int64_t *t, int n, float *out, float *poi
     for (int i = 0; i < n; i++) TRY(forecast_history(r->series, t[i], r->cfg.history));
     const int64_t each = (int64_t)r->cfg.horizon * r->stats.F;
     const bool naive = *r->stats.fallback > 0;
+    if (r->model.rival) {
+        TRY(lead_rival_forecast(r, t, n, out, point));
+        return check_samples(r, t, n, out, point);
+    }
     if (naive) TRY(forecast_naive(r, t, n, out, point));
     else if (r->memory && !r->fit.rows) TRY(lead_memory_fit(r, t[0], n, forecast_nowhere, NULL));
     for (int i = 0, most = r->memory ? r->fit.windows : n; i < n && !naive; i += most)
@@ -249,13 +255,13 @@ static Status run_batch(void *ctx, const TrafficSeries *s, const EvalBatch *b)
 
 DistKind lead_dist(const LeadRun *r)
 {
-    return *r->stats.fallback <= 0 && lead_antithetic(&r->cfg) ? DIST_PAIRS : DIST_SAMPLES;
+    return !r->model.rival && *r->stats.fallback <= 0 && lead_antithetic(&r->cfg) ? DIST_PAIRS : DIST_SAMPLES;
 }
 
 Forecaster lead_forecaster(LeadRun *r, int batch)
 {
     return (Forecaster){
-        .name = "lead", .kind = lead_dist(r), .S = r->cfg.samples, .batch = batch, .run = run_batch, .ctx = r};
+        .name = rival_names[r->cfg.model], .kind = lead_dist(r), .S = r->cfg.samples, .batch = batch, .run = run_batch, .ctx = r};
 }
 
 float forecast_mean(const float *v, int S)

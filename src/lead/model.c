@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "lead/rival.h"
 #include "llm/lora.h"
 
 enum { PIXEL_WIDTH = 8 };
@@ -148,6 +149,7 @@ Status lead_model_new(LeadModel *m, ParamSet *ps, const LeadConfig *cfg, const L
 {
     *m = (LeadModel){.cfg = *cfg, .shape = *shape, .ps = ps};
     TRY(config_check(cfg));
+    if (cfg->model) return lead_rival_new(m, scratch);
     m->schedule = schedule_new(ps->perm, (ScheduleKind)cfg->schedule, cfg->diffusion_steps);
     put_constants(m, scratch);
     if (lead_uses_llm(cfg)) TRY(condition_part(m, scratch));
@@ -357,6 +359,7 @@ Tensor *lead_shape_target(Tape *t, const LeadModel *m, const LeadBatch *b)
 Tensor *lead_loss(Tape *t, const LeadModel *m, const LeadBatch *batch)
 {
     const LeadConfig *cfg = &m->cfg;
+    if (m->rival) return lead_rival_loss(t, m, batch);
     LeadBatch b = *batch;
     ResidualMoments fit = {0};
     if (lead_has_heads(cfg)) {

@@ -39,6 +39,8 @@ typedef struct LeadModel {
     UNet unet;
     FlowHeads heads;
     FlowDenoiser flow;
+    const Rival *rival;               // another model in place of all that: NULL: LEAD
+    RivalNet net;
     int64_t most_rows;                // samples of all windows that are drawn at once; 0: all.  Changes no bit
 } LeadModel;
 
@@ -53,11 +55,14 @@ typedef struct Known { Condition c; Tensor *planes, *flows; } Known;
 // when loss_traffic = 0; seen [B,F,Kt], in training only: 0 where the target was not measured, else 1; NULL: all 1.
 // For decoding: window [B,W,F], the matrices in scale s; base [B,K,F], the cheap forecast, NULL: the last matrix; units
 // of the residual.  With heads: trust [F,K], what location and log scale are multiplied by (0: a flow keeps its base);
-// moments of lead_moments.
+// moments of lead_moments.  rival: what another model sees, which sees nothing else; frames, target are
+// then NULL; levels [B,F,K]: its target where that is not the residual.
 typedef struct LeadBatch {
     Tensor *frames, *slot, *dow, *context, *target, *weight, *seen, *window, *base, *trust;
     const ResidualUnits *units;
     ResidualMoments moments;
+    RivalInput rival;
+    Tensor *levels;
 } LeadBatch;
 
 // Registers all parameters in ps and reads the LLM from cfg.llm.  Errors: those of gpt2_load; more tokens than the LLM

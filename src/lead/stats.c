@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "lead/rival.h"
+
 enum { FIT_WINDOWS = 4096 };   // evenly spaced training windows that the target statistics are taken from
 static const double LEAST_UNIT = 1e-6;   // traffic that never changes must not divide by 0; in scale s
 
@@ -187,7 +189,7 @@ void lead_ridge_online(RidgeOnline *m, Arena *a, const TrafficSeries *s, Traffic
     ridge_online_fit(m, a, s, wanted, &st->ridge, st->Kt, cfg->ridge_half_life, RIDGE_LAMBDA);
 }
 
-static void stats_alloc(LeadStats *st, Arena *a)
+static void stats_alloc(LeadStats *st, Arena *a, const LeadConfig *cfg)
 {
     const size_t F = (size_t)st->F, KF = (size_t)st->Kt * F;
     st->mean = arena_zalloc(a, F * sizeof(float));
@@ -200,6 +202,7 @@ static void stats_alloc(LeadStats *st, Arena *a)
     st->fallback = arena_zalloc(a, sizeof(float));
     st->head_weight = arena_alloc(a, (size_t)st->Kt * sizeof(float));
     for (int k = 0; k < st->Kt; k++) st->spread[k] = st->head_weight[k] = 1;
+    if (cfg->model) st->rival = arena_zalloc(a, (size_t)lead_rival_stats_size(st) * sizeof(float));
 }
 
 Status lead_stats_fit(LeadStats *st, Arena *a, const TrafficSeries *s, TrafficRange train, const LeadConfig *cfg)
@@ -216,7 +219,7 @@ Status lead_stats_fit(LeadStats *st, Arena *a, const TrafficSeries *s, TrafficRa
         st->node_unit = node_unit_fit(s, train, a);
     }
     st->gains = encode_gains_fit(a, s, train, &st->scale, &st->means);
-    stats_alloc(st, a);
+    stats_alloc(st, a, cfg);
     if (lead_has_heads(cfg)) st->trust = trust_fit(s, train, st->F, st->Kt, a);
     if (lead_uses_ridge(cfg)) TRY(ridge_fit(&st->ridge, a, s, train, st->Kt, RIDGE_LAMBDA));
     const size_t mark = arena_mark(a);
@@ -276,6 +279,8 @@ int lead_stats_pack(const LeadStats *st, Arena *a, StatArray out[STATS_MAX_ARRAY
     out[n++] = (StatArray){"calibration.spread", st->Kt, widen(a, st->spread, st->Kt)};
     out[n++] = (StatArray){"calibration.fallback", 1, widen(a, st->fallback, 1)};
     out[n++] = (StatArray){"calibration.head_weight", st->Kt, widen(a, st->head_weight, st->Kt)};
+    if (st->rival)
+        out[n++] = (StatArray){"rival", lead_rival_stats_size(st), widen(a, st->rival, lead_rival_stats_size(st))};
     if (st->ridge.coef) {
         buf = arena_alloc(a, (size_t)ridge_pack_size(&st->ridge) * sizeof *buf);
         ridge_pack(&st->ridge, buf);
@@ -328,6 +333,7 @@ Status lead_stats_unpack(LeadStats *st, Arena *a, const SafeFile *f, const LeadC
     TRY(narrow_stat(f, "calibration.spread", a, st->Kt, &st->spread, &n));
     TRY(narrow_stat(f, "calibration.fallback", a, 1, &st->fallback, &n));
     TRY(narrow_stat(f, "calibration.head_weight", a, st->Kt, &st->head_weight, &n));
+    if (cfg->model) TRY(narrow_stat(f, "rival", a, lead_rival_stats_size(st), &st->rival, &n));
     if (h[6] != 0) {
         TRY(narrow_stat(f, "ridge", a, -1, &x, &n));
         TRY(ridge_unpack(&st->ridge, a, x, n, f->path));

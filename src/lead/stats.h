@@ -32,6 +32,7 @@ typedef struct LeadStats {
     float *trust;                          // [F][Kt], heads only: see LeadBatch (lead/model.h)
     float *spread;                         // [Kt] samples are stretched about their mean by it (lead/calibrate.h)
     float *fallback;                       // [1] 0; or 1 + the NaiveKind whose forecast is used (lead/fallback.h)
+    float *rival;                          // [lead_rival_stats_size] how another model errs (lead/rival.h); else NULL
     float *head_weight;                    // [Kt] the point forecast goes so far from the base towards the mean head
 } LeadStats;
 

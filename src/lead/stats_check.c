@@ -1,7 +1,7 @@
 // Whether statistics that were read from a file are some that a fit gives (lead/stats.h).
 #include <math.h>
 
-#include "lead/stats.h"
+#include "lead/rival.h"
 
 // Scale s of training rows is 0 .. 1; what lies far outside is of no fit.
 static const float MOST = 1e6f, LEAST = 1e-12f;
@@ -51,6 +51,7 @@ Status lead_stats_check(const LeadStats *st, const LeadConfig *cfg, const char *
         {"calibration.fallback", st->fallback, 1, 0, NAIVE_KINDS},
     };
     TRY(check_days(st, path));
+    if (st->rival) TRY(lead_rival_stats_check(st, path));
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) TRY(check_bound(&bounds[i], path));
     if (*st->fallback != floorf(*st->fallback))
         return ERROR("%s: stat.calibration.fallback: want a whole number, got %g", path, (double)*st->fallback);

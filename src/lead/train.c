@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/file.h"
+#include "lead/rival.h"
 #include "lead/trainer.h"
 #include "tensor/clock.h"
 #include "tensor/graph.h"
@@ -292,6 +293,7 @@ static Status take_calibration(Trainer *tr)
     memcpy(tr->stats.spread, best.spread, (size_t)best.Kt * sizeof *best.spread);
     memcpy(tr->stats.head_weight, best.head_weight, (size_t)best.Kt * sizeof *best.head_weight);
     *tr->stats.fallback = *best.fallback;
+    if (best.rival) memcpy(tr->stats.rival, best.rival, (size_t)lead_rival_stats_size(&best) * sizeof *best.rival);
     return OK;
 }
 
@@ -329,6 +331,7 @@ static Status setup(Trainer *tr)
     tr->part = ranks_part(lead_batch(cfg, tr->stats.F));
     if (tr->part.of < ranks_count())
         return ERROR("ranks: want at most the %lld windows of a batch, got %d", (long long)tr->part.of, ranks_count());
+    if (cfg->model && !tr->final) TRY(lead_rival_check_windows(cfg, tr->n_val));
     tr->fit_seconds = trainer_now(tr) - before;
     return OK;
 }

@@ -1,0 +1,12 @@
+// One line a rival: symbol, name, what it is (for --help and docs), hidden width, learning rate, weight decay, clip,
+// dropout, batch, loss: as their authors trained them (docs/rivals.md has the sources).
+#ifndef LEAD_RIVALS_TABLE_H
+#define LEAD_RIVALS_TABLE_H
+
+#define RIVAL_TABLE(X)                                                                                                \
+    X(dlinear, "dlinear", "two linear maps of trend and rest", 0, 1e-3, 0, 0, 0, 32, MSE)                             \
+    X(nlinear, "nlinear", "one linear map of the change since the last value", 0, 1e-3, 0, 0, 0, 32, MSE)             \
+    X(stid, "stid", "MLP with embeddings of flow and time", 32, 2e-3, 1e-4, 0, 0, 32, MAE)                            \
+    X(tsmixer, "tsmixer", "MLPs over time and over flows in turn", 256, 1e-3, 0, 0, 0.1, 32, MSE)
+
+#endif
