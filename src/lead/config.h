@@ -86,8 +86,8 @@ const ConfigKey *config_keys(int *n);
 // same parts in small sizes, half an hour on 2 cores), "small" (networks over flows alone, minutes), "demo" (a minute),
 // "tiny" (tests: the parts of paper).  Error: another name.
 Status config_preset(LeadConfig *c, const char *name);
-// Makes c a configuration of that model (rival_names): what its authors trained it with, and LEAD's own parts off.  Does
-// nothing when it is one already.  Error: another name.
+// Makes c a configuration of that model (rival_names): what its authors trained it with, and LEAD's own parts off.
+// Does nothing when it is one already.  Error: another name.
 Status config_model(LeadConfig *c, const char *name);
 // Sets one key by name ('-' and '_' are the same).  Errors: an unknown key, a value of another type or out of range:
 // "unet_base: want an integer in 8..512, got 'x'".

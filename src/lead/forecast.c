@@ -260,8 +260,8 @@ DistKind lead_dist(const LeadRun *r)
 
 Forecaster lead_forecaster(LeadRun *r, int batch)
 {
-    return (Forecaster){
-        .name = rival_names[r->cfg.model], .kind = lead_dist(r), .S = r->cfg.samples, .batch = batch, .run = run_batch, .ctx = r};
+    return (Forecaster){.name = rival_names[r->cfg.model], .kind = lead_dist(r), .S = r->cfg.samples, .batch = batch,
+                        .run = run_batch, .ctx = r};
 }
 
 float forecast_mean(const float *v, int S)

@@ -176,7 +176,8 @@ static Status setup(Pretrainer *p)
 {
     const LeadConfig *cfg = p->cfg;
     if (cfg->model)
-        return USAGE_ERROR("pretraining: wants model lead, got %s: its weights belong to one network", rival_names[cfg->model]);
+        return USAGE_ERROR("pretraining: wants model lead, got %s: its weights belong to one network",
+                           rival_names[cfg->model]);
     if (cfg->flow_identity != IDENTITY_STATISTICS || cfg->denoiser != DENOISER_FLOW ||
         cfg->conditions != CONDITIONS_NONE || cfg->base != BASE_RIDGE)
         return USAGE_ERROR("pretraining: wants flow_identity statistics, denoiser flow, conditions none, base ridge");

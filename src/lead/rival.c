@@ -215,7 +215,8 @@ Status lead_rival_calibrate(LeadRun *r, TrafficRange val)
     for (int i = 0; i < n; i += TOGETHER) {
         const int m = n - i < TOGETHER ? n - i : TOGETHER;
         points(r, at + i, m, point);
-        for (int j = 0; j < m; j++) naive_residuals(r->series, at[i + j], r->stats.Kt, point + j * KF, error + i + j, n);
+        for (int j = 0; j < m; j++)
+            naive_residuals(r->series, at[i + j], r->stats.Kt, point + j * KF, error + i + j, n);
     }
     Conditional *c = conditional_new(r->perm, &r->stats.ridge);
     conditional_fit(c, r->perm, r->series, at, n, error);

@@ -6,10 +6,10 @@
 //
 // Distribution.  A rival names one value.  Around it lies the distribution of its errors on the validation rows, in
 // units of a conditional scale: the regression of ridge-scale (traffic/conditional.h), fitted to the rival's errors r
-// instead of ridge's, gives sigma [K,F] for every forecast, and z = r/sigma.  Sample path i takes the z of all flows and
-// steps of one validation window, drawn at random:  max(0, forecast + sigma z).  A path so keeps the dependence between
-// flows and steps of errors that happened.  Where the truth of a window was not measured, z is that of the window kept
-// before it.
+// instead of ridge's, gives sigma [K,F] for every forecast, and z = r/sigma.  Sample path i takes the z of all flows
+// and steps of one validation window, drawn at random:  max(0, forecast + sigma z).  A path so keeps the dependence
+// between flows and steps of errors that happened.  Where the truth of a window was not measured, z is that of the
+// window kept before it.
 // All rows are those that ridge-scale sees too; what differs between two rivals' CRPS is their point forecasts.
 #ifndef LEAD_LEAD_RIVAL_H
 #define LEAD_LEAD_RIVAL_H

@@ -7,6 +7,14 @@
     X(dlinear, "dlinear", "two linear maps of trend and rest", 0, 1e-3, 0, 0, 0, 32, MSE)                             \
     X(nlinear, "nlinear", "one linear map of the change since the last value", 0, 1e-3, 0, 0, 0, 32, MSE)             \
     X(stid, "stid", "MLP with embeddings of flow and time", 32, 2e-3, 1e-4, 0, 0, 32, MAE)                            \
-    X(tsmixer, "tsmixer", "MLPs over time and over flows in turn", 256, 1e-3, 0, 0, 0.1, 32, MSE)
+    X(tsmixer, "tsmixer", "MLPs over time and over flows in turn", 256, 1e-3, 0, 0, 0.1, 32, MSE)                  \
+    X(lstm, "lstm", "LSTM over each flow", 64, 1e-3, 0, 0, 0, 32, MSE)                                                \
+    X(gru, "gru", "GRU over each flow", 64, 1e-3, 0, 0, 0, 32, MSE)                                                   \
+    X(cfc, "cfc", "closed-form continuous-time (liquid) network over each flow", 64, 1e-3, 0, 0, 0, 32, MSE)          \
+    X(convlstm, "convlstm", "LSTM of convolutions over the matrix", 32, 1e-3, 0, 0, 0, 32, MSE)                       \
+    X(itransformer, "itransformer", "attention over flows, each a token", 512, 5e-4, 0, 0, 0.1, 16, MSE)              \
+    X(patchtst, "patchtst", "attention over patches of each flow", 128, 1e-4, 0, 0, 0.2, 32, MSE)                     \
+    X(sttn, "sttn", "attention over flows, then over time", 64, 1e-3, 0, 0, 0.1, 16, MAE)                             \
+    X(gman, "gman", "attention over flows and over time, gated", 64, 1e-3, 0, 0, 0, 16, MAE)
 
 #endif
