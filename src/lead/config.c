@@ -307,6 +307,10 @@ const ConfigKey *config_difference(const LeadConfig *a, const LeadConfig *b)
 static Status check_rival(const LeadConfig *c)
 {
     const char *name = rival_names[c->model];
+    const bool has_width = rival_at(c->model)->width > 0;
+    if (c->rival_width && (!has_width || c->rival_width % 4))
+        return USAGE_ERROR("rival_width: want %s, got %d", has_width ? "a multiple of 4" : "0, since the model has no "
+                           "hidden width of its own", c->rival_width);
     if (c->history < RIDGE_LAGS)
         return USAGE_ERROR("history: the ridge forecast wants at least %d, got %d", RIDGE_LAGS, c->history);
     if (c->flow_context || c->pixel_condition || lead_has_heads(c) || lead_uses_llm(c) || c->level_jitter > 0)

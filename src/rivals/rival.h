@@ -46,7 +46,7 @@ typedef struct Rival {
     const char *name, *what;
     Status (*build)(RivalNet *n, Arena *scratch);
     Tensor *(*forecast)(Tape *t, const RivalNet *n, const RivalInput *in);   // -> [B,F,K]
-    int width;                   // as published
+    int width;                   // as published, a multiple of 4; 0: none that could be chosen
     double lr, decay, clip, dropout;
     int batch;
     RivalLoss loss;              // as published: RIVAL_MAE or RIVAL_MSE

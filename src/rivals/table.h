@@ -15,6 +15,12 @@
     X(itransformer, "itransformer", "attention over flows, each a token", 512, 5e-4, 0, 0, 0.1, 16, MSE)              \
     X(patchtst, "patchtst", "attention over patches of each flow", 128, 1e-4, 0, 0, 0.2, 32, MSE)                     \
     X(sttn, "sttn", "attention over flows, then over time", 64, 1e-3, 0, 0, 0.1, 16, MAE)                             \
-    X(gman, "gman", "attention over flows and over time, gated", 64, 1e-3, 0, 0, 0, 16, MAE)
+    X(gman, "gman", "attention over flows and over time, gated", 64, 1e-3, 0, 0, 0, 16, MAE)                    \
+    X(mtgnn, "mtgnn", "learned graph of flows, gated convolutions over time", 32, 1e-3, 1e-4, 5, 0.3, 32, MAE)        \
+    X(gwn, "gwn", "Graph WaveNet: learned graph, dilated convolutions", 32, 1e-3, 1e-4, 5, 0.3, 32, MAE)              \
+    X(virtual_nodes, "virtual-nodes", "Graph WaveNet with a node for each row and column", 32, 1e-3, 1e-4, 5, 0.3,    \
+      32, MAE)                                                                                                        \
+    X(gram_ode, "gram-ode", "differential equation on a learned graph", 64, 2e-4, 0, 0, 0, 32, MAE)                   \
+    X(netllm, "netllm", "frozen GPT-2 with LoRA and a linear head", 0, 1e-4, 0, 0, 0, 32, MSE)
 
 #endif
