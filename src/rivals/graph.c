@@ -101,11 +101,14 @@ static Status wave_build(RivalNet *n, int64_t extra)
                            (long long)wave_field(WAVE_LAYERS), (long long)s->T);
     m->extra = extra;
     m->in = part_linear(n, "in", 1, w);
-    for (int i = 0; i < WAVE_LAYERS; i++)
-        m->layer[i] = (WaveLayer){linear_new(n->ps, part_name(n, "%d.conv", i), 2 * w, 2 * w, false),
-                                  linear_new(n->ps, part_name(n, "%d.skip", i), w, SKIP * w, false),
-                                  linear_new(n->ps, part_name(n, "%d.mix", i), 3 * w, w, false),
-                                  layernorm_new(n->ps, part_name(n, "%d.norm", i), w)};
+    for (int i = 0; i < WAVE_LAYERS; i++) {
+        WaveLayer *l = &m->layer[i];
+        l->conv = linear_new(n->ps, part_name(n, "%d.conv", i), 2 * w, 2 * w, false);
+        l->skip = linear_new(n->ps, part_name(n, "%d.skip", i), w, SKIP * w, false);
+        if (i == WAVE_LAYERS - 1) break;   // nobody reads more of the last one
+        l->mix = linear_new(n->ps, part_name(n, "%d.mix", i), 3 * w, w, false);
+        l->norm = layernorm_new(n->ps, part_name(n, "%d.norm", i), w);
+    }
     m->e1 = part_table(n, "e1", s->F, WAVE_EMBEDDING);
     m->e2 = part_table(n, "e2", s->F, WAVE_EMBEDDING);
     m->end = part_linear(n, "end", SKIP * w, END * w);
@@ -180,7 +183,7 @@ static Tensor *wave_forecast(Tape *t, const RivalNet *n, Tensor *x)   // [B,T,no
         Tensor *h = gated(t, linear_apply(t, &l->conv, pair), w);
         Tensor *now = tape_reshape(t, last_columns(t, h, 1), SHAPE(x->shape.d[0], nodes, w));
         skip = skip ? linear_into(t, &l->skip, now, skip, 0) : linear_apply(t, &l->skip, now);
-        if (i == WAVE_LAYERS - 1) break;   // nobody would read it
+        if (i == WAVE_LAYERS - 1) break;
         h = tape_dropout(t, wave_mix(t, &l->mix, h, A), s->dropout);
         x = norm_apply(t, &l->norm, tape_add(t, h, last_columns(t, x, left)), false);
     }
