@@ -47,6 +47,16 @@ $(BUILD)/bench/ablate: $(BUILD)/bench/ablate.o $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
 .PHONY: ablation
 
+# Published forecasters beside LEAD: docs/rivals.md.  Hours; repeat the command to go on.  QUICK=1: minutes, no result.
+#   make rivals DATA=x.npy OUT=dir [SPLIT=val] [STRIDE=1] [PROTOCOL=clean] [MODELS=..] [TARGETS=..] [SEEDS=..] [MINUTES=15]
+RIVALS_OUT = $(or $(call given,OUT),$(BUILD)/rivals)
+rivals: $(BUILD)/lead
+	MODELS="$(call given,MODELS)" TARGETS="$(call given,TARGETS)" SEEDS="$(call given,SEEDS)" \
+	    MINUTES="$(call given,MINUTES)" QUICK="$(call given,QUICK)" bench/rivals.sh $(BUILD)/lead \
+	    "$(call given,DATA)" $(RIVALS_OUT) $(or $(call given,SPLIT),val) $(or $(call given,STRIDE),1) \
+	    $(or $(call given,PROTOCOL),clean)
+.PHONY: rivals
+
 # Samplers and distilled runs.   make build/bench/few_calls; build/bench/few_calls DATA.npy 82 32 RUN@ddim@10 ..
 $(BUILD)/bench/few_calls: $(BUILD)/bench/few_calls.o $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)

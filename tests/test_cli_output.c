@@ -198,7 +198,7 @@ static void check_info(const Cli *c)
     const Ran run = lead_run(c->log, c->a, "info %s", c->run);
     static const char *const says[] = {"lead train, finished", "rows 0..", "320 rows of 4 x 4, 10800 s each",
                                        "traffic.npy", "best step ", "validation   loss ", "made  ",
-                                       "samples; denoiser unet"};
+                                       "model        lead, denoiser unet", " parameters"};
     for (size_t i = 0; i < sizeof says / sizeof *says; i++)
         TEST(c->log, run.code == 0 && strstr(run.out, says[i]), "lead info RUN: exit %d, want '%s' in %s", run.code,
              says[i], run.out);

@@ -149,8 +149,10 @@ static Status say_run(const char *dir, RunState state, Arena *a)
     say("trained on", "rows %s, validated on rows %s%s", rows_text(r.train, a), rows_text(r.val, a),
         final ? arena_printf(a, "; final fit on rows %s", rows_text(r.final, a)) : "");
     say("steps", "best step %lld of %lld%s", (long long)r.best_step, (long long)r.total, ended_text(log.train, a));
-    say("forecasts", "%d steps from %d rows, %d samples; denoiser %s, base %s", r.cfg.horizon, r.cfg.history,
-        r.cfg.samples, config_choice(&r.cfg, "denoiser"), config_choice(&r.cfg, "base"));
+    const char *what = r.cfg.model ? "rival_target" : "denoiser";
+    say("model", "%s, %s %s, base %s, %lld parameters", config_choice(&r.cfg, "model"), r.cfg.model ? "target" : what,
+        config_choice(&r.cfg, what), config_choice(&r.cfg, "base"), (long long)r.parameters);
+    say("forecasts", "%d steps from %d rows, %d samples", r.cfg.horizon, r.cfg.history, r.cfg.samples);
     say_quality(&log);
     return say_scores(dir, a);
 }

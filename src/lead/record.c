@@ -47,6 +47,17 @@ static Status read_calls(LeadRecord *r, const SafeFile *f)
     return OK;
 }
 
+// Each has a moving average, and nothing else does (nn/checkpoint.h).
+static int64_t count_parameters(const SafeFile *f)
+{
+    int64_t sum = 0;
+    for (int64_t i = 0; i < f->n_tensor; i++) {
+        const char *end = strrchr(f->tensor[i].name, '#');
+        if (end && strcmp(end, "#ema") == 0) sum += f->tensor[i].count;
+    }
+    return sum;
+}
+
 Status lead_record_read(LeadRecord *r, Arena *a, const SafeFile *f)
 {
     int64_t rows[4], last[2], validation[3];
@@ -75,6 +86,7 @@ Status lead_record_read(LeadRecord *r, Arena *a, const SafeFile *f)
     r->bits = safetensors_meta(f, "lead.bits");
     r->note = f->note;
     r->file = f->path;
+    r->parameters = count_parameters(f);
     TRY(read_calls(r, f));
     return check_rows(f, r);
 }

@@ -19,6 +19,7 @@ typedef struct LeadRecord {
     bool in_final;                             // file is of the final fit
     int64_t step, total;                       // of the file
     int64_t best_step;
+    int64_t parameters;                        // values that training changes
     int calls, teacher_calls;                  // of lead distill: network calls of a sample, and the teacher's; else 0
 } LeadRecord;
 
