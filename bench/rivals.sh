@@ -7,7 +7,7 @@
 #   MODELS "lead dlinear .."  TARGETS "residual levels"  SEEDS "1 2 3"  MINUTES 15  TRAIN "--threads 2 .."
 #   QUICK=1: one seed, target residual, 60 steps; to see that everything runs, not to compare.
 # The distribution of a rival is that of its errors on the validation rows: with SPLIT val its CRPS and coverage are of
-# the rows that they were fitted on, a little too good.  Columns are the means over all steps (rows `all` of lead eval
+# the rows that they were fitted on, and too good.  Columns are the means over all steps (rows `all` of lead eval
 # --details, space scaled: flow / its maximum); ratio: geometric mean over live flows of RMSE / that of ridge; gain: CRPS
 # below that of ridge-scale, %, with its 95 % interval over days.
 set -e

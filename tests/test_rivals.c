@@ -256,7 +256,8 @@ static void command(TestLog *log)
     refused(log, a, data, "--model stid --history 8", "wants at least 12, got 8");
     refused(log, a, data, "--model gru --from pretrained", "want model lead, got gru");
     // the order of the options does not matter
-    r = lead_run(log, a, "train --lr 5e-4 --steps 3 --horizon 2 --model stid --config tiny --data %s --out %s", data, run);
+    r = lead_run(log, a, "train --lr 5e-4 --steps 3 --horizon 2 --model stid --config tiny --data %s --out %s", data,
+                 run);
     TEST(log, r.code == 0, "%s", r.err);
     const char *config = slurp(a, arena_printf(a, "%s/config.json", run));
     TEST(log, strstr(config, "\"model\":\"stid\"") || strstr(config, "\"model\": \"stid\""), "%s", config);
