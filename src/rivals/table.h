@@ -21,6 +21,8 @@
     X(virtual_nodes, "virtual-nodes", "Graph WaveNet with a node for each row and column", 32, 1e-3, 1e-4, 5, 0.3,    \
       32, MAE)                                                                                                        \
     X(gram_ode, "gram-ode", "differential equation on a learned graph", 64, 2e-4, 0, 0, 0, 32, MAE)                   \
+    X(mamnet, "mamnet", "selective state space (Mamba) and Fourier branch over each flow", 64, 1e-3, 0, 0, 0, 16,    \
+      MSE)                                                                                                            \
     X(netllm, "netllm", "frozen GPT-2 with LoRA and a linear head", 0, 1e-4, 0, 0, 0, 32, MSE)
 
 #endif
