@@ -132,7 +132,7 @@ static void check_estimate(TestLog *log, Arena *a)
     for (int f = 0; f < F; f++) x[f] = 1 + dice(6, (uint64_t)f, 50);
     const double before = x[1 * N + 2] * x[3 * N + 4] / (x[1 * N + 4] * x[3 * N + 2]);
     measurement_of(&m, truth, y);
-    const double left = estimate_fit(&m, y, x, 2000);
+    const double left = estimate_fit(&m, y, x, NULL, 2000);
     measurement_of(&m, x, again);
     for (int i = 0; i < m.rows; i++) worst = fmax(worst, fabs(again[i] - y[i]));
     TEST(log, left < 1e-5 && worst < 1e-2, "fitted to the loads, but %g of them is left (%g)", left, worst);
@@ -142,7 +142,7 @@ static void check_estimate(TestLog *log, Arena *a)
     double errors[2] = {0};
     for (int k = 0; k < 2; k++) {
         estimate_gravity(&dense, y, x);
-        if (k) estimate_fit(&dense, y, x, 500);
+        if (k) estimate_fit(&dense, y, x, NULL, 500);
         for (int f = 0; f < F; f++) errors[k] += fabs(x[f] - truth[f]);
     }
     // nearest to the guess: log(x / g) is a sum of what was measured, A' lambda, here by least squares

@@ -2,63 +2,75 @@
 #include <math.h>
 #include <string.h>
 
+#include "cli/guided.h"
 #include "cli/network.h"
 #include "cli/verbs.h"
 #include "io/npy.h"
-#include "links/estimate.h"
 #include "traffic/protocol.h"
 
 typedef struct Values {
     DataOptions data;
     NetworkOptions net;
-    const char *loads, *out, *prior, *split;
-    int64_t stride, nodes;
+    RunOptions run;
+    const char *loads, *out, *paths, *prior, *split;
+    int64_t stride, nodes, lag;
 } Values;
 
 #define AT(field) offsetof(Values, field)
 static const Option table[] = {
     NETWORK_OPTIONS(Values),
     DATA_OPTIONS(Values),
+    RUN_OPTIONS(Values),
     {"loads", OPT_TEXT, AT(loads), "FILE",
      "what was measured: .npy [T, L + 2N], kbit/s: links in the topology's order, ingress, egress of the nodes", 0, 0},
     {"nodes", OPT_INT, AT(nodes), "N", "with --loads: nodes of the matrices (default: the topology's)", 2, 4096},
     {"prior", OPT_TEXT, AT(prior), "NAME", "with --loads: gravity, or mean (the mean matrix of --data) [gravity]", 0,
      0},
     {"out", OPT_TEXT, AT(out), "FILE", "with --loads: the matrices, .npy [T,N,N] float32, kbit/s", 0, 0},
+    {"paths", OPT_TEXT, AT(paths), "FILE",
+     "with --loads and --model: also every draw, moved to the loads, .npy [S,T,N,N] float32, kbit/s", 0, 0},
     {"split", OPT_TEXT, AT(split), "NAME", "without --loads: score on the rows of val or test [val]", 0, 0},
     {"stride", OPT_INT, AT(stride), "N", "score every N-th row [1]", 1, 1e9},
+    {"lag", OPT_INT, AT(lag), "K", "score --model where matrices are known up to K rows before the one estimated "
+     "(default: up to the rows that are scored)", 1, 10000},
 };
 
 static void defaults(void *values)
 {
     Values *v = values;
-    v->prior = "gravity";
+    v->run.guidance = -1;
     v->split = "val";
     v->stride = 1;
 }
 
 enum { SWEEPS = 300 };
 
-// The mean matrix of the valid rows of a range, [F].
-static void mean_matrix(const TrafficSeries *s, TrafficRange rows, double *mean)
-{
-    const int64_t F = (int64_t)s->N * s->N;
-    int64_t n = 0;
-    memset(mean, 0, (size_t)F * sizeof *mean);
-    for (int64_t t = rows.begin; t < rows.end; t++) {
-        if (!s->valid[t]) continue;
-        n++;
-        for (int64_t f = 0; f < F; f++) mean[f] += (double)s->x[t * F + f];
-    }
-    for (int64_t f = 0; f < F && n; f++) mean[f] /= (double)n;
-}
-
 // ---- scored against known matrices
 
-typedef enum Method { GRAVITY, TOMOGRAVITY, MEAN, MEAN_FITTED, METHODS } Method;
-static const char *const method_names[METHODS] = {"gravity", "tomogravity", "mean", "mean+links"};
+typedef enum Method {
+    GRAVITY, TOMOGRAVITY, MEAN, MEAN_FITTED, LAST, LAST_FITTED, FORECAST, FORECAST_FITTED, GUIDED, METHODS
+} Method;
+
+static bool is_fitted(Method k)
+{
+    return k == TOMOGRAVITY || k == MEAN_FITTED || k == LAST_FITTED || k == FORECAST_FITTED || k == GUIDED;
+}
 
 typedef struct Errors { double absolute, square, truth, residual; int64_t n; } Errors;
+
+// The rows that are scored and what a forecast makes of them.
+typedef struct Scored {
+    const TrafficSeries *s;
+    const Measurement *m;
+    TrafficSplits split;
+    TrafficRange rows;
+    int64_t *row, n, skipped;
+    const double *mean;          // of the training rows
+    int methods;                 // GUIDED + 1 with --model, else LAST
+    int lag;                     // 0: matrices are known up to rows.begin
+    Guided *g;
+    GuidedOut made;              // [n]
+} Scored;
 
 static void add_errors(Errors *e, const TrafficSeries *s, int64_t t, const double *x, bool all)
 {
@@ -73,99 +85,279 @@ static void add_errors(Errors *e, const TrafficSeries *s, int64_t t, const doubl
     }
 }
 
-static void print_errors(const Errors e[METHODS][2], int64_t rows)
+static void print_errors(const Scored *c, const Errors e[METHODS][2])
 {
+    const char *model = c->g ? c->g->name : "";
+    const struct { const char *a, *b; } name[METHODS] = {
+        {"gravity", ""}, {"tomogravity", ""}, {"mean", ""}, {"mean", "+links"}, {"last", ""}, {"last", "+links"},
+        {model, ""}, {model, "+links"}, {model, " guided"}};
     printf("method\tflows\trows\tnmae\tnrmse\trmse_kbps\tmisfit\n");
-    for (int m = 0; m < METHODS; m++)
+    for (int m = 0; m < c->methods; m++)
         for (int all = 0; all < 2; all++) {
             const Errors *k = &e[m][all];
             const double rmse = sqrt(k->square / (double)k->n);
-            printf("%s\t%s\t%lld\t%.4f\t%.4f\t%.6g\t", method_names[m], all ? "all" : "off-diagonal", (long long)rows,
-                   k->absolute / k->truth, rmse / (k->truth / (double)k->n), rmse);
-            if (m == TOMOGRAVITY || m == MEAN_FITTED) printf("%.2g\n", k->residual);
+            printf("%s%s\t%s\t%lld\t%.4f\t%.4f\t%.6g\t", name[m].a, name[m].b, all ? "all" : "off-diagonal",
+                   (long long)c->n, k->absolute / k->truth, rmse / (k->truth / (double)k->n), rmse);
+            if (is_fitted((Method)m)) printf("%.2g\n", k->residual);
             else printf("\n");
         }
 }
 
-static Status score(Cli *cli, const Values *v, const TrafficSeries *s, const Measurement *m)
+// The last matrix that is known when row i of the scored ones is estimated.
+static int64_t last_known(const Scored *c, int64_t i)
 {
-    if (strcmp(v->split, "val") && strcmp(v->split, "test"))
-        return USAGE_ERROR("--split: want val or test, got '%s'", v->split);
-    const TrafficSplits split = traffic_splits(s->T, PROTOCOL_CLEAN);
-    const TrafficRange rows = strcmp(v->split, "val") ? split.test : split.val;
-    const int64_t F = (int64_t)s->N * s->N;
-    double *x = arena_alloc(cli->perm, 3 * (size_t)F * sizeof *x), *truth = x + F, *mean = truth + F;
-    double *y = arena_alloc(cli->perm, (size_t)m->rows * sizeof *y);
-    Errors e[METHODS][2] = {0};
-    int64_t n = 0;
-    mean_matrix(s, split.train, mean);
-    for (int64_t t = rows.begin; t < rows.end; t += v->stride) {
-        if (!s->valid[t]) continue;
-        n++;
-        for (int64_t f = 0; f < F; f++) truth[f] = (double)s->x[t * F + f];
-        measurement_of(m, truth, y);
-        for (int k = 0; k < METHODS; k++) {
-            if (k == GRAVITY || k == TOMOGRAVITY) estimate_gravity(m, y, x);
-            else memcpy(x, mean, (size_t)F * sizeof *x);
-            const double left = k == TOMOGRAVITY || k == MEAN_FITTED ? estimate_fit(m, y, x, SWEEPS) : NAN;
+    int64_t t = c->lag ? c->row[i] - c->lag : c->rows.begin - 1;
+    while (t > 0 && !c->s->valid[t]) t--;
+    return t;
+}
+
+static void guess_of(const Scored *c, Method k, int64_t i, const double *y, double *x)
+{
+    const int64_t F = (int64_t)c->m->n * c->m->n;
+    const float *from = k == LAST || k == LAST_FITTED ? c->s->x + last_known(c, i) * F
+                        : k == GUIDED                 ? c->made.estimate + i * F
+                                                      : c->made.forecast + i * F;
+    if (k == GRAVITY || k == TOMOGRAVITY) estimate_gravity(c->m, y, x);
+    else if (k == MEAN || k == MEAN_FITTED) memcpy(x, c->mean, (size_t)F * sizeof *x);
+    else
+        // flows of 0 cannot be moved
+        for (int64_t f = 0; f < F; f++) x[f] = k == LAST || k == GUIDED ? (double)from[f]
+                                                                         : fmax((double)from[f], c->g->least[f]);
+}
+
+static void score_rows(const Scored *c, Arena *a, Errors e[METHODS][2])
+{
+    const int64_t F = (int64_t)c->m->n * c->m->n;
+    double *x = arena_alloc(a, 2 * (size_t)F * sizeof *x), *truth = x + F;
+    double *y = arena_alloc(a, (size_t)c->m->rows * sizeof *y);
+    for (int64_t i = 0; i < c->n; i++) {
+        for (int64_t f = 0; f < F; f++) truth[f] = (double)c->s->x[c->row[i] * F + f];
+        measurement_of(c->m, truth, y);
+        for (int k = 0; k < c->methods; k++) {
+            guess_of(c, (Method)k, i, y, x);
+            const double left = k == GUIDED            ? c->made.left
+                                : is_fitted((Method)k) ? estimate_fit(c->m, y, x, NULL, SWEEPS)
+                                                       : NAN;
             for (int all = 0; all < 2; all++) {
-                add_errors(&e[k][all], s, t, x, all);
+                add_errors(&e[k][all], c->s, c->row[i], x, all);
                 e[k][all].residual = fmax(e[k][all].residual, left);
             }
         }
     }
-    if (!n) return ERROR("%s: want valid rows in the split %s, got none", v->data.data, v->split);
+}
+
+static GuidedOut made_new(Arena *a, int64_t n, int64_t F, int S)
+{
+    return (GuidedOut){.estimate = arena_zalloc(a, (size_t)(n * F) * sizeof(float)),
+                       .forecast = arena_zalloc(a, (size_t)(n * F) * sizeof(float)),
+                       .paths = S ? arena_zalloc(a, (size_t)(S * n * F) * sizeof(float)) : NULL, .n = n};
+}
+
+// All rows that are scored and those between, estimated one block after the other; c->made keeps those that are scored.
+static Status walk_scored(Scored *c, Cli *cli)
+{
+    Arena *a = cli->perm;
+    const int64_t F = (int64_t)c->m->n * c->m->n, n = c->rows.end - c->rows.begin;
+    TrafficSeries w = *c->s;
+    GuidedOut all = made_new(a, n, F, 0);
+    double *y = arena_alloc(a, (size_t)(n * c->m->rows) * sizeof *y), *truth = arena_alloc(a, (size_t)F * sizeof *truth);
+    w.T = c->rows.end;
+    w.x = arena_alloc(a, (size_t)(w.T * F) * sizeof *w.x);
+    memcpy(w.x, c->s->x, (size_t)(w.T * F) * sizeof *w.x);
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t f = 0; f < F; f++) truth[f] = (double)w.x[(c->rows.begin + i) * F + f];
+        measurement_of(c->m, truth, y + i * c->m->rows);
+        for (int64_t f = 0; f < F; f++) w.x[(c->rows.begin + i) * F + f] = (float)c->mean[f];   // not known
+    }
+    TRY(guided_walk(c->g, &w, c->rows.begin, y, &all));
+    for (int64_t i = 0; i < c->n; i++) {
+        const int64_t at = c->row[i] - c->rows.begin;
+        memcpy(c->made.estimate + i * F, all.estimate + at * F, (size_t)F * sizeof(float));
+        memcpy(c->made.forecast + i * F, all.forecast + at * F, (size_t)F * sizeof(float));
+    }
+    c->made.left = all.left;
+    if (all.unforecast)
+        fprintf(stderr, "%lld of %lld rows have no history to forecast from: the mean matrix, moved to the loads\n",
+                (long long)all.unforecast, (long long)n);
+    return OK;
+}
+
+// What guides: forecasts of the rows that are scored, or of all from the first of them on.
+static Status guide(Scored *c, Cli *cli, const Values *v)
+{
+    const int64_t F = (int64_t)c->m->n * c->m->n;
+    int64_t n = 0;
+    c->methods = METHODS;
+    c->lag = (int)v->lag;
+    if (c->lag > c->g->K)
+        return USAGE_ERROR("--lag: want at most the %d steps that %s forecasts, got %d", c->g->K, v->run.model, c->lag);
+    for (int64_t i = 0; i < c->n; i++)
+        if (!c->lag || guided_can(c->g, c->s, c->row[i], c->lag)) c->row[n++] = c->row[i];
+    c->skipped = c->n - n;
+    c->n = n;
+    if (!n) return ERROR("%s: want rows with a history to forecast them from, got none", v->data.data);
+    c->made = made_new(cli->perm, n, F, 0);
+    return c->lag ? guided_lagged(c->g, c->s, c->row, n, c->lag, &c->made) : walk_scored(c, cli);
+}
+
+static void say_scored(const Scored *c, const Values *v)
+{
     fprintf(stderr,
             "rows %lld..%lld, every %lld-th; what is measured is computed from them, without noise; the mean is "
             "that of rows 0..%lld\n",
-            (long long)rows.begin, (long long)rows.end - 1, (long long)v->stride, (long long)split.train.end - 1);
-    print_errors((const Errors(*)[2])e, n);
+            (long long)c->rows.begin, (long long)c->rows.end - 1, (long long)v->stride,
+            (long long)c->split.train.end - 1);
+    if (c->skipped)
+        fprintf(stderr, "%lld rows are left out: no history to forecast them from\n", (long long)c->skipped);
+    if (c->g && c->lag) fprintf(stderr, "matrices are known up to %d rows before the one that is estimated\n", c->lag);
+    else if (c->g)
+        fprintf(stderr, "matrices are known up to row %lld; from then on forecasts see the estimates before them\n",
+                (long long)c->rows.begin - 1);
+}
+
+static TrafficRange scored_rows(const TrafficSeries *s, const char *split)
+{
+    const TrafficSplits splits = traffic_splits(s->T, PROTOCOL_CLEAN);
+    return strcmp(split, "val") ? splits.test : splits.val;
+}
+
+// g: what guides, or NULL.
+static Status score(Cli *cli, const Values *v, TrafficSeries *s, const Measurement *m, Guided *g)
+{
+    Scored c = {.s = s, .m = m, .g = g, .split = traffic_splits(s->T, PROTOCOL_CLEAN),
+                .rows = scored_rows(s, v->split), .methods = LAST};
+    double *mean = arena_alloc(cli->perm, (size_t)(s->N * s->N) * sizeof *mean);
+    guided_mean(s, c.split.train, mean);
+    c.mean = mean;
+    c.row = arena_alloc(cli->perm, (size_t)(c.rows.end - c.rows.begin + 1) * sizeof *c.row);
+    for (int64_t t = c.rows.begin; t < c.rows.end; t += v->stride)
+        if (s->valid[t]) c.row[c.n++] = t;
+    if (!c.n) return ERROR("%s: want valid rows in the split %s, got none", v->data.data, v->split);
+    if (g) TRY(guide(&c, cli, v));
+    Errors e[METHODS][2] = {0};
+    score_rows(&c, cli->perm, e);
+    say_scored(&c, v);
+    print_errors(&c, (const Errors(*)[2])e);
     return OK;
 }
 
 // ---- from measured loads
 
-static Status read_loads(NpyArray *y, Cli *cli, const Values *v, const Measurement *m)
+static Status read_loads(double **out, int64_t *T, Cli *cli, const Values *v, const Measurement *m)
 {
-    TRY(npy_read(y, cli->perm, v->loads));
-    if (strcmp(y->type, "<i8") == 0 || y->n_dims != 2 || y->dims[1] != m->rows)
+    NpyArray y;
+    TRY(npy_read(&y, cli->perm, v->loads));
+    if (strcmp(y.type, "<i8") == 0 || y.n_dims != 2 || y.dims[1] != m->rows)
         return ERROR(
             "%s: want '<f4' or '<f8' of shape [T, %d] (%d links, ingress and egress of %d nodes), got '%s' [%lld%s, "
             "%lld]",
-            v->loads, m->rows, m->L, m->n, y->type, (long long)y->dims[0], y->n_dims == 2 ? "" : ", ..",
-            (long long)y->dims[y->n_dims - 1]);
+            v->loads, m->rows, m->L, m->n, y.type, (long long)y.dims[0], y.n_dims == 2 ? "" : ", ..",
+            (long long)y.dims[y.n_dims - 1]);
+    *T = y.dims[0];
+    *out = arena_alloc(cli->perm, (size_t)(y.count > 0 ? y.count : 1) * sizeof **out);
+    for (int64_t i = 0; i < y.count; i++) {
+        const double x = (*out)[i] = y.type[2] == '4' ? (double)((const float *)y.data)[i] : ((const double *)y.data)[i];
+        if (!(x >= 0 && isfinite(x)))
+            return ERROR("%s: want finite values >= 0 kbit/s, got %g in row %lld, column %lld", v->loads, x,
+                         (long long)(i / m->rows), (long long)(i % m->rows));
+    }
     return OK;
 }
 
-static Status estimate(Cli *cli, const Values *v, const TrafficSeries *s, const Measurement *m)
+// s grown by n valid rows in the slots after its last; their matrices are unknown.
+static TrafficSeries grown(const TrafficSeries *s, Arena *a, int64_t n)
 {
-    NpyArray in;
-    const int64_t F = (int64_t)m->n * m->n;
-    if (!v->out) return USAGE_ERROR("estimate: --loads wants --out FILE");
-    if (strcmp(v->prior, "gravity") && (strcmp(v->prior, "mean") || !s))
-        return USAGE_ERROR("--prior: want gravity, or mean and --data; got '%s'", v->prior);
-    TRY(read_loads(&in, cli, v, m));
-    double *x = arena_alloc(cli->perm, 2 * (size_t)F * sizeof *x), *mean = x + F, worst = 0;
-    double *y = arena_alloc(cli->perm, (size_t)m->rows * sizeof *y);
-    float *out = arena_alloc(cli->perm, (size_t)(in.dims[0] * F) * sizeof *out);
-    if (s) mean_matrix(s, (TrafficRange){0, s->T}, mean);
-    for (int64_t t = 0; t < in.dims[0]; t++) {
-        for (int i = 0; i < m->rows; i++) {
-            const int64_t at = t * m->rows + i;
-            y[i] = in.type[2] == '4' ? (double)((const float *)in.data)[at] : ((const double *)in.data)[at];
-            if (!(y[i] >= 0 && isfinite(y[i])))
-                return ERROR("%s: want finite values >= 0 kbit/s, got %g in row %lld, column %d", v->loads, y[i],
-                             (long long)t, i);
-        }
-        if (strcmp(v->prior, "mean")) estimate_gravity(m, y, x);
-        else memcpy(x, mean, (size_t)F * sizeof *x);
-        worst = fmax(worst, estimate_fit(m, y, x, SWEEPS));
-        for (int64_t f = 0; f < F; f++) out[t * F + f] = (float)x[f];
+    const int64_t F = (int64_t)s->N * s->N, T = s->T + n;
+    TrafficSeries w = *s;
+    w.T = T;
+    w.x = arena_zalloc(a, (size_t)(T * F) * sizeof *w.x);
+    w.slot = arena_alloc(a, (size_t)T * sizeof *w.slot);
+    w.valid = arena_alloc(a, (size_t)T);
+    w.runs = arena_alloc(a, (size_t)s->n_runs * sizeof *w.runs);
+    if (s->time) w.time = arena_alloc(a, (size_t)T * sizeof *w.time);
+    w.seen = w.measured = NULL;      // what was filled is known as well as it will ever be
+    memcpy(w.x, s->x, (size_t)(s->T * F) * sizeof *w.x);
+    memcpy(w.runs, s->runs, (size_t)s->n_runs * sizeof *w.runs);
+    w.runs[s->n_runs - 1].end = T;
+    for (int64_t t = 0; t < T; t++) {
+        const int64_t from = t < s->T ? t : s->T - 1, after = t - from;
+        w.slot[t] = s->slot[from] + after;
+        w.valid[t] = after ? 1 : s->valid[from];
+        if (s->time) w.time[t] = s->time[from] + after * s->slot_seconds;
     }
-    fprintf(stderr, "%lld matrices; they miss what was measured by at most %.2g of the largest value\n",
-            (long long)in.dims[0], worst);
-    TRY(npy_write(v->out, "<f4", (int64_t[]){in.dims[0], m->n, m->n}, 3, out));
+    return w;
+}
+
+static Status estimate_guided(Cli *cli, const Values *v, const TrafficSeries *s, Guided *g, const double *y, int64_t T,
+                              GuidedOut *out)
+{
+    TrafficSeries w = grown(s, cli->perm, T);
+    *out = made_new(cli->perm, T, g->F, v->paths ? g->S : 0);
+    TRY(guided_walk(g, &w, s->T, y, out));
+    if (out->unforecast)
+        fprintf(stderr, "note: %lld of %lld rows have no history to forecast from: the mean matrix, moved to the loads\n",
+                (long long)out->unforecast, (long long)T);
+    if (T > g->K)
+        fprintf(stderr, "rows 0..%d are guided by forecasts from known matrices, later ones by forecasts that see the "
+                        "estimates before them\n", g->K - 1);
+    return OK;
+}
+
+static void estimate_prior(Arena *a, const double *mean, const Measurement *m, const double *y, int64_t T,
+                           GuidedOut *out)
+{
+    const int64_t F = (int64_t)m->n * m->n;
+    double *x = arena_alloc(a, (size_t)F * sizeof *x);
+    for (int64_t t = 0; t < T; t++) {
+        if (mean) memcpy(x, mean, (size_t)F * sizeof *x);
+        else estimate_gravity(m, y + t * m->rows, x);
+        out->left = fmax(out->left, estimate_fit(m, y + t * m->rows, x, NULL, SWEEPS));
+        for (int64_t f = 0; f < F; f++) out->estimate[t * F + f] = (float)x[f];
+    }
+}
+
+static Status estimate(Cli *cli, const Values *v, const TrafficSeries *s, const Measurement *m, Guided *g)
+{
+    const int n = m->n;
+    const int64_t F = (int64_t)n * n;
+    double *y = NULL, *mean = NULL;
+    int64_t T = 0;
+    TRY(read_loads(&y, &T, cli, v, m));
+    GuidedOut out = {0};
+    if (v->prior && !strcmp(v->prior, "mean")) {
+        mean = arena_alloc(cli->perm, (size_t)F * sizeof *mean);
+        guided_mean(s, (TrafficRange){0, s->T}, mean);
+    }
+    if (!g) out = made_new(cli->perm, T, F, 0);
+    if (g) TRY(estimate_guided(cli, v, s, g, y, T, &out));
+    else estimate_prior(cli->perm, mean, m, y, T, &out);
+    fprintf(stderr, "%lld matrices; they miss what was measured by at most %.2g of the largest value\n", (long long)T,
+            out.left);
+    TRY(npy_write(v->out, "<f4", (int64_t[]){T, n, n}, 3, out.estimate));
+    if (v->paths) {
+        TRY(npy_write(v->paths, "<f4", (int64_t[]){g->S, T, n, n}, 4, out.paths));
+        TRY(manifest_write(cli, v->paths));
+    }
     return manifest_write(cli, v->out);
+}
+
+// ---- the verb
+
+static Status check_usage(const Values *v, bool series)
+{
+    if (!v->loads && !series) return USAGE_ERROR("estimate: wants --loads FILE, or --data FILE to be scored on");
+    if (v->loads && !series && !v->nodes && !v->net.topology)
+        return USAGE_ERROR("estimate: --routing alone wants --nodes N");
+    if (v->loads && !v->out) return USAGE_ERROR("estimate: --loads wants --out FILE");
+    if (strcmp(v->split, "val") && strcmp(v->split, "test"))
+        return USAGE_ERROR("--split: want val or test, got '%s'", v->split);
+    if (v->prior && strcmp(v->prior, "gravity") && (strcmp(v->prior, "mean") || !series))
+        return USAGE_ERROR("--prior: want gravity, or mean and --data; got '%s'", v->prior);
+    if (v->run.model && !series) return USAGE_ERROR("--model: wants --data, the matrices that are known");
+    if (v->run.model && v->prior) return USAGE_ERROR("--prior: want a prior or --model, got both");
+    if (v->lag && (!v->run.model || v->loads)) return USAGE_ERROR("--lag: wants --model, and no --loads");
+    if (v->paths && (!v->run.model || !v->loads)) return USAGE_ERROR("--paths: wants --model and --loads");
+    return OK;
 }
 
 static Status run(Cli *cli, void *values)
@@ -173,10 +365,14 @@ static Status run(Cli *cli, void *values)
     const Values *v = values;
     TrafficSeries s, *series = v->data.data ? &s : NULL;
     Network net;
-    if (!v->loads && !series) return USAGE_ERROR("estimate: wants --loads FILE, or --data FILE to be scored on");
-    if (v->loads && !series && !v->nodes && !v->net.topology)
-        return USAGE_ERROR("estimate: --routing alone wants --nodes N");
+    Guided g, *guided = v->run.model ? &g : NULL;
+    TRY(check_usage(v, series != NULL));
     if (series) TRY(data_read(cli, &v->data, series));
+    if (guided) {
+        const TrafficRange known = {0, v->loads ? s.T : v->lag ? traffic_splits(s.T, PROTOCOL_CLEAN).train.end
+                                                               : scored_rows(&s, v->split).begin};
+        TRY(guided_open(&g, cli, &v->run, &s, known, v->loads ? LEAD_NEWEST : LEAD_BEST));
+    }
     int n = series ? s.N : (int)v->nodes;
     if (!n) {
         Topology t;
@@ -185,21 +381,26 @@ static Status run(Cli *cli, void *values)
     }
     TRY(network_open(&net, cli, &v->net, n, series ? s.node : NULL));
     const Measurement m = measurement_new(cli->perm, &net.routing);
-    return v->loads ? estimate(cli, v, series, &m) : score(cli, v, series, &m);
+    g.m = &m;
+    return v->loads ? estimate(cli, v, series, &m, guided) : score(cli, v, series, &m, guided);
 }
 
 const Verb verb_estimate = {
     .name = "estimate",
-    .summary = "Estimates traffic matrices from link loads (gravity, tomogravity), or scores that on known ones.",
+    .summary = "Estimates traffic matrices from link loads, or scores that: gravity, tomogravity, or guided by a forecast.",
     .text = "With --loads it writes a matrix for each row of measured loads.  Without, it computes loads from the "
             "matrices of\n"
             "--data, estimates the matrices back, and prints the errors: nmae = sum |error| / sum of traffic, nrmse = "
             "RMSE /\n"
             "mean, misfit = what is left of the loads.  mean+links moves the mean matrix of the training rows to the "
-            "loads.",
+            "loads.\n"
+            "--model guides: draws of the diffusion (or of a naive forecast, such as ridge) are moved to the loads, "
+            "each flow\n"
+            "as far as the draws are unsure of it.  With --loads, --data holds the matrices that are known; the rows "
+            "of loads\n"
+            "follow its last.",
     OPTIONS(table),
     .size = sizeof(Values),
     .defaults = defaults,
     .run = run,
-    .looks = true,
 };

@@ -69,17 +69,60 @@ static double residual(const Measurement *m, const double *y, const double *x)
     return most > 0 ? worst / most : worst;
 }
 
-double estimate_fit(const Measurement *m, const double *y, double *x, int sweeps)
+// Scales the flows of value i until they add up to y.
+static void scale_row(const Measurement *m, double y, double *x, int i)
+{
+    const double now = value_of(m, x, i), ratio = y / now;
+    if (!(now > 0)) return;
+    for (int64_t k = m->begin[i]; k < m->begin[i + 1]; k++)
+        x[m->flow[k]] *= m->share[k] < 1 ? pow(ratio, m->share[k]) : ratio;
+}
+
+// The same, each flow as far as it gives way.  log sum_f A x exp(l w A) is convex in l: Newton's steps, held short
+// enough for the exponentials; what three of them leave is met in the next sweep.
+static void scale_row_by(const Measurement *m, double y, double *x, const double *give, int i)
+{
+    double l = 0, most = 0;
+    for (int64_t k = m->begin[i]; k < m->begin[i + 1]; k++) most = fmax(most, give[m->flow[k]] * m->share[k]);
+    if (!(most > 0) || !(value_of(m, x, i) > 0)) return;
+    for (int step = 0; step < 3 && y > 0; step++) {
+        double sum = 0, slope = 0;
+        for (int64_t k = m->begin[i]; k < m->begin[i + 1]; k++) {
+            const double w = give[m->flow[k]] * m->share[k], part = m->share[k] * x[m->flow[k]] * exp(l * w);
+            sum += part;
+            slope += part * w;
+        }
+        if (!(slope > 0)) return;
+        l -= fmax(-4, fmin(4, most * sum / slope * log(sum / y))) / most;
+    }
+    for (int64_t k = m->begin[i]; k < m->begin[i + 1]; k++)
+        x[m->flow[k]] *= y > 0 ? exp(l * give[m->flow[k]] * m->share[k]) : 0;
+}
+
+double estimate_fit(const Measurement *m, const double *y, double *x, const double *give, int sweeps)
 {
     double left = residual(m, y, x);
     for (int s = 0; s < sweeps && !(left < 1e-6); s++) {
         for (int i = 0; i < m->rows; i++) {
-            const double now = value_of(m, x, i), ratio = y[i] / now;
-            if (!(now > 0)) continue;
-            for (int64_t k = m->begin[i]; k < m->begin[i + 1]; k++)
-                x[m->flow[k]] *= m->share[k] < 1 ? pow(ratio, m->share[k]) : ratio;
+            if (give) scale_row_by(m, y[i], x, give, i);
+            else scale_row(m, y[i], x, i);
         }
         left = residual(m, y, x);
     }
     return left;
+}
+
+void estimate_from_draws(const EstimateDraws *d, const double *least, int64_t F, double *guess, double *give)
+{
+    for (int64_t f = 0; f < F; f++) {
+        double sum = 0, square = 0;
+        for (int s = 0; s < d->S; s++) sum += (double)d->x[s * d->stride + f];
+        for (int s = 0; s < d->S; s++) {
+            const double off = (double)d->x[s * d->stride + f] - sum / d->S;
+            square += off * off;
+        }
+        guess[f] = fmax((double)d->point[f], least[f]);
+        const double floor = 0.01 * guess[f];
+        give[f] = guess[f] > 0 ? (square / (d->S - 1) + floor * floor) / guess[f] : 0;
+    }
 }
