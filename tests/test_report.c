@@ -250,6 +250,63 @@ static void check_flows(TestLog *log, Arena *a, const Doc *d, const char *csv)
     }
 }
 
+// The table of nodes: sums within paths, as lead forecast --aggregate prints them.
+static void check_nodes(TestLog *log, Arena *a, const Doc *d, const char *csv)
+{
+    const int table = table_of(d, "forecast", 1);
+    if (!TEST(log, rows(d, table) == 4, "want 4 nodes, got %d", rows(d, table))) return;
+    double before = INFINITY;
+    for (int i = 0; i < 4; i++) {
+        const char *name = cell(d, a, table, i, 0);
+        double both = 0;
+        for (int w = 0; w < 2; w++) {
+            const char *last = line_of(a, csv, ',', (const int[]){0, 2, 3},
+                                       (const char *const[]){"20", w ? "*" : name, w ? name : "*"}, 3);
+            if (!TEST(log, last, "no line for step 20 of %s", name)) return;
+            for (int q = 0; q < 3; q++)
+                TEST(log, shows(cell(d, a, table, i, 5 * w + 3 + q), strtod(field(a, last, ',', 5 + q), NULL) / 1000),
+                     "%s, way %d, quantile %d: %s in %s", name, w, q, cell(d, a, table, i, 5 * w + 3 + q), last);
+            both += strtod(cell(d, a, table, i, 5 * w + 2), NULL);
+        }
+        TEST(log, both <= before, "node %d: a busier one stands below", i);
+        before = both;
+    }
+}
+
+// Where there is a Chromium, it opens the page: its text is rendered, and the picture of it is not empty.
+static void check_browser(TestLog *log, Arena *a, const char *dir, const char *html)
+{
+    static const char *const names[] = {"chromium", "chromium-browser", "google-chrome"};
+    const char *browser = NULL;
+    for (int i = 0; i < 3 && !browser; i++)
+        if (!system(arena_printf(a, "command -v %s >/dev/null 2>&1", names[i]))) browser = names[i];
+    if (!browser) {
+        test_skip(log, "skipped: no Chromium to open a report in");
+        return;
+    }
+    // --dump-dom prints the document as the browser understood it, after layout
+    const char *run = "env -u DBUS_SESSION_BUS_ADDRESS timeout 120 %s --headless --no-sandbox --disable-gpu "
+                      "--user-data-dir=%s/chromium --window-size=1000,1400 --screenshot=%s/%s.png --dump-dom "
+                      "file://%s > %s/%s.dom 2> %s/%s.err";
+    const char *blank = arena_printf(a, "%s/blank.html", dir);
+    FILE *f = fopen(blank, "w");
+    CHECK(f && fputs("<!doctype html><title>empty</title>", f) >= 0 && !fclose(f), "cannot write %s", blank);
+    struct stat picture[2];
+    for (int i = 0; i < 2; i++) {
+        const char *name = i ? "page" : "blank";
+        const int code = system(arena_printf(a, run, browser, dir, dir, name, i ? html : blank, dir, name, dir, name));
+        if (!TEST(log, code == 0 && !stat(arena_printf(a, "%s/%s.png", dir, name), &picture[i]), "%s: %d: %s", browser,
+                  code, slurp(a, arena_printf(a, "%s/%s.err", dir, name)))) return;
+    }
+    const char *dom = slurp(a, arena_printf(a, "%s/page.dom", dir));
+    TEST(log, picture[1].st_size > 5 * picture[0].st_size, "the picture of a page has %lld bytes, that of nothing %lld",
+         (long long)picture[1].st_size, (long long)picture[0].st_size);
+    const char *said = slurp(a, arena_printf(a, "%s/page.err", dir));
+    TEST(log, !strstr(said, "CONSOLE"), "the console says: %s", said);
+    static const char *const want[] = {"What nodes send and receive", "R&amp;D", "The forecast", "</html>"};
+    for (int i = 0; i < 4; i++) TEST(log, strstr(dom, want[i]), "no '%s' in what the browser shows", want[i]);
+}
+
 static double value_at(Arena *a, const char *line, int column) { return strtod(field(a, line, '\t', column), NULL); }
 
 // Columns of lead loads: step time link source destination capacity mean q q q mean% q% q% q% p p p.
@@ -388,12 +445,17 @@ static void whole_report(TestLog *log, Arena *a, const char *dir)
     TEST(log, strstr(html, "Content-Security-Policy") && strstr(html, "default-src 'none'"), "no policy");
     TEST(log, strstr(html, "prefers-color-scheme:dark") && strstr(html, "@media print") && strstr(html, "viewport"),
          "no dark colours, paper or phone");
-    TEST(log, count(&d, section(&d, "data"), "table") == 2, "want tables of gaps and of suspicious rows");
+    TEST(log, count(&d, section(&d, "data"), "table") == 3, "want tables of gaps, suspicious rows and faults");
+    TEST(log, strstr(d.text, "flow R&D:O'Neil: ") && strstr(d.text, "spike"), "the flow that grew is no fault");
     for (int i = 0, f; (f = find(&d, 0, "figure", i)) >= 0; i++)
         TEST(log, count(&d, f, "svg") == 1 && count(&d, f, "title") > 15, "figure %d: %d charts with %d titles", i,
              count(&d, f, "svg"), count(&d, f, "title"));
     const Ran csv = lead_run(log, a, "forecast --model ridge --data %s --quantiles 0.05,0.5,0.95", data);
     check_flows(log, a, &d, csv.out);
+    const Ran nodes = lead_run(log, a, "forecast --model ridge --data %s --quantiles 0.05,0.5,0.95 "
+                               "--aggregate origins,destinations", data);
+    check_nodes(log, a, &d, nodes.out);
+    check_browser(log, a, dir, out);
     check_hover(log, a, &d, data);
     const Ran loads = lead_run(log, a, "loads --model ridge --data %s --topology %s --above 50,80,100", data, net);
     check_links(log, a, &d, loads.out);

@@ -1,6 +1,7 @@
 #include "cli/report_parts.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -9,7 +10,7 @@
 #include "links/loads.h"
 #include "links/whatif.h"
 
-enum { FLOW_FANS = 8, LINK_FANS = 5, FLOWS = 15, HISTORY = 24 };
+enum { FLOW_FANS = 8, LINK_FANS = 5, FLOWS = 15, NODES = 40, HISTORY = 24 };
 
 Status parts_try(const char *report, const char *out)
 {
@@ -114,6 +115,38 @@ static int largest_flows(const PathsForecast *f, Arena *a, int most, int *flow, 
     return n;
 }
 
+static int by_traffic(const void *p, const void *q)
+{
+    const ReportNode *a = p, *b = q;
+    const double x = a->way[0].mean + a->way[1].mean, y = b->way[0].mean + b->way[1].mean;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+// What every node sends and receives: sums within each path, as in the table of lead forecast --aggregate.
+static void fill_nodes(ReportForecast *out, const PathsForecast *f, Arena *a)
+{
+    static const PathsGroup groups[2] = {PATHS_ORIGINS, PATHS_DESTINATIONS};
+    const int N = f->p.N, K = f->steps;
+    const int64_t F = (int64_t)N * N;
+    const ForecastTable t = {.f = f};
+    ReportNode *x = arena_zalloc(a, (size_t)N * sizeof *x);
+    float *v = arena_alloc(a, (size_t)(f->p.S > NAIVE_LEVELS ? f->p.S : NAIVE_LEVELS) * sizeof *v);
+    for (int i = 0; i < N; i++) {
+        x[i].name = f->node[i];
+        for (int w = 0; w < 2; w++) {
+            x[i].way[w].last = out->now ? (double)paths_sum(out->now, N, groups[w], i) : NAN;
+            for (int k = 0; k < K; k++)
+                x[i].way[w].mean += (double)paths_sum(f->p.point + k * F, N, groups[w], i) / K;
+            x[i].way[w].q05 = forecast_table_value(&t, K - 1, groups[w], i, 0.05, v);
+            x[i].way[w].q50 = forecast_table_value(&t, K - 1, groups[w], i, 0.5, v);
+            x[i].way[w].q95 = forecast_table_value(&t, K - 1, groups[w], i, 0.95, v);
+        }
+    }
+    qsort(x, (size_t)N, sizeof *x, by_traffic);
+    out->busy = x;
+    out->nodes = N < NODES ? N : NODES;
+}
+
 static void fill_flows(ReportForecast *out, const PathsForecast *f, Arena *a, const int *flow, const double *mean)
 {
     const int N = f->p.N;
@@ -151,6 +184,7 @@ void parts_forecast(Report *r, Cli *cli, const PathsForecast *f)
                             .then = f->p.point + (int64_t)(f->steps - 1) * F};
     out->flows = largest_flows(f, a, FLOWS, flow, mean);
     fill_flows(out, f, a, flow, mean);
+    if (f->p.x) fill_nodes(out, f, a);
     r->forecast = out;
 }
 

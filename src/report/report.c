@@ -2,10 +2,12 @@
 
 #include <math.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "io/file.h"
 #include "report/page.h"
+#include "traffic/faults.h"
 #include "traffic/info.h"
 #include "traffic/times.h"
 
@@ -287,6 +289,46 @@ static void suspect_table(Page *p, const TrafficSeries *s)
     page_table_end(p);
 }
 
+static int newest_first(const void *p, const void *q)
+{
+    const TrafficFault *a = p, *b = q;
+    if (a->rows.end != b->rows.end) return a->rows.end < b->rows.end ? 1 : -1;
+    return a->kind != b->kind ? (int)a->kind - (int)b->kind : a->flow - b->flow;
+}
+
+// "12 spike, 3 level"
+static const char *fault_counts(Arena *a, const TrafficFault *f, int64_t n)
+{
+    int64_t count[FAULT_KINDS] = {0};
+    const char *text = "";
+    for (int64_t i = 0; i < n; i++) count[f[i].kind]++;
+    for (int k = 0; k < FAULT_KINDS; k++)
+        if (count[k])
+            text = arena_printf(a, "%s%s%lld %s", text, *text ? ", " : "", (long long)count[k], fault_names[k]);
+    return text;
+}
+
+static void fault_table(Page *p, const TrafficSeries *s)
+{
+    enum { MOST = 20 };
+    TrafficFault *f;
+    const int64_t n = traffic_faults_find(s, p->a, &f);
+    if (!n) return;
+    const char *cut = n > MOST ? arena_printf(p->a, "; the newest %d, lead data info prints more", MOST) : "";
+    page_table(p, arena_printf(p->a, "Faults of single flows and nodes: %s. For information, nothing is left out for "
+                               "them%s", fault_counts(p->a, f, n), cut), "From|To|Kind|What", 4);
+    qsort(f, (size_t)n, sizeof *f, newest_first);
+    for (int64_t i = 0; i < n && i < MOST; i++) {
+        page_row(p, false);
+        page_word(p, traffic_row_text(s, f[i].rows.begin, p->a));
+        page_word(p, traffic_row_text(s, f[i].rows.end - 1, p->a));
+        page_word(p, fault_names[f[i].kind]);
+        page_word(p, traffic_fault_text(s, &f[i], p->a));
+        page_row_end(p);
+    }
+    page_table_end(p);
+}
+
 void report_data(Page *p, const ReportData *d)
 {
     page_section(p, "data", "The data", "All traffic together over the whole span. The line is the mean of a bin, the "
@@ -301,6 +343,7 @@ void report_data(Page *p, const ReportData *d)
     html_close(&p->h);
     gap_table(p, d->series);
     suspect_table(p, d->series);
+    fault_table(p, d->series);
     page_section_end(p);
 }
 

@@ -19,6 +19,12 @@ typedef struct ReportFlow {      // kbit/s
     double q05, q50, q95;        // of the last step
 } ReportFlow;
 
+// What a node sends (way 0) and receives (way 1), kbit/s: as in ReportFlow.
+typedef struct ReportNode {
+    const char *name;
+    struct { double last, mean, q05, q50, q95; } way[2];
+} ReportNode;
+
 typedef struct ReportForecast {
     const char *model;           // what forecast, in words
     const char *from, *to;       // time of the last known row and of the last step, or "row 12", "step 20"
@@ -31,6 +37,8 @@ typedef struct ReportForecast {
     const ReportFlow *flow;      // [flows], the largest first
     int flows;
     double share;                // of the forecast traffic that these carry
+    const ReportNode *busy;      // [nodes], those with the most forecast traffic first
+    int nodes;
 } ReportForecast;
 
 typedef struct ReportEval {

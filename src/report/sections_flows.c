@@ -111,6 +111,30 @@ static void flow_table(Page *p, const ReportForecast *f)
     page_table_end(p);
 }
 
+static void node_table(Page *p, const ReportForecast *f)
+{
+    double most = 0;
+    for (int i = 0; i < f->nodes; i++)
+        for (int w = 0; w < 2; w++) most = fmax(most, fmax(f->busy[i].way[w].q95, f->busy[i].way[w].last));
+    const RateUnit u = rate_unit(most);
+    page_table(p, arena_printf(p->a, "What nodes send and receive, %s%s; %s", f->nodes < f->N ? "the busiest of them"
+                               : "the busiest first", f->nodes < f->N ? arena_printf(p->a, " (%d of %d)", f->nodes,
+                               f->N) : "", u.name),
+               "Node|Sends: measured last|Mean|Last step: 5 %|Median|95 %|Receives: measured last|Mean|"
+               "Last step: 5 %|Median|95 %", 1);
+    for (int i = 0; i < f->nodes; i++) {
+        page_row(p, false);
+        page_word(p, f->busy[i].name);
+        for (int w = 0; w < 2; w++) {
+            const double x[] = {f->busy[i].way[w].last, f->busy[i].way[w].mean, f->busy[i].way[w].q05,
+                                f->busy[i].way[w].q50, f->busy[i].way[w].q95};
+            for (int k = 0; k < 5; k++) page_rate(p, u, x[k]);
+        }
+        page_row_end(p);
+    }
+    page_table_end(p);
+}
+
 void report_forecast(Page *p, const ReportForecast *f)
 {
     page_section(p, "forecast", "The forecast",
@@ -126,6 +150,7 @@ void report_forecast(Page *p, const ReportForecast *f)
     }
     html_close(&p->h);
     if (f->flows) flow_table(p, f);
+    if (f->nodes) node_table(p, f);
     heat_maps(p, f);
     page_section_end(p);
 }

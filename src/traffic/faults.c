@@ -477,6 +477,26 @@ static void print_what(const TrafficSeries *s, const TrafficFault *f, FILE *out)
     }
 }
 
+static void print_text(const TrafficSeries *s, const TrafficFault *f, FILE *out)
+{
+    print_who(s, f, out);
+    fputs(f->flows || f->kind == FAULT_DARK ? ": " : "", out);
+    print_what(s, f, out);
+}
+
+const char *traffic_fault_text(const TrafficSeries *s, const TrafficFault *f, Arena *a)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    CHECK(out, "faults: no memory for a line of text");
+    print_text(s, f, out);
+    CHECK(!fclose(out), "faults: no memory for a line of text");
+    const char *kept = arena_printf(a, "%s", text);
+    free(text);
+    return kept;
+}
+
 void traffic_faults_print(const TrafficSeries *s, const TrafficFault *fault, int64_t n, int64_t most, FILE *out)
 {
     int64_t of_kind = 0;
@@ -491,9 +511,7 @@ void traffic_faults_print(const TrafficSeries *s, const TrafficFault *fault, int
         if (s->time)
             fprintf(out, "%s .. %s  ", time_text(s->time[f->rows.begin]).s, time_text(s->time[f->rows.end - 1]).s);
         fprintf(out, "%s  ", fault_names[f->kind]);
-        print_who(s, f, out);
-        fputs(f->flows || f->kind == FAULT_DARK ? ": " : "", out);
-        print_what(s, f, out);
+        print_text(s, f, out);
         fputc('\n', out);
     }
 }

@@ -43,6 +43,9 @@ typedef struct TrafficFault {
 // Finds them, by kind and row.  Returns their number; the result lives in a.
 int64_t traffic_faults_find(const TrafficSeries *s, Arena *a, TrafficFault **out);
 
+// Who has it and what it is, in words: "flow a:b: 28.5 x its normal level".
+const char *traffic_fault_text(const TrafficSeries *s, const TrafficFault *f, Arena *a);
+
 // One line each; at most `most` of a kind.
 void traffic_faults_print(const TrafficSeries *s, const TrafficFault *fault, int64_t n, int64_t most, FILE *out);
 
