@@ -30,7 +30,8 @@ static const struct { const char *verb, *options; } verbs[] = {
     {"whatif", DATA "model paths topology weights fail grow move optimise routing-out above format out"},
     {"eval", DATA "model llm naive-only protocol split stride samples sampler sample-steps guidance batch details out "
                   "png report also also-levels windows-out origins config config-file runs"},
-    {"estimate", DATA "topology routing loads prior out split stride"},
+    {"estimate", DATA "model llm samples sampler sample-steps guidance memory topology routing weights capacity-unit "
+                      "nodes loads prior out paths split stride lag"},
     {"impute", DATA "out method quantiles rows hidden rounds window score percent seed"},
     {"alarm", DATA "model rows rate limits learn-rows faults"},
     {"report", DATA "model topology routing weights capacity-unit horizon row samples above fail windows split "

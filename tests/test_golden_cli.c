@@ -57,6 +57,8 @@ static const Command link_commands[] = {
     {"loads " LOADS, NULL, {"--routing %/r.npy"}},
     {"estimate --topology %/net.csv --data %/d/x.npy --stride 23", NULL,
      {"--stride 9", "--split test", "--weights hops"}},
+    {"estimate --topology %/net.csv --data %/d/x.npy --stride 23 --model ridge --lag 1", NULL,
+     {"--lag 3", "--samples 8", "--model persistence"}},
     {"eval --data %/d/x.npy --naive-only --stride 31", NULL, {"--topology %/net.csv"}},
 };
 

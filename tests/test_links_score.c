@@ -100,6 +100,25 @@ static Topology ring(Arena *a)
 
 static double log_of(double x) { return log(x); }   // a test's log is its TestLog
 
+// How far v [F] is from a sum of what is measured, A' lambda: what is left when its part along each row is taken away
+// (Kaczmarz 1937).  v is overwritten.
+static double beside_rows(const Measurement *m, double *v, int F)
+{
+    double most = 0;
+    for (int sweep = 0; sweep < 20000; sweep++)
+        for (int i = 0; i < m->rows; i++) {
+            double dot = 0, square = 0;
+            for (int64_t k = m->begin[i]; k < m->begin[i + 1]; k++) {
+                dot += m->share[k] * v[m->flow[k]];
+                square += m->share[k] * m->share[k];
+            }
+            for (int64_t k = m->begin[i]; k < m->begin[i + 1] && square > 0; k++)
+                v[m->flow[k]] -= m->share[k] * dot / square;
+        }
+    for (int f = 0; f < F; f++) most = fmax(most, fabs(v[f]));
+    return most;
+}
+
 static void check_estimate(TestLog *log, Arena *a)
 {
     enum { N = 5, F = N * N };
@@ -146,20 +165,10 @@ static void check_estimate(TestLog *log, Arena *a)
         for (int f = 0; f < F; f++) errors[k] += fabs(x[f] - truth[f]);
     }
     // nearest to the guess: log(x / g) is a sum of what was measured, A' lambda, here by least squares
-    double g[F], left_over[F], most_left = 0;
+    double g[F], off_rows[F];
     estimate_gravity(&dense, y, g);
-    for (int f = 0; f < F; f++) left_over[f] = log_of(x[f] / g[f]);
-    for (int sweep = 0; sweep < 20000; sweep++)
-        for (int i = 0; i < dense.rows; i++) {
-            double dot = 0, square = 0;
-            for (int64_t k = dense.begin[i]; k < dense.begin[i + 1]; k++) {
-                dot += dense.share[k] * left_over[dense.flow[k]];
-                square += dense.share[k] * dense.share[k];
-            }
-            for (int64_t k = dense.begin[i]; k < dense.begin[i + 1] && square > 0; k++)
-                left_over[dense.flow[k]] -= dense.share[k] * dot / square;
-        }
-    for (int f = 0; f < F; f++) most_left = fmax(most_left, fabs(left_over[f]));
+    for (int f = 0; f < F; f++) off_rows[f] = log_of(x[f] / g[f]);
+    const double most_left = beside_rows(&dense, off_rows, F);
     TEST(log, most_left < 1e-6, "log(x / g) is %g off a sum of what was measured", most_left);
     int split = 0;
     for (int64_t i = 0; i < mesh.begin[F]; i++) split += mesh.entry[i].share < 1;
@@ -170,7 +179,174 @@ static void check_estimate(TestLog *log, Arena *a)
     TEST(log, errors[1] < errors[0], "links do not help: %g after %g", errors[1], errors[0]);
 }
 
+// ---- estimates guided by draws
+
+enum { GN = 5, GF = GN * GN };
+
+// A number around 0 of variance 1: twelve dice.
+static double bell(uint64_t seed, uint64_t i)
+{
+    double sum = -6;
+    for (uint64_t k = 0; k < 12; k++) sum += (dice(seed, 12 * i + k, 1 << 20) + 0.5) / (1 << 20);
+    return sum;
+}
+
+// Nearest with weights: loads are met, and log(x / p) / w is a sum of what was measured.  No load: no traffic.
+static void check_weights(TestLog *log, const Measurement *m)
+{
+    double p[GF], w[GF], x[GF], truth[GF], y[64], again[64], worst = 0;
+    for (int f = 0; f < GF; f++) {
+        truth[f] = 1 + dice(15, (uint64_t)f, 100);
+        p[f] = x[f] = 1 + dice(16, (uint64_t)f, 100);
+        w[f] = 1e3 * (0.02 + dice(17, (uint64_t)f, 100) / 100.0);
+    }
+    measurement_of(m, truth, y);
+    const double left = estimate_fit(m, y, x, w, 5000);
+    measurement_of(m, x, again);
+    for (int i = 0; i < m->rows; i++) worst = fmax(worst, fabs(again[i] - y[i]));
+    TEST(log, left < 1e-5 && worst < 1e-2, "with weights %g of the loads are left (%g)", left, worst);
+    for (int f = 0; f < GF; f++) x[f] = 1e3 * log_of(x[f] / p[f]) / w[f];
+    worst = beside_rows(m, x, GF);
+    TEST(log, worst < 1e-5, "log(x / p) / w is %g off a sum of what was measured", worst);
+    for (int f = 0; f < GF; f++) truth[f] = f / GN == 2 || f % GN == 2 ? 0 : 7, x[f] = p[f];
+    measurement_of(m, truth, y);
+    estimate_fit(m, y, x, w, 2000);
+    TEST(log, x[2 * GN + 1] == 0 && x[1 * GN + 2] == 0 && x[1 * GN + 3] > 0, "a silent node sends %g", x[2 * GN + 1]);
+}
+
+// Guess and weights by their definitions; flows move by how unsure they are, which is nearer to the truth.
+static void check_draws(TestLog *log, const Measurement *m)
+{
+    enum { S = 32, TRIALS = 40 };
+    float x[S * 2 * GF], point[GF];
+    double least[GF], guess[GF], give[GF], errors[2] = {0}, y[64], truth[GF], plain[GF];
+    for (int trial = 0; trial < TRIALS; trial++) {
+        for (int f = 0; f < GF; f++) {
+            const uint64_t at = (uint64_t)(trial * GF + f);
+            const double sd = f % 3 ? 2 : 40;
+            least[f] = f == 7 ? 500 : 0.1;
+            point[f] = 100 + (float)dice(21, at, 100);
+            truth[f] = fmax(1, (double)point[f] + sd * bell(22, at));
+            for (int s = 0; s < S; s++) x[s * 2 * GF + f] = point[f] + (float)(sd * bell(23, at * S + (uint64_t)s));
+        }
+        estimate_from_draws(&(EstimateDraws){S, 2 * GF, x, point}, least, GF, guess, give);
+        double mean = 0, square = 0;
+        for (int s = 0; s < S; s++) mean += (double)x[s * 2 * GF + 4] / S;
+        for (int s = 0; s < S; s++) square += pow((double)x[s * 2 * GF + 4] - mean, 2) / (S - 1);
+        const double want = (square + 1e-4 * pow((double)point[4], 2)) / (double)point[4];
+        TEST(log, guess[4] == (double)point[4] && guess[7] == 500 && fabs(give[4] / want - 1) < 1e-4,
+             "guess %g, %g; gives way by %g, want %g", guess[4], guess[7], give[4], want);
+        guess[7] = (double)point[7];
+        measurement_of(m, truth, y);
+        memcpy(plain, guess, sizeof plain);
+        estimate_fit(m, y, guess, give, 500);
+        estimate_fit(m, y, plain, NULL, 500);
+        for (int f = 0; f < GF; f++) errors[0] += fabs(guess[f] - truth[f]), errors[1] += fabs(plain[f] - truth[f]);
+    }
+    TEST(log, errors[0] < 0.8 * errors[1], "guided by the draws: error %g, all flows alike: %g", errors[0], errors[1]);
+}
+
+static void check_guided(TestLog *log, Arena *a)
+{
+    const Topology t = ring(a);
+    Routing r;
+    routing_shortest(&r, a, &t, GN, NULL, -1);
+    const Measurement m = measurement_new(a, &r);
+    check_weights(log, &m);
+    check_draws(log, &m);
+}
+
 // ---- commands
+
+// A field of the line of lead estimate's table that begins with these words; NaN: no such line.
+static double scored(const char *table, const char *method, int column)
+{
+    const char *line = strstr(table, method);
+    for (; line && column > 0; column--) line = strchr(line, '\t') ? strchr(line, '\t') + 1 : NULL;
+    return line ? strtod(line, NULL) : NAN;
+}
+
+// What is scored without --lag is what --loads writes, which never sees the matrices: the error over its file is the
+// one that the score prints.
+static void check_walk(TestLog *log, Arena *a, const char *dir, const char *net, const char *model)
+{
+    enum { N = 4, F = N * N };
+    NpyArray all, out;
+    Topology t;
+    Routing r;
+    const char *how;
+    CHECK(!npy_read(&all, a, arena_printf(a, "%s/x.npy", dir)).code && !topology_read(&t, a, net, 0).code &&
+          !topology_match(&t, a, N, NULL, &how).code, "no data");
+    routing_shortest(&r, a, &t, N, NULL, -1);
+    const Measurement m = measurement_new(a, &r);
+    const int64_t T = all.dims[0], begin = T * 7 / 10, end = T * 85 / 100, n = end - begin;
+    const float *x = all.data;
+    double *y = arena_alloc(a, (size_t)(n * m.rows) * sizeof *y), truth[F], off = 0, sum = 0, worst = 0;
+    for (int64_t i = 0; i < n; i++) {
+        for (int f = 0; f < F; f++) truth[f] = (double)x[(begin + i) * F + f];
+        measurement_of(&m, truth, y + i * m.rows);
+    }
+    NpyArray times;
+    CHECK(!npy_read(&times, a, arena_printf(a, "%s/times.npy", dir)).code &&
+          !npy_write(arena_printf(a, "%s/known_times.npy", dir), "<i8", (int64_t[]){begin}, 1, times.data).code &&
+          !npy_write(arena_printf(a, "%s/y.npy", dir), "<f8", (int64_t[]){n, m.rows}, 2, y).code &&
+          !npy_write(arena_printf(a, "%s/known.npy", dir), "<f4", (int64_t[]){begin, N, N}, 3, x).code, "y");
+    const Ran score = lead_run(log, a, "estimate --data %s/x.npy --topology %s --model %s "
+                               "--samples 8", dir, net, model);
+    const Ran ran = lead_run(log, a, "estimate --data %s/known.npy --times %s/known_times.npy --loads "
+                             "%s/y.npy --topology %s --model %s --samples 8 --out %s/tm.npy --paths %s/p.npy", dir, dir,
+                             dir, net, model, dir, dir);
+    if (!TEST(log, score.code == 0 && ran.code == 0 && !npy_read(&out, a, arena_printf(a, "%s/tm.npy", dir)).code,
+              "%s: %s%s", model, score.err, ran.err)) return;
+    const float *made = out.data;
+    for (int64_t i = 0; i < n; i++) {
+        double again[64];
+        for (int f = 0; f < F; f++) {
+            truth[f] = (double)made[i * F + f];
+            if (f / N == f % N) continue;
+            off += fabs(truth[f] - (double)x[(begin + i) * F + f]);
+            sum += (double)x[(begin + i) * F + f];
+        }
+        measurement_of(&m, truth, again);
+        for (int k = 0; k < m.rows; k++) worst = fmax(worst, fabs(again[k] - y[i * m.rows + k]) / y[i * m.rows + m.L]);
+    }
+    const char *name = strcmp(model, "pretrained") ? model : "lead";
+    const double want = scored(score.out, arena_printf(a, "\n%s guided\toff-diagonal", name), 3);
+    TEST(log, out.dims[0] == n && fabs(off / sum - want) < 1e-4, "%s: the score says %g, its matrices have %g", model,
+         want, off / sum);
+    TEST(log, worst < 1e-2, "%s: loads are missed by %g", model, worst);
+    CHECK(!npy_read(&out, a, arena_printf(a, "%s/p.npy", dir)).code, "no paths");
+    TEST(log, out.n_dims == 4 && out.dims[0] == 8 && out.dims[1] == n, "--paths: %lld paths", (long long)out.dims[0]);
+    double apart = 0, path_off = 0;
+    made = out.data;
+    for (int f = 0; f < F; f++) apart += fabs((double)made[f] - (double)made[n * F + f]);
+    for (int f = 0; f < N; f++) path_off += (double)made[f];
+    TEST(log, apart > 0 && fabs(path_off / y[m.L] - 1) < 0.02, "draws differ by %g; node 0 sends %g of %g", apart,
+         path_off, y[m.L]);
+}
+
+static void check_guided_commands(TestLog *log, Arena *a, const char *dir, const char *net)
+{
+    Ran r = lead_run(log, a, "estimate --data %s/x.npy --topology %s --model ridge-scale --lag 1 --stride 4", dir, net);
+    const double guided = scored(r.out, "\nridge-scale guided\toff", 3),
+                 plain = scored(r.out, "\nridge-scale+links\toff", 3),
+                 mean = scored(r.out, "\nmean+links\toff", 3);
+    TEST(log, r.code == 0 && guided < plain && guided < mean, "errors: guided %g, with links %g, of the mean %g: %s",
+         guided, plain, mean, r.err);
+    check_walk(log, a, dir, net, "ridge");
+    check_walk(log, a, dir, net, "pretrained");
+    const struct { const char *args, *want; int code; } bad[] = {
+        {"--lag 1", "--lag: wants --model", 2},
+        {"--model ridge --lag 21", "at most the 20 steps", 2},
+        {"--model ridge --sampler ddim --lag 1", "no use for", 2},
+        {"--model ridge --prior mean", "got both", 2},
+        {"--paths p.npy --model ridge", "--paths: wants", 2},
+        {"--model no_such_run", "no_such_run", 1}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        r = lead_run(log, a, "estimate --data %s/x.npy --topology %s %s", dir, net, bad[i].args);
+        TEST(log, r.code == bad[i].code && strstr(r.err, bad[i].want), "%s: exit %d, %s", bad[i].args, r.code, r.err);
+    }
+}
 
 static void check_commands(TestLog *log, Arena *a)
 {
@@ -204,6 +380,7 @@ static void check_commands(TestLog *log, Arena *a)
          "estimate --loads: %s%s", r.err, s.msg);
     r = lead_run(log, a, "estimate --loads %s/x.npy --topology %s --out %s/tm2.npy", dir, net, dir);
     TEST(log, r.code == 1 && strstr(r.err, "[T, 16]"), "loads of another shape: %s", r.err);
+    check_guided_commands(log, a, dir, net);
 }
 
 void test_links_score(TestLog *log)
@@ -212,6 +389,7 @@ void test_links_score(TestLog *log)
     CHECK(a, "no address space");
     check_scores(log, a);
     check_estimate(log, a);
+    check_guided(log, a);
     check_commands(log, a);
     arena_delete(a);
 }

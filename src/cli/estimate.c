@@ -160,7 +160,8 @@ static Status walk_scored(Scored *c, Cli *cli)
     const int64_t F = (int64_t)c->m->n * c->m->n, n = c->rows.end - c->rows.begin;
     TrafficSeries w = *c->s;
     GuidedOut all = made_new(a, n, F, 0);
-    double *y = arena_alloc(a, (size_t)(n * c->m->rows) * sizeof *y), *truth = arena_alloc(a, (size_t)F * sizeof *truth);
+    double *y = arena_alloc(a, (size_t)(n * c->m->rows) * sizeof *y);
+    double *truth = arena_alloc(a, (size_t)F * sizeof *truth);
     w.T = c->rows.end;
     w.x = arena_alloc(a, (size_t)(w.T * F) * sizeof *w.x);
     memcpy(w.x, c->s->x, (size_t)(w.T * F) * sizeof *w.x);
@@ -177,7 +178,7 @@ static Status walk_scored(Scored *c, Cli *cli)
     }
     c->made.left = all.left;
     if (all.unforecast)
-        fprintf(stderr, "%lld of %lld rows have no history to forecast from: the mean matrix, moved to the loads\n",
+        cli_say("note: %lld of %lld rows have no history to forecast from: the mean matrix, moved to the loads",
                 (long long)all.unforecast, (long long)n);
     return OK;
 }
@@ -256,7 +257,9 @@ static Status read_loads(double **out, int64_t *T, Cli *cli, const Values *v, co
     *T = y.dims[0];
     *out = arena_alloc(cli->perm, (size_t)(y.count > 0 ? y.count : 1) * sizeof **out);
     for (int64_t i = 0; i < y.count; i++) {
-        const double x = (*out)[i] = y.type[2] == '4' ? (double)((const float *)y.data)[i] : ((const double *)y.data)[i];
+        const bool small = y.type[2] == '4';
+        const double x = small ? (double)((const float *)y.data)[i] : ((const double *)y.data)[i];
+        (*out)[i] = x;
         if (!(x >= 0 && isfinite(x)))
             return ERROR("%s: want finite values >= 0 kbit/s, got %g in row %lld, column %lld", v->loads, x,
                          (long long)(i / m->rows), (long long)(i % m->rows));
@@ -295,7 +298,7 @@ static Status estimate_guided(Cli *cli, const Values *v, const TrafficSeries *s,
     *out = made_new(cli->perm, T, g->F, v->paths ? g->S : 0);
     TRY(guided_walk(g, &w, s->T, y, out));
     if (out->unforecast)
-        fprintf(stderr, "note: %lld of %lld rows have no history to forecast from: the mean matrix, moved to the loads\n",
+        cli_say("note: %lld of %lld rows have no history to forecast from: the mean matrix, moved to the loads",
                 (long long)out->unforecast, (long long)T);
     if (T > g->K)
         fprintf(stderr, "rows 0..%d are guided by forecasts from known matrices, later ones by forecasts that see the "
@@ -387,7 +390,7 @@ static Status run(Cli *cli, void *values)
 
 const Verb verb_estimate = {
     .name = "estimate",
-    .summary = "Estimates traffic matrices from link loads, or scores that: gravity, tomogravity, or guided by a forecast.",
+    .summary = "Estimates traffic matrices from link loads, or scores that: gravity, tomogravity, a forecast.",
     .text = "With --loads it writes a matrix for each row of measured loads.  Without, it computes loads from the "
             "matrices of\n"
             "--data, estimates the matrices back, and prints the errors: nmae = sum |error| / sum of traffic, nrmse = "

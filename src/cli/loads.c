@@ -149,19 +149,25 @@ static Status parse_format(const char *name, char *separator)
     return *separator || !strcmp(name, "json") ? OK : USAGE_ERROR("--format: want tsv, csv or json, got '%s'", name);
 }
 
-// For people: the fullest step.
+// For people: the step whose highest quantile is the largest.  The mean comes last: one wild path can be most of it.
 static void say_largest(const LoadTable *r, const LoadStep *step)
 {
-    int worst = -1;
+    int worst = -1, top = 0;
+    for (int i = 1; i < r->o->levels; i++)
+        if (r->o->level[i] > r->o->level[top]) top = i;
     for (int k = 0; k < r->f->steps; k++)
-        if (step[k].most_often >= 0 && (worst < 0 || step[k].largest.mean > step[worst].largest.mean)) worst = k;
+        if (step[k].most_often >= 0 &&
+            (worst < 0 || step[k].largest.quantile[top] > step[worst].largest.quantile[top])) worst = k;
     if (worst < 0) {
         fprintf(stderr, "no link has a known capacity: loads alone\n");
         return;
     }
-    fprintf(stderr, "largest utilisation: %.1f %% on average at step %d, on %s in %.0f %% of the paths\n",
-            100 * step[worst].largest.mean, worst + 1, r->t->link[step[worst].most_often].name,
-            100 * step[worst].most_often_share);
+    const LoadStep *s = &step[worst];
+    fprintf(stderr, "largest utilisation, at step %d:", worst + 1);
+    for (int i = 0; i < r->o->levels; i++)
+        fprintf(stderr, " q%g %.1f %%,", r->o->level[i], 100 * s->largest.quantile[i]);
+    fprintf(stderr, " mean %.1f %%; on %s in %.0f %% of the paths\n", 100 * s->largest.mean,
+            r->t->link[s->most_often].name, 100 * s->most_often_share);
 }
 
 static Status write_report(Cli *cli, const LoadsForecast *on, const LoadsOptions *o, const char *path)

@@ -2,9 +2,9 @@
 //   measured    y = A x: the load of every link, and what enters and leaves at every node, flows from a node to itself
 //               counted: L + 2 n values, links in the order of the topology, then ingress, then egress
 //   gravity     g[i][j] = ingress[i] egress[j] / total: fits the nodes, ignores the links
-//   tomogravity the x >= 0 with A x = y that is nearest to g by  sum x log(x/g) - x + g  (the information-theoretic form:
-//               Zhang, Roughan, Lund, Donoho, SIGCOMM 2003), by iterative scaling (MART; Gordon, Bender, Herman 1970):
-//               x[f] *= (y[i] / (A x)[i])^A[i][f] for one measured value i after the other
+//   tomogravity the x >= 0 with A x = y that is nearest to g by  sum x log(x/g) - x + g  (the information-theoretic
+//               form: Zhang, Roughan, Lund, Donoho, SIGCOMM 2003), by iterative scaling (MART; Gordon, Bender, Herman
+//               1970): x[f] *= (y[i] / (A x)[i])^A[i][f] for one measured value i after the other
 //   Any other guess can take the place of g: the mean matrix of the past, a forecast.
 //   guided      a forecast's draws say how sure it is of each flow, so flows give way by their variance v:
 //               nearest by  sum (1/w) (x log(x/p) - x + p),  w = v/p, p the forecast;  for small changes that is
@@ -31,8 +31,8 @@ void measurement_of(const Measurement *m, const double *x, double *y);
 void estimate_gravity(const Measurement *m, const double *y, double *g);
 
 // x [n*n]: the guess, which is moved to what was measured.  Flows of 0 stay 0.  give [n*n] >= 0: w above, of which only
-// the ratios matter; NULL: all 1.  Returns the largest |A x - y| over the largest y that is left after at most `sweeps`;
-// stops early below 1e-6.
+// the ratios matter; NULL: all 1.  Returns the largest |A x - y| over the largest y that is left after at most
+// `sweeps`; stops early below 1e-6.
 double estimate_fit(const Measurement *m, const double *y, double *x, const double *give, int sweeps);
 
 // A forecast's draws.
