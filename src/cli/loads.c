@@ -149,7 +149,7 @@ static Status parse_format(const char *name, char *separator)
     return *separator || !strcmp(name, "json") ? OK : USAGE_ERROR("--format: want tsv, csv or json, got '%s'", name);
 }
 
-// For people: the step whose highest quantile is the largest.  The mean comes last: one wild path can be most of it.
+// For people: the step whose highest quantile is the largest.
 static void say_largest(const LoadTable *r, const LoadStep *step)
 {
     int worst = -1, top = 0;
@@ -164,10 +164,8 @@ static void say_largest(const LoadTable *r, const LoadStep *step)
     }
     const LoadStep *s = &step[worst];
     fprintf(stderr, "largest utilisation, at step %d:", worst + 1);
-    for (int i = 0; i < r->o->levels; i++)
-        fprintf(stderr, " q%g %.1f %%,", r->o->level[i], 100 * s->largest.quantile[i]);
-    fprintf(stderr, " mean %.1f %%; on %s in %.0f %% of the paths\n", 100 * s->largest.mean,
-            r->t->link[s->most_often].name, 100 * s->most_often_share);
+    loads_say_largest(r->o, s->largest.quantile, s->largest.mean);
+    fprintf(stderr, "; on %s in %.0f %% of the paths\n", r->t->link[s->most_often].name, 100 * s->most_often_share);
 }
 
 static Status write_report(Cli *cli, const LoadsForecast *on, const LoadsOptions *o, const char *path)

@@ -106,3 +106,9 @@ Status loads_open(LoadsForecast *out, Cli *cli, const LoadsOptions *o)
     TRY(paths_forecast(f, cli, &o->from, true));
     return network_open(&out->net, cli, &o->net, f->p.N, f->named ? f->node : NULL);
 }
+
+void loads_say_largest(const LoadOptions *o, const double *quantile, double mean)
+{
+    for (int i = 0; i < o->levels; i++) fprintf(stderr, " q%g %.1f %%,", o->level[i], 100 * quantile[i]);
+    fprintf(stderr, " mean %.1f %%", 100 * mean);
+}

@@ -200,9 +200,11 @@ static Status print_failures(Sheet *s, const Task *k, const char *fail)
     for (int i = 0; i < list.n; i++) failure_row(s, k, &r[i]);
     const FailureResult *worst = &r[0];
     if (worst->link < 0) fprintf(stderr, "no link has a known capacity: lost demand alone\n");
-    else
-        fprintf(stderr, "worst: %s, largest utilisation %.1f %% on average, on %s\n", worst->failure->name,
-                100 * worst->mean, k->t->link[worst->link].name);
+    else {
+        fprintf(stderr, "worst: %s, largest utilisation", worst->failure->name);
+        loads_say_largest(k->o, worst->quantile, worst->mean);
+        fprintf(stderr, ", on %s\n", k->t->link[worst->link].name);
+    }
     return OK;
 }
 
