@@ -56,8 +56,8 @@ typedef struct LoadsForecast {
 // Errors: of usage; those of paths_forecast and network_open.
 Status loads_open(LoadsForecast *out, Cli *cli, const LoadsOptions *o);
 
-// Says the distribution of a largest utilisation on stderr: " q0.05 1.5 %, q0.5 11.4 %, q0.95 51.4 %, mean 15.0 %".  The
-// mean comes last: one wild path can be most of it.
+// Says the distribution of a largest utilisation on stderr: " q0.05 1.5 %, q0.5 11.4 %, q0.95 51.4 %, mean 15.0 %".
+// The mean comes last: one wild path can be most of it.
 void loads_say_largest(const LoadOptions *o, const double *quantile, double mean);
 
 #endif
