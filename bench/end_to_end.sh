@@ -35,10 +35,10 @@ measure()
     shift
     begin=$(date +%s.%N)
     ( "$@" >"$dir/$name.log" 2>&1 || { echo "$name failed: $(tail -n 1 "$dir/$name.log")" >&2; exit 1; }
-      times | tail -n 1 ) >"$dir/$name.times"
+      times >"$dir/$name.times" )
     end=$(date +%s.%N)
-    # times: the children's user and system time, as 1m2.5s 0m0.5s
-    tr 'ms' '  ' <"$dir/$name.times" | awk -v name="$name" -v wall="$(echo "$end $begin" | awk '{print $1 - $2}')" \
+    # the second line of times: the children's user and system time, as 1m2.5s 0m0.5s
+    sed -n 2p "$dir/$name.times" | tr ms '  ' | awk -v name="$name" -v wall="$(echo "$end $begin" | awk '{print $1 - $2}')" \
         '{printf "%s\t%.1f\t%.1f\n", name, wall, 60 * $1 + $2 + 60 * $3 + $4}'
 }
 all()
