@@ -46,16 +46,18 @@ static void defaults(void *values)
 
 enum { NAIVE_HISTORY = 16, NAIVE_PATHS = 100, BATCH = 16, EXIT_ALARM = 3 };
 
-static Status open_naive(AlarmSource *src, NaiveKind kind)
+static Status open_naive(AlarmSource *src, NaiveKind kind, TrafficRange fitted, TrafficRange learn)
 {
-    const TrafficSplits split = traffic_splits(src->s->T, PROTOCOL_CLEAN);
     src->history = NAIVE_HISTORY;
     src->S = NAIVE_PATHS;
     src->K = 1;
     src->kind = DIST_SAMPLES;
-    src->fitted = split.train;
-    src->learn = split.val;
-    return fallback_fit(&src->fit, src->cli->perm, kind, src->s, split.train, split.val, src->history, src->K);
+    src->fitted = fitted;
+    src->learn = learn;
+    if (learn.end > src->s->T)
+        return ERROR("%s: want the data that the run was trained on, grown by new rows; it was validated on rows up to "
+                     "%lld, got %lld", src->name, (long long)learn.end - 1, (long long)src->s->T);
+    return fallback_fit(&src->fit, src->cli->perm, kind, src->s, fitted, learn, src->history, src->K);
 }
 
 static Status open_run(AlarmSource *src, const RunOptions *o, TrafficSeries *s)
@@ -63,6 +65,11 @@ static Status open_run(AlarmSource *src, const RunOptions *o, TrafficSeries *s)
     LeadRun *r = src->run = arena_alloc(src->cli->perm, sizeof *r);
     TRY(run_open(src->cli, o, LEAD_BEST, r));          // the final fit has seen the rows that limits are learnt from
     TRY(run_match_nodes(s, r->nodes, o->model, src->cli->perm));
+    if (*r->stats.fallback > 0) {                      // one step is judged: the run would fit and draw all of its own
+        run_say(r);
+        src->run = NULL;
+        return open_naive(src, (NaiveKind)(*r->stats.fallback - 1), r->train, r->val);
+    }
     TRY(lead_run_attach(r, src->s));
     src->history = r->cfg.history;
     src->S = r->cfg.samples;
@@ -83,7 +90,10 @@ Status alarm_open(AlarmSource *src, Cli *cli, const RunOptions *o, TrafficSeries
 {
     *src = (AlarmSource){.cli = cli, .s = s, .name = o->model};
     for (int i = 0; i < NAIVE_KINDS; i++)
-        if (!strcmp(o->model, naive_names[i])) return open_naive(src, (NaiveKind)i);
+        if (!strcmp(o->model, naive_names[i])) {
+            const TrafficSplits split = traffic_splits(s->T, PROTOCOL_CLEAN);
+            return open_naive(src, (NaiveKind)i, split.train, split.val);
+        }
     return open_run(src, o, s);
 }
 
