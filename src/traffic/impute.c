@@ -160,7 +160,8 @@ static void impute_last(Imputation *out, Arena *a, const TrafficSeries *s, const
         if (!isnan(s->x[k])) last[k % F] = k / F;
         else if (k == out->cell[i]) from[i++] = last[k % F];
     }
-    int64_t *next = arena_alloc(a, (size_t)out->n * sizeof *next), *of_flow = arena_alloc(a, (size_t)F * sizeof *of_flow);
+    int64_t *next = arena_alloc(a, (size_t)out->n * sizeof *next);
+    int64_t *of_flow = arena_alloc(a, (size_t)F * sizeof *of_flow);
     for (int64_t f = 0; f < F; f++) of_flow[f] = -1;                     // the missing values of each flow, as a list
     for (int64_t i = out->n - 1; i >= 0; i--) {
         next[i] = of_flow[out->cell[i] % F];

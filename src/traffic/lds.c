@@ -316,7 +316,7 @@ static void add_square(double *to, const double *x, int K)
         for (int j = 0; j < K; j++) to[i * K + j] += x[i] * x[j];
 }
 
-// Z [T][K] of C: for each row least squares over the series that were measured in it; then each column to unit variance.
+// Z [T][K] of C: in each row least squares over the series that were measured; then each column to unit variance.
 static void states_of(double *Z, const Lds *m, const LdsData *d)
 {
     const int K = m->K, F = m->F;
