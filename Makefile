@@ -88,6 +88,7 @@ help:
 	@echo "make bench-peers   the same beside OpenBLAS, oneDNN 2.6 and 3.x, PyTorch, onnxruntime"
 	@echo "make bench-models  whole models beside PyTorch and onnxruntime, peak memory"
 	@echo "make ablation      what each idea of LEAD is worth: DATA=x.npy OUT=dir"
+	@echo "make rivals        published forecasters beside LEAD, one table: DATA=x.npy OUT=dir, QUICK=1: minutes"
 	@echo "make ladder        SGEMM and attention from plain loops to the product's kernels; BENCH=--quick: seconds"
 	@echo "make twin          the whole model against its second derivation in PyTorch; QUICK=1: small sizes"
 	@echo "make install       program, library, headers, models, man pages, completions; PREFIX=/usr/local DESTDIR=dir"
