@@ -41,6 +41,7 @@ static void man_text(FILE *out, const char *text)
         if (*p == '\\') fputs("\\e", out);
         else if (*p == '-') fputs("\\-", out);
         else fputc(*p, out);
+        if (*p == '|') fputs("\\:", out);   // a list of names may be broken here
         start = *p == '\n';
     }
 }
