@@ -81,7 +81,10 @@ static void say_fallback(const LeadRun *r)
 
 void run_say_memory(const LeadRun *r)
 {
-    if (r->memory && r->fit.rows)
+    if (r->memory && r->cfg.model)
+        cli_say("--memory: %s forecasts one window at a time; what that takes is not limited",
+                config_choice(&r->cfg, "model"));
+    else if (r->memory && r->fit.rows)
         cli_say("--memory: %lld samples at once, of %d windows with %d each", (long long)r->fit.rows, r->fit.windows,
                 r->cfg.samples);
     else if (r->memory)
