@@ -58,7 +58,7 @@ static void man_head(FILE *out, const char *version, const char *verb, const cha
 {
     fputs(".TH \"", out);
     man_name(out, verb);
-    fprintf(out, "\" 1 \"\" \"lead %s\" \"Traffic matrix forecasts\"\n.SH NAME\n", version);
+    fprintf(out, "\" 1 \"\" \"lead %s\" \"Traffic matrix forecasts\"\n.ad l\n.SH NAME\n", version);
     man_name(out, verb);
     fputs(" \\- ", out);
     const size_t n = strlen(summary);   // without the full stop
