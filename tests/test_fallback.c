@@ -123,6 +123,12 @@ static void check_run_falls_back(TestLog *log, Arena *a, const TrafficSeries *s)
     const int64_t t = 320;
     TEST(log, !lead_forecast(&r, &t, 1, net, NULL).code, "the network does not forecast");
     *r.stats.fallback = 1 + NAIVE_AVERAGE;
+    // as in an evaluation: what the arena held then is overwritten before the next forecast
+    const size_t mark = arena_mark(w->perm);
+    TEST(log, !lead_forecast(&r, &t, 1, naive, point).code, "the first naive forecast");
+    arena_rewind(w->perm, mark);
+    memset(arena_alloc(w->perm, (size_t)1 << 22), 0xFF, (size_t)1 << 22);
+    arena_rewind(w->perm, mark);
     const Status st = lead_forecast(&r, &t, 1, naive, point);
     TEST(log, !st.code && lead_dist(&r) == DIST_SAMPLES, "%s", st.msg);
     Fallback f = fitted_fallback(log, a, s, NAIVE_AVERAGE);
@@ -141,6 +147,7 @@ static void check_run_falls_back(TestLog *log, Arena *a, const TrafficSeries *s)
     r.cfg.samples = 2;
     TEST(log, !lead_calibrate(&r, r.val, CALIBRATE_WINDOWS, &c).code && c.windows == 0 && r.stats.spread[0] == 1,
          "two samples are stretched by %g", (double)r.stats.spread[0]);
+    arena_delete(r.aside);
     world_delete(w);
 }
 

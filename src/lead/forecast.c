@@ -78,6 +78,7 @@ Status lead_run_attach(LeadRun *r, const TrafficSeries *s)
         return ERROR("data: want slots of %d s as the model was trained on, got %d s", r->stats.slot_seconds,
                      s->slot_seconds);
     r->series = s;
+    r->fallback.rows.end = -1;
     if (r->model.rival) lead_rival_attach(r);
     return lead_data_new(&r->data, &r->tape, r->perm, &r->stats, &r->cfg, s);
 }
@@ -153,7 +154,8 @@ Status forecast_history(const TrafficSeries *s, int64_t t, int history)
     return OK;
 }
 
-// The naive forecast that validation preferred.
+// The naive forecast that validation preferred.  Its fit outlives what the caller's arenas hold: a forecast may be one of
+// an evaluation that rewinds them, and the next one may come after it.
 static Status forecast_naive(LeadRun *r, const int64_t *t, int n, float *out, float *point)
 {
     const int S = r->cfg.samples, K = r->cfg.horizon;
@@ -161,8 +163,11 @@ static Status forecast_naive(LeadRun *r, const int64_t *t, int n, float *out, fl
     for (int i = 0; i < n; i++) {
         const int64_t end = r->train.end < t[i] + 1 ? r->train.end : t[i] + 1;
         if (r->fallback.rows.end != end) {
+            if (!r->aside) r->aside = arena_new("naive forecast", (size_t)64 << 30, NULL);
+            CHECK(r->aside, "no address space for a naive forecast");
+            arena_rewind(r->aside, 0);
             const TrafficRange rows = {0, end}, val = {r->val.begin, r->val.end < end ? r->val.end : end};
-            TRY(fallback_fit(&r->fallback, r->perm, (NaiveKind)(*r->stats.fallback - 1), r->series, rows,
+            TRY(fallback_fit(&r->fallback, r->aside, (NaiveKind)(*r->stats.fallback - 1), r->series, rows,
                              val.begin < val.end ? val : rows, r->cfg.history, K));
         }
         fallback_forecast(&r->fallback, r->perm, r->series, t[i], S, (uint64_t)r->cfg.seed, out + i * S * KF,

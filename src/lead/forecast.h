@@ -29,7 +29,8 @@ typedef struct LeadRun {
     int calls, teacher_calls;    // as in LeadRecord; with calls > 0 it draws in so many, no more and no fewer
     TrafficRange train, val;     // rows of the training data that the run was fitted and validated on
     const TrafficSeries *series; // that of lead_run_attach
-    Fallback fallback;           // fitted when first needed
+    Fallback fallback;           // fitted when first needed, ..
+    Arena *aside;                // .. in an arena of its own; NULL: not yet
     Conditional *rival_scale;    // of another model's errors (lead/rival.h)
     size_t memory;               // bytes that forecasting may take; 0: as many as it wants
     MemoryFit fit;               // chosen when first needed
