@@ -18,7 +18,6 @@ for day in $(seq 0 $((days - 1))); do
     file=$dir/flows/$(printf '%02d' "$day").csv
     [ -e "$file" ] || "$lead" data export "$series" --row $((day * slots)) --count $slots --format long --out "$file" \
         2>/dev/null
-    rm -f "$file.manifest.json"       # a collector writes none
 done
 if [ ! -e "$dir/run/best.safetensors" ]; then
     mkdir -p "$dir/before"

@@ -402,6 +402,9 @@ static void companions(TestLog *log, Arena *a)
          noted(&w, "names of nodes from"), "beside: %s", s.msg);
     s = read_paths(&w, "", NULL);
     TEST(log, !s.code && w.t.T == 2 && w.t.x[7] == 20 && w.t.x[9 + 2] == 10, "directory: %s", s.msg);
+    put_file(&w, "Net.0001.demands.manifest.json", "{\n \"lead\": \"data export\",\n \"out\": \"x\"\n}\n");
+    s = read_paths(&w, "", NULL);
+    TEST(log, !s.code && w.t.T == 2 && !noted(&w, "manifest"), "a directory with a manifest: %s", s.msg);
     expect_error(&w, "Net.graph", NULL, "want demands beside the graph");
     put_file(&w, "Other.graph", "NODES 2\nlabel x y\na 1 2\nb 3 4\n");
     expect_error(&w, "", NULL, "want one .graph");

@@ -154,8 +154,8 @@ Status forecast_history(const TrafficSeries *s, int64_t t, int history)
     return OK;
 }
 
-// The naive forecast that validation preferred.  Its fit outlives what the caller's arenas hold: a forecast may be one of
-// an evaluation that rewinds them, and the next one may come after it.
+// The naive forecast that validation preferred.  Its fit outlives what the caller's arenas hold: a forecast may be one
+// of an evaluation that rewinds them, and the next one may come after it.
 static Status forecast_naive(LeadRun *r, const int64_t *t, int n, float *out, float *point)
 {
     const int S = r->cfg.samples, K = r->cfg.horizon;

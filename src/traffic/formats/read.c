@@ -20,8 +20,12 @@ static const size_t ADDRESS_SPACE = (size_t)1 << 40;      // reserved, not used:
 typedef struct Path { const char *path; bool named; } Path;      // named by the caller, not found in a directory
 typedef struct Paths { Arena *a; Path *path; int64_t n, cap; } Paths;
 
+// A manifest (what `lead` writes beside its results) is no traffic, so none is taken that was merely found.
 static void add_path(Paths *p, const char *path, bool named)
 {
+    static const char manifest[] = ".manifest.json";
+    const size_t n = strlen(path), m = strlen(manifest);
+    if (!named && n >= m && !strcmp(path + n - m, manifest)) return;
     if (p->n == p->cap) {
         Path *more = arena_alloc(p->a, (size_t)(p->cap = 2 * p->cap + 16) * sizeof *more);
         if (p->n) memcpy(more, p->path, (size_t)p->n * sizeof *more);
