@@ -180,6 +180,10 @@ static void test_mutants_run(TestLog *log, Arena *a)
 
 void test_docs(TestLog *log)
 {
+    if (log->quick) {   // a slow build says nothing more of them
+        test_skip(log, "skipped: documents are checked without sanitizers, in the full suite");
+        return;
+    }
     Arena *a = arena_new("docs", (size_t)1 << 30, NULL);
     CHECK(a, "no address space");
     const Ran all = shell_run(log, a, "sh tests/docs/check.sh '%s' " ALL, log->lead);
@@ -189,17 +193,14 @@ void test_docs(TestLog *log)
     test_help(log, a);
     test_make(log, a);
     test_refused(log, a);
-    if (log->quick) test_skip(log, "skipped: the documents' commands run without sanitizers, in the full suite");
-    else {
-        const Ran wrong =
-            shell_run(log, a, "sh tests/docs/run.sh '%s' '%s' '%s'", log->lead, log->tmp,
-               document(log, a, "wrong.md", "```\nbuild/lead info\nbuild/lead train --data nowhere.npy\n```\n"));
-        TEST(log, wrong.code == 1 && strstr(wrong.out, "2 commands run, 1 failed"), "a command that fails: %s",
-             wrong.out);
-        const Ran r = shell_run(log, a, "sh tests/docs/run.sh '%s' '%s' " ALL, log->lead, log->tmp);
-        printf("%s", r.out);
-        TEST(log, r.code == 0, "a command of a document fails");
-        test_mutants_run(log, a);
-    }
+    const Ran wrong =
+        shell_run(log, a, "sh tests/docs/run.sh '%s' '%s' '%s'", log->lead, log->tmp,
+           document(log, a, "wrong.md", "```\nbuild/lead info\nbuild/lead train --data nowhere.npy\n```\n"));
+    TEST(log, wrong.code == 1 && strstr(wrong.out, "2 commands run, 1 failed"), "a command that fails: %s",
+         wrong.out);
+    const Ran r = shell_run(log, a, "sh tests/docs/run.sh '%s' '%s' " ALL, log->lead, log->tmp);
+    printf("%s", r.out);
+    TEST(log, r.code == 0, "a command of a document fails");
+    test_mutants_run(log, a);
     arena_delete(a);
 }
