@@ -236,6 +236,10 @@ static void check_draws(TestLog *log, const Measurement *m)
         const double want = (square + 1e-4 * pow((double)point[4], 2)) / (double)point[4];
         TEST(log, guess[4] == (double)point[4] && guess[7] == 500 && fabs(give[4] / want - 1) < 1e-4,
              "guess %g, %g; gives way by %g, want %g", guess[4], guess[7], give[4], want);
+        double one[GF], alone[GF];   // a single draw has no variance: the floor alone
+        estimate_from_draws(&(EstimateDraws){1, 2 * GF, x, point}, least, GF, one, alone);
+        TEST(log, one[4] == guess[4] && fabs(alone[4] / (1e-4 * one[4]) - 1) < 1e-6, "one draw gives way by %g",
+             alone[4]);
         guess[7] = (double)point[7];
         measurement_of(m, truth, y);
         memcpy(plain, guess, sizeof plain);

@@ -176,7 +176,6 @@ static Status attach(Guided *g, const TrafficSeries *w, int64_t end)
     s->T = end - (w->T - s->T);
     while (s->n_runs && s->runs[s->n_runs - 1].begin >= s->T) s->n_runs--;
     if (s->n_runs && s->runs[s->n_runs - 1].end > s->T) s->runs[s->n_runs - 1].end = s->T;
-    g->run->fallback = (Fallback){.rows = {0, 0}};
     return lead_run_attach(g->run, s);
 }
 

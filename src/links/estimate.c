@@ -123,6 +123,6 @@ void estimate_from_draws(const EstimateDraws *d, const double *least, int64_t F,
         }
         guess[f] = fmax((double)d->point[f], least[f]);
         const double floor = 0.01 * guess[f];
-        give[f] = guess[f] > 0 ? (square / (d->S - 1) + floor * floor) / guess[f] : 0;
+        give[f] = guess[f] > 0 ? (square / (d->S > 1 ? d->S - 1 : 1) + floor * floor) / guess[f] : 0;
     }
 }

@@ -44,7 +44,7 @@ typedef struct EstimateDraws {
 } EstimateDraws;
 
 // What estimate_fit begins with: guess[f] = the point forecast, at least least[f]; give[f] = variance of the draws over
-// guess[f], with a standard deviation of at least 1 % of the guess, for no forecast is surer.
+// guess[f], with 1 % of the guess squared added to it, for no forecast is surer; one draw has no variance of its own.
 void estimate_from_draws(const EstimateDraws *d, const double *least, int64_t F, double *guess, double *give);
 
 #endif
