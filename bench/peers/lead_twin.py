@@ -230,8 +230,9 @@ class Twin:
     # ---- networks over flows
 
     def trunk(self, name, x):
-        pair = self.p[name + ".pair"].expand(x.shape[0], -1, -1)
-        h = F.silu(self.lin(name + ".in", torch.cat([x, pair], 2)))
+        if name + ".pair" in self.p:   # flow_identity = pair; else the statistics of a flow are planes of the context
+            x = torch.cat([x, self.p[name + ".pair"].expand(x.shape[0], -1, -1)], 2)
+        h = F.silu(self.lin(name + ".in", x))
         for i in range(2):
             h = h + F.silu(self.lin(f"{name}.{i}", h))
         return h

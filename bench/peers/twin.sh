@@ -33,6 +33,7 @@ twin --f64 --noise 0.05 --config demo --synth 5 batch=3 denoiser=unet conditions
      llm_kind=attention scale_head=false
 twin --f64 --noise 0.05 --config demo --synth 5 batch=3 conditions=global vision=linear llm_kind=none mean_head=false \
      point=samples base=last flow_context=false
+twin --f64 --noise 0.05 --config small --synth 7 --steps 3 batch=3 flow_identity=statistics level_jitter=0.6
 twin --config image --steps 5
 twin --config small --steps 5
 twin --noise 0.05 --config image --steps 3
