@@ -36,7 +36,7 @@ def instructions(name, large):
     if "Unfolded" in name:
         return NUMBER["conv_fwd"]
     if "mma_kernel" in name:
-        return NUMBER[f"mma_{'bf16' if 'ILb1' in name else 'tf32'}_{128 if large else 64}"]
+        return NUMBER[f"mma_{'bf16' if 'mma_kernelILb1E' in name else 'tf32'}_{128 if large else 64}"]
     return NUMBER["gemm_fp32"]
 
 
@@ -54,6 +54,8 @@ def node(name, blocks, threads, nbytes, registers, word):
     """(kind, seconds)"""
     if name == "memset":
         return "memset or copy", NUMBER["launch"] + nbytes / NUMBER["copy"]
+    if re.search(r"wgmma_kernelI|mma_bf16_kernelI", name):
+        sys.exit(f"gpu_model: want mma_kernel or gemm_kernel, got {name}: not modelled")
     if re.search(r"\d(?:mma|gemm)_kernelI", name):
         conv = "Unfolded" in name or "Reached" in name
         return ("convolution" if conv else "product"), NUMBER["launch"] + product(name, blocks, threads, registers, word[5])

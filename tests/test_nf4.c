@@ -132,7 +132,7 @@ static void test_matrix(TestLog *log, World *w, int64_t K, int64_t N)
     arena_rewind(w->perm, mark);
 }
 
-// What is no number makes its group no number; zeros and the ends of float stay what they are.
+// What is no number makes its group no number; zeros stay zeros beside 3e38, and what is far below a step becomes 0.
 static void test_extremes(TestLog *log, World *w)
 {
     enum { K = 64, N = 64 };
@@ -145,6 +145,7 @@ static void test_extremes(TestLog *log, World *w)
     TEST(log, isnan(v[5 * N + 3]) && isnan(v[0]) && isnan(v[63 * N + 31]), "a NaN became %g", (double)v[5 * N + 3]);
     TEST(log, fabs((double)v[7 * N + 40] - 3e38) < 1e33 && v[6 * N + 40] == 0 && v[63] == 0,
          "3e38 became %g, 0 %g and %g", (double)v[7 * N + 40], (double)v[6 * N + 40], (double)v[63]);
+    TEST(log, v[8 * N + 41] == 0, "1e-42 beside 3e38 became %g", (double)v[8 * N + 41]);
 }
 
 // ---- LoRA on a quantised model

@@ -64,8 +64,11 @@ step() {
 # many NAME LIMIT WIDTH: the commands of stdin, WIDTH at a time, each at most 25 s; of those that fail their last lines.
 # many_said NAME LIMIT: one at a time, with all that they say.
 many() {
+    local commands
+    commands=$(cat)
+    [ -n "$commands" ] || { failed=$((failed + 1)); say "## $1: want commands, got none"; return 1; }
     step "$1" "$2" xargs -d '\n' -P "$3" -I{} sh -c 'o=$(timeout --foreground -s KILL 25 {} 2>&1) && echo "ok {}" ||
-        { echo "FAILED {}: $?"; echo "$o" | tail -n 8; exit 1; }'
+        { echo "FAILED {}: $?"; echo "$o" | tail -n 8; exit 1; }' <<< "$commands"
 }
 many_said() { step "$1" "$2" xargs -d '\n' -I{} sh -c 'echo "# {}"; timeout --foreground -s KILL 25 {} 2>&1 || exit 1'; }
 
@@ -124,7 +127,7 @@ second() {
     done | many synccheck 40 3
     table shapes 40 0 check tf32 30
     table samples 25 $W models tf32 20 lead_sample
-    table bench-other 30 $((1 - W)) bench bf16 25 matmul linear
+    [ $W = 1 ] && table bench-other 30 0 bench bf16 25 matmul linear   # W = 0: those of the first call are these
     table bench-fp32 25 0 bench fp32 20 matmul
     step torch-ops 60 python3 bench/peers/gpu_peers.py "$w/torch-ops.tsv" --math bf16 --rows linear attention conv2d \
         layer_norm softmax gelu_tanh add gpt2_forward gpt2_train

@@ -10,7 +10,7 @@ for tool in nvidia-smi nvcc compute-sanitizer ncu; do fake "$tmp/bin/$tool" 'ech
 fake "$tmp/bin/python3" 'case "$1" in -c) echo /nowhere ;; *) echo peer > "$2" ;; esac'
 fake "$tmp/.gpu/lead-cuda" '
 case "$*" in
-ops) printf "op\tfamily\nlinear\tlinear\nadd\telementwise\n" ;;
+ops) [ -z "$OPS" ] || exit 1; printf "op\tfamily\nlinear\tlinear\nadd\telementwise\n" ;;
 info*) exit ${INFO:-0} ;;
 *"--op add"*) echo said by add; [ -z "$SLOW" ] || sleep 60; exit ${ADD:-0} ;;
 *"math bf16 --op linear") [ -z "$LEAD_WGMMA" ] || echo "tile $LEAD_WGMMA" ; [ -z "$LEAD_WGMMA" ] || exit ${WGMMA:-0} ;;
@@ -20,7 +20,8 @@ echo "gpu $* wgmma $LEAD_WGMMA"
 while [ $# -gt 0 ]; do
     if [ "$1" = --tsv ]; then
         printf "# GPU\nop\tshape\tpass\tmicroseconds\tTFLOP/s\tTB/s\n" > "$2"
-        printf "matmul\t4096x4096x4096\tfwd\t250.0\t%s\t1\nadd\t1x1\tfwd\t1\t1\t1\n" "${RATE:-500}" >> "$2"
+        printf "matmul\t4096x4096x4096\tfwd\t250.0\t%s\t1\nmul\t1x1\tfwd\t1\t1\t1\n" "${RATE:-500}" >> "$2"
+        [ "$SHORT" ] || printf "matmul\t8192x8192x8192\tfwd\t2000.0\t%s\t1\n" "${RATE:-500}" >> "$2"
     fi
     shift
 done'
@@ -47,7 +48,7 @@ done
 says good "^ok .*/lead-cuda check --device cuda --op add$" 1
 says good "^gpu bench --math bf16 .* wgmma 1$" 1
 says good "^expected	matmul	4096x4096x4096	fwd	TFLOP/s	500	420 .. 540	as expected$" 1
-says good "^expected: 1 rows known, 0 outside$" 1
+says good "^expected: 2 rows known, 0 outside$" 1
 [ "$(ls "$tmp/good" | wc -l)" -le 3 ] || fail "good: more than three files: $(ls "$tmp/good")"
 tar tzf "$tmp/good/day1.tgz" | grep -q bench-bf16.tsv || fail "good: no bench-bf16.tsv in day1.tgz"
 awk '/^## (info|check|wgmma-first|models|torch|bench-bf16|ncu) / { o = o $2 " " }
@@ -59,12 +60,18 @@ done
 says again "^gpu bench --math bf16 .* wgmma 0$" 2   # the other way than the first call's
 day far 0 1 RATE=100
 says far "420 .. 540	BELOW$" 1
+day short 0 1 SHORT=1
+says short "^expected	matmul	8192x8192x8192	fwd	TFLOP/s	-	500 .. 610	MISSING$" 1
 day add 1 1 ADD=3
 says add "^FAILED .*--op add: 3$" 1
 says add "^said by add$" 1
 says add "^ok .*--op linear$" 1   # one op hides no other
 day wgmma 1 1 WGMMA=4
 silent wgmma "^## wgmma rc" 1     # the tiles are not tried
+day off 0 2
+silent off "wgmma 1" 2            # nor timed
+day empty 1 1 OPS=1
+says empty "^## check: want commands, got none" 1
 says wgmma "^gpu bench --math bf16 .* wgmma 0$" 1
 day none 1 1 INFO=1
 says none "no usable GPU" 1

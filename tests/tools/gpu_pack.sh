@@ -1,10 +1,10 @@
 #!/bin/sh
 # gpu_pack.sh: builds what tests/tools/gpu_day.sh runs, for one H200, and packs it into .gpu/programs.tgz, a folder that
 # git then ignores: lead-cuda, gpu, dump_step, stripped; libgomp.so.1; ABOUT: commit, compiler, date.  To be run here,
-# before the day: on the borrowed machine a second of a build is a second less of measuring.  BUILD=build MAKE=make NVCC=nvcc
+# before the day: on the borrowed machine a second of a build is a second less of measuring.  BUILD=build/gpu MAKE=make NVCC=nvcc
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-dir=.gpu build=${BUILD:-build} most=$((64 << 20)) w=$(mktemp -d) || exit 1
+dir=.gpu build=${BUILD:-build/gpu} most=$((64 << 20)) w=$(mktemp -d) || exit 1
 trap 'rm -rf "$w"' EXIT
 ${MAKE:-make} -j"$(nproc)" BUILD="$build" CUDA_ARCH=90 NVCC="${NVCC:-nvcc}" cuda "$build/bench/gpu" "$build/bench/dump_step" ||
     { echo "gpu_pack: the build failed"; exit 1; }
