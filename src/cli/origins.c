@@ -89,11 +89,12 @@ static Status find_run(const Origins *o, const char *dir, const TrainOptions *t,
     if (*state == RUN_NONE) return OK;
     LeadRecord r;
     TRY(lead_record_open(&r, a, dir));
-    const long long want[4] = {t->train.begin, t->train.end, t->val.begin, t->val.end},
-                    got[4] = {r.train.begin, r.train.end, r.val.begin, r.val.end};
+    const long long want[] = {t->train.begin, t->train.end, t->val.begin, t->val.end, t->final.end},
+                    got[] = {r.train.begin, r.train.end, r.val.begin, r.val.end, r.final.end};
     if (memcmp(want, got, sizeof want))
-        return ERROR("%s: want a run on rows %lld %lld %lld %lld (training, validation), got one on %lld %lld %lld "
-                     "%lld", r.file, want[0], want[1], want[2], want[3], got[0], got[1], got[2], got[3]);
+        return ERROR("%s: want a run on rows %lld %lld %lld %lld (training, validation) and in the end on all before "
+                     "%lld, got one on %lld %lld %lld %lld and %lld", r.file, want[0], want[1], want[2], want[3],
+                     want[4], got[0], got[1], got[2], got[3], got[4]);
     const ConfigKey *k = config_difference(o->cfg, &r.cfg);
     char here[1100], there[1100];
     if (k)
@@ -106,7 +107,8 @@ static Status find_run(const Origins *o, const char *dir, const TrainOptions *t,
     return OK;
 }
 
-// Trains the run of this origin, or what is left of it, and loads it.
+// Trains the run of this origin, or what is left of it, and loads its final fit: on all rows before the origin, as the
+// naive forecasts are, and as a forecast made on that day would be.
 static Status train(Origins *o, const EvalPlan *plan, const char *dir, LeadRun *run)
 {
     Cli *cli = o->cli;
@@ -114,19 +116,20 @@ static Status train(Origins *o, const EvalPlan *plan, const char *dir, LeadRun *
     Progress bar = progress_new();
     TrainOptions t = {.out = dir, .manifest = manifest_json(cli, cli->perm),
                       .data_path = o->v->data.data ? o->v->data.data : cli->positional,
-                      .train = {0, plan->split.val.begin}, .val = plan->split.val, .report = report, .ctx = &bar,
-                      .stop = cli->stop};
+                      .train = {0, plan->split.val.begin}, .val = plan->split.val, .final = plan->split.train,
+                      .report = report, .ctx = &bar, .stop = cli->stop};
     RunState state;
     TRY(find_run(o, dir, &t, &state, cli->perm));
     t.resume = state == RUN_UNFINISHED;
     if (state == RUN_NONE)
-        cli_say("%s: training on rows 0..%lld, validating on those up to %lld", dir,
+        cli_say("%s: training on rows 0..%lld, validating on those up to %lld, then fitting on all of them", dir,
                 (long long)t.train.end - 1, (long long)t.val.end - 1);
     if (state != RUN_FINISHED) TRY(lead_train(o->cfg, o->s, &t, &cli->device, cli->perm, cli->step, cli->scratch));
     arena_rewind(cli->step, step);
     RunOptions r = o->v->run;
     r.model = dir;
-    TRY(run_open(cli, &r, LEAD_BEST, run));
+    TRY(run_open(cli, &r, LEAD_NEWEST, run));
+    if (!run->final) return ERROR("%s: want the final fit of a run, got %s", dir, run->file);
     TRY(lead_run_attach(run, o->s));
     return config_check(&run->cfg);
 }
