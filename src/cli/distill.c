@@ -6,9 +6,12 @@
 
 #include "cli/run.h"
 #include "cli/verbs.h"
+#include "io/file.h"
+#include "lead/distill_general.h"
+#include "lead/general.h"
 #include "lead/record.h"
 
-enum { TEACHER_STEPS = 16 };
+enum { TEACHER_STEPS = 16, BATCH = 8 };
 
 typedef struct Values {
     DataOptions data;
@@ -20,7 +23,7 @@ typedef struct Values {
 
 static const Option table[] = {
     DATA_OPTIONS(Values),
-    {"model", OPT_TEXT, offsetof(Values, model), "RUN", "finished run directory of lead train", 0, 0},
+    {"model", OPT_TEXT, offsetof(Values, model), "RUN", "finished run directory of lead train; or `pretrained`, or a file of lead pretrain", 0, 0},
     {"llm", OPT_TEXT, offsetof(Values, llm), "DIR", "where the run's LLM is now (default: as recorded)", 0, 0},
     {"to", OPT_TEXT, offsetof(Values, to), "N,..",
      "network calls per sample of each stage, each a divisor of the one before; the last is the result [4,2,1]", 0, 0},
@@ -34,13 +37,13 @@ static const Option table[] = {
      "peak learning rate (default: a quarter of the run's)", 0, 1},
     {"no-final", OPT_FLAG, offsetof(Values, no_final), NULL,
      "leave out the run's final weights: half the time, for a run that is only evaluated", 0, 0},
-    {"out", OPT_TEXT, offsetof(Values, out), "DIR", "run directory of the last stage; DIR/calls-N: of the others", 0,
-     0},
+    {"out", OPT_TEXT, offsetof(Values, out), "DIR", "run directory of the last stage; DIR/calls-N: of the others (weights for any network: files)",
+     0, 0},
 };
 
 static void defaults(void *values)
 {
-    *(Values *)values = (Values){.to = "4,2,1", .steps = 400, .batch = 8};
+    *(Values *)values = (Values){.to = "4,2,1", .steps = 400};
 }
 
 static Status parse_calls(const char *text, DistillOptions *o)
@@ -73,30 +76,52 @@ static void calibrated(void *ctx, int calls, const Calibration *c)
     run_say_calibration(c);
 }
 
+static Status distill_run(Cli *cli, Values *v, DistillOptions *o)
+{
+    LeadRecord r;
+    TrafficSeries s;
+    if (!o->batch) o->batch = BATCH;
+    TRY(lead_record_open(&r, cli->perm, v->model));
+    if (r.note) fprintf(stderr, "note: %s\n", r.note);
+    TRY(run_recall_data(&v->data, &r, cli->perm));
+    if (!o->teacher_calls) o->teacher_calls = r.calls ? r.calls : TEACHER_STEPS;
+    if (!(o->lr > 0)) o->lr = r.cfg.lr / 4;
+    TRY(data_read(cli, &v->data, &s));
+    TRY(run_match_nodes(&s, r.nodes, r.file, cli->perm));
+    return lead_distill(o, &s, &cli->device, cli->perm, cli->step, cli->scratch);
+}
+
+// Weights that suit any network: on traffic that is generated.
+static Status distill_general(Cli *cli, const Values *v, DistillOptions *o)
+{
+    LeadConfig cfg;
+    int calls;
+    if (v->data.data || v->llm || v->batch || v->no_final)
+        return USAGE_ERROR("distill: weights that suit any network are distilled on synthetic traffic, as they were "
+                           "made; want no --data, --llm, --batch, --no-final");
+    if (!strcmp(o->model, "pretrained")) o->model = file_bundled(GENERAL_TEACHER, cli->perm);
+    TRY(lead_general_config(&cfg, &calls, o->model, cli->scratch));
+    if (!o->teacher_calls) o->teacher_calls = calls ? calls : TEACHER_STEPS;
+    Arena *network = arena_new("network", (size_t)1 << 38, NULL);
+    const Status s = lead_distill_general(o, &cli->device, cli->perm, network, cli->step, cli->scratch);
+    arena_delete(network);
+    return s;
+}
+
 static Status run(Cli *cli, void *values)
 {
     Values *v = values;
     if (!v->model || !v->out) return USAGE_ERROR("distill: wants --model RUN and --out DIR");
-    if (!strcmp(v->model, "pretrained"))
-        return USAGE_ERROR("--model: want a run of lead train, got weights that suit any network: these cannot be "
-                           "distilled yet");
-    LeadRecord r;
-    TrafficSeries s;
+    const char *general;
     Progress bar = progress_new();
     DistillOptions o = {.model = v->model, .llm = v->llm, .out = v->out, .teacher_calls = (int)v->teacher_steps,
                         .steps = (int)v->steps, .tune_steps = (int)v->tune_steps, .batch = (int)v->batch,
-                        .final = !v->no_final, .manifest = manifest_json(cli, cli->perm), .report = report,
-                        .calibrated = calibrated, .ctx = &bar, .stop = cli->stop};
+                        .lr = v->rate, .final = !v->no_final, .manifest = manifest_json(cli, cli->perm),
+                        .report = report, .calibrated = calibrated, .ctx = &bar, .stop = cli->stop};
     TRY(parse_calls(v->to, &o));
-    TRY(lead_record_open(&r, cli->perm, v->model));
-    if (r.note) fprintf(stderr, "note: %s\n", r.note);
-    TRY(run_recall_data(&v->data, &r, cli->perm));
-    if (!o.teacher_calls) o.teacher_calls = r.calls ? r.calls : TEACHER_STEPS;
-    o.lr = v->rate > 0 ? v->rate : r.cfg.lr / 4;
-    TRY(data_read(cli, &v->data, &s));
-    TRY(run_match_nodes(&s, r.nodes, r.file, cli->perm));
-    TRY(lead_distill(&o, &s, &cli->device, cli->perm, cli->step, cli->scratch));
-    if (*cli->stop) cli_say("stopped; stages that are finished are runs in %s, the others are left out", v->out);
+    TRY(run_is_general(cli, &(RunOptions){.model = v->model}, &general));
+    TRY(general ? distill_general(cli, v, &o) : distill_run(cli, v, &o));
+    if (*cli->stop) cli_say("stopped; stages that are finished are kept, the others are left out");
     else cli_say("%s forecasts in %d network call%s", v->out, o.calls[o.n_calls - 1],
                  o.calls[o.n_calls - 1] > 1 ? "s" : "");
     return OK;
@@ -106,6 +131,8 @@ const Verb verb_distill = {
     .name = "distill",
     .summary = "Makes of a trained run one that forecasts in a few network calls per sample, or in one.",
     .text = "Each stage halves the calls, or divides them by more: a step of the new network is trained to lead where\n"
-            "several steps of the one before lead (progressive distillation).  The data are those of the run.",
+            "several steps of the one before lead (progressive distillation).  The data are those of the run; weights that\n"
+            "suit any network are distilled on synthetic traffic.  data/pretrained/model.safetensors was made by\n"
+            "lead distill --model pretrained with its default options.",
     OPTIONS(table), .size = sizeof(Values), .defaults = defaults, .run = run, .stops = true,
 };

@@ -314,7 +314,7 @@ Status eval_scores(EvalScores *e, Cli *cli, EvalValues *v, TrafficSeries *s)
                          .validation = strcmp(v->split, "val") == 0, .stride = v->stride};
     if (r) {
         TRY(run_is_general(cli, &v->run, &general));
-        if (general) TRY(lead_general_config(&r->cfg, general, cli->scratch));
+        if (general) TRY(lead_general_config(&r->cfg, NULL, general, cli->scratch));
         else TRY(run_open(cli, &v->run, LEAD_BEST, r));
         if (!general) TRY(run_match_nodes(s, r->nodes, v->run.model, cli->perm));
         if (lead_refits_ridge(&r->cfg) && v->which != PROTOCOL_ROLLING)

@@ -30,7 +30,7 @@ static Status open_general(Guided *g, const RunOptions *o, const char *file, con
 {
     const int64_t first = lead_general_first(known.end), cut = known.end - (known.end - first) * 15 / 100;
     LeadConfig cfg;
-    TRY(lead_general_config(&cfg, file, g->cli->scratch));
+    TRY(lead_general_config(&cfg, NULL, file, g->cli->scratch));
     const TrafficRange all = {first, known.end}, before = {first, cut};
     TRY(lead_general_enough(s, before, &cfg, g->cli->scratch));
     TRY(run_open_general(g->cli, o, file, s, before, (TrafficRange){cut, known.end}, g->run));

@@ -164,10 +164,12 @@ static Status say_general(const char *file, Arena *a, Arena *scratch)
     SafeFile f;
     const char *manifest;
     LeadConfig cfg;
-    TRY(lead_general_config(&cfg, file, scratch));
+    int calls;
+    TRY(lead_general_config(&cfg, &calls, file, scratch));
     TRY(checkpoint_open(&f, a, file));
     Status s = checkpoint_meta(&f, "lead.manifest", &manifest);
     say("weights", "%s: lead pretrain, for any network of nodes; trained on synthetic traffic", file);
+    if (calls) say("distilled", "draws a sample in %d network call%s", calls, calls > 1 ? "s" : "");
     if (!s.code) s = say_made(manifest, file, a);
     safetensors_close(&f);
     return s;

@@ -181,7 +181,7 @@ static Status open_general(PathsForecast *f, Cli *cli, const PathsOptions *o, co
 {
     LeadConfig cfg;
     TRY(read_series(f, cli, o));
-    TRY(lead_general_config(&cfg, file, cli->scratch));
+    TRY(lead_general_config(&cfg, NULL, file, cli->scratch));
     keep_newest(f, cli, file);
     const int64_t known = f->t + 1, cut = known - known * 15 / 100;
     const TrafficRange all = {0, known}, before = {0, cut};

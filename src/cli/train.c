@@ -139,10 +139,14 @@ static Status from(Cli *cli, Values *v)
 {
     if (v->resume || v->update)
         return USAGE_ERROR("--from: want one of --from, --update and --resume, got two");
-    if (strcmp(v->from, "pretrained") == 0) v->from = file_bundled(GENERAL_BUNDLED, cli->perm);
+    if (strcmp(v->from, "pretrained") == 0) v->from = file_bundled(GENERAL_TEACHER, cli->perm);
     const LeadConfig preset = cli->config;
     LeadConfig c;
-    TRY(lead_general_config(&c, v->from, cli->scratch));
+    int calls;
+    TRY(lead_general_config(&c, &calls, v->from, cli->scratch));
+    if (calls)   // as for --update
+        return USAGE_ERROR("--from: %s was distilled to %d network call%s; want the weights that it was made of",
+                           v->from, calls, calls > 1 ? "s" : "");
     c.steps = (preset.steps + FROM_PART - 1) / FROM_PART;
     c.batch = preset.batch, c.batch_flows = preset.batch_flows, c.ema = preset.ema, c.patience = preset.patience;
     c.lr = preset.lr, c.warmup = preset.warmup, c.minutes = preset.minutes, c.seed = preset.seed;

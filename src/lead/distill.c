@@ -444,15 +444,15 @@ static Status stage(Distiller *d, Stage *g)
 
 // ---- all
 
-static Status check_calls(const DistillOptions *o, const LeadRecord *r)
+Status distill_check_calls(const DistillOptions *o, const char *file, int own, int diffusion_steps)
 {
     int before = o->teacher_calls;
-    if (r->calls && before != r->calls)
+    if (own && before != own)
         return USAGE_ERROR("teacher steps: %s was distilled to %d network call%s; want %d or another teacher, got %d",
-                           r->file, r->calls, r->calls > 1 ? "s" : "", r->calls, before);
-    if (before > r->cfg.diffusion_steps)
-        return USAGE_ERROR("teacher steps: want at most the %d diffusion times of the run, got %d",
-                           r->cfg.diffusion_steps, before);
+                           file, own, own > 1 ? "s" : "", own, before);
+    if (before > diffusion_steps)
+        return USAGE_ERROR("teacher steps: want at most the %d diffusion times of the run, got %d", diffusion_steps,
+                           before);
     for (int i = 0; i < o->n_calls; i++) {
         if (o->calls[i] < 1 || o->calls[i] >= before || before % o->calls[i])
             return USAGE_ERROR("network calls: want a smaller divisor of the %d before it, got %d", before,
@@ -471,7 +471,7 @@ static Status check_run(const Distiller *d, const LeadRecord *r)
                      d->o->model);
     if (strcmp(r->data_sha256, d->data_hash))
         return ERROR("%s: trained on other traffic than this; want the same file, times and marks", r->file);
-    return check_calls(d->o, r);
+    return distill_check_calls(d->o, r->file, r->calls, r->cfg.diffusion_steps);
 }
 
 static Status stages(Distiller *d, const char *const *dir, bool final)

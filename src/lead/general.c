@@ -35,12 +35,14 @@ static Status config_of(LeadConfig *cfg, const SafeFile *f, Arena *a)
     return OK;
 }
 
-Status lead_general_config(LeadConfig *cfg, const char *file, Arena *scratch)
+Status lead_general_config(LeadConfig *cfg, int *calls, const char *file, Arena *scratch)
 {
     const size_t mark = arena_mark(scratch);
+    int teacher, own;
     SafeFile f;
     TRY(checkpoint_open(&f, scratch, file));
-    const Status s = config_of(cfg, &f, scratch);
+    Status s = config_of(cfg, &f, scratch);
+    if (!s.code) s = lead_record_calls(cfg, &f, &teacher, calls ? calls : &own);
     safetensors_close(&f);
     arena_rewind(scratch, mark);
     return s;
@@ -51,6 +53,7 @@ static Status load_open(LeadRun *r, const SafeFile *f, const TrafficSeries *s, c
 {
     TRY(checkpoint_meta(f, "lead.manifest", &r->manifest));
     TRY(config_of(&r->cfg, f, r->perm));
+    TRY(lead_record_calls(&r->cfg, f, &r->teacher_calls, &r->calls));
     TRY(lead_stats_fit(&r->stats, r->perm, s, r->train, &r->cfg));
     paramset_init(&r->ps, r->perm, dev, (uint64_t)r->cfg.seed, true);
     const LeadShape shape = lead_stats_shape(&r->stats, &r->cfg);

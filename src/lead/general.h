@@ -5,14 +5,18 @@
 
 #include "lead/calibrate.h"
 
-#define GENERAL_BUNDLED "data/pretrained/model.safetensors"   // file_bundled (io/file.h) says where
+// file_bundled (io/file.h) says where.  The first draws in few network calls, distilled from the second, which has its
+// heads: what is trained or distilled further begins with that.
+#define GENERAL_BUNDLED "data/pretrained/model.safetensors"
+#define GENERAL_TEACHER "data/pretrained/teacher.safetensors"
 
 // Whether the file holds such weights.  Error: it cannot be read as a checkpoint.
 Status lead_is_general(bool *is, const char *file, Arena *scratch);
 bool lead_general_file(const SafeFile *f);   // the same of an open one
 
-// The configuration of such weights.  Errors: those of checkpoint_open; not such weights.
-Status lead_general_config(LeadConfig *cfg, const char *file, Arena *scratch);
+// The configuration of such weights, and the network calls that they were distilled to draw in (0: they were not; calls
+// may be NULL).  Errors: those of checkpoint_open; not such weights.
+Status lead_general_config(LeadConfig *cfg, int *calls, const char *file, Arena *scratch);
 
 // The first of the rows that such a run needs of a series that ends at row `end`: the newest 20000.  What is older
 // tells little of the next hours, and a forecast shall not wait for it.

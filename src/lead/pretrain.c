@@ -5,6 +5,8 @@
 
 #include "autograd/traffic.h"
 #include "io/file.h"
+#include "lead/distill.h"
+#include "lead/general.h"
 #include "nn/checkpoint.h"
 #include "tensor/clock.h"
 #include "tensor/philox.h"
@@ -20,6 +22,10 @@ typedef struct Pretrainer {
     Arena *perm, *network, *step, *scratch;
     ParamSet ps;
     LeadModel model;
+    ParamSet teacher_ps;       // with o->teacher
+    LeadModel teacher;
+    DistillPath path;
+    const char *made;          // lead.pretrain of its file
     Optim optim;
     Tape tape;
     int64_t done;              // networks
@@ -32,20 +38,28 @@ typedef struct World { TrafficSeries s; LeadStats stats; LeadData data; Tensor *
 
 // ---- files
 
+static const char *progress_text(const Pretrainer *p, Arena *a)
+{
+    return arena_printf(a, "%lld %d %lld %lld", (long long)p->o->networks, p->o->steps_each, (long long)p->done,
+                        (long long)p->optim.step);
+}
+
 static Status save(Pretrainer *p, const char *path, bool weights)
 {
     const size_t mark = arena_mark(p->scratch);
+    const PretrainTeacher *by = p->o->teacher;
     Arena *a = p->scratch;
     JsonWriter w = json_writer(a, 2);
     config_write_json(p->cfg, &w, NULL);
     const SafeMeta meta[] = {
         {"lead.config", json_text(&w, NULL)},
         {"lead.manifest", p->o->manifest ? p->o->manifest : ""},
-        {"lead.pretrain", arena_printf(a, "%lld %d %lld %lld", (long long)p->o->networks, p->o->steps_each,
-                                       (long long)p->done, (long long)p->optim.step)},
+        {"lead.pretrain", by ? p->made : progress_text(p, a)},
         {"lead.smooth_loss", arena_printf(a, "%.17g", p->smooth)},
+        {"lead.distill", by ? arena_printf(a, "%d %d %d %d", by->before, by->calls, by->steps, by->tune_steps) : ""},
+        {"lead.distill_manifest", by ? by->manifest : ""},
     };
-    const int n = (int)(sizeof meta / sizeof *meta);
+    const int n = (int)(sizeof meta / sizeof *meta) - (by ? 0 : 2);
     const Status s = (weights ? checkpoint_save_weights : checkpoint_save)(path, &p->ps, meta, n, NULL, 0, a);
     arena_rewind(p->scratch, mark);
     p->saved = clock_seconds();
@@ -89,7 +103,10 @@ static Status check_files(const Pretrainer *p)
 
 // ---- one network
 
-static uint64_t network_seed(const Pretrainer *p) { return (uint64_t)p->cfg->seed * 1000003 + (uint64_t)p->done; }
+static uint64_t network_seed(const Pretrainer *p)
+{
+    return (uint64_t)p->cfg->seed * 1000003 + (uint64_t)(p->o->first + p->done);
+}
 
 // Rows that the statistics of this network are fitted on.
 static int64_t fit_rows(const Pretrainer *p, int64_t T)
@@ -112,10 +129,18 @@ static Status world_make(Pretrainer *p, World *w, bool *fits)
     *fits = n > 0 && !lead_stats_fit(&w->stats, p->network, &w->s, (TrafficRange){0, cut}, cfg).code;
     if (!*fits) return OK;
     TRY(lead_data_new(&w->data, &p->tape, p->network, &w->stats, cfg, &w->s));
-    p->model.shape = lead_stats_shape(&w->stats, cfg);   // the weights suit any
+    p->model.shape = p->teacher.shape = lead_stats_shape(&w->stats, cfg);   // the weights suit any
     for (int64_t i = 0; i < n; i++) start[i] += cfg->history - 1;
     w->windows = lead_data_rows(&w->data, p->network, start, n);
     return OK;
+}
+
+static Tensor *loss_of(Pretrainer *p, const LeadBatch *b)
+{
+    const PretrainTeacher *by = p->o->teacher;
+    if (!by) return lead_loss(&p->tape, &p->model, b);
+    return by->tuning ? distill_crps(&p->tape, &p->model, b, by->calls)
+                      : distill_loss(&p->tape, &p->teacher, &p->model, b, &p->path);
 }
 
 static double train_step(Pretrainer *p, World *w)
@@ -123,14 +148,15 @@ static double train_step(Pretrainer *p, World *w)
     Tape *t = &p->tape;
     const RandomAddress at = {.seed = (uint64_t)p->cfg->seed, .site = SITE_SHUFFLE};
     double loss;
-    tape_set_step(t, (uint32_t)p->optim.step);
+    tape_set_step(t, (uint32_t)(p->o->first * p->o->steps_each + p->optim.step));
     tape_reset(t);
-    t->record = t->training = true;
+    t->record = true;
+    t->training = !p->o->teacher;
     optim_rates(&p->optim, &p->ps);
     paramset_zero_grad(&p->ps);
     Tensor *rows = tape_draw_windows(t, w->windows, w->batch, at, t->clock);
     const LeadBatch b = lead_data_training_batch(t, &w->data, rows, lead_data_factor(t, &w->data));
-    Tensor *l = lead_loss(t, &p->model, &b);
+    Tensor *l = loss_of(p, &b);
     tape_backward(t, l);
     optim_update(&p->optim, t, &p->ps);
     tensor_get_f64(l, &loss, 1);
@@ -172,6 +198,28 @@ static Status train_network(Pretrainer *p)
 
 // ---- all
 
+static Status load_teacher(Pretrainer *p, const SafeFile *f)
+{
+    const char *made;
+    TRY(checkpoint_meta(f, "lead.pretrain", &made));
+    p->made = arena_printf(p->perm, "%s", made);
+    TRY(checkpoint_load(f, &p->teacher_ps));
+    return checkpoint_load_start(f, &p->ps);
+}
+
+static Status open_teacher(Pretrainer *p, const LeadShape *shape)
+{
+    SafeFile f;
+    const PretrainTeacher *by = p->o->teacher;
+    paramset_init(&p->teacher_ps, p->perm, p->dev, (uint64_t)p->cfg->seed, true);
+    TRY(lead_model_new(&p->teacher, &p->teacher_ps, p->cfg, shape, p->scratch));
+    p->path = distill_path(&p->teacher.schedule, by->before, by->calls, p->perm);
+    TRY(checkpoint_open(&f, p->perm, by->file));
+    const Status s = load_teacher(p, &f);
+    safetensors_close(&f);
+    return s;
+}
+
 static Status setup(Pretrainer *p)
 {
     const LeadConfig *cfg = p->cfg;
@@ -195,6 +243,11 @@ static Status setup(Pretrainer *p)
     p->tape.seed = (uint64_t)cfg->seed;
     p->unfinished = arena_printf(p->perm, "%s.unfinished", p->o->out);
     TRY(check_files(p));
+    if (p->o->teacher) {
+        p->optim.decay = 0;   // the heads get no gradient and must stay as they are
+        p->optim.warmup = p->optim.total / 20;
+        TRY(open_teacher(p, &shape));
+    }
     return p->o->resume ? resume(p) : OK;
 }
 
@@ -208,9 +261,10 @@ Status lead_pretrain(const LeadConfig *cfg, const PretrainOptions *o, const Devi
     p.saved = p.began;
     while (p.done < o->networks && !(o->stop && *o->stop)) {
         TRY(train_network(&p));
-        if (clock_seconds() - p.saved > every && p.done < o->networks) TRY(save(&p, p.unfinished, false));
+        if (clock_seconds() - p.saved > every && p.done < o->networks && !o->teacher)
+            TRY(save(&p, p.unfinished, false));
     }
-    if (p.done < o->networks) return save(&p, p.unfinished, false);
+    if (p.done < o->networks) return o->teacher ? OK : save(&p, p.unfinished, false);
     TRY(save(&p, o->out, true));
     unlink(p.unfinished);
     return OK;

@@ -19,10 +19,22 @@ typedef struct PretrainReport {
     double seconds;
 } PretrainReport;
 
+// What is trained instead: to draw in `calls` network calls what the weights in `file` draw in `before`; with tuning,
+// to draw forecasts of less CRPS in `calls`, beginning with `file` (lead/distill.h).
+typedef struct PretrainTeacher {
+    const char *file;
+    int before, calls;
+    bool tuning;
+    int steps, tune_steps;                     // recorded in the file
+    const char *manifest;                      // JSON text of the distillation, stored in the file
+} PretrainTeacher;
+
 typedef struct PretrainOptions {
     const char *out;                           // file of weights; <out>.unfinished holds what is resumed from
     bool resume;
     const char *manifest;                      // JSON text stored in the file; may be NULL
+    const PretrainTeacher *teacher;            // or NULL.  With one a stopped run is given up, not saved
+    int64_t first;                             // number of the first network and step: others draw other numbers
     int64_t networks;
     int steps_each;                            // training steps on each
     double checkpoint_seconds;                 // between those; 0 = 120

@@ -32,18 +32,17 @@ static Status check_rows(const SafeFile *f, const LeadRecord *r)
 
 static const int64_t MOST_ROWS = (int64_t)1 << 40;   // more than any series
 
-// How many network calls a distilled run was made for, and by how many it was taught.
-static Status read_calls(LeadRecord *r, const SafeFile *f)
+Status lead_record_calls(const LeadConfig *cfg, const SafeFile *f, int *teacher_calls, int *calls)
 {
     int64_t n[4];
-    r->calls = r->teacher_calls = 0;
+    *calls = *teacher_calls = 0;
     if (!safetensors_meta(f, "lead.distill")) return OK;
     TRY(checkpoint_numbers(f, "lead.distill", 4, 0, INT32_MAX, n));
-    if (n[1] < 1 || n[0] <= n[1] || n[1] != r->cfg.sample_steps)
+    if (n[1] < 1 || n[0] <= n[1] || n[1] != cfg->sample_steps)
         return ERROR("%s: lead.distill: want calls of the teacher above those of the run, which are its sample_steps "
-                     "%d, got %lld and %lld", f->path, r->cfg.sample_steps, (long long)n[0], (long long)n[1]);
-    r->teacher_calls = (int)n[0];
-    r->calls = (int)n[1];
+                     "%d, got %lld and %lld", f->path, cfg->sample_steps, (long long)n[0], (long long)n[1]);
+    *teacher_calls = (int)n[0];
+    *calls = (int)n[1];
     return OK;
 }
 
@@ -87,7 +86,7 @@ Status lead_record_read(LeadRecord *r, Arena *a, const SafeFile *f)
     r->note = f->note;
     r->file = f->path;
     r->parameters = count_parameters(f);
-    TRY(read_calls(r, f));
+    TRY(lead_record_calls(&r->cfg, f, &r->teacher_calls, &r->calls));
     return check_rows(f, r);
 }
 

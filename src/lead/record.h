@@ -29,6 +29,10 @@ Status lead_record_read(LeadRecord *r, Arena *a, const SafeFile *f);
 // no run there; a file that is damaged, of another program or version.
 Status lead_record_open(LeadRecord *r, Arena *a, const char *dir);
 
+// How many network calls a distilled run of this configuration draws in, and by how many it was taught; 0: another run.
+// Error: values that no distillation writes.
+Status lead_record_calls(const LeadConfig *cfg, const SafeFile *f, int *teacher_calls, int *calls);
+
 // The configuration alone.  Keys that it lacks get the values of `paper`.  Errors: values that config_check refuses.
 Status lead_record_config(LeadConfig *cfg, Arena *a, const SafeFile *f);
 
