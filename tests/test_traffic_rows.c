@@ -297,6 +297,40 @@ static void rows_left_out(TestLog *log, Arena *a)
          u.left_out);
 }
 
+static float at_level(const NaiveModel *m, int q, int k) { return m->residual[(int64_t)q * m->K * m->F + k]; }
+
+// A quick fit is the fit where there is little; where there is much, old rows are not looked at.
+static void quick_fit(TestLog *log, Arena *a)
+{
+    enum { T = 9000, SHORT = 500, OLD = T - 4096 - 2048 - 8 * D };   // a week and more: seasons of ridge
+    const TrafficSeries s = make_series(a, CN, T, 3600, 5);
+    TrafficSeries old = s;
+    old.x = arena_alloc(a, (size_t)T * CF * sizeof *old.x);
+    for (int64_t k = 0; k < (int64_t)T * CF; k++) old.x[k] = k < (int64_t)OLD * CF && k % 3 == 0 ? 4 * s.x[k] : s.x[k];
+    RidgeModel ridge;
+    Status st = ridge_fit(&ridge, a, &s, (TrafficRange){0, T}, CK, RIDGE_LAMBDA);
+    TEST(log, !st.code, "%s", st.msg);
+    for (int kind = 0; kind < NAIVE_KINDS; kind++) {
+        const bool kept = kind == NAIVE_RIDGE || kind == NAIVE_RIDGE_SCALE;
+        const TrafficRange few = {0, SHORT}, all = {0, T};
+        NaiveModel m[5];
+        st = naive_fit(&m[0], a, (NaiveKind)kind, &s, few, few, H, CK, kept ? &ridge : NULL);
+        if (!st.code) st = naive_fit_quick(&m[1], a, (NaiveKind)kind, &s, few, few, H, CK, kept ? &ridge : NULL);
+        if (!st.code) st = naive_fit_quick(&m[2], a, (NaiveKind)kind, &s, all, few, H, CK, kept ? &ridge : NULL);
+        if (!st.code) st = naive_fit_quick(&m[3], a, (NaiveKind)kind, &old, all, few, H, CK, kept ? &ridge : NULL);
+        if (!st.code) st = naive_fit(&m[4], a, (NaiveKind)kind, &old, all, few, H, CK, kept ? &ridge : NULL);
+        if (!TEST(log, !st.code, "%s: %s", naive_names[kind], st.msg)) continue;
+        const size_t bytes = (size_t)NAIVE_LEVELS * CK * CF * sizeof(float);
+        TEST(log, !memcmp(m[0].residual, m[1].residual, bytes), "%s: quick and not, of %d rows", naive_names[kind],
+             SHORT);
+        if (kind == NAIVE_MEAN || kind == NAIVE_ETS || kind == NAIVE_AVERAGE) continue;   // fitted on all rows
+        TEST(log, !memcmp(m[2].residual, m[3].residual, bytes), "%s: a quick fit looks at old rows",
+             naive_names[kind]);
+        TEST(log, memcmp(m[3].residual, m[4].residual, bytes) && isfinite(at_level(&m[3], 98, CK * CF - 1)),
+             "%s: the whole fit does not", naive_names[kind]);
+    }
+}
+
 void test_traffic_rows(TestLog *log)
 {
     Arena *a = arena_new("test_traffic_rows", (size_t)4 << 30, NULL);
@@ -304,5 +338,6 @@ void test_traffic_rows(TestLog *log)
     exponential_smoothing(log, a);
     mean_of_slots(log, a);
     rows_left_out(log, a);
+    quick_fit(log, a);
     arena_delete(a);
 }

@@ -202,14 +202,15 @@ static double naive_crps(const LeadRun *r, NaiveModel *m, const int64_t *at, int
 static const double WORTH = 0.99;   // a naive forecast must be better by so much
 
 // Compares the network with the naive forecasts on the rows at[0 .. n).
-static void try_naive(LeadRun *r, TrafficRange val, const int64_t *at, int n, Calibration *out)
+static void try_naive(LeadRun *r, TrafficRange val, const int64_t *at, int n, bool quick, Calibration *out)
 {
     out->naive_crps = INFINITY;
     for (int kind = 0; kind < NAIVE_KINDS; kind++) {
         const size_t mark = arena_mark(r->perm);
         NaiveModel m;
-        const Status fit = naive_fit(&m, r->perm, (NaiveKind)kind, r->series, r->train, val, r->cfg.history,
-                                     r->stats.Kt, r->stats.ridge.coef ? &r->stats.ridge : NULL);
+        const Status fit = (quick ? naive_fit_quick : naive_fit)(
+            &m, r->perm, (NaiveKind)kind, r->series, r->train, val, r->cfg.history, r->stats.Kt,
+            r->stats.ridge.coef ? &r->stats.ridge : NULL);
         // one that cannot be made of this history or of so few rows is no rival
         const double crps = fit.code ? INFINITY : naive_crps(r, &m, at, n);
         arena_rewind(r->perm, mark);
@@ -246,7 +247,7 @@ static Status calibrate_rival(LeadRun *r, TrafficRange val, int most, Calibratio
     }
     for (int k = 0; k < K; k++) out->after += crps[k] / values;
     out->before = out->after;
-    try_naive(r, val, at, windows, out);
+    try_naive(r, val, at, windows, false, out);
     *r->stats.fallback = 0;   // its row is its own
     out->fallback = false;
     r->rival_scale = NULL;   // it lay here
@@ -291,7 +292,7 @@ Status lead_calibrate(LeadRun *r, TrafficRange val, int most, Calibration *out)
         out->before += sums.crps[UNCHANGED * K + k] / values;
         out->after += sums.crps[a * K + k] / values;
     }
-    try_naive(r, val, at, windows, out);
+    try_naive(r, val, at, windows, most <= CALIBRATE_QUICK, out);
     arena_rewind(r->perm, mark);
     lead_data_set_calibration(&r->data, &r->tape, r->perm);
     return OK;

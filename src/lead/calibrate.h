@@ -8,7 +8,7 @@
 
 #include "lead/forecast.h"
 
-enum { CALIBRATE_WINDOWS = 128, CALIBRATE_LEAST = 8 };   // windows that are drawn; fewer than so many: a = 1
+enum { CALIBRATE_WINDOWS = 128, CALIBRATE_QUICK = 32, CALIBRATE_LEAST = 8 };   // windows that are drawn; fewer: a = 1
 
 // If the naive forecast of least CRPS on these windows (traffic/naive.h, fitted on the training rows) is better than
 // the network by more than a hundredth, the run forecasts with it (LeadStats.fallback, lead/fallback.h).
@@ -26,7 +26,8 @@ typedef struct Calibration {
 // Chooses both on evenly spaced windows of the rows val, sets them in r->stats and r->data.  The run has a series
 // attached and target residual (else nothing is changed: one step after another feeds samples back).  Errors: those of
 // lead_forecast.
-// most: windows at most, 1 .. CALIBRATE_WINDOWS.
+// most: windows at most, 1 .. CALIBRATE_WINDOWS; where they are CALIBRATE_QUICK or fewer, the naive forecasts are fitted
+// quickly too (naive_fit_quick).
 Status lead_calibrate(LeadRun *r, TrafficRange val, int most, Calibration *out);
 
 // Draws the first few of these windows and forgets them: before a training, to see what its end calls and takes.

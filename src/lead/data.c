@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lead/rival.h"
+#include "traffic/ridge_gram.h"
 
 // ---- on the device
 
@@ -96,32 +97,32 @@ static int32_t *forecast_rows(const TrafficSeries *s, Arena *a)
     return row;
 }
 
-static Tensor *ridge_base(Tape *t, const LeadData *d, WindowRows rows);
-
-// The base's forecasts of `n` steps ahead, made at every row of the series -> made[i] [T,F], in scale s.  Rows where
-// none can be made hold some other row's.
-static void put_forecasts(const LeadData *d, Tape *t, Arena *a, const int32_t *can, const int *steps, int n,
-                          Tensor **made)
+// The base's forecast h steps ahead, made at every row of the series -> made [T,F], in scale s.  Rows where none can be
+// made hold some other row's.
+static void put_forecast(const LeadData *d, Tape *t, const TrafficSeries *s, const int32_t *can, int h, Tensor *made)
 {
-    enum { ROWS = 128 };
-    int64_t at[ROWS], F = d->st->F, some = 0;
-    while (some < d->T - 1 && can[some] < 0) some++;
-    for (int i = 0; i < n; i++) {
-        made[i] = tensor_new(a, t->dev, REAL, SHAPE(1, d->T, F), "forecasts");
-        tensor_fill(made[i], 0);
+    Arena *a = t->scratch;
+    const size_t mark = arena_mark(a), step = arena_mark(t->step);
+    const int64_t T = d->T, F = d->st->F;
+    int64_t some = 0, e[RIDGE_SEASON];
+    while (some < T && can[some] < 0) some++;
+    tensor_fill(made, 0);
+    if (some == T) return;
+    int32_t *lag = arena_alloc(a, (size_t)T * RIDGE_LAGS * sizeof *lag);
+    int32_t *season = arena_alloc(a, (size_t)T * RIDGE_SEASON * sizeof *season);
+    for (int64_t r = 0; r < T; r++) {
+        const int64_t at = can[r] < 0 ? some : r;
+        bool day, week;
+        ridge_season_rows(s, at, h, e, &day, &week);
+        for (int l = 0; l < RIDGE_LAGS; l++) lag[r * RIDGE_LAGS + l] = (int32_t)(at - (RIDGE_LAGS - 1) + l);
+        for (int i = 0; i < RIDGE_SEASON; i++) season[r * RIDGE_SEASON + i] = (int32_t)e[i];
     }
-    for (int64_t first = 0; can[some] >= 0 && first < d->T; first += ROWS) {
-        const size_t mark = arena_mark(t->step);
-        const int64_t B = d->T - first < ROWS ? d->T - first : ROWS;
-        for (int64_t i = 0; i < B; i++) at[i] = can[first + i] < 0 ? some : first + i;
-        const WindowRows rows = tape_window_rows(t, lead_data_rows(d, t->step, at, B), d->place, d->valid, &d->window);
-        Tensor *base = ridge_base(t, d, rows);
-        for (int i = 0; i < n; i++) {
-            Tensor *step = tape_reshape(t, tape_slice(t, base, 1, steps[i] - 1, 1), SHAPE(1, B, F));
-            tape_cache_put(t, made[i], step, first);
-        }
-        arena_rewind(t->step, mark);
-    }
+    WindowRows rows = {put_i32(t, a, lag, T * RIDGE_LAGS), put_i32(t, a, season, T * RIDGE_SEASON)};
+    rows.rows->shape = SHAPE(T, RIDGE_LAGS), rows.season->shape = SHAPE(T, 1, RIDGE_SEASON);
+    Tensor *base = tape_ridge(t, d->x, tape_slice(t, d->coef, 2, h - 1, 1), rows, d->model, RIDGE_LAGS - 1);
+    device_copy(t->dev, made->x, lead_data_scale(t, d, tape_reshape(t, base, SHAPE(T, F)))->x, tensor_bytes(made));
+    arena_rewind(t->step, step);
+    arena_rewind(a, mark);
 }
 
 // Moving averages of the base's errors (flow_news).
@@ -133,9 +134,8 @@ static void put_errors(LeadData *d, Tape *t, Arena *perm, const TrafficSeries *s
     const int32_t *can = forecast_rows(s, a);
     int32_t *origin = arena_alloc(a, 2 * (size_t)d->T * sizeof *origin), *known = origin + d->T;
     int steps[ERROR_STEPS];
-    Tensor *made[ERROR_STEPS];
     d->error_steps = lead_error_steps(d->st->Kt, steps);
-    put_forecasts(d, t, a, can, steps, d->error_steps, made);
+    Tensor *made = tensor_new(a, t->dev, REAL, SHAPE(d->T, F), "forecasts");
     for (int i = 0; i < d->error_steps; i++) {
         for (int64_t r = 0; r < d->T; r++) {
             const int64_t from = s->valid[r] ? traffic_row_at(s, r, -steps[i]) : -1;
@@ -145,8 +145,8 @@ static void put_errors(LeadData *d, Tape *t, Arena *perm, const TrafficSeries *s
         const size_t each = arena_mark(a);
         Tensor *sigma = tape_reshape(t, tape_slice(t, d->units.sigma, 0, steps[i] - 1, 1), SHAPE(F));
         Tensor *error = tensor_new(a, t->dev, REAL, SHAPE(d->T, 2 * F), "errors");
-        made[i]->shape = SHAPE(d->T, F);
-        tape_run(t, OP_base_error, 4, (Tensor *[]){d->u, made[i], put_i32(t, a, origin, d->T), sigma}, 1, &error, NULL);
+        put_forecast(d, t, s, can, steps[i], made);
+        tape_run(t, OP_base_error, 4, (Tensor *[]){d->u, made, put_i32(t, a, origin, d->T), sigma}, 1, &error, NULL);
         Tensor *valid = put_i32(t, a, known, d->T);
         d->error[i] = moving_averages(d, t, perm, error, valid, false, ERROR_AVERAGES, error_hours);
         arena_rewind(a, each);

@@ -5,7 +5,7 @@
 #include "lead/record.h"
 #include "traffic/ridge_gram.h"
 
-enum { QUICK_WINDOWS = 32, QUICK_SAMPLES = 8 };   // of the calibration, which shall take a second
+enum { QUICK_SAMPLES = 8 };   // of the calibration, which shall take a second
 static const char KEY[] = "lead.pretrain";
 
 bool lead_general_file(const SafeFile *f)
@@ -114,7 +114,7 @@ Status lead_general_load(LeadRun *r, const char *file, const TrafficSeries *s, T
     TRY(lead_run_attach(r, s));
     const int samples = r->cfg.samples;
     r->cfg.samples = samples < QUICK_SAMPLES ? samples : QUICK_SAMPLES;
-    const Status done = lead_calibrate(r, val, QUICK_WINDOWS, out);
+    const Status done = lead_calibrate(r, val, CALIBRATE_QUICK, out);
     r->cfg.samples = samples;
     return done;
 }

@@ -14,7 +14,7 @@ static const double error_rates[CONDITIONAL_ERRORS] = {0.1, 0.01};
 
 static void forget(Conditional *c)
 {
-    c->t = -1;
+    c->t = c->first - 1;
     c->n_changes = 0;
     memset(c->n_errors, 0, (size_t)c->K * sizeof *c->n_errors);
     for (int i = 0; i <= c->K; i++) c->made_at[i] = -1;
@@ -155,6 +155,12 @@ Conditional *conditional_new(Arena *a, const RidgeModel *ridge)
     c->made_at = arena_alloc(a, (K + 1) * sizeof *c->made_at);
     forget(c);
     return c;
+}
+
+void conditional_begin(Conditional *c, int64_t first)
+{
+    c->first = first;
+    forget(c);
 }
 
 // Adds the forecast after row c->t, number i of n, to the normal equations.

@@ -25,7 +25,8 @@ typedef struct Conditional {
     double *w;                   // [K][F][CONDITIONAL_INPUTS]
     double *e;                   // [K][F] kbit/s
     double *low, *high;          // [K][F] of log sigma
-    // what is known after row t; -1 = nothing yet
+    int64_t first;               // rows before it are not looked at [0]
+    // what is known after row t; first - 1 = nothing yet
     int64_t t, n_changes;
     double *change;              // [CONDITIONAL_CHANGES][F] EWMA(|dx|)
     int64_t *n_errors;           // [K]
@@ -36,13 +37,16 @@ typedef struct Conditional {
 
 // An unfitted scale of the forecasts of ridge, which it keeps.
 Conditional *conditional_new(Arena *a, const RidgeModel *ridge);
+// What lies before row `first` is not looked at: for the sake of time, where some thousand rows lie between it and the
+// rows that are wanted.
+void conditional_begin(Conditional *c, int64_t first);
 
 // Fits on the forecasts after rows at[0..n), ascending, whose residuals are r [K][F][n] kbit/s (NaN: the truth was not
 // measured), and divides r by sigma.  Scratch memory comes from a.
 void conditional_fit(Conditional *c, Arena *a, const TrafficSeries *s, const int64_t *at, int64_t n, float *r);
 
 // sigma [K][F] kbit/s of the forecast after row t, which has 12 valid rows of one run up to it.  Quick when t is above
-// that of the call before, else everything since row 0 is gone through again; the result is the same.
+// that of the call before, else everything since the first row is gone through again; the result is the same.
 void conditional_sigma(Conditional *c, const TrafficSeries *s, int64_t t, float *sigma);
 
 #endif

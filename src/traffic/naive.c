@@ -7,7 +7,8 @@
 #include "traffic/metrics.h"
 #include "traffic/scaling.h"
 
-enum { MAX_RESIDUAL_WINDOWS = 4096, LEAST_RESIDUAL_WINDOWS = 256, MAX_CHOICE_WINDOWS = 2048 };
+enum { MAX_RESIDUAL_WINDOWS = 4096, LEAST_RESIDUAL_WINDOWS = 256, MAX_CHOICE_WINDOWS = 2048, QUICK_ROWS = 4096,
+       QUICK_WINDOWS = 512 };
 
 const char *const naive_names[NAIVE_KINDS] = {"persistence", "yesterday", "lastweek", "average", "mean",
                                               "ets", "ridge", "ridge-scale"};
@@ -145,15 +146,15 @@ void naive_residuals(const TrafficSeries *s, int64_t t, int K, const float *poin
 }
 
 // Quantiles of the residuals of some training windows; NAIVE_RIDGE_SCALE: fits the scale and divides by it first.
-static Status fit_residuals(NaiveModel *m, Arena *a, const TrafficSeries *s, TrafficRange train)
+static Status fit_residuals(NaiveModel *m, Arena *a, const TrafficSeries *s, TrafficRange train, int64_t most)
 {
     const int64_t KF = (int64_t)m->K * m->F;
     int64_t *t, all = traffic_windows(s, a, train, m->history, m->K, 1, &t);
     if (!all)
         return ERROR("%s: want training windows of %d + %d snapshots, got none in rows %lld .. %lld",
                      naive_names[m->kind], m->history, m->K, (long long)train.begin, (long long)train.end - 1);
-    const int64_t most = m->K <= 32 ? MAX_RESIDUAL_WINDOWS : MAX_RESIDUAL_WINDOWS * 32 / m->K;
-    const int64_t enough = most > LEAST_RESIDUAL_WINDOWS ? most : LEAST_RESIDUAL_WINDOWS;
+    const int64_t fewer = m->K <= 32 ? most : most * 32 / m->K;
+    const int64_t enough = fewer > LEAST_RESIDUAL_WINDOWS ? fewer : LEAST_RESIDUAL_WINDOWS;
     const int64_t n = all < enough ? all : enough;
     float *r = arena_alloc(a, (size_t)(n * KF) * sizeof *r);   // [KF][n]: sorted in place below
     float *point = arena_alloc(a, (size_t)KF * sizeof *point);
@@ -189,8 +190,14 @@ static Status fit_ridge(NaiveModel *m, Arena *a, const TrafficSeries *s, Traffic
     return ridge_fit(ridge, a, s, train, m->K, RIDGE_LAMBDA);
 }
 
-Status naive_fit(NaiveModel *m, Arena *a, NaiveKind kind, const TrafficSeries *s, TrafficRange train, TrafficRange val,
-                 int history, int K, const RidgeModel *ridge)
+// The newest `rows` rows of r.
+static TrafficRange newest(TrafficRange r, int64_t rows)
+{
+    return r.end - r.begin > rows ? (TrafficRange){r.end - rows, r.end} : r;
+}
+
+static Status fit(NaiveModel *m, Arena *a, NaiveKind kind, const TrafficSeries *s, TrafficRange train, TrafficRange val,
+                  int history, int K, const RidgeModel *ridge, bool quick)
 {
     *m = (NaiveModel){.kind = kind, .F = s->N * s->N, .K = K, .history = history};
     const size_t KF = (size_t)K * (size_t)m->F;
@@ -202,9 +209,23 @@ Status naive_fit(NaiveModel *m, Arena *a, NaiveKind kind, const TrafficSeries *s
     if (kind == NAIVE_RIDGE_SCALE) {
         m->sigma = arena_alloc(a, KF * sizeof *m->sigma);
         m->scale = conditional_new(a, m->ridge);
+        if (quick) conditional_begin(m->scale, newest(train, QUICK_ROWS + QUICK_ROWS / 2).begin);
     }
     size_t mark = arena_mark(a);
-    Status status = fit_residuals(m, a, s, train);
+    Status status = fit_residuals(m, a, s, quick ? newest(train, QUICK_ROWS) : train,
+                                  quick ? QUICK_WINDOWS : MAX_RESIDUAL_WINDOWS);
     arena_rewind(a, mark);
     return status;
+}
+
+Status naive_fit(NaiveModel *m, Arena *a, NaiveKind kind, const TrafficSeries *s, TrafficRange train, TrafficRange val,
+                 int history, int K, const RidgeModel *ridge)
+{
+    return fit(m, a, kind, s, train, val, history, K, ridge, false);
+}
+
+Status naive_fit_quick(NaiveModel *m, Arena *a, NaiveKind kind, const TrafficSeries *s, TrafficRange train,
+                       TrafficRange val, int history, int K, const RidgeModel *ridge)
+{
+    return fit(m, a, kind, s, train, val, history, K, ridge, true);
 }

@@ -50,6 +50,10 @@ typedef struct NaiveModel {
 // Errors: no training window of history + K rows; ridge_fit's.
 Status naive_fit(NaiveModel *m, Arena *a, NaiveKind kind, const TrafficSeries *s, TrafficRange train, TrafficRange val,
                  int history, int K, const RidgeModel *ridge);
+// The same for a quick comparison of forecasts: residuals of 512 windows of the newest 4096 training rows, and ridge-scale
+// looks at no more than 2048 rows before these.
+Status naive_fit_quick(NaiveModel *m, Arena *a, NaiveKind kind, const TrafficSeries *s, TrafficRange train,
+                       TrafficRange val, int history, int K, const RidgeModel *ridge);
 
 // out [K][F] kbit/s.  t = last known row, with `history` rows of one run up to it.  Models that go through the rows in
 // order (naive_has_state) keep where they are: quick for rising t, not to be called from two threads; results do not

@@ -4,7 +4,7 @@
 #include <string.h>
 
 enum { LAGS = RIDGE_LAGS, INPUTS = RIDGE_INPUTS, ONE = RIDGE_ONE, COLS = RIDGE_COLS, TARGET = RIDGE_TARGET,
-       BLOCK = RIDGE_BLOCK };
+       BLOCK = RIDGE_BLOCK, DOTS = 6 };
 
 const int ridge_season_inputs[RIDGE_FITS] = {4, 3, 0};
 
@@ -35,22 +35,26 @@ RidgeRows ridge_rows_find(const TrafficSeries *s, Arena *a, const int64_t *start
     return r;
 }
 
-// Four dot products with one vector.
-static void dot4(const double *a, const double *const b[4], int n, double *const out[4])
+// Six dot products with one vector: so many sums hide the latency of an addition.
+static void dot6(const double *a, const double *const b[DOTS], int n, double *const out[DOTS])
 {
-    const double *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3];
-    double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-#pragma omp simd reduction(+ : s0, s1, s2, s3)
+    const double *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3], *b4 = b[4], *b5 = b[5];
+    double s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0;
+#pragma omp simd reduction(+ : s0, s1, s2, s3, s4, s5)
     for (int i = 0; i < n; i++) {
         s0 += a[i] * b0[i];
         s1 += a[i] * b1[i];
         s2 += a[i] * b2[i];
         s3 += a[i] * b3[i];
+        s4 += a[i] * b4[i];
+        s5 += a[i] * b5[i];
     }
     *out[0] += s0;
     *out[1] += s1;
     *out[2] += s2;
     *out[3] += s3;
+    *out[4] += s4;
+    *out[5] += s5;
 }
 
 // gram[i][j] += sum over the block of col i * col j, for the columns list[from..n) and all list[0..] up to themselves.
@@ -58,15 +62,15 @@ static void gram_add(RidgeGram gram, double (*col)[BLOCK], const int *list, int 
 {
     double ignored = 0;
     for (int i = from; i < n; i++)
-        for (int j = 0; j <= i; j += 4) {
-            const double *b[4];
-            double *out[4];
-            for (int k = 0; k < 4; k++) {
+        for (int j = 0; j <= i; j += DOTS) {
+            const double *b[DOTS];
+            double *out[DOTS];
+            for (int k = 0; k < DOTS; k++) {
                 bool use = j + k <= i;
                 b[k] = col[list[use ? j + k : i]];
                 out[k] = use ? &gram[list[i]][list[j + k]] : &ignored;
             }
-            dot4(col[list[i]], (const double *const *)b, rows, out);
+            dot6(col[list[i]], (const double *const *)b, rows, out);
         }
 }
 
