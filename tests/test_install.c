@@ -50,7 +50,8 @@ static void check_tree(const World *w)
     static const char *const files[] = {"bin/lead", "lib/liblead.a", "lib/liblead.so", "lib/pkgconfig/lead.pc",
                                         "include/lead/tensor/tensor.h", "include/lead/tensor/ops.def",
                                         "share/lead/gpt2-small/model.safetensors",
-                                        "share/lead/pretrained/model.safetensors", "share/man/man1/lead.1",
+                                        "share/lead/pretrained/model.safetensors",
+                                        "share/lead/pretrained/teacher.safetensors", "share/man/man1/lead.1",
                                         "share/doc/lead/README.md", "share/doc/lead/docs/operations.md",
                                         "share/doc/lead/examples/nightly.sh"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)

@@ -7,6 +7,7 @@
 
 #include "io/file.h"
 #include "io/sha256.h"
+#include "lead/distill_general.h"
 #include "lead/general.h"
 #include "lead/pretrain.h"
 #include "lead_world.h"
@@ -227,6 +228,79 @@ static void check_memory(TestLog *log, Arena *a, const char *file)
          "the most: %d windows, %lld", fit.windows, (long long)fit.rows);
 }
 
+// ---- distillation
+
+static Status distil(const DistillOptions *o)
+{
+    World *w = world_new(device_cpu_f32(ISA_SCALAR), false);
+    Arena *network = arena_new("network", (size_t)1 << 32, NULL);
+    const Status s = lead_distill_general(o, &w->dev, w->perm, network, w->step, w->scratch);
+    arena_delete(network);
+    world_delete(w);
+    return s;
+}
+
+// Samples [8][4][F] after row 480 by the weights of `file`, in `calls` network calls of ddim, not calibrated.
+static void draw(TestLog *log, const char *file, const TrafficSeries *s, int calls, float *point, float *samples)
+{
+    World *w = world_new(device_cpu_f32(ISA_SCALAR), false);
+    LeadRun r;
+    Calibration c;
+    const int64_t t = 480;
+    Status st = lead_general_load(&r, file, s, (TrafficRange){0, 400}, (TrafficRange){400, 400}, 0, &w->dev, w->perm,
+                                  w->step, w->scratch, &c);
+    r.cfg.sampler = SAMPLER_DDIM, r.cfg.sample_steps = calls;
+    if (!st.code) st = lead_forecast(&r, &t, 1, samples, point);
+    TEST(log, !st.code, "%s, %d calls: %s", file, calls, st.msg);
+    world_delete(w);
+}
+
+static double apart(const float *a, const float *b, int n)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++) sum += fabs((double)a[i] - (double)b[i]);
+    return sum;
+}
+
+static void check_distilled(TestLog *log, Arena *a, const char *teacher)
+{
+    enum { TEACHER, ONCE, STUDENT, ALL, N_DRAWN = 8 * 4 * F };
+    const char *out = arena_printf(a, "%s/few.safetensors", log->tmp);
+    DistillOptions o = {.model = teacher, .out = out, .teacher_calls = 4, .n_calls = 2, .calls = {2, 1}, .steps = 40,
+                        .lr = 1e-2};
+    Status s = distil(&o);
+    TEST(log, !s.code && !access(arena_printf(a, "%s.calls-2", out), F_OK), "%s", s.msg);
+    if (s.code) return;
+    LeadConfig cfg;
+    int calls = 0;
+    s = lead_general_config(&cfg, &calls, out, a);
+    TEST(log, !s.code && calls == 1 && cfg.sample_steps == 1 && cfg.sampler == SAMPLER_DDIM, "%s: %d calls", s.msg,
+         calls);
+    s = lead_general_config(&cfg, &calls, teacher, a);
+    TEST(log, !s.code && calls == 0, "the teacher was distilled to %d calls", calls);
+    const TrafficSeries series = synth_series(log, a, N, 12, 1800);
+    float x[ALL][N_DRAWN], point[ALL][4 * F];
+    draw(log, teacher, &series, 4, point[TEACHER], x[TEACHER]);
+    draw(log, teacher, &series, 1, point[ONCE], x[ONCE]);
+    draw(log, out, &series, 1, point[STUDENT], x[STUDENT]);
+    const double before = apart(x[ONCE], x[TEACHER], N_DRAWN), after = apart(x[STUDENT], x[TEACHER], N_DRAWN);
+    TEST(log, after < 0.7 * before, "samples of 1 call lie %g from those of 4, before distillation %g", after, before);
+    TEST(log, !memcmp(point[TEACHER], point[STUDENT], sizeof point[TEACHER]), "distillation moved the point forecast");
+    World *w = world_new(device_cpu_f32(ISA_SCALAR), false);
+    LeadRun r;
+    Calibration c;
+    s = lead_general_load(&r, out, &series, (TrafficRange){0, 400}, (TrafficRange){400, 400}, 0, &w->dev, w->perm,
+                          w->step, w->scratch, &c);
+    r.cfg.sample_steps = 3;
+    if (!s.code) s = lead_run_check(&r);
+    TEST(log, s.code == 2 && strstr(s.msg, "distilled to draw a sample in 1 network call"), "3 calls: '%s'", s.msg);
+    world_delete(w);
+    o.model = out, o.out = arena_printf(a, "%s/no.safetensors", log->tmp);
+    s = distil(&o);
+    TEST(log, s.code == 2 && strstr(s.msg, "distilled to 1 network call") && access(o.out, F_OK),
+         "a student teaches 4 steps: '%s'", s.msg);
+}
+
 void test_pretrain(TestLog *log)
 {
     Arena *a = arena_new("files", (size_t)1 << 30, NULL);
@@ -235,5 +309,6 @@ void test_pretrain(TestLog *log)
     check_files(log, a, file);
     check_refit(log, a, file);
     check_memory(log, a, file);
+    check_distilled(log, a, file);
     arena_delete(a);
 }

@@ -4,6 +4,7 @@
 #include "cli/run.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
+#include "lead/general.h"
 #include "lead/train.h"
 #include "nn/run_directory.h"
 #include "io/file.h"
@@ -79,6 +80,30 @@ static Status draw(LeadRun *r, const TrafficSeries *s, const EvalTable *scores, 
     return show_loss_png(arena_printf(a, "%s/log.jsonl", dir), arena_printf(a, "%s/loss.png", out), a);
 }
 
+// A forecast in the middle of the test split by weights that need no training, in pictures.
+static Status first_pictures(Cli *cli, const TrafficSeries *s, TrafficSplits split, const char *out)
+{
+    Arena *a = cli->perm;
+    const size_t mark = arena_mark(a), step = arena_mark(cli->step);
+    LeadRun r;
+    Calibration c;
+    TRY(lead_general_load(&r, file_bundled(GENERAL_BUNDLED, a), s, split.train, split.val, 0, &cli->device, a,
+                          cli->step, cli->scratch, &c));
+    int64_t *start;
+    const int64_t windows = traffic_windows(s, a, split.test, r.cfg.history, r.cfg.horizon, 1, &start);
+    if (windows < 1) return ERROR("demo: no window lies in the last 15 %% of the rows");
+    const int64_t row = start[windows / 2] + r.cfg.history - 1;
+    const size_t n = (size_t)r.cfg.samples * (size_t)r.cfg.horizon * (size_t)r.stats.F;
+    float *samples = arena_alloc(a, n * sizeof *samples);
+    TRY(lead_forecast(&r, &row, 1, samples, NULL));
+    TRY(directory_make_all(out));
+    TRY(show_window_pngs(&r, s, row, samples, out, a));
+    tape_reset(&r.tape);
+    arena_rewind(a, mark);
+    arena_rewind(cli->step, step);
+    return OK;
+}
+
 static void say_what_next(const char *out, double seconds)
 {
     printf("Done in %.0f s.  Look at:\n", seconds);
@@ -87,6 +112,7 @@ static void say_what_next(const char *out, double seconds)
     printf("  %s/maps.png      truth, mean forecast and error of the last step\n", out);
     printf("  %s/horizons.png  RMSE and CRPS by step, beside naive forecasts\n", out);
     printf("  %s/loss.png      the training\n", out);
+    printf("  %s/first/        the forecast that was made without it\n", out);
     printf("Next: your own data (T x N x N, kbit/s)\n"
            "  build/lead data info FILE.npy\n"
            "  build/lead train --data FILE.npy --config small --out run      (a few minutes on 2 cores)\n"
@@ -111,15 +137,20 @@ static Status run(Cli *cli, void *values)
     TRY(traffic_series_write(&s, data, NULL));
     cli_say("%s: %lld matrices, %d days", data, (long long)s.T, (int)v->days);
 
+    const TrafficSplits split = traffic_splits(s.T, PROTOCOL_CLEAN);
+    say("2. a first forecast, without training: weights that suit any network");
+    const char *first = arena_printf(a, "%s/first", v->out);
+    TRY(first_pictures(cli, &s, split, first));
+    cli_say("after %.0f s: %s/fans.png, film.png, maps.png", clock_seconds() - t0, first);
+
     const char *parts = lead_uses_llm(&cli->config) ? "frozen GPT-2 with adapters, conditional diffusion"
                                                     : "networks over flows, conditional diffusion";
     if (cli->config.model) parts = config_choice(&cli->config, "model");
-    say(arena_printf(a, "2. training configuration %s (%s)", cli->config_name, parts));
-    const TrafficSplits split = traffic_splits(s.T, PROTOCOL_CLEAN);
+    say(arena_printf(a, "3. training configuration %s (%s)", cli->config_name, parts));
     TRY(train(cli, &s, split, data, dir));
     if (*cli->stop) return OK;
 
-    say(arena_printf(a, "3. forecast: %d steps, %d samples, beside naive forecasts", cli->config.horizon,
+    say(arena_printf(a, "4. forecast: %d steps, %d samples, beside naive forecasts", cli->config.horizon,
                      cli->config.samples));
     LeadRun r;
     TRY(lead_run_load(&r, dir, LEAD_BEST, NULL, &cli->device, a, cli->step, cli->scratch));
@@ -128,7 +159,7 @@ static Status run(Cli *cli, void *values)
     int64_t row;
     TRY(score(&r, &s, v->windows, &scores, &row, a));
 
-    say("4. pictures");
+    say("5. pictures");
     TRY(draw(&r, &s, &scores, row, dir, v->out, a));
     TRY(manifest_write(cli, arena_printf(a, "%s/demo", v->out)));
     say_what_next(v->out, clock_seconds() - t0);
@@ -137,6 +168,6 @@ static Status run(Cli *cli, void *values)
 
 const Verb verb_demo = {
     .name = "demo",
-    .summary = "Shows everything in about two minutes: synthetic traffic, training, forecast, table, pictures.",
+    .summary = "Shows everything in about two minutes: synthetic traffic, training, forecasts, table, pictures.",
     OPTIONS(table), .size = sizeof(Values), .preset = "demo", .defaults = defaults, .run = run, .stops = true,
 };

@@ -21,8 +21,7 @@ typedef struct Stages {
 static void report(void *ctx, const PretrainReport *r)
 {
     const Stages *d = ctx;
-    const int64_t each = r->networks ? r->step / r->network : 0;
-    const DistillReport out = {false, d->tuning, d->calls, r->network * each, r->networks * each, r->loss,
+    const DistillReport out = {false, d->tuning, d->calls, r->network * STEPS_EACH, r->networks * STEPS_EACH, r->loss,
                                r->smooth_loss};
     if (d->o->report) d->o->report(d->o->ctx, &out);
 }
