@@ -60,6 +60,9 @@ rivals: $(BUILD)/lead
 # Samplers and distilled runs.   make build/bench/few_calls; build/bench/few_calls DATA.npy 82 32 RUN@ddim@10 ..
 $(BUILD)/bench/few_calls: $(BUILD)/bench/few_calls.o $(BUILD)/liblead.a
 	$(BENCH_PROGRAM)
+# Time of a forecast by network calls.   make build/bench/draws; build/bench/draws [ROUNDS] [PRESET ..]
+$(BUILD)/bench/draws: $(BUILD)/bench/draws.o $(BUILD)/bench/session.o $(BUILD)/liblead.a
+	$(BENCH_PROGRAM)
 
 # SGEMM and attention from plain loops to the product's kernels: docs/tour/8_ladder.md.   make ladder [BENCH=--quick]
 # The rungs are compiled as the fast kernels are, twice, with instruction-set flags on their files alone.

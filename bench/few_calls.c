@@ -1,6 +1,7 @@
 // Samplers and distilled runs side by side, on validation windows.
-//   build/bench/few_calls DATA.npy STRIDE SAMPLES RUN[@SAMPLER@CALLS] ..      RUN alone: as it says itself
-// Every STRIDE-th window, one at a time.  Columns, over all steps:
+//   build/bench/few_calls DATA.npy STRIDE SAMPLES [shift=SECONDS] RUN[@SAMPLER@CALLS] ..   RUN alone: as it says itself
+// RUN: a run directory; or a file of weights that suit any network, fitted and calibrated as lead eval does it.  shift:
+// as --calendar-shift.  Every STRIDE-th window, one at a time.  Columns, over all steps:
 //   crps energy   in scale s;  cover90   of the live flows, per cent;  rmse   of the point forecast, in scale s
 //   total         CRPS of the total of a matrix, kbit/s
 //   lag1          correlation, among the samples of a window, of what a flow does at steps k and k+1 (about the mean of
@@ -11,8 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#include "lead/forecast.h"
+#include "lead/general.h"
 #include "tensor/clock.h"
 #include "tensor/sort.h"
 #include "traffic/protocol.h"
@@ -55,13 +57,34 @@ static Status forecast(void *ctx, const TrafficSeries *s, const EvalBatch *b)
     return OK;
 }
 
-static Status measure(const Few *w, LeadRun *r, const char *name)
+static Status plan_windows(const Few *w, const LeadConfig *cfg, EvalPlan *plan)
 {
-    EvalPlan plan;
     const EvalPlanOptions o = {.protocol = PROTOCOL_CLEAN, .validation = true, .stride = w->stride,
-                               .history = r->cfg.history, .K = r->cfg.horizon};
-    TRY(eval_plan(&plan, w->perm, &w->s, &o));
-    TRY(lead_run_attach(r, plan.task.series));
+                               .history = cfg->history, .K = cfg->horizon};
+    return eval_plan(plan, w->perm, &w->s, &o);
+}
+
+// The run with the series attached.
+static Status open_run(const Few *w, LeadRun *r, const char *path, EvalPlan *plan)
+{
+    struct stat sb;
+    if (stat(path, &sb) || S_ISDIR(sb.st_mode)) {
+        TRY(lead_run_load(r, path, LEAD_BEST, NULL, &w->dev, w->perm, w->step, w->scratch));
+        TRY(plan_windows(w, &r->cfg, plan));
+        return lead_run_attach(r, plan->task.series);
+    }
+    LeadConfig cfg;
+    Calibration c;
+    TRY(lead_general_config(&cfg, NULL, path, w->scratch));
+    TRY(plan_windows(w, &cfg, plan));
+    const int64_t end = plan->split.train.end;
+    return lead_general_load(r, path, plan->task.series, (TrafficRange){lead_general_first(end), end}, plan->split.val,
+                             0, &w->dev, w->perm, w->step, w->scratch, &c);
+}
+
+static Status measure(const Few *w, LeadRun *r, const EvalPlan *of, const char *name)
+{
+    const EvalPlan plan = *of;
     EvalTable t = eval_table_new(w->perm, &plan.task, 1);
     Timed timed = {.run = r, .ms = arena_alloc(w->perm, (size_t)plan.task.n_windows * sizeof *timed.ms)};
     Forecaster f = lead_forecaster(r, 1);
@@ -82,15 +105,16 @@ static Status one(const Few *w, char *word)
 {
     const size_t perm = arena_mark(w->perm), step = arena_mark(w->step);
     LeadRun r;
+    EvalPlan plan;
     const char *name = arena_printf(w->perm, "%s", word);
     char *sampler = strchr(word, '@'), *calls = sampler ? strchr(sampler + 1, '@') : NULL;
     if (sampler) *sampler++ = 0;
     if (calls) *calls++ = 0;
-    TRY(lead_run_load(&r, word, LEAD_BEST, NULL, &w->dev, w->perm, w->step, w->scratch));
+    TRY(open_run(w, &r, word, &plan));
     if (sampler) TRY(config_set(&r.cfg, "sampler", sampler));
     if (calls) TRY(config_set(&r.cfg, "sample_steps", calls));
     r.cfg.samples = w->samples;
-    TRY(measure(w, &r, name));
+    TRY(measure(w, &r, &plan, name));
     tape_reset(&r.tape);
     arena_rewind(w->perm, perm);
     arena_rewind(w->step, step);
@@ -99,13 +123,14 @@ static Status one(const Few *w, char *word)
 
 static Status run(Few *w, int n, char **word)
 {
-    const TrafficReadOptions read = {.calendar_shift_s = 0};
+    const bool shift = n > 3 && strncmp(word[3], "shift=", 6) == 0;
+    const TrafficReadOptions read = {.calendar_shift_s = shift ? atoll(word[3] + 6) : 0};
     TRY(traffic_series_read(&w->s, w->perm, word[0], &read));
     traffic_suspects_mark(&w->s, w->perm);
     w->stride = atoi(word[1]), w->samples = atoi(word[2]);
     if (w->stride < 1 || w->samples < 2) return USAGE_ERROR("want a stride >= 1 and samples >= 2");
     printf("run\tsampler\tcalls\tsamples\twindows\tcrps\tcover90\tenergy\trmse\ttotal\tlag1\tthreads\tms\n");
-    for (int i = 3; i < n; i++) TRY(one(w, word[i]));
+    for (int i = 3 + shift; i < n; i++) TRY(one(w, word[i]));
     return OK;
 }
 
@@ -114,7 +139,7 @@ int main(int argc, char **argv)
     Few w = {.dev = device_cpu_f32(isa_detect()), .perm = arena_new("perm", (size_t)1 << 36, NULL),
              .step = arena_new("step", (size_t)1 << 36, NULL), .scratch = arena_new("scratch", (size_t)1 << 34, NULL)};
     if (argc < 5) {
-        fprintf(stderr, "usage: few_calls DATA.npy STRIDE SAMPLES RUN[@SAMPLER@CALLS] ..\n");
+        fprintf(stderr, "usage: few_calls DATA.npy STRIDE SAMPLES [shift=SECONDS] RUN[@SAMPLER@CALLS] ..\n");
         return 2;
     }
     const Status s = run(&w, argc - 1, argv + 1);
