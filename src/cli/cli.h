@@ -76,9 +76,10 @@ bool options_ask_help(int argc, char **argv);
 // Parses argv[0..argc), the arguments after the verb's words, into *common and values.  Errors: of usage, which name
 // the option.
 Status options_parse(Cli *cli, const Verb *v, int argc, char **argv, CommonOptions *common, void *values);
-// Sets in *c what the command line says about the configuration: --config, --config-file, keys; nothing else changes.
+// Sets in *c what the command line says about the configuration: --config (with preset only), --config-file, keys;
+// nothing else changes.
 // Errors: those of config_preset, config_set and of reading the file.
-Status options_config(Cli *cli, LeadConfig *c);
+Status options_config(Cli *cli, LeadConfig *c, bool preset);
 // Takes what the command line does not say from the manifest (manifest_json) of the command that began the run: every
 // option of the verb but those named in `except`, which ends in NULL.  where: the file, for messages.  Texts live in
 // cli->perm.  Error: a value that the option would refuse.

@@ -144,9 +144,9 @@ static Status parse_one(Cli *cli, const Verb *v, int argc, char **argv, int *i, 
     return o->type == OPT_FLAG ? OK : set_value(o, into, g.value, cli->perm);
 }
 
-Status options_config(Cli *cli, LeadConfig *c)
+Status options_config(Cli *cli, LeadConfig *c, bool preset)
 {
-    for (int pass = 0; pass < PASSES; pass++)
+    for (int pass = preset ? 0 : 1; pass < PASSES; pass++)
         for (int i = 0; i < cli->argc; i++) {
             const Option *o;
             bool own;

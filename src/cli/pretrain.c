@@ -50,7 +50,7 @@ static Status recall(Cli *cli, Values *v)
     TRY(checkpoint_open(&f, cli->perm, arena_printf(cli->perm, "%s.unfinished", v->out)));
     Status s = checkpoint_meta(&f, "lead.manifest", &manifest);
     if (!s.code) s = lead_record_config(&cli->config, cli->perm, &f);
-    if (!s.code) s = options_config(cli, &cli->config);
+    if (!s.code) s = options_config(cli, &cli->config, true);
     if (!s.code) s = options_recall(cli, v, manifest, not_recalled, f.path);
     safetensors_close(&f);
     return s;

@@ -28,8 +28,8 @@ static const Option table[] = {
      "begin with the best weights of RUN (copied) and train on --data, its series grown by new rows: a quarter of the "
      "steps, unless --config or --steps say how many", 0, 0},
     {"from", OPT_TEXT, offsetof(Values, from), "FILE",
-     "begin with weights of lead pretrain, or `pretrained` for those that come with the program: a third of the steps",
-     0, 0},
+     "begin with weights of lead pretrain, or `pretrained` for those that come with the program: a third of the steps; "
+     "or with `nothing` (default: pretrained where preset small has a short series, else nothing)", 0, 0},
     {"final", OPT_FLAG, offsetof(Values, final), NULL,
      "after training, fit once more on all rows, for forecasts; as many steps as the best had [on]", 0, 0},
     {"no-final", OPT_FLAG, offsetof(Values, no_final), NULL,
@@ -70,7 +70,7 @@ static void ended(void *ctx, const TrainEnd *e) { run_say_end(ctx, e); }
 static Status recall(Cli *cli, Values *v, const LeadRecord *r)
 {
     LeadConfig c = r->cfg;
-    TRY(options_config(cli, &c));
+    TRY(options_config(cli, &c, !*r->start));   // where it began with weights, they and not the preset say what it is
     const ConfigKey *k = config_difference(&c, &r->cfg);
     char given[1100], then[1100];
     if (k)
@@ -118,7 +118,7 @@ static Status update(Cli *cli, const Values *v, const LeadRecord *r)
         from.minutes /= UPDATE_PART;
     }
     c = from;
-    TRY(options_config(cli, &c));
+    TRY(options_config(cli, &c, true));
     // these say how it is trained, the others what it is
     from.steps = c.steps, from.warmup = c.warmup, from.minutes = c.minutes, from.patience = c.patience;
     from.lr = c.lr, from.seed = c.seed;
@@ -137,10 +137,8 @@ enum { FROM_PART = 3 };   // such a start needs a third of the steps
 
 static Status from(Cli *cli, Values *v)
 {
-    if (v->resume || v->update)
-        return USAGE_ERROR("--from: want one of --from, --update and --resume, got two");
     if (strcmp(v->from, "pretrained") == 0) v->from = file_bundled(GENERAL_TEACHER, cli->perm);
-    const LeadConfig preset = cli->config;
+    const LeadConfig preset = cli->config;   // says how it is trained, the weights what it is
     LeadConfig c;
     int calls;
     TRY(lead_general_config(&c, &calls, v->from, cli->scratch));
@@ -150,12 +148,40 @@ static Status from(Cli *cli, Values *v)
     c.steps = (preset.steps + FROM_PART - 1) / FROM_PART;
     c.batch = preset.batch, c.batch_flows = preset.batch_flows, c.ema = preset.ema, c.patience = preset.patience;
     c.lr = preset.lr, c.warmup = preset.warmup, c.minutes = preset.minutes, c.seed = preset.seed;
-    TRY(options_config(cli, &c));
+    TRY(options_config(cli, &c, false));
     if (c.model) return USAGE_ERROR("--from: %s holds weights of LEAD; want model lead, got %s", v->from,
                                     rival_names[c.model]);
     cli->config = c;
     cli_say("begins with %s: %d steps", v->from, c.steps);
     return OK;
+}
+
+// Preset small with fewer rows to train on begins with the weights that come with the program [D]: from nothing, what it
+// learns of so few rows is no better than a naive forecast (docs/measured.md).
+enum { FEW_ROWS = 4000 };
+
+// Whether c is preset small but for how it is trained and how many paths it draws.
+static bool is_small(const LeadConfig *c)
+{
+    LeadConfig small;
+    if (config_preset(&small, "small").code) return false;
+    small.steps = c->steps, small.warmup = c->warmup, small.minutes = c->minutes, small.patience = c->patience;
+    small.lr = c->lr, small.seed = c->seed, small.batch = c->batch, small.batch_flows = c->batch_flows;
+    small.ema = c->ema, small.samples = c->samples, small.sample_steps = c->sample_steps;
+    return !config_difference(c, &small);
+}
+
+// What the training begins with, where it is not another run: v->from, if anything.
+static Status choose_start(Cli *cli, Values *v, const TrafficSplits *split)
+{
+    const int64_t rows = split->train.end - split->train.begin;
+    if (!v->from && rows < FEW_ROWS && is_small(&cli->config)) {
+        v->from = "pretrained";
+        cli_say("%lld rows to train on, fewer than %d: begins as --from pretrained (--from nothing: from nothing)",
+                (long long)rows, FEW_ROWS);
+    }
+    if (v->from && strcmp(v->from, "nothing") == 0) v->from = NULL;
+    return v->from ? from(cli, v) : OK;
 }
 
 // The rows that r was trained on must not be among those that validate or score the update.
@@ -188,6 +214,8 @@ static Status run(Cli *cli, void *values)
     if (!v->out) return USAGE_ERROR("train: wants --out DIR");
     if (v->final && v->no_final) return USAGE_ERROR("--final: want one of --final and --no-final, got both");
     if (v->resume && v->update) return USAGE_ERROR("--update: want one of --update and --resume, got both");
+    if (v->from && (v->resume || v->update))
+        return USAGE_ERROR("--from: want one of --from, --update and --resume, got two");
     if (v->allow_other_bits && !v->resume) return USAGE_ERROR("--allow-other-bits: wants --resume");
     LeadRecord r = {.file = NULL};
     RunState state;
@@ -195,7 +223,6 @@ static Status run(Cli *cli, void *values)
     if (v->resume || v->update) TRY(lead_record_open(&r, cli->perm, v->resume ? v->out : v->update));
     if (v->resume) TRY(recall(cli, v, &r));
     if (v->update) TRY(update(cli, v, &r));
-    if (v->from) TRY(from(cli, v));
     if (v->resume && state == RUN_FINISHED) {
         say_finished(&r, v->out);
         return OK;
@@ -204,6 +231,7 @@ static Status run(Cli *cli, void *values)
     TRY(data_read(cli, &v->data, &s));
     if (r.file) TRY(run_match_nodes(&s, r.nodes, r.file, cli->perm));
     const TrafficSplits split = traffic_splits(s.T, PROTOCOL_CLEAN);
+    if (!r.file) TRY(choose_start(cli, v, &split));
     if (v->update) {
         TRY(check_grown(&r, v, &s, split.train, cli->perm));
         say_update(&cli->config, v, &r);

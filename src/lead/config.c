@@ -38,6 +38,8 @@ static const ConfigKey keys[] = {
     PICK(base, bases, "the cheap forecast that target residual corrects; ridge-online: refitted every day of the data"),
     NUM(ridge_half_life, 0, 100000,
         "base ridge-online: days in which a row's weight halves; 0 = all rows count the same"),
+    {"base_blend", KEY_BOOL, AT(base_blend), 0, 1, NULL,
+     "let a ridge base give way to a moving average of the flow where that has lately erred less"},
     PICK(horizons, horizons, "draw all steps at once as channels, or one step at a time and feed it back (E8)"),
     {"pixel_condition", KEY_BOOL, AT(pixel_condition), 0, 1, NULL,
      "give the U-Net context planes for each pixel beside the noise"},
@@ -186,7 +188,7 @@ Status config_model(LeadConfig *c, const char *name)
     c->conditions = CONDITIONS_NONE, c->denoiser = DENOISER_FLOW;
     c->flow_context = c->pixel_condition = c->mean_head = c->scale_head = false;
     c->target = TARGET_RESIDUAL, c->base = BASE_RIDGE, c->horizons = HORIZON_DIRECT, c->point = POINT_SAMPLES;
-    c->calibrate = true, c->level_jitter = 0;
+    c->calibrate = true, c->level_jitter = 0, c->base_blend = false;
     c->lr = r->lr, c->decay = r->decay, c->dropout = r->dropout, c->batch = r->batch;
     if (r->clip > 0) c->clip = r->clip;
     if (c->history < RIDGE_LAGS) c->history = RIDGE_LAGS;
@@ -313,9 +315,10 @@ static Status check_rival(const LeadConfig *c)
                            "hidden width of its own", c->rival_width);
     if (c->history < RIDGE_LAGS)
         return USAGE_ERROR("history: the ridge forecast wants at least %d, got %d", RIDGE_LAGS, c->history);
-    if (c->flow_context || c->pixel_condition || lead_has_heads(c) || lead_uses_llm(c) || c->level_jitter > 0)
-        return USAGE_ERROR("model: %s wants flow_context, pixel_condition, mean_head, scale_head off, conditions none "
-                           "and level_jitter 0, as --model %s sets them, got others", name, name);
+    if (c->flow_context || c->pixel_condition || lead_has_heads(c) || lead_uses_llm(c) || c->level_jitter > 0 ||
+        c->base_blend)
+        return USAGE_ERROR("model: %s wants flow_context, base_blend, pixel_condition, mean_head, scale_head off, "
+                           "conditions none and level_jitter 0, as --model %s sets them, got others", name, name);
     if (c->target != TARGET_RESIDUAL || c->base != BASE_RIDGE || c->horizons != HORIZON_DIRECT || !c->calibrate ||
         c->point != POINT_SAMPLES)
         return USAGE_ERROR("model: %s wants target residual, base ridge, horizons direct, calibrate true and point "
@@ -339,6 +342,8 @@ Status config_check(const LeadConfig *c)
         return USAGE_ERROR("history: the ridge forecast wants at least 12, got %d", c->history);
     if (c->flow_context && !(c->pixel_condition && ridge))
         return USAGE_ERROR("flow_context: want pixel_condition, target residual and a ridge base, got others");
+    if (c->base_blend && !c->flow_context)
+        return USAGE_ERROR("base_blend: wants flow_context, which looks at errors of the base, got it off");
     if (c->flow_identity == IDENTITY_STATISTICS && !c->flow_context)
         return USAGE_ERROR("flow_identity: statistics are planes of flow_context, which is off");
     if ((lead_has_heads(c) || lead_has_flow(c)) && !(c->pixel_condition && c->target == TARGET_RESIDUAL))

@@ -27,6 +27,7 @@ typedef struct LeadConfig {
     int history, horizon;            // H, K slots
     int encoding, scale, target, base, horizons;    // Encoding, ScaleKind, TargetKind, BaseKind, HorizonKind
     double ridge_half_life;          // base ridge-online: days; 0 = all rows count the same
+    bool base_blend;                 // a ridge base gives way to a moving average that lately erred less (lead/blend.h)
     bool pixel_condition;            // context planes beside the noisy target (our decision, docs/design.md)
     bool flow_context;               // .. with moving averages, volatility, last week and parts of the week
     bool mean_head, scale_head;      // location and scale of the residual come from networks of their own (lead/flow.h)

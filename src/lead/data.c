@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "lead/blend.h"
 #include "lead/rival.h"
 #include "traffic/ridge_gram.h"
 
@@ -136,6 +137,7 @@ static void put_errors(LeadData *d, Tape *t, Arena *perm, const TrafficSeries *s
     int steps[ERROR_STEPS];
     d->error_steps = lead_error_steps(d->st->Kt, steps);
     Tensor *made = tensor_new(a, t->dev, REAL, SHAPE(d->T, F), "forecasts");
+    if (d->cfg->base_blend) lead_blend_new(d, t, perm);
     for (int i = 0; i < d->error_steps; i++) {
         for (int64_t r = 0; r < d->T; r++) {
             const int64_t from = s->valid[r] ? traffic_row_at(s, r, -steps[i]) : -1;
@@ -149,6 +151,7 @@ static void put_errors(LeadData *d, Tape *t, Arena *perm, const TrafficSeries *s
         tape_run(t, OP_base_error, 4, (Tensor *[]){d->u, made, put_i32(t, a, origin, d->T), sigma}, 1, &error, NULL);
         Tensor *valid = put_i32(t, a, known, d->T);
         d->error[i] = moving_averages(d, t, perm, error, valid, false, ERROR_AVERAGES, error_hours);
+        if (d->cfg->base_blend) lead_blend_weights(d, t, perm, i, made, origin, valid);
         arena_rewind(a, each);
     }
     arena_rewind(a, mark);
@@ -363,7 +366,7 @@ static LeadBatch make_batch(Tape *t, const LeadData *d, Tensor *at, const LeadPa
     Tensor *means = tape_embedding(t, d->means, when.mean);
     const EncodeParams e = {(double)st->gains.k_g, (double)st->gains.k_b, 1, H, sh.image_channels};
     out.frames = tape_reshape(t, tape_encode_image(t, out.window, means, &e), SHAPE(B, H, N, N, e.channels));
-    if (d->coef && p.drawn == 0) out.base = times(t, ridge_base(t, d, rows), factor);
+    if (d->coef && p.drawn == 0) out.base = lead_blend(t, d, times(t, ridge_base(t, d, rows), factor), at, factor);
     if (sh.context_channels) {
         Tensor *planes = cfg->flow_context
                              ? flow_planes(t, d, at, out.window, out.base, &p, factor)

@@ -32,6 +32,7 @@ typedef struct LeadData {
     Tensor *ewma, *change, *part;          // flow_context only: [T,F EWMA_MAX] twice, [2 per_day,F]
     Tensor *error[ERROR_STEPS];            // .. [T,2F ERROR_AVERAGES] each: moving averages of base_error
     int error_steps;                       // .. of which there are so many
+    Tensor *level_now, *give[ERROR_STEPS], *between;   // base_blend only (lead/blend.h): [T,F], [T,F] each, [steps,Kt]
     Tensor *sums, *sums_before, *sums_mean, *node_unit;   // .. [T,2N+1] three times, [2N+1]
     Tensor *level;                         // [2,F]: mean, std
     Tensor *statistics;                    // [F,FLOW_STATISTICS], or NULL
