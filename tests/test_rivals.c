@@ -264,8 +264,14 @@ static void command(TestLog *log)
     TEST(log, strstr(config, "0.0005") && strstr(config, "\"decay\"") && strstr(config, "0.0001"), "%s", config);
     r = lead_run(log, a, "eval --model %s --data %s --split val --out %s/eval.tsv", run, data, log->tmp);
     TEST(log, r.code == 0 && strstr(slurp(a, arena_printf(a, "%s/eval.tsv", log->tmp)), "\nstid\t1\t"), "%s", r.err);
-    r = lead_run(log, a, "forecast --model %s --data %s --horizon 2 --out %s/f.csv", run, data, log->tmp);
-    TEST(log, r.code == 0, "%s", r.err);
+    r = lead_run(log, a, "forecast --model %s --data %s --format nixtla --horizon 2 --out %s/f.csv", run, data,
+                 log->tmp);
+    TEST(log, r.code == 0 && strstr(slurp(a, arena_printf(a, "%s/f.csv", log->tmp)), "unique_id,ds,stid,stid-"),
+         "forecast: %s", r.err);
+    r = lead_run(log, a, "eval --origins 70 --config-file %s/config.json --runs %s/runs --stride 9 --data %s", run,
+                 log->tmp, data);
+    TEST(log, r.code == 0 && strstr(r.out, "; stid: ") && strstr(r.out, "\nstid\t1\t") && strstr(r.err, "\n  stid  "),
+         "eval --origins: %s", r.err);
     r = lead_run(log, a, "distill --model %s --data %s --out %s/d", run, data, log->tmp);
     TEST(log, r.code && strstr(r.err, "want a run of LEAD"), "%s", r.err);
     r = lead_run(log, a, "pretrain --model gru --out %s/p", log->tmp);

@@ -71,6 +71,7 @@ static Status open_forecast(Guided *g, const RunOptions *o, TrafficSeries *s, Tr
     TRY(run_is_general(g->cli, o, &general));
     if (general) TRY(open_general(g, o, general, s, known));
     else TRY(open_trained(g, o, s, known, wanted));
+    g->name = rival_names[g->run->cfg.model];
     g->S = g->run->cfg.samples;
     g->K = g->run->cfg.horizon;
     g->history = g->run->cfg.history;
@@ -79,7 +80,7 @@ static Status open_forecast(Guided *g, const RunOptions *o, TrafficSeries *s, Tr
 
 Status guided_open(Guided *g, Cli *cli, const RunOptions *o, TrafficSeries *s, TrafficRange known, LeadWanted wanted)
 {
-    *g = (Guided){.cli = cli, .name = "lead", .F = (int64_t)s->N * s->N};
+    *g = (Guided){.cli = cli, .F = (int64_t)s->N * s->N};
     TRY(open_forecast(g, o, s, known, wanted));
     double all = 0, *mean = arena_alloc(cli->perm, 2 * (size_t)g->F * sizeof *mean), *least = mean + g->F;
     guided_mean(s, known, mean);

@@ -10,7 +10,7 @@
 
 typedef struct Guided {
     Cli *cli;
-    const char *name;            // "lead", "ridge"
+    const char *name;            // "lead", "gru", "ridge"
     const Measurement *m;
     const double *mean, *least;  // [F] kbit/s: the mean matrix of the known rows; no guess is below least
     LeadRun *run;                // NULL: a naive forecast

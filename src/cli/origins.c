@@ -19,7 +19,7 @@ typedef struct Origins {
     const TrafficSeries *s;
     const LeadConfig *cfg;       // NULL: naive forecasts alone
     int n, percent[MOST_ORIGINS];
-    const char *name[MOST_ROWS];
+    const char *name[MOST_ROWS]; // the model's row, then the naive ones
     Ratios ratio[MOST_ROWS][MOST_ORIGINS];
     FILE *out;                   // --out, or NULL
 } Origins;
@@ -165,8 +165,9 @@ static Status score_origin(Origins *o, int at, Said *said)
     eval_compare(&t, a);
     const char *what = arena_printf(
         a, "origin %d %%: fitted on rows 0..%lld, scored on those up to %lld, scale flowmax (fitted rows), history %d, "
-        "horizon %d, stride %lld%s%s", percent, (long long)plan.split.train.end - 1, (long long)plan.scored.end - 1,
-        plan.task.history, plan.task.K, (long long)o->v->stride, dir ? "; lead: " : "", dir ? dir : "");
+        "horizon %d, stride %lld%s%s%s%s", percent, (long long)plan.split.train.end - 1, (long long)plan.scored.end - 1,
+        plan.task.history, plan.task.K, (long long)o->v->stride, dir ? "; " : "", dir ? o->name[0] : "",
+        dir ? ": " : "", dir ? dir : "");
     const char *comment = show_findings(&t, what, a);
     eval_print(&t, comment, o->v->details, percent, at == 0, said->f[0]);
     show_scores(&t, what, said->f[1], a);
@@ -259,6 +260,7 @@ Status eval_origins(Cli *cli, const EvalValues *v, const TrafficSeries *s)
     if (!v->naive_only && (config || v->run.model)) {
         TRY(find_config(cli, v, &cfg));
         o.cfg = &cfg;
+        o.name[0] = rival_names[cfg.model];
         if (v->runs) TRY(directory_make(v->runs));
     } else if (!v->naive_only) return USAGE_ERROR("--origins: wants --model RUN, --config NAME or --naive-only");
     if (!v->out) return score_all(&o);

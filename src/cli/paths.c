@@ -240,7 +240,7 @@ static Status forecast_run(PathsForecast *f, Cli *cli, const PathsOptions *o)
     float *x = arena_alloc(a, (size_t)r->cfg.samples * KF * sizeof *x), *point = arena_alloc(a, KF * sizeof *point);
     TRY(lead_forecast(r, &f->t, 1, x, point));
     f->p = (TrafficPaths){r->cfg.samples, K, r->stats.N, lead_dist(r), x, point};
-    f->model = "lead";
+    f->model = rival_names[r->cfg.model];
     return o->horizon > K ? go_on(f, (int)o->horizon, a) : OK;
 }
 

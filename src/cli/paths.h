@@ -32,7 +32,7 @@ typedef struct PathsForecast {
     const TrafficSeries *series; // NULL: paths from a file without --data
     int64_t t;
     int steps;                   // of the p.K steps, how many --horizon asks for
-    const char *model;           // its name, for columns: "lead", "ridge", "paths"
+    const char *model;           // its name, for columns: "lead", "gru", "ridge", "paths"
     const char *const *node;     // [N] names; the numbers where the series has none
     bool named;                  // .. it has
     LeadRun *run;                // NULL: none
