@@ -308,6 +308,19 @@ static void check_refusals(const Mpi *m)
     fails(m, on_ranks(m, 1, other), 1, "rank 1: lead: /nowhere: cannot open", "a rank that finds no data");
 }
 
+// Two machines, in effect: the directory `llm` of rank 1 has another last value.
+static void check_other_weights(const Mpi *m, const char *llm, const char *args, const char *want)
+{
+    const Cli *c = &m->cli;
+    const char *one = PATH("one"), *two = PATH("two"), *file = PATH("two/llm/model.safetensors");
+    const Ran r = shell_run(c->log, c->a, "for d in %s %s; do rm -rf $d; mkdir -p $d/llm; cp %s/config.json "
+                            "%s/model.safetensors $d/llm; done; printf '\\1\\2' | dd of=%s bs=1 conv=notrunc "
+                            "seek=$(($(wc -c < %s) - 4)) status=none", one, two, llm, llm, file, file);
+    TEST(c->log, r.code == 0 && !*r.out, "two directories: %s", r.out);
+    fails(m, shell_run(c->log, c->a, "%s -n 1 --wdir %s %s %s : -n 1 --wdir %s %s %s", m->run, one, m->lead, args, two,
+                       m->lead, args), 1, want, args);
+}
+
 static const char *started(const Mpi *m, const char *out, const char *with)
 {
     const Cli *c = &m->cli;
@@ -365,6 +378,13 @@ void test_ranks(TestLog *log)
         check_forecasts(&m);
         check_gpt2(&m);
         check_refusals(&m);
+        const Cli *c = &m.cli;
+        const char *all = "--steps 2 --batch 2 --threads 1 --llm llm";
+        check_other_weights(&m, c->llm, arena_printf(a, "train --keep-all --config tiny --calibrate false --no-final "
+                                                     "%s --data %s --out %s", all, c->data, PATH("odd")),
+                            "rank 1: want the LLM weights of rank 0");
+        check_other_weights(&m, PATH("g0"), arena_printf(a, "gpt2 train %s --data %s --out %s", all, PATH("text"),
+                                                         PATH("odd2")), "rank 1: want the weights to begin with of");
         check_signals(&m);
         arena_delete(m.cli.a);
     }

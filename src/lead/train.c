@@ -309,6 +309,7 @@ static Status setup(Trainer *tr)
     const LeadShape shape = lead_stats_shape(&tr->stats, cfg);
     TRY(lead_model_new(&tr->model, &tr->ps, cfg, &shape, tr->scratch));
     tr->llm_hash = paramset_frozen_hash(&tr->ps, perm);
+    TRY(ranks_check_alike(tr->llm_hash, strlen(tr->llm_hash), "LLM weights"));
     tr->optim = (Optim){.lr = cfg->lr,
                         .beta1 = OPTIM_BETA1,
                         .beta2 = OPTIM_BETA2,

@@ -196,6 +196,17 @@ static Status train(State *s)
     return save_result(s);
 }
 
+// Whether all ranks begin with the same trainable weights: they never compare them later.  Frozen ones are in the
+// identity of the run.
+static Status check_weights(const ParamSet *ps)
+{
+    for (int i = 0; i < ps->n && !ps->dev->memory; i++) {
+        const Tensor *t = &ps->p[i]->t;
+        if (!ps->p[i]->frozen) TRY(ranks_check_alike(t->x, tensor_bytes(t), "weights to begin with"));
+    }
+    return OK;
+}
+
 // In the directory, which is locked.
 static Status run(State *s)
 {
@@ -203,6 +214,7 @@ static Status run(State *s)
     TRY(ranks_check_alike(s->bits, strlen(s->bits), "compiler and instruction set"));
     TRY(ranks_check_alike(s->identity, strlen(s->identity), "options, data and weights"));
     if (r->resume) TRY(ranks_agree(resume(s)));
+    TRY(check_weights(r->ps));
     TRY(try_saving(s));
     TRY(run_log_open(&s->log, r->out, r->resume, r->ps->perm));
     const Status st = train(s), closed = run_log_close(&s->log);
