@@ -261,7 +261,8 @@ static Status load_start_file(Trainer *tr, const SafeFile *f)
     return checkpoint_load_start(f, &tr->ps);
 }
 
-// The whole file takes the place of the damaged one, which the next save would else keep as the previous.
+// The whole file takes the place of the damaged one, which the next save would else keep as the previous.  After all
+// ranks have opened it: one that came later would find neither.
 static Status put_back(Trainer *tr, const SafeFile *f, const char *name)
 {
     trainer_note(tr, f->note);
@@ -271,7 +272,7 @@ static Status put_back(Trainer *tr, const SafeFile *f, const char *name)
 
 Status trainer_open_best(Trainer *tr, SafeFile *f)
 {
-    TRY(checkpoint_open(f, tr->perm, trainer_path(tr, RUN_BEST)));
+    TRY(ranks_agree(checkpoint_open(f, tr->perm, trainer_path(tr, RUN_BEST))));
     const Status s = put_back(tr, f, RUN_BEST);
     if (s.code) safetensors_close(f);
     return s;
@@ -282,7 +283,8 @@ Status trainer_load(Trainer *tr, bool resume)
 {
     if (!resume && !*tr->start) return OK;
     SafeFile f;
-    TRY(resume ? checkpoint_open(&f, tr->perm, trainer_path(tr, RUN_CHECKPOINT)) : open_start(tr, &f, tr->perm));
+    TRY(ranks_agree(resume ? checkpoint_open(&f, tr->perm, trainer_path(tr, RUN_CHECKPOINT))
+                           : open_start(tr, &f, tr->perm)));
     Status s = resume ? load_state(tr, &f) : load_start_file(tr, &f);
     if (!s.code && resume) s = put_back(tr, &f, RUN_CHECKPOINT);
     else trainer_note(tr, f.note);

@@ -119,7 +119,7 @@ static Status resume(State *s)
     Arena *a = s->t->scratch;
     const size_t mark = arena_mark(a);
     SafeFile f;
-    TRY(checkpoint_open(&f, a, checkpoint_path(s)));
+    TRY(ranks_agree(checkpoint_open(&f, a, checkpoint_path(s))));   // by all, before it may be renamed
     Status st = load_checkpoint(s, &f);
     if (f.note && s->r->note) s->r->note(s->r->arg, f.note);
     // the whole file takes the place of the damaged one, which the next save would else keep as the previous
