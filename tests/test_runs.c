@@ -649,6 +649,12 @@ static void check_update(const Runs *r)
     usleep(500000);
     kill(rest, SIGTERM);
     TEST(r->log, lead_wait(rest) == 0, "an update resumed without its run: %s", slurp(r->a, PATH("rest.err")));
+    // a log that cannot be opened: nothing was begun, and what the update would begin with goes
+    const char *none = PATH("nolog");
+    shell(r, arena_printf(r->a, "mkdir -p %s/log.jsonl", none));
+    t = lead_run(r->log, r->a, "%s %s --out %s", common, r->done, none);
+    TEST(r->log, t.code == 1 && strstr(t.err, "log.jsonl: cannot write"), "no log: exit %d, %s", t.code, t.err);
+    shell(r, arena_printf(r->a, "! ls %s | grep start", none));
     // other traffic
     const char *other = PATH("others/d.npy");
     t = lead_run(r->log, r->a, "data synth --seed 9 --nodes 4 --days 44 --slot-seconds 10800 --out %s", other);

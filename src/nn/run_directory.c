@@ -270,14 +270,17 @@ static Status open_log(RunLog *log, const char *dir, bool resume, Arena *scratch
     const int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | (resume ? 0 : O_TRUNC), 0666);
     arena_rewind(scratch, mark);
     if (fd < 0) return ERROR("%s/" LOG ": cannot write: %s", dir, strerror(errno));
-    *log = (RunLog){fd, dir};
-    return cut_last_line(fd, dir);
+    const Status s = cut_last_line(fd, dir);
+    if (s.code) close(fd);
+    else *log = (RunLog){fd, dir};
+    return s;
 }
 
 Status run_log_open(RunLog *log, const char *dir, bool resume, Arena *scratch)
 {
-    *log = (RunLog){-1, dir};
-    return ranks_agree(ranks_first() ? open_log(log, dir, resume, scratch) : OK);
+    const Status s = ranks_agree(ranks_first() ? open_log(log, dir, resume, scratch) : OK);
+    if (!s.code && !ranks_first()) *log = (RunLog){-1, dir};
+    return s;
 }
 
 static Status add_line(const RunLog *log, const char *text)

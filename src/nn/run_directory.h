@@ -58,6 +58,7 @@ Status run_directory_finish(const char *dir, Arena *scratch);
 Status run_directory_remove(const char *dir, Arena *scratch);
 
 // Opens dir/log.jsonl, and empties it unless resume; a last line that was cut off goes.  dir must outlive the log.
+// On an error the log stays as it was, on all ranks.
 typedef struct RunLog { int fd; const char *dir; } RunLog;   // fd 0: closed; -1: the first rank writes it
 Status run_log_open(RunLog *log, const char *dir, bool resume, Arena *scratch);
 // Adds a line, whole or not at all: a full disk leaves no part of it.  text ends in a newline.
