@@ -14,6 +14,7 @@
 // MPI is global to a process, and so is what belongs to it here.
 static MPI_Comm comm = MPI_COMM_SELF;     // of the ranks that work together now
 static int self, count = 1;               // in it
+static int world;                         // this rank among all, which its last words name
 static int words = -1, told = 2;          // what this rank would have said on stderr; where rank 0's stderr is
 
 enum { PIECE = 1 << 18, TAG_END = 1, GRACE_MS = 5000 };   // values that are exchanged at once; see ranks_end
@@ -215,7 +216,7 @@ static void tell(void)
     while (line > 0 && text[line - 1] != '\n') line--;
     char rank[] = "rank 0000000000: ";
     int at = (int)sizeof rank - 4;
-    for (int r = self; r; r /= 10) rank[at--] = (char)('0' + r % 10);
+    for (int r = world; r; r /= 10) rank[at--] = (char)('0' + r % 10);
     memcpy(rank + at - 4, "rank ", 5);
     if (write(told, rank + at - 4, sizeof rank - 1 - (size_t)(at - 4)) < 0 ||
         write(told, text + line, (size_t)(n - line)) < 0) {}
@@ -244,6 +245,7 @@ void ranks_begin(int *argc, char ***argv)
     int level;
     MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &level);
     use(MPI_COMM_WORLD);
+    world = self;
     if (self) be_silent();
 }
 

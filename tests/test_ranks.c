@@ -205,7 +205,7 @@ static double apart(const Mpi *m, const char *x, const char *y)
         double *v = arena_alloc(a, 2 * (size_t)p->count * sizeof *v), *z = v + p->count;
         safetensors_read_f64(v, p);
         safetensors_read_f64(z, q);
-        for (int64_t k = 0; k < p->count; k++) most = fmax(most, fabs(v[k] - z[k]));
+        for (int64_t k = 0; k < p->count; k++) most = check_fold(most, fabs(v[k] - z[k]));
     }
     safetensors_close(&f);
     safetensors_close(&g);
@@ -351,6 +351,21 @@ static void check_signals(const Mpi *m)
     TEST(c->log, apart(m, left, left) == 0, "its checkpoint");
 }
 
+// A rank that works for itself alone names its place among all when it dies.
+static void check_last_words(const Mpi *m)
+{
+    const Cli *c = &m->cli;
+    const char *runs = PATH("origins"), *said = PATH("origins.said");
+    const char *args = arena_printf(c->a, "eval --keep-all --origins 60,75 --threads 1 --data %s --config-file %s "
+                                    "--runs %s", c->data, PATH("long.json"), runs);
+    const Ran r = shell_run(c->log, c->a, "sed 's/\"steps\": *4/\"steps\":100000/' %s/config.json > %s; %s > %s 2>&1 "
+                            "& p=$!; n=0; until [ -e %s/origin75/log.jsonl ]; do sleep 0.05; n=$((n+1)); "
+                            "[ $n -gt 600 ] && break; done; kill -ABRT $(pgrep -n -P $p); wait $p; echo exit $?",
+                            c->run, PATH("long.json"), lead_mpi(m, 2, args), said, runs);
+    TEST(c->log, !strstr(r.out, "exit 0") && strstr(slurp(c->a, said), "rank 1: "), "the death of a rank in its own "
+         "work: %s: %s", r.out, slurp(c->a, said));
+}
+
 // lead-mpi is built beside lead where mpicc is (packaging/mpi.mk).
 static bool find_mpi(TestLog *log, Mpi *m, Arena *a)
 {
@@ -386,6 +401,7 @@ void test_ranks(TestLog *log)
         check_other_weights(&m, PATH("g0"), arena_printf(a, "gpt2 train %s --data %s --out %s", all, PATH("text"),
                                                          PATH("odd2")), "rank 1: want the weights to begin with of");
         check_signals(&m);
+        check_last_words(&m);
         arena_delete(m.cli.a);
     }
     arena_delete(a);
