@@ -160,7 +160,7 @@ Tensor *sttn_forecast(Tape *t, const RivalNet *n, const RivalInput *in)
     const RivalSizes *s = &n->size;
     const int64_t B = in->x->shape.d[0], w = s->width;
     Tensor *x = tape_reshape(t, in->x, SHAPE(B, s->T, s->F, 1)), *none = tape_zeros(t, SHAPE(B, s->T, s->F, w));
-    Tensor *time = tape_permute(t, part_over_windows(t, m->time, s->F), (int[]){1, 0, 2});
+    Tensor *time = part_over_flows(t, m->time, s->F);
     x = tape_concat(t, (Tensor *[]){x, tape_add(t, none, m->flow), tape_add(t, none, time)}, 3, 3);
     x = linear_apply(t, &m->in, x);
     x = tape_reshape(t, sttn_block(t, &m->space, rows_of_flows(t, x), s->dropout), SHAPE(B, s->T, s->F, w));

@@ -18,8 +18,6 @@ Status convlstm_build(RivalNet *n, Arena *scratch)
     return OK;
 }
 
-static Tensor *gate(Tape *t, Tensor *gates, int i, int64_t width) { return tape_slice(t, gates, 3, i * width, width); }
-
 Tensor *convlstm_forecast(Tape *t, const RivalNet *n, const RivalInput *in)
 {
     const ConvLstm *m = n->part;
@@ -28,10 +26,7 @@ Tensor *convlstm_forecast(Tape *t, const RivalNet *n, const RivalInput *in)
     Tensor *h = tape_zeros(t, SHAPE(B, s->N, s->N, w)), *c = h;
     for (int64_t i = 0; i < s->T; i++) {
         Tensor *x = tape_reshape(t, tape_slice(t, in->x, 1, i, 1), SHAPE(B, s->N, s->N, 1));
-        Tensor *g = conv_apply(t, &m->gates, tape_concat(t, (Tensor *[]){x, h}, 2, 3));
-        Tensor *forget = tape_sigmoid(t, gate(t, g, 1, w)), *enter = tape_sigmoid(t, gate(t, g, 0, w));
-        c = tape_add(t, tape_mul(t, forget, c), tape_mul(t, enter, tape_tanh(t, gate(t, g, 2, w))));
-        h = tape_mul(t, tape_sigmoid(t, gate(t, g, 3, w)), tape_tanh(t, c));
+        h = part_lstm(t, conv_apply(t, &m->gates, tape_concat(t, (Tensor *[]){x, h}, 2, 3)), w, &c);
     }
     return tape_reshape(t, linear_apply(t, &m->head, h), SHAPE(B, s->F, s->K));
 }

@@ -227,27 +227,14 @@ static double eye_value(const RivalSizes *s, int64_t i, int64_t j)
     return i == j;
 }
 
-static double zero_value(const RivalSizes *s, int64_t i, int64_t j)
-{
-    (void)s, (void)i, (void)j;
-    return 0;
-}
-
-static Tensor *four(const RivalNet *n, PartValue *value)
-{
-    Tensor *x = part_constant(n, 1, 4, value);
-    x->shape = SHAPE(4);
-    return x;
-}
-
 static Graph graph_new(const RivalNet *n, int64_t d)   // d: of the embeddings
 {
     const int64_t F = n->size.F;
     return (Graph){.e1 = part_table(n, "graph.e1", F, d), .e2 = part_table(n, "graph.e2", F, d),
                    .ones = part_constant(n, F, 1, part_one), .eye = part_constant(n, F, F, eye_value),
-                   .spread = part_constant(n, 1, 4, spread_value), .small = four(n, small_value),
-                   .gamma = four(n, part_one), .beta = four(n, zero_value), .m1 = part_linear(n, "graph.m1", d, d),
-                   .m2 = part_linear(n, "graph.m2", d, d)};
+                   .spread = part_constant(n, 1, 4, spread_value), .small = part_row(n, 4, small_value),
+                   .gamma = part_row(n, 4, part_one), .beta = part_row(n, 4, part_zero),
+                   .m1 = part_linear(n, "graph.m1", d, d), .m2 = part_linear(n, "graph.m2", d, d)};
 }
 
 static Tensor *squashed(Tape *t, Tensor *x) { return tape_tanh(t, tape_scale(t, x, 3, 0)); }

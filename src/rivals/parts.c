@@ -45,6 +45,19 @@ Tensor *part_constant(const RivalNet *n, int64_t rows, int64_t columns, PartValu
     return y;
 }
 
+Tensor *part_row(const RivalNet *n, int64_t width, PartValue *value)
+{
+    Tensor *x = part_constant(n, 1, width, value);
+    x->shape = SHAPE(width);
+    return x;
+}
+
+double part_zero(const RivalSizes *s, int64_t i, int64_t j)
+{
+    (void)s, (void)i, (void)j;
+    return 0;
+}
+
 double part_one(const RivalSizes *s, int64_t i, int64_t j)
 {
     (void)s, (void)i, (void)j;
@@ -65,13 +78,6 @@ Tensor *part_sub(Tape *t, Tensor *a, Tensor *b) { return tape_add(t, a, tape_sca
 
 Tensor *part_series(Tape *t, Tensor *x) { return tape_permute(t, x, (int[]){0, 2, 1}); }
 
-Tensor *part_zeros_like(Tape *t, Tensor *x, int64_t width)
-{
-    Shape s = x->shape;
-    s.d[s.n - 1] = width;
-    return tape_zeros(t, s);
-}
-
 Tensor *part_over_windows(Tape *t, Tensor *x, int64_t B)
 {
     Shape s = {.n = x->shape.n + 1, .d = {B}};
@@ -89,15 +95,15 @@ Tensor *part_over_flows_in_time(Tape *t, Tensor *x, int64_t F)
     return tape_permute(t, part_over_windows(t, x, F), (int[]){1, 2, 0, 3});
 }
 
-Tensor *part_join(Tape *t, Tensor *const *x, int64_t n, int axis)
+// ---- LSTM
+
+Tensor *part_lstm(Tape *t, Tensor *g, int64_t w, Tensor **c)
 {
-    Tensor *some[OP_MAX_IN] = {x[0]};
-    for (int64_t used = 1; used < n;) {   // as many at once as an op takes, the first of them what was joined before
-        int m = 1;
-        while (m < OP_MAX_IN && used < n) some[m++] = x[used++];
-        some[0] = tape_concat(t, some, m, axis);
-    }
-    return some[0];
+    Tensor *gate[4];
+    for (int i = 0; i < 4; i++) gate[i] = tape_slice(t, g, g->shape.n - 1, i * w, w);
+    Tensor *enter = tape_mul(t, tape_sigmoid(t, gate[0]), tape_tanh(t, gate[2]));
+    *c = tape_add(t, tape_mul(t, tape_sigmoid(t, gate[1]), *c), enter);
+    return tape_mul(t, tape_sigmoid(t, gate[3]), tape_tanh(t, *c));
 }
 
 // ---- instance normalisation
@@ -110,23 +116,10 @@ static double over_columns(const RivalSizes *s, int64_t i, int64_t j)
 
 static double minus_mean(const RivalSizes *s, int64_t i, int64_t j) { return (i == j) - over_columns(s, i, j); }
 
-static double no_shift(const RivalSizes *s, int64_t i, int64_t j)
-{
-    (void)s, (void)i, (void)j;
-    return 0;
-}
-
-static Tensor *row_of(const RivalNet *n, PartValue *value)
-{
-    Tensor *x = part_constant(n, 1, n->size.T, value);
-    x->shape = SHAPE(n->size.T);
-    return x;
-}
-
 PartLevel part_level_new(const RivalNet *n)
 {
     const int64_t T = n->size.T;
-    return (PartLevel){.gamma = row_of(n, part_one), .beta = row_of(n, no_shift),
+    return (PartLevel){.gamma = part_row(n, T, part_one), .beta = part_row(n, T, part_zero),
                        .mean = part_constant(n, T, n->size.K, over_columns),
                        .to_mean = part_constant(n, T, T, minus_mean), .sum = part_constant(n, T, 1, over_columns)};
 }

@@ -14,22 +14,25 @@ Tensor *part_table(const RivalNet *n, const char *prefix, int64_t rows, int64_t 
 // Room for a model's struct, in ps->perm, zeroed; n->part points to it.
 void *part_new(RivalNet *n, size_t bytes);
 
-// A matrix [rows,columns] that is no parameter: value(arg, i, j) at row i, column j.
+// A matrix [rows,columns] that is no parameter: value(&n->size, i, j) at row i, column j; and a row [width] of one, as
+// add and layer_norm take it.
 typedef double PartValue(const RivalSizes *s, int64_t i, int64_t j);
 Tensor *part_constant(const RivalNet *n, int64_t rows, int64_t columns, PartValue *value);
+Tensor *part_row(const RivalNet *n, int64_t width, PartValue *value);
+double part_zero(const RivalSizes *s, int64_t i, int64_t j);         // 0
 double part_one(const RivalSizes *s, int64_t i, int64_t j);          // 1
 double part_last(const RivalSizes *s, int64_t i, int64_t j);         // takes the last value of the history
 double part_since_last(const RivalSizes *s, int64_t i, int64_t j);   // x minus that value
 
 Tensor *part_sub(Tape *t, Tensor *a, Tensor *b);                     // a - b, shapes as tape_add's
 Tensor *part_series(Tape *t, Tensor *x);                             // [B,T,F] -> [B,F,T]
-Tensor *part_zeros_like(Tape *t, Tensor *x, int64_t width);          // [..,C] -> zeros [..,width]
 // [B,C] -> [B,F,C], [F,C] -> [B,F,C], [B,T,C] -> [B,T,F,C]: the same for all flows, for all windows, for all flows.
 Tensor *part_over_flows(Tape *t, Tensor *x, int64_t F);
 Tensor *part_over_windows(Tape *t, Tensor *x, int64_t B);
 Tensor *part_over_flows_in_time(Tape *t, Tensor *x, int64_t F);
-// x [..,C,..] of any number of parts on an axis.
-Tensor *part_join(Tape *t, Tensor *const *x, int64_t n, int axis);
+// A step of an LSTM: g [..,4w] holds i, f, g, o before their sigmoid and tanh; c' = f c + i g, and c becomes c';
+// -> o tanh(c').  c [..,w]
+Tensor *part_lstm(Tape *t, Tensor *g, int64_t w, Tensor **c);
 
 // Reversible instance normalisation (Kim et al. 2022) without its affine map: each series of a window by its own mean
 // and spread over the T columns.  x [B,F,T] -> x' = (x - mean)/spread.  part_level_back: y [B,F,K] -> spread y + mean;

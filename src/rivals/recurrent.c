@@ -61,10 +61,7 @@ Tensor *lstm_forecast(Tape *t, const RivalNet *n, const RivalInput *in)
     Tensor *x = in_time(t, in->x);
     Tensor *h = tape_zeros(t, SHAPE(numel(x) / n->size.T, w)), *c = h;
     for (int64_t i = 0; i < n->size.T; i++) {
-        Tensor *g = linear_into(t, &m->h, h, linear_apply(t, &m->x, column(t, x, i)), 0);
-        Tensor *forget = tape_sigmoid(t, gate(t, g, 1, w)), *enter = tape_sigmoid(t, gate(t, g, 0, w));
-        c = tape_add(t, tape_mul(t, forget, c), tape_mul(t, enter, tape_tanh(t, gate(t, g, 2, w))));
-        h = tape_mul(t, tape_sigmoid(t, gate(t, g, 3, w)), tape_tanh(t, c));
+        h = part_lstm(t, linear_into(t, &m->h, h, linear_apply(t, &m->x, column(t, x, i)), 0), w, &c);
     }
     return read_out(t, n, &m->head, h);
 }

@@ -60,8 +60,8 @@ const Rival *rival_at(int place);
 // Registers the parameters of rival r, names of which begin with its name.  Errors: those of gpt2_load (netllm).
 Status rival_new(RivalNet *n, const Rival *r, ParamSet *ps, const RivalSizes *size, Arena *scratch);
 // The loss of forecasts y against target [B,F,K]; seen [B,F,K]: 0 where the target was not measured, else 1, NULL:
-// all 1.  huber: delta 4, as LEAD's mean head; mae: Huber's with a delta that no residual is below, over delta.
-// -> one value, the mean over all
+// all 1.  huber: delta 4, as LEAD's mean head; mae: Huber's with delta 1/1024, over delta: |r| - delta/2, rounded off
+// where |r| < delta.  -> one value, the mean over all
 Tensor *rival_loss(Tape *t, RivalLoss kind, Tensor *y, Tensor *target, Tensor *seen);
 
 #endif

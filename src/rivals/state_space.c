@@ -54,20 +54,6 @@ static double sine(const RivalSizes *s, int64_t i, int64_t j)
     return 2 * i * j % s->T ? -sin(2 * M_PI * (double)(i * j % s->T) / (double)s->T) : 0;
 }
 
-static double zero(const RivalSizes *s, int64_t i, int64_t j)
-{
-    (void)s, (void)i, (void)j;
-    return 0;
-}
-
-// A row without its dimension of 1, as add and layer_norm take it.
-static Tensor *row(const RivalNet *n, int64_t width, PartValue *value)
-{
-    Tensor *x = part_constant(n, 1, width, value);
-    x->shape = SHAPE(width);
-    return x;
-}
-
 static Mamba mamba_new(const RivalNet *n, int layer)
 {
     const int64_t d = n->size.width, w = EXPAND * d;
@@ -94,10 +80,11 @@ Status mamnet_build(RivalNet *n, Arena *scratch)
     *m = (MamNet){.embed = part_linear(n, "embed", 1, d), .fourier = part_linear(n, "fourier", 3 * H, d),
                   .join = part_linear(n, "join", 2 * d, d), .head = part_linear(n, "head", d, n->size.K),
                   .norm = part_norm(n, "norm", d),
-                  .decay0 = part_constant(n, EXPAND * d, STATES, first_decay), .step0 = row(n, EXPAND * d, first_step),
+                  .decay0 = part_constant(n, EXPAND * d, STATES, first_decay),
+                  .step0 = part_row(n, EXPAND * d, first_step),
                   .cosines = part_constant(n, T, H, cosine), .sines = part_constant(n, T, H, sine),
-                  .last = part_constant(n, T, n->size.K, part_last), .gamma = row(n, 4, part_one),
-                  .beta = row(n, 4, zero)};
+                  .last = part_constant(n, T, n->size.K, part_last), .gamma = part_row(n, 4, part_one),
+                  .beta = part_row(n, 4, part_zero)};
     for (int l = 0; l < LAYERS; l++) m->layer[l] = mamba_new(n, l);
     return OK;
 }
