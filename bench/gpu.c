@@ -398,22 +398,6 @@ static Status run_steps(Gpu *g, const LeadConfig *cfg, const Device *dev, int n,
 
 // ---- a recorded step
 
-typedef struct StepWork { Session *s; Tensor *rows; } StepWork;
-
-static void step_work(void *ctx)
-{
-    const StepWork *w = ctx;
-    LeadBatch b;
-    tape_backward(&w->s->tape, session_loss_of(w->s, w->rows, &b));
-    optim_update(&w->s->optim, &w->s->tape, &w->s->ps);
-}
-
-static StepWork step_values(Session *s)   // what a step gets from the host
-{
-    optim_rates(&s->optim, &s->ps);
-    return (StepWork){s, session_rows(s, s->optim.step++)};
-}
-
 // How many launches a step has, and what of the time the GPU works: launched one by one, and as a graph.  busy: the
 // graph without anything of the host between its runs.
 static Status launches(Gpu *g, const LeadConfig *cfg, int n)
@@ -422,18 +406,18 @@ static Status launches(Gpu *g, const LeadConfig *cfg, int n)
     TRY(session_open(s, cfg, &(SessionData){.synth_nodes = 12}, g->gpu));
     double seconds[3] = {0};   // one by one, graph, busy
     Repeated work = {0};
-    StepWork w;
+    SessionStep w;
     for (int i = 0; i < 2; i++) {   // warms up, records
-        w = step_values(s);
-        device_repeat(&s->dev, &work, step_work, &w);
+        w = session_step_values(s);
+        device_repeat(&s->dev, &work, session_step_work, &w);
     }
     for (int way = 0; way < 3; way++) {
         device_wait(&s->dev);
         const double start = clock_seconds();
         for (int i = 0; i < n; i++) {
-            if (way < 2) w = step_values(s);
-            if (way == 0) step_work(&w);
-            else device_repeat(&s->dev, &work, step_work, &w);
+            if (way < 2) w = session_step_values(s);
+            if (way == 0) session_step_work(&w);
+            else device_repeat(&s->dev, &work, session_step_work, &w);
         }
         device_wait(&s->dev);
         seconds[way] = (clock_seconds() - start) / n;

@@ -137,25 +137,14 @@ static void open_unet(World *w, const char *config)
     }
 }
 
-typedef struct StepWork { Session *s; Tensor *rows; } StepWork;
-
-static void lead_step_work(void *ctx)
-{
-    const StepWork *w = ctx;
-    LeadBatch b;
-    tape_backward(&w->s->tape, session_loss_of(w->s, w->rows, &b));
-    optim_update(&w->s->optim, &w->s->tape, &w->s->ps);
-}
-
 // As lead train runs it: clock, rows and rates go to the device, the rest is recorded where it can be.
 static void round_lead_step(World *w)
 {
     Session *s = &w->session;
     s->tape.record = s->tape.training = true;
     s->tape.profile = w->tape.profile;
-    optim_rates(&s->optim, &s->ps);
-    StepWork work = {s, session_rows(s, s->optim.step++)};
-    device_repeat(&s->dev, &w->lead_step, lead_step_work, &work);
+    SessionStep step = session_step_values(s);
+    device_repeat(&s->dev, &w->lead_step, session_step_work, &step);
 }
 
 // One U-Net step of a batch: forward, backward to every parameter and both conditions; no optimiser.

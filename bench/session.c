@@ -86,3 +86,17 @@ double session_value(Tensor *loss)
     tensor_get_f64(loss, &v, 1);
     return v;
 }
+
+SessionStep session_step_values(Session *s)
+{
+    optim_rates(&s->optim, &s->ps);
+    return (SessionStep){s, session_rows(s, s->optim.step++)};
+}
+
+void session_step_work(void *ctx)
+{
+    const SessionStep *step = ctx;
+    LeadBatch b;
+    tape_backward(&step->s->tape, session_loss_of(step->s, step->rows, &b));
+    optim_update(&step->s->optim, &step->s->tape, &step->s->ps);
+}

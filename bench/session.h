@@ -35,4 +35,10 @@ Tensor *session_rows(Session *s, int64_t step);
 Tensor *session_loss_of(Session *s, Tensor *rows, LeadBatch *batch);
 double session_value(Tensor *loss);
 
+// A step with its update, as lead train runs it: what goes to the device (rates, clock, rows of the next batch), and
+// what is done there and may be recorded (ctx: a SessionStep).
+typedef struct SessionStep { Session *s; Tensor *rows; } SessionStep;
+SessionStep session_step_values(Session *s);
+void session_step_work(void *ctx);
+
 #endif
