@@ -42,7 +42,12 @@ run() {
         --protocol "$protocol" --details --out "$table" >&2
     [ -e "$run.seconds" ] && return
     begin=$(seconds)
-    "$lead" forecast --model "$run" --data "$data" --out "$run.csv" >/dev/null 2>&1
+    "$lead" forecast --model "$run" --data "$data" --out "$run.csv" >/dev/null 2>"$run.err" || {
+        code=$?
+        cat "$run.err" >&2
+        exit $code
+    }
+    rm -f "$run.err"
     echo "$begin $(seconds)" | awk '{ printf "%.2f\n", $2 - $1 }' >"$run.seconds"
 }
 

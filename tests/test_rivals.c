@@ -35,7 +35,7 @@ static const int threads[] = {1, 2, 3, 7};
 
 static void same_bits_on_threads(TestLog *log, int model)
 {
-    enum { N = 4, B = 3, L = 12, K = 5 };
+    enum { N = 4, B = 3, L = 12 };
     World *w = world_new(world_f32(), false);
     LeadConfig cfg = rival_config(rival_names[model], tiny_llm(log, w->perm), RIVAL_RESIDUAL);
     cfg.history = L, cfg.horizon = 3, cfg.batch = B, cfg.rival_width = cfg.rival_width ? 16 : 0;

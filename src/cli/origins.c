@@ -143,7 +143,8 @@ static void keep_ratios(const Origins *o, Ratios ratio[MOST_ROWS], const EvalTab
     }
 }
 
-static Status score_origin(Origins *o, int at, Said *said)
+// run: room for that of this origin.
+static Status score_origin(Origins *o, int at, LeadRun *run, Said *said)
 {
     Arena *a = o->cli->perm;
     const int percent = o->percent[at];
@@ -156,7 +157,7 @@ static Status score_origin(Origins *o, int at, Said *said)
     }
     EvalPlan plan;
     TRY(eval_plan(&plan, a, o->s, &po));
-    LeadRun run, *r = o->cfg ? &run : NULL;
+    LeadRun *r = o->cfg ? run : NULL;
     const char *dir = o->cfg ? run_path(o->v, percent, a) : NULL;
     if (r) TRY(train(o, &plan, dir, r));
     EvalTable t = eval_table_new(a, &plan.task, MOST_ROWS);
@@ -198,7 +199,9 @@ static Status score_one(Origins *o, int at, Said *said)
         said->f[i] = open_memstream(&said->text[i], &said->found.n[i]);
         if (!said->f[i]) return ERROR("--origins: out of memory");
     }
-    const Status s = score_origin(o, at, said);
+    LeadRun run = {.aside = NULL};
+    const Status s = score_origin(o, at, &run, said);
+    arena_delete(run.aside);
     for (int i = 0; i < TEXTS; i++) fclose(said->f[i]);
     arena_rewind(o->cli->perm, perm);
     arena_rewind(o->cli->step, step);

@@ -30,7 +30,7 @@ typedef struct LeadRun {
     TrafficRange train, val;     // rows of the training data that the run was fitted and validated on
     const TrafficSeries *series; // that of lead_run_attach
     Fallback fallback;           // fitted when first needed, ..
-    Arena *aside;                // .. in an arena of its own; NULL: not yet
+    Arena *aside;                // .. in an arena of its own, which the caller may delete; NULL: not yet
     Conditional *rival_scale;    // of another model's errors (lead/rival.h)
     size_t memory;               // bytes that forecasting may take; 0: as many as it wants
     MemoryFit fit;               // chosen when first needed
