@@ -1,6 +1,6 @@
 // A base that gives way to a moving average (lead/blend.h), beside plain loops over the series: in a flow that has left
-// the range of its training rows the average takes over, elsewhere the ridge keeps most of its say; no row of the future
-// is looked at; traffic that is multiplied multiplies the base.
+// the range of its training rows the average takes over; no row of the future is looked at; traffic that is multiplied
+// multiplies the base.
 #include "lead_world.h"
 
 enum { N = 4, F = N * N, K = 6, H = 12 };

@@ -156,8 +156,8 @@ static Status from(Cli *cli, Values *v)
     return OK;
 }
 
-// Preset small with fewer rows to train on begins with the weights that come with the program [D]: from nothing, what it
-// learns of so few rows is no better than a naive forecast (docs/measured.md).
+// Preset small with fewer rows to train on begins with the weights that come with the program [D]: what it learns of so
+// few rows from nothing may be no better than a naive forecast (docs/measured.md).
 enum { FEW_ROWS = 4000 };
 
 // Whether c is preset small but for how it is trained and how many paths it draws.

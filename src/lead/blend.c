@@ -52,7 +52,8 @@ static Tensor *squared_errors(const LeadData *d, Tape *t, const Tensor *made, co
     for (int64_t r = 0; r < T; r++)
         for (int64_t f = 0; f < F; f++) {
             const int64_t from = origin[r] * F + f;
-            const float x = u[r * F + f], b = origin[r] < 0 ? 0 : x - base[from], m = origin[r] < 0 ? 0 : x - level[from];
+            const float x = u[r * F + f];
+            const float b = origin[r] < 0 ? 0 : x - base[from], m = origin[r] < 0 ? 0 : x - level[from];
             e[r * 2 * F + f] = b * b;
             e[r * 2 * F + F + f] = m * m;
         }

@@ -23,8 +23,8 @@ typedef struct EvalPlanOptions {
                                  // forecasts need
     int origin;                  // 1..85: fit on the first so many per cent of the rows and score the next 15; 0 = the
                                  // protocol's splits.  Of the fitted rows the last 15/85 are split.val, on which models
-                                 // with a validation split of their own validate, fitting on those before; then they are
-                                 // fitted on all, as the naive forecasts are
+                                 // with a validation split of their own validate, fitting on those before; then they
+                                 // are fitted on all, as the naive forecasts are
     int64_t stride;              // score every stride-th window; 0 = 1
 } EvalPlanOptions;
 
