@@ -87,6 +87,39 @@ static inline Tensor *normal_tensor(World *w, Shape shape, uint32_t id)
     return x;
 }
 
+// A small LEAD on a batch of n windows.  Flow 5 is silent in most rows; missing: every seventh value was not measured.
+typedef struct SmallLead {
+    World *w;
+    LeadConfig cfg;
+    TrafficSeries s;
+    LeadStats st;
+    LeadModel *m;
+    LeadData data;
+    LeadBatch b;
+    Tape keep;           // its step arena holds the batch
+} SmallLead;
+
+static inline SmallLead *small_lead_new(TestLog *log, const Device *dev, const LeadConfig *cfg, int N,
+                                        const int64_t *at, int n, bool missing)
+{
+    World *w = world_new(*dev, false);
+    SmallLead *x = arena_zalloc(w->perm, sizeof *x);
+    const int64_t F = (int64_t)N * N;
+    x->w = w;
+    x->cfg = *cfg;
+    x->s = synth_series(log, w->perm, N, 40, 21600);
+    for (int64_t t = 0; t < x->s.T; t++) x->s.x[t * F + 5] = t % 3 == 0 ? 1 : 0;
+    if (missing) x->s.seen = arena_alloc(w->perm, (size_t)(x->s.T * F));
+    for (int64_t i = 0; missing && i < x->s.T * F; i++) x->s.seen[i] = i % 7 != 0;
+    x->st = fitted(log, w->perm, &x->s, &x->cfg);
+    x->m = lead_world_model(w, &x->cfg, lead_stats_shape(&x->st, &x->cfg), 0.3);
+    tape_init(&x->keep, &w->dev, w->step, w->scratch);
+    x->data = data_of(log, &x->keep, w->perm, &x->st, &x->cfg, &x->s);
+    x->b = lead_data_batch(&x->keep, &x->data, lead_data_rows(&x->data, w->step, at, n), NULL, true);
+    tape_init(&w->t, &w->dev, w->step, w->scratch);   // resets leave the batch alone
+    return x;
+}
+
 static inline bool same_bits(const Tensor *a, const Tensor *b)
 {
     return shape_equal(a->shape, b->shape) && memcmp(a->x, b->x, tensor_bytes(a)) == 0;

@@ -6,106 +6,11 @@
 
 #include "lead/calibrate.h"
 #include "lead_world.h"
+#include "plain_lead.h"
 
 enum { N = 4, F = N * N, B = 3, H = 3, K = 2, WIDTH = 8, HIDDEN = 6, COND = 4 };
 
-// ---- plain loops
-
-typedef struct Plain { const World *w; const char *prefix; } Plain;
-
-static const Param *parameter(const Plain *p, const char *name)
-{
-    char full[80];
-    snprintf(full, sizeof full, "%s.%s", p->prefix, name);
-    return param_find(&p->w->ps, full);
-}
-
-static const double *value(const Plain *p, const char *name)
-{
-    const Param *x = parameter(p, name);
-    CHECK(x, "no parameter %s.%s", p->prefix, name);
-    return x->t.x;
-}
-
-static double silu(double x) { return x / (1 + exp(-x)); }
-
-// y[n_out] = x W + b of the layer called name
-static void plain_linear(const Plain *p, const char *name, const double *x, int n_in, double *y, int n_out)
-{
-    char w[60], b[60];
-    snprintf(w, sizeof w, "%s.weight", name);
-    snprintf(b, sizeof b, "%s.bias", name);
-    const double *weight = value(p, w), *bias = value(p, b);
-    for (int j = 0; j < n_out; j++) {
-        y[j] = bias[j];
-        for (int i = 0; i < n_in; i++) y[j] += x[i] * weight[i * n_out + j];
-    }
-}
-
-static void residual(const Plain *p, const char *format, int n, double *h, int width)
-{
-    double y[64];
-    for (int l = 0; l < n; l++) {
-        char name[40];
-        snprintf(name, sizeof name, format, l);
-        plain_linear(p, name, h, width, y, width);
-        for (int i = 0; i < width; i++) h[i] += silu(y[i]);
-    }
-}
-
-// in: n inputs, with room for the embedding of flow f behind them, where there is one
-static void plain_trunk(const Plain *p, double *in, int n, int f, double *h)
-{
-    const bool pairs = parameter(p, "pair") != NULL;
-    if (pairs) memcpy(in + n, value(p, "pair") + f * FLOW_PAIR_WIDTH, FLOW_PAIR_WIDTH * sizeof *in);
-    plain_linear(p, "in", in, n + (pairs ? FLOW_PAIR_WIDTH : 0), h, WIDTH);
-    for (int i = 0; i < WIDTH; i++) h[i] = silu(h[i]);
-    residual(p, "%d", FLOW_TRUNK_LAYERS, h, WIDTH);
-}
-
-static void plain_modulate(const Plain *p, const char *name, const double *from, int n, double *h)
-{
-    double s[2 * HIDDEN];
-    plain_linear(p, name, from, n, s, 2 * HIDDEN);
-    for (int i = 0; i < HIDDEN; i++) h[i] = (1 + s[i]) * h[i] + s[HIDDEN + i];
-}
-
-// The denoiser's output for one flow: x [K], condition input `known` of n values, g [COND] or NULL.
-static void plain_denoise(const World *w, const double *x, double time, double *known, int n, int f, const double *g,
-                          double *out)
-{
-    const Plain p = {w, "flow"};
-    double trunk[WIDTH], h[HIDDEN], add[HIDDEN], sine[64], embed[64], active[COND];
-    plain_trunk(&p, known, n, f, trunk);
-    plain_linear(&p, "condition", trunk, WIDTH, h, HIDDEN);
-    plain_linear(&p, "x", x, K, add, HIDDEN);
-    for (int i = 0; i < HIDDEN; i++) h[i] += add[i];
-    for (int i = 0; i < 32; i++) {
-        sine[i] = sin(time * pow(10000, -i / 32.0));
-        sine[32 + i] = cos(time * pow(10000, -i / 32.0));
-    }
-    plain_linear(&p, "time", sine, 64, embed, 64);
-    for (int i = 0; i < 64; i++) embed[i] = silu(embed[i]);
-    plain_modulate(&p, "from_t", embed, 64, h);
-    for (int i = 0; g && i < COND; i++) active[i] = silu(g[i]);
-    if (g) plain_modulate(&p, "from_g", active, COND, h);
-    for (int i = 0; i < HIDDEN; i++) h[i] = silu(h[i]);
-    residual(&p, "layer.%d", FLOW_DENOISER_LAYERS, h, HIDDEN);
-    plain_linear(&p, "out", h, HIDDEN, out, K);
-}
-
 // ---- a small LEAD
-
-typedef struct Small {
-    World *w;
-    LeadConfig cfg;
-    TrafficSeries s;
-    LeadStats st;
-    LeadModel *m;
-    LeadData data;
-    LeadBatch b;
-    Tape keep;           // its step arena holds the batch
-} Small;
 
 static const int64_t at_rows[B] = {20, 33, 47};
 
@@ -120,44 +25,45 @@ static LeadConfig small_config(const char *llm)
     return c;
 }
 
-static Small *small_new(TestLog *log, const Device *dev, const LeadConfig *cfg)
-{
-    World *w = world_new(*dev, false);
-    Small *x = arena_zalloc(w->perm, sizeof *x);
-    x->w = w;
-    x->cfg = *cfg;
-    x->s = synth_series(log, w->perm, N, 40, 21600);
-    for (int64_t t = 0; t < x->s.T; t++) x->s.x[t * F + 5] = t % 3 == 0 ? 1 : 0;   // silent in most rows
-    x->st = fitted(log, w->perm, &x->s, &x->cfg);
-    const LeadShape shape = lead_stats_shape(&x->st, &x->cfg);
-    x->m = lead_world_model(w, &x->cfg, shape, 0.3);
-    tape_init(&x->keep, &w->dev, w->step, w->scratch);
-    x->data = data_of(log, &x->keep, w->perm, &x->st, &x->cfg, &x->s);
-    x->b = lead_data_batch(&x->keep, &x->data, lead_data_rows(&x->data, w->step, at_rows, B), NULL, true);
-    tape_init(&w->t, &w->dev, w->step, w->scratch);   // resets leave the batch alone
-    return x;
-}
-
 static double clamped(double x, double most) { return fmax(-most, fmin(most, x)); }
 
-// Location and log scale of flow f of window b, [2 K]; raw: before bounds and trust.
-static void plain_moments(const Small *x, int b, int f, bool raw, double *out)
+static Map one_flow(const Plain *p, const double *x, int64_t n)
 {
-    const Plain p = {x->w, "heads"};
+    Map m = map_new(p, 1, 1, n);
+    memcpy(m.x, x, (size_t)n * sizeof *x);
+    return m;
+}
+
+// Location and log scale of flow f of window b, [2 K]; raw: before bounds and trust.
+static void plain_moments(const SmallLead *x, int b, int f, bool raw, double *out)
+{
+    const Plain p = {&x->w->ps, x->w->scratch};
+    const size_t mark = arena_mark(p.a);
     const int C = x->m->shape.context_channels;
-    double in[128], h[WIDTH];
-    memcpy(in, (double *)x->b.context->x + (b * F + f) * C, (size_t)C * sizeof *in);
-    plain_trunk(&p, in, C, f, h);
-    plain_linear(&p, "location", h, WIDTH, out, K);
-    plain_linear(&p, "log_scale", h, WIDTH, out + K, K);
+    const Map h = plain_trunk(&p, "heads", one_flow(&p, (double *)x->b.context->x + (b * F + f) * C, C), f);
+    memcpy(out, plain_linear(&p, "heads.location", h).x, K * sizeof *out);
+    memcpy(out + K, plain_linear(&p, "heads.log_scale", h).x, K * sizeof *out);
     for (int k = 0; k < K && !raw; k++) {
         const double trust = f == 5 ? 0 : 1;
         out[k] = trust * clamped(out[k], 30);
         out[K + k] = trust * clamped(out[K + k], 3);
     }
+    arena_rewind(p.a, mark);
 }
 
-static void check_moments(TestLog *log, const Small *x)
+// The denoiser's output for one flow: x [K], condition input `known` of n values, g [COND] or NULL.
+static void plain_denoise(const World *w, const double *x, double time, const double *known, int n, int f,
+                          const double *g, double *out)
+{
+    const Plain p = {&w->ps, w->scratch};
+    const size_t mark = arena_mark(p.a);
+    const Map y = plain_flow(&p, one_flow(&p, x, K), time, one_flow(&p, known, n), f,
+                             g ? one_flow(&p, g, COND) : (Map){0});
+    memcpy(out, y.x, K * sizeof *out);
+    arena_rewind(p.a, mark);
+}
+
+static void check_moments(TestLog *log, const SmallLead *x)
 {
     x->w->t.record = false;
     const ResidualMoments m = lead_moments(&x->w->t, x->m, &x->b);
@@ -183,7 +89,7 @@ static void check_moments(TestLog *log, const Small *x)
 // What flow f of window b is to draw (x_0), its residual z, and where it is expected.
 typedef struct Drawn { double z[K], moments[2 * K], raw[2 * K], x0[K]; } Drawn;
 
-static Drawn plain_target(const Small *x, int b, int f)
+static Drawn plain_target(const SmallLead *x, int b, int f)
 {
     Drawn d;
     const int64_t W = x->b.window->shape.d[1];
@@ -199,7 +105,7 @@ static Drawn plain_target(const Small *x, int b, int f)
 
 static double huber4(double e) { return fabs(e) <= 4 ? e * e / 2 : 4 * (fabs(e) - 2); }
 
-static void check_loss(TestLog *log, Small *x)
+static void check_loss(TestLog *log, SmallLead *x)
 {
     Tape *t = &x->w->t;
     const int C = x->m->shape.context_channels;
@@ -238,7 +144,7 @@ static void check_denoiser(TestLog *log, const char *llm, ConditionKind conditio
     LeadConfig cfg = small_config(llm);
     cfg.conditions = conditions, cfg.mean_head = cfg.scale_head = false;
     const Device dev = device_cpu_f64();
-    Small *x = small_new(log, &dev, &cfg);
+    SmallLead *x = small_lead_new(log, &dev, &cfg, N, at_rows, B, false);
     Tape *t = &x->w->t;
     t->record = false;
     const Condition c = lead_condition(t, x->m, &x->b);
@@ -281,10 +187,13 @@ static void check_without_pairs(TestLog *log)
     const double *drawn = flow_denoise(t, &denoiser, xt, time, known, NULL)->x;
     double worst = 0, size = 0;
     for (int i = 0; i < B * FLOWS; i++) {
-        double in[C], h[WIDTH], want[K], out[K];
-        memcpy(in, (double *)planes->x + i * C, sizeof in);
-        plain_trunk(&(Plain){w, "heads"}, in, C, 0, h);
-        plain_linear(&(Plain){w, "heads"}, "location", h, WIDTH, want, K);
+        const Plain p = {&w->ps, w->scratch};
+        const size_t mark = arena_mark(p.a);
+        double want[K], out[K];
+        const double *in = (double *)planes->x + i * C;
+        const Map h = plain_trunk(&p, "heads", one_flow(&p, in, C), 0);
+        memcpy(want, plain_linear(&p, "heads.location", h).x, sizeof want);
+        arena_rewind(p.a, mark);
         plain_denoise(w, (double *)xt->x + i * K, ((double *)time->x)[i / FLOWS], in, C, 0, NULL, out);
         for (int k = 0; k < K; k++) {
             worst = check_fold(worst, fabs(want[k] - location[i * K + k]) + fabs(out[k] - drawn[i * K + k]));
@@ -297,7 +206,7 @@ static void check_without_pairs(TestLog *log)
 
 // ---- gradients
 
-typedef struct GradientCase { const Small *x; ResidualMoments use; } GradientCase;
+typedef struct GradientCase { const SmallLead *x; ResidualMoments use; } GradientCase;
 
 static Tensor *loss_of_all(Tape *t, void *ctx)
 {
@@ -316,7 +225,7 @@ static Tensor *loss_of_heads(Tape *t, void *ctx)
 }
 
 // prefix: of the parameters whose gradient is checked
-static void check_gradients(TestLog *log, const char *what, const Small *x, ModuleLoss *loss, const char *prefix)
+static void check_gradients(TestLog *log, const char *what, const SmallLead *x, ModuleLoss *loss, const char *prefix)
 {
     Tensor *in[512];
     int n = 0;
@@ -349,7 +258,7 @@ static void check_all_gradients(TestLog *log, const char *llm)
         cfg.denoiser = cases[i].denoiser, cfg.conditions = cases[i].conditions, cfg.cond_drop = cases[i].drop;
         cfg.vision = cases[i].vision, cfg.llm_kind = cases[i].llm;
         cfg.mean_head = cfg.scale_head = false;   // their output is a constant for the rest: not in this derivative
-        Small *x = small_new(log, &dev, &cfg);
+        SmallLead *x = small_lead_new(log, &dev, &cfg, N, at_rows, B, false);
         check_gradients(log, cases[i].what, x, loss_of_all, cases[i].checked);
         world_delete(x->w);
     }
@@ -358,7 +267,7 @@ static void check_all_gradients(TestLog *log, const char *llm)
 // ---- samples
 
 // x' = m + a (x - m) for each window, flow and step; decoding what the diffusion should draw gives the truth.
-static void check_samples(TestLog *log, Small *x)
+static void check_samples(TestLog *log, SmallLead *x)
 {
     Tape *t = &x->w->t;
     enum { S = 4 };
@@ -424,7 +333,7 @@ void test_flow(TestLog *log)
     const char *llm = tiny_llm(log, a);
     const Device dev = device_cpu_f64();
     const LeadConfig cfg = small_config(llm);
-    Small *x = small_new(log, &dev, &cfg);
+    SmallLead *x = small_lead_new(log, &dev, &cfg, N, at_rows, B, false);
     check_moments(log, x);
     check_loss(log, x);
     check_gradients(log, "heads", x, loss_of_heads, "heads.");
