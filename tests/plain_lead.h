@@ -108,8 +108,12 @@ static inline Map plain_projection(const PlainLead *m, int layer, const char *wh
     Map y = plain_linear(p, PLAIN_NAME("llm.h.%d.%s", layer, what), x);
     Shape a, b;
     const char *lora = PLAIN_NAME("lora.h.%d.%s", layer, what);
-    const double *A = plain_value(p, lora, "lora_A.weight", &a);
-    if (!A) return y;
+    const int on = m->cfg.lora_targets;
+    const bool here = m->cfg.lora_rank > 0 && (on == LORA_ON_ALL || !strcmp(what, "attn.c_attn") ||
+                                               (on == LORA_ON_ATTENTION && !strcmp(what, "attn.c_proj")));
+    CHECK(here == (plain_value(p, lora, "lora_A.weight", NULL) != NULL), "LoRA on %s of layer %d", what, layer);
+    if (!here) return y;
+    const double *A = plain_must(p, lora, "lora_A.weight", &a);
     const double *B = plain_must(p, lora, "lora_B.weight", &b);
     const Map low = plain_product(p, A, NULL, a.d[0], a.d[1], x);
     const Map add = plain_product(p, B, NULL, b.d[0], b.d[1], low);

@@ -20,10 +20,11 @@ typedef struct Setup {
 static const Setup cases[] = {
     {"flows with heads", FLOWS, false},
     {"flows with heads, targets missing", FLOWS, true},
-    {"flows, mean head alone, epsilon", FLOWS "scale_head=false prediction=epsilon schedule=linear", false},
+    {"flows, mean head alone, epsilon",
+     FLOWS "scale_head=false prediction=epsilon schedule=linear loss_traffic=0.5 min_snr_gamma=0 samples=3", false},
     {"flows, scale head alone, x0", FLOWS "mean_head=false prediction=x0 min_snr_gamma=1", false},
     {"flows without heads, traffic loss", FLOWS "mean_head=false scale_head=false loss_traffic=0.7", false},
-    {"flows, ridge", FLOWS_OF_RIDGE, false},
+    {"flows, ridge", FLOWS_OF_RIDGE "seed=3", false},
     {"flows, ridge of each day", FLOWS_OF_RIDGE "base=ridge-online", true},
     {"flows told apart by their statistics", FLOWS_OF_RIDGE "flow_identity=statistics", false},
     {"flows with g", FLOWS "conditions=global cond_drop=0.4", false},
@@ -34,7 +35,7 @@ static const Setup cases[] = {
     {"U-Net of three levels and two blocks", "unet_levels=3 unet_blocks=2 conditions=none", false},
     {"U-Net with heads", "mean_head=true scale_head=true conditions=global schedule=scaled-linear", false},
     {"U-Net with S alone, mean head", "mean_head=true conditions=sequence cond_drop=0.5 prediction=x0", false},
-    {"U-Net without planes", "pixel_condition=false prediction=epsilon", false},
+    {"U-Net without planes", "pixel_condition=false prediction=epsilon loss_pool=0.3 seed=8", false},
     {"U-Net and flows", "denoiser=both mean_head=true scale_head=true cond_drop=0.4", false},
     {"U-Net and flows, S alone", "denoiser=both conditions=sequence loss_pool=0.3", false},
     {"images of levels", "target=level loss_pool=0.3 loss_sobel=0.2", false},
@@ -283,7 +284,6 @@ static void check_loss(TestLog *log, const char *what, const Second *s)
 
 // ---- samples
 
-enum { SAMPLES = 4 };
 static const int64_t drawn_at[B] = {7, 3, 4};
 
 static Map plain_guided(const Second *s, Map x, int time, Map known, PlainCondition c)
@@ -337,19 +337,21 @@ static void check_samples(TestLog *log, const char *what, Second *s, const LeadC
     t->record = false;
     x->m->cfg = s->m.cfg = *how;
     batch.moments = lead_moments(t, x->m, &batch);
-    const Tensor *got = lead_sample(t, x->m, &batch, B, SAMPLES, drawn_at, NULL);
+    const Tensor *got = lead_sample(t, x->m, &batch, B, how->samples, drawn_at, NULL);
+    const int S = how->samples;   // odd: no pairs, one would belong to two windows
     const Sampler plain = {.kind = (SamplerKind)how->sampler, .steps = how->sample_steps, .eta = how->eta,
-                           .clip = how->sample_clip, .seed = (uint64_t)how->seed, .antithetic = how->antithetic};
+                           .clip = how->sample_clip, .seed = (uint64_t)how->seed,
+                           .antithetic = how->antithetic && S % 2 == 0};
     const PlainWindow w = window_of(&s->m, &x->b, b);
     const Heads used = heads_of(&s->m, w.context, false);
     const PlainCondition told = plain_condition(&s->m, &w);
     const Map known = plain_known(&s->m, w.context, used.location, used.log_scale);
     const int64_t n = F * s->m.shape.target_channels;
     double worst = 0, size = 0;
-    for (int64_t i = 0; i < SAMPLES; i++) {
-        const Map want = plain_sample(s, &plain, drawn_at[b] * SAMPLES + i, known, told);
+    for (int64_t i = 0; i < S; i++) {
+        const Map want = plain_sample(s, &plain, drawn_at[b] * S + i, known, told);
         for (int64_t k = 0; k < n; k++) {
-            worst = check_fold(worst, fabs(want.x[k] - ((double *)got->x)[(b * SAMPLES + i) * n + k]));
+            worst = check_fold(worst, fabs(want.x[k] - ((double *)got->x)[(b * S + i) * n + k]));
             size = fmax(size, fabs(want.x[k]));
         }
     }
@@ -368,6 +370,11 @@ static void check_case(TestLog *log, const char *llm, int i)
     SmallLead *x = small_lead_new(log, &dev, &cfg, NODES, at_rows, B, cases[i].missing);
     Second s = {x, {{&x->w->ps, arena_new("plain", (size_t)1 << 32, NULL)}, cfg, x->m->shape, tiny_config()}};
     CHECK(s.m.p.a, "no address space");
+    const bool pairs = cfg.flow_identity == IDENTITY_PAIR;
+    for (int k = 0; k < 2; k++)
+        TEST(log, !param_find(&x->w->ps, k ? "flow.in.weight" : "heads.in.weight") ||
+                      pairs == (param_find(&x->w->ps, k ? "flow.pair" : "heads.pair") != NULL),
+             "%s: an embedding of pairs where there should be none, or none", cases[i].what);
     check_loss(log, cases[i].what, &s);
     LeadConfig how = cfg;
     how.sampler = i % 3;
@@ -375,6 +382,7 @@ static void check_case(TestLog *log, const char *llm, int i)
     how.antithetic = i % 4 < 2;
     how.sample_clip = i % 5 ? 6 : 0.3;
     how.guidance = i % 2 ? 1.7 : 1;
+    how.sample_steps = 2 + i % 4;
     check_samples(log, cases[i].what, &s, &how);
     arena_delete(s.m.p.a);
     world_delete(x->w);

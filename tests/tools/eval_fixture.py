@@ -30,9 +30,10 @@ def mix(*key):
 
 
 def traffic(t, f):
-    """kbit/s: a daily wave, a level that wanders, noise; flow 8 is silent in two of three rows, 7 from row 700 on."""
+    """kbit/s: a daily wave, a level that wanders, noise.  Flow 8 is silent in two of three rows, 7 from row 700 on, 6
+    before 680."""
     hour, wander = t % D, mix(1, t // 7, f) % 60
-    if f == 8 and t % 3 or f == 7 and t >= 700:
+    if f == 8 and t % 3 or f == 7 and t >= 700 or f == 6 and t < 680:
         return 0
     return 3 * (40 + 30 * f + (12 - abs(hour - 13)) * (8 + f) + wander * (1 + f % 3) + mix(2, t, f) % 40)
 
@@ -49,7 +50,7 @@ valid = np.ones(ROWS, bool)
 valid[INVALID] = False
 row_at = {int(slot[t]): t for t in range(ROWS) if valid[t]}
 train, val, test = range(0, ROWS * 7 // 10), range(ROWS * 7 // 10, ROWS * 85 // 100), range(ROWS * 85 // 100, ROWS)
-NAIVE = ('persistence', 'yesterday', 'lastweek', 'average', 'ridge')
+NAIVE = ('persistence', 'yesterday', 'lastweek', 'average', 'mean', 'ets', 'ridge')
 
 
 def windows(rows, history, horizon, stride):
@@ -110,12 +111,87 @@ def ridge(coef, t, h):
     return np.array([max(0, coef[fit][h, f] @ np.append(x[rows, f], 1)) for f in range(F)])
 
 
-def best_average(flowmax):
+def best_average():
     """Values to average, by the squared error on validation, flows divided by their largest training value."""
+    most = x[train][valid[train]].max(0)
+    most[most == 0] = 1
+
     def error(w):
-        return sum((((x[t + 1:t + K + 1] - x[t - w + 1:t + 1].mean(0)) / flowmax) ** 2).sum()
+        return sum((((x[t + 1:t + K + 1] - x[t - w + 1:t + 1].mean(0)) / most) ** 2).sum()
                    for t in windows(val, HISTORY, K, 1))
     return min((2, 3, 4, 6, 8, 12, 16), key=error)
+
+
+def clock(t, h=0):
+    """Hour of the day, and whether a weekend, h slots after row t; the first row is a Monday's midnight."""
+    at = int(slot[t]) + h
+    return at % D, at // D % 7 >= 5
+
+
+def calendar_means():
+    """Mean of the training rows of an hour, of working days or weekends."""
+    rows = {}
+    for t in train:
+        if valid[t]:
+            rows.setdefault(clock(t), []).append(t)
+    return {key: x[r].mean(0) for key, r in rows.items()}
+
+
+class Ets:
+    """Damped trend and daily season, of one flow: alpha, beta, gamma, phi from a grid, one after another."""
+    GRID = ((.02, .05, .1, .2, .35, .5, .7, .85, .99), (0, .01, .03, .1, .2, .4), (0, .005, .01, .03, .1, .2, .4),
+            (.8, .9, .95, .98))
+
+    def __init__(self, f):
+        self.f = f
+        hours = [[x[t, f] for t in train if valid[t] and clock(t)[0] == h] for h in range(D)]
+        self.first = np.array([np.mean(h) for h in hours])
+        self.first -= self.first.mean()
+        best, at = None, [.5, 0, .01, .9]
+        for turn in range(4):
+            before = list(at)
+            for i, grid in enumerate(self.GRID):
+                for v in grid:
+                    p = at[:i] + [v] + at[i + 1:]
+                    if best is None:
+                        best = self.go(at, train)[0]
+                    error = self.go(p, train)[0]
+                    if error < best:
+                        best, at = error, p
+            if at == before:
+                break
+        self.p = at
+
+    def go(self, p, rows):
+        """Sum of squared errors, and the state after the last row: level, trend, season."""
+        alpha, beta, gamma, phi = p
+        season, last, total = self.first.copy(), None, 0.
+        for t in rows:
+            if not valid[t]:
+                continue
+            hour = clock(t)[0]
+            if last is None:
+                level, trend = x[t, self.f] - season[hour], 0.
+            else:
+                for _ in range(slot[t] - slot[last]):   # one step for each slot, observed or not
+                    trend *= phi
+                    level += trend
+                e = x[t, self.f] - level - season[hour]
+                level += alpha * e
+                trend += alpha * beta * e
+                season[hour] += gamma * e
+                total += e * e
+            last = t
+        return total, level, trend, season
+
+    def forecast(self, t):
+        _, level, trend, season = self.go(self.p, range(t + 1))
+        out = []
+        for h in range(1, K + 1):
+            trend *= self.p[3]
+            level += trend
+            out.append(max(0, level + season[clock(t, h)[0]]))
+        return out
 
 
 def naive_points(t, coef, average):
@@ -127,7 +203,9 @@ def naive_points(t, coef, average):
         p['yesterday'][h - 1] = x[day[1] if day[1] >= 0 else t]
         p['lastweek'][h - 1] = x[week] if week >= 0 else p['yesterday'][h - 1]
         p['average'][h - 1] = x[t - average + 1:t + 1].mean(0)
+        p['mean'][h - 1] = MEANS[clock(t, h)]
         p['ridge'][h - 1] = ridge(coef, t, h)
+    p['ets'] = np.array([e.forecast(t) for e in ETS]).T
     return p
 
 
@@ -136,6 +214,9 @@ def quantile6(z, q):
     at = min(max(q * (len(z) + 1) - 1, 0), len(z) - 1)
     i = min(int(at), len(z) - 2)
     return z[i] + (at - i) * (z[i + 1] - z[i])
+
+
+MEANS, ETS = calendar_means(), [Ets(f) for f in range(F)]
 
 
 class Scores:
@@ -276,7 +357,8 @@ def write_files(where, forecasts):
 
 def main():
     flowmax = x[train][valid[train]].max(0)
-    coef, average = ridge_fit(), best_average(flowmax)
+    flowmax[flowmax == 0] = np.sort(flowmax[flowmax > 0])[np.sum(flowmax > 0) // 2]   # the median of the others
+    coef, average = ridge_fit(), best_average()
     fitted = windows(train, HISTORY, K, 1)
     made = [naive_points(t, coef, average) for t in fitted]
     spread = {}
