@@ -98,7 +98,6 @@ static void beams(TestLog *log)
     const Gpt2Config c = tiny_config();
     Gpt2 *m = gpt2_new(&w->ps, "", &c, GPT2_FROZEN);
     world_randomise(w, 0.3);
-    int whole = 0;
     for (int32_t start = 0; start < 10; start++) {
         int32_t one[PROMPT + NEW] = {start, 4}, greedy[PROMPT + NEW] = {start, 4}, got[PROMPT + NEW] = {start, 4};
         int32_t x[PROMPT + NEW] = {start, 4}, want[PROMPT + NEW] = {0};
@@ -111,11 +110,12 @@ static void beams(TestLog *log)
         TEST(log, !s.code && n_one == n_greedy && !memcmp(one, greedy, (size_t)n_one * sizeof *one),
              "one beam is not greedy %s", s.msg);
         double alone;   // one that did not end: divided by a power of its length, like those that did
+        m->c.end_token = -1;
         if (!s.code) s = gpt2_beam_search(&w->t, m, NULL, one, PROMPT, NEW, 1, 0.7, &n_one, &alone);
+        m->c.end_token = c.end_token;
         best = text_score(w, m, one, PROMPT, n_one) / pow((double)(n_one - PROMPT), 0.7);
-        TEST(log, !s.code && fabs(alone - best) < 1e-4, "start %d: one beam of %lld tokens has a score of %g, want %g",
+        TEST(log, !s.code && n_one == PROMPT + NEW && fabs(alone - best) < 1e-4, "start %d: one beam of %lld tokens has a score of %g, want %g",
              start, (long long)n_one, alone, best);
-        whole += n_one == PROMPT + NEW;
         best = -INFINITY;
         for (int i = 0; i < 1331; i++) {
             x[2] = i % 11, x[3] = i / 11 % 11, x[4] = i / 121;
@@ -134,7 +134,6 @@ static void beams(TestLog *log)
              "start %d: want %lld tokens of score %g, got %lld of %g %s", start, (long long)n_want, best,
              (long long)n_got, score, s.msg);
     }
-    TEST(log, whole > 0, "all continuations ended early");
     world_delete(w);
 }
 

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "io/file.h"
-#include "lead/calibrate.h"
+#include "lead/general.h"
 #include "lead_world.h"
 #include "links/score.h"
 #include "links_world.h"
@@ -251,6 +251,23 @@ static void calibrated(TestLog *log)
     world_delete(w);
 }
 
+// Weights that need no training are calibrated on 32 windows with few samples, and then draw as many as they say.
+static void general_run(TestLog *log)
+{
+    World *w = world_new(device_cpu_f32(ISA_SCALAR), false);
+    const TrafficSeries s = synth_series(log, w->perm, 3, 20, 3600);
+    LeadConfig cfg;
+    LeadRun r;
+    Calibration c = {0};
+    Status st = lead_general_config(&cfg, GENERAL_BUNDLED, w->scratch);
+    if (!st.code)
+        st = lead_general_load(&r, GENERAL_BUNDLED, &s, (TrafficRange){0, 360}, (TrafficRange){360, 480}, 0, &w->dev,
+                               w->perm, w->step, w->scratch, &c);
+    TEST(log, !st.code && cfg.samples > 8 && r.cfg.samples == cfg.samples && c.windows == 32,
+         "%s: %d samples of %d, calibrated on %d windows", st.msg, r.cfg.samples, cfg.samples, c.windows);
+    world_delete(w);
+}
+
 void test_promises(TestLog *log)
 {
     Arena *a = arena_new("promises", (size_t)1 << 30, NULL);
@@ -264,5 +281,6 @@ void test_promises(TestLog *log)
     broken_blocks(log, a);
     whole_numbers(log, a);
     calibrated(log);
+    general_run(log);
     arena_delete(a);
 }

@@ -25,6 +25,7 @@ static int64_t traffic(int64_t t, int64_t f)
 {
     const int64_t hour = t % DAY, wander = MIX(1, t / 7, f) % 60;
     if ((f == 8 && t % 3) || (f == 7 && t >= 700) || (f == 6 && t < 680)) return 0;
+    if (f == 5) return 900 + 24 * llabs(t % 100 - 50) + MIX(2, t, f) % 4;
     return 3 * (40 + 30 * f + (12 - llabs(hour - 13)) * (8 + f) + wander * (1 + f % 3) + MIX(2, t, f) % 40);
 }
 

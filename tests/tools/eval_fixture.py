@@ -30,11 +30,13 @@ def mix(*key):
 
 
 def traffic(t, f):
-    """kbit/s: a daily wave, a level that wanders, noise.  Flow 8 is silent in two of three rows, 7 from row 700 on, 6
-    before 680."""
+    """kbit/s: a daily wave, a level that wanders, noise.  Flow 5 climbs and falls, 8 is silent in two of three rows,
+    7 from row 700 on, 6 before 680."""
     hour, wander = t % D, mix(1, t // 7, f) % 60
     if f == 8 and t % 3 or f == 7 and t >= 700 or f == 6 and t < 680:
         return 0
+    if f == 5:
+        return 900 + 24 * abs(t % 100 - 50) + mix(2, t, f) % 4
     return 3 * (40 + 30 * f + (12 - abs(hour - 13)) * (8 + f) + wander * (1 + f % 3) + mix(2, t, f) % 40)
 
 
