@@ -268,6 +268,54 @@ static void general_run(TestLog *log)
     world_delete(w);
 }
 
+// Without a week of data, last week is yesterday: it is left out, and the table says so.
+static void left_out(TestLog *log, Arena *a)
+{
+    const TrafficSeries s = make_series(a, 2, 6 * 24, 3600, 5);
+    EvalPlan plan;
+    Status st = eval_plan(&plan, a, &s, &(EvalPlanOptions){.K = 2});
+    EvalTable t = eval_table_new(a, &plan.task, NAIVE_KINDS);
+    if (!st.code) st = evaluate_naive(&t, a, &plan.task, plan.split.train, plan.split.val);
+    TEST(log, !st.code && t.left_out == 1U << NAIVE_LASTWEEK && !eval_table_model(&t, "lastweek") &&
+              eval_table_model(&t, "yesterday"), "%s: left out: %x", st.msg, t.left_out);
+}
+
+static double number_after(const char *text, const char *mark, const char *name, int column)
+{
+    const char *p = strstr(text, mark);
+    if (p) p = strstr(p, name);
+    if (!p) return (double)NAN;
+    char *end = (char *)(uintptr_t)(p + strlen(name));
+    double v = (double)NAN;
+    for (int i = 0; i <= column; i++) v = strtod(end, &end);
+    return v;
+}
+
+// The summary over origins is made of the tables; a run that falls back names the forecast that validation named.
+static void summaries(TestLog *log, Arena *a)
+{
+    const char *data = arena_printf(a, "%s/t.npy", log->tmp), *run = arena_printf(a, "%s/fallback", log->tmp);
+    Ran r = lead_run(log, a, "data synth --nodes 3 --days 40 --slot-seconds 10800 --out %s", data);
+    TEST(log, r.code == 0, "%s", r.err);
+    r = lead_run(log, a, "eval --naive-only --details --origins 60 --data %s --threads 1", data);
+    static const char *const metric[] = {"RMSE over all steps / that", "CRPS over all steps / that"};
+    static const int column[] = {2, 8};   // behind the horizon: windows, mse, rmse, ..
+    for (int i = 0; i < 2; i++) {
+        const double of = number_after(r.out, "model", "\npersistence\tscaled\tall\t", column[i]) /
+                          number_after(r.out, "model", "\nridge\tscaled\tall\t", column[i]);
+        const double said = number_after(r.err, metric[i], "\n  persistence", 0);
+        TEST(log, fabs(said - of) < 6e-4, "%s: the summary says %g of ridge, the table %g", metric[i], said, of);
+    }
+    r = lead_run(log, a, "train --keep-all --config small --history 12 --horizon 4 --sample-steps 2 --samples 4 "
+                 "--steps 4 --threads 1 --no-final --data %s --out %s", data, run);
+    char name[32] = "";
+    const char *said = strstr(r.err, "no better than ");
+    TEST(log, r.code == 0 && said && sscanf(said, "no better than %31s", name) == 1, "no fall-back: %s", r.err);
+    r = lead_run(log, a, "forecast --model %s --data %s --threads 1", run, data);
+    TEST(log, r.code == 0 && strstr(r.err, arena_printf(a, "forecasts as %s does", name)),
+         "validation chose %s, the forecast says %s", name, r.err);
+}
+
 void test_promises(TestLog *log)
 {
     Arena *a = arena_new("promises", (size_t)1 << 30, NULL);
@@ -281,6 +329,8 @@ void test_promises(TestLog *log)
     broken_blocks(log, a);
     whole_numbers(log, a);
     calibrated(log);
+    left_out(log, a);
+    summaries(log, a);
     general_run(log);
     arena_delete(a);
 }
