@@ -114,8 +114,8 @@ static void beams(TestLog *log)
         if (!s.code) s = gpt2_beam_search(&w->t, m, NULL, one, PROMPT, NEW, 1, 0.7, &n_one, &alone);
         m->c.end_token = c.end_token;
         best = text_score(w, m, one, PROMPT, n_one) / pow((double)(n_one - PROMPT), 0.7);
-        TEST(log, !s.code && n_one == PROMPT + NEW && fabs(alone - best) < 1e-4, "start %d: one beam of %lld tokens has a score of %g, want %g",
-             start, (long long)n_one, alone, best);
+        TEST(log, !s.code && n_one == PROMPT + NEW && fabs(alone - best) < 1e-4,
+             "start %d: one beam of %lld tokens has a score of %g, want %g", start, (long long)n_one, alone, best);
         best = -INFINITY;
         for (int i = 0; i < 1331; i++) {
             x[2] = i % 11, x[3] = i / 11 % 11, x[4] = i / 121;
@@ -134,6 +134,64 @@ static void beams(TestLog *log)
              "start %d: want %lld tokens of score %g, got %lld of %g %s", start, (long long)n_want, best,
              (long long)n_got, score, s.msg);
     }
+    world_delete(w);
+}
+
+typedef struct Path { int32_t x[8]; int64_t n; double sum; } Path;
+
+static int by_sum(const void *a, const void *b)
+{
+    const Path *p = a, *q = b;
+    return (p->sum < q->sum) - (p->sum > q->sum);
+}
+
+// Beam search in its own words: of all continuations of the live paths the best 2 B; of these one that ends is kept if
+// it is among the best B, and the others live on, B of them.  What lives at the end counts too.
+static Path plain_beams(World *w, Gpt2 *m, int32_t start, int B, int n_new, double penalty)
+{
+    enum { VOCAB = 11 };
+    Path live[4] = {{{start, 4}, 2, 0}}, all[4 * VOCAB], best = {.sum = -INFINITY};
+    int n = 1;
+    for (int step = 1; step <= n_new && n; step++) {
+        int many = 0;
+        for (int i = 0; i < n; i++)
+            for (int32_t token = 0; token < VOCAB; token++) {
+                Path p = live[i];
+                p.x[p.n++] = token;
+                p.sum = text_score(w, m, p.x, 2, p.n);
+                all[many++] = p;
+            }
+        qsort(all, (size_t)many, sizeof *all, by_sum);
+        n = 0;
+        for (int k = 0; k < 2 * B && n < B; k++) {
+            if (all[k].x[all[k].n - 1] != m->c.end_token) live[n++] = all[k];
+            else if (k < B && all[k].sum / pow(step, penalty) > best.sum)
+                best = all[k], best.sum /= pow(step, penalty);
+        }
+    }
+    for (int i = 0; i < n; i++)
+        if (live[i].sum / pow(n_new, penalty) > best.sum) best = live[i], best.sum /= pow(n_new, penalty);
+    return best;
+}
+
+static void few_beams(TestLog *log)
+{
+    World *w = world_new(world_f32(), true);
+    const Gpt2Config c = tiny_config();
+    Gpt2 *m = gpt2_new(&w->ps, "", &c, GPT2_FROZEN);
+    world_randomise(w, 0.3);
+    for (int32_t start = 0; start < 10; start++)
+        for (int B = 2; B <= 3; B++) {
+            int32_t got[5] = {start, 4};
+            int64_t n;
+            double score;
+            const Path want = plain_beams(w, m, start, B, 3, 0.5);
+            const Status s = gpt2_beam_search(&w->t, m, NULL, got, 2, 3, B, 0.5, &n, &score);
+            TEST(log, !s.code && fabs(score - want.sum) < 1e-4 && n == want.n &&
+                          !memcmp(got, want.x, (size_t)n * sizeof *got),
+                 "start %d, %d beams: %lld tokens of score %g, in plain words %lld of %g", start, B, (long long)n,
+                 score, (long long)want.n, want.sum);
+        }
     world_delete(w);
 }
 
@@ -486,6 +544,7 @@ void test_gpt2_infer(TestLog *log)
     cache_or_window(log);
     rows(log);
     beams(log);
+    few_beams(log);
     top_p(log);
     top_k(log);
     text_loss(log);

@@ -33,8 +33,8 @@ void test_mutants(TestLog *log)
     TEST(log, script(log, cmd), "a mutant of a kernel lives");
     snprintf(cmd, sizeof cmd, "sh tests/mutants/listed.sh cuda '%s/tests/checker' 3 kernel.h", build);
     TEST(log, script(log, cmd), "a mutant of a CUDA kernel lives");
-    static const char *const above[] = {"12 golden_llm", "28 golden_traffic"};
-    for (int i = 0; i < 2; i++) {
+    static const char *const above[] = {"12 golden_llm", "28 golden_traffic", "40 whole"};
+    for (int i = 0; i < 3; i++) {
         snprintf(cmd, sizeof cmd, "sh tests/mutants/listed.sh model '%s/tests/run' %s", build, above[i]);
         TEST(log, script(log, cmd), "a mutant above the kernels lives");
     }

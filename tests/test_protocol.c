@@ -7,7 +7,7 @@
 #include "io/npy.h"
 #include "run_lead.h"
 
-enum { N = 3, F = N * N, DAY = 24, ROWS = 40 * DAY, K = 20, SAMPLES = 6, STRIDE = 3 };
+enum { N = 3, F = N * N, DAY = 16, ROWS = 60 * DAY, K = 20, SAMPLES = 6, STRIDE = 3 };
 
 static uint32_t mix(int n, const int64_t *key)
 {
@@ -26,7 +26,7 @@ static int64_t traffic(int64_t t, int64_t f)
     const int64_t hour = t % DAY, wander = MIX(1, t / 7, f) % 60;
     if ((f == 8 && t % 3) || (f == 7 && t >= 700) || (f == 6 && t < 680)) return 0;
     if (f == 5) return 900 + 24 * llabs(t % 100 - 50) + MIX(2, t, f) % 4;
-    return 3 * (40 + 30 * f + (12 - llabs(hour - 13)) * (8 + f) + wander * (1 + f % 3) + MIX(2, t, f) % 40);
+    return 3 * (40 + 30 * f + (12 - llabs(hour - 9)) * (8 + f) + wander * (1 + f % 3) + MIX(2, t, f) % 40);
 }
 
 static int64_t forecast(int64_t model, int64_t window, int64_t s, int64_t h, int64_t f, int64_t truth)
@@ -44,7 +44,7 @@ static const char *put_traffic(TestLog *log, Arena *a)
     TEST(log, !s.code, "%s", s.msg);
     FILE *f = fopen(times, "w");
     for (int64_t t = 0; f && t < ROWS; t++)
-        fprintf(f, "%lld\n", (long long)(1700438400 + 3600 * (t + (t >= 500 ? 30 : 0))));
+        fprintf(f, "%lld\n", (long long)(1700438400 + 5400 * (t + (t >= 500 ? 30 : 0))));
     TEST(log, f && fclose(f) == 0, "cannot write %s", times);
     return arena_printf(a, "--data %s --times %s --invalid 200-201,905", path, times);
 }

@@ -12,8 +12,8 @@ import sys
 
 import numpy as np
 
-N, D, HISTORY, K, LAGS = 3, 24, 16, 20, 12
-F, ROWS, SAMPLES, STRIDE = N * N, 40 * 24, 6, 3
+N, D, SECONDS, HISTORY, K, LAGS = 3, 16, 5400, 16, 20, 12   # K is more than a day
+F, ROWS, SAMPLES, STRIDE = N * N, 60 * D, 6, 3
 LEVELS = 99
 HOLE, WIDTH = 500, 30          # rows from HOLE on come WIDTH slots later
 INVALID = [200, 201, 905]
@@ -37,7 +37,7 @@ def traffic(t, f):
         return 0
     if f == 5:
         return 900 + 24 * abs(t % 100 - 50) + mix(2, t, f) % 4
-    return 3 * (40 + 30 * f + (12 - abs(hour - 13)) * (8 + f) + wander * (1 + f % 3) + mix(2, t, f) % 40)
+    return 3 * (40 + 30 * f + (12 - abs(hour - 9)) * (8 + f) + wander * (1 + f % 3) + mix(2, t, f) % 40)
 
 
 def forecast(name, window, s, h, f, truth):
@@ -68,9 +68,15 @@ def windows(rows, history, horizon, stride):
 
 
 def season(t, h):
-    """Rows of the same time yesterday, with its neighbours, and last week."""
-    day = [row_at.get(int(slot[t]) + h - D + i, -1) for i in (-1, 0, 1)]
+    """Rows of the same time on the latest day that is known, with its neighbours, and last week."""
+    back = next(b for b in range(D, 9 * D, D) if h - b + 1 <= 0)
+    day = [row_at.get(int(slot[t]) + h - back + i, -1) for i in (-1, 0, 1)]
     return day, row_at.get(int(slot[t]) + h - 7 * D, -1)
+
+
+def yesterday(t, h):
+    """The row of the same time on the latest day that is known; a neighbour is not asked for."""
+    return row_at.get(int(slot[t]) + h - (D if h <= D else 2 * D), -1)
 
 
 def inputs(t, h, fit):
@@ -125,13 +131,13 @@ def best_average():
 
 
 def clock(t, h=0):
-    """Hour of the day, and whether a weekend, h slots after row t; the first row is a Monday's midnight."""
+    """Slot of the day, and whether a weekend, h slots after row t; the first row is a Monday's midnight."""
     at = int(slot[t]) + h
     return at % D, at // D % 7 >= 5
 
 
 def calendar_means():
-    """Mean of the training rows of an hour, of working days or weekends."""
+    """Mean of the training rows of a slot, of working days or weekends."""
     rows = {}
     for t in train:
         if valid[t]:
@@ -200,9 +206,9 @@ def naive_points(t, coef, average):
     """Point forecasts [K][F] after row t; a value that is missing is taken from the next simpler forecast."""
     p = {name: np.zeros((K, F)) for name in NAIVE}
     for h in range(1, K + 1):
-        day, week = season(t, h)
+        week = season(t, h)[1]
         p['persistence'][h - 1] = x[t]
-        p['yesterday'][h - 1] = x[day[1] if day[1] >= 0 else t]
+        p['yesterday'][h - 1] = x[yesterday(t, h) if yesterday(t, h) >= 0 else t]
         p['lastweek'][h - 1] = x[week] if week >= 0 else p['yesterday'][h - 1]
         p['average'][h - 1] = x[t - average + 1:t + 1].mean(0)
         p['mean'][h - 1] = MEANS[clock(t, h)]
@@ -350,7 +356,7 @@ def say_scores(split, rows, forecasts, flowmax):
 def write_files(where, forecasts):
     np.save(where + '/traffic.npy', x.reshape(ROWS, N, N).astype('<f4'))
     with open(where + '/times.txt', 'w') as f:
-        f.writelines('%d\n' % (MONDAY + 3600 * s) for s in slot)
+        f.writelines('%d\n' % (MONDAY + SECONDS * s) for s in slot)
     for name, of in ('a', forecasts.paths), ('b', forecasts.paths), ('c', forecasts.points):
         v = np.array([[of[name, w, h] for h in range(1, K + 1)] for w in range(len(forecasts.last))])
         v = v if name == 'c' else v.swapaxes(1, 2)
