@@ -5,6 +5,8 @@
 #include "links/optimal.h"
 #include "links/whatif.h"
 #include "links_world.h"
+#include "tensor/sort.h"
+#include "traffic/metrics.h"
 #include "run_lead.h"
 
 static Topology network(Arena *a, int N, const TopologyLink *link, int L, bool both)
@@ -178,17 +180,18 @@ static void check_failures(TestLog *log, Arena *a, Arena *scratch)
 {
     enum { N = 4, S = 9, K = 3, F = N * N };
     const Topology t = square(a);
-    const double level[] = {0.5, 0.9}, above[] = {0.8};
+    const double level[] = {0.5, 0.9}, above[] = {1.5};
     const LoadOptions o = {level, 2, above, 1};
     const TrafficPaths p = {S, K, N, DIST_SAMPLES, random_matrices(a, S * K * F, 2), random_matrices(a, K * F, 4)};
     FailureList list;
     CHECK(!failures_parse(&list, a, &t, "all-single,A-B+D-A").code, "list");
-    double worst = 0, lost = 0;
+    double worst = 0, lost = 0, chance = 0, some = 0;
     FailureResult *r = arena_alloc(a, (size_t)list.n * sizeof *r);
     for (int i = 0; i < list.n; i++) {
         const Failure *f = &list.failure[i];
         failure_assess(&r[i], a, scratch, &t, f, &p, K, &o);
-        double mean = 0, want_lost = 0;
+        double mean = 0, want_lost = 0, beyond = 0;
+        float sorted[S];
         uint8_t down[16];
         for (int l = 0; l < t.L; l++) down[l] = f->down[l] || t.link[l].from == f->node || t.link[l].to == f->node;
         for (int s = 0; s < S; s++) {
@@ -200,7 +203,14 @@ static void check_failures(TestLog *log, Arena *a, Arena *scratch)
                 for (int l = 0; l < t.L; l++) most = fmax(most, load[l] / t.link[l].capacity_kbps);
             }
             mean += most / S;
+            beyond += most > above[0] ? 1.0 / S : 0;
+            sorted[s] = (float)most;
         }
+        sort_f32(sorted, S);
+        chance = fmax(chance, fabs(r[i].probability[0] - beyond));
+        some += beyond > 0 && beyond < 1;
+        for (int q = 0; q < 2; q++)
+            worst = fmax(worst, fabs(r[i].quantile[q] - metric_quantile(sorted, S, level[q], 6)));
         for (int j = 0; j < F; j++)
             if (!isfinite(shortest_by_trying(&t, down, j / N, j % N, 1u << j / N)))
                 for (int k = 0; k < K; k++) want_lost += (double)p.point[k * F + j] / K;
@@ -209,6 +219,8 @@ static void check_failures(TestLog *log, Arena *a, Arena *scratch)
     }
     TEST(log, worst < 1e-6 && lost < 1e-6, "failures are %g off the network without the links, lost demand by %g",
          worst, lost);
+    TEST(log, chance < 1e-12 && some > 0, "chances of more than 150 %% are off by %g; %g of them are neither 0 nor 1",
+         chance, some);
     const FailureResult last = r[list.n - 1];
     TEST(log, last.n_lost == 6 && last.lost_kbps > 0 && last.lost[0] / N != last.lost[0] % N,
          "A cut off: %d pairs lost", last.n_lost);

@@ -71,6 +71,21 @@ static void lost_traffic(TestLog *log, Arena *a)
     TEST(log, loads_lost(&r, x) == 2 + 8 + 16 + 32, "lost traffic: %g of 58", loads_lost(&r, x));
 }
 
+// Weights by inverse capacity: a link of a quarter of the largest capacity is four times as long.
+static void weights(TestLog *log, Arena *a)
+{
+    Topology t = topology_new(a, "weights", "weights", 2, 2);
+    for (int i = 0; i < 2; i++) CHECK(!topology_add_node(&t, a, arena_printf(a, "n%d", i), 0).code, "node");
+    for (int i = 0; i < 2; i++)
+        CHECK(!topology_add_link(&t, a, (TopologyLink){.from = i, .to = 1 - i, .weight = 7,
+                                                       .capacity_kbps = i ? 4000 : 1000}, false, 0).code, "link");
+    const Status s = topology_set_weights(&t, WEIGHTS_INVERSE);
+    TEST(log, !s.code && t.link[0].weight == 4 && t.link[1].weight == 1, "by inverse capacity: %g and %g",
+         t.link[0].weight, t.link[1].weight);
+    TEST(log, !topology_set_weights(&t, WEIGHTS_HOPS).code && t.link[0].weight == 1 && t.link[1].weight == 1,
+         "by hops: %g and %g", t.link[0].weight, t.link[1].weight);
+}
+
 // ---- language model
 
 static void wide_tokens(TestLog *log, Arena *a)
@@ -209,6 +224,20 @@ static void broken_blocks(TestLog *log, Arena *a)
     }
 }
 
+// The calendar is that of the times plus a shift: an hour later it is the next slot, a day later the next day.
+static void shifted_calendar(TestLog *log, Arena *a)
+{
+    TrafficSeries s = make_series(a, 2, 48, 3600, 5);
+    int slot, day, next_slot, next_day;
+    traffic_calendar(&s, 5, 0, &slot, &day);
+    for (int shift = 1; shift <= 24; shift += 23) {
+        s.calendar_shift_s = 3600 * shift;
+        traffic_calendar(&s, 5, 0, &next_slot, &next_day);
+        TEST(log, next_slot == (slot + shift) % 24 && next_day == (day + (slot + shift) / 24) % 7,
+             "a shift of %d h: from slot %d of day %d to %d of %d", shift, slot, day, next_slot, next_day);
+    }
+}
+
 // ---- the command line
 
 static void whole_numbers(TestLog *log, Arena *a)
@@ -251,7 +280,7 @@ static void calibrated(TestLog *log)
     world_delete(w);
 }
 
-// Weights that need no training are calibrated on 32 windows with few samples, and then draw as many as they say.
+// Weights that need no training are calibrated on few windows with few samples, and then draw as many as they say.
 static void general_run(TestLog *log)
 {
     World *w = world_new(device_cpu_f32(ISA_SCALAR), false);
@@ -259,11 +288,11 @@ static void general_run(TestLog *log)
     LeadConfig cfg;
     LeadRun r;
     Calibration c = {0};
-    Status st = lead_general_config(&cfg, GENERAL_BUNDLED, w->scratch);
+    Status st = lead_general_config(&cfg, NULL, GENERAL_BUNDLED, w->scratch);
     if (!st.code)
         st = lead_general_load(&r, GENERAL_BUNDLED, &s, (TrafficRange){0, 360}, (TrafficRange){360, 480}, 0, &w->dev,
                                w->perm, w->step, w->scratch, &c);
-    TEST(log, !st.code && cfg.samples > 8 && r.cfg.samples == cfg.samples && c.windows == 32,
+    TEST(log, !st.code && cfg.samples > 8 && r.cfg.samples == cfg.samples && c.windows == CALIBRATE_QUICK,
          "%s: %d samples of %d, calibrated on %d windows", st.msg, r.cfg.samples, cfg.samples, c.windows);
     world_delete(w);
 }
@@ -321,12 +350,14 @@ void test_promises(TestLog *log)
     Arena *a = arena_new("promises", (size_t)1 << 30, NULL);
     pairs_on_links(log, a);
     lost_traffic(log, a);
+    weights(log, a);
     wide_tokens(log, a);
     longest_added(log, a);
     merged_lora(log);
     resumed_options(log, a);
     seasons(log);
     broken_blocks(log, a);
+    shifted_calendar(log, a);
     whole_numbers(log, a);
     calibrated(log);
     left_out(log, a);
