@@ -224,6 +224,13 @@ static void check_failures(TestLog *log, Arena *a, Arena *scratch)
     const FailureResult last = r[list.n - 1];
     TEST(log, last.n_lost == 6 && last.lost_kbps > 0 && last.lost[0] / N != last.lost[0] % N,
          "A cut off: %d pairs lost", last.n_lost);
+    double before = INFINITY;
+    for (int i = 0; i < last.n_lost; i++) {
+        double demand = 0;
+        for (int k = 0; k < K; k++) demand += (double)p.point[k * F + last.lost[i]];
+        TEST(log, demand <= before, "lost pair %d is larger than the one before", i);
+        before = demand;
+    }
     failures_sort(r, list.n, 2);
     int wrong = 0;
     for (int i = 1; i < list.n; i++) wrong += r[i].quantile[1] > r[i - 1].quantile[1];

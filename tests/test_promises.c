@@ -224,6 +224,24 @@ static void broken_blocks(TestLog *log, Arena *a)
     }
 }
 
+// The slots of the means are those of the week from 14 days of training on; protocol flow-by-flow leaves no row out.
+static void kinds_of_slots(TestLog *log, Arena *a)
+{
+    TrafficSeries s = make_series(a, 2, 20 * 24, 3600, 5);
+    for (int days = 13; days <= 14; days++) {
+        TrafficScale k;
+        SlotMeans m;
+        const TrafficRange rows = {0, days * 24};
+        CHECK(!scale_fit(&k, a, &s, rows, SCALE_FLOWMAX).code, "scale");
+        slot_means_fit(&m, a, &s, rows, &k);
+        TEST(log, m.n_slots == (days < 14 ? 24 : 168), "%d days of training: means of %d slots", days, m.n_slots);
+    }
+    s.valid[7] = 0;
+    const TrafficSeries flat = traffic_series_flatten(&s, a);
+    TEST(log, flat.valid[7] && flat.n_runs == 1 && !s.valid[7], "flattened, an invalid row is %s", flat.valid[7] ?
+         "there" : "left out");
+}
+
 // The calendar is that of the times plus a shift: an hour later it is the next slot, a day later the next day.
 static void shifted_calendar(TestLog *log, Arena *a)
 {
@@ -358,6 +376,7 @@ void test_promises(TestLog *log)
     seasons(log);
     broken_blocks(log, a);
     shifted_calendar(log, a);
+    kinds_of_slots(log, a);
     whole_numbers(log, a);
     calibrated(log);
     left_out(log, a);
