@@ -91,14 +91,23 @@ static Status distill_run(Cli *cli, Values *v, DistillOptions *o)
     return lead_distill(o, &s, &cli->device, cli->perm, cli->step, cli->scratch);
 }
 
+static bool any_given(const DataOptions *d)
+{
+    const char *const text[] = {d->data, d->times, d->gaps, d->invalid, d->unit, d->tz, d->slot, d->aggregate, d->fill,
+                                d->columns, d->sampling, d->map, d->absent, d->capacity};
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++)
+        if (text[i]) return true;
+    return d->slot_seconds || d->calendar_shift || d->keep_all || d->drop_suspicious;
+}
+
 // Weights that suit any network: on traffic that is generated.
 static Status distill_general(Cli *cli, const Values *v, DistillOptions *o)
 {
     LeadConfig cfg;
     int calls;
-    if (v->data.data || v->llm || v->batch || v->no_final)
+    if (any_given(&v->data) || v->llm || v->batch || v->no_final)
         return USAGE_ERROR("distill: weights that suit any network are distilled on synthetic traffic, as they were "
-                           "made; want no --data, --llm, --batch, --no-final");
+                           "made; want no options of data, no --llm, --batch, --no-final");
     if (!strcmp(o->model, "pretrained")) o->model = file_bundled(GENERAL_TEACHER, cli->perm);
     TRY(lead_general_config(&cfg, &calls, o->model, cli->scratch));
     if (!o->teacher_calls) o->teacher_calls = calls ? calls : TEACHER_STEPS;
@@ -133,6 +142,6 @@ const Verb verb_distill = {
     .text = "Each stage halves the calls, or divides them by more: a step of the new network is trained to lead where\n"
             "several steps of the one before lead (progressive distillation).  The data are those of the run; weights that\n"
             "suit any network are distilled on synthetic traffic.  data/pretrained/model.safetensors was made by\n"
-            "lead distill --model pretrained with its default options.",
+            "lead distill --model pretrained --steps 200.",
     OPTIONS(table), .size = sizeof(Values), .defaults = defaults, .run = run, .stops = true,
 };

@@ -93,13 +93,10 @@ void run_say_memory(const LeadRun *r)
 
 void run_say(const LeadRun *r)
 {
-    if (r->general) {
-        say_fallback(r);
-        return;
-    }
-    cli_say("%s: %lld training steps on rows %lld..%lld%s", r->file, (long long)r->step,
-            (long long)r->train.begin, (long long)r->train.end - 1,
-            r->final ? " (the final fit: all rows of that time)" : "");
+    if (!r->general)
+        cli_say("%s: %lld training steps on rows %lld..%lld%s", r->file, (long long)r->step,
+                (long long)r->train.begin, (long long)r->train.end - 1,
+                r->final ? " (the final fit: all rows of that time)" : "");
     if (r->calls)
         cli_say("%s: distilled from %d network calls per sample to %d", r->file, r->teacher_calls, r->calls);
     say_fallback(r);

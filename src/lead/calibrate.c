@@ -30,7 +30,8 @@ static double step_crps(const LeadRun *r, const float *samples, int64_t t, int k
 }
 
 // Sums over validation windows and flows, [K] each but crps [FACTORS][K].
-typedef struct Sums { double *crps, *head_truth, *head_head; } Sums;
+// every: of the factors every so many are tried, UNCHANGED among them.
+typedef struct Sums { double *crps, *head_truth, *head_head; int every; } Sums;
 
 // With h the mean head's and y the true distance from the base, in scale s: adds h y and h^2 of n windows.
 static void add_head(LeadRun *r, LeadBatch *b, const int64_t *t, int n, Sums *sums, float *buf)
@@ -68,7 +69,7 @@ static void add_windows(LeadRun *r, const int64_t *t, int n, Sums *sums, float *
     Tensor *drawn = lead_sample(tape, &r->model, &b, n, S, t, NULL);
     Tensor *spread = tape_tensor(tape, SHAPE(K));
     r->data.spread = spread;
-    for (int a = 0; a < FACTORS; a++) {
+    for (int a = 0; a < FACTORS; a += sums->every) {
         const size_t mark = arena_mark(tape->step);
         tensor_fill(spread, factor(a));
         Tensor *x = lead_data_decode(tape, &r->data, &b, lead_data_spread(tape, &r->data, drawn, S));
@@ -87,14 +88,14 @@ static void add_windows(LeadRun *r, const int64_t *t, int n, Sums *sums, float *
 enum { BESIDE = 2 };   // a step is taken together with so many on each side
 
 // The factor of least CRPS of step k.
-static int best_factor(const double *crps, int K, int k)
+static int best_factor(const Sums *sums, int K, int k)
 {
     double sum[FACTORS] = {0};
     int best = UNCHANGED;   // unless another is better
     for (int a = 0; a < FACTORS; a++)
         for (int j = k - BESIDE; j <= k + BESIDE; j++)
-            if (j >= 0 && j < K) sum[a] += crps[a * K + j];
-    for (int a = 0; a < FACTORS; a++)
+            if (j >= 0 && j < K) sum[a] += sums->crps[a * K + j];
+    for (int a = 0; a < FACTORS; a += sums->every)
         if (sum[a] < sum[best]) best = a;
     return best;
 }
@@ -124,7 +125,7 @@ static Sums sums_new(const LeadRun *r)
 {
     const size_t K = (size_t)r->stats.Kt;
     double *crps = arena_zalloc(r->perm, (FACTORS + 2) * K * sizeof *crps);
-    return (Sums){crps, crps + FACTORS * K, crps + (FACTORS + 1) * K};
+    return (Sums){crps, crps + FACTORS * K, crps + (FACTORS + 1) * K, 1};
 }
 
 static float *samples_new(const LeadRun *r, int n)
@@ -273,7 +274,9 @@ Status lead_calibrate(LeadRun *r, TrafficRange val, int most, Calibration *out)
     for (int i = 0; i < windows; i++) at[i] = start[i * n / windows] + H - 1;
     int batch;
     TRY(choose_batch(r, at[0], &batch));
+    const bool quick = most <= CALIBRATE_QUICK;
     Sums sums = sums_new(r);
+    if (quick) sums.every = 2;
     float *samples = samples_new(r, batch);
     for (int i = 0; i < windows; i += batch) {
         const int more = windows - i < batch ? windows - i : batch;
@@ -282,7 +285,7 @@ Status lead_calibrate(LeadRun *r, TrafficRange val, int most, Calibration *out)
     const double values = count_values(r, at, windows);
     *out = (Calibration){.windows = windows, .least = INFINITY, .least_weight = 1};
     for (int k = 0; k < K; k++) {
-        const int a = best_factor(sums.crps, K, k);
+        const int a = best_factor(&sums, K, k);
         r->stats.spread[k] = (float)factor(a);
         r->stats.head_weight[k] = best_weight(&sums, K, k);
         out->least_weight = fmin(out->least_weight, (double)r->stats.head_weight[k]);
@@ -292,7 +295,7 @@ Status lead_calibrate(LeadRun *r, TrafficRange val, int most, Calibration *out)
         out->before += sums.crps[UNCHANGED * K + k] / values;
         out->after += sums.crps[a * K + k] / values;
     }
-    try_naive(r, val, at, windows, most <= CALIBRATE_QUICK, out);
+    try_naive(r, val, at, windows, quick, out);
     arena_rewind(r->perm, mark);
     lead_data_set_calibration(&r->data, &r->tape, r->perm);
     return OK;

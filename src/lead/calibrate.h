@@ -26,8 +26,8 @@ typedef struct Calibration {
 // Chooses both on evenly spaced windows of the rows val, sets them in r->stats and r->data.  The run has a series
 // attached and target residual (else nothing is changed: one step after another feeds samples back).  Errors: those of
 // lead_forecast.
-// most: windows at most, 1 .. CALIBRATE_WINDOWS; where they are CALIBRATE_QUICK or fewer, the naive forecasts are fitted
-// quickly too (naive_fit_quick).
+// most: windows at most, 1 .. CALIBRATE_WINDOWS; where they are CALIBRATE_QUICK or fewer, it is quick about
+// the rest too: factors are a tenth apart in place of a twentieth, and naive forecasts fitted by naive_fit_quick.
 Status lead_calibrate(LeadRun *r, TrafficRange val, int most, Calibration *out);
 
 // Draws the first few of these windows and forgets them: before a training, to see what its end calls and takes.

@@ -1,7 +1,6 @@
 #include "lead/distill_general.h"
 
-#include <unistd.h>
-
+#include "io/file.h"
 #include "lead/general.h"
 #include "lead/pretrain.h"
 
@@ -49,13 +48,20 @@ static Status stage(Stages *d, int before, int calls, const char *from, const ch
     return train(d, &t, manifest, to, o->tune_steps);
 }
 
+static const char *file_of(const Stages *d, int i)
+{
+    const DistillOptions *o = d->o;
+    return i + 1 == o->n_calls ? o->out : arena_printf(d->scratch, "%s.calls-%d", o->out, o->calls[i]);
+}
+
 static Status stages(Stages *d, const char *manifest, int before)
 {
     const DistillOptions *o = d->o;
     const char *from = o->model;
+    for (int i = 0; i < o->n_calls; i++) TRY(file_try(file_of(d, i)));   // before the long work
     for (int i = 0; i < o->n_calls && !(o->stop && *o->stop); i++) {
         const size_t mark = arena_mark(d->perm);
-        const char *to = i + 1 == o->n_calls ? o->out : arena_printf(d->scratch, "%s.calls-%d", o->out, o->calls[i]);
+        const char *to = file_of(d, i);
         TRY(stage(d, before, o->calls[i], from, manifest, to));
         arena_rewind(d->perm, mark);
         from = to, before = o->calls[i];

@@ -96,7 +96,7 @@ static Status resume(Pretrainer *p)
 // Before the long work: nothing is lost, and the result can be written.
 static Status check_files(const Pretrainer *p)
 {
-    if (!p->o->resume && !file_absent(p->unfinished))
+    if (!p->o->resume && !p->o->teacher && !file_absent(p->unfinished))
         return ERROR("%s: holds an unfinished pretraining; want --resume or another file", p->unfinished);
     return file_try(p->o->out);
 }
