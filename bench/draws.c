@@ -1,9 +1,9 @@
-// Time of a forecast, from a row of the data to 32 samples of 20 steps and the point forecast in kbit/s, by the number of
-// network calls that draw a sample.
+// Time of a forecast, from a row of the data to 32 samples of 20 steps and the point forecast in kbit/s, by the number
+// of network calls that draw a sample.
 //   build/bench/draws [ROUNDS] [PRESET ..]      [9 small paper]; OMP_NUM_THREADS threads
 // Synthetic traffic of 12 nodes; weights as they are drawn, since the time does not depend on them.  The forecasts of a
-// round follow each other, so load falls on all alike.  Columns: least and median wall time, and least processor time of
-// all threads, ms; x10: processor time over that of 10 calls.
+// round follow each other, so load falls on all alike.  Columns: least and median wall time, and least processor time
+// of all threads, ms; x10: processor time over that of 10 calls.
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>

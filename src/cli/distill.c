@@ -23,7 +23,8 @@ typedef struct Values {
 
 static const Option table[] = {
     DATA_OPTIONS(Values),
-    {"model", OPT_TEXT, offsetof(Values, model), "RUN", "finished run directory of lead train; or `pretrained`, or a file of lead pretrain", 0, 0},
+    {"model", OPT_TEXT, offsetof(Values, model), "RUN",
+     "finished run directory of lead train; or `pretrained`, or a file of lead pretrain", 0, 0},
     {"llm", OPT_TEXT, offsetof(Values, llm), "DIR", "where the run's LLM is now (default: as recorded)", 0, 0},
     {"to", OPT_TEXT, offsetof(Values, to), "N,..",
      "network calls per sample of each stage, each a divisor of the one before; the last is the result [4,2,1]", 0, 0},
@@ -37,8 +38,8 @@ static const Option table[] = {
      "peak learning rate (default: a quarter of the run's)", 0, 1},
     {"no-final", OPT_FLAG, offsetof(Values, no_final), NULL,
      "leave out the run's final weights: half the time, for a run that is only evaluated", 0, 0},
-    {"out", OPT_TEXT, offsetof(Values, out), "DIR", "run directory of the last stage; DIR/calls-N: of the others (weights for any network: files)",
-     0, 0},
+    {"out", OPT_TEXT, offsetof(Values, out), "DIR",
+     "run directory of the last stage; DIR/calls-N: of the others (weights for any network: files)", 0, 0},
 };
 
 static void defaults(void *values)
@@ -140,8 +141,8 @@ const Verb verb_distill = {
     .name = "distill",
     .summary = "Makes of a trained run one that forecasts in a few network calls per sample, or in one.",
     .text = "Each stage halves the calls, or divides them by more: a step of the new network is trained to lead where\n"
-            "several steps of the one before lead (progressive distillation).  The data are those of the run; weights that\n"
-            "suit any network are distilled on synthetic traffic.  data/pretrained/model.safetensors was made by\n"
-            "lead distill --model pretrained --steps 200.",
+            "several steps of the one before lead (progressive distillation).  The data are those of the run; weights\n"
+            "that suit any network are distilled on synthetic traffic.  data/pretrained/model.safetensors was made by\n"
+            "lead distill --model pretrained --steps 200 (its stage of 2 calls).",
     OPTIONS(table), .size = sizeof(Values), .defaults = defaults, .run = run, .stops = true,
 };

@@ -59,8 +59,8 @@ typedef struct DistillOptions {
     const volatile sig_atomic_t *stop;         // set by a signal: give up the stage
 } DistillOptions;
 
-// Error: calls of which one is no smaller divisor of the one before; a teacher of `own` calls (0: not distilled itself) or
-// of so many diffusion times that cannot take o->teacher_calls.
+// Error: calls of which one is no smaller divisor of the one before; a teacher of `own` calls (0: not distilled itself)
+// or of so many diffusion times that cannot take o->teacher_calls.
 Status distill_check_calls(const DistillOptions *o, const char *file, int own, int diffusion_steps);
 
 // Distils the run o->model, trained on s, in stages; each begins with the moving average of the one before.  The last

@@ -50,8 +50,8 @@ typedef struct NaiveModel {
 // Errors: no training window of history + K rows; ridge_fit's.
 Status naive_fit(NaiveModel *m, Arena *a, NaiveKind kind, const TrafficSeries *s, TrafficRange train, TrafficRange val,
                  int history, int K, const RidgeModel *ridge);
-// The same for a quick comparison of forecasts: residuals of 512 windows of the newest 4096 training rows, and ridge-scale
-// looks at no more than 2048 rows before these.
+// The same for a quick comparison of forecasts: residuals of 512 windows of the newest 4096 training rows, and
+// ridge-scale looks at no more than 2048 rows before these.
 Status naive_fit_quick(NaiveModel *m, Arena *a, NaiveKind kind, const TrafficSeries *s, TrafficRange train,
                        TrafficRange val, int history, int K, const RidgeModel *ridge);
 
