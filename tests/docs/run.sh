@@ -38,6 +38,7 @@ for file; do
         *'lead train --update '*) more='--steps 2' ;;
         *'lead train '*) more='--config tiny --horizon 20 --minutes 0 --steps 2 --warmup 1' ;;
         *'lead eval --model '*) more='--stride 400 --samples 4' ;;
+        *'lead distill --model pretrained '*) more='--steps 1 --to 8' ;;
         *'gpt2 train '*) more='--steps 2 --batch 2 --context 16 --val-every 0' ;;
         *'gpt2 corpus '*) more='--documents 500' ;;
         *'data synth '*) more='--nodes 4 --days 15 --slot-seconds 1800' ;;
