@@ -172,6 +172,9 @@ static void check_refit(TestLog *log, Arena *a, const char *file)
     Status st = lead_general_load(&r, file, &s, (TrafficRange){0, 300}, (TrafficRange){300, 500}, 0, &w->dev, w->perm,
                                   w->step, w->scratch, &c);
     const float spread = r.stats.spread[1], weight = r.stats.head_weight[2], mean = r.stats.mean[3];
+    for (int k = 0; k < r.stats.Kt; k++)   // quick: factors a tenth apart
+        TEST(log, fabs((double)r.stats.spread[k] * 10 - rint((double)r.stats.spread[k] * 10)) < 1e-4, "step %d: %g", k,
+             (double)r.stats.spread[k]);
     if (!st.code) st = lead_general_refit(&r, (TrafficRange){0, s.T});
     TEST(log, !st.code && r.stats.spread[1] == spread && r.stats.head_weight[2] == weight, "calibration after a refit");
     LeadStats want;
