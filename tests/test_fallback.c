@@ -151,27 +151,93 @@ static void check_run_falls_back(TestLog *log, Arena *a, const TrafficSeries *s)
     world_delete(w);
 }
 
-// Beyond the run's K steps: its own paths and point stay; later steps are those of the naive forecast, whole paths of
-// it, the i-th largest total at step K going on as the i-th largest.
+enum { FAR = 30 };
+
+// Mean CRPS of step k + 1 of a naive forecast, by its levels' pinball losses.
+static double far_crps(NaiveModel *m, const LeadRun *r, const int64_t *t, int n, int k, float *point, float *levels)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++) {
+        naive_predict(m, r->series, t[i], point);
+        naive_spread(m, r->series, t[i], point, levels);
+        for (int f = 0; f < F; f++) {
+            const double y = (double)r->series->x[(t[i] + 1 + k) * F + f];
+            for (int q = 0; q < NAIVE_LEVELS; q++) {
+                const double z = (double)levels[((int64_t)q * FAR + k) * F + f], level = (q + 1) / 100.0;
+                sum += (y < z ? 1 - level : level) * fabs(y - z) / (double)r->stats.scale.flowmax_kbps[f];
+            }
+        }
+    }
+    return sum;
+}
+
+// Each step is that of the naive forecast with the least CRPS on later rows, summed over the steps beside it.
+static void check_far_choice(TestLog *log, Arena *a, const LeadRun *r)
+{
+    const TrafficRange fit = {0, 230}, choose = {230, 340}, rows = {0, 340};
+    LeadFar far;
+    const Status st = lead_far_fit(&far, a, r, FAR, fit, choose, rows);
+    TEST(log, !st.code && far.K == K && far.H == FAR, "%s", st.msg);
+    int64_t *t;
+    const int64_t all = traffic_windows(r->series, a, choose, H, FAR, 1, &t);
+    CHECK(all > 32, "%lld windows", (long long)all);
+    for (int i = 0; i < 32; i++) t[i] = t[i * all / 32] + H - 1;
+    static double crps[NAIVE_KINDS][FAR];
+    float *point = floats(a, FAR * F), *levels = floats(a, NAIVE_LEVELS * FAR * F);
+    for (int kind = 0; kind < NAIVE_KINDS; kind++) {
+        NaiveModel m;
+        const bool fits = !naive_fit(&m, a, (NaiveKind)kind, r->series, fit, choose, H, FAR, NULL).code;
+        for (int k = K; k < FAR; k++) crps[kind][k] = fits ? far_crps(&m, r, t, 32, k, point, levels) : INFINITY;
+    }
+    for (int k = K; k < FAR; k++) {
+        double sum[NAIVE_KINDS] = {0};
+        int best = 0;
+        for (int kind = 0; kind < NAIVE_KINDS; kind++) {
+            for (int j = k - 1; j <= k + 1; j++) sum[kind] += j >= K && j < FAR ? crps[kind][j] : 0;
+            if (sum[kind] < sum[best]) best = kind;
+        }
+        TEST(log, sum[far.kind[k]] <= sum[best] * (1 + 1e-6), "step %d is that of %s, CRPS %g; %s has %g", k + 1,
+             naive_names[far.kind[k]], sum[far.kind[k]], naive_names[best], sum[best]);
+        TEST(log, far.used[far.kind[k]] && far.fit[far.kind[k]].rows.end == rows.end, "step %d is not fitted", k + 1);
+    }
+    TEST(log, !lead_far_fit(&far, a, r, FAR, (TrafficRange){0, 330}, (TrafficRange){330, 340}, rows).code &&
+              far.kind[K] == NAIVE_RIDGE_SCALE && far.kind[FAR - 1] == NAIVE_RIDGE_SCALE,
+         "too few windows to compare on: want ridge-scale, got %s", lead_far_text(&far, a));
+}
+
+// Beyond the run's K steps: its own paths and point stay; later steps are those of two naive forecasts, whole paths of
+// them, the i-th largest total at step K going on as the i-th largest.
 static void check_extension(TestLog *log, Arena *a, const TrafficSeries *s)
 {
-    enum { FAR = 9 };
+    enum { TURN = 17 };
     const int64_t t = 320;
     LeadRun r = {.cfg = tiny_lead("none"), .series = s, .stats = {.F = F}};
     r.cfg.history = H, r.cfg.horizon = K, r.cfg.samples = S, r.cfg.seed = 3;
-    float *mine = floats(a, S * K * F), point[K * F], *far, *far_point, *naive = floats(a, S * FAR * F);
-    float naive_point[FAR * F];
+    CHECK(!scale_fit(&r.stats.scale, a, s, (TrafficRange){0, 230}, SCALE_FLOWMAX).code, "no scale");
+    check_far_choice(log, a, &r);
+    float *mine = floats(a, S * K * F), point[K * F], *far = floats(a, S * FAR * F), far_point[FAR * F];
+    float *part[2], naive_point[2][FAR * F], *naive = floats(a, S * FAR * F);
     for (int i = 0; i < S * K * F; i++) mine[i] = (float)((i * 37) % 101);
     for (int i = 0; i < K * F; i++) point[i] = (float)i;
-    NaiveKind kind;
-    const Status st = lead_extend(&r, t, FAR, mine, point, &far, &far_point, &kind, a);
-    TEST(log, !st.code && kind == NAIVE_RIDGE_SCALE, "%s", st.msg);
-    if (st.code) return;
-    Fallback f;
-    CHECK(!fallback_fit(&f, a, kind, s, (TrafficRange){0, t + 1}, (TrafficRange){0, t + 1}, H, FAR).code, "no fit");
-    fallback_forecast(&f, a, s, t, S, 3, naive, naive_point);
-    TEST(log, !memcmp(far_point, point, sizeof point) &&
-              !memcmp(far_point + K * F, naive_point + K * F, (FAR - K) * F * sizeof *point), "the point forecast");
+    NaiveKind kinds[FAR] = {0};
+    LeadFar two = {.K = K, .H = FAR, .kind = kinds};
+    for (int i = 0; i < 2; i++) {
+        const NaiveKind kind = i ? NAIVE_PERSISTENCE : NAIVE_RIDGE;
+        const TrafficRange rows = {0, t + 1};
+        two.used[kind] = true;
+        for (int k = i ? TURN : K; k < (i ? FAR : TURN); k++) kinds[k] = kind;
+        CHECK(!fallback_fit(&two.fit[kind], a, kind, s, rows, rows, H, FAR).code, "no fit");
+        fallback_forecast(&two.fit[kind], a, s, t, S, 3, part[i] = floats(a, S * FAR * F), naive_point[i]);
+    }
+    TEST(log, !strcmp(lead_far_text(&two, a), "steps 5 .. 17 ridge, 18 .. 30 persistence"), "%s",
+         lead_far_text(&two, a));
+    lead_far_forecast(&two, a, &r, t, mine, point, far, far_point);
+    for (int i = 0; i < S * FAR * F; i++) naive[i] = part[i / F % FAR >= TURN][i];
+    for (int i = 0; i < FAR * F; i++) {
+        const float want = i < K * F ? point[i] : naive_point[i / F >= TURN][i];
+        TEST(log, far_point[i] == want, "point forecast, step %d: want %g, got %g", i / F + 1, (double)want,
+             (double)far_point[i]);
+    }
     for (int i = 0; i < S; i++) {
         int above = 0, found = -1;   // paths whose total at step K is larger than that of path i
         double total[S], other[S];

@@ -6,6 +6,7 @@
 #include "cli/report_parts.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
+#include "lead/extend.h"
 #include "lead/general.h"
 #include "tensor/clock.h"
 #include "traffic/forecast_file.h"
@@ -19,6 +20,9 @@ static const Option table[] = {
     {"protocol", OPT_TEXT, offsetof(EvalValues, protocol), "NAME",
      "clean, rolling (ridge refitted every day) or flow-by-flow [clean]", 0, 0},
     {"split", OPT_TEXT, offsetof(EvalValues, split), "NAME", "test, or val for tuning [test]", 0, 0},
+    {"horizon", OPT_INT, offsetof(EvalValues, horizon), "K",
+     "steps to score; those that the run does not draw are forecast as lead forecast does [the run's, or 20]", 1,
+     10000},
     {"stride", OPT_INT, offsetof(EvalValues, stride), "N",
      "score every N-th window only: a quick look, not a result [1]", 1, 1e9},
     {"also", OPT_LIST, offsetof(EvalValues, also), "NAME=F.npy,..",
@@ -73,10 +77,28 @@ static Status watched_run(void *ctx, const TrafficSeries *s, const EvalBatch *b)
     return OK;
 }
 
-Status eval_run(EvalTable *t, Arena *a, const EvalTask *task, LeadRun *run, int batch, EvalLinks *links)
+// The run as a forecaster of all steps of the task.
+static Status forecaster(Forecaster *f, Arena *a, const EvalTask *task, const TrafficSplits *split, LeadRun *run,
+                         int batch)
 {
+    *f = lead_forecaster(run, batch);
+    if (task->K == run->cfg.horizon) return OK;
+    LeadFarRun *more = arena_alloc(a, sizeof *more);
+    more->run = run;
+    TRY(lead_far_fit(&more->far, a, run, task->K, split->train, split->val, split->train));
+    cli_say("note: the run draws %d steps; naive forecasts go on: %s", run->cfg.horizon,
+            lead_far_text(&more->far, a));
+    *f = lead_far_forecaster(more, batch);
+    return OK;
+}
+
+Status eval_run(EvalTable *t, Arena *a, const EvalTask *task, const TrafficSplits *split, LeadRun *run, int batch,
+                EvalLinks *links)
+{
+    Forecaster all;
     if (!run) return OK;
-    Watched w = {.inner = eval_links_watch(links, a, lead_forecaster(run, batch)),
+    TRY(forecaster(&all, a, task, split, run, batch));
+    Watched w = {.inner = eval_links_watch(links, a, all),
                  .bar = progress_new(),
                  .total = task->n_windows,
                  .t0 = clock_seconds()};
@@ -188,6 +210,7 @@ static Status check_options(EvalValues *v)
     if (v->origins && (v->which != PROTOCOL_CLEAN || v->also || v->windows_out || v->png || v->report ||
                        strcmp(v->split, "test")))
         return USAGE_ERROR("--origins: wants protocol clean, and no --split, --also, --windows-out, --png, --report");
+    if (v->origins && v->horizon) return USAGE_ERROR("--horizon: wants one split, so no --origins");
     if (v->origins && (v->net.topology || v->net.routing))
         return USAGE_ERROR("--topology: wants one split, so no --origins");
     if (!v->origins && (v->config || v->config_file || v->runs))
@@ -254,7 +277,7 @@ static Status score(EvalScores *e, Cli *cli, const EvalValues *v, LeadRun *run, 
     const EvalTask *task = &e->plan.task;
     const TrafficSplits *split = &e->plan.split;
     e->table = eval_table_new(cli->perm, task, NAIVE_KINDS + 1 + files->n);
-    TRY(eval_run(&e->table, cli->perm, task, run, (int)v->batch, e->links));
+    TRY(eval_run(&e->table, cli->perm, task, split, run, (int)v->batch, e->links));
     if (run) run_say_memory(run);
     for (int i = 0; i < files->n; i++) {
         const Forecaster f = eval_links_watch(e->links, cli->perm, forecast_file_forecaster(&files->file[i]));
@@ -304,6 +327,16 @@ static Status plan_windows(EvalScores *e, Cli *cli, EvalValues *v, const Traffic
     return eval_plan(&e->plan, cli->perm, s, &o);
 }
 
+// A path can be fed back as often as wanted; other runs draw all of their steps, and more are added.
+static Status choose_horizon(const EvalValues *v, LeadRun *r)
+{
+    if (!v->horizon) return OK;
+    if (r->cfg.horizons == HORIZON_ROLLOUT && !r->cfg.model) r->cfg.horizon = (int)v->horizon;
+    return v->horizon < r->cfg.horizon ? USAGE_ERROR("--horizon: want at least the %d steps that the run draws, got %d",
+                                                     r->cfg.horizon, (int)v->horizon)
+                                       : OK;
+}
+
 Status eval_scores(EvalScores *e, Cli *cli, EvalValues *v, TrafficSeries *s)
 {
     *e = (EvalScores){.what = NULL};
@@ -322,8 +355,10 @@ Status eval_scores(EvalScores *e, Cli *cli, EvalValues *v, TrafficSeries *s)
                                "before a forecast, got %s", v->protocol);
         if (lead_refits_ridge(&r->cfg) && v->half_life < 0) v->half_life = r->cfg.ridge_half_life;
         o.history = r->cfg.history;
+        TRY(choose_horizon(v, r));
         o.K = r->cfg.horizon;
     }
+    if (v->horizon) o.K = (int)v->horizon;
     if (v->half_life < 0) v->half_life = RIDGE_HALF_LIFE_DAYS;
     TRY(plan_windows(e, cli, v, s, o));
     const EvalPlan *plan = &e->plan;

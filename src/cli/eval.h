@@ -14,6 +14,7 @@ typedef struct EvalValues {
     const char *protocol, *out, *split, *png, *report, *also, *windows_out, *origins, *config, *config_file, *runs;
     bool naive_only, details, also_levels;
     int64_t stride, batch;
+    int64_t horizon;             // 0: the run's, or that of the protocol
     int64_t most;                // windows at most, evenly spaced: stride is set; 0: all (lead report)
     double half_life;            // below 0: not given
     TrafficProtocol which;       // that of `protocol`
@@ -33,8 +34,10 @@ typedef struct EvalScores {
 // of the run and of eval_plan.
 Status eval_scores(EvalScores *e, Cli *cli, EvalValues *v, TrafficSeries *s);
 
-// Scores run (NULL: none) with a progress bar, and its link loads where there are links.
-Status eval_run(EvalTable *t, Arena *a, const EvalTask *task, LeadRun *run, int batch, EvalLinks *links);
+// Scores run (NULL: none) with a progress bar, and its link loads where there are links.  split: on whose rows steps that
+// the run does not draw are fitted.
+Status eval_run(EvalTable *t, Arena *a, const EvalTask *task, const TrafficSplits *split, LeadRun *run, int batch,
+                EvalLinks *links);
 
 // The table of the scaled space in the columns that programs read, or every metric of every space (details).  origin:
 // 0, or the value of one more column.  head: with the line of names.

@@ -161,7 +161,7 @@ static Status score_origin(Origins *o, int at, LeadRun *run, Said *said)
     const char *dir = o->cfg ? run_path(o->v, percent, a) : NULL;
     if (r) TRY(train(o, &plan, dir, r));
     EvalTable t = eval_table_new(a, &plan.task, MOST_ROWS);
-    TRY(eval_run(&t, a, &plan.task, r, (int)o->v->batch, NULL));
+    TRY(eval_run(&t, a, &plan.task, &plan.split, r, (int)o->v->batch, NULL));
     TRY(evaluate_naive(&t, a, &plan.task, plan.split.train, plan.split.val));
     eval_compare(&t, a);
     const char *what = arena_printf(

@@ -212,13 +212,16 @@ static Status open_run(PathsForecast *f, Cli *cli, const PathsOptions *o)
 // Steps beyond those that the run draws.
 static Status go_on(PathsForecast *f, int H, Arena *a)
 {
-    float *x, *point;
-    NaiveKind kind;
-    const int K = f->p.K;
-    TRY(lead_extend(f->run, f->t, H, f->p.x, f->p.point, &x, &point, &kind, a));
+    const LeadRun *r = f->run;
+    const int64_t known = f->t + 1, cut = known - known * 15 / 100;
+    const size_t HF = (size_t)H * (size_t)r->stats.F;
+    LeadFar far;
+    TRY(lead_far_fit(&far, a, r, H, (TrafficRange){0, cut}, (TrafficRange){cut, known}, (TrafficRange){0, known}));
+    float *x = arena_alloc(a, (size_t)f->p.S * HF * sizeof *x), *point = arena_alloc(a, HF * sizeof *point);
+    lead_far_forecast(&far, a, r, f->t, f->p.x, f->p.point, x, point);
+    cli_say("note: the run draws %d steps; naive forecasts go on: %s (lead train --horizon %d draws them all)", f->p.K,
+            lead_far_text(&far, a), H);
     f->p.x = x, f->p.point = point, f->p.K = H;
-    cli_say("note: the run draws %d steps; steps %d .. %d are those of %s (lead train --horizon %d draws them all)", K,
-            K + 1, H, naive_names[kind], H);
     return OK;
 }
 

@@ -24,7 +24,7 @@ static double step_crps(const LeadRun *r, const float *samples, int64_t t, int k
         for (int i = 0; i + 1 < S; i += 2) within += fabs((double)z[i] - (double)z[i + 1]);
         forecast_sort(z, S);
         const float y = scale_forward_flow(&r->stats.scale, f, truth[f]);
-        sum += metric_terms(y, y, z, S, lead_dist(r), within).crps;
+        sum += metric_crps(y, z, S, lead_dist(r), within);
     }
     return sum;
 }
@@ -193,7 +193,7 @@ static double naive_crps(const LeadRun *r, NaiveModel *m, const int64_t *at, int
             for (int q = 0; q < NAIVE_LEVELS; q++)
                 z[q] = scale_forward_flow(&r->stats.scale, f, levels[q * KF + j]);
             const float y = scale_forward_flow(&r->stats.scale, f, r->series->x[(at[i] + 1 + j / F) * F + f]);
-            sum += metric_terms(y, y, z, NAIVE_LEVELS, DIST_LEVELS, 0).crps / values;
+            sum += metric_crps(y, z, NAIVE_LEVELS, DIST_LEVELS, 0) / values;
         }
     }
     arena_rewind(r->perm, mark);

@@ -41,22 +41,40 @@ static double fair_spread(double spread, double within, int S, bool pairs)
     return pairs ? (spread - within) / ((double)S * (S - 2)) : spread / ((double)S * (S - 1));
 }
 
+// distance = 1/S sum |z_i - y|, spread = sum_{i<j} (z_j - z_i)
+typedef struct Distances { double distance, spread; } Distances;
+
+static Distances distances(double y, const float *z, int S)
+{
+    Distances d = {0, 0};
+    for (int i = 0; i < S; i++) {
+        d.distance += fabs((double)z[i] - y);
+        d.spread += (2 * i - S + 1) * (double)z[i];
+    }
+    d.distance /= S;
+    return d;
+}
+
+static double crps_of(Distances d, int S, DistKind kind, double within)
+{
+    const double n = S;
+    return kind == DIST_LEVELS ? d.distance - d.spread / (n * (n + 1))
+                               : d.distance - fair_spread(d.spread, within, S, kind == DIST_PAIRS);
+}
+
+double metric_crps(float y, const float *z, int S, DistKind kind, double within)
+{
+    return crps_of(distances((double)y, z, S), S, kind, within);
+}
+
 MetricTerms metric_terms(float y_, float p, const float *z, int S, DistKind kind, double within)
 {
     double y = (double)y_;
     MetricTerms v = {.y = y, .error = (double)p - y};
     if (kind == DIST_NONE) return v;
-    double distance = 0, spread = 0, n = S;   // spread = sum_{i<j} (z_j - z_i)
-    for (int i = 0; i < S; i++) {
-        distance += fabs((double)z[i] - y);
-        spread += (2 * i - S + 1) * (double)z[i];
-    }
-    distance /= n;
-    if (kind == DIST_LEVELS) v.crps = v.crps_ensemble = distance - spread / (n * (n + 1));
-    else {
-        v.crps = distance - fair_spread(spread, within, S, kind == DIST_PAIRS);
-        v.crps_ensemble = distance - spread / (n * n);
-    }
+    const Distances d = distances(y, z, S);
+    v.crps = crps_of(d, S, kind, within);
+    v.crps_ensemble = kind == DIST_LEVELS ? v.crps : d.distance - d.spread / ((double)S * S);
     const int type = kind == DIST_LEVELS ? 6 : 7, cover = metric_quantile_type(kind);
     for (int i = 1; i <= METRIC_QUANTILES; i++) {
         double q = i / (METRIC_QUANTILES + 1.0), zq = metric_quantile(z, S, q, type);

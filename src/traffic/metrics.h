@@ -63,6 +63,9 @@ typedef struct MetricTerms {
 // pairs of |difference|; else ignored.
 MetricTerms metric_terms(float y, float p, const float *z, int S, DistKind kind, double within);
 
+// The crps of these alone: the same bits in a tenth of the time.
+double metric_crps(float y, const float *z, int S, DistKind kind, double within);
+
 // Quantile q of z [S] ascending: linear between neighbours, clamped.  Position from 0: type 6 q(S+1)-1; type 7 q(S-1);
 // QUANTILE_PAIRS q(S+2)-1 in the lower half, S-(1-q)(S+2) in the upper, a straight line between; the median is the mean
 // of the two values in the middle.

@@ -145,6 +145,21 @@ void naive_residuals(const TrafficSeries *s, int64_t t, int K, const float *poin
     for (int64_t k = 0; k < KF; k++) out[k * stride] = traffic_seen(s, t + 1, k) ? truth[k] - point[k] : NAN;
 }
 
+// Windows whose residuals are gathered before they go to their places in [KF][n], far from each other: a line of cache.
+enum { NEXT_TO = 16 };
+
+// Residuals of the `few` windows at t -> the first columns of r [KF][n].  point [KF], beside [KF][NEXT_TO]: work space.
+static void residual_columns(NaiveModel *m, const TrafficSeries *s, const int64_t *t, int few, float *point,
+                             float *beside, float *r, int64_t n)
+{
+    const int64_t KF = (int64_t)m->K * m->F;
+    for (int j = 0; j < few; j++) {
+        naive_predict(m, s, t[j], point);
+        naive_residuals(s, t[j], m->K, point, beside + j, NEXT_TO);
+    }
+    for (int64_t k = 0; k < KF; k++) memcpy(r + k * n, beside + k * NEXT_TO, (size_t)few * sizeof *r);
+}
+
 // Quantiles of the residuals of some training windows; NAIVE_RIDGE_SCALE: fits the scale and divides by it first.
 static Status fit_residuals(NaiveModel *m, Arena *a, const TrafficSeries *s, TrafficRange train, int64_t most)
 {
@@ -157,11 +172,11 @@ static Status fit_residuals(NaiveModel *m, Arena *a, const TrafficSeries *s, Tra
     const int64_t enough = fewer > LEAST_RESIDUAL_WINDOWS ? fewer : LEAST_RESIDUAL_WINDOWS;
     const int64_t n = all < enough ? all : enough;
     float *r = arena_alloc(a, (size_t)(n * KF) * sizeof *r);   // [KF][n]: sorted in place below
-    float *point = arena_alloc(a, (size_t)KF * sizeof *point);
-    for (int64_t i = 0; i < n; i++) {
-        t[i] = t[i * all / n] + m->history - 1;   // i * all / n >= i: not overwritten yet
-        naive_predict(m, s, t[i], point);
-        naive_residuals(s, t[i], m->K, point, r + i, n);
+    float *point = arena_alloc(a, (1 + NEXT_TO) * (size_t)KF * sizeof *point);
+    for (int64_t i = 0; i < n; i++) t[i] = t[i * all / n] + m->history - 1;   // i * all / n >= i: not overwritten yet
+    for (int64_t i = 0; i < n; i += NEXT_TO) {
+        const int few = n - i < NEXT_TO ? (int)(n - i) : NEXT_TO;
+        residual_columns(m, s, t + i, few, point, point + KF, r + i, n);
     }
     if (m->kind == NAIVE_RIDGE_SCALE) conditional_fit(m->scale, a, s, t, n, r);
 #pragma omp parallel for schedule(static)
