@@ -131,7 +131,7 @@ static void check_estimate(TestLog *log, Arena *a)
         truth[f] = 1 + dice(5, (uint64_t)f, 100);
         rank1[f] = (1 + f / N) * (3 + f % N);
     }
-    const Measurement m = measurement_new(a, &r), dense = measurement_new(a, &mesh);
+    const Measurement m = measurement_new(a, &r, NULL), dense = measurement_new(a, &mesh, NULL);
     measurement_of(&dense, truth, y);
     double off = 0;
     const double *A = routing_matrix(&mesh, a);
@@ -170,6 +170,24 @@ static void check_estimate(TestLog *log, Arena *a)
     for (int f = 0; f < F; f++) off_rows[f] = log_of(x[f] / g[f]);
     const double most_left = beside_rows(&dense, off_rows, F);
     TEST(log, most_left < 1e-6, "log(x / g) is %g off a sum of what was measured", most_left);
+    // flows that are measured by themselves come back, from a guess of 0 too, and the others move with them
+    bool known[F] = {false};
+    known[7] = known[13] = true;
+    const Measurement some = measurement_new(a, &mesh, known);
+    double z[64], helped[2] = {0};
+    measurement_of(&some, truth, z);
+    TEST(log, some.rows == dense.rows + 2 && !memcmp(z, y, (size_t)dense.rows * sizeof *y) &&
+              z[dense.rows] == truth[7] && z[dense.rows + 1] == truth[13],
+         "want what was measured without them, then the two flows");
+    estimate_gravity(&some, z, g);
+    g[7] = 0;
+    measurement_set_known(&some, z, g);
+    TEST(log, g[7] == truth[7] && g[13] == truth[13], "the guess is not set to the flows that are measured");
+    estimate_fit(&some, z, g, NULL, 500);
+    for (int f = 0; f < F; f++)
+        if (!known[f]) helped[0] += fabs(x[f] - truth[f]), helped[1] += fabs(g[f] - truth[f]);
+    TEST(log, fabs(g[7] / truth[7] - 1) < 1e-3 && helped[1] < helped[0], "flow 7 is %g, want %g; errors %g after %g",
+         g[7], truth[7], helped[1], helped[0]);
     int split = 0;
     for (int64_t i = 0; i < mesh.begin[F]; i++) split += mesh.entry[i].share < 1;
     measurement_of(&dense, x, again);
@@ -255,7 +273,7 @@ static void check_guided(TestLog *log, Arena *a)
     const Topology t = ring(a);
     Routing r;
     routing_shortest(&r, a, &t, GN, NULL, -1);
-    const Measurement m = measurement_new(a, &r);
+    const Measurement m = measurement_new(a, &r, NULL);
     check_weights(log, &m);
     check_draws(log, &m);
 }
@@ -282,7 +300,7 @@ static void check_walk(TestLog *log, Arena *a, const char *dir, const char *net,
     CHECK(!npy_read(&all, a, arena_printf(a, "%s/x.npy", dir)).code && !topology_read(&t, a, net, 0).code &&
           !topology_match(&t, a, N, NULL, &how).code, "no data");
     routing_shortest(&r, a, &t, N, NULL, -1);
-    const Measurement m = measurement_new(a, &r);
+    const Measurement m = measurement_new(a, &r, NULL);
     const int64_t T = all.dims[0], begin = T * 7 / 10, end = T * 85 / 100, n = end - begin;
     const float *x = all.data;
     double *y = arena_alloc(a, (size_t)(n * m.rows) * sizeof *y), truth[F], off = 0, sum = 0, worst = 0;
@@ -345,6 +363,8 @@ static void check_guided_commands(TestLog *log, Arena *a, const char *dir, const
         {"--model ridge --sampler ddim --lag 1", "no use for", 2},
         {"--model ridge --prior mean", "got both", 2},
         {"--paths p.npy --model ridge", "--paths: wants", 2},
+        {"--known 100%", "want 0% .. 99%", 2},
+        {"--known 0:9", "--known: want a node's number", 2},
         {"--model no_such_run", "no_such_run", 1}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         r = lead_run(log, a, "estimate --data %s/x.npy --topology %s %s", dir, net, bad[i].args);
@@ -373,6 +393,13 @@ static void check_commands(TestLog *log, Arena *a)
     TEST(log, r.code == 2 && strstr(r.err, "--origins"), "eval --topology --origins: %s", r.err);
     r = lead_run(log, a, "estimate --data %s/x.npy --topology %s", dir, net);
     TEST(log, r.code == 0 && strstr(r.out, "\ntomogravity\toff-diagonal\t108\t"), "estimate: %s%s", r.err, r.out);
+    const double unknown = scored(r.out, "\ntomogravity\toff-diagonal", 3);
+    r = lead_run(log, a, "estimate --data %s/x.npy --topology %s --known 50%%", dir, net);
+    TEST(log, r.code == 0 && strstr(r.err, "6 flows are measured by themselves") &&
+              scored(r.out, "\ntomogravity\toff-diagonal", 3) < unknown, "--known 50%%: %s%s", r.err, r.out);
+    r = lead_run(log, a, "estimate --data %s/x.npy --topology %s --model ridge --lag 1 --stride 20 --known 0:1,3:2", dir,
+                 net);
+    TEST(log, r.code == 0 && strstr(r.err, "2 flows are measured by themselves"), "--known LIST: %s", r.err);
     // measured loads of zero traffic but one flow, as .npy [1, 8 + 8]
     float y[16] = {0};
     y[0] = 100, y[8] = 100, y[12 + 1] = 100;          // link 0>1, ingress of 0, egress of 1

@@ -1,18 +1,20 @@
 // lead estimate
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/guided.h"
 #include "cli/network.h"
 #include "cli/verbs.h"
 #include "io/npy.h"
+#include "tensor/philox.h"
 #include "traffic/protocol.h"
 
 typedef struct Values {
     DataOptions data;
     NetworkOptions net;
     RunOptions run;
-    const char *loads, *out, *paths, *prior, *split;
+    const char *loads, *out, *paths, *prior, *split, *known;
     int64_t stride, nodes, lag;
 } Values;
 
@@ -22,7 +24,11 @@ static const Option table[] = {
     DATA_OPTIONS(Values),
     RUN_OPTIONS(Values),
     {"loads", OPT_TEXT, AT(loads), "FILE",
-     "what was measured: .npy [T, L + 2N], kbit/s: links in the topology's order, ingress, egress of the nodes", 0, 0},
+     "what was measured: .npy [T, L + 2N], kbit/s: links in the topology's order, ingress, egress of the nodes; then "
+     "the flows of --known", 0, 0},
+    {"known", OPT_TEXT, AT(known), "LIST",
+     "flows that are measured by themselves, SOURCE:DESTINATION,..; or to be scored such as 10%, drawn at random", 0,
+     0},
     {"nodes", OPT_INT, AT(nodes), "N", "with --loads: nodes of the matrices (default: the topology's)", 2, 4096},
     {"prior", OPT_TEXT, AT(prior), "NAME", "with --loads: gravity, or mean (the mean matrix of --data) [gravity]", 0,
      0},
@@ -62,6 +68,7 @@ typedef struct Errors { double absolute, square, truth, residual; int64_t n; } E
 typedef struct Scored {
     const TrafficSeries *s;
     const Measurement *m;
+    const bool *known;           // flows that are measured by themselves are not scored; NULL: none
     TrafficSplits split;
     TrafficRange rows;
     int64_t *row, n, skipped;
@@ -72,11 +79,12 @@ typedef struct Scored {
     GuidedOut made;              // [n]
 } Scored;
 
-static void add_errors(Errors *e, const TrafficSeries *s, int64_t t, const double *x, bool all)
+static void add_errors(Errors *e, const Scored *c, int64_t t, const double *x, bool all)
 {
+    const TrafficSeries *s = c->s;
     const int64_t F = (int64_t)s->N * s->N;
     for (int64_t f = 0; f < F; f++) {
-        if (!all && f / s->N == f % s->N) continue;
+        if ((!all && f / s->N == f % s->N) || (c->known && c->known[f])) continue;
         const double truth = (double)s->x[t * F + f], d = x[f] - truth;
         e->absolute += fabs(d);
         e->square += d * d;
@@ -135,11 +143,12 @@ static void score_rows(const Scored *c, Arena *a, Errors e[METHODS][2])
         measurement_of(c->m, truth, y);
         for (int k = 0; k < c->methods; k++) {
             guess_of(c, (Method)k, i, y, x);
+            measurement_set_known(c->m, y, x);
             const double left = k == GUIDED            ? c->made.left
                                 : is_fitted((Method)k) ? estimate_fit(c->m, y, x, NULL, SWEEPS)
                                                        : NAN;
             for (int all = 0; all < 2; all++) {
-                add_errors(&e[k][all], c->s, c->row[i], x, all);
+                add_errors(&e[k][all], c, c->row[i], x, all);
                 e[k][all].residual = fmax(e[k][all].residual, left);
             }
         }
@@ -210,6 +219,8 @@ static void say_scored(const Scored *c, const Values *v)
             (long long)c->split.train.end - 1);
     if (c->skipped)
         fprintf(stderr, "%lld rows are left out: no history to forecast them from\n", (long long)c->skipped);
+    if (c->known)
+        fprintf(stderr, "%d flows are measured by themselves and not scored\n", c->m->rows - c->m->L - 2 * c->m->n);
     if (c->g && c->lag) fprintf(stderr, "matrices are known up to %d rows before the one that is estimated\n", c->lag);
     else if (c->g)
         fprintf(stderr, "matrices are known up to row %lld; from then on forecasts see the estimates before them\n",
@@ -223,9 +234,9 @@ static TrafficRange scored_rows(const TrafficSeries *s, const char *split)
 }
 
 // g: what guides, or NULL.
-static Status score(Cli *cli, const Values *v, TrafficSeries *s, const Measurement *m, Guided *g)
+static Status score(Cli *cli, const Values *v, TrafficSeries *s, const Measurement *m, const bool *known, Guided *g)
 {
-    Scored c = {.s = s, .m = m, .g = g, .split = traffic_splits(s->T, PROTOCOL_CLEAN),
+    Scored c = {.s = s, .m = m, .known = known, .g = g, .split = traffic_splits(s->T, PROTOCOL_CLEAN),
                 .rows = scored_rows(s, v->split), .methods = LAST};
     double *mean = arena_alloc(cli->perm, (size_t)(s->N * s->N) * sizeof *mean);
     guided_mean(s, c.split.train, mean);
@@ -250,9 +261,9 @@ static Status read_loads(double **out, int64_t *T, Cli *cli, const Values *v, co
     TRY(npy_read(&y, cli->perm, v->loads));
     if (strcmp(y.type, "<i8") == 0 || y.n_dims != 2 || y.dims[1] != m->rows)
         return ERROR(
-            "%s: want '<f4' or '<f8' of shape [T, %d] (%d links, ingress and egress of %d nodes), got '%s' [%lld%s, "
+            "%s: want '<f4' or '<f8' of shape [T, %d] (%d links, ingress and egress of %d nodes%s), got '%s' [%lld%s, "
             "%lld]",
-            v->loads, m->rows, m->L, m->n, y.type, (long long)y.dims[0], y.n_dims == 2 ? "" : ", ..",
+            v->loads, m->rows, m->L, m->n, v->known ? ", flows of --known" : "", y.type, (long long)y.dims[0], y.n_dims == 2 ? "" : ", ..",
             (long long)y.dims[y.n_dims - 1]);
     *T = y.dims[0];
     *out = arena_alloc(cli->perm, (size_t)(y.count > 0 ? y.count : 1) * sizeof **out);
@@ -314,6 +325,7 @@ static void estimate_prior(Arena *a, const double *mean, const Measurement *m, c
     for (int64_t t = 0; t < T; t++) {
         if (mean) memcpy(x, mean, (size_t)F * sizeof *x);
         else estimate_gravity(m, y + t * m->rows, x);
+        measurement_set_known(m, y + t * m->rows, x);
         out->left = fmax(out->left, estimate_fit(m, y + t * m->rows, x, NULL, SWEEPS));
         for (int64_t f = 0; f < F; f++) out->estimate[t * F + f] = (float)x[f];
     }
@@ -344,6 +356,46 @@ static Status estimate(Cli *cli, const Values *v, const TrafficSeries *s, const 
     return manifest_write(cli, v->out);
 }
 
+// ---- flows that are measured by themselves
+
+typedef struct Lot { uint32_t drawn; int flow; } Lot;
+
+static int by_lot(const void *p, const void *q)
+{
+    const Lot *a = p, *b = q;
+    return a->drawn != b->drawn ? (a->drawn > b->drawn) - (a->drawn < b->drawn) : a->flow - b->flow;
+}
+
+// A share of the flows between different nodes, always the same ones.
+static void draw_flows(bool *known, Arena *a, int n, double share)
+{
+    Lot *lot = arena_alloc(a, (size_t)n * (size_t)n * sizeof *lot);
+    int lots = 0;
+    for (int f = 0; f < n * n; f++)
+        if (f / n != f % n) lot[lots++] = (Lot){philox_u32(1, philox_subsequence(SITE_SAMPLE, 0), (uint64_t)f), f};
+    qsort(lot, (size_t)lots, sizeof *lot, by_lot);
+    for (int i = 0; i < (int)lround(share * lots); i++) known[lot[i].flow] = true;
+}
+
+// What --known says -> *out [N*N], NULL: nothing.
+static Status known_flows(const bool **out, Arena *a, const Values *v, const TrafficSeries *s)
+{
+    *out = NULL;
+    if (!v->known) return OK;
+    bool *known = arena_zalloc(a, (size_t)s->N * (size_t)s->N);
+    char *end;
+    const double percent = strtod(v->known, &end);
+    *out = known;
+    if (end != v->known && !strcmp(end, "%")) {
+        if (!(percent >= 0 && percent < 100)) return USAGE_ERROR("--known: want 0%% .. 99%%, got '%s'", v->known);
+        if (v->loads) return USAGE_ERROR("--known: with --loads want a list of flows, got '%s'", v->known);
+        draw_flows(known, a, s->N, percent / 100);
+        return OK;
+    }
+    const Status st = traffic_flows_find(known, s, v->known);
+    return st.code ? USAGE_ERROR("--known: %s", st.msg) : OK;
+}
+
 // ---- the verb
 
 static Status check_usage(const Values *v, bool series)
@@ -357,6 +409,7 @@ static Status check_usage(const Values *v, bool series)
     if (v->prior && strcmp(v->prior, "gravity") && (strcmp(v->prior, "mean") || !series))
         return USAGE_ERROR("--prior: want gravity, or mean and --data; got '%s'", v->prior);
     if (v->run.model && !series) return USAGE_ERROR("--model: wants --data, the matrices that are known");
+    if (v->known && !series) return USAGE_ERROR("--known: wants --data, whose flows it names");
     if (v->run.model && v->prior) return USAGE_ERROR("--prior: want a prior or --model, got both");
     if (v->lag && (!v->run.model || v->loads)) return USAGE_ERROR("--lag: wants --model, and no --loads");
     if (v->paths && (!v->run.model || !v->loads)) return USAGE_ERROR("--paths: wants --model and --loads");
@@ -383,9 +436,11 @@ static Status run(Cli *cli, void *values)
         n = t.N;
     }
     TRY(network_open(&net, cli, &v->net, n, series ? s.node : NULL));
-    const Measurement m = measurement_new(cli->perm, &net.routing);
+    const bool *known;
+    TRY(known_flows(&known, cli->perm, v, series));
+    const Measurement m = measurement_new(cli->perm, &net.routing, known);
     g.m = &m;
-    return v->loads ? estimate(cli, v, series, &m, guided) : score(cli, v, series, &m, guided);
+    return v->loads ? estimate(cli, v, series, &m, guided) : score(cli, v, series, &m, known, guided);
 }
 
 const Verb verb_estimate = {

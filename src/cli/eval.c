@@ -22,7 +22,7 @@ static const Option table[] = {
     {"split", OPT_TEXT, offsetof(EvalValues, split), "NAME", "test, or val for tuning [test]", 0, 0},
     {"horizon", OPT_INT, offsetof(EvalValues, horizon), "K",
      "steps to score; those that the run does not draw are forecast as lead forecast does [the run's, or 20]", 1,
-     10000},
+     1e6},
     {"stride", OPT_INT, offsetof(EvalValues, stride), "N",
      "score every N-th window only: a quick look, not a result [1]", 1, 1e9},
     {"also", OPT_LIST, offsetof(EvalValues, also), "NAME=F.npy,..",

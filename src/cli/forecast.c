@@ -91,16 +91,9 @@ static Status parse_value(const char *text, double *level)
 static Status choose_flows(const bool **out, const char *list, const TrafficSeries *s, Arena *a)
 {
     bool *wanted = arena_zalloc(a, (size_t)s->N * (size_t)s->N);
-    for (const char *p = list; *p;) {
-        const size_t n = strcspn(p, ",");
-        int flow;
-        const Status st = traffic_flow_find(&flow, s, p, n);
-        if (st.code) return USAGE_ERROR("--flow: %s", st.msg);
-        wanted[flow] = true;
-        p += p[n] ? n + 1 : n;
-    }
+    const Status st = traffic_flows_find(wanted, s, list);
     *out = wanted;
-    return OK;
+    return st.code ? USAGE_ERROR("--flow: %s", st.msg) : OK;
 }
 
 static Status write_paths(Cli *cli, const char *path, const PathsForecast *f)

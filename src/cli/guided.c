@@ -110,12 +110,14 @@ static void move(const Guided *g, const float *x, const float *point, int k, con
     float *estimate = out->estimate + i * g->F;
     memcpy(out->forecast + i * g->F, draws.point, (size_t)g->F * sizeof(float));
     estimate_from_draws(&draws, g->least, g->F, guess, give);
+    measurement_set_known(g->m, y, guess);
     estimate_fit(g->m, y, guess, give, SWEEPS);
     out->left = fmax(out->left, estimate_fit(g->m, y, guess, NULL, SWEEPS));    // the little that is left
     for (int64_t f = 0; f < g->F; f++) estimate[f] = (float)guess[f];
     if (!out->paths) return;
     for (int s = 0; s < g->S; s++) {
         for (int64_t f = 0; f < g->F; f++) guess[f] = fmax((double)draws.x[s * draws.stride + f], g->least[f]);
+        measurement_set_known(g->m, y, guess);
         estimate_fit(g->m, y, guess, give, DRAW_SWEEPS);
         for (int64_t f = 0; f < g->F; f++) out->paths[(s * out->n + i) * g->F + f] = (float)guess[f];
     }
@@ -192,6 +194,7 @@ static int block_rows(const Guided *g, const TrafficSeries *w, int64_t at)
 static void move_mean(const Guided *g, const double *y, double *guess, GuidedOut *out, int64_t i)
 {
     memcpy(guess, g->mean, (size_t)g->F * sizeof *guess);
+    measurement_set_known(g->m, y, guess);
     out->left = fmax(out->left, estimate_fit(g->m, y, guess, NULL, 300));
     out->unforecast++;
     for (int64_t f = 0; f < g->F; f++) {

@@ -30,6 +30,17 @@ static void say_lost(const Network *net, const char *path)
                 (long long)lost, net->topology.node[first / n], net->topology.node[first % n]);
 }
 
+// Some links of unknown capacity would be missing among the fullest without a word.
+static void say_unknown(const Topology *t, const char *name)
+{
+    int unknown = 0, first = 0;
+    for (int l = t->L - 1; l >= 0; l--)
+        if (!(t->link[l].capacity_kbps > 0)) unknown++, first = l;
+    if (unknown && unknown < t->L)
+        cli_say("note: %s: %d of %d links have no known capacity, %s for one: loads, but no utilisation", name, unknown,
+                t->L, t->link[first].name);
+}
+
 static Status read_topology(Topology *t, Cli *cli, const NetworkOptions *o, int n, const char *const *names)
 {
     double unit = 0;
@@ -43,6 +54,7 @@ static Status read_topology(Topology *t, Cli *cli, const NetworkOptions *o, int 
     TRY(topology_match(t, cli->perm, n, names, &how));
     fprintf(stderr, "%s: %s, %d nodes, %d directed links; %s%s%s\n", o->topology, t->format, t->N, t->L, how,
             *t->note ? "; " : "", t->note);
+    say_unknown(t, o->topology);
     return OK;
 }
 

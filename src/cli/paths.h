@@ -18,7 +18,7 @@ typedef struct PathsOptions {
 #define PATHS_OPTIONS(S) \
     DATA_OPTIONS(S), \
     RUN_OPTIONS(S), \
-    {"horizon", OPT_INT, offsetof(S, horizon), "K", "steps to forecast (default: the run's horizon)", 1, 10000}, \
+    {"horizon", OPT_INT, offsetof(S, horizon), "K", "steps to forecast (default: the run's horizon)", 1, 1e6}, \
     {"seed", OPT_INT, offsetof(S, seed), "N", "seed of the samples (default: the run's)", 0, 9e15}, \
     {"row", OPT_INT, offsetof(S, row), "T", "forecast after this row (default: the last)", 0, 1e12}
 #define PATHS_FILE_OPTION(S) \

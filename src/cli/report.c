@@ -11,7 +11,7 @@
 
 typedef struct Values {
     LoadsOptions loads;          // its quantiles and format are not used
-    const char *fail, *split, *limits, *title;
+    const char *fail, *split, *limits, *alarm_model, *title;
     double rate;
     int64_t windows, alarm_rows, learn_rows;
 } Values;
@@ -27,6 +27,9 @@ static const Option table[] = {
     {"windows", OPT_INT, AT(windows), "N", "windows to score, evenly spaced; 0: no accuracy [60]", 0, 1e9},
     {"split", OPT_TEXT, AT(split), "NAME", "rows that are scored: test, or val [test]", 0, 0},
     {"alarm-rows", OPT_INT, AT(alarm_rows), "N", "newest rows to judge; 0: no alarms [48]", 0, 1e9},
+    {"alarm-model", OPT_TEXT, AT(alarm_model), "NAME",
+     "whose forecasts rows are judged by: a naive forecast, or run, that of --model [with --limits run, else ridge]", 0,
+     0},
     {"learn-rows", OPT_INT, AT(learn_rows), "N", "learn limits from at most so many of the validation rows [300]", 20,
      1e6},
     {"rate", OPT_NUMBER, AT(rate), "P", "wanted share of ordinary matrices that raise an alarm [0.01]", 1e-5, 0.5},
@@ -122,14 +125,28 @@ static void add_alarms_of(const Alarms *x, const AlarmRow *row, int64_t t)
     }
 }
 
+// Whose forecasts alarms are judged by -> *model.  Limits of the run's own take hundreds of its forecasts, a minute or
+// more; ridge's take a second, and one step ahead it is a good judge.
+static Status alarm_model(const char **model, const Values *v, const PathsForecast *f)
+{
+    const char *given = v->loads.from.run.model, *wanted = v->alarm_model;
+    // weights for any network are calibrated on the rows to be judged, and few rows are forecast without a model
+    const bool can = f->run ? !f->run->general : given && paths_is_naive(given), run = wanted && !strcmp(wanted, "run");
+    if (run && !can)
+        return ERROR("--alarm-model run: weights that were not trained are calibrated on the rows to be judged; want a "
+                     "naive forecast such as ridge");
+    if (run || (!wanted && can && (v->limits || !f->run))) *model = given;
+    else *model = wanted ? wanted : "ridge";
+    return OK;
+}
+
 static Status add_alarms(Report *r, Cli *cli, const Values *v, const PathsForecast *f, TrafficSeries *s)
 {
     Arena *a = cli->perm;
     AlarmSource *src = arena_alloc(a, sizeof *src);
     AlarmLimits limits;
     RunOptions o = v->loads.from.run;
-    // weights for any network are calibrated on the rows to be judged, and few rows are forecast without a model
-    if (f->run ? f->run->general : !o.model || !paths_is_naive(o.model)) o.model = "ridge";
+    TRY(alarm_model(&o.model, v, f));
     TRY(alarm_open(src, cli, &o, s));
     TRY(alarm_limits(&limits, src, v->limits, v->rate, v->learn_rows));
     int64_t *rows;
@@ -174,6 +191,8 @@ static Status run(Cli *cli, void *values)
     if (!v->loads.out) return USAGE_ERROR("report: wants --out FILE.html");
     if (strcmp(v->split, "val") && strcmp(v->split, "test"))
         return USAGE_ERROR("--split: want test or val, got '%s'", v->split);
+    if (v->alarm_model && strcmp(v->alarm_model, "run") && !paths_is_naive(v->alarm_model))
+        return USAGE_ERROR("--alarm-model: want run or a naive forecast such as ridge, got '%s'", v->alarm_model);
     if (v->fail && !v->loads.net.topology) return USAGE_ERROR("--fail: wants --topology");
     TRY(file_try(v->loads.out));       // the rest takes long
     TRY(data_read(cli, &v->loads.from.data, s));

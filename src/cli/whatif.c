@@ -108,11 +108,12 @@ static Status open_sheet(Sheet *s, const char *format, Arena *a)
 
 static Status move_one(TrafficPaths *p, Arena *a, const Topology *t, char *word)
 {
+    const char *given = arena_printf(a, "%s", word);
     char *to = strchr(word, ':'), *part = to ? strchr(to + 1, ':') : NULL, *end = NULL;
     double share = 0;
     if (part) *to++ = 0, *part++ = 0, share = strtod(part, &end);
     if (!part || end == part || *end || !(share >= 0 && share <= 1))
-        return USAGE_ERROR("--move: want A:B:0.5, a share of 0..1 from node A to node B, got '%s'", word);
+        return USAGE_ERROR("--move: want A:B:0.5, a share of 0..1 from node A to node B, got '%s'", given);
     const int from = topology_node(t, word), into = topology_node(t, to);
     if (from < 0 || into < 0 || from >= p->N || into >= p->N || from == into)
         return USAGE_ERROR("--move: want two nodes of the data such as %s:%s:0.5, got '%s:%s'", t->node[0], t->node[1],

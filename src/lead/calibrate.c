@@ -152,12 +152,12 @@ static Status choose_batch(LeadRun *r, int64_t t, int *batch)
     return OK;
 }
 
-double lead_calibrate_rehearse(LeadRun *r, TrafficRange val)
+double lead_calibrate_rehearse(LeadRun *r, TrafficRange val, int most)
 {
     if (r->model.rival) return lead_rival_rehearse(r, val);
     const size_t mark = arena_mark(r->perm);
     int64_t *start, n;
-    const int windows = find_windows(r, val, CALIBRATE_WINDOWS, &start, &n), few = windows < BATCH ? windows : BATCH;
+    const int windows = find_windows(r, val, most, &start, &n), few = windows < BATCH ? windows : BATCH;
     for (int i = 0; i < few; i++) start[i] += r->cfg.history - 1;
     Sums sums = sums_new(r);
     if (windows) add_windows(r, start, few, &sums, samples_new(r, BATCH));

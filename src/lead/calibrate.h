@@ -8,7 +8,9 @@
 
 #include "lead/forecast.h"
 
-enum { CALIBRATE_WINDOWS = 128, CALIBRATE_QUICK = 32, CALIBRATE_LEAST = 8 };   // windows that are drawn; fewer: a = 1
+// Windows that are drawn at most; by a training that began with other weights, which were calibrated before; for a first
+// forecast; fewer than the last: a = 1.
+enum { CALIBRATE_WINDOWS = 128, CALIBRATE_AGAIN = 64, CALIBRATE_QUICK = 32, CALIBRATE_LEAST = 8 };
 
 // If the naive forecast of least CRPS on these windows (traffic/naive.h, fitted on the training rows) is better than
 // the network by more than a hundredth, the run forecasts with it (LeadStats.fallback, lead/fallback.h).
@@ -32,6 +34,6 @@ Status lead_calibrate(LeadRun *r, TrafficRange val, int most, Calibration *out);
 
 // Draws the first few of these windows and forgets them: before a training, to see what its end calls and takes.
 // Returns the share of the windows that were drawn, 0: nothing will be.
-double lead_calibrate_rehearse(LeadRun *r, TrafficRange val);
+double lead_calibrate_rehearse(LeadRun *r, TrafficRange val, int most);
 
 #endif

@@ -4,11 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHOOSE_WINDOWS = 32, CHOOSE_LEAST = 8, PARTS = 24 };
+enum { CHOOSE_WINDOWS = 32, CHOOSE_LEAST = 8, PARTS = 24, TENTHS = 9, TENTH = (NAIVE_LEVELS + 1) / (TENTHS + 1) };
 
 // ---- whose each step is
 
-// Adds to crps [H] those of a fitted naive forecast after the n rows t, means over flows, flows as in the run's scale.
+// Adds to crps [H] those of a fitted naive forecast after the n rows t, sums over flows in the run's scale, from the
+// levels 10 %, 20 % .. 90 %.
 static void add_crps(NaiveModel *m, const LeadRun *r, const int64_t *t, int64_t n, double *crps, Arena *a)
 {
     const int F = m->F;
@@ -20,12 +21,12 @@ static void add_crps(NaiveModel *m, const LeadRun *r, const int64_t *t, int64_t 
         naive_spread(m, r->series, t[i], point, levels);
         for (int64_t j = 0; j < HF; j++) {
             const int f = (int)(j % F);
-            float z[NAIVE_LEVELS];
+            float z[TENTHS];
             if (!traffic_seen(r->series, t[i] + 1, j)) continue;
-            for (int q = 0; q < NAIVE_LEVELS; q++)
-                z[q] = scale_forward_flow(&r->stats.scale, f, levels[q * HF + j]);
+            for (int64_t q = 0; q < TENTHS; q++)
+                z[q] = scale_forward_flow(&r->stats.scale, f, levels[(TENTH * (q + 1) - 1) * HF + j]);
             const float y = scale_forward_flow(&r->stats.scale, f, r->series->x[(t[i] + 1) * F + j]);
-            crps[j / F] += metric_crps(y, z, NAIVE_LEVELS, DIST_LEVELS, 0);
+            crps[j / F] += metric_crps(y, z, TENTHS, DIST_LEVELS, 0);
         }
     }
     arena_rewind(a, mark);
@@ -56,13 +57,14 @@ static bool compare(LeadFar *far, Arena *a, const LeadRun *r, TrafficRange fit, 
     int64_t *t, all = traffic_windows(r->series, a, rows, history, H, 1, &t);
     const int64_t n = all < CHOOSE_WINDOWS ? all : CHOOSE_WINDOWS;
     for (int64_t i = 0; i < n; i++) t[i] = t[i * all / n] + history - 1;   // i * all / n >= i
-    double (*crps)[NAIVE_KINDS] = arena_zalloc(a, (size_t)H * sizeof *crps), *one = arena_alloc(a, (size_t)H * sizeof *one);
+    double (*crps)[NAIVE_KINDS] = arena_zalloc(a, (size_t)H * sizeof *crps);
+    double *one = arena_alloc(a, (size_t)H * sizeof *one);
     const RidgeModel *ridge = NULL;   // fitted once, for both that use it
     bool any = false;
     for (int kind = 0; kind < NAIVE_KINDS && n >= CHOOSE_LEAST; kind++) {
         NaiveModel m;
         const size_t before = arena_mark(a);
-        const bool fits = !naive_fit(&m, a, (NaiveKind)kind, r->series, fit, rows, history, H, ridge).code;
+        const bool fits = !naive_fit_quick(&m, a, (NaiveKind)kind, r->series, fit, rows, history, H, ridge).code;
         memset(one, 0, (size_t)H * sizeof *one);
         if (fits) add_crps(&m, r, t, n, one, a);
         for (int k = 0; k < H; k++) crps[k][kind] = fits ? one[k] : INFINITY;

@@ -1,9 +1,9 @@
 // Forecasts beyond the steps that a run draws [D]: steps K+1 .. H are those of naive forecasts (lead/fallback.h), with
 // errors as they were measured that far ahead.  Each step takes the naive forecast that was best that far ahead on rows
-// that it was not fitted on: by the CRPS over 32 windows, a step taken together with those within a 24th of H.  Path i
-// of every naive forecast has the ranks of one past window, the same for all, so a path may change from one to another.
-// The run's paths go on by rank: the one with the i-th largest total of all flows at step K goes on as the naive path
-// that has the i-th largest total there, so that a path that is high stays high.
+// that it was not fitted on: by the CRPS of its deciles over 32 windows, a step taken together with those within a 24th
+// of H.  Path i of every naive forecast has the ranks of one past window, the same for all, so a path may change from
+// one to another.  The run's paths go on by rank: the one with the i-th largest total of all flows at step K goes on as
+// the naive path that has the i-th largest total there, so that a path that is high stays high.
 #ifndef LEAD_LEAD_EXTEND_H
 #define LEAD_LEAD_EXTEND_H
 

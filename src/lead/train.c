@@ -360,6 +360,8 @@ static LeadRun run_of(const Trainer *tr)
     return r;
 }
 
+static int calibration_windows(const Trainer *tr) { return *tr->start ? CALIBRATE_AGAIN : CALIBRATE_WINDOWS; }
+
 // Seconds that the naive forecasts will take which calibration compares the network with: fitted on a tenth of the
 // rows, and one window forecast.
 static double rehearse_naive(Trainer *tr)
@@ -372,7 +374,7 @@ static double rehearse_naive(Trainer *tr)
     float *point = arena_alloc(a, (1 + NAIVE_LEVELS) * KF * sizeof *point);
     int64_t *start;
     const int64_t n = traffic_windows(tr->s, a, tr->o->val, H, K, 1, &start);
-    const double windows = n < CALIBRATE_WINDOWS ? (double)n : CALIBRATE_WINDOWS;
+    const double windows = n < calibration_windows(tr) ? (double)n : calibration_windows(tr);
     double seconds = 0;
     for (int kind = 0; kind < NAIVE_KINDS; kind++) {
         NaiveModel m;
@@ -396,7 +398,7 @@ static void rehearse_calibration(Trainer *tr)
     LeadRun r = run_of(tr);
     tr->calibration_seconds = 0;
     if (tr->final || tr->n_val == 0) return;
-    const double before = trainer_now(tr), share = lead_calibrate_rehearse(&r, tr->o->val);
+    const double before = trainer_now(tr), share = lead_calibrate_rehearse(&r, tr->o->val, calibration_windows(tr));
     if (!(share > 0)) return;
     tr->calibration_seconds = (trainer_now(tr) - before) / share;
     if (tr->cfg->minutes > 0) tr->calibration_seconds += rehearse_naive(tr);
@@ -429,7 +431,7 @@ static Status calibrate(Trainer *tr)
     TRY(load_best(tr));
     LeadRun r = run_of(tr);
     Calibration c;
-    TRY(lead_calibrate(&r, tr->o->val, CALIBRATE_WINDOWS, &c));
+    TRY(lead_calibrate(&r, tr->o->val, calibration_windows(tr), &c));
     if (tr->o->calibrated) tr->o->calibrated(tr->o->ctx, &c);
     TRY(log_calibration(tr, &c));
     const int64_t done = tr->optim.step;

@@ -14,27 +14,30 @@ static void put(Measurement *m, int64_t *at, int row, int64_t f, double share)
     m->share[at[row]++] = share;
 }
 
-static void put_all(Measurement *m, int64_t *at, const Routing *r)
+static void put_all(Measurement *m, int64_t *at, const Routing *r, const bool *known)
 {
+    int row = m->L + 2 * m->n;
     for (int64_t f = 0; f < (int64_t)m->n * m->n; f++) {
         for (int64_t i = r->begin[f]; i < r->begin[f + 1]; i++) put(m, at, r->entry[i].link, f, r->entry[i].share);
         put(m, at, m->L + (int)(f / m->n), f, 1);
         put(m, at, m->L + m->n + (int)(f % m->n), f, 1);
+        if (known && known[f]) put(m, at, row++, f, 1);
     }
 }
 
-Measurement measurement_new(Arena *a, const Routing *r)
+Measurement measurement_new(Arena *a, const Routing *r, const bool *known)
 {
     const int n = r->n;
-    const size_t F = (size_t)n * (size_t)n, entries = (size_t)r->begin[F] + 2 * F;
+    const size_t F = (size_t)n * (size_t)n, entries = (size_t)r->begin[F] + 3 * F;
     Measurement m = {.n = n, .L = r->L, .rows = r->L + 2 * n, .flow = arena_alloc(a, entries * sizeof(int)),
                      .share = arena_alloc(a, entries * sizeof(double))};
+    for (size_t f = 0; known && f < F; f++) m.rows += known[f];
     m.begin = arena_zalloc(a, ((size_t)m.rows + 1) * sizeof *m.begin);
-    put_all(&m, NULL, r);
+    put_all(&m, NULL, r, known);
     for (int i = 0; i < m.rows; i++) m.begin[i + 1] += m.begin[i];
     int64_t *at = arena_alloc(a, (size_t)m.rows * sizeof *at);
     memcpy(at, m.begin, (size_t)m.rows * sizeof *at);
-    put_all(&m, at, r);
+    put_all(&m, at, r, known);
     return m;
 }
 
@@ -48,6 +51,11 @@ static double value_of(const Measurement *m, const double *x, int i)
 void measurement_of(const Measurement *m, const double *x, double *y)
 {
     for (int i = 0; i < m->rows; i++) y[i] = value_of(m, x, i);
+}
+
+void measurement_set_known(const Measurement *m, const double *y, double *x)
+{
+    for (int i = m->L + 2 * m->n; i < m->rows; i++) x[m->flow[m->begin[i]]] = y[i];
 }
 
 void estimate_gravity(const Measurement *m, const double *y, double *g)

@@ -16,16 +16,21 @@
 #include "links/routing.h"
 
 typedef struct Measurement {
-    int n, L, rows;              // rows = L + 2 n
+    int n, L, rows;              // rows = L + 2 n + flows that are measured by themselves
     int64_t *begin;              // [rows + 1]: value i is the sum over entries begin[i] .. begin[i+1]-1
     int *flow;
     double *share;
 } Measurement;
 
-Measurement measurement_new(Arena *a, const Routing *r);
+// known [n*n]: flows that are measured by themselves too, such as those that routers sample; their values follow, in
+// the order of the flows.  NULL: none.
+Measurement measurement_new(Arena *a, const Routing *r, const bool *known);
 
 // y [rows] of the matrix x [n*n].
 void measurement_of(const Measurement *m, const double *x, double *y);
+
+// Sets the flows of x [n*n] that are measured by themselves: a guess of 0 could not be moved.
+void measurement_set_known(const Measurement *m, const double *y, double *x);
 
 // g [n*n]; zeros where nothing is measured.
 void estimate_gravity(const Measurement *m, const double *y, double *g);

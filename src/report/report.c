@@ -370,8 +370,8 @@ void report_alarms(Page *p, const ReportAlarms *a)
     page_section(p, "alarms", "Alarms",
                  arena_printf(p->a, "Each of the rows from %s to %s against the forecast that %s makes for it one step "
                               "before. Limits are learnt from %lld rows, so that %.3g %% of ordinary ones raise an "
-                              "alarm (%.2g %% of those did). lead alarm prints all.", a->first, a->last, a->model,
-                              (long long)a->learnt, 100 * a->rate, 100 * a->reached));
+                              "alarm (%.2g %% of those did). lead alarm --model %s prints all.", a->first, a->last,
+                              a->model, (long long)a->learnt, 100 * a->rate, 100 * a->reached, a->model));
     const char *skipped = a->skipped ? arena_printf(p->a, " %lld more cannot be judged: a gap, missing values, or too "
                                                     "few rows before.", (long long)a->skipped) : "";
     html_put(&p->h, "p", "verdict", "%lld of %lld rows raise an alarm.%s", (long long)a->raised, (long long)a->judged,
