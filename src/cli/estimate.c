@@ -5,6 +5,7 @@
 
 #include "cli/guided.h"
 #include "cli/network.h"
+#include "cli/paths.h"
 #include "cli/verbs.h"
 #include "io/npy.h"
 #include "tensor/philox.h"
@@ -392,8 +393,7 @@ static Status known_flows(const bool **out, Arena *a, const Values *v, const Tra
         draw_flows(known, a, s->N, percent / 100);
         return OK;
     }
-    const Status st = traffic_flows_find(known, s, v->known);
-    return st.code ? USAGE_ERROR("--known: %s", st.msg) : OK;
+    return paths_parse_flows(v->known, "known", s, known);
 }
 
 // ---- the verb

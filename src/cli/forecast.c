@@ -91,9 +91,8 @@ static Status parse_value(const char *text, double *level)
 static Status choose_flows(const bool **out, const char *list, const TrafficSeries *s, Arena *a)
 {
     bool *wanted = arena_zalloc(a, (size_t)s->N * (size_t)s->N);
-    const Status st = traffic_flows_find(wanted, s, list);
     *out = wanted;
-    return st.code ? USAGE_ERROR("--flow: %s", st.msg) : OK;
+    return paths_parse_flows(list, "flow", s, wanted);
 }
 
 static Status write_paths(Cli *cli, const char *path, const PathsForecast *f)

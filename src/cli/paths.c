@@ -31,6 +31,19 @@ Status paths_parse_levels(const char *text, const char *name, double *q, int *n)
     return *n ? OK : USAGE_ERROR("--%s: want levels between 0 and 1, got none", name);
 }
 
+Status paths_parse_flows(const char *text, const char *name, const TrafficSeries *s, bool *flows)
+{
+    for (const char *p = text; *p;) {
+        const size_t n = strcspn(p, ",");
+        int flow;
+        const Status st = traffic_flow_find(&flow, s, p, n);
+        if (st.code) return USAGE_ERROR("--%s: %s", name, st.msg);
+        flows[flow] = true;
+        p += p[n] ? n + 1 : n;
+    }
+    return OK;
+}
+
 PathsTime paths_time(const PathsForecast *f, int k)
 {
     PathsTime text = {""};

@@ -56,4 +56,7 @@ PathsTime paths_time(const PathsForecast *f, int k);
 enum { PATHS_LEVELS = 99 };
 Status paths_parse_levels(const char *text, const char *name, double *q, int *n);
 
+// "A:B,C:D", by name or number, of --name: sets those in flows [N*N].
+Status paths_parse_flows(const char *text, const char *name, const TrafficSeries *s, bool *flows);
+
 #endif

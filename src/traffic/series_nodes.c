@@ -122,18 +122,6 @@ Status traffic_flow_find(int *flow, const TrafficSeries *s, const char *text, si
     return flow_node(&to, s, colon + 1, n - (size_t)(colon - text) - 1);
 }
 
-Status traffic_flows_find(bool *flows, const TrafficSeries *s, const char *list)
-{
-    for (const char *p = list; *p;) {
-        const size_t n = strcspn(p, ",");
-        int flow;
-        TRY(traffic_flow_find(&flow, s, p, n));
-        flows[flow] = true;
-        p += p[n] ? n + 1 : n;
-    }
-    return OK;
-}
-
 void traffic_node_put(FILE *out, const TrafficSeries *s, int64_t i)
 {
     if (!s->node) fprintf(out, "%lld", (long long)i);
