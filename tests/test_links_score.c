@@ -397,8 +397,8 @@ static void check_commands(TestLog *log, Arena *a)
     r = lead_run(log, a, "estimate --data %s/x.npy --topology %s --known 50%%", dir, net);
     TEST(log, r.code == 0 && strstr(r.err, "6 flows are measured by themselves") &&
               scored(r.out, "\ntomogravity\toff-diagonal", 3) < unknown, "--known 50%%: %s%s", r.err, r.out);
-    r = lead_run(log, a, "estimate --data %s/x.npy --topology %s --model ridge --lag 1 --stride 20 --known 0:1,3:2", dir,
-                 net);
+    r = lead_run(log, a, "estimate --data %s/x.npy --topology %s --model ridge --lag 1 --stride 20 --known 0:1,3:2",
+                 dir, net);
     TEST(log, r.code == 0 && strstr(r.err, "2 flows are measured by themselves"), "--known LIST: %s", r.err);
     // measured loads of zero traffic but one flow, as .npy [1, 8 + 8]
     float y[16] = {0};

@@ -288,7 +288,8 @@ static void check_command(TestLog *log, Arena *a)
     f = fopen(part, "w");
     CHECK(f && fputs("node_a,node_b,capacity_mbps\n0,1,900\n1,2,0\n2,0,900\n2,3,900\n", f) >= 0 && !fclose(f), "net");
     r = lead_run(log, a, "loads --topology %s --model ridge --data %s/x.npy --horizon 2", part, dir);
-    TEST(log, r.code == 0 && strstr(r.err, "2 of 8 links have no known capacity, 1>2 for one"), "capacity 0: %s", r.err);
+    TEST(log, r.code == 0 && strstr(r.err, "2 of 8 links have no known capacity, 1>2 for one"), "capacity 0: %s",
+         r.err);
     static const struct { const char *args, *want;
     } bad[] = {{"--fail 0-3", "'0-3'"},      {"--move 0:1", "--move"},
                {"--move 0:1:2", "got '0:1:2'"},

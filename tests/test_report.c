@@ -541,7 +541,8 @@ static void refusals(TestLog *log, Arena *a, const char *dir)
         {"", "wants --out", 2}, {"--out %s/none/r.html", "No such file", 1}, {"--out %s/flows.csv", "file of --data",
                                                                               2},
         {"--out %s/x.html --split all", "want test or val", 2},
-        {"--out %s/x.html --alarm-model nobody", "--alarm-model: want run or a naive forecast", 2}, {"--out %s/x.html --fail all", "--topology", 2},
+        {"--out %s/x.html --alarm-model nobody", "--alarm-model: want run or a naive forecast", 2},
+        {"--out %s/x.html --fail all", "--topology", 2},
         {"--out %s/x.html --topology %s/absent.csv", "absent.csv", 1},
         {"--out %s/x.html --topology %s/net.csv --fail nobody", "nobody", 2}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -663,8 +664,8 @@ static void general_weights(TestLog *log, Arena *a, const char *dir)
     TEST(log, in >= 0 && strstr(text_of(&d, a, in), "lead: ") && strstr(text_of(&d, a, in), "Gain over "),
          "want a verdict and its gains");
     TEST(log, strstr(d.text, "the forecast that ridge makes"), "the page must say who judges");
-    const Ran by = lead_run(log, a, "report --data %s/flows.csv --samples 8 --sample-steps 2 --windows 0 --alarm-rows 4 "
-                            "--alarm-model run --out %s", dir, out);
+    const Ran by = lead_run(log, a, "report --data %s/flows.csv --samples 8 --sample-steps 2 --windows 0 "
+                            "--alarm-rows 4 --alarm-model run --out %s", dir, out);
     TEST(log, by.code == 0 && strstr(page(log, a, out).text, "Left out: alarms: --alarm-model run"),
          "weights that nobody trained judge the rows that calibrated them: %s", by.err);
 }

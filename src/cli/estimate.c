@@ -264,7 +264,8 @@ static Status read_loads(double **out, int64_t *T, Cli *cli, const Values *v, co
         return ERROR(
             "%s: want '<f4' or '<f8' of shape [T, %d] (%d links, ingress and egress of %d nodes%s), got '%s' [%lld%s, "
             "%lld]",
-            v->loads, m->rows, m->L, m->n, v->known ? ", flows of --known" : "", y.type, (long long)y.dims[0], y.n_dims == 2 ? "" : ", ..",
+            v->loads, m->rows, m->L, m->n, v->known ? ", flows of --known" : "", y.type, (long long)y.dims[0],
+            y.n_dims == 2 ? "" : ", ..",
             (long long)y.dims[y.n_dims - 1]);
     *T = y.dims[0];
     *out = arena_alloc(cli->perm, (size_t)(y.count > 0 ? y.count : 1) * sizeof **out);

@@ -8,8 +8,8 @@
 
 #include "lead/forecast.h"
 
-// Windows that are drawn at most; by a training that began with other weights, which were calibrated before; for a first
-// forecast; fewer than the last: a = 1.
+// Windows that are drawn at most; by a training that began with other weights, calibrated before; for a first forecast;
+// fewer than the last: a = 1.
 enum { CALIBRATE_WINDOWS = 128, CALIBRATE_AGAIN = 64, CALIBRATE_QUICK = 32, CALIBRATE_LEAST = 8 };
 
 // If the naive forecast of least CRPS on these windows (traffic/naive.h, fitted on the training rows) is better than
