@@ -34,8 +34,8 @@ typedef struct EvalScores {
 // of the run and of eval_plan.
 Status eval_scores(EvalScores *e, Cli *cli, EvalValues *v, TrafficSeries *s);
 
-// Scores run (NULL: none) with a progress bar, and its link loads where there are links.  split: steps that the run does
-// not draw are fitted on its rows.
+// Scores run (NULL: none) with a progress bar, and its link loads where there are links.  split: steps that the run
+// does not draw are fitted on its rows.
 Status eval_run(EvalTable *t, Arena *a, const EvalTask *task, const TrafficSplits *split, LeadRun *run, int batch,
                 EvalLinks *links);
 

@@ -14,8 +14,8 @@
 // The moving average, and room for the weights of d->error_steps steps ahead, which follow.  Tensors live in perm.
 void lead_blend_new(LeadData *d, Tape *t, Arena *perm);
 
-// The weights of step i of lead_error_steps.  made [T,F]: the base's forecasts so far ahead; origin [T]: the row that the
-// forecast of each row was made at, -1 where there is none; known I32 [T]: 0 there, else 1.
+// The weights of step i of lead_error_steps.  made [T,F]: forecasts of the base so far ahead; origin [T]: the row that
+// the forecast of each row was made at, -1 where there is none; known I32 [T]: 0 there, else 1.
 void lead_blend_weights(LeadData *d, Tape *t, Arena *perm, int i, const Tensor *made, const int32_t *origin,
                         Tensor *known);
 
