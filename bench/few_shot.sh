@@ -45,7 +45,7 @@ for days in 1 3 7 28; do
         [ "$steps" -gt 0 ] || continue
         run "$at/tuned.$tune" --from pretrained --steps "$tune"
         score "$at/tuned.$tune.tsv" "$at/tuned.$tune"
-        run "$at/small.$steps" --steps "$steps"
+        run "$at/small.$steps" --from nothing --steps "$steps"
         score "$at/small.$steps.tsv" "$at/small.$steps"
     done
 done
