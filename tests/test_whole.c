@@ -25,7 +25,7 @@ static const Setup cases[] = {
     {"flows, scale head alone, x0", FLOWS "mean_head=false prediction=x0 min_snr_gamma=1", false},
     {"flows without heads, traffic loss", FLOWS "mean_head=false scale_head=false loss_traffic=0.7", false},
     {"flows, ridge", FLOWS_OF_RIDGE "seed=3", false},
-    {"flows, ridge of each day", FLOWS_OF_RIDGE "base=ridge-online", true},
+    {"flows, ridge of each day, or a moving average", FLOWS_OF_RIDGE "base=ridge-online base_blend=true", true},
     {"flows told apart by their statistics", FLOWS_OF_RIDGE "flow_identity=statistics", false},
     {"flows with g", FLOWS "conditions=global cond_drop=0.4", false},
     {"flows with g and S, no image, LoRA",
