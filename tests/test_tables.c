@@ -5,6 +5,7 @@
 #include "tests/test.h"
 #include "traffic/long.h"
 #include "traffic/series.h"
+#include "traffic/series_export.h"
 #include "traffic/times.h"
 #include "traffic/unit.h"
 #include "traffic_world.h"
@@ -199,7 +200,17 @@ static void long_tables(TestLog *log, Arena *a)
         "{\"kbps\": 7, \"time\": 1104538500, \"source\": \"B\", \"destination\": \"A\"}\n"
         "{\"time\": 1104538500, \"source\": \"A\", \"destination\": \"B\", \"kbps\": 6.0}\n",
         "time,source,destination,kbps\n1104538500,B,A,7\n1104537600,A,B,1.5\n1104537600,B,A,3\n1104538500,A,B,6\n"
-        "1104537600,A,B,0.5\n"};
+        "1104537600,A,B,0.5\n",
+        "[{\"time\":1104537600,\"src\":\"A\",\"dst\":\"B\",\"kbps\":2},{\"time\":1104537600,\"src\":\"B\",\"dst\":\"A\","
+        "\"kbps\":3},{\"time\":1104538500,\"src\":\"A\",\"dst\":\"B\",\"kbps\":6},{\"time\":1104538500,\"src\":\"B\","
+        "\"dst\":\"A\",\"kbps\":7}]",
+        " [\n  {\n    \"time\": \"2005-01-01T00:00:00Z\",\n    \"src\": \"A\",\n    \"dst\": \"B\",\n    \"kbps\": 2\n  },\n\n"
+        "  { \"time\": 1104537600, \"src\": \"B\", \"dst\": \"A\", \"kbps\": 3,\n \"tag\": [\"}\\\"{\", {\"x\": 1}] }\n,"
+        "{\"time\": 1104538500, \"src\": \"A\", \"dst\": \"B\", \"kbps\": 6},\n{\"time\": 1104538500, \"src\": \"B\", "
+        "\"dst\": \"A\", \"kbps\": 7}\n]\n\n",
+        "{\n\"time\": 1104537600,\n\"src\": \"A\", \"dst\": \"B\", \"kbps\": 2\n}\n{\n\"time\": 1104537600,\n\"src\": \"B\", "
+        "\"dst\": \"A\", \"kbps\": 3\n} {\"time\": 1104538500, \"src\": \"A\", \"dst\": \"B\", \"kbps\": 6}\n"
+        "{\"time\": 1104538500, \"src\": \"B\", \"dst\": \"A\", \"kbps\": 7}"};
     TrafficSeries s;
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         const Status st = read_text(log, a, &s, same[i], NULL);
@@ -218,6 +229,46 @@ static void long_tables(TestLog *log, Arena *a)
     refused(log, a, "{\"time\":1104537600,\"src\":\"A\",\"dst\":\"B\",\"bytes\":1}\n{\"time\":\n", NULL,
             ":2: want a JSON");
     refused(log, a, "{\"a\":1}\n", NULL, "by the usual names");
+}
+
+// Arrays of JSON that are none, and lines of objects that spread.
+static void broken_json(TestLog *log, Arena *a)
+{
+#define RECORD "{\"time\":1104537600,\"src\":\"A\",\"dst\":\"B\",\"bytes\":1}"
+    static const struct { const char *text, *want; } t[] = {
+        {"[]", "want objects in the array"}, {"[[1104537600,0,1,2]]", ":1: want an object"},
+        {"[\n" RECORD "\n", "want ] at the end"}, {"[" RECORD ",\n", "behind the last comma"},
+        {"[\n" RECORD "\n" RECORD "]", ":3: want a comma or ]"}, {"[," RECORD "]", ":1: want an object"},
+        {"[" RECORD ",]", ":1: want an object"}, {"[" RECORD "]\n]", ":2: want nothing behind the array"},
+        {"[\n" RECORD ",\n{\"time\":\n\"x}\n]", "want } at the end of the object that begins here"},
+        {"[\n" RECORD ",\n{\"time\":\n1,,}\n]", ":4: want a JSON object: column 3"},
+        {"[" RECORD ",3]", ":1: want an object"}, {"{\n\"src\":\n", "want } at the end"}};
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) refused(log, a, t[i].text, NULL, t[i].want);
+#undef RECORD
+}
+
+// Quotes in names, doubled as CSV doubles them, in long and wide tables; written and read again.
+static void quoted_names(TestLog *log, Arena *a)
+{
+    static const char *const text[] = {
+        "time,src,dst,kbps\n1104537600,\"a \"\"x\"\"\",'s Hage,2\n1104537600,'s Hage,\"a \"\"x\"\"\",3\n"
+        "1104537900,\"a \"\"x\"\"\",'s Hage,6\n1104537900,'s Hage,\"a \"\"x\"\"\",7\n",
+        "time,\"a \"\"x\"\"->'s Hage\",\"'s Hage->a \"\"x\"\"\"\n1104537600,2,3\n1104537900,6,7\n"};
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        TrafficSeries s, back;
+        Status st = read_text(log, a, &s, text[i], NULL);
+        int f = -1;
+        TEST(log, !st.code && s.N == 2 && !traffic_flow_find(&f, &s, "a \"x\":'s Hage", 13).code && s.x[f] == 2 &&
+                  s.x[4 + f] == 6, "quotes %zu: %s", i, st.msg);
+        if (st.code) continue;
+        for (ExportFormat e = EXPORT_CSV; e <= EXPORT_LONG; e++) {
+            const char *path = scratch_write(log, a, "quotes.csv", "", 0);
+            st = traffic_series_export(&s, a, path, e, (TrafficRange){0, s.T});
+            if (!st.code) st = traffic_series_read(&back, a, path, NULL);
+            TEST(log, !st.code && !traffic_flow_find(&f, &back, "a \"x\":'s Hage", 13).code && back.x[f] == 2,
+                 "written as %s: %s", export_names[e], st.msg);
+        }
+    }
 }
 
 static void absent_pairs(TestLog *log, Arena *a)
@@ -293,6 +344,8 @@ void test_tables(TestLog *log)
     wide_refused(log, a);
     pair_names(log, a);
     long_tables(log, a);
+    broken_json(log, a);
+    quoted_names(log, a);
     absent_pairs(log, a);
     too_many_times(log, a);
     arena_delete(a);

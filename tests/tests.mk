@@ -85,7 +85,7 @@ FUZZ_SRC     := $(addprefix src/,tensor/arena.c tensor/status.c tensor/utf8.c io
                 llm/gpt2_weights.c llm/gpt2_file.c llm/gpt2_config.c llm/gpt2_llmc.c \
                 io/xml.c io/gzip.c io/number.c io/npy.c io/npz.c traffic/times.c traffic/unit.c traffic/text.c \
                 traffic/text_table.c traffic/csv.c traffic/csv_layout.c traffic/csv_names.c traffic/long.c \
-                traffic/long_columns.c traffic/long_map.c traffic/series.c traffic/series_grid.c \
+                traffic/long_columns.c traffic/long_json.c traffic/long_map.c traffic/series.c traffic/series_grid.c \
                 traffic/series_fill.c traffic/series_read.c traffic/series_npz.c links/topology_read.c links/topology_xml.c) $(wildcard src/traffic/formats/*.c) \
                 tests/fuzz/targets.c tests/fuzz/traffic.c tests/fuzz/series.c tests/fuzz/seeds.c tests/fuzz/entry.c
 FUZZ_OBJ     := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(filter-out %/entry.c,$(FUZZ_SRC)))

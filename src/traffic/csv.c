@@ -166,7 +166,7 @@ static Status read_matrix(bool *is, TrafficTable *out, Arena *a, const TextSourc
             if (row == N || text_split(&line, separator, f, N + 1) != N + 1) break;
             const TextField above = name[corner + row];
             if (!above.n || above.n != f[0].n || memcmp(above.p, f[0].p, above.n)) break;
-            node[row] = text_copy(a, above);
+            node[row] = text_copy(a, text_name(a, above));
             for (int64_t j = 0; j < N; j++) {
                 double v = NAN;
                 if (!text_missing(f[j + 1]) && !text_number(f[j + 1], '.', &v))

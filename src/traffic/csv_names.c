@@ -37,7 +37,7 @@ static bool square_names(CsvLayout *l, Arena *a, const TextField *name, int64_t 
             for (int64_t j = 0; j < i && ok; j++) ok = !same(node[i], node[j]);
         if (!ok) continue;
         const char **names = arena_alloc(a, (size_t)N * sizeof *names);
-        for (int64_t i = 0; i < N; i++) names[i] = text_copy(a, node[i]);
+        for (int64_t i = 0; i < N; i++) names[i] = text_copy(a, text_name(a, node[i]));
         l->N = (int)N;
         l->node = names;
         return true;
@@ -91,7 +91,7 @@ static bool cut_names(CsvLayout *l, Arena *a, const TextField *name, int64_t n, 
         used[cell[k]] = true;
     }
     const char **names = arena_alloc(a, (size_t)N * sizeof *names);
-    for (int64_t i = 0; i < N; i++) names[i] = text_copy(a, node[i]);
+    for (int64_t i = 0; i < N; i++) names[i] = text_copy(a, text_name(a, node[i]));
     l->N = (int)N;
     l->node = names;
     l->cell = cell;

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/json.h"
 #include "traffic/long_columns.h"
+#include "traffic/long_json.h"
 #include "traffic/times.h"
 
 enum { MOST_COLUMNS = 512, MOST_NODES = 4096 };
@@ -65,19 +65,24 @@ static Status text_shape(bool *is, LongShape *l, const TextLine *first, const Te
     return OK;
 }
 
-static Status json_shape(LongShape *l, Arena *a, const TextLine *line, const TextSource *s, const TrafficReadOptions *o)
+// The keys are those of the first object.
+static Status json_shape(LongShape *l, Arena *a, JsonObjects *objects, const TextSource *s, const TrafficReadOptions *o)
 {
     const Json *object;
-    TRY(json_parse(&object, a, line->p, (size_t)(line->end - line->p), s->path));
-    if (object->type != JSON_OBJECT || object->n > MOST_COLUMNS)
-        return ERROR("%s:%lld: want a JSON object a line", s->path, (long long)line->number);
+    TextLine first;
+    bool more;
+    TRY(json_objects_next(objects, &first, &more));
+    if (!more) return ERROR("%s: want objects in the array, got none", s->path);
+    TRY(json_object_parse(&object, a, &first, s->path));
+    if (object->n > MOST_COLUMNS)
+        return ERROR("%s:%lld: want at most %d keys", s->path, (long long)first.number, MOST_COLUMNS);
     TextField name[MOST_COLUMNS];
     int n = 0, column[LONG_COLUMNS];
     for (const Json *m = object->child; n < object->n; m = m->next) name[n++] = (TextField){m->key, m->key_len};
     if (o->columns) TRY(long_columns_asked(column, o->columns, name, n, s->path));
     else if (!long_columns_usual(column, name, n))
         return ERROR("%s:%lld: want keys for source, destination and value, found none by the usual names (--columns)",
-                     s->path, (long long)line->number);
+                     s->path, (long long)first.number);
     *l = (LongShape){.json = true};
     for (int c = 0; c < LONG_COLUMNS; c++) l->key[c] = column[c] < 0 ? NULL : text_copy(a, name[column[c]]);
     return OK;
@@ -85,20 +90,13 @@ static Status json_shape(LongShape *l, Arena *a, const TextLine *line, const Tex
 
 static Status find_shape(bool *is, LongShape *l, Arena *a, const TextSource *s, const TrafficReadOptions *o)
 {
-    TextLines lines = text_lines(s);
-    TextLine first, second;
-    *is = false;
+    JsonObjects objects = json_objects(s);
     *l = (LongShape){.json = false};
+    *is = objects.layout != JSON_NONE;
+    if (*is) return json_shape(l, a, &objects, s, o);
+    TextLines lines = objects.lines;
+    TextLine first, second;
     if (!text_next(&lines, &first)) return OK;
-    const char *p = first.p;
-    while (p < first.end && *p == ' ') p++;
-    if (*p == '[')
-        return ERROR("%s:%lld: want JSON lines, an object a line (jq -c '.[]' makes them), got an array", s->path,
-                     (long long)first.number);
-    if (*p == '{') {
-        *is = true;
-        return json_shape(l, a, &first, s, o);
-    }
     if (!text_next(&lines, &second)) second = (TextLine){first.end, first.end, 0};
     return text_shape(is, l, &first, &second, s, o);
 }
@@ -117,36 +115,29 @@ typedef struct Records {
     LongShape l;
     const TextSource *s;
     TextLines lines;
+    JsonObjects objects;
     Arena *scratch;
     size_t mark;
 } Records;
 
 static Records records_of(const LongShape *l, const TextSource *s, Arena *scratch)
 {
-    Records r = {.l = *l, .s = s, .lines = text_lines(s), .scratch = scratch, .mark = arena_mark(scratch)};
+    Records r = {.l = *l, .s = s, .lines = text_lines(s), .objects = json_objects(s), .scratch = scratch,
+                 .mark = arena_mark(scratch)};
     TextLine line;
     if (l->header) text_next(&r.lines, &line);
     return r;
 }
 
-static TextField json_field(const Json *v, Arena *a)
-{
-    if (!v || v->type == JSON_NULL) return (TextField){"", 0};
-    if (v->type == JSON_STRING) return (TextField){v->string, (size_t)v->n};
-    if (v->type != JSON_NUMBER) return (TextField){"?!", 2};
-    const char *text = v->is_int ? arena_printf(a, "%lld", (long long)v->n) : arena_printf(a, "%.17g", v->number);
-    return (TextField){text, strlen(text)};
-}
-
-static Status json_record(Records *r, const TextLine *line, Record *out)
+static Status json_record(Records *r, Record *out, bool *more)
 {
     const Json *object;
+    TextLine text;
+    TRY(json_objects_next(&r->objects, &text, more));
+    if (!*more) return OK;
     arena_rewind(r->scratch, r->mark);
-    const Status s = json_parse(&object, r->scratch, line->p, (size_t)(line->end - line->p), "");
-    if (s.code) return ERROR("%s:%lld: want a JSON object: column %s", r->s->path, (long long)line->number,
-                             strchr(s.msg + 1, ':') ? strchr(s.msg + 1, ':') + 1 : s.msg);
-    if (object->type != JSON_OBJECT)
-        return ERROR("%s:%lld: want a JSON object a line", r->s->path, (long long)line->number);
+    TRY(json_object_parse(&object, r->scratch, &text, r->s->path));
+    out->line = text.number;
     for (int c = 0; c < LONG_COLUMNS; c++)
         out->f[c] = r->l.key[c] ? json_field(json_find(object, r->l.key[c]), r->scratch) : (TextField){"", 0};
     return OK;
@@ -155,10 +146,10 @@ static Status json_record(Records *r, const TextLine *line, Record *out)
 static Status next_record(Records *r, Record *out, bool *more)
 {
     TextLine line;
+    if (r->l.json) return json_record(r, out, more);
     *more = text_next(&r->lines, &line);
     if (!*more) return OK;
     out->line = line.number;
-    if (r->l.json) return json_record(r, &line, out);
     TextField f[MOST_COLUMNS];
     const int64_t n = text_split(&line, r->l.separator, f, r->l.n_columns);
     if (n != r->l.n_columns)
@@ -180,6 +171,7 @@ typedef struct NameSet {
     int64_t n, size;
     const char *node[MOST_NODES];
     int nodes;
+    bool quotes;                         // names are fields of text, where a doubled quote is one
     int64_t outside;                     // records that the map leaves out
 } NameSet;
 
@@ -224,8 +216,8 @@ static int name_node(NameSet *s, Arena *a, TextField text, const NodeMap *map)
     if (at->text.p) return at->node;
     at->text = (TextField){text_copy(a, text), text.n};
     s->n++;
-    if (!map) return at->node = s->nodes < MOST_NODES ? (s->node[s->nodes] = at->text.p, s->nodes++) : MOST_NODES;
-    const TextField node = node_map_find(map, text);
+    if (s->quotes) text = text_name(a, text);
+    const TextField node = map ? node_map_find(map, text) : text;
     return at->node = node.n ? node_of(s, a, node) : OUTSIDE;
 }
 
@@ -482,6 +474,7 @@ static Status read_all(Reader *r, TrafficTable *out, Arena *a, TrafficNotes *not
     *out = (TrafficTable){.format = r->shape.json ? "JSON lines" : "long table"};
     r->has_time = r->shape.json ? r->shape.key[LONG_TIME] != NULL : r->shape.column[LONG_TIME] >= 0;
     find_unit(r, out, &first);
+    r->names.quotes = !r->shape.json;
     TRY(first_pass(r));
     int *rank = arena_alloc(r->work, MOST_NODES * sizeof *rank);
     out->N = r->names.nodes;

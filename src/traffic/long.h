@@ -1,5 +1,5 @@
-// Long tables: one value a line, with time, source and destination, as CSV with a header, as JSON lines, or as four
-// columns without a header.
+// Long tables: one value a line, with time, source and destination, as CSV with a header, as JSON (objects one a line,
+// over several lines, or in one array; long_json.h), or as four columns without a header.
 //   columns      by --columns, else by the names that pmacct, Akvorado, goflow2, nfdump and people use
 //   duplicates   of a time and pair are summed
 //   nodes        integers by value, other names by their bytes

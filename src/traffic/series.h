@@ -147,6 +147,8 @@ const char *traffic_nodes_text(const TrafficSeries *s, Arena *a);
 Status traffic_nodes_match(TrafficSeries *s, Arena *a, const char *names, bool *moved);
 // The flow i*N + j that "A:B" names, A and B names of nodes or their numbers from 0.  Error: no such node.
 Status traffic_flow_find(int *flow, const TrafficSeries *s, const char *text, size_t n);
+// Text as it stands inside the quotes of CSV, where a quote is doubled.
+void traffic_quoted_put(FILE *out, const char *text);
 // The name of node i, or its number, as a field of CSV.
 void traffic_node_put(FILE *out, const TrafficSeries *s, int64_t i);
 

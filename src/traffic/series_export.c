@@ -47,8 +47,15 @@ static void put_csv(FILE *f, const TrafficSeries *s, TrafficRange rows)
     if (s->time) fprintf(f, "time");
     for (int64_t k = 0; k < F; k++) {
         if (k || s->time) fputc(',', f);
-        if (s->node) fprintf(f, "\"%s->%s\"", s->node[k / s->N], s->node[k % s->N]);
-        else fprintf(f, "f%lld", (long long)k);
+        if (!s->node) {
+            fprintf(f, "f%lld", (long long)k);
+            continue;
+        }
+        fputc('"', f);
+        traffic_quoted_put(f, s->node[k / s->N]);
+        fputs("->", f);
+        traffic_quoted_put(f, s->node[k % s->N]);
+        fputc('"', f);
     }
     fputc('\n', f);
     for (int64_t t = rows.begin; t < rows.end; t++) {

@@ -122,13 +122,19 @@ Status traffic_flow_find(int *flow, const TrafficSeries *s, const char *text, si
     return flow_node(&to, s, colon + 1, n - (size_t)(colon - text) - 1);
 }
 
+// Inside quotes of CSV.
+void traffic_quoted_put(FILE *out, const char *text)
+{
+    for (const char *p = text; *p; p++) fprintf(out, *p == '"' ? "\"\"" : "%c", *p);
+}
+
 void traffic_node_put(FILE *out, const TrafficSeries *s, int64_t i)
 {
     if (!s->node) fprintf(out, "%lld", (long long)i);
-    else if (!strpbrk(s->node[i], ",\"\n")) fputs(s->node[i], out);
+    else if (*s->node[i] && !strpbrk(s->node[i], ",;\"'#\t\n") && *s->node[i] != ' ') fputs(s->node[i], out);
     else {
         fputc('"', out);
-        for (const char *p = s->node[i]; *p; p++) fprintf(out, *p == '"' ? "\"\"" : "%c", *p);
+        traffic_quoted_put(out, s->node[i]);
         fputc('"', out);
     }
 }

@@ -52,12 +52,15 @@ bool text_next(TextLines *l, TextLine *line)
 
 static bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
-// A field in quotes at p; returns the place of the closing quote, or NULL.
-static const char *closing_quote(const char *p, const char *end)
+// A field in quotes at p; returns the place of the closing quote, before the separator or the end of the line; else
+// NULL: the quote belongs to the field ('s-Hertogenbosch).
+static const char *closing_quote(const char *p, const char *end, char separator)
 {
     const char *q = memchr(p + 1, *p, (size_t)(end - p - 1));
     while (q && q + 1 < end && q[1] == *p) q = q + 2 < end ? memchr(q + 2, *p, (size_t)(end - q - 2)) : NULL;
-    return q;
+    const char *next = q ? q + 1 : end;
+    while (next < end && is_blank(*next) && *next != separator) next++;
+    return next == end || *next == separator || (separator == ' ' && is_blank(next[-1])) ? q : NULL;
 }
 
 int64_t text_split(const TextLine *line, char separator, TextField *field, int64_t most)
@@ -68,7 +71,7 @@ int64_t text_split(const TextLine *line, char separator, TextField *field, int64
     while (blanks && end > p && is_blank(end[-1])) end--;
     for (;;) {
         while (p < end && (*p == ' ' || (is_blank(*p) && separator != '\t'))) p++;
-        const char *close = p < end && (*p == '"' || *p == '\'') ? closing_quote(p, end) : NULL;
+        const char *close = p < end && (*p == '"' || *p == '\'') ? closing_quote(p, end, separator) : NULL;
         const char *from = close ? p + 1 : p, *to = close;
         p = close ? close + 1 : p;
         while (p < end && *p != separator && !(blanks && is_blank(*p))) p++;
@@ -97,3 +100,16 @@ bool text_number(TextField f, char point, double *v)
 }
 
 const char *text_copy(Arena *a, TextField f) { return arena_printf(a, "%.*s", (int)(f.n > 4096 ? 4096 : f.n), f.p); }
+
+TextField text_name(Arena *a, TextField f)
+{
+    if (f.n < 2 || !memmem(f.p, f.n, "\"\"", 2)) return f;
+    char *name = arena_alloc(a, f.n + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < f.n; i++) {
+        name[n++] = f.p[i];
+        if (f.p[i] == '"' && i + 1 < f.n && f.p[i + 1] == '"') i++;
+    }
+    name[n] = 0;
+    return (TextField){name, n};
+}

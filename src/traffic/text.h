@@ -34,6 +34,8 @@ bool text_missing(TextField f);                                  // empty, NA, N
 bool text_number(TextField f, char point, double *v);            // all of it
 bool text_is(TextField f, const char *word);                     // without regard to case
 const char *text_copy(Arena *a, TextField f);
+// A name in which two double quotes stand for one, as CSV writes them inside quotes; f itself when it has none.
+TextField text_name(Arena *a, TextField f);
 
 // For "%.*s" of messages.
 #define TEXT_SHOW(f) (int)((f).n > 30 ? 30 : (f).n), (f).p

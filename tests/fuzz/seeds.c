@@ -179,7 +179,7 @@ void seeds_llmc(FuzzWorld *w, FuzzSeed *put, void *arg)
     };
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
         const int32_t *h = headers[i];
-        const int64_t D = h[6], values = (int64_t)(h[7] + h[2]) * D + h[4] * (12 * D * D + 13 * D) + 2 * D;
+        const int64_t D = h[6], values = ((int64_t)h[7] + h[2]) * D + h[4] * (12 * D * D + 13 * D) + 2 * D;
         const size_t data = i < 3 ? (size_t)values * (h[1] == 5 ? 2 : 4) : 64;
         unsigned char *file = arena_zalloc(w->scratch, 1024 + data);
         memcpy(file, h, sizeof headers[i]);

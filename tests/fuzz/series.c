@@ -91,6 +91,9 @@ void seeds_table(FuzzWorld *w, FuzzSeed *put, void *arg)
         "{\"time\":1104537600,\"src\":\"a\",\"dst\":\"b\",\"bytes\":1}\n"
         "{\"time\":1104537900,\"src\":\"b\",\"dst\":\"a\","
         "\"bytes\":\"2\",\"sampling_rate\":100}\n",
+        "[{\"time\":1104537600,\"src\":\"a\",\"dst\":\"b\",\"kbps\":1},\n {\"time\":1104537900,\"src\":\"b\",\n"
+        "\"dst\":\"a}\",\"kbps\":2}\n]\n",
+        "{\n\"src\":\"a\",\"dst\":\"b\",\n\"kbps\":1}\n{\"src\":\"b\",\"dst\":\"a\",\"kbps\":1}\n",
         ",A,B\nA,1,2\nB,3,4\n",
         "\"a\"\"b\",'c',d,e\n\"1\",2,'3',4\n",
     };
