@@ -251,7 +251,8 @@ static void check_names(const Cli *c)
     const char *csv = named_traffic(c, "named.csv", names, same), *npz = PATH("named.npz"), *run = PATH("namedrun");
     const char *moved = named_traffic(c, "moved.npz", names, other);
     const char *foreign = named_traffic(c, "foreign.csv", renamed, same);
-    Ran r = lead_run(c->log, c->a, "data import %s --out %s", csv, npz);
+    const bool zones = exists("/usr/share/zoneinfo/Europe/Berlin");
+    Ran r = lead_run(c->log, c->a, "data import %s --out %s%s", csv, npz, zones ? " --tz Europe/Berlin" : "");
     TEST(c->log, r.code == 0 && exists(npz) && strstr(r.err, "Oslo, Bergen, Troms"), "import: %s", r.err);
     r = lead_run(c->log, c->a, "data export %s --out %s --row 3 --count 2 --format long", npz, PATH("named.long"));
     TEST(c->log, r.code == 0, "export: %s", r.err);
@@ -265,6 +266,9 @@ static void check_names(const Cli *c)
                  count_lines(a.out, "1,") == 2, "forecast by name: %s%s", a.err, a.out);
     TEST(c->log, b.code == 0 && !strcmp(a.out, b.out) && strstr(b.err, "mapped by name"),
          "nodes in another order: %s%s", b.err, b.out);
+    TEST(c->log, !strstr(a.err, "note: hours") &&
+                 (!zones || strstr(b.err, "hours and weekdays are those of Europe/Berlin")),
+         "the run keeps its zone, which data without one do not say: %s%s", a.err, b.err);
     refused_later(c, "missing Stavanger; new Bod", arena_printf(c->a, "%s --data %s", how, foreign));
     const char *args = arena_printf(c->a, "forecast --keep-all --model ridge --data %s --flow Oslo:Atlantis", npz);
     expect_refusal(c, lead_run(c->log, c->a, "%s", args), 2, "Atlantis", true, args);

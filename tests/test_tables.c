@@ -6,6 +6,7 @@
 #include "traffic/long.h"
 #include "traffic/series.h"
 #include "traffic/series_export.h"
+#include "traffic/series_file.h"
 #include "traffic/times.h"
 #include "traffic/unit.h"
 #include "traffic_world.h"
@@ -85,6 +86,49 @@ static void summer_time(TestLog *log, Arena *a)
     st = read_text(log, a, &s, "2024-10-27 02:30,1,2,3,4\n2024-10-27 02:45,1,2,3,4\n2024-10-27 02:00,5,2,3,4\n", &o);
     TEST(log, !st.code && s.n_runs == 1 && s.slot_seconds == 900 && s.time[0] == 1729989000, "%s", st.msg);
     refused(log, a, "2024-03-31 01:45,1,2,3,4\n2024-03-31 02:00,1,2,3,4\n", &o, ":2: 2024-03-31 02:00 does not exist");
+}
+
+// Hours of a zone: 08:00 is one slot of the day before and after a change of the clock, kept through .npz and rows cut
+// off; without a zone it moves.
+static void local_hours(TestLog *log, Arena *a)
+{
+    enum { DAYS = 4, HOURS = 24 };
+    const TrafficReadOptions o = {.tz = "Europe/Berlin"};
+    TimeZone z;
+    if (time_zone_open(&z, o.tz).code) {
+        test_skip(log, "skipped: no time zones (package tzdata)");
+        return;
+    }
+    char *text = arena_zalloc(a, DAYS * HOURS * 64);
+    const int64_t first = 1711666800;                          // 2024-03-29 00:00 in Berlin, a Friday; 31 has 23 hours
+    int64_t eight[DAYS], n = 0;
+    for (int64_t k = 0; k < DAYS * HOURS - 1; k++) {
+        sprintf(text + strlen(text), "%" PRId64 ",1,2,3,4\n", first + 3600 * k);
+        if ((k + (k >= 50)) % HOURS == 8) eight[n++] = k;      // 02:00 of March 31 is left out: hour 50
+    }
+    TrafficSeries s, utc, back;
+    Status st = read_text(log, a, &s, text, &o);
+    if (!st.code) st = read_text(log, a, &utc, text, NULL);
+    const char *path = arena_printf(a, "%s/zone.npz", log->tmp);
+    if (!st.code) st = traffic_npz_write(&s, a, path);
+    if (!st.code) st = traffic_series_read(&back, a, path, NULL);
+    TEST(log, !st.code && s.zone && back.zone && !strcmp(back.zone, "Europe/Berlin") && !utc.zone, "zones: %s", st.msg);
+    if (st.code) return;
+    const TrafficSeries cut = traffic_series_newest(&back, a, eight[1]);
+    for (int i = 0; i < DAYS; i++) {
+        int slot[3], day[3];
+        traffic_calendar(&s, eight[i], 0, &slot[0], &day[0]);
+        traffic_calendar(&utc, eight[i], 0, &slot[1], &day[1]);
+        traffic_calendar(i ? &cut : &back, i ? eight[i] - eight[1] : eight[0], 0, &slot[2], &day[2]);
+        TEST(log, slot[0] == 8 && day[0] == (4 + i) % 7 && slot[1] == (i < 2 ? 7 : 6), "day %d: hours %d, in UTC %d",
+             i, slot[0], slot[1]);
+        TEST(log, slot[2] == 8 && day[2] == day[0], "day %d of .npz: hour %d of day %d", i, slot[2], day[2]);
+    }
+    st = traffic_series_set_zone(&back, a, "");
+    int slot, day;
+    traffic_calendar(&back, eight[3], 0, &slot, &day);
+    TEST(log, !st.code && !back.zone && slot == 6, "another zone: hour %d", slot);
+    TEST(log, traffic_series_set_zone(&back, a, "Mars/Olympus").code == 2, "no such zone");
 }
 
 // ---- wide tables ---------------------------------------------------------------------------------------------------
@@ -338,6 +382,7 @@ void test_tables(TestLog *log)
     Arena *a = arena_new("test_tables", (size_t)4 << 30, NULL);
     times(log);
     summer_time(log, a);
+    local_hours(log, a);
     units(log);
     wide_forms(log, a);
     missing_values(log, a);

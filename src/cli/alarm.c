@@ -64,7 +64,7 @@ static Status open_run(AlarmSource *src, const RunOptions *o, TrafficSeries *s)
 {
     LeadRun *r = src->run = arena_alloc(src->cli->perm, sizeof *r);
     TRY(run_open(src->cli, o, LEAD_BEST, r));          // the final fit has seen the rows that limits are learnt from
-    TRY(run_match_nodes(s, r->nodes, o->model, src->cli->perm));
+    TRY(run_match_series(s, r->nodes, r->zone, o->model, src->cli->perm));
     if (*r->stats.fallback > 0) {                      // one step is judged: the run would fit and draw all of its own
         run_say(r);
         src->run = NULL;

@@ -148,7 +148,8 @@ typedef struct DataOptions {
     {"unit", OPT_TEXT, offsetof(S, data.unit), "U", \
      "unit of the values: bit/s .. Tbit/s, B/s, 'B per slot', '100 bytes per 5 minutes' (default: the file's, else " \
      "kbit/s)", 0, 0}, \
-    {"tz", OPT_TEXT, offsetof(S, data.tz), "ZONE", "zone of times without one: Europe/Berlin, +02:00 [UTC]", 0, 0}, \
+    {"tz", OPT_TEXT, offsetof(S, data.tz), "ZONE", \
+     "zone of times without one, of hours and weekdays: Europe/Berlin, +02:00 [UTC]", 0, 0}, \
     {"calendar-shift", OPT_INT, offsetof(S, data.calendar_shift), "S", \
      "seconds added to the times before hour and weekday are computed", -1e10, 1e10}, \
     {"columns", OPT_TEXT, offsetof(S, data.columns), "LIST", \

@@ -88,7 +88,7 @@ static Status distill_run(Cli *cli, Values *v, DistillOptions *o)
     if (!o->teacher_calls) o->teacher_calls = r.calls ? r.calls : TEACHER_STEPS;
     if (!(o->lr > 0)) o->lr = r.cfg.lr / 4;
     TRY(data_read(cli, &v->data, &s));
-    TRY(run_match_nodes(&s, r.nodes, r.file, cli->perm));
+    TRY(run_match_series(&s, r.nodes, r.zone, r.file, cli->perm));
     return lead_distill(o, &s, &cli->device, cli->perm, cli->step, cli->scratch);
 }
 

@@ -349,7 +349,7 @@ Status eval_scores(EvalScores *e, Cli *cli, EvalValues *v, TrafficSeries *s)
         TRY(run_is_general(cli, &v->run, &general));
         if (general) TRY(lead_general_config(&r->cfg, NULL, general, cli->scratch));
         else TRY(run_open(cli, &v->run, LEAD_BEST, r));
-        if (!general) TRY(run_match_nodes(s, r->nodes, v->run.model, cli->perm));
+        if (!general) TRY(run_match_series(s, r->nodes, r->zone, v->run.model, cli->perm));
         if (lead_refits_ridge(&r->cfg) && v->which != PROTOCOL_ROLLING)
             return USAGE_ERROR("--protocol: want rolling, since the run's base ridge-online is fitted on all days "
                                "before a forecast, got %s", v->protocol);

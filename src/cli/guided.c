@@ -44,7 +44,7 @@ static Status open_trained(Guided *g, const RunOptions *o, TrafficSeries *s, Tra
     if (wanted == LEAD_BEST && r->train.end > known.end)
         return ERROR("%s: want a run that was fitted on rows before %lld, the first whose matrix is not known, got "
                      "rows up to %lld", r->file, (long long)known.end, (long long)r->train.end - 1);
-    TRY(run_match_nodes(s, r->nodes, o->model, g->cli->perm));
+    TRY(run_match_series(s, r->nodes, r->zone, o->model, g->cli->perm));
     TRY(lead_run_attach(r, s));
     run_say(r);
     return OK;

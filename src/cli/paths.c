@@ -83,7 +83,7 @@ static Status read_series(PathsForecast *f, Cli *cli, const PathsOptions *o)
 {
     TrafficSeries *s = o->series ? o->series : arena_alloc(cli->perm, sizeof *s);
     if (!o->series) TRY(data_read(cli, &o->data, s));
-    if (f->run && f->run->nodes) TRY(run_match_nodes(s, f->run->nodes, o->run.model, cli->perm));
+    if (f->run && f->run->nodes) TRY(run_match_series(s, f->run->nodes, f->run->zone, o->run.model, cli->perm));
     f->series = s;
     return choose_row(o, f);
 }

@@ -102,13 +102,23 @@ void run_say(const LeadRun *r)
     say_fallback(r);
 }
 
-Status run_match_nodes(TrafficSeries *s, const char *nodes, const char *run, Arena *a)
+// Without times there are no hours of the day to change.
+static Status match_zone(TrafficSeries *s, const char *zone, const char *run, Arena *a)
+{
+    const char *const mine = s->zone ? s->zone : "";
+    if (!s->time || !strcmp(mine, zone)) return OK;
+    fprintf(stderr, "note: hours and weekdays are those of %s as in the training of %s, not those of %s\n",
+            *zone ? zone : "UTC", run, *mine ? mine : "UTC");
+    return traffic_series_set_zone(s, a, zone);
+}
+
+Status run_match_series(TrafficSeries *s, const char *nodes, const char *zone, const char *run, Arena *a)
 {
     bool moved;
     const Status st = traffic_nodes_match(s, a, nodes, &moved);
     if (st.code) return ERROR("%s: %s", run, st.msg);
     if (moved) fprintf(stderr, "note: the nodes come in another order than in %s: mapped by name\n", run);
-    return OK;
+    return match_zone(s, zone, run, a);
 }
 
 void run_say_end(const Progress *bar, const TrainEnd *e)

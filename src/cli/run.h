@@ -41,9 +41,9 @@ void run_say(const LeadRun *r);
 // Says on stderr what calibration found.
 void run_say_calibration(const Calibration *c);
 
-// Brings the series into the order of the nodes that a run was trained on (`nodes` as in LeadRecord) and says so.
-// Error: other nodes.
-Status run_match_nodes(TrafficSeries *s, const char *nodes, const char *run, Arena *a);
+// Brings the series into the order of the nodes that a run was trained on, and its calendar to the run's zone (`nodes`
+// and `zone` as in LeadRecord), and says so.  Error: other nodes; a zone that this machine does not know.
+Status run_match_series(TrafficSeries *s, const char *nodes, const char *zone, const char *run, Arena *a);
 
 // Says on stderr how a fit of a training run ended.
 void run_say_end(const Progress *bar, const TrainEnd *e);

@@ -229,7 +229,7 @@ static Status run(Cli *cli, void *values)
     }
     TrafficSeries s;
     TRY(data_read(cli, &v->data, &s));
-    if (r.file) TRY(run_match_nodes(&s, r.nodes, r.file, cli->perm));
+    if (r.file) TRY(run_match_series(&s, r.nodes, r.zone, r.file, cli->perm));
     const TrafficSplits split = traffic_splits(s.T, PROTOCOL_CLEAN);
     if (!r.file) TRY(choose_start(cli, v, &split));
     if (v->update) {

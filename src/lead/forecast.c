@@ -33,6 +33,7 @@ static Status load_open(LeadRun *r, const SafeFile *f, const char *llm, const De
     r->manifest = record.manifest;
     r->data_path = record.data_path;
     r->nodes = record.nodes;
+    r->zone = record.zone;
     r->step = record.step;
     r->final = record.in_final;
     r->calls = record.calls;

@@ -25,7 +25,7 @@ typedef struct LeadRun {
     bool general;                // .. suits any network; statistics were fitted on `train` (lead/general.h)
     bool final;                  // .. is of the final fit: it has seen all rows of its training data
     const char *manifest, *data_path;      // of the training, from the checkpoint
-    const char *nodes;           // as in LeadRecord
+    const char *nodes, *zone;    // as in LeadRecord
     int calls, teacher_calls;    // as in LeadRecord; with calls > 0 it draws in so many, no more and no fewer
     TrafficRange train, val;     // rows of the training data that the run was fitted and validated on
     const TrafficSeries *series; // that of lead_run_attach

@@ -76,6 +76,8 @@ Status lead_record_read(LeadRecord *r, Arena *a, const SafeFile *f)
         return ERROR("%s: lead.fit: want train or final, got '%.100s'", f->path, fit);
     const char *nodes = safetensors_meta(f, "lead.nodes");     // runs of before names were read have none
     r->nodes = nodes ? nodes : "";
+    const char *zone = safetensors_meta(f, "lead.zone");       // .. nor a zone
+    r->zone = zone ? zone : "";
     r->train = (TrafficRange){rows[0], rows[1]};
     r->val = (TrafficRange){rows[2], rows[3]};
     r->final = (TrafficRange){last[0], last[1]};
@@ -109,6 +111,7 @@ const char *lead_data_hash(const TrafficSeries *s, Arena *a)
     sha256_add(&h, s->slot, (size_t)s->T * sizeof *s->slot);
     if (s->time) sha256_add(&h, s->time, (size_t)s->T * sizeof *s->time);
     sha256_add(&h, &s->calendar_shift_s, sizeof s->calendar_shift_s);
+    if (s->zone) sha256_add(&h, s->zone, strlen(s->zone));
     sha256_add(&h, s->runs, (size_t)s->n_runs * sizeof *s->runs);
     if (s->measured) sha256_add(&h, s->measured, (size_t)s->T);
     return arena_printf(a, "%s", sha256_hex(&h).s);

@@ -15,6 +15,7 @@ typedef struct LeadRecord {
     const char *series;                        // lead_series_text of it; NULL: written before there was one
     const char *bits;                          // checkpoint_bits; NULL: as above
     const char *nodes;                         // names of its nodes, a line each; "" = it had none
+    const char *zone;                          // of its hours and weekdays; "" = UTC
     TrafficRange train, val, final;
     bool in_final;                             // file is of the final fit
     int64_t step, total;                       // of the file

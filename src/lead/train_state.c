@@ -36,7 +36,7 @@ static const char *range_text(Arena *a, TrafficRange r)
     return arena_printf(a, "%lld %lld", (long long)r.begin, (long long)r.end);
 }
 
-enum { N_META = 19 };
+enum { N_META = 20 };
 
 // What a file says about the run and its state.
 static void describe(Trainer *tr, SafeMeta meta[N_META])
@@ -49,6 +49,7 @@ static void describe(Trainer *tr, SafeMeta meta[N_META])
         {"lead.manifest", o->manifest ? o->manifest : "{}"},
         {"lead.data", o->data_path ? o->data_path : ""},
         {"lead.nodes", traffic_nodes_text(tr->s, a)},
+        {"lead.zone", tr->s->zone ? tr->s->zone : ""},
         {"lead.start", tr->start},
         {"lead.rows", arena_printf(a, "%s %s", range_text(a, o->train), range_text(a, o->val))},
         {"lead.final_rows", range_text(a, o->final)},

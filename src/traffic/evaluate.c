@@ -15,7 +15,7 @@ static const char *const space_names[SPACES] = {"kbps", "scaled", "origins", "de
 // The calendar day on which the forecast after row t begins.
 static int64_t day_of(const TrafficSeries *s, int64_t t)
 {
-    const int64_t sec = s->time ? s->time[t + 1] + s->calendar_shift_s : (t + 1) * s->slot_seconds;
+    const int64_t sec = traffic_clock(s, t + 1);
     return sec / 86400 - (sec % 86400 < 0);
 }
 

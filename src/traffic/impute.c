@@ -38,7 +38,7 @@ Status impute_open(TrafficSeries *out, Arena *a, const TrafficSeries *s, int64_t
     TRY(series_open(out, a, "impute", &r, &o));
     out->node = s->node;
     out->reading = did;
-    return OK;
+    return traffic_series_set_zone(out, a, s->zone);
 }
 
 // ---- seasonal means ------------------------------------------------------------------------------------------------

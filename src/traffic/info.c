@@ -248,9 +248,9 @@ void traffic_info_print(const TrafficSeries *s, const char *name, Arena *a, FILE
             label_of(s, s->T - 1, e), s->slot_seconds, (long long)(s->slot[s->T - 1] + 1 - s->T));
     if (!s->time)
         fprintf(out, "times        unknown: the calendar below starts on Monday 00:00, a gap counts 2^32 slots\n");
-    else if (s->calendar_shift_s)
-        fprintf(out, "times        hours and weekdays are those of the label + %lld s\n",
-                (long long)s->calendar_shift_s);
+    else if (s->calendar_shift_s || s->zone)
+        fprintf(out, "times        hours and weekdays are those of the label + %lld s, on the clock of %s\n",
+                (long long)s->calendar_shift_s, s->zone ? s->zone : "UTC");
     print_rows(s, a, out);
     TrafficSeries kept = *s;
     kept.valid = memcpy(arena_alloc(a, (size_t)s->T), s->valid, (size_t)s->T);

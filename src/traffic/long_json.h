@@ -1,4 +1,4 @@
-// Records of a long table (long.h) as JSON: objects, one a line, or over several lines, or as the elements of one array.
+// Records of a long table (long.h) as JSON: objects, one a line, or over several lines, or as elements of one array.
 #ifndef LEAD_TRAFFIC_LONG_JSON_H
 #define LEAD_TRAFFIC_LONG_JSON_H
 

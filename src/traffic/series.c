@@ -168,6 +168,7 @@ TrafficSeries traffic_series_newest(const TrafficSeries *s, Arena *a, int64_t fi
     c.slot += first;
     c.valid += first;
     if (s->time) c.time += first;
+    if (s->east) c.east += first;
     if (s->seen) c.seen += first * F;
     if (s->measured) c.measured += first;
     c.n_runs = 0;
@@ -215,10 +216,28 @@ int64_t traffic_season_offset(const TrafficSeries *s, int h, bool week, int marg
     return h - (h + margin + period - 1) / period * period;
 }
 
+Status traffic_series_set_zone(TrafficSeries *s, Arena *a, const char *zone)
+{
+    TimeZone z;
+    s->zone = NULL;
+    s->east = NULL;
+    TRY(time_zone_open(&z, zone && *zone ? zone : NULL));
+    if (!s->time || (!z.named && !z.offset)) return OK;
+    s->zone = z.name;
+    s->east = arena_alloc(a, (size_t)s->T * sizeof *s->east);
+    for (int64_t t = 0; t < s->T; t++) s->east[t] = (int32_t)time_zone_east(&z, s->time[t]);
+    return OK;
+}
+
+int64_t traffic_clock(const TrafficSeries *s, int64_t t)
+{
+    if (!s->time) return t * s->slot_seconds + 4 * (int64_t)DAY_SECONDS;       // 1970-01-05 was a Monday
+    return s->time[t] + s->calendar_shift_s + (s->east ? s->east[t] : 0);
+}
+
 void traffic_calendar(const TrafficSeries *s, int64_t t, int64_t ahead, int *slot_of_day, int *day_of_week)
 {
-    int64_t sec = s->time ? s->time[t] + s->calendar_shift_s : t * s->slot_seconds + 4 * (int64_t)DAY_SECONDS;
-    sec += ahead * s->slot_seconds;
+    const int64_t sec = traffic_clock(s, t) + ahead * s->slot_seconds;
     int64_t day = sec / DAY_SECONDS - (sec % DAY_SECONDS < 0), last = traffic_slots_per_day(s) - 1;
     int64_t slot = (sec - day * DAY_SECONDS) / s->slot_seconds;
     *slot_of_day = (int)(slot < last ? slot : last);   // where a day is no whole number of slots, the last is longer

@@ -34,7 +34,7 @@ typedef struct TrafficNotes { int n; const char *line[TRAFFIC_MAX_NOTES]; } Traf
 void traffic_note(TrafficNotes *notes, Arena *a, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 typedef struct TrafficReading {
-    const char *format, *unit, *zone;    // NULL: nothing to say
+    const char *format, *unit;           // NULL: nothing to say
     bool unit_assumed;                   // neither the file nor an option names it
     int64_t cells_missing;               // NaN, empty, NA, or of an absent row that was filled
     int64_t cells_filled;                // of these, in short holes
@@ -56,6 +56,8 @@ typedef struct TrafficSeries {
     int64_t calendar_shift_s;    // added to the times before hour and weekday are computed (GEANT: 10681200)
     float *x;                    // [T][N][N] kbit/s; filled where a hole is short, an estimate where a value is missing
     int64_t *time;               // [T] start of the snapshot, Unix s; NULL = unknown (calendar starts Monday 00:00)
+    const char *zone;            // whose clock hours and weekdays follow, summer time too; NULL = UTC
+    int32_t *east;               // [T] s east of UTC on that clock; NULL = 0
     int64_t *slot;               // [T]
     uint8_t *valid;              // [T] 0 as well: nearly all values are missing and were not filled
     uint8_t *seen;               // [T][N][N] 1 = measured; 0 = missing: an input at most, never a target; NULL = all
@@ -80,7 +82,8 @@ typedef struct TrafficReadOptions {
     int fill;                    // holes of at most so many slots are filled; 0 = none
     double capacity_kbps;        // values beyond it are missing; 0 = none
     bool keep_missing;           // what is not filled stays NaN, to be written again; else it is estimated
-    const char *tz;              // zone of times without one; NULL = UTC
+    const char *tz;              // zone of times without one, and of hours and weekdays; NULL = UTC for the ones, for
+                                 // the others what the file says (.npz), else UTC
     const char *unit;            // of the values (unit.h); NULL = what the file says, else kbit/s
     int resample_seconds;        // 0 = slots stay as they are
     TrafficAggregate aggregate;  // of the snapshots of a longer slot
@@ -174,8 +177,16 @@ int64_t traffic_slots_per_day(const TrafficSeries *s);
 // and so known at t.
 int64_t traffic_season_offset(const TrafficSeries *s, int h, bool week, int margin);
 
+// Hours and weekdays follow the clock of this zone from now on (as times.h names it; NULL or "": UTC), where times are
+// known.  Error: no such zone.
+Status traffic_series_set_zone(TrafficSeries *s, Arena *a, const char *zone);
+
+// Seconds since 1970-01-01 00:00 on the clock of the calendar at row t: of the zone, calendar_shift_s added.
+int64_t traffic_clock(const TrafficSeries *s, int64_t t);
+
 // Position in the calendar of the slot `ahead` slots after row t (t+ahead may lie beyond the end of the file):
-// slot of the day 0 .. slots_per_day-1, day of the week 0 = Monday.
+// slot of the day 0 .. slots_per_day-1, day of the week 0 = Monday.  A change of the clock between the two is not seen,
+// so that a forecast depends on its last row alone.
 void traffic_calendar(const TrafficSeries *s, int64_t t, int64_t ahead, int *slot_of_day, int *day_of_week);
 
 // The number of the calendar day of row t, counted from the day of row 0.  Where a day does not divide into slots, days

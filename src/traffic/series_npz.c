@@ -45,6 +45,18 @@ static Status read_names(TrafficTable *t, Arena *a, const NpzFile *f)
     return OK;
 }
 
+// An array of one text, if there is one.
+static Status read_word(const char **word, Arena *a, const NpzFile *f, const char *name, const char *such_as)
+{
+    NpyView v;
+    const NpzMember *m = npz_find(f, name);
+    if (!m) return OK;
+    TRY(npz_read(&v, a, f, m));
+    if (!is_text(&v) || v.count != 1) return ERROR("%s: %s: want a text such as %s", f->path, name, such_as);
+    *word = text_at(a, &v, 0);
+    return OK;
+}
+
 static Status read_slot_and_unit(TrafficTable *t, Arena *a, const NpzFile *f)
 {
     NpyView v;
@@ -56,12 +68,8 @@ static Status read_slot_and_unit(TrafficTable *t, Arena *a, const NpzFile *f)
             return ERROR("%s: slot_seconds: want a whole number of 1 .. 86400", f->path);
         t->slot_seconds = (int)slot;
     }
-    m = npz_find(f, "unit");
-    if (!m) return OK;
-    TRY(npz_read(&v, a, f, m));
-    if (!is_text(&v) || v.count != 1) return ERROR("%s: unit: want a text such as kbit/s", f->path);
-    t->unit = text_at(a, &v, 0);
-    return OK;
+    TRY(read_word(&t->unit, a, f, "unit", "kbit/s"));
+    return read_word(&t->zone, a, f, "zone", "Europe/Berlin");
 }
 
 static Status read_seen(TrafficTable *t, Arena *a, const NpzFile *f)
@@ -145,6 +153,10 @@ void traffic_npz_put(NpzWriter *w, const TrafficSeries *s, Arena *a)
     npz_put(w, "slot_seconds", "<i8", NULL, 0, &slot, sizeof slot);
     const uint32_t *unit_text = wide_text(a, &unit, 1, type, &bytes);
     npz_put(w, "unit", type, NULL, 0, unit_text, bytes);
+    if (s->zone) {
+        const uint32_t *zone = wide_text(a, &s->zone, 1, type, &bytes);
+        npz_put(w, "zone", type, NULL, 0, zone, bytes);
+    }
     if (s->seen) npz_put(w, "seen", "|u1", dims, 3, s->seen, cells);
 }
 

@@ -64,7 +64,7 @@ Status traffic_series_from_table(TrafficSeries *s, Arena *a, const char *name, T
 {
     const TrafficReadOptions none = {.times_path = NULL};
     if (!o) o = &none;
-    TrafficReading did = {.format = t->format, .zone = o->tz};
+    TrafficReading did = {.format = t->format};
     SeriesRows r = {.N = t->N, .T = t->T, .x = t->x, .time = t->time};
     if (t->T < 2) return ERROR("%s: want at least 2 snapshots, got %lld", name, (long long)t->T);
     TRY(series_marks(&r.mark, a, name, r.T, o));
@@ -82,6 +82,7 @@ Status traffic_series_from_table(TrafficSeries *s, Arena *a, const char *name, T
     TRY(series_open(s, a, name, &r, o));
     s->reading = did;
     s->node = t->node;
+    TRY(traffic_series_set_zone(s, a, o->tz ? o->tz : t->zone));
     series_mask(s, a);
     if (o->fill) traffic_series_fill(s, a, o->fill);
     if (!o->keep_missing) traffic_series_estimate(s, a);
@@ -221,7 +222,12 @@ Status traffic_source_read(TrafficTable *t, Arena *a, const TextSource *s, const
 
 // ---- any file ------------------------------------------------------------------------------------------------------
 
-typedef struct OtherArg { const TrafficReadOptions *o; TrafficNotes *notes; Arena *notes_arena; } OtherArg;
+typedef struct OtherArg {
+    const TrafficReadOptions *o;
+    TrafficNotes *notes;
+    Arena *notes_arena;
+    const char *zone;        // of the files so far
+} OtherArg;
 
 static bool has_note(const TrafficNotes *notes, const char *line)
 {
@@ -232,12 +238,15 @@ static bool has_note(const TrafficNotes *notes, const char *line)
 
 static Status read_other(TrafficTable *out, Arena *a, const char *path, char *bytes, size_t size, void *arg)
 {
-    const OtherArg *other = arg;
+    OtherArg *other = arg;
     const TextSource source = {.path = path, .bytes = bytes, .size = size};
     TrafficNotes mine = {.n = 0};   // of one file of several; a lives no longer than its table
     TRY(traffic_source_read(out, a, &source, other->o, &mine));
     for (int i = 0; i < mine.n; i++)
         if (!has_note(other->notes, mine.line[i])) traffic_note(other->notes, other->notes_arena, "%s", mine.line[i]);
+    if (out->zone && other->zone && strcmp(out->zone, other->zone))
+        return ERROR("%s: want the zone %s as in the files before, got %s", path, other->zone, out->zone);
+    if (out->zone && !other->zone) other->zone = arena_printf(other->notes_arena, "%s", out->zone);
     return OK;
 }
 
@@ -245,10 +254,11 @@ static Status read_formats(TrafficTable *t, Arena *a, const char *const *paths, 
                            TrafficNotes *notes)
 {
     TableNotes lines = {.n = 0};
-    OtherArg arg = {o, notes, a};
+    OtherArg arg = {.o = o, .notes = notes, .notes_arena = a};
     const TableReadOptions how = {.other = read_other, .other_arg = &arg, .tz = o->tz};
     TRY(traffic_table_read(t, &lines, a, paths, n, &how));
     for (int i = 0; i < lines.n; i++) traffic_note(notes, a, "%s", lines.line[i]);
+    t->zone = arg.zone;
     return OK;
 }
 

@@ -42,8 +42,9 @@ void traffic_reading_print(const TrafficSeries *s, FILE *out)
             r->unit_assumed ? " (assumed; --unit says otherwise)" : "");
     print_size(s, out);
     if (s->time)
-        fprintf(out, "  times    %s .. %s UTC%s%s, slots of %d s\n", time_text(s->time[0]).s,
-                time_text(s->time[s->T - 1]).s, r->zone ? ", read as " : "", r->zone ? r->zone : "", s->slot_seconds);
+        fprintf(out, "  times    %s .. %s UTC, slots of %d s%s%s\n", time_text(s->time[0]).s,
+                time_text(s->time[s->T - 1]).s, s->slot_seconds, s->zone ? "; hours and weekdays of " : "",
+                s->zone ? s->zone : "");
     else
         fprintf(out, "  times    unknown, slots of %d s\n", s->slot_seconds);
     if (r->resampled_from)

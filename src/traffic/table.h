@@ -15,6 +15,7 @@ typedef struct TrafficTable {
     const char *const *node;     // [N] names; NULL: the file has none
     int64_t *time;               // [T] start of the slot, Unix s; NULL: the file has none
     int slot_seconds;            // 0: the file does not say
+    const char *zone;            // of hours and weekdays; NULL: the file does not say
     float *x;                    // [T][N][N] origin-major, in units of `kbps`; NaN: missing
     double kbps;                 // one unit of the file in kbit/s; 0: the file does not say
     const char *unit;            // how the file names its unit; NULL: it does not

@@ -186,7 +186,7 @@ TimeForm time_parse(const char *text, size_t n, int64_t *seconds)
 
 // ---- zones ---------------------------------------------------------------------------------------------------------
 
-static int64_t offset_at(const TimeZone *z, int64_t utc)
+int64_t time_zone_east(const TimeZone *z, int64_t utc)
 {
     if (!z->named) return z->offset;
     const time_t at = (time_t)utc;
@@ -224,8 +224,9 @@ Status time_zone_utc(TimeZone *z, int64_t local, int64_t *seconds)
         return OK;
     }
     // A change of the clock is seen from a day before and a day after: more than any offset, less than between two.
-    const int64_t early = local - offset_at(z, local - DAY_SECONDS), late = local - offset_at(z, local + DAY_SECONDS);
-    const bool early_is = early + offset_at(z, early) == local, late_is = late + offset_at(z, late) == local;
+    const int64_t early = local - time_zone_east(z, local - DAY_SECONDS),
+                  late = local - time_zone_east(z, local + DAY_SECONDS);
+    const bool early_is = early + time_zone_east(z, early) == local, late_is = late + time_zone_east(z, late) == local;
     if (!early_is && !late_is)
         return ERROR("%s does not exist in %s, where clocks skip it: are the times in another zone (--tz)?",
                      time_text(local).s, z->name);

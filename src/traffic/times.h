@@ -39,6 +39,9 @@ Status time_zone_open(TimeZone *z, const char *name);
 // summer time ends, is summer time first.  Error: a time that the clock skips.
 Status time_zone_utc(TimeZone *z, int64_t local, int64_t *seconds);
 
+// Seconds east of UTC at a Unix time.
+int64_t time_zone_east(const TimeZone *z, int64_t utc);
+
 // "2005-01-31 23:45" or, where the seconds are not 0, "2005-01-31 23:45:10", in UTC.
 typedef struct TimeText { char s[32]; } TimeText;
 TimeText time_text(int64_t seconds);
