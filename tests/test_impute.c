@@ -408,12 +408,12 @@ static void seasonal(TestLog *log, Arena *a)
 static void profile(TestLog *log, Arena *a)
 {
     const TrafficSeries s = make_series(a, 2, 288 * 4, 300, 3);                     // begins on a Monday: no weekend
-    const double *p = impute_profile(a, &s, s.x);
+    const float *p = impute_profile(a, &s, s.x);
     double sum = 0;
     for (int day = 0; day < 4; day++)
         for (int step = -3; step <= 3; step++) sum += (double)s.x[(day * 288 + (288 + 1 + step) % 288) * 4 + 2];
-    TEST(log, near(p[1 * 4 + 2], sum / 28, 1e-9 * sum) && p[(288 + 1) * 4 + 2] == p[1 * 4 + 2], "%g and %g want %g",
-         p[1 * 4 + 2], p[(288 + 1) * 4 + 2], sum / 28);
+    TEST(log, near((double)p[1 * 4 + 2], sum / 28, 1e-7 * sum) && p[(288 + 1) * 4 + 2] == p[1 * 4 + 2], "%g and %g want %g",
+         (double)p[1 * 4 + 2], (double)p[(288 + 1) * 4 + 2], sum / 28);
 }
 
 // ---- outages and scores --------------------------------------------------------------------------------------------
@@ -467,12 +467,12 @@ static TrafficSeries wave(Arena *a)
 static void system_fills(TestLog *log, Arena *a)
 {
     const TrafficSeries s = wave(a);
-    ImputeScore r[IMPUTE_METHODS];
-    for (int m = 0; m < IMPUTE_METHODS; m++) {
+    ImputeScore r[IMPUTE_LEAD];
+    for (int m = 0; m < IMPUTE_LEAD; m++) {
         ImputeOptions o = with_method((ImputeMethod)m);
         o.window = 700;                                                             // three windows
         o.hidden = 2;
-        r[m] = impute_score(a, &s, &o, OUTAGE_LOAD, 1);
+        impute_score(&r[m], a, &s, &o, OUTAGE_LOAD, 1);
         TEST(log, r[m].values == r[0].values && r[m].values > 100 && r[m].crps < r[m].mae && r[m].mae < r[m].rmse,
              "%s: %lld values, crps %g, mae %g, rmse %g", impute_names[m], (long long)r[m].values, r[m].crps, r[m].mae,
              r[m].rmse);
@@ -505,6 +505,59 @@ static void long_hole(TestLog *log, Arena *a)
     TEST(log, error[0] < 0.5 * error[1], "a hole of half a window: error %g, seasonal %g", error[0], error[1]);
 }
 
+// Run backwards and back again a series is itself; each row keeps its part of the week, and its slot of the day counts
+// from the other end; holes end runs on both sides.
+static void both_sides(TestLog *log, Arena *a)
+{
+    enum { ROWS = 24 * 20 };
+    float *x = arena_alloc(a, ROWS * 4 * sizeof *x);
+    int64_t *time = arena_alloc(a, ROWS * sizeof *time), gap = 100;
+    for (int64_t k = 0; k < ROWS * 4; k++) x[k] = (float)(1 + k * k % 101);
+    for (int64_t t = 0; t < ROWS; t++) time[t] = 1711666800 + 3600 * (t + (t >= 300 ? 50 : 0));  // 2024-03-29, Friday
+    TrafficSeries s, back, again;
+    const TrafficReadOptions o = {.slot_seconds = 3600, .calendar_shift_s = 7200, .gaps = &gap, .n_gaps = 1};
+    Status st = traffic_series_init(&s, a, "both", 2, ROWS, x, time, &o);
+    if (!st.code) st = traffic_series_set_zone(&s, a, "+01:00");
+    if (!st.code) st = impute_side(&back, a, &s, true);
+    if (!st.code) st = impute_side(&again, a, &back, true);
+    if (!TEST(log, !st.code && s.n_runs == 3 && back.n_runs == 3 && back.runs[1].begin == ROWS - 300 &&
+                   back.runs[2].begin == ROWS - 100, "%s, %lld runs", st.msg, (long long)back.n_runs)) return;
+    int64_t wrong = 0;
+    for (int64_t t = 0; t < ROWS; t++) {
+        int slot[3], day[3];
+        traffic_calendar(&s, t, 0, &slot[0], &day[0]);
+        traffic_calendar(&back, ROWS - 1 - t, 0, &slot[1], &day[1]);
+        traffic_calendar(&again, t, 0, &slot[2], &day[2]);
+        wrong += slot[1] != 23 - slot[0] || (day[1] >= 5) != (day[0] >= 5) || slot[2] != slot[0] || day[2] != day[0];
+    }
+    TEST(log, !wrong && !memcmp(again.x, s.x, ROWS * 4 * sizeof *x) && back.x[2] == s.x[(ROWS - 1) * 4 + 2],
+         "%lld rows have another place in the week", (long long)wrong);
+}
+
+// From both sides the weights that suit any network know more than the season and the last value.
+static void by_lead(TestLog *log, Arena *a)
+{
+    const char *x = arena_printf(a, "%s/lead.npy", log->tmp), *out = arena_printf(a, "%s/lead.npz", log->tmp);
+    Ran r = lead_run(log, a, "data synth --nodes 3 --days 30 --slot-seconds 3600 --out %s", x);
+    const Ran season = lead_run(log, a, "impute --score --method seasonal --data %s", x),
+              lead = lead_run(log, a, "impute --score --method lead --data %s", x);
+    TEST(log, !r.code && !season.code && !lead.code && strstr(lead.err, "run backwards"), "%s", lead.err);
+    for (int kind = 0; kind < OUTAGE_KINDS && !lead.code; kind++) {
+        double rmse[2] = {NAN, NAN}, crps[2] = {NAN, NAN};
+        for (int m = 0; m < 2; m++) {
+            const char *row = strstr(m ? lead.out : season.out,
+                                     arena_printf(a, "\n%s\t%s\t", outage_names[kind], m ? "lead" : "seasonal"));
+            if (row) sscanf(row, "%*s %*s %*s %lf %*s %lf", &rmse[m], &crps[m]);
+        }
+        TEST(log, rmse[1] < rmse[0] && crps[1] < crps[0], "%s: rmse %g, of the season %g; crps %g and %g",
+             outage_names[kind], rmse[1], rmse[0], crps[1], crps[0]);
+    }
+    r = lead_run(log, a, "impute --method lead --invalid 100-104 --data %s --out %s", x, out);
+    TEST(log, !r.code && strstr(r.err, "45 values filled by lead"), "%s", r.err);
+    r = lead_run(log, a, "impute --method lds --model %s --data %s --out %s", x, x, out);
+    TEST(log, r.code == 2 && strstr(r.err, "wants --method lead"), "%s", r.err);
+}
+
 // A flow that is silent, one of which a window knows nothing, a series of few rows.
 static void odd_series(TestLog *log, Arena *a)
 {
@@ -516,7 +569,7 @@ static void odd_series(TestLog *log, Arena *a)
         x[4] = 0;
         x[1] = 5;
         const TrafficSeries s = hourly(a, x, rows);
-        for (int m = 0; m < IMPUTE_METHODS; m++) {
+        for (int m = 0; m < IMPUTE_LEAD; m++) {
             ImputeOptions o = with_method((ImputeMethod)m);
             o.window = 64;
             Imputation got;
@@ -608,7 +661,7 @@ static void refusals(TestLog *log, Arena *a)
     const char *none = csv_of(log, a, "none.csv", &s), *both = arena_printf(a, "--data %s --out %s", dark, out);
     const struct { const char *args, *want; int code; } wrong[] = {
         {arena_printf(a, "--data %s --out %s", none, out), "want measured values, got none", 1},
-        {arena_printf(a, "%s --method kalman", both), "want last, seasonal, lds or lds-dropout", 2},
+        {arena_printf(a, "%s --method kalman", both), "want last, seasonal, lds, lds-dropout or lead", 2},
         {arena_printf(a, "%s --quantiles 0.001", both), "want levels in 0.01 .. 0.99, got 0.001", 2},
         {arena_printf(a, "--data %s", dark), "wants --out FILE.npz, or --score", 2},
         {arena_printf(a, "%s --score", both), "wants no --out", 2},
@@ -653,6 +706,8 @@ void test_impute(TestLog *log)
     system_fills(log, a);
     long_hole(log, a);
     odd_series(log, a);
+    both_sides(log, a);
+    by_lead(log, a);
     absent(log, a);
     command(log, a);
     refusals(log, a);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/impute_lead.h"
 #include "cli/paths.h"
 #include "cli/verbs.h"
 #include "io/file.h"
@@ -10,7 +11,7 @@
 
 typedef struct Values {
     DataOptions data;
-    const char *out, *method, *quantiles;
+    const char *out, *method, *quantiles, *model;
     int64_t rows, hidden, rounds, window, seed, percent;
     bool score;
 } Values;
@@ -20,8 +21,9 @@ static const Option table[] = {
     DATA_OPTIONS(Values),
     {"out", OPT_TEXT, AT(out), "FILE", "series to write, FILE.npz: the data with the means in it, and the quantiles", 0,
      0},
-    {"method", OPT_TEXT, AT(method), "NAME", "last, seasonal, lds or lds-dropout [lds; with --score all of them]", 0,
-     0},
+    {"method", OPT_TEXT, AT(method), "NAME", 
+     "last, seasonal, lds, lds-dropout or lead [lds; with --score all of them]", 0, 0},
+    {"model", OPT_TEXT, AT(model), "FILE", "lead: weights of lead pretrain [those that come with the program]", 0, 0},
     {"quantiles", OPT_TEXT, AT(quantiles), "LIST", "quantile levels to write, 0.01 .. 0.99 [0.05,0.25,0.5,0.75,0.95]",
      0, 0},
     {"rows", OPT_INT, AT(rows), "N", "add rows for slots that the file lacks, in gaps of at most N slots [a day]", 0,
@@ -49,7 +51,19 @@ static Status choose_method(const Values *v, ImputeMethod *m)
             *m = (ImputeMethod)i;
             return OK;
         }
-    return v->method ? USAGE_ERROR("--method: want last, seasonal, lds or lds-dropout, got '%s'", v->method) : OK;
+    return v->method ? USAGE_ERROR("--method: want last, seasonal, lds, lds-dropout or lead, got '%s'", v->method) : OK;
+}
+
+// Weights that are fitted to no network: a run could not be fitted to the series run backwards.
+static Status choose_weights(Cli *cli, const Values *v, ImputeOptions *o, ImputeLeadArg *lead)
+{
+    const RunOptions run = {.model = v->model};
+    if (v->model && v->method && o->method != IMPUTE_LEAD) return USAGE_ERROR("--model: wants --method lead");
+    TRY(run_is_general(cli, &run, &lead->file));
+    if (!lead->file) return ERROR("--model %s: want a file of lead pretrain, whose weights can be fitted to the series run backwards too", v->model);
+    o->lead = impute_by_lead;
+    o->lead_arg = lead;
+    return OK;
 }
 
 static Status read_levels(const Values *v, double *q, int *n)
@@ -63,7 +77,7 @@ static Status read_levels(const Values *v, double *q, int *n)
 
 // ---- scores
 
-static void print_scores(Cli *cli, const TrafficSeries *s, ImputeOptions o, const Values *v)
+static Status print_scores(Cli *cli, const TrafficSeries *s, ImputeOptions o, const Values *v)
 {
     printf("outage\tmethod\tvalues\trmse\tmae\tcrps\tcover50\tcover90\trmse_kbps\tseconds\n");
     for (int kind = 0; kind < OUTAGE_KINDS; kind++)
@@ -71,11 +85,13 @@ static void print_scores(Cli *cli, const TrafficSeries *s, ImputeOptions o, cons
             if (v->method && m != (int)o.method) continue;
             ImputeOptions now = o;
             now.method = (ImputeMethod)m;
-            const ImputeScore r = impute_score(cli->perm, s, &now, (OutageKind)kind, (uint64_t)v->seed);
+            ImputeScore r;
+            TRY(impute_score(&r, cli->perm, s, &now, (OutageKind)kind, (uint64_t)v->seed));
             printf("%s\t%s\t%lld\t%.5f\t%.5f\t%.5f\t%.4f\t%.4f\t%.6g\t%.1f\n", outage_names[kind], impute_names[m],
                    (long long)r.values, r.rmse, r.mae, r.crps, r.cover50, r.cover90, r.rmse_kbps, r.seconds);
             fflush(stdout);
         }
+    return OK;
 }
 
 // ---- filling
@@ -115,7 +131,7 @@ static void say_left(Cli *cli, const TrafficSeries *s, int64_t left)
 static Status fill(Cli *cli, TrafficSeries *s, const ImputeOptions *o, const Values *v)
 {
     Imputation m;
-    traffic_impute(&m, cli->perm, s, o);
+    TRY(traffic_impute(&m, cli->perm, s, o));
     if (!m.n && !m.left) cli_say("impute: no value is missing; %s gets the data as they are", v->out);
     if (m.n) cli_say("impute: %lld values filled by %s", (long long)m.n, impute_names[o->method]);
     if (m.n && o->method == IMPUTE_LDS_DROPOUT)
@@ -132,9 +148,11 @@ static Status run(Cli *cli, void *values)
     Values *v = values;
     ImputeOptions o = impute_defaults();
     double q[PATHS_LEVELS];
+    ImputeLeadArg lead = {.cli = cli};
     if (v->score && v->out) return USAGE_ERROR("--score: fills nothing and prints to stdout; wants no --out");
     if (!v->score && !v->out) return USAGE_ERROR("impute: wants --out FILE.npz, or --score");
     TRY(choose_method(v, &o.method));
+    TRY(choose_weights(cli, v, &o, &lead));
     TRY(read_levels(v, q, &o.levels));
     o.level = q;
     o.hidden = (int)v->hidden;
@@ -150,8 +168,7 @@ static Status run(Cli *cli, void *values)
     if (s.T < 2 || !count_known(&s))
         return ERROR("%s: want measured values, got none", v->data.data ? v->data.data : cli->positional);
     if (!v->score) return fill(cli, &s, &o, v);
-    print_scores(cli, &s, o, v);
-    return OK;
+    return print_scores(cli, &s, o, v);
 }
 
 const Verb verb_impute = {

@@ -4,10 +4,11 @@
 #include <string.h>
 
 #include "traffic/metrics.h"
+#include "traffic/scaling.h"
 #include "traffic/series_file.h"
 #include "traffic/series_rows.h"
 
-const char *const impute_names[IMPUTE_METHODS] = {"last", "seasonal", "lds", "lds-dropout"};
+const char *const impute_names[IMPUTE_METHODS] = {"last", "seasonal", "lds", "lds-dropout", "lead"};
 
 ImputeOptions impute_defaults(void)
 {
@@ -50,47 +51,11 @@ int64_t impute_profile_row(const TrafficSeries *s, int64_t t)
     return slot + (day >= 5) * traffic_slots_per_day(s);
 }
 
-// mean [2 D][F] of sum and n, added up over the slots within `reach` of each, around the clock.
-static void profile_means(double *mean, const double *sum, const double *n, int64_t D, int64_t F, int64_t reach)
+float *impute_profile(Arena *a, const TrafficSeries *s, const float *v)
 {
-    for (int64_t f = 0; f < F; f++) {
-        double all = 0, count = 0;
-        for (int64_t r = 0; r < 2 * D; r++) {
-            all += sum[r * F + f];
-            count += n[r * F + f];
-        }
-        for (int64_t r = 0; r < 2 * D; r++) {
-            double total = 0, rows = 0;
-            for (int part = 0; part < 2 && rows < 1; part++)             // its own part of the week, else the other
-                for (int64_t step = -reach; step <= reach; step++) {
-                    const int64_t at = (r + step + 2 * D) % D + (part ? r < D : r >= D) * D;
-                    total += sum[at * F + f];
-                    rows += n[at * F + f];
-                }
-            mean[r * F + f] = rows > 0 ? total / rows : count > 0 ? all / count : 0;
-        }
-    }
-}
-
-double *impute_profile(Arena *a, const TrafficSeries *s, const float *v)
-{
-    enum { QUARTER = 900 };
-    const int64_t F = (int64_t)s->N * s->N, D = traffic_slots_per_day(s), reach = QUARTER / s->slot_seconds;
-    const size_t bytes = (size_t)(2 * D * F) * sizeof(double);
-    double *mean = arena_alloc(a, bytes);
-    const size_t mark = arena_mark(a);
-    double *sum = arena_zalloc(a, bytes), *n = arena_zalloc(a, bytes);
-    for (int64_t t = 0; t < s->T; t++) {
-        const int64_t row = impute_profile_row(s, t) * F;
-        for (int64_t f = 0; f < F; f++) {
-            if (isnan(v[t * F + f])) continue;
-            sum[row + f] += (double)v[t * F + f];
-            n[row + f]++;
-        }
-    }
-    profile_means(mean, sum, n, D, F, reach < D / 2 ? reach : 0);
-    arena_rewind(a, mark);
-    return mean;
+    TrafficSeries of = *s;
+    of.x = (float *)v;
+    return part_means_fit(a, &of, (TrafficRange){0, s->T}, NULL);
 }
 
 // ---- results -------------------------------------------------------------------------------------------------------
@@ -181,23 +146,23 @@ static void impute_last(Imputation *out, Arena *a, const TrafficSeries *s, const
 static void impute_seasonal(Imputation *out, Arena *a, const TrafficSeries *s, const ImputeOptions *o)
 {
     const int64_t F = (int64_t)s->N * s->N, step = s->T / RESIDUALS + 1;
-    const double *mean = impute_profile(a, s, s->x);
+    const float *mean = impute_profile(a, s, s->x);
     float *residual = arena_zalloc(a, (size_t)F * NAIVE_LEVELS * sizeof *residual), v[RESIDUALS];
     for (int64_t f = 0; f < F; f++) {
         int64_t n = 0;
         for (int64_t t = 0; t < s->T; t += step)
-            if (!isnan(s->x[t * F + f])) v[n++] = s->x[t * F + f] - (float)mean[impute_profile_row(s, t) * F + f];
+            if (!isnan(s->x[t * F + f])) v[n++] = s->x[t * F + f] - mean[impute_profile_row(s, t) * F + f];
         if (n >= FEWEST) naive_levels(v, n, residual + f * NAIVE_LEVELS, 1);
     }
     for (int64_t i = 0; i < out->n; i++) {
         const int64_t t = out->cell[i] / F, f = out->cell[i] % F;
-        put_around(out, o, i, mean[impute_profile_row(s, t) * F + f], residual + f * NAIVE_LEVELS);
+        put_around(out, o, i, (double)mean[impute_profile_row(s, t) * F + f], residual + f * NAIVE_LEVELS);
     }
 }
 
 // ---- all -----------------------------------------------------------------------------------------------------------
 
-void traffic_impute(Imputation *out, Arena *a, const TrafficSeries *s, const ImputeOptions *o)
+Status traffic_impute(Imputation *out, Arena *a, const TrafficSeries *s, const ImputeOptions *o)
 {
     const int64_t F = (int64_t)s->N * s->N, cells = s->T * F;
     uint8_t *known = arena_zalloc(a, (size_t)F);
@@ -215,11 +180,14 @@ void traffic_impute(Imputation *out, Arena *a, const TrafficSeries *s, const Imp
     out->mean = arena_alloc(a, (size_t)out->n * sizeof *out->mean);
     out->quantile = arena_alloc(a, (size_t)out->n * (size_t)o->levels * sizeof *out->quantile);
     const size_t mark = arena_mark(a);
-    if (!out->n) return;
+    if (!out->n) return OK;
+    Status st = OK;
     if (o->method == IMPUTE_LAST) impute_last(out, a, s, o);
     else if (o->method == IMPUTE_SEASONAL) impute_seasonal(out, a, s, o);
+    else if (o->method == IMPUTE_LEAD) st = o->lead(out, a, s, o);
     else impute_lds(out, a, s, o);
     arena_rewind(a, mark);
+    return st;
 }
 
 Status impute_write(TrafficSeries *s, Arena *a, const char *path, const Imputation *m, const ImputeOptions *o)

@@ -10,7 +10,8 @@
 //   lds-dropout  the same with a channel for the fact of missing itself: a hole begins with the probability
 //                1 / (1 + exp(-a - b asinh(x / mean))), a and b fitted (lds_channel.h).  Where all flows of a row, or
 //                of a node in a row, are missing, a collector was dark: these say nothing about load
-// The mean of the last two is that of a normal y.  Their quantiles lie as far from the middle, in computed standard
+//   lead         forecasts from both sides (cli/impute_lead.h), joined
+// The mean of the last three is that of a normal y.  Their quantiles lie as far from the middle, in computed standard
 // deviations, as known values do that are hidden for that: those half a window away from what is missing, which makes
 // holes of the same kind, of each flow at most a quarter of what is known; as far as the normal distribution's where
 // these are too few.
@@ -21,9 +22,13 @@
 #include "traffic/series.h"
 
 typedef enum ImputeMethod {
-    IMPUTE_LAST, IMPUTE_SEASONAL, IMPUTE_LDS, IMPUTE_LDS_DROPOUT, IMPUTE_METHODS
+    IMPUTE_LAST, IMPUTE_SEASONAL, IMPUTE_LDS, IMPUTE_LDS_DROPOUT, IMPUTE_LEAD, IMPUTE_METHODS
 } ImputeMethod;
 extern const char *const impute_names[IMPUTE_METHODS];
+
+struct Imputation;
+struct ImputeOptions;
+typedef Status ImputeLead(struct Imputation *out, Arena *a, const TrafficSeries *s, const struct ImputeOptions *o);
 
 typedef struct ImputeOptions {
     ImputeMethod method;
@@ -31,6 +36,8 @@ typedef struct ImputeOptions {
     const double *level;     // [levels] .. at these, in 0.01 .. 0.99
     int hidden, rounds;      // lds: K, rounds of EM
     int64_t window;          // lds: rows
+    ImputeLead *lead;        // lead: fills out->mean and out->quantile, by impute_put ..
+    void *lead_arg;          // .. and finds here what it needs
 } ImputeOptions;
 ImputeOptions impute_defaults(void);      // lds; 19 levels 0.05 .. 0.95
 
@@ -49,7 +56,8 @@ typedef struct Imputation {
 Status impute_open(TrafficSeries *out, Arena *a, const TrafficSeries *s, int64_t most, int64_t *rows);
 
 // x of s: NaN where a value is missing.  Nothing is written to s.
-void traffic_impute(Imputation *out, Arena *a, const TrafficSeries *s, const ImputeOptions *o);
+// Errors: those of o->lead.
+Status traffic_impute(Imputation *out, Arena *a, const TrafficSeries *s, const ImputeOptions *o);
 
 // Writes s with the means in the place of what was filled, as series_file.h says, and of n > 0 values: imputed int64
 // [n,3] (row, source, destination), imputed_quantiles float32 [n,levels] kbit/s, imputed_levels float64 [levels].  What
@@ -61,11 +69,34 @@ Status impute_write(TrafficSeries *s, Arena *a, const char *path, const Imputati
 // Where a result goes: cell i gets the mean and the quantiles 0.01 .. 0.99 in z, ascending, which are cut off at 0.
 void impute_put(Imputation *out, const ImputeOptions *o, int64_t i, double mean, float z[NAIVE_LEVELS]);
 
-// Means of v over the known values (v not NaN) of the same time of day, by part of the week and with the slots within a
-// quarter of an hour; a slot without rows takes the other part's, else the flow's mean, else 0.
+// Means of v [T][F] over the known values (v not NaN) of the same time of day, by part of the week: part_means_fit.
 // -> [2 slots of a day][F]
-double *impute_profile(Arena *a, const TrafficSeries *s, const float *v);
+float *impute_profile(Arena *a, const TrafficSeries *s, const float *v);
 int64_t impute_profile_row(const TrafficSeries *s, int64_t t);     // row of the profile for row t
+
+// The units y of flow f, asinh(x / scale_f), in which errors are much like normal ones.
+typedef struct ImputeUnits {
+    int64_t F;
+    double *scale, *most;    // [F] mean of the known values (1: none above 0); y of the largest value that is allowed
+    const float *profile;    // [2 slots of a day][F] seasonal mean of y
+    double *spread;          // [F] standard deviation around it
+} ImputeUnits;
+ImputeUnits impute_units(Arena *a, const TrafficSeries *s);
+double impute_unit(const ImputeUnits *u, float x, int64_t f);
+
+// Quantiles 0.01 .. 0.99 in standard deviations: of the normal distribution; and of the n errors z of hidden values, on
+// both sides alike: few outages tell how wide a band must be, but not where its middle is.  z has room for 2 n.  Where
+// these are too few, the normal ones.
+typedef struct ImputeBands { float normal[NAIVE_LEVELS], wide[NAIVE_LEVELS]; } ImputeBands;
+ImputeBands impute_bands(float *z, int64_t n);
+// Cell i gets the mean of a normal y, and the quantiles of the bands.
+void impute_put_unit(Imputation *out, const ImputeOptions *o, const ImputeUnits *u, int64_t i, double y,
+                     double deviation, const ImputeBands *bands);
+
+// The series s (NaN: missing) as forecasts see it: missing values estimated from what comes before.  back: run
+// backwards, so that time of day and part of the week are those of the rows, and working days stay working days (without
+// times, its calendar begins on Monday 00:00 like any other).  Errors: those of traffic_series_init.
+Status impute_side(TrafficSeries *out, Arena *a, const TrafficSeries *s, bool back);
 
 void impute_lds(Imputation *out, Arena *a, const TrafficSeries *s, const ImputeOptions *o);
 
@@ -88,7 +119,8 @@ typedef struct ImputeScore {
     double rmse_kbps;
     double cover50, cover90, seconds;
 } ImputeScore;
-// Hides, fills, compares with what was hidden.  The method sees none of it.
-ImputeScore impute_score(Arena *a, const TrafficSeries *s, const ImputeOptions *o, OutageKind kind, uint64_t seed);
+// Hides, fills, compares with what was hidden.  The method sees none of it.  Errors: those of traffic_impute.
+Status impute_score(ImputeScore *out, Arena *a, const TrafficSeries *s, const ImputeOptions *o, OutageKind kind,
+                    uint64_t seed);
 
 #endif

@@ -5,17 +5,14 @@
 #include "traffic/impute.h"
 #include "traffic/lds_channel.h"
 
-enum { FLOW_ROUNDS = 10, FEWEST_HIDDEN = 200, FEWEST_VALUES = 20, HIDDEN_PART = 4 };
-static const double WIDEST = 2;                          // no value is above WIDEST x the flow's largest
+enum { FLOW_ROUNDS = 10, FEWEST_VALUES = 20, HIDDEN_PART = 4 };
 
 typedef struct Work {
     const TrafficSeries *s;
     const ImputeOptions *o;
     Arena *a;
     int64_t F;
-    double *scale, *most;        // [F] mean of the known values (1: none above 0); asinh of the largest allowed / scale
-    const double *profile;       // [2 slots of a day][F] seasonal mean of asinh(x / scale)
-    double *spread;              // [F] standard deviation around it
+    ImputeUnits u;
 } Work;
 
 // Rows of one window; cells are counted from its first row.
@@ -27,43 +24,6 @@ typedef struct Window {
     uint8_t *hidden, *applies, *first;
     double *mean, *deviation;    // [T][F] of y where it is hidden or to be filled
 } Window;
-
-static double scaled(const Work *w, float x, int64_t f) { return asinh((double)x / w->scale[f]); }
-
-static Work work_new(Arena *a, const TrafficSeries *s, const ImputeOptions *o)
-{
-    const int64_t F = (int64_t)s->N * s->N;
-    Work w = {.s = s, .o = o, .a = a, .F = F};
-    w.scale = arena_zalloc(a, (size_t)F * sizeof *w.scale);
-    w.most = arena_zalloc(a, (size_t)F * sizeof *w.most);
-    for (int64_t f = 0; f < F; f++) {
-        int64_t n = 0;
-        for (int64_t t = 0; t < s->T; t++) {
-            const float x = s->x[t * F + f];
-            if (isnan(x)) continue;
-            n++;
-            w.scale[f] += (double)x;
-            w.most[f] = fmax(w.most[f], (double)x);
-        }
-        w.scale[f] = w.scale[f] > 0 ? w.scale[f] / (double)n : 1;
-        w.most[f] = asinh(WIDEST * w.most[f] / w.scale[f]);
-    }
-    float *v = arena_alloc(a, (size_t)(s->T * F) * sizeof *v);
-    for (int64_t k = 0; k < s->T * F; k++) v[k] = (float)scaled(&w, s->x[k], k % F);
-    w.profile = impute_profile(a, s, v);
-    w.spread = arena_zalloc(a, (size_t)F * sizeof *w.spread);
-    for (int64_t f = 0; f < F; f++) {
-        int64_t n = 0;
-        for (int64_t t = 0; t < s->T; t++) {
-            const double d = (double)v[t * F + f] - w.profile[impute_profile_row(s, t) * F + f];
-            if (isnan(d)) continue;
-            n++;
-            w.spread[f] += d * d;
-        }
-        w.spread[f] = sqrt(w.spread[f] / (double)(n ? n : 1));
-    }
-    return w;
-}
 
 // ---- a window ------------------------------------------------------------------------------------------------------
 
@@ -98,8 +58,8 @@ static void read_cell(Window *v, const Work *w, int64_t k, bool channel)
 {
     const int64_t at = v->rows.begin * w->F + k, t = at / w->F, f = at % w->F;
     const float x = w->s->x[at];
-    v->offset[k] = w->profile[impute_profile_row(w->s, t) * w->F + f];
-    v->y[k] = v->hidden[k] ? (double)NAN : scaled(w, x, f) - v->offset[k];
+    v->offset[k] = (double)w->u.profile[impute_profile_row(w->s, t) * w->F + f];
+    v->y[k] = v->hidden[k] ? (double)NAN : impute_unit(&w->u, x, f) - v->offset[k];
     v->tau[k] = isnan(v->y[k]) ? 0 : (double)INFINITY;
     v->applies[k] = channel && isnan(x) && !v->first[k / w->F] && !isnan(w->s->x[at - w->F]) &&
                     !dark(w->s, t, f / w->s->N, f % w->s->N);
@@ -141,7 +101,7 @@ static bool fill_by_season(Window *v, const Work *w, int64_t f)
     for (int64_t t = 0; t < v->T; t++) n += isinf(v->tau[t * w->F + f]) != 0;
     for (int64_t t = 0; t < v->T && n < FEWEST_VALUES; t++) {
         v->mean[t * w->F + f] = 0;
-        v->deviation[t * w->F + f] = w->spread[f];
+        v->deviation[t * w->F + f] = w->u.spread[f];
     }
     return n < FEWEST_VALUES;
 }
@@ -180,58 +140,25 @@ static void fill_flow(Window *v, const Work *w, const Lds *all, const LdsPath *p
     arena_rewind(w->a, mark);
 }
 
-// ---- from y to kbit/s ----------------------------------------------------------------------------------------------
+// ---- the result ----------------------------------------------------------------------------------------------------
 
-// The standard normal quantile of p: Newton's method on erfc.
-static double normal_quantile(double p)
+// How the hidden values lie around their means, in standard deviations.
+static ImputeBands fit_bands(const Window *v, const Work *w)
 {
-    double z = 0;
-    for (int i = 0; i < 60; i++) {
-        const double step = (0.5 * erfc(-z * M_SQRT1_2) - p) / (exp(-z * z / 2) * M_SQRT1_2 / sqrt(M_PI));
-        z -= fmax(-1, fmin(1, step));
-    }
-    return z;
-}
-
-typedef struct Bands { float normal[NAIVE_LEVELS], wide[NAIVE_LEVELS]; } Bands;
-
-// Quantiles of the normal distribution; and of how the hidden values lie around their means, in standard deviations,
-// the same on both sides: few outages tell how wide a band must be, but not where its middle is.
-static Bands fit_bands(const Window *v, const Work *w)
-{
-    Bands bands;
     int64_t n = 0;
     float *z = arena_alloc(w->a, 2 * (size_t)(v->T * w->F) * sizeof *z);
     for (int64_t k = 0; k < v->T * w->F; k++) {
         const int64_t at = v->rows.begin * w->F + k, f = at % w->F;
-        if (!v->hidden[k] || v->deviation[k] <= 0 || w->most[f] <= 0) continue;
-        z[n] = (float)((scaled(w, w->s->x[at], f) - v->offset[k] - v->mean[k]) / v->deviation[k]);
-        z[n + 1] = -z[n];
-        n += 2;
+        if (!v->hidden[k] || v->deviation[k] <= 0 || w->u.most[f] <= 0) continue;
+        z[n++] = (float)((impute_unit(&w->u, w->s->x[at], f) - v->offset[k] - v->mean[k]) / v->deviation[k]);
     }
-    for (int k = 0; k < NAIVE_LEVELS; k++) bands.normal[k] = (float)normal_quantile((k + 1.0) / (NAIVE_LEVELS + 1));
-    memcpy(bands.wide, bands.normal, sizeof bands.wide);
-    if (n >= 2 * FEWEST_HIDDEN) naive_levels(z, n, bands.wide, 1);
-    return bands;
+    return impute_bands(z, n);
 }
 
-// Value f with y z deviations from its mean, kbit/s.
-static float value_at(const Work *w, const Window *v, int64_t k, int64_t f, float z)
+static void put_cell(Imputation *out, const Work *w, const Window *v, const ImputeBands *bands, int64_t i)
 {
-    const double u = v->offset[k] + v->mean[k] + v->deviation[k] * (double)z;
-    return (float)(w->scale[f] * sinh(fmin(fmax(u, 0), w->most[f])));
-}
-
-static void put_cell(Imputation *out, const Work *w, const Window *v, const Bands *bands, int64_t i)
-{
-    const int64_t k = out->cell[i] - v->rows.begin * w->F, f = out->cell[i] % w->F;
-    float z[NAIVE_LEVELS];
-    double mean = 0;
-    for (int q = 0; q < NAIVE_LEVELS; q++) {
-        z[q] = value_at(w, v, k, f, bands->wide[q]);
-        mean += (double)value_at(w, v, k, f, bands->normal[q]) / NAIVE_LEVELS;
-    }
-    impute_put(out, w->o, i, mean, z);
+    const int64_t k = out->cell[i] - v->rows.begin * w->F;
+    impute_put_unit(out, w->o, &w->u, i, v->offset[k] + v->mean[k], v->deviation[k], bands);
 }
 
 // Fits the window's systems to what is known and not hidden; -> mean and deviation of what is hidden or to be filled.
@@ -259,14 +186,14 @@ static void fill_window(Imputation *out, const Work *w, TrafficRange core, int64
     const size_t mark = arena_mark(w->a);
     Window v = window_new(w, core);
     fit_window(&v, w, out);
-    const Bands bands = fit_bands(&v, w);
+    const ImputeBands bands = fit_bands(&v, w);
     for (int64_t i = first; i < last; i++) put_cell(out, w, &v, &bands, i);
     arena_rewind(w->a, mark);
 }
 
 void impute_lds(Imputation *out, Arena *a, const TrafficSeries *s, const ImputeOptions *o)
 {
-    const Work w = work_new(a, s, o);
+    const Work w = {.s = s, .o = o, .a = a, .F = (int64_t)s->N * s->N, .u = impute_units(a, s)};
     const int64_t n = (s->T + o->window - 1) / o->window, rows = (s->T + n - 1) / n;
     for (int64_t i = 0, first = 0; i < n; i++) {
         const TrafficRange core = {i * rows, (i + 1) * rows < s->T ? (i + 1) * rows : s->T};

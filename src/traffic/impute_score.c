@@ -110,15 +110,14 @@ static void add_scores(MetricSums *scaled, MetricSums *kbps, const Imputation *m
     }
 }
 
-ImputeScore impute_score(Arena *a, const TrafficSeries *s, const ImputeOptions *options, OutageKind kind, uint64_t seed)
+Status impute_score(ImputeScore *out, Arena *a, const TrafficSeries *s, const ImputeOptions *options, OutageKind kind,
+                    uint64_t seed)
 {
     const int64_t F = (int64_t)s->N * s->N;
     const size_t mark = arena_mark(a), bytes = (size_t)(s->T * F) * sizeof *s->x;
-    ImputeOptions o = impute_defaults();                     // its levels are those that scores want
-    o.method = options->method;
-    o.hidden = options->hidden;
-    o.rounds = options->rounds;
-    o.window = options->window;
+    ImputeOptions o = *options;
+    o.levels = impute_defaults().levels;                     // those that scores want
+    o.level = impute_defaults().level;
     TrafficSeries holed = *s;
     holed.x = memcpy(arena_alloc(a, bytes), s->x, bytes);
     float *largest = arena_zalloc(a, (size_t)F * sizeof *largest);
@@ -126,11 +125,12 @@ ImputeScore impute_score(Arena *a, const TrafficSeries *s, const ImputeOptions *
     impute_hide(holed.x, s, kind, seed);
     Imputation m;
     const double begin = clock_seconds();
-    traffic_impute(&m, a, &holed, &o);
+    TRY(traffic_impute(&m, a, &holed, &o));
     const double seconds = clock_seconds() - begin;
     MetricSums scaled = {0}, kbps = {0};
     add_scores(&scaled, &kbps, &m, &o, s, largest);
     const MetricResult r = metric_sums_result(&scaled), k = metric_sums_result(&kbps);
     arena_rewind(a, mark);
-    return (ImputeScore){r.values, r.rmse, r.mae, r.crps, k.rmse, r.cover50, r.cover90, seconds};
+    *out = (ImputeScore){r.values, r.rmse, r.mae, r.crps, k.rmse, r.cover50, r.cover90, seconds};
+    return OK;
 }

@@ -310,7 +310,7 @@ static void near_move(NearSums *s, int i)
 
 float *part_means_fit(Arena *a, const TrafficSeries *s, TrafficRange rows, const TrafficScale *k)
 {
-    const int D = (int)traffic_slots_per_day(s), F = k->F, around = NEAR_SECONDS / s->slot_seconds;
+    const int D = (int)traffic_slots_per_day(s), F = s->N * s->N, around = NEAR_SECONDS / s->slot_seconds;
     float *mean = arena_zalloc(a, (size_t)PARTS * (size_t)D * (size_t)F * sizeof *mean);
     const size_t mark = arena_mark(a);
     double *sum = arena_zalloc(a, (size_t)(PARTS * D + 1) * (size_t)F * sizeof *sum);
@@ -323,8 +323,9 @@ float *part_means_fit(Arena *a, const TrafficSeries *s, TrafficRange rows, const
         traffic_calendar(s, t, 0, &slot, &day);
         const int64_t i = (day < WORKING_DAYS ? 0 : D) + slot;
         for (int f = 0; f < F; f++) {
-            if (!traffic_seen(s, t, f)) continue;
-            sum[i * F + f] += (double)scale_forward_flow(k, f, s->x[t * F + f]);
+            const float x = s->x[t * F + f];
+            if (!traffic_seen(s, t, f) || isnan(x)) continue;
+            sum[i * F + f] += (double)(k ? scale_forward_flow(k, f, x) : x);
             count[i * F + f]++;
             used[f]++;
         }
