@@ -412,8 +412,8 @@ static void profile(TestLog *log, Arena *a)
     double sum = 0;
     for (int day = 0; day < 4; day++)
         for (int step = -3; step <= 3; step++) sum += (double)s.x[(day * 288 + (288 + 1 + step) % 288) * 4 + 2];
-    TEST(log, near((double)p[1 * 4 + 2], sum / 28, 1e-7 * sum) && p[(288 + 1) * 4 + 2] == p[1 * 4 + 2], "%g and %g want %g",
-         (double)p[1 * 4 + 2], (double)p[(288 + 1) * 4 + 2], sum / 28);
+    TEST(log, near((double)p[1 * 4 + 2], sum / 28, 1e-7 * sum) && p[(288 + 1) * 4 + 2] == p[1 * 4 + 2],
+         "%g and %g want %g", (double)p[1 * 4 + 2], (double)p[(288 + 1) * 4 + 2], sum / 28);
 }
 
 // ---- outages and scores --------------------------------------------------------------------------------------------

@@ -60,7 +60,9 @@ static Status choose_weights(Cli *cli, const Values *v, ImputeOptions *o, Impute
     const RunOptions run = {.model = v->model};
     if (v->model && v->method && o->method != IMPUTE_LEAD) return USAGE_ERROR("--model: wants --method lead");
     TRY(run_is_general(cli, &run, &lead->file));
-    if (!lead->file) return ERROR("--model %s: want a file of lead pretrain, whose weights can be fitted to the series run backwards too", v->model);
+    if (!lead->file)
+        return ERROR("--model %s: want a file of lead pretrain, whose weights can be fitted to the series run backwards "
+                     "too", v->model);
     o->lead = impute_by_lead;
     o->lead_arg = lead;
     return OK;
@@ -143,6 +145,13 @@ static Status fill(Cli *cli, TrafficSeries *s, const ImputeOptions *o, const Val
     return manifest_write(cli, v->out);
 }
 
+static void keep_first(TrafficSeries *s, int64_t T)
+{
+    s->T = T;
+    while (s->n_runs > 1 && s->runs[s->n_runs - 1].begin >= T) s->n_runs--;
+    s->runs[s->n_runs - 1].end = T;
+}
+
 static Status run(Cli *cli, void *values)
 {
     Values *v = values;
@@ -164,7 +173,7 @@ static Status run(Cli *cli, void *values)
     int64_t added;
     TRY(impute_open(&s, cli->perm, &read, v->rows < 0 ? traffic_slots_per_day(&read) : v->rows, &added));
     if (added) cli_say("impute: %lld rows added for slots that the data lack", (long long)added);
-    if (v->score) s.T = s.T * v->percent / 100;
+    if (v->score) keep_first(&s, s.T * v->percent / 100);
     if (s.T < 2 || !count_known(&s))
         return ERROR("%s: want measured values, got none", v->data.data ? v->data.data : cli->positional);
     if (!v->score) return fill(cli, &s, &o, v);

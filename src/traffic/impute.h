@@ -94,8 +94,8 @@ void impute_put_unit(Imputation *out, const ImputeOptions *o, const ImputeUnits 
                      double deviation, const ImputeBands *bands);
 
 // The series s (NaN: missing) as forecasts see it: missing values estimated from what comes before.  back: run
-// backwards, so that time of day and part of the week are those of the rows, and working days stay working days (without
-// times, its calendar begins on Monday 00:00 like any other).  Errors: those of traffic_series_init.
+// backwards, so that time of day and part of the week are those of the rows, and working days stay working days
+// (without times, its calendar begins on Monday 00:00 like any other).  Errors: those of traffic_series_init.
 Status impute_side(TrafficSeries *out, Arena *a, const TrafficSeries *s, bool back);
 
 void impute_lds(Imputation *out, Arena *a, const TrafficSeries *s, const ImputeOptions *o);

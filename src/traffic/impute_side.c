@@ -4,8 +4,8 @@
 #include "traffic/impute.h"
 #include "traffic/times.h"
 
-// Times backwards: a slot that begins at b on the clock of the calendar begins at Q - b - length, Q a number of days such
-// that Saturday becomes Sunday.
+// Times backwards: a slot that begins at b on the clock of the calendar begins at Q - b - length, Q a number of days
+// such that Saturday becomes Sunday.
 static void turn_times(TrafficSeries *out, Arena *a, const TrafficSeries *s)
 {
     const int64_t T = s->T, first = traffic_clock(s, 0), last = traffic_clock(s, T - 1);
