@@ -101,7 +101,7 @@ static Status open_side(Side *d, Fill *w)
     TRY(impute_side(&d->s, w->a, w->s, d->side == 1));
     const TrafficRange all = {lead_general_first(w->T), w->T},
                        before = {all.begin, w->T - (w->T - all.begin) * 15 / 100};
-    TRY(lead_general_config(&cfg, arg->file, cli->scratch));
+    TRY(lead_general_config(&cfg, NULL, arg->file, cli->scratch));
     TRY(lead_general_enough(&d->s, before, &cfg, cli->scratch));
     TRY(lead_general_load(&d->run, arg->file, &d->s, before, (TrafficRange){before.end, all.end}, 0, &cli->device,
                           w->a, cli->step, cli->scratch, &c));
