@@ -78,6 +78,9 @@ help:
 	@echo "make mutants       wrong kernels that the checks must notice; OP=\"linear add\": of some ops; SIMD=1, CUDA=1: those"
 	@echo "                   kernels, MODEL=1: wrong lines above them; WORD=gemm: of some rows of their list"
 	@echo "make checker       build/tests/checker, the checks of one op; MISSING=ok: although kernels are missing"
+	@echo "make faults        lets each call to the system fail once, in every verb (hours); VERB=\"data info\": in one"
+	@echo "make with-gcc-O0   quick tests of another build: also with-clang-O3, with-serial, with-musl, with-tsan; make valgrind"
+	@echo "make nights        all of what takes hours"
 	@echo "make fuzz          libFuzzer programs of the readers of files; make fuzz-run TARGET=json [RUNS=1000000]"
 	@echo "make cuda          build/lead-cuda, where nvcc is; CUDA_ARCH=90: for one GPU"
 	@echo "make mpi           build/lead-mpi, for mpirun, where mpicc is"
@@ -154,6 +157,7 @@ clean:
 comma := ,
 include cuda/cuda.mk
 include tests/tests.mk
+include tests/with.mk
 include docs/tour/tour.mk
 include packaging/install.mk
 include packaging/mpi.mk

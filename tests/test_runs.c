@@ -554,6 +554,27 @@ static int exec_small(void *ctx)
     return exec_lead(ctx);
 }
 
+// 64 MB of addresses; a stack of 64 KB, which the program may raise, or not.
+static int exec_narrow(void *ctx)
+{
+    const struct rlimit most = {64 << 20, 64 << 20};
+    return setrlimit(RLIMIT_AS, &most) ? 97 : exec_lead(ctx);
+}
+
+static int exec_shallow(void *ctx)
+{
+    struct rlimit most;
+    if (getrlimit(RLIMIT_STACK, &most)) return 97;
+    most.rlim_cur = 64 << 10;
+    return setrlimit(RLIMIT_STACK, &most) ? 97 : exec_lead(ctx);
+}
+
+static int exec_shallow_for_good(void *ctx)
+{
+    const struct rlimit most = {64 << 10, 64 << 10};
+    return setrlimit(RLIMIT_STACK, &most) ? 97 : exec_lead(ctx);
+}
+
 static int exec_closed(void *ctx)
 {
     const Exec *e = ctx;
@@ -571,6 +592,15 @@ static void check_limits(const Runs *r)
     const int code = fault_run(NULL, 0, exec_small, &e);
     TEST(r->log, code == 1 && strstr(slurp(r->a, PATH("exec.err")), "File too large"), "a limit of size: exit %d, %s",
          code, slurp(r->a, PATH("exec.err")));
+    e.args = "info";
+    TEST(r->log, fault_run(NULL, 0, exec_narrow, &e) == 0, "info in 64 MB of address space: %s",
+         slurp(r->a, PATH("exec.err")));
+    e.args = arena_printf(r->a, "forecast --keep-all --model ridge --threads 2 --data %s", r->data);
+    TEST(r->log, fault_run(NULL, 0, exec_shallow, &e) == 0, "a small stack that may grow: %s",
+         slurp(r->a, PATH("exec.err")));
+    const int shallow = fault_run(NULL, 0, exec_shallow_for_good, &e);   // 0: it had the right to raise it
+    TEST(r->log, shallow == 0 || (shallow == 1 && strstr(slurp(r->a, PATH("exec.err")), "stack: want at least")),
+         "a small stack: exit %d, %s", shallow, slurp(r->a, PATH("exec.err")));
     e.args = arena_printf(r->a, "%s --calibrate false --steps 30 --checkpoint-seconds 1e-9 --out %s", r->common,
                           PATH("closed"));
     const int closed = fault_run(NULL, 0, exec_closed, &e);
@@ -747,6 +777,16 @@ static void check_short(const Runs *r)
 // Names that no checkpoint can hold are refused before the first step.
 static void check_names(const Runs *r)
 {
+    const char *odd = PATH("odd.csv");
+    FILE *f = fopen(odd, "w");
+    if (f) fprintf(f, "time,source,destination,kbps\n");
+    for (int t = 0; f && t < 480; t++)
+        fprintf(f, "2024-01-%02d %02d:00,a\x1b[31m,b,%d\n2024-01-%02d %02d:00,b,a\x1b[31m,%d\n", 1 + t / 24, t % 24, t,
+                1 + t / 24, t % 24, 2 * t);
+    TEST(r->log, f && fclose(f) == 0, "cannot write %s", odd);
+    const Ran shown = lead_run(r->log, r->a, "forecast --model ridge --horizon 2 --data %s", odd);
+    TEST(r->log, shown.code == 0 && !strchr(shown.out, 27) && strstr(shown.out, "a\\x1B[31m") && !strchr(shown.err, 27),
+         "an escape sequence in a node's name: exit %d, %s%s", shown.code, shown.out, shown.err);
     const char *latin = PATH("d\xE9.npy");
     shell(r, arena_printf(r->a, "cp %s '%s'", r->data, latin));
     Ran t = lead_run(r->log, r->a, "train --keep-all --config tiny --llm %s --data %s --out %s", r->llm, latin,

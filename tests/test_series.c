@@ -346,7 +346,7 @@ static void npz_lengths(TestLog *log, Arena *a)
             NpyView v;
             char *bytes;
             size_t size;
-            Status st = npz_begin(&w, path);
+            Status st = npz_begin(&w, a, path);
             if (!st.code) npz_put(&w, "x", "<i4", &n, 1, x, (size_t)n * 4);
             if (!st.code) st = npz_end(&w);
             if (!st.code) st = file_read(&bytes, &size, a, path, SIZE_MAX / 2);

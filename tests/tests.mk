@@ -5,7 +5,10 @@ TEST_AREAS := $(patsubst tests/test_%.c,%,$(sort $(wildcard tests/test_*.c)))
 TEST_OBJ   := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(wildcard tests/*.c) tests/fuzz/targets.c tests/fuzz/traffic.c tests/fuzz/series.c tests/fuzz/seeds.c)
 TEST_LINK  := $(if $(call given,MISSING),-no-pie -Wl$(comma)--unresolved-symbols=ignore-all)
 
-test: $(if $(CLI),all) $(BUILD)/tests/run $(BUILD)/tests/checker $(if $(CLI),$(BUILD)/tests/lead-emulated) $(LAUNCH_AUDIT)
+# For area each_fault.
+INJECT := $(if $(filter x86_64,$(shell uname -m)),$(BUILD)/tests/inject.so)
+
+test: $(if $(CLI),all) $(BUILD)/tests/run $(INJECT) $(BUILD)/tests/checker $(if $(CLI),$(BUILD)/tests/lead-emulated) $(LAUNCH_AUDIT)
 	$(BUILD)/tests/run $(call given,AREA) $(if $(call given,QUICK),--quick)
 
 # The quick tests under the sanitizers, in a build of their own.  Leaks: arenas are never freed one by one, and
@@ -27,6 +30,14 @@ $(BUILD)/tests/lead-emulated: $(CLI:%.c=$(BUILD)/%.o) $(EMULATE_OBJ) $(BUILD)/te
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 -include $(BUILD)/tests/emulate/device_emulated.d
 
+# The object that lets the k-th call to the system fail (area each_fault).  make faults: every k of every verb (an hour);
+# VERB="gpt2 train": of one.
+$(BUILD)/tests/inject.so: tests/inject/inject.c tests/inject/kinds.h
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -O1 -g $(WARN) -Wno-missing-prototypes -I. -fno-builtin -shared -fPIC -o $@ $< -ldl
+faults: all $(BUILD)/tests/run $(INJECT)
+	LEAD_EVERY_FAULT="$(or $(call given,VERB),1)" $(BUILD)/tests/run each_fault
+
 # Rewritten only when an area comes or goes, so that nothing is rebuilt for it.
 $(BUILD)/tests/test_list.h: FORCE
 	@mkdir -p $(@D)
@@ -35,7 +46,7 @@ $(BUILD)/tests/test_list.h: FORCE
 $(BUILD)/tests/main.o: $(BUILD)/tests/test_list.h
 $(BUILD)/tests/%.o: override EXTRA += -Wno-missing-prototypes -I$(BUILD)/tests
 
-.PHONY: test asan layers FORCE
+.PHONY: test asan layers faults FORCE
 -include $(TEST_OBJ:.o=.d)
 
 # One op alone, while its kernel is written: make build/tests/checker MISSING=ok && build/tests/checker --isa scalar linear
@@ -83,7 +94,7 @@ FUZZ_FLAGS   := -O2 -g -std=c11 -D_GNU_SOURCE -Isrc -I. -fno-sanitize-recover=al
 FUZZ_SRC     := $(addprefix src/,tensor/arena.c tensor/status.c tensor/utf8.c io/file.c tensor/tensor.c io/json.c \
                 io/safetensors.c nn/params.c io/sha256.c llm/bpe.c llm/bpe_vocab.c llm/bpe_files.c llm/unicode.c \
                 llm/gpt2_weights.c llm/gpt2_file.c llm/gpt2_config.c llm/gpt2_llmc.c \
-                io/xml.c io/gzip.c io/number.c io/npy.c io/npz.c traffic/times.c traffic/unit.c traffic/text.c \
+                io/xml.c io/gzip.c io/number.c io/npy.c io/npz.c io/stb.c traffic/times.c traffic/unit.c traffic/text.c \
                 traffic/text_table.c traffic/csv.c traffic/csv_layout.c traffic/csv_names.c traffic/long.c \
                 traffic/long_columns.c traffic/long_json.c traffic/long_map.c traffic/series.c traffic/series_grid.c \
                 traffic/series_fill.c traffic/series_read.c traffic/series_npz.c links/topology_read.c links/topology_xml.c) $(wildcard src/traffic/formats/*.c) \

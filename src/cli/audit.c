@@ -111,5 +111,7 @@ Status audit_write(const Cli *cli, const char *path, const CheckReport *report, 
     json_end(&w);
     size_t n;
     const char *text = json_text(&w, &n);
+    const size_t len = strlen(path);
+    if (len > 5 && strcmp(path + len - 5, ".html") == 0) return audit_page(path, text, n, cli->perm);
     return file_write(path, text, n);
 }

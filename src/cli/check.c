@@ -18,7 +18,8 @@ static const Option check_table[] = {
     {"golden", OPT_FLAG, offsetof(CheckValues, golden), NULL,
      "also train presets tiny and demo for 20 steps: the bits must be those of this version", 0, 0},
     {"report", OPT_TEXT, offsetof(CheckValues, report), "FILE",
-     "write it all as JSON: machine, build, hashes of program, sources and models, every op, the golden runs", 0, 0},
+     "write it all, as JSON, or as a page where FILE ends in .html: machine, build, hashes of program, sources and "
+     "models, every op, the golden runs", 0, 0},
 };
 
 static void say(void *ctx, const char *message) { fprintf(ctx, "FAILED %s\n", message); }

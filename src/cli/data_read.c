@@ -1,8 +1,10 @@
 // Reading the data that a verb is given.
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "io/file.h"
 #include "io/number.h"
 #include "traffic/times.h"
 #include "traffic/unit.h"
@@ -93,22 +95,17 @@ static Status read_options(TrafficReadOptions *r, const DataOptions *o, int fill
     return OK;
 }
 
-static void say_reading(const TrafficSeries *s)
+static void say_reading(const TrafficSeries *s, Arena *a)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    if (!out) return;
-    traffic_reading_print(s, out);
-    fclose(out);
-    for (char *p = text, *end; *p; p = end + 1) {
+    const size_t mark = arena_mark(a);
+    TextWriter out;
+    text_open(&out, a);
+    traffic_reading_print(s, out.f);
+    for (const char *p = text_close(&out), *end; *p; p = *end ? end + 1 : end) {
         end = strchrnul(p, '\n');
-        const bool last = !*end;
-        *end = 0;
-        cli_say("%s", p);
-        if (last) break;
+        cli_say("%.*s", (int)(end - p), p);
     }
-    free(text);
+    arena_rewind(a, mark);
 }
 
 // Names those of the suspicious snapshots that are, or are not, impossible.
@@ -156,7 +153,7 @@ static Status read_data(Cli *cli, const DataOptions *o, int fill, bool to_write,
     TRY(traffic_series_read_all(s, cli->perm, several ? cli->paths : &path, several ? cli->n_paths : 1, &r));
     cli_say("%s: %lld snapshots of %d x %d, %d s each, %lld runs", path, (long long)s->T, s->N, s->N, s->slot_seconds,
             (long long)s->n_runs);
-    say_reading(s);
+    say_reading(s, cli->scratch);
     if (!to_write) say_suspects(o, s, cli->perm);
     return OK;
 }
@@ -171,5 +168,14 @@ Status data_read_to_write(Cli *cli, const DataOptions *o, TrafficSeries *s)
 {
     if (o->drop_suspicious)
         return USAGE_ERROR("--drop-suspicious: suspicious snapshots are found again where the series is used");
-    return read_data(cli, o, 0, true, s);
+    if (o->gaps) return USAGE_ERROR("--gaps: no file that is written holds them; want them where the series is used");
+    TRY(read_data(cli, o, 0, true, s));
+    // a row that was left out is missing
+    const int64_t F = (int64_t)s->N * s->N;
+    for (int64_t k = 0; k < s->T * F; k++)
+        if (!s->valid[k / F]) {
+            s->x[k] = NAN;
+            if (s->seen) s->seen[k] = 0;
+        }
+    return OK;
 }

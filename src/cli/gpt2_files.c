@@ -1,9 +1,11 @@
 // lead gpt2 verify, lead gpt2 convert
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "cli/gpt2.h"
 #include "cli/verbs.h"
+#include "io/file.h"
 #include "llm/gpt2_directory.h"
 #include "llm/gpt2_llmc.h"
 #include "llm/gpt2_published.h"
@@ -79,7 +81,12 @@ const Verb verb_gpt2_verify = {
 static Status refuse_same(const char *from, const char *to)
 {
     struct stat a, b;
-    if (stat(from, &a) || stat(to, &b) || a.st_dev != b.st_dev || a.st_ino != b.st_ino) return OK;
+    bool there[2];
+    TRY(file_exists(from, &there[0]));
+    TRY(file_exists(to, &there[1]));
+    if (!there[0] || !there[1]) return OK;
+    if (stat(from, &a) || stat(to, &b)) return ERROR("%s, %s: cannot look: %s", from, to, strerror(errno));
+    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino) return OK;
     return ERROR("%s: want another place than the model's own, which would be overwritten", to);
 }
 

@@ -312,10 +312,26 @@ static size_t without_markers(char *out, const char *text, size_t n)
     return at;
 }
 
+// A model's weights belong to its own vocabulary.
+static Status refuse_weights(const char *dir, Arena *a)
+{
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
+                                        "adapter_model.safetensors", "bottleneck.safetensors", RUN_CHECKPOINT,
+                                        RUN_BEST, RUN_FINAL};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        bool there;
+        TRY(run_directory_holds(dir, names[i], &there, a));
+        if (there) return ERROR("%s: holds weights, %s, and another vocabulary is not theirs; give another --out", dir,
+                                names[i]);
+    }
+    return OK;
+}
+
 static Status bpe_run(Cli *cli, void *values)
 {
     const BpeValues *v = values;
     if (!v->data || !v->out) return USAGE_ERROR("gpt2 bpe-train: wants --data FILE and --out DIR");
+    TRY(refuse_weights(v->out, cli->scratch));
     TRY(directory_make(v->out));
     FileMap f;
     TRY(file_map(&f, v->data));

@@ -110,24 +110,22 @@ static void say_left(Cli *cli, const TrafficSeries *s, int64_t left)
 {
     enum { SHOWN = 5 };
     const int64_t F = (int64_t)s->N * s->N;
-    char *list = NULL;
-    size_t size;
+    const size_t mark = arena_mark(cli->scratch);
     int64_t n = 0;
-    FILE *out = open_memstream(&list, &size);
-    if (!out) return;
+    TextWriter list;
+    text_open(&list, cli->scratch);
     for (int64_t f = 0; f < F; f++) {
         int64_t t = 0;
         while (t < s->T && isnan(s->x[t * F + f])) t++;
         if (t < s->T || n++ >= SHOWN) continue;
-        fputs(n > 1 ? ", " : "", out);
-        traffic_node_put(out, s, f / s->N);
-        fputs("->", out);
-        traffic_node_put(out, s, f % s->N);
+        fputs(n > 1 ? ", " : "", list.f);
+        traffic_node_put(list.f, s, f / s->N);
+        fputs("->", list.f);
+        traffic_node_put(list.f, s, f % s->N);
     }
-    fclose(out);
     cli_say("%s: %lld values stay missing: %lld flows were never measured (%s%s)", cli->verb->name, (long long)left,
-            (long long)n, list, n > SHOWN ? ", .." : "");
-    free(list);
+            (long long)n, text_close(&list), n > SHOWN ? ", .." : "");
+    arena_rewind(cli->scratch, mark);
 }
 
 static Status fill(Cli *cli, TrafficSeries *s, const ImputeOptions *o, const Values *v)

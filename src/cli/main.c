@@ -5,6 +5,7 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli/verbs.h"
@@ -47,13 +48,28 @@ static void hold_standard_files(void)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDONLY) != fd) _exit(1);
 }
 
+// A stack that is too small ends a program without a word.  *raised: it may have more, and threads will get that when
+// the program is started once more.
+static Status check_stack(bool *raised)
+{
+    enum { LEAST = 1 << 20 };
+    struct rlimit r;
+    *raised = false;
+    if (getrlimit(RLIMIT_STACK, &r) || r.rlim_cur == RLIM_INFINITY || r.rlim_cur >= LEAST) return OK;
+    const struct rlimit more = {LEAST, r.rlim_max > LEAST ? r.rlim_max : LEAST};
+    *raised = setrlimit(RLIMIT_STACK, &more) == 0;
+    return *raised ? OK : ERROR("stack: want at least %d KiB, got %lld (ulimit -s)", LEAST >> 10,
+                                (long long)r.rlim_cur >> 10);
+}
+
 // Threads that spin while they wait take the processor from those that work: beside two busy programs a training on two
 // threads takes a multiple of the time (docs/cli.md).  OpenMP reads the policy as it is loaded, so the program starts
 // itself once more.  Where that fails threads spin, as they would have.
-static void wait_passively(char **argv)
+static void wait_passively(char **argv, bool again)
 {
     char self[PATH_MAX];
-    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("OMP_WAIT_POLICY", "passive", 1)) return;
+    const bool said = getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT");
+    if (!again && (said || setenv("OMP_WAIT_POLICY", "passive", 1))) return;
     const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n > 0) {   // under its own name, which is what ps shows
         self[n] = 0;
@@ -62,11 +78,48 @@ static void wait_passively(char **argv)
     execv("/proc/self/exe", argv);
 }
 
+static bool last_word;   // whether the program says itself why it ends
+
 static void give_up(const char *msg)
 {
+    last_word = true;
     fprintf(stderr, "lead: %s\n", msg);
     ranks_abort(1);
     exit(1);
+}
+
+// OpenMP's library ends the program itself where it gets no memory or no thread, with a line of its own.
+static void end_of_others(void)
+{
+    if (!last_word) fputs("lead: out of memory or threads: see the line before; --threads 1 needs least\n", stderr);
+}
+
+// What is left of a limited address space (ulimit -v); without a limit more than any arena wants.
+static size_t address_space(void)
+{
+    struct rlimit r;
+    size_t pages = 0;
+    if (getrlimit(RLIMIT_AS, &r) || r.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f && fscanf(f, "%zu", &pages) != 1) pages = 0;
+    if (f) fclose(f);
+    const size_t used = pages * (size_t)sysconf(_SC_PAGESIZE);
+    return r.rlim_cur > used ? (size_t)r.rlim_cur - used : 0;
+}
+
+// Under a limit each arena takes its share, and files and the C library find some left.
+static Status make_arenas(Cli *cli)
+{
+    const size_t part = address_space() / 16;
+    const struct { Arena **arena; const char *name; size_t most, parts; } want[] = {
+        {&cli->perm, "perm", (size_t)64 << 30, 5}, {&cli->step, "step", (size_t)64 << 30, 6},
+        {&cli->scratch, "scratch", (size_t)16 << 30, 3}};
+    for (int i = 0; i < 3; i++) {
+        const size_t share = part * want[i].parts;
+        *want[i].arena = arena_new(want[i].name, share < want[i].most ? share : want[i].most, give_up);
+        if (!*want[i].arena) return ERROR("out of memory: not even 1 MiB of address space to be had");
+    }
+    return OK;
 }
 
 static const Verb *const verbs[] = {
@@ -199,15 +252,12 @@ static int run_program(int argc, char **argv)
         return finish(OK);
     }
     Cli cli = {.verb = v, .stop = &stop_flag};
-    cli.perm = arena_new("perm", (size_t)64 << 30, give_up);
-    cli.step = arena_new("step", (size_t)64 << 30, give_up);
-    cli.scratch = arena_new("scratch", (size_t)16 << 30, give_up);
-    if (!cli.perm || !cli.step || !cli.scratch)
-        return fail(ERROR("out of memory: not even 64 MiB of address space to be had"));
+    Status s = make_arenas(&cli);
+    if (s.code) return fail(s);
     void *values = arena_zalloc(cli.perm, v->size + 1);
     if (v->defaults) v->defaults(values);
     CommonOptions common = {0};
-    Status s = options_parse(&cli, v, argc - 1 - words, argv + 1 + words, &common, values);
+    s = options_parse(&cli, v, argc - 1 - words, argv + 1 + words, &common, values);
     if (!s.code && common.version) {
         printf("%s\n", cli_version());
         return finish(OK);
@@ -230,8 +280,14 @@ static int run_program(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    bool raised;
     hold_standard_files();
-    wait_passively(argv);
+    const Status stack = check_stack(&raised);
+    if (stack.code) return fail(stack);
+    wait_passively(argv, raised);
     ranks_begin(&argc, &argv);
-    return ranks_end(run_program(argc, argv));
+    (void)atexit(end_of_others);
+    const int code = ranks_end(run_program(argc, argv));
+    last_word = true;
+    return code;
 }

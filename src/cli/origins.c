@@ -4,6 +4,7 @@
 
 #include "cli/eval.h"
 #include "cli/show.h"
+#include "io/file.h"
 #include "lead/train.h"
 #include "nn/run_directory.h"
 #include "tensor/ranks.h"
@@ -27,7 +28,7 @@ typedef struct Origins {
 // What one origin gave: rows of the table and lines for people, n bytes of each; ratios.
 enum { TEXTS = 2 };
 typedef struct Found { size_t n[TEXTS]; Ratios ratio[MOST_ROWS]; } Found;
-typedef struct Said { char *text[TEXTS]; FILE *f[TEXTS]; Found found; } Said;
+typedef struct Said { TextWriter text[TEXTS]; Found found; } Said;
 
 static Status parse(Origins *o, const char *text)
 {
@@ -170,8 +171,8 @@ static Status score_origin(Origins *o, int at, LeadRun *run, Said *said)
         plan.task.history, plan.task.K, (long long)o->v->stride, dir ? "; " : "", dir ? o->name[0] : "",
         dir ? ": " : "", dir ? dir : "");
     const char *comment = show_findings(&t, what, a);
-    eval_print(&t, comment, o->v->details, percent, at == 0, said->f[0]);
-    show_scores(&t, what, said->f[1], a);
+    eval_print(&t, comment, o->v->details, percent, at == 0, said->text[0].f);
+    show_scores(&t, what, said->text[1].f, a);
     keep_ratios(o, said->found.ratio, &t);
     return OK;
 }
@@ -195,14 +196,14 @@ static void show_summary(const Origins *o, bool crps)
 static Status score_one(Origins *o, int at, Said *said)
 {
     const size_t perm = arena_mark(o->cli->perm), step = arena_mark(o->cli->step);
-    for (int i = 0; i < TEXTS; i++) {
-        said->f[i] = open_memstream(&said->text[i], &said->found.n[i]);
-        if (!said->f[i]) return ERROR("--origins: out of memory");
-    }
+    for (int i = 0; i < TEXTS; i++) text_open(&said->text[i], o->cli->scratch);
     LeadRun run = {.aside = NULL};
     const Status s = score_origin(o, at, &run, said);
     arena_delete(run.aside);
-    for (int i = 0; i < TEXTS; i++) fclose(said->f[i]);
+    for (int i = 0; i < TEXTS; i++) {
+        text_close(&said->text[i]);
+        said->found.n[i] = said->text[i].n;
+    }
     arena_rewind(o->cli->perm, perm);
     arena_rewind(o->cli->step, step);
     return s;
@@ -224,7 +225,7 @@ static void print_round(Origins *o, int k, const Said *said)
         for (int i = 0; i < TEXTS; i++) most = all[r].n[i] > most ? all[r].n[i] : most;
     char *text = arena_alloc(a, (size_t)R * TEXTS * most);
     for (int i = 0; i < TEXTS; i++)
-        if (all[self].n[i]) memcpy(text + (size_t)(self * TEXTS + i) * most, said->text[i], all[self].n[i]);
+        if (all[self].n[i]) memcpy(text + (size_t)(self * TEXTS + i) * most, said->text[i].text, all[self].n[i]);
     ranks_gather(&host, text, R, TEXTS * most, a);
     for (int r = 0; r < R && k + r < o->n; r++) {
         for (int i = 0; i < TEXTS; i++) fwrite(text + (size_t)(r * TEXTS + i) * most, 1, all[r].n[i], to[i]);
@@ -237,14 +238,15 @@ static void print_round(Origins *o, int k, const Said *said)
 static Status score_all(Origins *o)
 {
     const int R = ranks_count(), self = ranks_self();
+    const size_t mark = arena_mark(o->cli->scratch);
     for (int k = 0; k < o->n; k += R) {
-        Said said = {.text = {NULL}};
+        Said said = {.found = {.n = {0}}};
         ranks_alone(true);
         Status s = k + self < o->n ? score_one(o, k + self, &said) : OK;
         ranks_alone(false);
         s = ranks_agree(s);
         if (!s.code) print_round(o, k, &said);
-        for (int i = 0; i < TEXTS; i++) free(said.text[i]);
+        arena_rewind(o->cli->scratch, mark);
         TRY(s);
     }
     show_summary(o, false);

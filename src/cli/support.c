@@ -1,4 +1,5 @@
 // Code that the verbs share: manifest, progress bar.
+#include <errno.h>
 #include <math.h>
 #include <omp.h>
 #include <stdarg.h>
@@ -98,17 +99,28 @@ void cli_say(const char *fmt, ...)
 
 // ---- outputs that would take the place of an input
 
+// Whether path is the file sb.  Error: it cannot be looked up: it might be.
+static Status is_file(bool *same, const char *path, const struct stat *sb)
+{
+    struct stat other;
+    const bool there = stat(path, &other) == 0;
+    const bool absent = errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG || errno == EACCES;
+    if (!there && !absent) return ERROR("%s: cannot look: %s", path, strerror(errno));
+    *same |= there && other.st_dev == sb->st_dev && other.st_ino == sb->st_ino;
+    return OK;
+}
+
 // Whether `text`, or a part of it after a comma or an equals sign, names the file sb.
-static bool names_file(const char *text, const struct stat *sb, Arena *a)
+static Status names_file(bool *same, const char *text, const struct stat *sb, Arena *a)
 {
     char *save, *list = arena_printf(a, "%s", text);
-    struct stat other;
-    bool same = stat(text, &other) == 0 && other.st_dev == sb->st_dev && other.st_ino == sb->st_ino;
-    for (char *p = strtok_r(list, ",", &save); p && !same; p = strtok_r(NULL, ",", &save)) {
+    *same = false;
+    TRY(is_file(same, text, sb));
+    for (char *p = strtok_r(list, ",", &save); p && !*same; p = strtok_r(NULL, ",", &save)) {
         const char *path = strchr(p, '=');
-        same = stat(path ? path + 1 : p, &other) == 0 && other.st_dev == sb->st_dev && other.st_ino == sb->st_ino;
+        TRY(is_file(same, path ? path + 1 : p, sb));
     }
-    return same;
+    return OK;
 }
 
 // The files that come with the data: times.npy.
@@ -138,22 +150,33 @@ static const char *text_of(const Cli *cli, int i)
 static Status check_output(const Cli *cli, const char *name, const char *path, Arena *a)
 {
     struct stat sb;
+    bool same;
     for (int i = 0; i < cli->n_options; i++) {
         const char *other = text_of(cli, i);
         if (other && strcmp(cli->option[i].name, name) && is_output(cli, cli->option[i].name) && !strcmp(other, path))
             return USAGE_ERROR("--%s %s: is --%s too; want another", name, path, cli->option[i].name);
     }
-    if (stat(path, &sb) || !S_ISREG(sb.st_mode)) return OK;
+    if (stat(path, &sb)) {
+        const bool absent = errno == ENOENT || errno == ENOTDIR;   // another error: file_open says it
+        return absent || errno == EACCES || errno == ENAMETOOLONG ? OK : ERROR("%s: cannot look: %s", path,
+                                                                                strerror(errno));
+    }
+    if (!S_ISREG(sb.st_mode)) return OK;
     for (int i = 0; i < cli->n_options; i++) {
         const char *other = text_of(cli, i);
         if (!other || strcmp(cli->option[i].name, name) == 0) continue;
-        if (names_file(other, &sb, a))
+        TRY(names_file(&same, other, &sb, a));
+        if (same)
             return USAGE_ERROR("--%s %s: is the file of --%s; want another", name, path, cli->option[i].name);
-        if (!strcmp(cli->option[i].name, "data") && names_file(times_beside(other, a), &sb, a))
-            return USAGE_ERROR("--%s %s: holds the times of --data; want another", name, path);
+        if (strcmp(cli->option[i].name, "data")) continue;
+        TRY(names_file(&same, times_beside(other, a), &sb, a));
+        if (same) return USAGE_ERROR("--%s %s: holds the times of --data; want another", name, path);
     }
-    if (cli->positional && names_file(cli->positional, &sb, a))
-        return USAGE_ERROR("--%s %s: is the file that is read; want another", name, path);
+    const int words = cli->n_paths ? cli->n_paths : cli->positional != NULL;
+    for (int i = 0; i < words; i++) {
+        TRY(names_file(&same, cli->n_paths ? cli->paths[i] : cli->positional, &sb, a));
+        if (same) return USAGE_ERROR("--%s %s: is the file that is read; want another", name, path);
+    }
     char resolved[PATH_MAX];
     const char *base = realpath(path, resolved) ? strrchr(resolved, '/') : NULL;
     if (base && strstr(base, ".safetensors")) return USAGE_ERROR("--%s %s: holds weights; want another", name, path);

@@ -105,6 +105,35 @@ void file_unmap(FileMap *m)
     *m = (FileMap){0};
 }
 
+// Files that are not whole yet.  A program that ends in the middle (out of memory) leaves none of them: exit runs
+// functions without an argument, so this is one of the few things that are global.
+static struct { pid_t of; char path[PATH_MAX + 32]; } unfinished[8];
+enum { N_UNFINISHED = (int)(sizeof unfinished / sizeof *unfinished) };
+
+static void remove_unfinished(void)
+{
+    for (int i = 0; i < N_UNFINISHED; i++)
+        if (unfinished[i].of == getpid()) unlink(unfinished[i].path);
+}
+
+static void note_unfinished(const char *path)
+{
+    static bool registered;
+    if (!registered) registered = atexit(remove_unfinished) == 0;
+    for (int i = 0; i < N_UNFINISHED; i++) {
+        if (unfinished[i].of == getpid()) continue;
+        unfinished[i].of = getpid();
+        memcpy(unfinished[i].path, path, strlen(path) + 1);
+        return;
+    }
+}
+
+static void forget_unfinished(const char *path)
+{
+    for (int i = 0; i < N_UNFINISHED; i++)
+        if (unfinished[i].of && strcmp(unfinished[i].path, path) == 0) unfinished[i].of = 0;
+}
+
 // A new file beside the target, which no other process uses.
 static Status open_temporary(FileWriter *w, mode_t mode)
 {
@@ -116,7 +145,10 @@ static Status open_temporary(FileWriter *w, mode_t mode)
     }
     if (fd < 0) return ERROR("%s: cannot create a temporary file beside it: %s", w->path, strerror(errno));
     w->f = fdopen(fd, "wb");
-    if (w->f) return OK;
+    if (w->f) {
+        note_unfinished(w->tmp);
+        return OK;
+    }
     Status s = ERROR("%s: cannot open: %s", w->path, strerror(errno));
     close(fd);
     unlink(w->tmp);
@@ -176,7 +208,9 @@ void file_abort(FileWriter *w)
     if (!w->f) return;
     fclose(w->f);
     w->f = NULL;
-    if (!w->direct) unlink(w->tmp);
+    if (w->direct) return;
+    unlink(w->tmp);
+    forget_unfinished(w->tmp);
 }
 
 static Status copy_file(const char *to, const char *from)
@@ -239,11 +273,9 @@ Status file_commit(FileWriter *w, bool keep_previous)
     if (!s.code && keep_previous) s = keep_previous_version(w->path);
     if (!s.code && rename(w->tmp, w->path) != 0)
         s = ERROR("%s: cannot rename the finished file to it: %s", w->path, strerror(errno));
-    if (s.code) {
-        unlink(w->tmp);
-        return s;
-    }
-    return sync_directory(w->path);
+    if (s.code) unlink(w->tmp);
+    forget_unfinished(w->tmp);
+    return s.code ? s : sync_directory(w->path);
 }
 
 Status file_try(const char *path)
@@ -264,6 +296,29 @@ Status file_write(const char *path, const void *data, size_t bytes)
     TRY(file_open(&w, path));
     file_put(&w, data, bytes);
     return file_commit(&w, false);
+}
+
+// ---- texts
+
+// The C library has no memory: the owner of the arena says so, as if it were full.
+static void give_up(Arena *a) { (void)arena_alloc(a, SIZE_MAX); }
+
+void text_open(TextWriter *t, Arena *a)
+{
+    *t = (TextWriter){.a = a};
+    t->f = open_memstream(&t->text, &t->n);
+    if (!t->f) give_up(a);
+}
+
+const char *text_close(TextWriter *t)
+{
+    const bool lost = ferror(t->f);
+    if (fclose(t->f) || lost || !t->text) give_up(t->a);
+    char *kept = arena_alloc(t->a, t->n + 1);
+    memcpy(kept, t->text, t->n + 1);
+    free(t->text);
+    t->f = NULL;
+    return t->text = kept;
 }
 
 Status file_exists(const char *path, bool *there)

@@ -60,6 +60,11 @@ Status file_sync(FileWriter *w);
 Status file_commit(FileWriter *w, bool keep_previous);
 void file_abort(FileWriter *w);                                 // may be called on a closed writer
 
+// A text in the making: what is printed to t->f.  Where there is no memory for it the arena gives up.
+typedef struct TextWriter { FILE *f; char *text; size_t n; Arena *a; } TextWriter;
+void text_open(TextWriter *t, Arena *a);
+const char *text_close(TextWriter *t);   // the text, in the arena; t->n: its length
+
 // Error: what file_open would refuse.  Leaves nothing behind, and what is at path as it was.
 Status file_try(const char *path);
 // file_open, file_put and file_commit in one call.

@@ -4,12 +4,7 @@
 #include <string.h>
 
 #include "io/gzip.h"
-
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_STATIC
-#define STBI_WRITE_NO_STDIO
-#pragma GCC diagnostic ignored "-Wunused-function"    // of all that is declared, stbi_zlib_compress is used
-#include <stb/stb_image_write.h>
+#include "io/stb.h"
 
 enum {
     LOCAL_SIZE = 30, ENTRY_SIZE = 46, END_SIZE = 22, MAX_COMMENT = 65535, STORED = 0, DEFLATED = 8, ENCRYPTED = 1,
@@ -113,9 +108,9 @@ Status npz_read(NpyView *v, Arena *a, const NpzFile *f, const NpzMember *m)
 static void put16(unsigned char *p, uint64_t v) { p[0] = (unsigned char)v, p[1] = (unsigned char)(v >> 8); }
 static void put32(unsigned char *p, uint64_t v) { put16(p, v), put16(p + 2, v >> 16); }
 
-Status npz_begin(NpzWriter *w, const char *path)
+Status npz_begin(NpzWriter *w, Arena *a, const char *path)
 {
-    *w = (NpzWriter){.n = 0, .error = OK};
+    *w = (NpzWriter){.n = 0, .arena = a, .error = OK};
     return file_open(&w->file, path);
 }
 
@@ -148,14 +143,14 @@ void npz_put(NpzWriter *w, const char *name, const char *type, const int64_t *di
     *e = (struct NpzEntry){.size = head + bytes, .at = w->at};
     snprintf(e->name, sizeof e->name, "%s.npy", name);
     e->crc = crc32_more(crc32_of(header, head), data, bytes);
-    int length = 0;
-    const bool pack = bytes && bytes < DEFLATE_BELOW;
-    unsigned char *zlib = pack ? stbi_zlib_compress((unsigned char *)data, (int)bytes, &length, 8) : NULL;
+    const size_t mark = arena_mark(w->arena);
+    size_t length = 0;
+    const unsigned char *zlib = bytes && bytes < DEFLATE_BELOW ? stb_zlib(data, bytes, &length, w->arena) : NULL;
     // The header goes into a stored block, which ends on a byte; the stream that zlib's wrapping is taken off follows.
     unsigned char block[5] = {0};
     put16(block + 1, head);
     put16(block + 3, ~head);
-    const size_t stream = zlib ? (size_t)length - ZLIB_HEAD - ZLIB_TAIL : 0;
+    const size_t stream = zlib ? length - ZLIB_HEAD - ZLIB_TAIL : 0;
     e->deflated = zlib && sizeof block + head + stream < e->size;
     e->packed = e->deflated ? sizeof block + head + stream : e->size;
     if (e->size >= ZIP64 || e->at + e->packed >= ZIP64)
@@ -170,7 +165,7 @@ void npz_put(NpzWriter *w, const char *name, const char *type, const int64_t *di
     put(w, header, head);
     if (e->deflated) put(w, zlib + ZLIB_HEAD, stream);
     else put(w, data, bytes);
-    free(zlib);
+    arena_rewind(w->arena, mark);
 }
 
 Status npz_end(NpzWriter *w)

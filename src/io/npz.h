@@ -34,13 +34,15 @@ enum { NPZ_MOST = 16 };
 
 typedef struct NpzWriter {
     FileWriter file;
+    Arena *arena;
     uint64_t at;
     int n;
     struct NpzEntry { char name[64]; uint32_t crc; uint64_t packed, size, at; bool deflated; } entry[NPZ_MOST];
     Status error;
 } NpzWriter;
 
-Status npz_begin(NpzWriter *w, const char *path);
+// a: for the memory of npz_put, which gives it back.
+Status npz_begin(NpzWriter *w, Arena *a, const char *path);
 // Deflated where that saves anything and the array is below 256 MiB.  Errors are kept for npz_end.
 void npz_put(NpzWriter *w, const char *name, const char *type, const int64_t *dims, int n_dims, const void *data,
              size_t bytes);

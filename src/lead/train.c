@@ -150,8 +150,8 @@ static Status validate(Trainer *tr, double *loss)
         tr->best_val = *loss;
         tr->best_step = tr->optim.step;
         tr->since = 0;
-        TRY(trainer_save(tr, RUN_BEST, true));
         if (first) TRY(trainer_save_checkpoint(tr));   // a directory with weights alone holds a finished run
+        TRY(trainer_save(tr, RUN_BEST, true));
     }
     tr->pace.validation = trainer_now(tr) - before;
     return OK;
@@ -404,6 +404,15 @@ static void rehearse_calibration(Trainer *tr)
     if (tr->cfg->minutes > 0) tr->calibration_seconds += rehearse_naive(tr);
 }
 
+// A run that ended between its first checkpoint and its first best weights: they are those of the checkpoint.
+static Status make_up_best(Trainer *tr)
+{
+    bool there;
+    if (tr->best_step != tr->optim.step || !isfinite(tr->best_val)) return OK;
+    TRY(ranks_agree(run_directory_holds(tr->o->out, RUN_BEST, &there, tr->scratch)));
+    return there ? OK : trainer_save(tr, RUN_BEST, true);
+}
+
 static Status load_best(Trainer *tr)
 {
     SafeFile f;
@@ -448,10 +457,10 @@ static Status end_fit(Trainer *tr, bool *whole)
     *whole = op->step >= op->total || impatient(tr);
     if (*whole && !tr->final && !isfinite(tr->best_val)) {   // nothing to validate on
         tr->best_step = op->step;
+        TRY(trainer_save_checkpoint(tr));
         TRY(trainer_save(tr, RUN_BEST, true));
-    }
+    } else if (!*whole || (!tr->final && trainer_final_wanted(tr))) TRY(trainer_save_checkpoint(tr));
     if (*whole && tr->final) TRY(trainer_save(tr, RUN_FINAL, true));
-    if (!*whole || (!tr->final && trainer_final_wanted(tr))) TRY(trainer_save_checkpoint(tr));
     const TrainWhy why = !*whole ? TRAIN_ASKED : tr->out_of_time ? TRAIN_TIME : op->step < op->total ? TRAIN_PATIENCE
                                                                                                     : TRAIN_COMPLETE;
     const TrainEnd e = {.final = tr->final, .why = why, .step = op->step, .total = op->total,
@@ -470,6 +479,7 @@ static Status fit(Trainer *tr, bool final, bool resume, bool *whole)
     tr->next_plan = tr->cfg->minutes > 0 && tr->next_plan >= 0 ? SPEED_STEPS : -1;
     TRY(setup(tr));
     TRY(ranks_agree(trainer_load(tr, resume)));
+    if (resume && !final) TRY(make_up_best(tr));
     if (!tr->log.fd) {
         TRY(trainer_try_saving(tr));
         TRY(ranks_agree(file_write(trainer_path(tr, "config.json"), tr->config_json, strlen(tr->config_json))));

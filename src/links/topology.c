@@ -7,6 +7,8 @@
 #include <strings.h>
 
 #include "io/file.h"
+#include "tensor/utf8.h"
+#include "traffic/text.h"
 
 // ---- growing
 
@@ -24,8 +26,10 @@ void topology_say(Topology *t, Arena *a, const char *sentence)
 
 int topology_node(const Topology *t, const char *name)
 {
+    char safe[1024];   // as topology_add_node keeps them
+    text_clean(safe, sizeof safe, name, strlen(name));
     for (int i = 0; i < t->N; i++)
-        if (!strcmp(t->node[i], name)) return i;
+        if (!strcmp(t->node[i], name) || !strcmp(t->node[i], safe)) return i;
     return -1;
 }
 
@@ -34,7 +38,7 @@ Status topology_add_node(Topology *t, Arena *a, const char *name, int line)
     if (!*name) return ERROR("%s:%d: want the name of a node, got nothing", t->path, line);
     if (topology_node(t, name) >= 0)
         return ERROR("%s:%d: want each node once, got '%s' again", t->path, line, name);
-    t->node[t->N++] = arena_printf(a, "%s", name);
+    t->node[t->N++] = text_safe(a, arena_printf(a, "%s", name));
     return OK;
 }
 
@@ -52,7 +56,8 @@ Status topology_add_link(Topology *t, Arena *a, TopologyLink link, bool both, in
         TopologyLink *l = &t->link[t->L++];
         *l = link;
         if (i) l->from = link.to, l->to = link.from;
-        l->name = link.name && !both ? arena_printf(a, "%s", link.name)
+        if (link.group) l->group = text_safe(a, link.group);
+        l->name = link.name && !both ? text_safe(a, arena_printf(a, "%s", link.name))
                                      : arena_printf(a, "%s>%s", t->node[l->from], t->node[l->to]);
     }
     return OK;

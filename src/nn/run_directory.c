@@ -30,8 +30,7 @@ enum { N_WEIGHTS = (int)(sizeof weights / sizeof *weights) };
 
 // ---- what is there
 
-// Whether dir holds the file or its .prev.
-static Status holds(const char *dir, const char *name, bool *there, Arena *scratch)
+Status run_directory_holds(const char *dir, const char *name, bool *there, Arena *scratch)
 {
     const size_t mark = arena_mark(scratch);
     *there = false;
@@ -44,9 +43,9 @@ static Status holds(const char *dir, const char *name, bool *there, Arena *scrat
 Status run_directory_state(const char *dir, RunState *state, Arena *scratch)
 {
     bool checkpoint, best, final;
-    TRY(holds(dir, RUN_CHECKPOINT, &checkpoint, scratch));
-    TRY(holds(dir, RUN_BEST, &best, scratch));
-    TRY(holds(dir, RUN_FINAL, &final, scratch));
+    TRY(run_directory_holds(dir, RUN_CHECKPOINT, &checkpoint, scratch));
+    TRY(run_directory_holds(dir, RUN_BEST, &best, scratch));
+    TRY(run_directory_holds(dir, RUN_FINAL, &final, scratch));
     *state = checkpoint ? RUN_UNFINISHED : best || final ? RUN_FINISHED : RUN_NONE;
     return OK;
 }
@@ -55,7 +54,7 @@ Status run_directory_read(SafeFile *f, Arena *a, const char *dir, const char *co
 {
     for (int i = 0; i < n; i++) {
         bool there;
-        TRY(holds(dir, names[i], &there, a));
+        TRY(run_directory_holds(dir, names[i], &there, a));
         if (there) return checkpoint_open(f, a, arena_printf(a, "%s/%s", dir, names[i]));
     }
     return ERROR("%s: want a run, %s%s%s, found none", dir, names[0], n > 1 ? " or " : "", n > 1 ? names[n - 1] : "");
@@ -71,7 +70,7 @@ static Status check_state(const char *dir, bool resume, Arena *scratch)
     if (state != RUN_UNFINISHED && resume) return ERROR("%s: want " RUN_CHECKPOINT " to resume from, found none", dir);
     for (int i = 0; i < N_WEIGHTS && !resume; i++) {
         bool there;
-        TRY(holds(dir, weights[i], &there, scratch));
+        TRY(run_directory_holds(dir, weights[i], &there, scratch));
         if (there) return ERROR("%s: holds weights, %s; give another --out", dir, weights[i]);
     }
     return OK;

@@ -26,6 +26,9 @@ typedef enum RunState {
 // A .prev counts as the file itself.  Error: the directory cannot be looked into.
 Status run_directory_state(const char *dir, RunState *state, Arena *scratch);
 
+// Whether dir holds the file or its .prev.  Error: as above.
+Status run_directory_holds(const char *dir, const char *name, bool *there, Arena *scratch);
+
 // A directory in use by this process.
 typedef struct RunDirectory {
     const char *path;

@@ -5,11 +5,8 @@
 #include <string.h>
 
 #include "io/file.h"
+#include "io/stb.h"
 #include "plot/font.h"
-
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_STATIC
-#include <stb/stb_image_write.h>
 
 static Rect intersect(Rect a, Rect b)
 {
@@ -267,15 +264,12 @@ const char *picture_text_fit(Arena *arena, const char *text, double size, double
     return "";
 }
 
-static void sink_write(void *context, void *data, int size) { file_put(context, data, (size_t)size); }
-
 Status picture_write_png(const Picture *p, const char *path)
 {
-    FileWriter w;
-    TRY(file_open(&w, path));
-    if (!stbi_write_png_to_func(sink_write, &w, p->w, p->h, 3, p->rgb, 3 * p->w)) {
-        file_abort(&w);
-        return ERROR("%s: out of memory while packing a picture of %d x %d", path, p->w, p->h);
-    }
-    return file_commit(&w, false);
+    const size_t mark = arena_mark(p->arena);
+    size_t n;
+    const unsigned char *png = stb_png(p->rgb, p->w, p->h, &n, p->arena);
+    const Status s = file_write(path, png, n);
+    arena_rewind(p->arena, mark);
+    return s;
 }

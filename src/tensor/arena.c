@@ -44,7 +44,7 @@ enum { ALIGN = 64, DEVICE_ALIGN = 256, HEADER = 4096 };   // the Arena itself si
 
 Arena *arena_new(const char *name, size_t reserve, ArenaFull *full)
 {
-    for (; reserve >= (size_t)64 << 20; reserve /= 2) {
+    for (; reserve >= (size_t)1 << 20; reserve /= 2) {
         void *p = mmap(NULL, reserve, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p == MAP_FAILED) continue;   // an address-space limit (ulimit -v): take what there is
         // THP halves the TLB misses of the GEMM panels; refused on some kernels, which only costs speed.

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/file.h"
 #include "tensor/sort.h"
 #include "traffic/times.h"
 
@@ -486,15 +487,10 @@ static void print_text(const TrafficSeries *s, const TrafficFault *f, FILE *out)
 
 const char *traffic_fault_text(const TrafficSeries *s, const TrafficFault *f, Arena *a)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    CHECK(out, "faults: no memory for a line of text");
-    print_text(s, f, out);
-    CHECK(!fclose(out), "faults: no memory for a line of text");
-    const char *kept = arena_printf(a, "%s", text);
-    free(text);
-    return kept;
+    TextWriter out;
+    text_open(&out, a);
+    print_text(s, f, out.f);
+    return text_close(&out);
 }
 
 void traffic_faults_print(const TrafficSeries *s, const TrafficFault *fault, int64_t n, int64_t most, FILE *out)

@@ -201,7 +201,7 @@ Status impute_write(TrafficSeries *s, Arena *a, const char *path, const Imputati
         at[3 * i + 1] = m->cell[i] % F / s->N;
         at[3 * i + 2] = m->cell[i] % s->N;
     }
-    TRY(npz_begin(w, path));
+    TRY(npz_begin(w, a, path));
     traffic_npz_put(w, s, a);
     if (m->n) {
         npz_put(w, "imputed", "<i8", cells, 2, at, (size_t)m->n * 3 * sizeof *at);

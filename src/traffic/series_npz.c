@@ -163,7 +163,7 @@ void traffic_npz_put(NpzWriter *w, const TrafficSeries *s, Arena *a)
 Status traffic_npz_write(const TrafficSeries *s, Arena *a, const char *path)
 {
     NpzWriter *w = arena_alloc(a, sizeof *w);
-    TRY(npz_begin(w, path));
+    TRY(npz_begin(w, a, path));
     traffic_npz_put(w, s, a);
     return npz_end(w);
 }

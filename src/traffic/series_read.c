@@ -11,6 +11,7 @@
 #include "traffic/formats.h"
 #include "traffic/series_file.h"
 #include "traffic/series_rows.h"
+#include "traffic/text.h"
 #include "traffic/times.h"
 #include "traffic/unit.h"
 
@@ -59,6 +60,15 @@ static void drop_beyond(SeriesRows *r, double capacity_kbps, TrafficReading *did
     }
 }
 
+// What a file calls its nodes is printed by many: escape sequences go here, once.
+static const char *const *safe_names(Arena *a, const TrafficTable *t)
+{
+    if (!t->node) return NULL;
+    const char **name = arena_alloc(a, (size_t)t->N * sizeof *name);
+    for (int i = 0; i < t->N; i++) name[i] = text_safe(a, t->node[i]);
+    return name;
+}
+
 Status traffic_series_from_table(TrafficSeries *s, Arena *a, const char *name, TrafficTable *t,
                                  const TrafficReadOptions *o)
 {
@@ -81,7 +91,7 @@ Status traffic_series_from_table(TrafficSeries *s, Arena *a, const char *name, T
     if (o->fill) series_add_rows(&r, a, o->fill, &did);
     TRY(series_open(s, a, name, &r, o));
     s->reading = did;
-    s->node = t->node;
+    s->node = safe_names(a, t);
     TRY(traffic_series_set_zone(s, a, o->tz ? o->tz : t->zone));
     series_mask(s, a);
     if (o->fill) traffic_series_fill(s, a, o->fill);

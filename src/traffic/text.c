@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "io/number.h"
+#include "tensor/utf8.h"
 
 enum { PIECE = 1 << 20 };    // bytes after which pages are given back
 
@@ -97,6 +98,16 @@ bool text_missing(TextField f)
 bool text_number(TextField f, char point, double *v)
 {
     return f.n && number_parse(f.p, f.p + f.n, point, v) == f.p + f.n;
+}
+
+const char *text_safe(Arena *a, const char *text)
+{
+    const size_t n = strlen(text), mark = arena_mark(a);
+    char *safe = arena_alloc(a, 4 * n + 5);
+    text_clean(safe, 4 * n + 5, text, n);
+    if (strcmp(safe, text)) return safe;
+    arena_rewind(a, mark);
+    return text;
 }
 
 const char *text_copy(Arena *a, TextField f) { return arena_printf(a, "%.*s", (int)(f.n > 4096 ? 4096 : f.n), f.p); }

@@ -36,6 +36,8 @@ bool text_is(TextField f, const char *word);                     // without rega
 const char *text_copy(Arena *a, TextField f);
 // A name in which two double quotes stand for one, as CSV writes them inside quotes; f itself when it has none.
 TextField text_name(Arena *a, TextField f);
+// text as it may be shown (tensor/utf8.h, text_clean), text itself where that is the same: names of nodes and links.
+const char *text_safe(Arena *a, const char *text);
 
 // For "%.*s" of messages.
 #define TEXT_SHOW(f) (int)((f).n > 30 ? 30 : (f).n), (f).p
