@@ -2,7 +2,7 @@
 # Every tests/test_<area>.c is found by its name; `make test AREA=...` runs some.  While an op is being written,
 # `make test MISSING=ok AREA=ops` links although kernels are missing (they are NULL and fail their checks).
 TEST_AREAS := $(patsubst tests/test_%.c,%,$(sort $(wildcard tests/test_*.c)))
-TEST_OBJ   := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(wildcard tests/*.c) tests/fuzz/targets.c tests/fuzz/traffic.c tests/fuzz/series.c tests/fuzz/seeds.c)
+TEST_OBJ   := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(wildcard tests/*.c) tests/fuzz/targets.c tests/fuzz/traffic.c tests/fuzz/series.c tests/fuzz/run.c tests/fuzz/seeds.c)
 TEST_LINK  := $(if $(call given,MISSING),-no-pie -Wl$(comma)--unresolved-symbols=ignore-all)
 
 # For area each_fault.
@@ -88,7 +88,7 @@ endif
 
 # libFuzzer programs of the readers of foreign files (clang with its runtime library); contract: tests/fuzz/targets.h.
 # The readers are built with coverage and sanitizers; what else they refer to comes from the library as it is.
-FUZZ_TARGETS := safetensors json vocab merges tokenizer config llmc xml gzip sndlib totem matrix_text repetita paragon npy npz table map topology
+FUZZ_TARGETS := safetensors json vocab merges tokenizer config llmc xml gzip sndlib totem matrix_text repetita paragon npy npz table map topology record
 FUZZ_CC      ?= $(firstword $(foreach c,clang clang-19 clang-17 clang-15 clang-14,$(if $(shell command -v $(c)),$(c))))
 FUZZ_FLAGS   := -O2 -g -std=c11 -D_GNU_SOURCE -Isrc -I. -fno-sanitize-recover=all -Wno-unknown-pragmas
 FUZZ_SRC     := $(addprefix src/,tensor/arena.c tensor/status.c tensor/utf8.c io/file.c tensor/tensor.c io/json.c \
@@ -97,8 +97,9 @@ FUZZ_SRC     := $(addprefix src/,tensor/arena.c tensor/status.c tensor/utf8.c io
                 io/xml.c io/gzip.c io/number.c io/npy.c io/npz.c io/stb.c traffic/times.c traffic/unit.c traffic/text.c \
                 traffic/text_table.c traffic/csv.c traffic/csv_layout.c traffic/csv_names.c traffic/long.c \
                 traffic/long_columns.c traffic/long_json.c traffic/long_map.c traffic/series.c traffic/series_grid.c \
-                traffic/series_fill.c traffic/series_read.c traffic/series_npz.c links/topology_read.c links/topology_xml.c) $(wildcard src/traffic/formats/*.c) \
-                tests/fuzz/targets.c tests/fuzz/traffic.c tests/fuzz/series.c tests/fuzz/seeds.c tests/fuzz/entry.c
+                traffic/series_fill.c traffic/series_read.c traffic/series_npz.c links/topology_read.c links/topology_xml.c \
+                lead/record.c lead/config.c lead/stats.c lead/stats_check.c nn/checkpoint.c) $(wildcard src/traffic/formats/*.c) \
+                tests/fuzz/targets.c tests/fuzz/traffic.c tests/fuzz/series.c tests/fuzz/run.c tests/fuzz/seeds.c tests/fuzz/entry.c
 FUZZ_OBJ     := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(filter-out %/entry.c,$(FUZZ_SRC)))
 FUZZ_LINK     = $(BUILD)/liblead.a -L$(dir $(shell $(CC) -print-file-name=libgomp.so)) -lgomp -lm
 RUNS         ?= 10000000

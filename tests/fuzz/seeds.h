@@ -23,6 +23,7 @@ void seeds_totem(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_matrix_text(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_repetita(FuzzWorld *w, FuzzSeed *put, void *arg);
 void seeds_paragon(FuzzWorld *w, FuzzSeed *put, void *arg);
+void seeds_record(FuzzWorld *w, FuzzSeed *put, void *arg);
 
 void fuzz_put_texts(const char *const *text, size_t n, FuzzSeed *put, void *arg);
 

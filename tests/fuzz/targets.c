@@ -180,7 +180,8 @@ const FuzzKind *fuzz_kinds(void)
                                                {"totem", fuzz_totem, seeds_totem},
                                                {"matrix_text", fuzz_matrix_text, seeds_matrix_text},
                                                {"repetita", fuzz_repetita, seeds_repetita},
-                                               {"paragon", fuzz_paragon, seeds_paragon}};
+                                               {"paragon", fuzz_paragon, seeds_paragon},
+                                               {"record", fuzz_record, seeds_record}};
     return kinds;
 }
 

@@ -19,7 +19,7 @@ FuzzWorld fuzz_world(void);
 typedef void FuzzTarget(FuzzWorld *w, const unsigned char *data, size_t size);
 FuzzTarget fuzz_safetensors, fuzz_json, fuzz_vocab, fuzz_merges, fuzz_tokenizer, fuzz_config, fuzz_llmc;
 FuzzTarget fuzz_xml, fuzz_gzip, fuzz_sndlib, fuzz_totem, fuzz_matrix_text, fuzz_repetita, fuzz_paragon;
-FuzzTarget fuzz_npy, fuzz_npz, fuzz_table, fuzz_map, fuzz_topology;
+FuzzTarget fuzz_npy, fuzz_npz, fuzz_table, fuzz_map, fuzz_topology, fuzz_record;
 
 typedef void FuzzSeed(void *arg, const void *data, size_t size);
 typedef struct FuzzKind {
@@ -28,7 +28,7 @@ typedef struct FuzzKind {
     void (*seeds)(FuzzWorld *w, FuzzSeed *put, void *arg);      // valid files and near misses, made by our own writers
 } FuzzKind;
 
-enum { FUZZ_KINDS = 19 };
+enum { FUZZ_KINDS = 20 };
 const FuzzKind *fuzz_kinds(void);
 
 #endif
