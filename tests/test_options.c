@@ -331,52 +331,16 @@ static void check_verb(const Bench *b, const char *golden, const char *verb, int
     }
 }
 
-// ---- values that no option takes, or some do: a line, and never a signal
-
-static void check_value(const Bench *b, const char *verb, const char *name, const char *value)
-{
-    const Ran r = lead_run(b->log, b->a, "%s --%s=%s", verb, name, value);
-    TEST(b->log, r.code == 1 || r.code == 2, "lead %s --%s=%s: exit %d, %s", verb, name, value, r.code, r.err);
-    const char *line = strstr(r.err, "lead: ");
-    TEST(b->log, line && !strstr(line + 1, "lead: ") && !strchr(r.err, 27), "lead %s --%s=%s: want one line, got '%s'",
-         verb, name, value, r.err);
-}
-
-// Each option of the verb alone, so that a verb that gets by with it ends at what else it wants; every: all values,
-// else one of some of the options.
-static void check_values(const Bench *b, const char *verb, bool every, int *turn)
-{
-    static const char *const value[] = {"-1", "nan", "9e18", "", "abc", "inf", "1e-400", "\x1b[31m", "/dev/null/x",
-                                        "\xff", "0x10", "99999999999999999999", ",", "-"};
-    enum { N_VALUES = (int)(sizeof value / sizeof *value) };
-    static const char *const alone[] = {"demo", "pretrain", "check", "ops", "info", "data synth", "gpt2 generate",
-                                        "gpt2 logits", "gpt2 corpus"};   // these need nothing else
-    for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
-        if (!strcmp(alone[i], verb)) return;
-    const Ran help = lead_run(b->log, b->a, "%s --help", verb);
-    bool listed = false;
-    for (const char *p = help.out; *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : p + strlen(p)) {
-        listed |= !strncmp(p, "options:", 8);
-        if (!listed || strncmp(p, "  --", 4) || !strncmp(p, "  --help", 8) || !strncmp(p, "  --version", 11)) continue;
-        const char *name = arena_printf(b->a, "%.*s", (int)strcspn(p + 4, " \n"), p + 4);
-        ++*turn;
-        for (int i = 0; i < N_VALUES; i++)
-            if (every || (*turn % 9 == 0 && i == *turn / 9 % N_VALUES)) check_value(b, verb, name, value[i]);
-    }
-}
-
 static void check_all_options(const Bench *b)
 {
     const char *golden = slurp(b->a, "tests/golden/cli.txt");
     const Ran help = lead_run(b->log, b->a, "--help");
-    int options = 0, turn = 0;
+    int options = 0;
     TEST(b->log, *golden, "no tests/golden/cli.txt");
     for (const char *p = help.out; *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : p + strlen(p)) {
         const char *end = strstr(p + 2, "  ");
         if (strncmp(p, "  ", 2) || !end) continue;
-        const char *verb = arena_printf(b->a, "%.*s", (int)(end - p - 2), p + 2);
-        check_verb(b, golden, verb, &options);
-        check_values(b, verb, getenv("LEAD_EVERY_VALUE"), &turn);
+        check_verb(b, golden, arena_printf(b->a, "%.*s", (int)(end - p - 2), p + 2), &options);
     }
     TEST(b->log, options > 700, "%d options found", options);
 }

@@ -24,7 +24,7 @@ static Status put_hash(JsonWriter *w, const char *name, const char *path)
 
 static Status put_hashes(JsonWriter *w, Arena *a)
 {
-    static const char *const models[] = {GENERAL_BUNDLED, "data/gpt2-small/config.json",
+    static const char *const models[] = {GENERAL_BUNDLED, GENERAL_TEACHER, "data/gpt2-small/config.json",
                                          "data/gpt2-small/model.safetensors", "data/gpt2-small/merges.txt"};
     json_object(w, "sha256");
     TRY(put_hash(w, "program", "/proc/self/exe"));

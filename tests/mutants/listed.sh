@@ -13,6 +13,7 @@ case $kind in cuda) sources=cuda ;; simd) sources=cpu_simd ;; model) sources=src
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/mutants.XXXXXX") || exit 1
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
+ln -s "$PWD/data" "$tmp/data"   # what comes with a program lies beside it
 jobs=$(nproc 2>/dev/null || echo 1)
 version=$(sed -n 's/^VERSION := //p' Makefile)
 build=$(dirname "$checker")/..
