@@ -8,7 +8,7 @@
 here=$(dirname "$0")
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/docs.XXXXXX") || exit 1
 trap 'rm -rf "$tmp"' EXIT
-mk="Makefile tests/tests.mk docs/tour/tour.mk cuda/cuda.mk bench/bench.mk packaging/install.mk packaging/mpi.mk"
+mk="Makefile tests/tests.mk tests/with.mk docs/tour/tour.mk cuda/cuda.mk bench/bench.mk packaging/install.mk packaging/mpi.mk"
 [ "$1" = --make-commands ] && list=1 || list= lead=$1
 shift
 for f; do [ -f "$f" ] || { echo "docs: no file $f"; exit 1; }; done
