@@ -325,7 +325,8 @@ static void check_mismatch(const Cli *c)
             arena_printf(c->a, "forecast --data %s --model %s --llm %s", c->data, c->run, PATH("other-llm")));
     // beyond the run's 2 steps it goes on as a naive forecast, and says so
     const Ran far = lead_run(c->log, c->a, "forecast --data %s --model %s --horizon 9 --flow 0:1", c->data, c->run);
-    TEST(c->log, far.code == 0 && count_lines(far.out, "") == 10 && strstr(far.err, "draws 2 steps; naive forecasts go on: steps 3 .. "),
+    TEST(c->log, far.code == 0 && count_lines(far.out, "") == 10 &&
+                     strstr(far.err, "draws 2 steps; naive forecasts go on: steps 3 .. "),
          "forecast --horizon 9: exit %d, %s%s", far.code, far.out, far.err);
     expect_refusal(c, lead_run(c->log, c->a, "forecast --keep-all --data %s --model %s --row 99999", c->data, c->run),
                    2, "--row", true, "forecast --row 99999");
