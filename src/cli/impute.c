@@ -61,8 +61,8 @@ static Status choose_weights(Cli *cli, const Values *v, ImputeOptions *o, Impute
     if (v->model && v->method && o->method != IMPUTE_LEAD) return USAGE_ERROR("--model: wants --method lead");
     TRY(run_is_general(cli, &run, &lead->file));
     if (!lead->file)
-        return ERROR("--model %s: want a file of lead pretrain, whose weights can be fitted to the series run backwards "
-                     "too", v->model);
+        return ERROR("--model %s: want a file of lead pretrain, whose weights can be fitted to the series run "
+                     "backwards too", v->model);
     o->lead = impute_by_lead;
     o->lead_arg = lead;
     return OK;

@@ -106,7 +106,7 @@ static Status open_side(Side *d, Fill *w)
     TRY(lead_general_load(&d->run, arg->file, &d->s, before, (TrafficRange){before.end, all.end}, 0, &cli->device,
                           w->a, cli->step, cli->scratch, &c));
     d->run.cfg.samples = SAMPLES;                                 // nobody looks at them
-    d->run.cfg.sample_steps = 1;
+    if (!d->run.calls) d->run.cfg.sample_steps = 1;
     if (!arg->said)
         cli_say("%s: weights that suit any network, fitted to the series and to the series run backwards", arg->file);
     arg->said = true;

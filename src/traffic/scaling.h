@@ -60,8 +60,9 @@ void slot_means_pack(const SlotMeans *m, float *out);
 Status slot_means_unpack(SlotMeans *m, Arena *a, const float *in, int64_t n, const char *from);
 
 // Means of the slots of a working day, then of a day of the weekend, each taken with those that begin within a quarter
-// of an hour of it, around the clock -> [2 per_day][F] in scale s (k NULL: of x itself; NaN is missing).  A slot without rows takes the mean of the same slot
-// of the other part of the week; where that has none either, the flow's mean.
+// of an hour of it, around the clock -> [2 per_day][F] in scale s (k NULL: of x itself; NaN is missing).  A slot
+// without rows takes the mean of the same slot of the other part of the week; where that has none either, the flow's
+// mean.
 float *part_means_fit(Arena *a, const TrafficSeries *s, TrafficRange rows, const TrafficScale *k);
 
 #endif

@@ -2,8 +2,8 @@
 //
 // A .npz is a zip of NumPy arrays (numpy.load): values float32 [T,N,N] kbit/s, NaN where a value is missing; times
 // int64 [T], Unix seconds; nodes, text [N]; slot_seconds int64 []; unit, text []; zone, text [], of hours and
-// weekdays, when it is not UTC; seen uint8 [T,N,N], 1 = measured, when something is not.  values alone is required; a zip
-// of one array is read as that array.
+// weekdays, when it is not UTC; seen uint8 [T,N,N], 1 = measured, when something is not.  values alone is required; a
+// zip of one array is read as that array.
 #ifndef LEAD_TRAFFIC_SERIES_FILE_H
 #define LEAD_TRAFFIC_SERIES_FILE_H
 
