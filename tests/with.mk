@@ -29,20 +29,25 @@ with-serial:
 
 # musl has no header of stb or of the kernel: those of the system come last.
 with-musl:
-	@if command -v musl-gcc > /dev/null; then \
-	    $(MAKE) BUILD=build/with/musl CC=musl-gcc CFLAGS="-O2 -g -static" EXTRA="$(SERIAL) -idirafter /usr/include" \
-	        build/with/musl/lead && build/with/musl/lead check --op linear && build/with/musl/lead check --op softmax; \
-	else echo "skipped with-musl: there is no musl-gcc (Debian: musl-tools)"; fi
+ifeq ($(shell command -v musl-gcc),)
+	@echo "skipped with-musl: there is no musl-gcc (Debian: musl-tools)"
+else
+	$(MAKE) BUILD=build/with/musl CC=musl-gcc CFLAGS="-O2 -g -static" EXTRA="$(SERIAL) -idirafter /usr/include" \
+	    build/with/musl/lead
+	build/with/musl/lead check --op linear
+	build/with/musl/lead check --op softmax
+endif
 
 # archer is part of libomp, and reads its waiting for ThreadSanitizer; libomp itself is not built with it.
 ARCHER := $(firstword $(wildcard /usr/lib/llvm-*/lib/libarcher.so))
 with-tsan:
-	@if command -v clang > /dev/null && [ -n "$(ARCHER)" ]; then \
-	    TSAN_OPTIONS="ignore_noninstrumented_modules=1 halt_on_error=1" OMP_TOOL_LIBRARIES="$(ARCHER)" OMP_NUM_THREADS=4 \
-	    $(MAKE) BUILD=build/with/tsan CC=clang CFLAGS="-O1 -g -fsanitize=thread" SIMD_OPT=-O1 build/with/tsan/lead && \
-	    TSAN_OPTIONS="ignore_noninstrumented_modules=1 halt_on_error=1" OMP_TOOL_LIBRARIES="$(ARCHER)" \
-	        sh tests/tools/verbs.sh build/with/tsan/lead 4; \
-	else echo "skipped with-tsan: it needs clang and libarcher.so (Debian: clang libomp-dev)"; fi
+ifeq ($(and $(shell command -v clang),$(ARCHER)),)
+	@echo "skipped with-tsan: it needs clang and libarcher.so (Debian: clang libomp-dev)"
+else
+	$(MAKE) BUILD=build/with/tsan CC=clang CFLAGS="-O1 -g -fsanitize=thread" SIMD_OPT=-O1 build/with/tsan/lead
+	TSAN_OPTIONS="ignore_noninstrumented_modules=1 halt_on_error=1" OMP_TOOL_LIBRARIES="$(ARCHER)" \
+	    sh tests/tools/verbs.sh build/with/tsan/lead 4
+endif
 
 valgrind: all
 	@if command -v valgrind > /dev/null; then \
