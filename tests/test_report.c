@@ -446,7 +446,7 @@ static void whole_report(TestLog *log, Arena *a, const char *dir)
     TEST(log, strstr(html, "prefers-color-scheme:dark") && strstr(html, "@media print") && strstr(html, "viewport"),
          "no dark colours, paper or phone");
     TEST(log, count(&d, section(&d, "data"), "table") == 3, "want tables of gaps, suspicious rows and faults");
-    TEST(log, strstr(d.text, "flow R&D:O'Neil: ") && strstr(d.text, "spike"), "the flow that grew is no fault");
+    TEST(log, strstr(d.text, "flow R&D:\"O'Neil\": ") && strstr(d.text, "spike"), "the flow that grew is no fault");
     for (int i = 0, f; (f = find(&d, 0, "figure", i)) >= 0; i++)
         TEST(log, count(&d, f, "svg") == 1 && count(&d, f, "title") > 15, "figure %d: %d charts with %d titles", i,
              count(&d, f, "svg"), count(&d, f, "title"));
