@@ -83,7 +83,7 @@ static void test_help(TestLog *log, Arena *a)
     const Ran help = shell_run(log, a, MAKE " -s help");
     TEST(log, help.code == 0, "%s", help.out);
     const char *doc = arena_printf(a, "%s/help.md", log->tmp);
-    const Ran r = shell_run(log, a, MAKE " -s help | grep -oE 'make [a-z-]+|[A-Z_]+=[^ ;:]*' | sed 's/.*/`&`/' "
+    const Ran r = shell_run(log, a, MAKE " -s help | grep -oE 'make [a-zA-Z0-9-]+|[A-Z_]+=[^ ;:]*' | sed 's/.*/`&`/' "
                                        "> '%s' && sh tests/docs/check.sh '%s' '%s'", doc, log->lead, doc);
     TEST(log, r.code == 0, "make help: %s", r.out);
     const Ran all =

@@ -10,7 +10,7 @@ shift 2
 # In the present directory: what the documents' reader has there.
 furnish() {
     mkdir build t shifted holes && ln -s "$lead" build/lead && ln -s "$root/data" data && cp -r data/gpt2-small gpt2 &&
-        cp -r gpt2 tok && build/lead data synth --nodes 4 --days 15 --slot-seconds 1800 --out traffic.npy &&
+        mkdir tok && cp gpt2/vocab.json gpt2/merges.txt tok && build/lead data synth --nodes 4 --days 15 --slot-seconds 1800 --out traffic.npy &&
         cp traffic.npy abilene.npy && cp traffic.npy geant.npy &&
         cp traffic.npy shifted/abilene.npy && cp times.npy shifted &&
         cp traffic.npy holes/abilene.npy && cp times.npy holes &&
