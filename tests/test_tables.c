@@ -243,6 +243,8 @@ static void long_tables(TestLog *log, Arena *a)
         "{\"time\": 1104537600, \"source\": \"B\", \"destination\": \"A\", \"kbps\": \"3\", \"x\": null}\n"
         "{\"kbps\": 7, \"time\": 1104538500, \"source\": \"B\", \"destination\": \"A\"}\n"
         "{\"time\": 1104538500, \"source\": \"A\", \"destination\": \"B\", \"kbps\": 6.0}\n",
+        "time;source;destination;kbps\n1104537600;A;B;2,0\n1104537600;B;A;3\n1104538500;A;B;6,0e0\n1104538500;B;A;7\n",
+        "1104537600\tA\tB\t2,0\n1104537600\tB\tA\t3\n1104538500\tA\tB\t6\n1104538500\tB\tA\t7,00\n",
         "time,source,destination,kbps\n1104538500,B,A,7\n1104537600,A,B,1.5\n1104537600,B,A,3\n1104538500,A,B,6\n"
         "1104537600,A,B,0.5\n",
         "[{\"time\":1104537600,\"src\":\"A\",\"dst\":\"B\",\"kbps\":2},{\"time\":1104537600,\"src\":\"B\","
@@ -277,6 +279,12 @@ static void long_tables(TestLog *log, Arena *a)
     refused(log, a, "{\"time\":1104537600,\"src\":\"A\",\"dst\":\"B\",\"bytes\":1}\n{\"time\":\n", NULL,
             ":2: want a JSON");
     refused(log, a, "{\"a\":1}\n", NULL, "by the usual names");
+    TrafficSeries wide;
+    static const char utf16[2][12] = {"\xff\xfe" "1\0,\0002\0,\0", "\0001\0,\0002\0,\0003"};
+    for (int i = 0; i < 2; i++) {
+        st = traffic_series_read(&wide, a, scratch_write(log, a, "wide.csv", utf16[i], 10), NULL);
+        TEST(log, st.code && strstr(st.msg, "UTF-16"), "UTF-16: %s", st.msg);
+    }
 }
 
 // Arrays of JSON that are none, and lines of objects that spread.

@@ -14,7 +14,7 @@ enum { MOST_COLUMNS = 512, MOST_NODES = 4096 };
 
 typedef struct LongShape {
     bool json, header;
-    char separator;
+    char separator, point;               // of text; the point of values
     int n_columns;                       // of text
     int column[LONG_COLUMNS];            // of text
     const char *key[LONG_COLUMNS];       // of JSON, NULL: none
@@ -31,7 +31,8 @@ static bool headless(LongShape *l, const TextField *f, int n, const TextLine *se
 {
     double v;
     TextField g[4];
-    if (n != 4 || !is_time(f[0]) || !text_number(f[3], '.', &v)) return false;
+    const bool number = text_number(f[3], '.', &v) || (l->separator != ',' && text_number(f[3], ',', &v));
+    if (n != 4 || !is_time(f[0]) || !number) return false;
     const bool names = !text_number(f[1], '.', &v) && !text_number(f[2], '.', &v) && f[1].n && f[2].n;
     const bool four = text_split(second, l->separator, g, 4) == 4;
     if (!names && !(four && is_time(g[0]))) return false;
@@ -65,6 +66,22 @@ static Status text_shape(bool *is, LongShape *l, const TextLine *first, const Te
     return OK;
 }
 
+// With another separator than the comma, a comma may be the decimal point of values.
+static void find_point(LongShape *l, const TextSource *s)
+{
+    enum { LOOK = 32 };
+    TextField f[MOST_COLUMNS];
+    TextLine line;
+    double v;
+    l->point = '.';
+    TextLines lines = text_lines(s);
+    for (int i = 0; i < LOOK && l->point == '.' && l->separator != ',' && text_next(&lines, &line); i++) {
+        const int at = l->column[LONG_VALUE];
+        if (text_split(&line, l->separator, f, MOST_COLUMNS) != l->n_columns) continue;
+        if (memchr(f[at].p, ',', f[at].n) && text_number(f[at], ',', &v)) l->point = ',';
+    }
+}
+
 // The keys are those of the first object.
 static Status json_shape(LongShape *l, Arena *a, JsonObjects *objects, const TextSource *s, const TrafficReadOptions *o)
 {
@@ -83,7 +100,7 @@ static Status json_shape(LongShape *l, Arena *a, JsonObjects *objects, const Tex
     else if (!long_columns_usual(column, name, n))
         return ERROR("%s:%lld: want keys for source, destination and value, found none by the usual names (--columns)",
                      s->path, (long long)first.number);
-    *l = (LongShape){.json = true};
+    *l = (LongShape){.json = true, .point = '.'};
     for (int c = 0; c < LONG_COLUMNS; c++) l->key[c] = column[c] < 0 ? NULL : text_copy(a, name[column[c]]);
     return OK;
 }
@@ -98,7 +115,9 @@ static Status find_shape(bool *is, LongShape *l, Arena *a, const TextSource *s, 
     TextLine first, second;
     if (!text_next(&lines, &first)) return OK;
     if (!text_next(&lines, &second)) second = (TextLine){first.end, first.end, 0};
-    return text_shape(is, l, &first, &second, s, o);
+    TRY(text_shape(is, l, &first, &second, s, o));
+    if (*is) find_point(l, s);
+    return OK;
 }
 
 Status long_is(bool *is, Arena *a, const TextSource *s, const TrafficReadOptions *o)
@@ -309,7 +328,7 @@ static Status record_value(const Reader *r, const Record *rec, double *v)
     double factor = r->o->sampling > 0 ? r->o->sampling : 1;
     *v = NAN;
     if (text_missing(f)) return OK;
-    if (!text_number(f, '.', v))
+    if (!text_number(f, r->shape.point, v))
         return ERROR("%s:%lld: want a number as value, got '%.*s'", r->s->path, (long long)rec->line, TEXT_SHOW(f));
     if (sampling.n && !(r->o->sampling > 0) && (!text_number(sampling, '.', &factor) || factor < 0))
         return ERROR("%s:%lld: want a sampling rate, got '%.*s'", r->s->path, (long long)rec->line,
@@ -436,6 +455,7 @@ static void finish(Reader *r, TrafficTable *out, Arena *a, const bool *listed, i
     if (r->o->sampling > 0) traffic_note(notes, a, "values multiplied by --sampling %g", r->o->sampling);
     else if (r->shape.column[LONG_SAMPLING] > 0 || r->shape.key[LONG_SAMPLING])
         traffic_note(notes, a, "values multiplied by the sampling rate of their record");
+    if (r->shape.point == ',') traffic_note(notes, a, "the decimal point is a comma");
     if (r->local) traffic_note(notes, a, "times without a zone are taken as %s (--tz)", r->zone.name);
 }
 

@@ -48,7 +48,8 @@ void traffic_reading_print(const TrafficSeries *s, FILE *out)
     else
         fprintf(out, "  times    unknown, slots of %d s\n", s->slot_seconds);
     if (r->resampled_from)
-        fprintf(out, "  slots    of %d s, made of those of %d s\n", s->slot_seconds, r->resampled_from);
+        fprintf(out, "  slots    of %d s, made of those of %d s%s\n", s->slot_seconds, r->resampled_from,
+                s->slot_seconds % r->resampled_from ? ": no multiple, so that some hold one more than others" : "");
     if (r->rows_moved || r->rows_repeated)
         fprintf(out, "  order    %lld rows came out of order and were sorted, %lld equal ones of one time left out\n",
                 (long long)r->rows_moved, (long long)r->rows_repeated);

@@ -11,6 +11,9 @@ enum { PIECE = 1 << 20 };    // bytes after which pages are given back
 Status text_source_check(const TextSource *s, int64_t *lines)
 {
     *lines = 1;
+    const bool wide = s->size > 3 && (!memcmp(s->bytes, "\xff\xfe", 2) || !memcmp(s->bytes, "\xfe\xff", 2) ||
+                                      (!s->bytes[1] && !s->bytes[3]) || (!s->bytes[0] && !s->bytes[2]));
+    if (wide) return ERROR("%s: want text in UTF-8, got UTF-16 (iconv -f UTF-16 -t UTF-8 converts it)", s->path);
     for (size_t at = 0; at < s->size; at += PIECE) {
         const char *p = s->bytes + at, *end = s->size - at < PIECE ? s->bytes + s->size : p + PIECE;
         const char *nul = memchr(p, 0, (size_t)(end - p));
