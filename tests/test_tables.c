@@ -287,6 +287,22 @@ static void long_tables(TestLog *log, Arena *a)
     }
 }
 
+// Pairs without a diagonal, with a time, a row name or nothing before them: six columns are no two and a 2 x 2 matrix.
+static void no_diagonal(TestLog *log, Arena *a)
+{
+    static const char *const text[] = {
+        "time,a-b,b-a,a-c,c-a,b-c,c-b\n2024-01-01 00:00,1,2,3,4,5,6\n2024-01-01 00:05,1,2,3,4,5,6\n",
+        "a-b,b-a,a-c,c-a,b-c,c-b\n1,2,3,4,5,6\n1,2,3,4,5,6\n",
+        ",a-b,b-a,a-c,c-a,b-c,c-b\n0,1,2,3,4,5,6\n1,1,2,3,4,5,6\n"};
+    static const float want[9] = {0, 1, 3, 2, 0, 5, 4, 6, 0};
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        TrafficSeries s;
+        const Status st = read_text(log, a, &s, text[i], NULL);
+        TEST(log, !st.code && s.N == 3 && s.T == 2 && !memcmp(s.x, want, sizeof want) &&
+                  !memcmp(s.x + 9, want, sizeof want), "case %zu: %s", i, st.msg);
+    }
+}
+
 // Arrays of JSON that are none, and lines of objects that spread.
 static void broken_json(TestLog *log, Arena *a)
 {
@@ -401,6 +417,7 @@ void test_tables(TestLog *log)
     wide_refused(log, a);
     pair_names(log, a);
     long_tables(log, a);
+    no_diagonal(log, a);
     broken_json(log, a);
     quoted_names(log, a);
     absent_pairs(log, a);

@@ -264,7 +264,10 @@ Status csv_layout(CsvLayout *l, Arena *a, const TextSource *s, TrafficNotes *not
     if (l->point == ',') traffic_note(notes, a, "the decimal point is a comma");
     const int64_t common = common_fields(&p, l->separator);
     const int below = p.n > 1;
-    if (lead_of(common) < 0 && lead_of(common - 1) < 0 && partial_names(l, &p, &first)) {
+    const int64_t corner = first.n > 1 && !first.f[0].n;      // above row names
+    const bool names = names_only(first.f + corner, first.n - corner, l->point);
+    if ((names || (lead_of(common) < 0 && lead_of(common - 1) < 0)) && partial_names(l, &p, &first) &&
+        l->n_values < (int64_t)l->N * l->N) {
         l->n_fields = l->lead + l->n_values;
     } else {
         TRY(fit_square(l, &p, rows + below, p.n - below, &first, notes));
