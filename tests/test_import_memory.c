@@ -18,11 +18,14 @@ static long peak_of(TestLog *log, Arena *a, const char *args)
     return usage.ru_maxrss;
 }
 
-// T rows of 12 x 12: a .hist, an X file or JSON lines.
+// T rows of 12 x 12: a .hist, an X file, JSON lines, or CSV of noise, which a .npz cannot make smaller.
 static void put_large(FILE *f, int kind, int T)
 {
+    uint32_t noise = 1;
     for (int t = 0; t < T; t++)
         for (int k = 0; k < 144; k++) {
+            noise = noise * 1664525 + 1013904223;
+            if (kind == 3) fprintf(f, "%u.%u%c", noise >> 16, noise >> 8 & 255, k < 143 ? ',' : '\n');
             const int v = 1000 + (37 * t + 11 * k) % 9000;
             if (kind == 0) fprintf(f, "%d%c", v, k < 143 ? ' ' : '\n');
             if (kind == 1) fprintf(f, "%d.5 %d %d %d %d%c", v, v, v, v, v, k < 143 ? ' ' : '\n');
@@ -41,9 +44,9 @@ void test_import_memory(TestLog *log)
     }
     Arena *a = arena_new("import memory", (size_t)1 << 28, NULL);
     CHECK(a, "no address space");
-    enum { KINDS = 3, PIECES = 3072 };
-    static const char *const name[KINDS] = {"large.hist", "X", "large.jsonl"};
-    static const int rows[KINDS] = {12000, 2500, 2500};
+    enum { KINDS = 4, PIECES = 3072 };
+    static const char *const name[KINDS] = {"large.hist", "X", "large.jsonl", "noise.csv"};
+    static const int rows[KINDS] = {12000, 2500, 2500, 12000};
     for (int kind = 0; kind < KINDS; kind++) {
         long peak[2];
         for (int large = 0; large < 2; large++) {

@@ -7,10 +7,17 @@
 // stb's allocator has no argument for the arena, and would end the program with an assertion where malloc fails.
 static _Thread_local Arena *memory;
 
+// What was moved is given back at once, or the arena would hold a large array twice.
 static void *grow(void *old, size_t old_size, size_t size)
 {
-    void *p = arena_alloc(memory, size);
-    if (old) memcpy(p, old, old_size < size ? old_size : size);
+    enum { PIECE = 1 << 20 };
+    unsigned char *p = arena_alloc(memory, size), *from = old;
+    const size_t n = !old ? 0 : old_size < size ? old_size : size;
+    for (size_t at = 0, piece; at < n; at += piece) {
+        piece = n - at < PIECE ? n - at : PIECE;
+        memcpy(p + at, from + at, piece);
+        if (piece == PIECE) memory_unused(from + at, piece);
+    }
     return p;
 }
 
