@@ -229,6 +229,40 @@ static void check_report(TestLog *log, Arena *a, const char *isa)
     TEST(log, runs == 2, "%d golden runs", runs);
 }
 
+static int count(const char *text, const char *word)
+{
+    int n = 0;
+    for (const char *p = text; (p = strstr(p, word)); p += strlen(word)) n++;
+    return n;
+}
+
+// The same as a page: well-formed, nothing loaded, the hash of the JSON that stands in it.
+static void check_page(TestLog *log, Arena *a, const char *isa)
+{
+    const char *path = arena_printf(a, "%s/audit.html", log->tmp);
+    const Ran r = lead_run(log, a, "check --op add --isa %s --report %s", isa, path);
+    const char *page = slurp(a, path), *json = strstr(page, "<pre>");
+    TEST(log, r.code == 0 && json, "check --report, %s: exit %d, %s%s", isa, r.code, r.out, r.err);
+    if (!json) return;
+    TEST(log, count(page, ": the bits of this version") == 2 && !strstr(page, "OTHER BITS"), "golden runs of %s", isa);
+    TEST(log, strstr(page, "prefers-color-scheme:dark") && strstr(page, "@media print") && !strstr(page, "<script") &&
+                  !strstr(page, " src=") && !strstr(page, "href=\"http"), "the page does not stand alone");
+    TEST(log, strstr(page, ">add</td>") && strstr(page, "Signature"), "the page has no row of add, or no signature");
+    char *text = arena_zalloc(a, strlen(json) + 1), *to = text;
+    static const char *const entity[] = {"&quot;\"", "&amp;&", "&lt;<", "&gt;>", "&#39;'"};
+    for (const char *p = json + 5; *p && strncmp(p, "</pre>", 6);) {
+        size_t i = 0, n = 0;
+        for (; i < 5; i++)
+            if (n = strlen(entity[i]) - 1, !strncmp(p, entity[i], n)) break;
+        *to++ = i < 5 ? entity[i][n] : *p;
+        p += i < 5 ? n : 1;
+    }
+    TEST(log, strstr(page, sha256_hex_of(text, (size_t)(to - text)).s) != NULL, "not the SHA-256 of the JSON");
+    const Json *root = NULL;
+    const Status s = json_parse(&root, a, text, (size_t)(to - text), path);
+    TEST(log, !s.code && is_text(json_find(root, "made_by"), "verb", "check"), "no JSON in the page: %s", s.msg);
+}
+
 static void stop_now(void *ctx, const TrainReport *r)
 {
     (void)r;
@@ -420,7 +454,7 @@ void test_golden(TestLog *log)
     if (!vain && !log->failed) put_starts(&b, a, llm);
     golden_end(log, &b.g, "runs", RELATIVE, ABSOLUTE);
     if (!vain) check_report(log, a, "scalar");
-    if (!vain && isa_detect() != ISA_SCALAR) check_report(log, a, isa_name(isa_detect()));
+    if (!vain && isa_detect() != ISA_SCALAR) check_page(log, a, isa_name(isa_detect()));
     arena_delete(a);
     omp_set_num_threads(threads);
 }

@@ -19,7 +19,9 @@ void fuzz_record(FuzzWorld *w, const unsigned char *data, size_t size)
     if (safetensors_parse(&f, w->a, data, size, "fuzz").code) return;
     if (!lead_record_read(&r, w->a, &f).code) {
         CHECK(r.train.begin >= 0 && r.train.begin < r.train.end && r.step >= 0 && r.step <= r.total &&
-              r.total <= r.cfg.steps && r.calls >= 0, "rows, steps");
+              r.total <= r.cfg.steps && r.calls >= 0, "rows %lld %lld, steps %lld %lld of %d, calls %d",
+              (long long)r.train.begin, (long long)r.train.end, (long long)r.step, (long long)r.total, r.cfg.steps,
+              r.calls);
         if (!lead_stats_unpack(&st, w->a, &f, &r.cfg).code) {
             (void)lead_stats_shape(&st, &r.cfg);
             CHECK(st.N >= 2 && st.F <= st.N * st.N && st.Kt >= 1, "%d nodes, %d flows", st.N, st.F);
@@ -43,7 +45,7 @@ static size_t write_file(Arena *a, unsigned char **out, const SafeMeta *meta, in
     for (int i = 0; i < n_meta; i++) json_string(&w, meta[i].key, meta[i].value);
     json_end(&w);
     for (int i = 0; i < n; i++) {
-        json_object(&w, stat[i].name);
+        json_object(&w, arena_printf(a, "stat.%s", stat[i].name));
         json_string(&w, "dtype", "F64");
         json_array(&w, "shape");
         json_int(&w, NULL, stat[i].n);
@@ -66,6 +68,19 @@ static size_t write_file(Arena *a, unsigned char **out, const SafeMeta *meta, in
     for (int i = 0; i < n; p += (size_t)stat[i].n * sizeof(double), i++)
         memcpy(p, stat[i].x, (size_t)stat[i].n * sizeof(double));
     return (size_t)(p - *out);
+}
+
+// Else no input would reach what comes behind the first refusal.
+static void check_accepted(FuzzWorld *w, const unsigned char *file, size_t size)
+{
+    SafeFile f;
+    LeadRecord r;
+    LeadStats st;
+    Status s = safetensors_parse(&f, w->a, file, size, "seed");
+    if (!s.code) s = lead_record_read(&r, w->a, &f);
+    if (!s.code) s = lead_stats_unpack(&st, w->a, &f, &r.cfg);
+    CHECK(!s.code, "seed: %s", s.msg);
+    safetensors_close(&f);
 }
 
 void seeds_record(FuzzWorld *w, FuzzSeed *put, void *arg)
@@ -104,6 +119,7 @@ void seeds_record(FuzzWorld *w, FuzzSeed *put, void *arg)
         while (i >= 0 && k < N_META && strcmp(m[k].key, wrong[i].key)) k++;
         if (i >= 0) m[k] = (SafeMeta){wrong[i].key, wrong[i].value};
         const size_t size = write_file(w->scratch, &file, m, N_META + 1, stat, i < 0 ? n : 1);
+        if (i < 0) check_accepted(w, file, size);
         put(arg, file, size);
     }
     arena_rewind(w->scratch, mark);
