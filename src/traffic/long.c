@@ -31,8 +31,8 @@ static bool headless(LongShape *l, const TextField *f, int n, const TextLine *se
 {
     double v;
     TextField g[4];
-    const bool number = text_number(f[3], '.', &v) || (l->separator != ',' && text_number(f[3], ',', &v));
-    if (n != 4 || !is_time(f[0]) || !number) return false;
+    if (n != 4 || !is_time(f[0])) return false;
+    if (!text_number(f[3], '.', &v) && (l->separator == ',' || !text_number(f[3], ',', &v))) return false;
     const bool names = !text_number(f[1], '.', &v) && !text_number(f[2], '.', &v) && f[1].n && f[2].n;
     const bool four = text_split(second, l->separator, g, 4) == 4;
     if (!names && !(four && is_time(g[0]))) return false;
