@@ -83,7 +83,7 @@ static Audit *audit()
 static FILE *report()
 {
     const char *path = getenv("LEAD_AUDIT");
-    FILE *f = path ? fopen(path, id == 1 ? "w" : "a") : nullptr;
+    FILE *f = path ? fopen(path, "a") : nullptr;
     return f ? f : stderr;
 }
 
@@ -368,7 +368,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode)
 static void write_nodes(const Graph *g, long id)
 {
     const char *path = getenv("LEAD_AUDIT_NODES");
-    FILE *f = path ? fopen(path, "a") : nullptr;
+    FILE *f = path ? fopen(path, id == 1 ? "w" : "a") : nullptr;
     if (!f) return;
     for (const Node &n : g->node)
         fprintf(f, "%ld\t%s\t%lld\t%u\t%zu\t%d\t%d\t%lld\t%lld\t%lld\t%lld\t%lld\t%lld\n", id,
